@@ -1,0 +1,52 @@
+# `make demo` and `make test` set up all that they need: Python 3.11 or later and make suffice.
+# Another Python: make test PYTHON=python3.12
+
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+SET_UP := scripts/set-up.sh scripts/find-python.sh
+
+.PHONY: help demo test lint format coverage clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
+		printf 'make %-10s %s\n' "$$name" "$$text"; done
+
+demo: .venv/.runs ## Show the whole at work: no server, no configuration
+	@$(BIN)/hvobs demo
+
+test: lint ## Check and test everything, then the unit tests on every further Python
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+	@MAKE='$(MAKE)' sh scripts/test-other-pythons.sh
+
+lint: .venv/.tests ## Check style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.tests ## Format the code and sort the imports
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+coverage: .venv/.tests ## Run the tests and write .coverage/html/index.html
+	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html
+
+clean: ## Remove what these commands have made
+	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \
+		.mypy_cache .pytest_cache .ruff_cache
+	find core plugins tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp stands for an environment that fits the project files.
+.venv/.runs: $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh .venv
+	@touch $@
+
+.venv/.tests: $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh .venv test lint servers
+	@touch .venv/.runs $@
+
+# The environments of further Pythons, for scripts/test-other-pythons.sh.
+.venv-%/.tests: $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh .venv-$* test
+	@touch $@

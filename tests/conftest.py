@@ -1,0 +1,65 @@
+"""What all tests share: waiting, ports, and servers that may be missing."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+Found = TypeVar("Found")
+
+# Shared machines pause for whole seconds: no example has a deadline. In CI the examples are the
+# same in every run; elsewhere each run looks at new ones.
+settings.register_profile("local", deadline=None)
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
+
+
+def found_or_skip(name: str, find: Callable[[], Found | None], how_to_get: str) -> Found:
+    """Give what *find* finds; where it finds nothing, fail in CI and skip elsewhere.
+
+    :param name: What is looked for, as a reader knows it.
+    :param find: Looks for it; None where it is not there.
+    :param how_to_get: What a reader can do, as a sentence.
+    """
+    found = find()
+    if found is not None:
+        return found
+    message = f"{name} is not on this machine. {how_to_get}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def server_or_skip() -> Callable[[str, Callable[[], Found | None], str], Found]:
+    """Find a server's program: ``server_or_skip(name, find, how_to_get)``."""
+    return found_or_skip
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Wait for something to become true: ``wait_until(predicate, timeout=5.0)``."""
+
+    def wait(predicate: Callable[[], object], timeout: float = 5.0) -> None:
+        deadline = time.monotonic() + timeout
+        while not predicate():
+            if time.monotonic() > deadline:
+                pytest.fail(f"still not true after {timeout} s: {predicate}")
+            time.sleep(0.01)
+
+    return wait
