@@ -1,0 +1,108 @@
+"""Observability for governed multi-agent systems: events, causal ids, and plugins.
+
+Importing this package imports the event bus, the causal ids and what builds on them. The
+names that need the configuration or plugins are loaded when they are first used (PEP 562).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .causal_trace import CausalTraceId
+from .current_trace import current_trace
+from .event_bus import EventHandler, HypervisorEventBus, Subscription
+from .event_types import EventType
+from .events import HypervisorEvent
+
+if TYPE_CHECKING:
+    from .config import Config, DeliveryConfig
+    from .delivery.accounts import Counts
+    from .errors import ConfigError, ObservabilityError, Reject, RetryLater
+    from .hookspecs import PluginContext, hookimpl
+    from .metrics.families import HistogramValue, MetricFamily, MetricKind
+    from .metrics.governance import GovernanceMetrics
+    from .metrics.rings import PrometheusExporterProtocol, RingMetricsCollector
+    from .propagation import Propagator
+    from .recorder import Recorder
+    from .runtime import Observability
+    from .spans.record import FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
+    from .spans.sagas import SagaSpanExporter, SagaSpanRecord, SpanSink
+
+__version__ = "0.1.0"
+
+_LATER = {
+    "Config": "config",
+    "ConfigError": "errors",
+    "Counts": "delivery.accounts",
+    "DeliveryConfig": "config",
+    "FinishedSpan": "spans.record",
+    "GovernanceMetrics": "metrics.governance",
+    "HistogramValue": "metrics.families",
+    "MetricFamily": "metrics.families",
+    "MetricKind": "metrics.families",
+    "Observability": "runtime",
+    "ObservabilityError": "errors",
+    "PluginContext": "hookspecs",
+    "PrometheusExporterProtocol": "metrics.rings",
+    "Propagator": "propagation",
+    "Recorder": "recorder",
+    "Reject": "errors",
+    "RetryLater": "errors",
+    "RingMetricsCollector": "metrics.rings",
+    "SagaSpanExporter": "spans.sagas",
+    "SagaSpanRecord": "spans.sagas",
+    "SpanEvent": "spans.record",
+    "SpanKind": "spans.record",
+    "SpanLink": "spans.record",
+    "SpanSink": "spans.sagas",
+    "SpanStatus": "spans.record",
+    "hookimpl": "hookspecs",
+}
+
+__all__ = [
+    "CausalTraceId",
+    "Config",
+    "ConfigError",
+    "Counts",
+    "DeliveryConfig",
+    "EventHandler",
+    "EventType",
+    "FinishedSpan",
+    "GovernanceMetrics",
+    "HistogramValue",
+    "HypervisorEvent",
+    "HypervisorEventBus",
+    "MetricFamily",
+    "MetricKind",
+    "Observability",
+    "ObservabilityError",
+    "PluginContext",
+    "PrometheusExporterProtocol",
+    "Propagator",
+    "Recorder",
+    "Reject",
+    "RetryLater",
+    "RingMetricsCollector",
+    "SagaSpanExporter",
+    "SagaSpanRecord",
+    "SpanEvent",
+    "SpanKind",
+    "SpanLink",
+    "SpanSink",
+    "SpanStatus",
+    "Subscription",
+    "current_trace",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,135 @@
+"""``hvobs check``: is the configuration right, and does each backend answer?"""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import define, frozen
+
+from hypervisor_observability import clock
+from hypervisor_observability.cli import output
+from hypervisor_observability.cli.config_option import config_option, need_file
+from hypervisor_observability.config import Config, disabled, read_config
+from hypervisor_observability.config.lookup import DISABLED_VARIABLE
+from hypervisor_observability.errors import ConfigError
+from hypervisor_observability.hookspecs import PluginContext
+from hypervisor_observability.metrics.families import MetricFamily
+from hypervisor_observability.plugins import Plugin, load_plugins
+
+DEADLINE_SECONDS = 5.0
+
+
+@config_option
+@click.command(short_help="Check the configuration and ask each backend.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def check(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
+    """Check the configuration, then ask each plugin whether its backend answers.
+
+    All that is wrong in the configuration is told at once, with exit code 2. A backend that
+    does not answer within 5 seconds has failed; exit code 1.
+    """
+    path = need_file(config_file)
+    config, loaded = load_all(path)
+    if disabled():
+        output.note(f"{DISABLED_VARIABLE} is true: an application would start no plugin")
+    answers = ask(config, loaded)
+    if as_json:
+        output.tell_json({"config": str(path), "plugins": [answer.to_dict() for answer in answers]})
+    elif answers:
+        rows = [(answer.name, answer.state, answer.message) for answer in answers]
+        output.tell(output.table(rows, colour=output.coloured()))
+    else:
+        output.note(f"{path}: no plugin is on: it has no table [plugins.NAME]")
+    if any(answer.state == "failed" for answer in answers):
+        raise click.exceptions.Exit(1)
+
+
+def load_all(path: Path) -> tuple[Config, list[Plugin]]:
+    """Read the file at *path* and make the plugins that it names.
+
+    Raises:
+        ConfigError: With everything that is wrong in it.
+    """
+    config, problems = read_config(path)
+    if config is None:
+        raise ConfigError(problems)
+    loaded, found = load_plugins(config)
+    if problems or found:
+        raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
+    return config, loaded
+
+
+@define(eq=False)
+class Answer:
+    """What became of a plugin's check.
+
+    Attributes:
+        name: The plugin's.
+        state: ``ok``, ``failed``, or ``unchecked`` where the plugin has no such hook.
+        message: What it said.
+    """
+
+    name: str
+    state: str = "failed"
+    message: str = f"no answer within {DEADLINE_SECONDS:g} s"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain values."""
+        return {"name": self.name, "state": self.state, "message": self.message}
+
+
+def ask(
+    config: Config, loaded: Sequence[Plugin], *, deadline_seconds: float = DEADLINE_SECONDS
+) -> list[Answer]:
+    """Call the hook ``check`` of all plugins, each in a thread of its own.
+
+    A plugin that hangs keeps its thread, which ends with the process.
+    """
+    answers: dict[str, Answer] = {}
+
+    def keep(plugin: Plugin) -> None:
+        answers[plugin.name] = _ask(plugin, config.service)
+
+    threads = [
+        threading.Thread(target=keep, args=[plugin], name=f"hvobs-{plugin.name}", daemon=True)
+        for plugin in loaded
+    ]
+    end = time.monotonic() + deadline_seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    return [
+        answers.get(plugin.name)
+        or Answer(plugin.name, message=f"no answer within {deadline_seconds:g} s")
+        for plugin in loaded
+    ]
+
+
+def _ask(plugin: Plugin, service: str) -> Answer:
+    if "check" not in plugin.hooks:
+        return Answer(plugin.name, "unchecked", "its table is right; it cannot ask its backend")
+    context = PluginContext(
+        name=plugin.name,
+        service=service,
+        logger=logging.getLogger(f"hypervisor_observability.plugin.{plugin.name}"),
+        metrics=_NoMetrics(),
+        clock=clock.now_ns,
+    )
+    try:
+        said = plugin.manager.hook.check(context=context)
+    except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
+        return Answer(plugin.name, "failed", output.reason(error))
+    return Answer(plugin.name, "ok", "it answers" if said is None else str(said))
+
+
+@frozen
+class _NoMetrics:
+    """The metrics of a process in which nothing happened."""
+
+    def collect(self) -> Sequence[MetricFamily]:
+        return ()

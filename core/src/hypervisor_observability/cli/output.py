@@ -1,0 +1,127 @@
+"""What commands write: data on stdout, all else on stderr, nothing that commands a terminal."""
+
+import json
+import os
+import select
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, TextIO
+
+import click
+
+from hypervisor_observability.terminal_text import columns, escape
+
+_GAP = "  "
+
+# Select Graphic Rendition, ECMA-48 section 8.3.117.
+_GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
+_COLOURS = {
+    "ok": _GREEN,
+    "on": _GREEN,
+    "unchecked": _YELLOW,
+    "failed": _RED,
+}
+
+
+def tell(text: str) -> None:
+    """Write lines for a reader to stdout; *text* must have been made harmless."""
+    click.echo(text, color=coloured())
+
+
+def note(text: str) -> None:
+    """Write lines that are no data to stderr, made harmless."""
+    click.echo(harmless(text), err=True)
+
+
+def tell_json(value: Any) -> None:
+    """Write *value* to stdout as JSON of ASCII characters alone."""
+    click.echo(json.dumps(value, ensure_ascii=True, indent=2))
+
+
+def harmless(text: str) -> str:
+    """Escape what would command a terminal, but keep the lines."""
+    return "\n".join(map(escape, text.split("\n")))
+
+
+def one_line(text: str) -> str:
+    """Make one harmless line of *text*."""
+    return escape(" ".join(text.split()))
+
+
+def reason(error: BaseException) -> str:
+    """Say in one line what went wrong, for people who do not know the exception's type."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a plugin's exception may do anything
+        text = ""
+    kind = type(error).__name__
+    if not text:
+        return kind
+    return text if isinstance(error, OSError | ValueError) else f"{kind}: {text}"
+
+
+def coloured(stream: TextIO | None = None) -> bool:
+    """Whether to colour what goes to *stream* (stdout): a terminal, unless told not to.
+
+    ``NO_COLOR`` as described at https://no-color.org: set and not empty.
+    """
+    stream = sys.stdout if stream is None else stream
+    if stream is None or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def can_show(text: str) -> bool:
+    """Whether stdout's encoding has the characters of *text*."""
+    encoding = getattr(sys.stdout, "encoding", None) or "ascii"
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def table(rows: Iterable[Sequence[str]], *, colour: bool = False) -> str:
+    """Align *rows* in columns; cells are made harmless, the last ones are not padded.
+
+    Args:
+        rows: Rows of equally many cells.
+        colour: Whether to colour the words that name a state.
+    """
+    safe = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(columns, cells)) for cells in zip(*safe, strict=True)]
+    return "\n".join(
+        _GAP.join(
+            _painted(cell, colour=colour) + " " * (width - columns(cell))
+            for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+        for row in safe
+    )
+
+
+def _painted(cell: str, *, colour: bool) -> str:
+    return f"{_COLOURS[cell]}{cell}{_PLAIN}" if colour and cell in _COLOURS else cell
+
+
+def reader_is_gone() -> bool:
+    """Whether nobody reads stdout any more: the other end of the pipe was closed."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return False
+    if not hasattr(select, "poll"):
+        return True  # Windows cannot say; a broken pipe is then taken for this one
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+def discard_stdout() -> None:
+    """Let what is still buffered for stdout go nowhere, so that the end of Python is quiet."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (AttributeError, OSError, ValueError):
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,147 @@
+"""``hvobs tree``: who caused what, drawn from a file of events."""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import click
+from attrs import define, field
+
+from hypervisor_observability import traceparent
+from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.cli import output
+from hypervisor_observability.cli.event_lines import EventLines
+from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.tree import TraceTree, build_tree, render_tree, tree_to_dict
+
+_LINES = "├└│─…"
+_COLUMNS_OF_A_PIPE = 100
+
+
+@define(eq=False)
+class EventsByTrace:
+    """Events by the trace that they belong to, in order of first appearance.
+
+    Attributes:
+        traces: Events by the wide form of the trace's id, with the id as it was first seen.
+        without_id: How many events have no causal id.
+        unreadable: How many have one that cannot be read.
+    """
+
+    traces: dict[str, tuple[str, list[HypervisorEvent]]] = field(factory=dict)
+    without_id: int = 0
+    unreadable: int = 0
+
+    def add(self, events: Iterable[HypervisorEvent]) -> None:
+        """Sort *events* in."""
+        trace_of: dict[str, str | None] = {}
+        for event in events:
+            text = event.causal_trace_id
+            if text is None:
+                self.without_id += 1
+                continue
+            if text not in trace_of:
+                trace_of[text] = _trace_id(text)
+            trace_id = trace_of[text]
+            if trace_id is None:
+                self.unreadable += 1
+            else:
+                _, found = self.traces.setdefault(_key(trace_id), (trace_id, []))
+                found.append(event)
+
+    def trees(self, wanted: str | None = None) -> Iterator[TraceTree]:
+        """Build the tree of each trace, or of the one that is *wanted*."""
+        if wanted is not None:
+            wanted = wanted.partition("/")[0]
+            key = _key(wanted)
+            if key in self.traces:
+                yield build_tree(self.traces[key][1], wanted)
+            return
+        for trace_id, events in self.traces.values():
+            yield build_tree(events, trace_id)
+
+
+def _trace_id(text: str) -> str | None:
+    try:
+        return CausalTraceId.from_string(text).trace_id
+    except ValueError:
+        return None
+
+
+def _key(trace_id: str) -> str:
+    # A trace has one wide form, whether it was recorded in that or in its short one.
+    return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
+
+
+@click.command(short_help="Draw who caused what, from recorded events.")
+@click.argument("events", type=click.File("rb"))
+@click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
+@click.option("--width", type=click.IntRange(min=40), help="Columns; else those of the terminal.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def tree(
+    events: IO[bytes],
+    trace_id: str | None,
+    width: int | None,
+    ascii_only: bool,  # noqa: FBT001 - click's flag
+    as_json: bool,  # noqa: FBT001 - click's flag
+) -> None:
+    """Draw the causal tree of each trace in the file EVENTS (- for stdin).
+
+    EVENTS holds one event a line, as JSON of what HypervisorEvent.to_dict() gives. Lines that
+    are no events are counted and skipped; exit code 1 if nothing else was there.
+    """
+    lines = EventLines(events)
+    by_trace = EventsByTrace()
+    by_trace.add(lines)
+    trees = by_trace.trees(trace_id)
+    if as_json:
+        shown = [tree_to_dict(one) for one in trees]
+        output.tell_json(
+            {
+                "traces": shown,
+                "events": lines.events,
+                "bad_lines": lines.bad_lines,
+                "without_causal_id": by_trace.without_id,
+                "unreadable_causal_id": by_trace.unreadable,
+            }
+        )
+        count = len(shown)
+    else:
+        count = _draw(trees, width, ascii_only=ascii_only)
+    _tell_what_is_missing(lines, by_trace, drawn=count)
+    if trace_id is not None and not count:
+        raise click.ClickException(f"no events of the trace {trace_id}")
+    if lines.bad_lines and not lines.events:
+        raise click.exceptions.Exit(1)
+
+
+def _draw(trees: Iterable[TraceTree], width: int | None, *, ascii_only: bool) -> int:
+    if width is None:
+        width = shutil.get_terminal_size((_COLUMNS_OF_A_PIPE, 24)).columns
+    ascii_only = ascii_only or not output.can_show(_LINES)
+    color = output.coloured()
+    count = 0
+    for one in trees:
+        text = render_tree(one, width=width, color=color, ascii=ascii_only)
+        output.tell(text if not count else f"\n{text}")
+        count += 1
+    return count
+
+
+def _tell_what_is_missing(lines: EventLines, by_trace: EventsByTrace, *, drawn: int) -> None:
+    if lines.first_bad is not None:
+        number, why = lines.first_bad
+        output.note(f"skipped: {_count(lines.bad_lines, 'line')} (line {number}: {why})")
+    # Sessions have none where nothing caused them: worth a word only if that is all.
+    if by_trace.without_id and not drawn:
+        output.note(f"left out: {_count(by_trace.without_id, 'event')} without a causal id")
+    if by_trace.unreadable:
+        events = _count(by_trace.unreadable, "event")
+        output.note(f"left out: {events} with a causal id that cannot be read")
+    if not lines.events and not lines.bad_lines:
+        output.note("no events")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,28 @@
+"""The configuration: what can be set, and how a file or a Python program sets it."""
+
+from .lookup import disabled, find_config
+from .secret import Secret
+from .settings import (
+    BusConfig,
+    Config,
+    DeliveryConfig,
+    PluginTable,
+    load_config,
+    matches,
+    read_config,
+    structure_plugin_table,
+)
+
+__all__ = [
+    "BusConfig",
+    "Config",
+    "DeliveryConfig",
+    "PluginTable",
+    "Secret",
+    "disabled",
+    "find_config",
+    "load_config",
+    "matches",
+    "read_config",
+    "structure_plugin_table",
+]

@@ -1,0 +1,95 @@
+"""Find the configuration file, and decide whether to trust it."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from hypervisor_observability.config.file import (
+    UnusableFile,
+    check_not_world_writable,
+    open_regular,
+)
+from hypervisor_observability.errors import ConfigError, ConfigProblem
+
+FILE_NAME = "hypervisor.toml"
+FILE_VARIABLE = "HYPERVISOR_OBSERVABILITY_CONFIG"
+DISABLED_VARIABLE = "HYPERVISOR_OBSERVABILITY_DISABLED"
+
+
+def find_config(
+    explicit: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    working_directory: Path | None = None,
+) -> Path | None:
+    """Find the configuration file.
+
+    Args:
+        explicit: The path that the user gave, if one.
+        environ: Where ``HYPERVISOR_OBSERVABILITY_CONFIG`` is looked up; the process's own
+            variables unless given. Empty counts as not set.
+        working_directory: Where ``hypervisor.toml`` is looked for last. Only the command
+            line looks there; None does not.
+
+    Returns:
+        The path, which can be read and is trusted; None if there is no file.
+
+    Raises:
+        ConfigError: A named file is missing, no regular file, or world-writable; or the one in
+            the working directory is a link or belongs to another user than root.
+    """
+    environ = os.environ if environ is None else environ
+    named = explicit if explicit is not None else environ.get(FILE_VARIABLE) or None
+    if named is not None:
+        path, check = Path(named), _check_named
+    elif working_directory is not None and os.path.lexists(working_directory / FILE_NAME):
+        path, check = working_directory / FILE_NAME, _check_found
+    else:
+        return None
+    try:
+        check(path)
+    except UnusableFile as error:
+        raise ConfigError([ConfigProblem(str(path), None, "", str(error))]) from None
+    return path
+
+
+def disabled(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether ``HYPERVISOR_OBSERVABILITY_DISABLED`` is ``true``, in any case of letters."""
+    environ = os.environ if environ is None else environ
+    return environ.get(DISABLED_VARIABLE, "").strip().lower() == "true"
+
+
+def _check_named(path: Path) -> None:
+    """Check a configuration file that the user named: its target, if it is a link.
+
+    Raises:
+        UnusableFile: It cannot be opened, is no regular file, or is world-writable.
+    """
+    descriptor = open_regular(path)
+    try:
+        check_not_world_writable(os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _check_found(path: Path) -> None:
+    """Check a configuration file that nobody named, found in the working directory.
+
+    Somebody else may have laid it there: it must be owned by the user or by root, and be
+    no symbolic link, beside what :func:`_check_named` asks.
+
+    Raises:
+        UnusableFile: It is not so.
+    """
+    if path.is_symlink():
+        msg = "the file is a symbolic link; name it with --config if it is yours"
+        raise UnusableFile(msg)
+    descriptor = open_regular(path, getattr(os, "O_NOFOLLOW", 0))
+    try:
+        status = os.fstat(descriptor)
+        check_not_world_writable(status)
+        if os.name == "posix" and status.st_uid not in {os.geteuid(), 0}:
+            msg = "the file belongs to another user; name it with --config if you trust it"
+            raise UnusableFile(msg)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,229 @@
+"""What can be set: classes, and how a file becomes one of them."""
+
+import os
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+from attrs import field, frozen
+from attrs.validators import deep_iterable, ge, gt, instance_of, le, min_len, optional
+
+from hypervisor_observability.config.class_structuring import NONE_WRITTEN_AS
+from hypervisor_observability.config.file import UnusableFile, read_document
+from hypervisor_observability.config.interpolation import interpolate, interpolate_tree
+from hypervisor_observability.config.structuring import Origin, structure
+from hypervisor_observability.config.toml_lines import KeyPath
+from hypervisor_observability.errors import ConfigError, ConfigProblem
+
+T = TypeVar("T")
+
+_KIB, _MIB = 1024, 1024 * 1024
+_DAY_SECONDS = 86_400
+_MAX_EVENTS: int | None = 100_000  # annotated for the validator's type
+
+
+@frozen(kw_only=True)
+class BusConfig:
+    """How much the event log keeps in memory.
+
+    Attributes:
+        max_events: Most events kept, the newest; None for no bound, ``"unbounded"`` in TOML.
+        max_bytes: Most bytes that they take, as estimated.
+    """
+
+    max_events: int | None = field(
+        default=_MAX_EVENTS, validator=optional(ge(1)), metadata={NONE_WRITTEN_AS: "unbounded"}
+    )
+    max_bytes: int = field(default=64 * _MIB, validator=ge(64 * _KIB))
+
+
+def _check_pattern(_: object, __: object, pattern: str) -> None:
+    if not pattern.removeprefix("!"):
+        msg = "expected a pattern such as 'ring.*' or '!vfs.*', got an empty one"
+        raise ValueError(msg)
+
+
+@frozen(kw_only=True)
+class DeliveryConfig:
+    """How events come to one plugin.
+
+    Attributes:
+        max_batch_events: Most events handed to one hook call.
+        interval_seconds: Longest time that an event waits before it is handed over.
+        metrics_interval_seconds: Time between two pushes of all metrics.
+        events: Glob patterns over event types, ``!`` before those to leave out; see
+            :func:`matches`. Empty: all.
+    """
+
+    max_batch_events: int = field(default=512, validator=[ge(1), le(65_536)])
+    interval_seconds: float = field(default=0.2, validator=[gt(0), le(_DAY_SECONDS)])
+    metrics_interval_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
+    events: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_pattern))
+
+
+_DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))
+
+
+@frozen
+class PluginTable:
+    """The table of one plugin as it was written, before the plugin's class is known.
+
+    Attributes:
+        name: The plugin's name, as in ``[plugins.NAME]``.
+        values: The keys and values. Not shown by ``repr``: there may be secrets.
+        origin: Where they come from.
+    """
+
+    name: str
+    values: Mapping[str, Any] = field(factory=dict, repr=False)
+    origin: Origin = field(factory=Origin, repr=False)
+
+    @property
+    def path(self) -> KeyPath:
+        """Where the table stands in the document."""
+        return ("plugins", self.name)
+
+    def problem(self, message: str, *keys: str | int) -> ConfigProblem:
+        """Make a problem of the table, or of the key in it to which *keys* lead."""
+        return self.origin.problem((*self.path, *keys), message)
+
+
+def _plugin_tables(
+    tables: Mapping[str, PluginTable | Mapping[str, Any]],
+) -> Mapping[str, PluginTable]:
+    return {
+        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table))
+        for name, table in tables.items()
+    }
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything that can be set, except what the plugins' own tables hold.
+
+    Attributes:
+        service: Name of the observed system in every backend.
+        bus: Bounds of the event log.
+        delivery: How events come to the plugins that say nothing else.
+        plugins: The plugins that are on, by name; plain dicts will do.
+        stop_timeout_seconds: Time that all plugins together get to finish when stopped.
+    """
+
+    service: str = field(default="agents", validator=[instance_of(str), min_len(1)])
+    bus: BusConfig = field(factory=BusConfig)
+    delivery: DeliveryConfig = field(factory=DeliveryConfig)
+    plugins: Mapping[str, PluginTable] = field(factory=dict, converter=_plugin_tables)
+    stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
+
+
+def matches(patterns: tuple[str, ...], event_type_value: str) -> bool:
+    """Whether the *patterns* let an event type through.
+
+    A pattern is a glob (``*``, ``?``, ``[...]``); with ``!`` before it, it leaves out. No
+    patterns: every type. Only ``!`` patterns: every type but those. Otherwise a type needs
+    a match without ``!`` and none with it; the order is of no matter.
+    """
+    left_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
+    if any(fnmatchcase(event_type_value, pattern) for pattern in left_out):
+        return False
+    let_in = [pattern for pattern in patterns if not pattern.startswith("!")]
+    return not let_in or any(fnmatchcase(event_type_value, pattern) for pattern in let_in)
+
+
+def load_config(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read the configuration file at *path*, without the plugins' own keys.
+
+    Args:
+        path: A TOML file.
+        environ: Variables for ``${...}``; the process's own unless given.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
+    config, problems = read_config(path, environ=environ)
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config
+
+
+def read_config(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> tuple[Config | None, list[ConfigProblem]]:
+    """Read the file at *path* as :func:`load_config` does, but return what is wrong.
+
+    Returns:
+        The configuration and its problems, in the order of the file. Where there are
+        problems, it has defaults in place of what is wrong, so that the plugins' tables can be
+        checked too: do not run it. It is None if the file cannot be read as TOML.
+    """
+    path = Path(path)
+    try:
+        document = read_document(path)
+    except UnusableFile as error:
+        return None, [ConfigProblem(str(path), error.line, "", str(error))]
+    folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
+    origin = Origin(str(path), folder, document.lines)
+    fill = partial(interpolate, environ=os.environ if environ is None else environ, folder=folder)
+    findings: list[tuple[KeyPath, str]] = []
+    raw = interpolate_tree(document.values, fill, findings)
+    if isinstance(tables := raw.get("plugins"), dict):
+        raw["plugins"] = {
+            name: PluginTable(name, table, origin) if isinstance(table, dict) else table
+            for name, table in tables.items()
+        }
+    config, problems = _structure_core(raw, origin)
+    problems += [origin.problem(where, message) for where, message in findings]
+    return config, sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _structure_core(
+    raw: dict[str, Any], origin: Origin
+) -> tuple[Config | None, list[ConfigProblem]]:
+    config, problems = structure(raw, Config, origin)
+    if config is not None:
+        return config, problems
+    # Once more with only those top-level keys that are right by themselves.
+    sound: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key == "plugins" and isinstance(value, dict):
+            sound[key] = {n: table for n, table in value.items() if isinstance(table, PluginTable)}
+        elif structure({key: value}, Config, origin)[0] is not None:
+            sound[key] = value
+    return structure(sound, Config, origin)[0], problems
+
+
+def structure_plugin_table(
+    table: PluginTable, config_class: type[T], delivery: DeliveryConfig
+) -> tuple[T | None, DeliveryConfig, list[ConfigProblem]]:
+    """Make a plugin's configuration of its *table*.
+
+    Args:
+        table: As found in :attr:`Config.plugins`.
+        config_class: The plugin's ``Config``, an attrs class.
+        delivery: What holds where the table has no delivery keys.
+
+    Returns:
+        The plugin's configuration, how events come to it, and what is wrong. The first is
+        None if something is wrong in it, be it told here or, for a ``${...}`` that could
+        not be filled, by :func:`read_config`; the second is then *delivery* where needed.
+    """
+    own = {key: value for key, value in table.values.items() if key not in _DELIVERY_KEYS}
+    common = {key: value for key, value in table.values.items() if key in _DELIVERY_KEYS}
+    config, problems = structure(
+        own, config_class, table.origin, table.path, also_known=_DELIVERY_KEYS
+    )
+    inherited = {key: getattr(delivery, key) for key in _DELIVERY_KEYS}
+    changed, delivery_problems = structure(
+        {**inherited, **common}, DeliveryConfig, table.origin, table.path
+    )
+    problems += delivery_problems
+    for key in _DELIVERY_KEYS:
+        if attrs.has(config_class) and hasattr(attrs.fields(config_class), key):
+            message = "the plugin's Config has a field of this name, which delivery takes"
+            problems.append(table.problem(message, key))
+    return config, changed or delivery, problems

@@ -1,0 +1,1 @@
+"""Delivery: one worker and one account per plugin."""

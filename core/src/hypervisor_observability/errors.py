@@ -1,0 +1,77 @@
+"""The exceptions of the package, all in one place.
+
+::
+
+    ObservabilityError
+      ConfigError        the configuration is wrong; raised before anything starts
+      RetryLater         raised by a plugin: offer the same batch again
+      Reject             raised by a plugin: this batch will never be accepted
+
+After a start nothing that a plugin does reaches the application, so these are all.
+"""
+
+from collections.abc import Iterable
+
+from attrs import frozen
+
+
+class ObservabilityError(Exception):
+    """The base of every exception that this package raises on purpose."""
+
+
+@frozen
+class ConfigProblem:
+    """One thing that is wrong in a configuration.
+
+    Attributes:
+        source: Where the configuration comes from: a file's name, or ``Config(...)``.
+        line: Line in the file, counted from 1; None where there is no file.
+        key: Dotted path of the key, such as ``plugins.statsd.port``; may be empty.
+        message: What is wrong, and what would be right.
+    """
+
+    source: str
+    line: int | None
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = self.source if self.line is None else f"{self.source}:{self.line}"
+        return ": ".join(part for part in (where, self.key, self.message) if part)
+
+
+class ConfigError(ObservabilityError):
+    """The configuration cannot be used. All its problems are told at once.
+
+    Attributes:
+        problems: What is wrong, in the order of the file.
+    """
+
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(self.problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return str(self.problems[0])
+        sources = ", ".join(dict.fromkeys(problem.source for problem in self.problems))
+        lines = [f"{sources}: {len(self.problems)} problems"]
+        lines.extend(f"  {problem}" for problem in self.problems)
+        return "\n".join(lines)
+
+
+class RetryLater(ObservabilityError):  # noqa: N818 - a request, named for what it asks
+    """Ask to be offered the same batch again.
+
+    Attributes:
+        after: Seconds that the backend asked to wait (``Retry-After``); None where it did
+            not say.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        self.after = after
+        super().__init__(reason)
+
+
+class Reject(ObservabilityError):  # noqa: N818 - a verdict, named for what it says
+    """Say that the backend will never accept this batch: it is counted as rejected."""

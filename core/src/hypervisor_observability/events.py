@@ -1,0 +1,280 @@
+"""The event: what one agent did, frozen at the moment when it was made."""
+
+import math
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, final
+
+from attrs import field, frozen
+
+from . import clock, ids, lazy_slots
+from .event_types import EventType
+from .json_values import FrozenDict, snapshot, thaw
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_LEAST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_GREATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+class _Draft:
+    """An event being filled in: the same slots as the event, but open.
+
+    Assigning eight fields of a frozen class through ``object.__setattr__`` costs more than
+    all the rest. So the constructor fills this twin and then turns it into the event by
+    assigning its class, which the interpreter allows between classes of the same layout.
+    """
+
+    __slots__ = (
+        "agent_did",
+        "causal_trace_id",
+        "event_id",
+        "event_type",
+        "parent_event_id",
+        "payload",
+        "session_id",
+        "timestamp",
+    )
+    agent_did: str | None
+    causal_trace_id: str | None
+    event_id: int | str
+    event_type: EventType
+    parent_event_id: str | None
+    payload: dict[str, Any]
+    session_id: str | None
+    timestamp: int
+
+
+@final
+@frozen(init=False, eq=False, weakref_slot=False)
+class HypervisorEvent:
+    """One thing that happened. Immutable; equal and hashable by ``event_id``.
+
+    Attributes:
+        event_id: 16 hexadecimal digits, drawn when none is given.
+        event_type: What happened.
+        timestamp: When, as an aware UTC datetime with microseconds; see ``timestamp_ns``.
+        session_id: The session in which it happened.
+        agent_did: The agent that did it, as a decentralised identifier.
+        causal_trace_id: The causal id under which it happened (``CausalTraceId.full_id``).
+        parent_event_id: The event that caused this one.
+        payload: Details, read-only, equal to the dict that was given. PAYLOAD keys by type
+            are listed in the documentation.
+
+    Raises:
+        ValueError: The timestamp is naive, not finite, outside the years 1 to 9999 or no
+            time at all. Nothing else raises: other odd values are kept as text, or tagged.
+    """
+
+    event_id: str
+    event_type: EventType
+    timestamp: datetime
+    session_id: str | None
+    agent_did: str | None
+    causal_trace_id: str | None
+    parent_event_id: str | None
+    payload: Mapping[str, Any] = field(factory=dict)
+
+    def __new__(  # noqa: D102 - the class says how it is made
+        cls,
+        event_id: str | None = None,
+        event_type: EventType = EventType.SESSION_CREATED,
+        timestamp: datetime | float | None = None,
+        session_id: str | None = None,
+        agent_did: str | None = None,
+        causal_trace_id: str | None = None,
+        parent_event_id: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+    ) -> "HypervisorEvent":
+        draft = _Draft()
+        draft.event_id = (
+            ids.next_number()
+            if event_id is None
+            else event_id
+            if type(event_id) is str
+            else _text(event_id)
+        )
+        draft.event_type = event_type if type(event_type) is EventType else EventType.of(event_type)
+        draft.timestamp = (
+            time.monotonic_ns() + clock.utc_offset_ns
+            if timestamp is None
+            else nanoseconds(timestamp)
+        )
+        draft.session_id = (
+            session_id if session_id is None or type(session_id) is str else _text(session_id)
+        )
+        draft.agent_did = (
+            agent_did if agent_did is None or type(agent_did) is str else _text(agent_did)
+        )
+        draft.causal_trace_id = (
+            causal_trace_id
+            if causal_trace_id is None or type(causal_trace_id) is str
+            else _text(causal_trace_id)
+        )
+        draft.parent_event_id = (
+            parent_event_id
+            if parent_event_id is None or type(parent_event_id) is str
+            else _text(parent_event_id)
+        )
+        draft.payload = snapshot(payload)
+        draft.__class__ = HypervisorEvent  # type: ignore[assignment]  # same slots, see _Draft
+        return draft  # type: ignore[return-value]  # it is one since the line above
+
+    @property
+    def timestamp_ns(self) -> int:
+        """When it happened, in nanoseconds since the epoch."""
+        return _raw_timestamp(self)  # type: ignore[no-any-return]  # a slot that holds an int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give a fresh plain dict of the eight fields that ``json.dumps`` takes."""
+        return {
+            "event_id": self.event_id,
+            "event_type": self.event_type.value,
+            "timestamp": self.timestamp.isoformat(),
+            "session_id": self.session_id,
+            "agent_did": self.agent_did,
+            "causal_trace_id": self.causal_trace_id,
+            "parent_event_id": self.parent_event_id,
+            "payload": thaw(_raw_payload(self)),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "HypervisorEvent":
+        """Make the event of ``to_dict()`` again. Keys beyond the eight are left aside.
+
+        Raises:
+            ValueError: A required key (event_id, event_type, timestamp) is missing or of
+                the wrong type, or the timestamp is none.
+        """
+        for key in ("event_id", "event_type", "timestamp"):
+            if not isinstance(values.get(key), str):
+                raise ValueError(f"{key}: expected a string, got {values.get(key)!r:.40}")
+        return cls(
+            event_id=values["event_id"],
+            event_type=EventType.of(values["event_type"]),
+            timestamp=datetime.fromisoformat(values["timestamp"]),
+            session_id=values.get("session_id"),
+            agent_did=values.get("agent_did"),
+            causal_trace_id=values.get("causal_trace_id"),
+            parent_event_id=values.get("parent_event_id"),
+            payload=values.get("payload"),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if other.__class__ is not HypervisorEvent:
+            return NotImplemented
+        return self.event_id == other.event_id
+
+    def __hash__(self) -> int:
+        return hash(self.event_id)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (
+            HypervisorEvent,
+            (
+                self.event_id,
+                self.event_type,
+                self.timestamp,
+                self.session_id,
+                self.agent_did,
+                self.causal_trace_id,
+                self.parent_event_id,
+                self.payload,
+            ),
+        )
+
+    def __copy__(self) -> "HypervisorEvent":
+        return self
+
+    def __deepcopy__(self, memo: object) -> "HypervisorEvent":
+        return self
+
+
+_raw_timestamp = HypervisorEvent.__dict__["timestamp"].__get__
+_raw_payload = HypervisorEvent.__dict__["payload"].__get__
+
+
+def _datetime(timestamp_ns: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=timestamp_ns // 1_000)
+
+
+# Made when somebody reads them: the id's text, the datetime, the read-only payload.
+lazy_slots.install(HypervisorEvent, "event_id", ids.event_id_text)
+lazy_slots.install(HypervisorEvent, "timestamp", _datetime, store=False)
+lazy_slots.install(HypervisorEvent, "payload", FrozenDict, when=dict)
+
+
+def nanoseconds(timestamp: object) -> int:
+    """Turn a time into nanoseconds since the epoch.
+
+    Args:
+        timestamp: An aware datetime, or seconds since the epoch as a number.
+
+    Raises:
+        ValueError: A naive datetime, a number that is not finite or outside the years 1 to
+            9999, or anything else.
+    """
+    if isinstance(timestamp, datetime):
+        if timestamp.utcoffset() is None:
+            raise ValueError(
+                f"naive timestamp {timestamp.isoformat()}: give it a time zone, "
+                "such as datetime.now(UTC)"
+            )
+        microseconds = (timestamp - _EPOCH) // _MICROSECOND
+    elif isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
+        if not -math.inf < timestamp < math.inf:
+            raise ValueError(f"timestamp {timestamp} is not finite")
+        scaled = timestamp * 1_000_000
+        microseconds = round(scaled) if _LEAST <= scaled <= _GREATEST else _GREATEST + 1
+    else:
+        raise ValueError(
+            f"timestamp of type {type(timestamp).__name__}: expected an aware datetime or "
+            "seconds since the epoch"
+        )
+    if not _LEAST <= microseconds <= _GREATEST:
+        # An aware datetime too can lie outside, once its time zone is taken off.
+        raise ValueError("timestamp outside the years 1 to 9999")
+    return microseconds * 1_000
+
+
+def payload_cuts(event: HypervisorEvent) -> int:
+    """Tell how many values of the event's payload were tagged or cut."""
+    return getattr(_raw_payload(event), "cuts", 0)
+
+
+def estimated_bytes(event: HypervisorEvent) -> int:
+    """Estimate the memory that the event holds, in bytes; strings are counted whole."""
+    payload = _raw_payload(event)
+    size = 400 + 80 * len(payload)
+    for value in payload.values():
+        kind = value.__class__
+        if kind is str:
+            size += len(value)
+        elif kind is not int and isinstance(value, (dict, list, tuple, frozenset)):
+            size += _container_bytes(value)
+    return size
+
+
+def _container_bytes(value: Any) -> int:
+    # At most MAX_DEPTH deep: the payload is a snapshot.
+    size = 64
+    if isinstance(value, dict):
+        size += 80 * len(value) + sum(len(key) for key in value if type(key) is str)
+        value = value.values()
+    for item in value:
+        if isinstance(item, str):
+            size += 56 + len(item)
+        elif isinstance(item, (dict, list, tuple, frozenset)):
+            size += _container_bytes(item)
+        else:
+            size += 32
+    return size
+
+
+def _text(value: object) -> str:
+    """Give the text of an id that is no plain str, such as a UUID or a CausalTraceId."""
+    try:
+        return str.__str__(value if isinstance(value, str) else str(value))
+    except Exception:  # noqa: BLE001 - a hostile __str__: an id is no reason to raise
+        return f"<{type(value).__name__}>"

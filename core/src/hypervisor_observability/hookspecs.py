@@ -1,0 +1,156 @@
+"""The contract between the core and a plugin, in the order of a plugin's life.
+
+A plugin is a class that an entry point of the group ``hypervisor.observability`` names::
+
+    [project.entry-points."hypervisor.observability"]
+    console = "hypervisor_console:ConsolePlugin"
+
+It is used only where a table ``[plugins.console]`` stands in the configuration. The class
+attribute ``Config`` is a frozen attrs class; the table is structured into it, strictly, and
+``__init__`` gets the result. ``__init__`` does no work::
+
+    @define(eq=False)
+    class ConsolePlugin:
+        config: ConsoleConfig
+        Config = ConsoleConfig
+
+        @hookimpl
+        def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+            for event in events:
+                print(event.event_type.value, event.agent_did)
+
+A plugin implements the hooks that it wants, marked with ``hookimpl``, and leaves out the
+arguments that it does not need. Two hooks of one plugin never run at once, so it needs no
+lock. Plugins know nothing of each other and run in no order to rely on. What a hook raises
+never reaches the application.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import click
+import pluggy
+from attrs import frozen
+
+from .events import HypervisorEvent
+from .metrics.families import MetricFamily
+from .spans.record import FinishedSpan
+
+ENTRY_POINT_GROUP = "hypervisor.observability"
+PROJECT_NAME = "hypervisor_observability"
+
+hookspec = pluggy.HookspecMarker(PROJECT_NAME)
+hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+
+
+class MetricsView(Protocol):
+    """The metrics as a plugin that is asked for them (scraped) sees them."""
+
+    def collect(self) -> Sequence[MetricFamily]:
+        """Count what was emitted until now, as far as that takes no more than 100 ms, and
+        give all families in the order of their registration. May be called from any thread.
+        """
+
+
+@frozen(kw_only=True)
+class PluginContext:
+    """What a plugin gets to know of its surroundings.
+
+    Attributes:
+        name: The name of its table.
+        service: ``service`` of the configuration: what the backend calls the application.
+        logger: A logger of its own.
+        metrics: The metrics of the process.
+        clock: Gives the present time in nanoseconds since the epoch.
+    """
+
+    name: str
+    service: str
+    logger: logging.Logger
+    metrics: MetricsView
+    clock: Callable[[], int]
+
+
+@hookspec
+def start(context: PluginContext) -> None:
+    """Prepare: open sockets, start a server.
+
+    Called once, in the thread that starts the observability, before any other hook. Raise
+    to say that the plugin cannot run (a port is taken): it is reported as down with the
+    exception's text, none of its other hooks is called, and the other plugins run.
+
+    :param context: Keep it if you need it later.
+    """
+
+
+@hookspec
+def export_events(events: Sequence[HypervisorEvent]) -> None:
+    """Send *events* to the backend.
+
+    May block: each plugin has a thread of its own. Returning means that the backend has
+    them. Raise ``RetryLater`` to be offered the same batch again; ``Reject`` or any other
+    exception says that it never will be accepted, and counts it as rejected.
+
+    :param events: Between 1 and ``max_batch_events`` events, oldest first.
+    """
+
+
+@hookspec
+def export_spans(spans: Sequence[FinishedSpan]) -> None:
+    """Send finished *spans* to the backend; the rules are those of ``export_events``.
+
+    Spans are assembled only for plugins that have this hook. The spans of one call stem
+    from one batch of events; a batch that finishes none makes no call.
+
+    :param spans: At least one, in the order in which they ended.
+    """
+
+
+@hookspec
+def export_metrics(metrics: Sequence[MetricFamily]) -> None:
+    """Push the present state of all metrics to the backend.
+
+    For backends to which metrics are pushed. Called every ``metrics_interval_seconds``
+    while there is something new, and when asked to flush. Counters are totals since the
+    start: where the backend wants differences, keep the totals of the last call that
+    succeeded. When it raises, the next call carries the same and more, so nothing is lost.
+
+    :param metrics: All families that have series.
+    """
+
+
+@hookspec
+def flush() -> None:
+    """Send what the plugin itself holds back, if anything.
+
+    Called when the application asks to flush, after everything emitted before was handed
+    to the export hooks. Raising makes the application's ``flush`` answer False.
+    """
+
+
+@hookspec
+def stop() -> None:
+    """Let go of sockets, files and servers.
+
+    Called once, last, also after a ``start`` that raised.
+    """
+
+
+@hookspec(firstresult=True)
+def check(context: PluginContext) -> str | None:
+    """Find out whether the backend answers.
+
+    The command line's ``hvobs check`` calls it on an instance that was not started.
+    Raise to say what is wrong and what would be right.
+
+    :returns: One line on what was reached, such as ``OTLP at http://127.0.0.1:4318``.
+    """
+
+
+@hookspec(firstresult=True)
+def commands() -> Sequence[click.Command] | None:
+    """Give commands of the plugin's own, to stand under ``hvobs NAME``.
+
+    Called on an instance that was not started.
+    """

@@ -1,0 +1,42 @@
+"""Log messages at a limited rate, so that a fault in a loop does not fill the disk."""
+
+import logging
+import time
+
+_MAX_KEYS = 1_000
+
+
+class LimitedLog:
+    """Write each kind of message at most once an interval, telling how many were left out.
+
+    Args:
+        logger: Where the messages go.
+        interval_seconds: Least time between two messages of one kind.
+    """
+
+    def __init__(self, logger: logging.Logger, *, interval_seconds: float = 10.0) -> None:
+        self._logger = logger
+        self._interval_seconds = interval_seconds
+        self._last: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def warning(
+        self, kind: str, message: str, *args: object, error: BaseException | None = None
+    ) -> None:
+        """Log *message* unless one of the same *kind* was logged a moment ago."""
+        now = time.monotonic()
+        last = self._last.get(kind)
+        if last is not None and now - last < self._interval_seconds:
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return
+        if len(self._last) >= _MAX_KEYS:
+            self._last.clear()
+            self._left_out.clear()
+        self._last[kind] = now
+        left_out = self._left_out.pop(kind, 0)
+        if left_out:
+            message += f" ({left_out} more like this since the last message)"
+        try:
+            self._logger.warning(message, *args, exc_info=error)
+        except Exception:  # noqa: BLE001 - a log handler's fault: whoever warns must not pay for it
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1 + left_out

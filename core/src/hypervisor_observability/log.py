@@ -1,0 +1,331 @@
+"""The event log in memory: segments of events, the oldest dropped when the bound is passed.
+
+Emitting threads append to a *staging* list, one call that nothing can interrupt. The list is
+*drained* into segments in bulk, under a lock: when it is full, and before every read. The
+position in drain order is an event's sequence number; it counts from 0 and never restarts.
+A fork's child starts with an empty log.
+"""
+
+import os
+import threading
+import weakref
+from bisect import bisect
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from itertools import accumulate, repeat, starmap
+from typing import Any
+
+from attrs import define, field, frozen
+
+from .events import HypervisorEvent, estimated_bytes, payload_cuts
+
+SEGMENT_EVENTS = 1_024
+STAGED_EVENTS = 1_024
+
+# Threads that emit faster than one of them drains wait for it, in the end: for the lock, and
+# no longer than this, because the thread that holds it may run a finaliser that waits for us.
+_BACKLOG_EVENTS = 8 * STAGED_EVENTS
+_BACKLOG_WAIT_SECONDS = 0.01
+
+
+@frozen
+class Reading:
+    """What a reader got from a position on.
+
+    Attributes:
+        events: Oldest first; empty at the end of the log.
+        position: Sequence number of the first of them (of the next one, if there is none).
+        skipped: How many events between the position asked for and this one are gone.
+    """
+
+    events: Sequence[HypervisorEvent]
+    position: int
+    skipped: int
+
+    @property
+    def next_position(self) -> int:
+        """Where to go on reading."""
+        return self.position + len(self.events)
+
+
+@define(eq=False)
+class Segment:
+    """A stretch of the log with an index of its own, which goes when the segment goes.
+
+    Attributes:
+        start: Sequence number of its first event.
+        events: Its events; only appended to, and only while it is the newest segment.
+        estimated_bytes: Memory that its events hold.
+    """
+
+    start: int
+    events: list[HypervisorEvent] = field(factory=list)
+    estimated_bytes: int = 0
+    _index: "SegmentIndex | None" = field(default=None, init=False)
+
+    @property
+    def end(self) -> int:
+        """Sequence number behind its last event."""
+        return self.start + len(self.events)
+
+    def index(self) -> "SegmentIndex":
+        """Give the index of the events that are there, made now if it is not up to date."""
+        index = self._index
+        if index is None or index.size != len(self.events):
+            index = self._index = SegmentIndex.of(self.events)
+        return index
+
+
+@frozen(eq=False)
+class SegmentIndex:
+    """Which positions of a segment hold which type, session and agent, and its times."""
+
+    size: int
+    by_type: dict[str, list[int]]
+    by_session: dict[str | None, list[int]]
+    by_agent: dict[str | None, list[int]]
+    least_ns: int
+    greatest_ns: int
+
+    @classmethod
+    def of(cls, events: Sequence[HypervisorEvent]) -> "SegmentIndex":
+        """Index *events*, at least one."""
+        events = events[:]  # another thread may append to the newest segment
+        times = [event.timestamp_ns for event in events]
+        return cls(
+            len(events),
+            _positions([event.event_type for event in events]),
+            _positions([event.session_id for event in events]),
+            _positions([event.agent_did for event in events]),
+            min(times),
+            max(times),
+        )
+
+
+def _positions(keys: Sequence[Any]) -> dict[Any, list[int]]:
+    result: dict[Any, list[int]] = {}
+    for position, key in enumerate(keys):
+        known = result.get(key)
+        if known is None:
+            result[key] = [position]
+        else:
+            known.append(position)
+    return result
+
+
+class EventLog:
+    """Events in the order of their sequence numbers, bounded by count and by memory.
+
+    Args:
+        max_events: How many of the newest events are kept; None for no bound.
+        max_bytes: Estimated memory that may be held, in bytes.
+
+    Raises:
+        ValueError: A bound below 1.
+    """
+
+    def __init__(self, max_events: int | None, max_bytes: int) -> None:
+        if (max_events is not None and max_events < 1) or max_bytes < 1:
+            raise ValueError("the log's bounds must be at least 1")
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self.staged: deque[HypervisorEvent] = deque()
+        self.drain_at = STAGED_EVENTS
+        # Re-entrant: a signal handler or finaliser may emit, or ask, while its own thread
+        # holds it. _draining then keeps the inner call from draining in the middle.
+        self._listeners: tuple[Callable[[int], None], ...] = ()
+        self._start_empty()
+        _logs.add(self)
+        self.stage = self.staged.append
+        """Append an event; the caller then calls ``drain_if_full`` if it is."""
+
+    def _start_empty(self) -> None:
+        self.lock = threading.RLock()
+        """Guards the log, and the list of its bus's subscribers. Replaced in a fork's child."""
+        self._draining = False
+        self.staged.clear()
+        self._segments = [Segment(0)]
+        self._first = 0
+        self._bytes = 0
+        self._dropped_for_memory = 0
+        self._cut_values = 0
+
+    def drain_if_full(self) -> None:
+        """Drain if the staging list is full and nobody else is draining.
+
+        Waits only where threads emit faster than one of them drains, and then shortly.
+        """
+        staged = len(self.staged)
+        if staged < STAGED_EVENTS:
+            return
+        lock = self.lock
+        if lock.acquire(timeout=0 if staged < _BACKLOG_EVENTS else _BACKLOG_WAIT_SECONDS):
+            try:
+                self._drain()
+            finally:
+                lock.release()
+
+    def on_drain(self, listener: Callable[[int], None]) -> None:
+        """Call *listener* with the log's end after each drain, under the lock.
+
+        It may be called in an emitting thread, even in a signal handler: it must neither
+        wait nor take a lock that is not re-entrant.
+        """
+        with self.lock:
+            self._listeners = (*self._listeners, listener)
+
+    @property
+    def first(self) -> int:
+        """Sequence number of the oldest event that is kept."""
+        with self.lock:
+            self._drain()
+            return self._first
+
+    @property
+    def end(self) -> int:
+        """Sequence number that the next event will get: how many were emitted so far."""
+        with self.lock:
+            self._drain()
+            return self._segments[-1].end
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """``first`` and ``end`` of one moment."""
+        with self.lock:
+            self._drain()
+            return self._first, self._segments[-1].end
+
+    @property
+    def dropped_for_memory(self) -> int:
+        """How many events went because of ``max_bytes``, before ``max_events`` asked."""
+        return self._dropped_for_memory
+
+    @property
+    def cut_values(self) -> int:
+        """How many payload values were tagged or cut in all events so far."""
+        return self._cut_values
+
+    def read(self, position: int, max_events: int) -> Reading:
+        """Read up to *max_events* from sequence number *position* on."""
+        with self.lock:
+            self._drain()
+            start = max(position, self._first)
+            events: list[HypervisorEvent] = []
+            for segment in self._segments[self._segment_of(start) :]:
+                offset = start + len(events) - segment.start
+                events += segment.events[offset : offset + max_events - len(events)]
+                if len(events) >= max_events:
+                    break
+            return Reading(events, start, start - position)
+
+    def kept(self) -> tuple[list[Segment], int, int]:
+        """Give the segments, and the first and end sequence numbers that are visible.
+
+        The segments may grow and may reach back before the first number: who reads them
+        keeps to the numbers.
+        """
+        with self.lock:
+            self._drain()
+            return self._segments[:], self._first, self._segments[-1].end
+
+    def clear(self) -> None:
+        """Drop all events; sequence numbers go on."""
+        with self.lock:
+            self._drain()
+            self._first = self._segments[-1].end
+            self._segments = [Segment(self._first)]
+            self._bytes = 0
+
+    def type_counts(self) -> Counter[str]:
+        """Count the kept events by type."""
+        segments, first, end = self.kept()
+        counts: Counter[str] = Counter()
+        for segment in segments:
+            for name, positions in segment.index().by_type.items() if segment.events else ():
+                low, high = first - segment.start, end - segment.start
+                if low <= 0 and high >= segment.index().size:
+                    counts[name] += len(positions)
+                else:
+                    counts[name] += sum(low <= position < high for position in positions)
+        return +counts
+
+    def _segment_of(self, position: int) -> int:
+        # All segments but those cut short by memory are equally long: start from there.
+        low, high = 0, len(self._segments) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._segments[middle].start <= position:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+    def _drain(self) -> None:
+        if self._draining:
+            return
+        self._draining = True
+        try:
+            # What is there now, and no more: others may emit faster than this thread drains.
+            if self._append(len(self.staged)):
+                end = self._segments[-1].end
+                for listener in self._listeners:
+                    listener(end)
+                # What the listeners had to say themselves.
+                self._append(min(len(self.staged), STAGED_EVENTS))
+        finally:
+            self._draining = False
+
+    def _append(self, staged: int) -> int:
+        # Whoever stages meanwhile appends behind: these first ones are ours. One call copies
+        # them, because nobody may append while a deque is iterated over.
+        waiting = list(self.staged)[:staged]
+        while waiting:
+            sizes = list(accumulate(map(estimated_bytes, waiting[:SEGMENT_EVENTS])))
+            segment = self._segments[-1]
+            room = SEGMENT_EVENTS - len(segment.events)
+            if room == 0 or segment.estimated_bytes * 16 > self._max_bytes:
+                segment = Segment(segment.end)
+                self._segments.append(segment)
+                room = SEGMENT_EVENTS
+            # A segment's memory is bounded too, because it goes as a whole.
+            fitting = bisect(sizes, self._max_bytes // 16 - segment.estimated_bytes) + 1
+            count = min(room, fitting, len(sizes))
+            # One call that no signal can interrupt: an exception that a signal handler
+            # raises (KeyboardInterrupt) finds each event in one place.
+            segment.events.extend(starmap(self.staged.popleft, repeat((), count)))
+            segment.estimated_bytes += sizes[count - 1]
+            self._bytes += sizes[count - 1]
+            self._cut_values += sum(map(payload_cuts, waiting[:count]))
+            del waiting[:count]
+            self._drop_oldest()
+        return staged
+
+    def _drop_oldest(self) -> None:
+        if self._max_events is not None:
+            self._first = max(self._first, self._segments[-1].end - self._max_events)
+        gone = 0
+        while gone < len(self._segments) - 1:
+            oldest = self._segments[gone]
+            if oldest.end > self._first:
+                if self._bytes <= self._max_bytes:
+                    break
+                self._dropped_for_memory += oldest.end - self._first
+                self._first = oldest.end
+            self._bytes -= oldest.estimated_bytes
+            gone += 1
+        if gone:
+            self._segments = self._segments[gone:]
+
+
+_logs: "weakref.WeakSet[EventLog]" = weakref.WeakSet()
+
+
+def _empty_after_fork() -> None:
+    # Another thread may have held a lock that nobody in the child would ever release, and
+    # the parent delivers what it had.
+    for log in list(_logs):
+        log._start_empty()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_empty_after_fork)

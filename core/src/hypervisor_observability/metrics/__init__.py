@@ -1,0 +1,1 @@
+"""Metrics: plain data, and the readers of events that keep it."""

@@ -1,0 +1,199 @@
+"""From a table in the configuration to a checked plugin in a manager of its own."""
+
+import difflib
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pluggy
+from attrs import frozen
+
+from . import hookspecs
+from .config import Config, DeliveryConfig, PluginTable, structure_plugin_table
+from .discovery import InstalledPlugin, installed_plugins
+from .errors import ConfigProblem
+from .events import HypervisorEvent
+from .hookspecs import PROJECT_NAME, PluginContext
+from .metrics.families import MetricFamily
+from .spans.record import FinishedSpan
+
+SHIPPED = {
+    "prometheus": "hypervisor-prometheus",
+    "otel": "hypervisor-otel",
+    "statsd": "hypervisor-statsd",
+    "jaeger": "hypervisor-jaeger",
+}
+"""Our own plugins: name to distribution."""
+
+HOOKS = tuple(
+    name
+    for name, function in vars(hookspecs).items()
+    if getattr(function, f"{PROJECT_NAME}_spec", None) is not None
+)
+
+
+@frozen(eq=False)
+class Plugin:
+    """A plugin that was made and checked, not yet started.
+
+    Attributes:
+        name: Of its table.
+        instance: The object that its author wrote.
+        delivery: How events wait for it.
+        hooks: The hooks that it implements.
+        manager: Calls these hooks. Each plugin has its own: pluggy ends a call at the
+            first exception, and the plugins behind it would not be called.
+    """
+
+    name: str
+    instance: object
+    delivery: DeliveryConfig
+    hooks: frozenset[str]
+    manager: pluggy.PluginManager
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether it has the hook ``export_events``."""
+        return "export_events" in self.hooks
+
+    @property
+    def takes_spans(self) -> bool:
+        """Whether it has the hook ``export_spans``."""
+        return "export_spans" in self.hooks
+
+    @property
+    def takes_metrics(self) -> bool:
+        """Whether it has the hook ``export_metrics``."""
+        return "export_metrics" in self.hooks
+
+    @property
+    def only_exposes(self) -> bool:
+        """Whether nothing is handed to it: it is asked for metrics, or does nothing."""
+        return not (self.takes_events or self.takes_spans or self.takes_metrics)
+
+    def start(self, context: PluginContext) -> None:
+        """Call the hook."""
+        self.manager.hook.start(context=context)
+
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        """Call the hook."""
+        self.manager.hook.export_events(events=events)
+
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        """Call the hook."""
+        self.manager.hook.export_spans(spans=spans)
+
+    def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
+        """Call the hook."""
+        self.manager.hook.export_metrics(metrics=metrics)
+
+    def flush(self) -> None:
+        """Call the hook."""
+        self.manager.hook.flush()
+
+    def stop(self) -> None:
+        """Call the hook."""
+        self.manager.hook.stop()
+
+
+def checked(name: str, instance: object, delivery: DeliveryConfig) -> Plugin:
+    """Register *instance* with a manager of its own.
+
+    Raises:
+        ValueError: It implements no hook, one that does not exist, or one with an argument
+            that the hook does not have.
+    """
+    if isinstance(instance, type):
+        raise ValueError(f"expected an instance, got the class {instance.__name__}")
+    manager = pluggy.PluginManager(PROJECT_NAME)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(instance, name)
+        # register() lets a misspelt hook pass.
+        unknown = [called.name for called in vars(manager.hook).values() if not called.has_spec()]
+    except pluggy.PluginValidationError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if unknown:
+        raise ValueError(_unknown_hooks(unknown))
+    hooks = frozenset(called.name for called in manager.get_hookcallers(instance) or ())
+    if not hooks:
+        raise ValueError("implements no hook: mark its methods with @hookimpl")
+    return Plugin(name, instance, delivery, hooks, manager)
+
+
+def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
+    """Import, configure and check the plugins that *config* names, and no others."""
+    plugins: list[Plugin] = []
+    problems: list[ConfigProblem] = []
+    installed = installed_plugins() if config.plugins else {}
+    for table in config.plugins.values():
+        plugin, found = _load(table, config, installed)
+        problems.extend(found)
+        if plugin is not None:
+            plugins.append(plugin)
+    return plugins, problems
+
+
+def load_class(
+    table: PluginTable, installed: Mapping[str, Sequence[InstalledPlugin]]
+) -> tuple[Any, list[ConfigProblem]]:
+    """Import the class of the plugin that *table* names."""
+    candidates = installed.get(table.name, ())
+    if not candidates:
+        return None, [table.problem(_not_installed(table.name, installed))]
+    if len(candidates) > 1:
+        claims = " and ".join(f"{one.distribution} {one.version}" for one in candidates)
+        return None, [table.problem(f"claimed by {claims}: uninstall all but one of them")]
+    found = candidates[0]
+    origin = f"{found.distribution} {found.version}"
+    try:
+        plugin_class = found.entry_point.load()
+    except BaseException as error:  # a module may do anything when imported, even sys.exit()
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        return None, [table.problem(f"{origin} fails on import ({reason})")]
+    if not inspect.isclass(plugin_class) or not hasattr(plugin_class, "Config"):
+        value = found.entry_point.value
+        return None, [
+            table.problem(f"{origin}: {value} is no plugin: expected a class with a 'Config'")
+        ]
+    return plugin_class, []
+
+
+def _load(
+    table: PluginTable, config: Config, installed: Mapping[str, Sequence[InstalledPlugin]]
+) -> tuple[Plugin | None, list[ConfigProblem]]:
+    plugin_class, problems = load_class(table, installed)
+    if problems:
+        return None, problems
+    settings, delivery, problems = structure_plugin_table(
+        table, plugin_class.Config, config.delivery
+    )
+    if settings is None or problems:
+        return None, problems
+    try:
+        return checked(table.name, plugin_class(settings), delivery), []
+    except Exception as error:  # noqa: BLE001 - its __init__ is its author's
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
+
+
+def _not_installed(name: str, installed: Iterable[str]) -> str:
+    names = sorted({*installed, *SHIPPED})
+    close = difflib.get_close_matches(name, names, 1)
+    if name in SHIPPED:
+        return f"this plugin is not installed: it comes with {SHIPPED[name]}"
+    if close:
+        return f"no such plugin is installed (did you mean '{close[0]}'?)"
+    there = ", ".join(installed) or "none"
+    return f"no such plugin is installed (installed: {there})"
+
+
+def _unknown_hooks(names: Sequence[str]) -> str:
+    parts = []
+    for name in sorted(names):
+        close = difflib.get_close_matches(name, HOOKS, 1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        parts.append(f"unknown hook '{name}'{hint}")
+    return ", ".join(parts)

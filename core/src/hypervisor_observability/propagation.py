@@ -1,0 +1,165 @@
+"""Carry causal trace ids over a process boundary, and decide whom to believe on arrival.
+
+The format is W3C Trace Context, so that every peer that speaks it takes part. A peer can
+write what it likes into a header, so what becomes of it is for the receiver to say:
+
+- ``"link"``: a trace of our own, with a link to theirs. For peers that are not ours.
+- ``"continue"``: a child of theirs. For peers that may write into our traces.
+- ``"restart"``: a trace of our own; theirs is not looked at again.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Literal
+
+from attrs import define, field, frozen
+
+from . import carriers, traceparent
+from .carriers import Accept, check_accept
+from .causal_trace import CausalTraceId, answer_to
+from .current_trace import current_trace
+
+Outcome = Literal["accepted", "refused", "absent"]
+
+
+@frozen
+class Extracted:
+    """What became of the trace id that a carrier brought.
+
+    Attributes:
+        trace: The id to work under: a child of the sender's, or a new root.
+        link: The sender's id, where it is to be linked rather than continued.
+        outcome: Whether an id was there and could be read.
+        reason: Why it was refused; empty if it was not.
+        sampled: The sender's decision to record the trace; None unless it is continued.
+        tracestate: The entries of other vendors; empty unless the trace is continued.
+    """
+
+    trace: CausalTraceId
+    link: CausalTraceId | None = None
+    outcome: Outcome = "absent"
+    reason: str = ""
+    sampled: bool | None = None
+    tracestate: str = ""
+
+
+def inject(
+    carrier: MutableMapping[str, str],
+    trace: CausalTraceId | None = None,
+    *,
+    environment: bool = False,
+    sampled: bool = True,
+    tracestate: str = "",
+) -> None:
+    """Write a trace id into *carrier* as ``traceparent`` and ``tracestate``.
+
+    Args:
+        carrier: Headers or an environment, changed in place. Entries of other vendors in
+            its ``tracestate`` are kept.
+        trace: The current trace if None; where none is active, nothing is written.
+        environment: Write the names in capitals, as variables of an environment.
+        sampled: Whether this process records the trace.
+        tracestate: Entries of other vendors to hand on: ``Extracted.tracestate``.
+    """
+    trace = trace or current_trace()
+    if trace is not None:
+        parent = trace.to_traceparent(sampled=sampled)
+        carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
+
+
+def extract(carrier: Mapping[str, str], *, accept: Accept = "link") -> Extracted:
+    """Decide what to work under on account of what *carrier* brought.
+
+    Names are found in any case, so ``os.environ`` is a carrier too.
+
+    Raises:
+        ValueError: *accept* is none of the three modes. Nothing that *carrier* holds raises.
+    """
+    check_accept(accept)
+    try:
+        found = carriers.read(carrier)
+        if found is None:
+            return Extracted(answer_to(None, accept))
+        parent, state = found
+        _, _, flags = traceparent.parse_traceparent(parent)
+        sender = CausalTraceId.from_traceparent(parent, state)
+    except Exception as error:  # noqa: BLE001 - a peer's input must not reach the application
+        return Extracted(answer_to(None, accept), outcome="refused", reason=str(error))
+    trace = answer_to(sender, accept)
+    if accept != "continue":
+        return Extracted(trace, sender if accept == "link" else None, "accepted")
+    return Extracted(
+        trace,
+        outcome="accepted",
+        sampled=bool(flags & traceparent.SAMPLED),
+        tracestate=traceparent.other_vendors(state),
+    )
+
+
+class _Tally:
+    """A number that grows by one at a time, from any thread.
+
+    It advances in one C call: no lock, so nothing that a fork could leave locked.
+    """
+
+    def __init__(self) -> None:
+        self._count = itertools.count()
+        self.add: Callable[[], int] = self._count.__next__
+
+    def __int__(self) -> int:
+        # Its text, "count(3)", is the one view of a count that does not advance it.
+        return int(repr(self._count)[len("count(") : -1])
+
+
+@define(eq=False)
+class Propagator:
+    """``inject`` and ``extract`` under one rule of trust, with counts of what arrived.
+
+    May be used from any thread.
+
+    Attributes:
+        accept: The rule: ``"link"``, ``"continue"`` or ``"restart"``.
+    """
+
+    accept: Accept = field(default="link", validator=lambda _, __, value: check_accept(value))
+    _accepted: _Tally = field(init=False, factory=_Tally)
+    _refused: _Tally = field(init=False, factory=_Tally)
+    _absent: _Tally = field(init=False, factory=_Tally)
+
+    @property
+    def accepted(self) -> int:
+        """How many carriers brought an id that could be read."""
+        return int(self._accepted)
+
+    @property
+    def refused(self) -> int:
+        """How many carriers brought something that could not."""
+        return int(self._refused)
+
+    @property
+    def absent(self) -> int:
+        """How many carriers brought nothing."""
+        return int(self._absent)
+
+    def inject(
+        self,
+        carrier: MutableMapping[str, str],
+        trace: CausalTraceId | None = None,
+        *,
+        environment: bool = False,
+        sampled: bool = True,
+        tracestate: str = "",
+    ) -> None:
+        """Do what the function ``inject`` does."""
+        inject(carrier, trace, environment=environment, sampled=sampled, tracestate=tracestate)
+
+    def extract(self, carrier: Mapping[str, str]) -> Extracted:
+        """Do what the function ``extract`` does, and count the outcome. Never raises."""
+        extracted = extract(carrier, accept=self.accept)
+        if extracted.outcome == "accepted":
+            self._accepted.add()
+        elif extracted.outcome == "refused":
+            self._refused.add()
+        else:
+            self._absent.add()
+        return extracted

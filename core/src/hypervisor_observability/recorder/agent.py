@@ -1,0 +1,50 @@
+"""Agents at work, from joining to the end of their work."""
+
+import time
+
+from attrs import evolve, frozen
+
+from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.event_types import AGENT_FINISHED, EventType
+from hypervisor_observability.recorder.event_writer import EventWriter
+from hypervisor_observability.recorder.failure import describe
+from hypervisor_observability.recorder.place import current_place, enter, next_trace
+from hypervisor_observability.recorder.scope import Opened
+
+
+@frozen(eq=False)
+class Agent:
+    """An agent, while it works.
+
+    Attributes:
+        did: Its decentralised identifier.
+        session_id: The session in which it works; None outside of any.
+        trace: Its own causal id: what it hands on to whom it delegates elsewhere.
+    """
+
+    did: str
+    session_id: str | None
+    trace: CausalTraceId
+
+
+def open_agent(
+    writer: EventWriter, did: str, session_id: str | None, ring: int | None, name: str | None
+) -> Opened[Agent]:
+    """Begin an agent's work; see ``Recorder.agent``."""
+    trace, around = next_trace(), current_place()
+    if session_id is None:
+        session_id = around.session_id
+    place = evolve(around, session_id=session_id, agent_did=did)
+    joined = writer.write(EventType.SESSION_JOINED, place, trace, {"ring": ring, "name": name})
+    inside = place.within(joined)
+    began, leave = time.monotonic(), enter(inside, trace)
+
+    def close(error: BaseException | None) -> None:
+        leave()
+        finished = {
+            "status": "ok" if error is None else "error",
+            "duration_seconds": time.monotonic() - began,
+        }
+        writer.write(AGENT_FINISHED, inside, trace, finished | describe(error))
+
+    return Opened(Agent(did, session_id, trace), close)

@@ -1,0 +1,56 @@
+"""Write events of a place to the bus, and keep every fault of doing so to itself."""
+
+import logging
+from collections.abc import Mapping
+
+from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.event_bus import HypervisorEventBus
+from hypervisor_observability.event_types import EventType
+from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.recorder.place import Place
+
+_logger = logging.getLogger(__name__)
+
+
+class EventWriter:
+    """Records on a bus without ever raising: the work that is recorded goes on.
+
+    Args:
+        bus: Where the events go.
+    """
+
+    def __init__(self, bus: HypervisorEventBus) -> None:
+        self._bus = bus
+        self._limited_log = LimitedLog(_logger)
+
+    def write(
+        self,
+        event_type: EventType,
+        place: Place,
+        trace: CausalTraceId | None,
+        payload: Mapping[str, object],
+    ) -> HypervisorEvent | None:
+        """Record an event of *place* under *trace*, without the payload's values that are None.
+
+        Returns:
+            The event; None if it could not be recorded, which is logged at a limited rate.
+        """
+        try:
+            return self._bus.record(
+                event_type,
+                session_id=place.session_id,
+                agent_did=place.agent_did,
+                causal_trace_id=None if trace is None else trace.full_id,
+                parent_event_id=place.opened_by,
+                payload={key: value for key, value in payload.items() if value is not None},
+            )
+        except Exception as error:  # noqa: BLE001 - no fault of recording reaches the work
+            self._limited_log.warning(
+                "record", "an event of type %s was not recorded", event_type, error=error
+            )
+            return None
+
+    def undo_failed(self, action: str, error: Exception) -> None:
+        """Log that an undo raised, since nobody else gets to see its exception."""
+        self._limited_log.warning("undo", "the undo of %s raised", action, error=error)

@@ -1,0 +1,76 @@
+"""Where the running code stands: in which session, as which agent, opened by which event.
+
+A context variable holds it, beside the one of the current trace: an asyncio task starts
+where the code stood that created it, a new thread starts nowhere.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from contextvars import ContextVar, Token
+
+from attrs import evolve, frozen
+
+from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.current_trace import current_trace
+from hypervisor_observability.events import HypervisorEvent
+
+
+@frozen
+class Place:
+    """What events take over from their surroundings.
+
+    Attributes:
+        session_id: The session around the code; None outside of any.
+        agent_did: The agent that the code runs as; None outside of any.
+        opened_by: ``event_id`` of the event that opened the innermost scope.
+    """
+
+    session_id: str | None = None
+    agent_did: str | None = None
+    opened_by: str | None = None
+
+    def within(self, opening: HypervisorEvent | None) -> "Place":
+        """Give the place inside the scope that *opening* opened; None: it was not recorded."""
+        return self if opening is None else evolve(self, opened_by=opening.event_id)
+
+    def or_else(self, other: "Place") -> "Place":
+        """Give this place with what it does not know taken from *other*."""
+        return Place(
+            session_id=self.session_id if self.session_id is not None else other.session_id,
+            agent_did=self.agent_did if self.agent_did is not None else other.agent_did,
+            opened_by=self.opened_by if self.opened_by is not None else other.opened_by,
+        )
+
+
+_current: ContextVar[Place] = ContextVar("hypervisor_observability.place", default=Place())  # noqa: B039 - a Place is frozen
+
+
+def current_place() -> Place:
+    """Give the place of the running code."""
+    return _current.get()
+
+
+def next_trace() -> CausalTraceId:
+    """Draw the causal id of work that begins here: below the current one, if there is one."""
+    around = current_trace()
+    return CausalTraceId() if around is None else around.child()
+
+
+def enter(place: Place, trace: CausalTraceId | None = None) -> Callable[[], None]:
+    """Make *place* the current one, and *trace*, unless it is None, the current trace.
+
+    Returns:
+        The function that goes back to what was there before; it never raises.
+    """
+    stack = ExitStack()
+    stack.callback(_leave, _current.set(place))
+    if trace is not None:
+        stack.enter_context(trace.activate())
+    return stack.close
+
+
+def _leave(token: Token[Place]) -> None:
+    # Left in another context than it was entered in, as an asynchronous generator is that
+    # the event loop finalises: that context keeps what it has.
+    with suppress(ValueError):
+        _current.reset(token)

@@ -1,0 +1,54 @@
+"""The context manager behind all of the recorder's: for ``with`` and for ``async with``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+T = TypeVar("T")
+
+
+@frozen(eq=False)
+class Opened(Generic[T]):
+    """A scope that was entered.
+
+    Attributes:
+        subject: What ``as`` gives.
+        close: Ends the scope; it is given the exception that ends it, or None.
+        close_async: The same for ``async with``; None: as ``close``.
+    """
+
+    subject: T
+    close: Callable[[BaseException | None], None]
+    close_async: Callable[[BaseException | None], Awaitable[None]] | None = None
+
+
+class Scope(Generic[T]):
+    """A piece of work that is recorded from entry to exit; exceptions pass through it.
+
+    One object may be entered again: every entry is a piece of work of its own.
+    """
+
+    def __init__(self, open_: Callable[[], Opened[T]]) -> None:
+        self._open = open_
+        self._entered: list[Opened[T]] = []
+
+    def __enter__(self) -> T:
+        opened = self._open()
+        self._entered.append(opened)
+        return opened.subject
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        self._entered.pop().close(error)
+
+    async def __aenter__(self) -> T:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, _kind: object, error: BaseException | None, _traceback: object
+    ) -> None:
+        opened = self._entered.pop()
+        if opened.close_async is None:
+            opened.close(error)
+        else:
+            await opened.close_async(error)

@@ -1,0 +1,43 @@
+"""Sessions, from creation to termination."""
+
+import time
+from collections.abc import Mapping
+
+from attrs import evolve, frozen
+
+from hypervisor_observability import ids
+from hypervisor_observability.current_trace import current_trace
+from hypervisor_observability.event_types import EventType
+from hypervisor_observability.recorder.event_writer import EventWriter
+from hypervisor_observability.recorder.failure import describe
+from hypervisor_observability.recorder.place import current_place, enter
+from hypervisor_observability.recorder.scope import Opened
+
+
+@frozen(eq=False)
+class Session:
+    """A session, while it is open.
+
+    Attributes:
+        session_id: Unique.
+    """
+
+    session_id: str
+
+
+def open_session(
+    writer: EventWriter, session_id: str | None, payload: Mapping[str, object]
+) -> Opened[Session]:
+    """Begin a session; see ``Recorder.session``."""
+    if session_id is None:
+        session_id = f"session-{ids.event_id_text(ids.next_number())}"
+    place, trace = evolve(current_place(), session_id=session_id), current_trace()
+    inside = place.within(writer.write(EventType.SESSION_CREATED, place, trace, payload))
+    began, leave = time.monotonic(), enter(inside)
+
+    def close(error: BaseException | None) -> None:
+        leave()
+        ended = {"duration_seconds": time.monotonic() - began}
+        writer.write(EventType.SESSION_TERMINATED, inside, trace, ended | describe(error))
+
+    return Opened(Session(session_id), close)

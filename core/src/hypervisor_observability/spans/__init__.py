@@ -1,0 +1,1 @@
+"""Spans: what they are, and how they are assembled from events."""

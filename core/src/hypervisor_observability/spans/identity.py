@@ -1,0 +1,81 @@
+"""Which ids a span gets: functions of recorded events alone, so a repeat is the same span."""
+
+import hashlib
+from collections import OrderedDict
+
+from attrs import frozen
+
+from ..causal_trace import CausalTraceId
+from ..events import HypervisorEvent
+from ..traceparent import widen_span
+
+MAX_REMEMBERED_IDS = 100_000
+
+
+@frozen
+class SpanIdentity:
+    """The ids of a span: 32, 16 and 16 (or no) lower-case hexadecimal digits."""
+
+    trace_id: str
+    span_id: str
+    parent_span_id: str | None
+
+
+class SpanIdentities:
+    """Give out identities.
+
+    The first span opened under a causal id takes that id's own W3C pair, so that what was
+    propagated downstream exists. Each further span under it takes a digest of the event
+    that opened it, with the first as parent. Ids that nobody else knows come from digests
+    too: a saga without causal ids has a trace of its own.
+    """
+
+    def __init__(self) -> None:
+        self._taken: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def of(self, event: HypervisorEvent) -> SpanIdentity | None:
+        """Give the identity of the span that *event* opens; None without a causal id."""
+        causal = causal_id(event)
+        if causal is None:
+            return None
+        trace_id, span_id = causal.to_w3c()
+        if (trace_id, span_id) in self._taken:
+            return SpanIdentity(trace_id, span_of_event(event), span_id)
+        self._taken[trace_id, span_id] = None
+        if len(self._taken) > MAX_REMEMBERED_IDS:
+            self._taken.popitem(last=False)
+        parent = causal.parent_span_id
+        return SpanIdentity(
+            trace_id, span_id, None if parent is None else widen_span(causal.trace_id, parent)
+        )
+
+
+def causal_id(event: HypervisorEvent) -> CausalTraceId | None:
+    """Parse the event's causal id; None if it has none or a malformed one."""
+    if event.causal_trace_id is None:
+        return None
+    try:
+        return CausalTraceId.from_string(event.causal_trace_id)
+    except ValueError:
+        return None
+
+
+def span_of_event(event: HypervisorEvent) -> str:
+    """Give the span id of a span that has no causal id of its own."""
+    return _digest(f"hv-event\0{event.event_id}", 16)
+
+
+def trace_of_saga(saga_id: str, first_event: HypervisorEvent) -> str:
+    """Give the trace id of a saga without causal ids."""
+    return _digest(f"hv-saga\0{saga_id}\0{first_event.event_id}", 32)
+
+
+def span_of_saga(saga_id: str, first_event: HypervisorEvent) -> str:
+    """Give the span id of a saga whose creation had no causal id, or was not seen."""
+    return _digest(f"hv-saga-span\0{saga_id}\0{first_event.event_id}", 16)
+
+
+def _digest(text: str, digits: int) -> str:
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
+    # All zeros are forbidden (W3C Trace Context, sections 3.2.2.3 and 3.2.2.4).
+    return digest if digest.strip("0") else "1".zfill(digits)

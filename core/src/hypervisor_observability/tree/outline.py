@@ -1,0 +1,220 @@
+"""Read a tree's events as agents, sagas, steps, compensations and incidents.
+
+The recorder gives each of these a span of its own, but for incidents and elevations. Events
+written by hand may put a whole saga under one causal id; then what belongs to a saga stands
+below it, and everything else below the span's first piece of work.
+"""
+
+from collections.abc import Callable, Mapping
+
+from hypervisor_observability.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.tree import incidents, payload_facts
+from hypervisor_observability.tree.trace_tree import TraceTree, TreeNode
+from hypervisor_observability.tree.work import Outline, State, Work
+
+
+def outline(tree: TraceTree) -> list[Work]:
+    """Give the pieces of work at the roots of *tree*; the others are below them."""
+    found = Outline()
+    for _, node in tree.walk():
+        _read(found, node)
+    return found.roots
+
+
+def _read(found: Outline, node: TreeNode) -> None:
+    # What says what the span is comes first, so that the rest stands below it.
+    first = next((event for event in node.events if event.event_type in _STRUCTURE), None)
+    if first is not None:
+        _READERS[first.event_type](found, node, first)
+    if node.span_id not in found.mains:  # or it told of what another span had begun
+        found.open(node, _anonymous(node))
+    for event in node.events:
+        read = _READERS.get(event.event_type)
+        if read is not None and event is not first:
+            read(found, node, event)
+
+
+def _agent_joined(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    work = Work(
+        kind="agent",
+        span_id=node.span_id,
+        title=payload_facts.text(event, "name"),
+        state="running",
+        word="running",
+        begun=event,
+        agent_did=event.agent_did,
+        ring=payload_facts.text(event, "ring"),
+    )
+    found.open(node, work, ("agent", node.span_id, event.agent_did or ""))
+
+
+def _agent_finished(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    work = found.by_key.get(("agent", node.span_id, event.agent_did or ""))
+    if work is None:
+        return
+    if event.payload.get("status") == "error":
+        work.end(event, "failed", "FAILED")
+        work.reason = payload_facts.reason(event)
+    else:
+        work.end(event, "ok", "ok")
+
+
+def _ring_assigned(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    main = found.mains[node.span_id]
+    if main.kind == "agent" and main.agent_did == event.agent_did:
+        main.ring = payload_facts.text(event, "ring")
+
+
+def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    key = ("saga", payload_facts.saga_id(event))
+    saga = found.by_key.get(key)
+    if saga is None:
+        created = event if event.event_type == EventType.SAGA_CREATED else None
+        name = payload_facts.text(event, "name")
+        saga = Work(
+            kind="saga",
+            span_id=node.span_id,
+            title=name or payload_facts.saga_id(event),
+            state="running",
+            word="running",
+            begun=created,
+            agent_did=event.agent_did,
+            details=[payload_facts.saga_id(event)] if name else [],
+        )
+        found.open(node, saga, key)
+    if event.event_type == EventType.SAGA_COMPLETED:
+        undone = event.payload.get("outcome") == "compensated"
+        saga.end(event, "undone" if undone else "ok", "compensated" if undone else "committed")
+        saga.reason = payload_facts.reason(event)
+    elif event.event_type == EventType.SAGA_ESCALATED:
+        failed = event.payload.get("outcome") == "failed"
+        saga.end(event, "failed", "FAILED" if failed else "ESCALATED")
+        saga.reason = payload_facts.reason(event)
+
+
+def _saga_in_span(found: Outline, node: TreeNode, event: HypervisorEvent) -> Work | None:
+    """Give the saga that *event* belongs to, if it shares the span."""
+    saga = found.by_key.get(("saga", payload_facts.saga_id(event)))
+    return saga if saga is not None and saga.span_id == node.span_id else None
+
+
+_STEP_ENDS: Mapping[EventType, tuple[State, str]] = {
+    EventType.SAGA_STEP_COMMITTED: ("ok", "ok"),
+    EventType.SAGA_STEP_FAILED: ("failed", "FAILED"),
+}
+
+
+def _step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    attempt = payload_facts.text(event, "attempt") or "1"
+    key = ("step", payload_facts.saga_id(event), payload_facts.step_id(event))
+    step = found.by_key.get((*key, attempt))
+    if step is None:
+        step = Work(
+            kind="step",
+            span_id=node.span_id,
+            title=payload_facts.action(event),
+            state="running",
+            word="running",
+            begun=event if event.event_type == EventType.SAGA_STEP_STARTED else None,
+            agent_did=event.agent_did,
+            details=[f"attempt {attempt}"] if attempt != "1" else [],
+        )
+        found.open(node, step, (*key, attempt), _saga_in_span(found, node, event))
+        found.by_key[key] = step  # its last attempt is the one that a compensation undoes
+    if event.event_type in _STEP_ENDS:
+        step.end(event, *_STEP_ENDS[event.event_type])
+        step.reason = payload_facts.reason(event) if step.state == "failed" else ""
+
+
+def _compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    undone = found.by_key.get(
+        ("step", payload_facts.saga_id(event), payload_facts.text(event, "compensates_step_id"))
+    )
+    key = ("compensation", payload_facts.saga_id(event), payload_facts.step_id(event))
+    phase = payload_facts.text(event, "phase")
+    compensation = None if phase == "started" else found.by_key.get(key)
+    if compensation is None:
+        compensation = Work(
+            kind="compensation",
+            span_id=node.span_id,
+            title=payload_facts.action(event),
+            state="running",
+            word="running",
+            begun=event,
+            agent_did=event.agent_did,
+        )
+        found.open(node, compensation, key, undone or _saga_in_span(found, node, event))
+    if phase == "failed":
+        compensation.end(event, "failed", "FAILED")
+        compensation.reason = payload_facts.reason(event)
+    elif phase != "started":
+        compensation.end(event, "ok", "ok")
+        if undone is not None and undone.state == "ok":
+            undone.state, undone.word = "undone", "undone"
+
+
+def _elevated(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
+    before = payload_facts.text(event, "from_ring") or "?"
+    after = payload_facts.text(event, "to_ring") or "?"
+    work = Work(
+        kind="elevation",
+        span_id=node.span_id,
+        title=f"ring {before} to {after}",
+        state="running",
+        word="running",
+        begun=event,
+        agent_did=event.agent_did,
+        reason=payload_facts.text(event, "reason"),
+    )
+    found.open(node, work, payload_facts.elevation_key(event))
+
+
+def _elevation_ended(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:  # noqa: ARG001 - one signature for all readers
+    work = found.by_key.pop(payload_facts.elevation_key(event), None)
+    if work is not None:
+        expired = event.event_type == EventType.RING_ELEVATION_EXPIRED
+        work.end(event, "ok", "expired" if expired else "ended")
+
+
+def _anonymous(node: TreeNode) -> Work:
+    dids = (event.agent_did for event in node.events if event.agent_did)
+    sessions = (event.session_id for event in node.events if event.session_id)
+    did, session = next(dids, None), next(sessions, None)
+    return Work(
+        kind="agent" if did else "session" if session else "span",
+        span_id=node.span_id,
+        title="" if did else session or "",
+        begun=node.events[0] if node.events else None,
+        agent_did=did,
+    )
+
+
+_Reader = Callable[[Outline, TreeNode, HypervisorEvent], None]
+
+# The types that say what a span is.
+_STRUCTURE: Mapping[EventType, _Reader] = {
+    EventType.SESSION_JOINED: _agent_joined,
+    EventType.SAGA_CREATED: _saga,
+    EventType.SAGA_COMPLETED: _saga,
+    EventType.SAGA_ESCALATED: _saga,
+    EventType.SAGA_STEP_STARTED: _step,
+    EventType.SAGA_STEP_COMMITTED: _step,
+    EventType.SAGA_STEP_FAILED: _step,
+    EventType.SAGA_COMPENSATING: _compensation,
+}
+_READERS: Mapping[EventType, _Reader] = {
+    **_STRUCTURE,
+    AGENT_FINISHED: _agent_finished,
+    EventType.RING_ASSIGNED: _ring_assigned,
+    EventType.RING_ELEVATED: _elevated,
+    EventType.RING_DEMOTED: _elevation_ended,
+    EventType.RING_ELEVATION_EXPIRED: _elevation_ended,
+    EventType.RING_BREACH_DETECTED: incidents.breach,
+    GOVERNANCE_DECISION: incidents.decision,
+    EventType.RATE_LIMITED: incidents.other_incident,
+    EventType.AGENT_KILLED: incidents.other_incident,
+    EventType.QUARANTINE_ENTERED: incidents.other_incident,
+    EventType.SLASH_EXECUTED: incidents.other_incident,
+    EventType.VFS_CONFLICT: incidents.other_incident,
+}

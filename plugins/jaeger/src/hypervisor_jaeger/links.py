@@ -1,0 +1,56 @@
+"""Links into Jaeger's user interface."""
+
+import re
+from urllib.parse import urlsplit
+
+from hypervisor_observability.causal_trace import CausalTraceId
+
+DEFAULT_UI_URL = "http://127.0.0.1:16686"
+"""Where Jaeger serves its user interface unless told otherwise (Jaeger 2, APIs)."""
+
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+
+
+def trace_url(trace: CausalTraceId | str, *, ui_url: str = DEFAULT_UI_URL) -> str:
+    """Give the address of the page that shows a trace.
+
+    Args:
+        trace: A causal id of the trace, or the 32 hexadecimal digits that spans have.
+        ui_url: Where the user interface is, with its base path if it has one.
+
+    Raises:
+        ValueError: *trace* or *ui_url* is malformed.
+    """
+    trace_id = trace.to_w3c()[0] if isinstance(trace, CausalTraceId) else trace
+    if not _TRACE_ID.fullmatch(trace_id):
+        msg = f"expected a trace id of 32 lower-case hexadecimal digits, got {trace_id[:80]!r}"
+        raise ValueError(msg)
+    return f"{checked_ui_url(ui_url)}/trace/{trace_id}"
+
+
+def checked_ui_url(url: str) -> str:
+    """Give *url* without a slash at its end.
+
+    Raises:
+        ValueError: It is no http or https URL, or has user information, a query or a fragment.
+    """
+    expected = f"expected a URL such as {DEFAULT_UI_URL}"
+    if not _VISIBLE_ASCII.fullmatch(url):
+        msg = f"{expected}, got one that is empty or has blanks or letters beyond ASCII"
+        raise ValueError(msg)
+    if not _has_host(url):
+        msg = f"{expected}, with http or https, a host and a port from 1 to 65535"
+        raise ValueError(msg)
+    if any(character in url for character in "@?#"):
+        msg = f"{expected}, without user information, query and fragment"
+        raise ValueError(msg)
+    return url.rstrip("/")
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

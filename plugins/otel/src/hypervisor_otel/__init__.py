@@ -1,0 +1,39 @@
+"""OpenTelemetry for governed multi-agent systems: finished spans over OTLP.
+
+``[plugins.otel]`` in the configuration turns :class:`OTelPlugin` on. The other names are for
+plugins that speak OTLP to a backend of their own.
+"""
+
+from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, fit_integer, fit_text
+from hypervisor_otel.config import (
+    MAX_TIMEOUT_SECONDS,
+    OTelConfig,
+    default_endpoint,
+    show_endpoint,
+    valid_endpoint,
+    valid_headers,
+)
+from hypervisor_otel.encoding import encode_groups, encode_spans, span_attributes
+from hypervisor_otel.plugin import OTelPlugin
+from hypervisor_otel.resource import SCOPE_NAME, describe_service
+from hypervisor_otel.sender import OTLPSender, SenderSettings
+
+__all__ = [
+    "MAX_NAME_CHARACTERS",
+    "MAX_TIMEOUT_SECONDS",
+    "SCOPE_NAME",
+    "OTLPSender",
+    "OTelConfig",
+    "OTelPlugin",
+    "SenderSettings",
+    "default_endpoint",
+    "describe_service",
+    "encode_groups",
+    "encode_spans",
+    "fit_integer",
+    "fit_text",
+    "show_endpoint",
+    "span_attributes",
+    "valid_endpoint",
+    "valid_headers",
+]

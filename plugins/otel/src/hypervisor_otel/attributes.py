@@ -1,0 +1,86 @@
+"""Attributes as OTLP's key-value messages, cut to size and fit for UTF-8."""
+
+from collections.abc import Iterable, Mapping
+
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+
+from hypervisor_observability.spans.record import AttributeValue
+
+MAX_ATTRIBUTES = 128
+"""Most attributes of a span, event or link: OpenTelemetry's default (SDK, Attribute Limits)."""
+
+MAX_NAME_CHARACTERS = 256
+"""Longest name of a span, an event or an attribute."""
+
+MAX_TEXT_CHARACTERS = 4_096
+"""Longest string in an attribute or a status. Backends cut or refuse beyond 1 to 32 KiB."""
+
+_INT64_BITS = 63  # beside the sign
+# Python refuses to write longer integers in decimal; see sys.set_int_max_str_digits.
+_DECIMAL_BITS = 2_000
+
+
+def fit_text(text: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str:
+    """Cut *text* and put U+FFFD in place of lone surrogates, which UTF-8 cannot hold."""
+    text = text[:max_characters]
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def fit_integer(value: int) -> int | str:
+    """Give *value*, or its digits if it has more than 64 bits; hexadecimal if it has many."""
+    if -(2**_INT64_BITS) <= value < 2**_INT64_BITS:
+        return value
+    return fit_text(str(value) if value.bit_length() < _DECIMAL_BITS else hex(value))
+
+
+def encode_value(value: AttributeValue) -> AnyValue:
+    """Give *value* as OTLP has it; an integer beyond 64 bits becomes a string."""
+    # A bool is an int.
+    if isinstance(value, bool):
+        return AnyValue(bool_value=value)
+    if isinstance(value, str):
+        return AnyValue(string_value=fit_text(value))
+    if isinstance(value, float):
+        return AnyValue(double_value=value)
+    fit = fit_integer(value)
+    return AnyValue(string_value=fit) if isinstance(fit, str) else AnyValue(int_value=fit)
+
+
+def encode_attributes(attributes: Mapping[str, AttributeValue]) -> tuple[list[KeyValue], int]:
+    """Give *attributes* as OTLP has them, and how many were left out.
+
+    Left out are those without a name and those beyond the first 128.
+    """
+    pairs = [
+        KeyValue(key=fit_text(name, MAX_NAME_CHARACTERS), value=encode_value(value))
+        for name, value in _first_named(attributes)
+    ]
+    return pairs, len(attributes) - len(pairs)
+
+
+def _first_named(
+    attributes: Mapping[str, AttributeValue],
+) -> Iterable[tuple[str, AttributeValue]]:
+    named = [(name, value) for name, value in attributes.items() if name]
+    return named[:MAX_ATTRIBUTES]
+
+
+def decode_attributes(pairs: Iterable[KeyValue]) -> dict[str, AttributeValue]:
+    """Give what :func:`encode_attributes` was given. Values of other kinds are left out."""
+    return {pair.key: value for pair in pairs if (value := _decode_value(pair.value)) is not None}
+
+
+def _decode_value(value: AnyValue) -> AttributeValue | None:
+    match value.WhichOneof("value"):
+        case "string_value":
+            return value.string_value
+        case "bool_value":
+            return value.bool_value
+        case "int_value":
+            return value.int_value
+        case "double_value":
+            return value.double_value
+        case _:
+            return None

@@ -1,0 +1,85 @@
+"""A socket whose operations all share one deadline.
+
+A socket's own timeout starts anew with each operation, so a server that sends a byte a second
+would hold up its client for as long as it likes.
+"""
+
+import io
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from attrs import define
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer, WriteableBuffer
+
+
+@define(eq=False)
+class DeadlineSocket:
+    """What ``http.client`` needs of a socket, under a deadline.
+
+    Attributes:
+        wrapped: A connected socket, plain or TLS.
+        deadline: When every operation must have ended, on the clock of ``time.monotonic``.
+            Set it anew before each exchange.
+    """
+
+    wrapped: socket.socket
+    deadline: float
+
+    def arm(self) -> None:
+        """Give the next operation what is left of the time.
+
+        Raises:
+            TimeoutError: Nothing is left.
+        """
+        self.wrapped.settimeout(seconds_until(self.deadline))
+
+    def sendall(self, data: "ReadableBuffer") -> None:
+        """Send all of *data*."""
+        view = memoryview(data).cast("B")
+        while view:
+            self.arm()
+            view = view[self.wrapped.send(view) :]
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Give a reader; the socket stays open until both it and the reader are closed."""
+        raw = self.wrapped.makefile("rb", buffering=0)
+        return io.BufferedReader(_DeadlineReader(self, raw))
+
+    def close(self) -> None:
+        """Let the socket go."""
+        self.wrapped.close()
+
+
+class _DeadlineReader(io.RawIOBase):
+    """Read from a socket's raw reader, arming the deadline before each read."""
+
+    def __init__(self, owner: DeadlineSocket, raw: socket.SocketIO) -> None:
+        self._owner = owner
+        self._raw = raw
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int | None:
+        self._owner.arm()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def seconds_until(deadline: float) -> float:
+    """Seconds that are left.
+
+    Raises:
+        TimeoutError: None are.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        msg = "the deadline has passed"
+        raise TimeoutError(msg)
+    return left

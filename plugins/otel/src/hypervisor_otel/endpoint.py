@@ -1,0 +1,128 @@
+"""Where OTLP is sent to: a URL, checked and taken apart."""
+
+import ipaddress
+import re
+import socket
+from urllib.parse import SplitResult, urlsplit
+
+from attrs import field, frozen
+
+TRACES_PATH = "/v1/traces"
+"""The path of a trace receiver (OTLP specification 1.x, OTLP/HTTP Request)."""
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_VISIBLE_ASCII = re.compile(r"[!-~]+")
+
+# Where Amazon's machines answer with their credentials over IPv6; 169.254.169.254 is
+# link-local as it stands.
+_IPV6_METADATA = ipaddress.ip_address("fd00:ec2::254")
+
+
+@frozen
+class Endpoint:
+    """A checked endpoint.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: A name or an IP address, without brackets.
+        port: From 1 to 65535.
+        path: Starts with a slash.
+        query: What stands behind the question mark. It may be a secret, so it is not shown.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: str = field(default="", repr=False)
+
+    @property
+    def target(self) -> str:
+        """What the request line asks for."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def authority(self) -> str:
+        """Host and, unless it is the scheme's own, port: the Host header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """The URL without its query, for messages."""
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Take the URL *text* apart.
+
+    ``/v1/traces`` is appended where the URL has no path (or only a slash); any other path is
+    taken as it stands.
+
+    Raises:
+        ValueError: It is no http or https URL with a host, its port is out of range, or it
+            has user information or a fragment. The message shows no secret part of it.
+    """
+    if not _VISIBLE_ASCII.fullmatch(text):
+        msg = (
+            "expected a URL such as http://127.0.0.1:4318, got one that is empty or has blanks, "
+            "control characters or letters beyond ASCII (write host names in xn-- form)"
+        )
+        raise ValueError(msg)
+    parts, port = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS:
+        msg = "expected a URL that starts with http:// or https://"
+        raise ValueError(msg)
+    if "@" in parts.netloc:
+        msg = "expected a URL without user information; put credentials into 'headers'"
+        raise ValueError(msg)
+    if not parts.hostname:
+        msg = "expected a URL with a host, such as http://127.0.0.1:4318"
+        raise ValueError(msg)
+    if port == 0:
+        msg = "expected a port from 1 to 65535, got 0"
+        raise ValueError(msg)
+    if parts.fragment:
+        msg = "expected a URL without a fragment ('#...')"
+        raise ValueError(msg)
+    path = TRACES_PATH if parts.path in {"", "/"} else parts.path
+    return Endpoint(
+        parts.scheme,
+        parts.hostname,
+        _DEFAULT_PORTS[parts.scheme] if port is None else port,
+        path,
+        parts.query,
+    )
+
+
+def _split(text: str) -> tuple[SplitResult, int | None]:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        # What urlsplit says quotes the URL.
+        msg = "expected a URL such as http://127.0.0.1:4318, got a malformed host"
+        raise ValueError(msg) from None
+    try:
+        return parts, parts.port
+    except ValueError:
+        msg = "expected a port from 1 to 65535"
+        raise ValueError(msg) from None
+
+
+def is_link_local(host: str) -> bool:
+    """Whether *host* is a literal address that only this link or machine answers.
+
+    Such addresses are where clouds hand out credentials. Understands the short and the
+    numeric spellings of IPv4 addresses that resolvers take. A name is none: what it
+    resolves to is looked at when it is connected to.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(host))
+        except OSError:
+            return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.is_link_local or address == _IPV6_METADATA

@@ -1,0 +1,113 @@
+"""From metric families to the objects that prometheus_client's encoders write out."""
+
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    UnknownMetricFamily,
+)
+from prometheus_client.utils import floatToGoString
+
+from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
+from hypervisor_observability.metrics.families import LabelValues
+
+_TOTAL = "_total"
+
+
+def to_metric(family: MetricFamily) -> Metric:
+    """Give *family* as prometheus_client knows it.
+
+    Every format then shows exactly the family's name. A counter whose name does not end in
+    ``_total`` cannot keep both its name and its type: OpenMetrics would append the suffix,
+    so it becomes a metric of unknown type.
+
+    Raises:
+        ValueError: The name of the family is none that Prometheus accepts.
+        TypeError, OverflowError: A value or a label is of another type than it says, or an
+            integer too large for a float.
+    """
+    match family.kind:
+        case MetricKind.HISTOGRAM:
+            return _histogram(family)
+        case MetricKind.COUNTER:
+            return _counter(family)
+        case MetricKind.GAUGE:
+            gauge = GaugeMetricFamily(
+                family.name,
+                _scrubbed(family.help),
+                labels=family.label_names,
+                unit=_unit(family.name, family.unit),
+            )
+            # Of two series that look the same once scrubbed, the last one shows.
+            latest = {_scrubbed_all(key): float(value) for key, value in family.series.items()}
+            for labels, value in latest.items():
+                gauge.add_metric(labels, value)
+            return gauge
+
+
+def _counter(family: MetricFamily) -> Metric:
+    counter: CounterMetricFamily | UnknownMetricFamily
+    if family.name.endswith(_TOTAL):
+        unit = _unit(family.name.removesuffix(_TOTAL), family.unit)
+        counter = CounterMetricFamily(
+            family.name, _scrubbed(family.help), labels=family.label_names, unit=unit
+        )
+    else:
+        counter = UnknownMetricFamily(
+            family.name, _scrubbed(family.help), labels=family.label_names
+        )
+    totals: dict[LabelValues, float] = {}
+    for key, value in family.series.items():
+        labels = _scrubbed_all(key)
+        totals[labels] = totals.get(labels, 0) + float(value)
+    for labels, total in totals.items():
+        counter.add_metric(labels, total)
+    return counter
+
+
+def _histogram(family: MetricFamily) -> Metric:
+    histogram = HistogramMetricFamily(
+        family.name,
+        _scrubbed(family.help),
+        labels=family.label_names,
+        unit=_unit(family.name, family.unit),
+    )
+    bounds = [*map(floatToGoString, family.bounds), "+Inf"]
+    for labels, value in _merged(family.histograms).items():
+        cumulative = accumulate(value.counts)
+        histogram.add_metric(
+            labels, list(zip(bounds, cumulative, strict=True)), sum_value=value.sum
+        )
+    return histogram
+
+
+def _merged(histograms: Mapping[LabelValues, HistogramValue]) -> dict[LabelValues, HistogramValue]:
+    """Add up the series whose labels look the same once scrubbed."""
+    merged: dict[LabelValues, HistogramValue] = {}
+    for key, value in histograms.items():
+        labels = _scrubbed_all(key)
+        if (other := merged.get(labels)) is not None:
+            pairs = zip(value.counts, other.counts, strict=True)
+            value = HistogramValue(tuple(map(sum, pairs)), value.sum + other.sum)  # noqa: PLW2901 - the sum takes its place
+        merged[labels] = value
+    return merged
+
+
+def _unit(name: str, unit: str) -> str:
+    # prometheus_client appends a unit that the name does not end in.
+    return unit if unit and name.endswith(f"_{unit}") else ""
+
+
+def _scrubbed_all(labels: Iterable[str]) -> LabelValues:
+    return tuple(map(_scrubbed, labels))
+
+
+def _scrubbed(text: str) -> str:
+    r"""Write lone surrogates, which UTF-8 cannot carry, as ``\udXXX``."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,107 @@
+"""A small HTTP server: bounded threads, bounded patience, and a port that is let go."""
+
+import os
+import socket
+import socketserver
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from hypervisor_prometheus.connections import Connections
+from hypervisor_prometheus.requests import Site, SiteHandler
+
+MAX_CONNECTIONS = 16
+
+_POLL_SECONDS = 0.05
+_REFUSAL_SECONDS = 0.1
+_BUSY = (
+    b"HTTP/1.0 503 Service Unavailable\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Retry-After: 1\r\n"
+    b"Connection: close\r\n\r\n"
+    b"503 Service Unavailable: too many connections\n"
+)
+
+
+class MetricsServer(ThreadingHTTPServer):
+    """Serve a site at an address, in daemon threads.
+
+    Binds and listens at once; nothing is answered before ``start``.
+
+    Args:
+        host: Address or name of an interface; empty for all.
+        port: TCP port; 0 for a free one.
+        site: What to serve.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    # On Windows the option would let two servers share the port.
+    allow_reuse_address = os.name != "nt"
+    allow_reuse_port = False
+    request_queue_size = 64
+
+    def __init__(self, host: str, port: int, site: Site) -> None:
+        self.site = site
+        self.connections = Connections(MAX_CONNECTIONS)
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._thread: threading.Thread | None = None
+        super().__init__((host, port), SiteHandler)
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of the host's full name that the base class makes."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]  # the host is a str here
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread = threading.Thread(
+            target=self.serve_forever,
+            args=(_POLL_SECONDS,),
+            name=f"hvobs-prometheus-{self.server_port}",
+            daemon=True,
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering, free the port and hang up on every client."""
+        # In a forked child the thread is gone, waiting for it would never end, and the
+        # clients are the parent's.
+        if self._thread is not None and self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+            self.connections.hang_up()
+        self.server_close()
+
+    def process_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        """Serve a connection in a thread of its own, if there is a place for it."""
+        assert isinstance(request, socket.socket)  # noqa: S101 - tells mypy; the tuple is UDP's
+        if not self.connections.admit(request):
+            request.settimeout(_REFUSAL_SECONDS)
+            request.sendall(_BUSY)
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def close_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """Close a connection and give its place back."""
+        super().close_request(request)
+        assert isinstance(request, socket.socket)  # noqa: S101 - tells mypy; the tuple is UDP's
+        self.connections.release(request)
+
+    def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
+        """Keep the handler's connection from being evicted."""
+        self.connections.serve(handler.connection)
+
+    def handle_error(self, _request: object, client_address: object) -> None:
+        """Log that a client went away, or whatever else went wrong with it."""
+        error = sys.exception()
+        if isinstance(error, OSError):
+            self.site.logger.debug("%s went away: %s", client_address, error)
+        else:
+            self.site.logger.warning("request of %s failed", client_address, exc_info=error)

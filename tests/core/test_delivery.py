@@ -1,0 +1,457 @@
+"""Workers and accounts: what becomes of events, and that the counts add up."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor_observability import (
+    Counts,
+    EventType,
+    FinishedSpan,
+    HypervisorEvent,
+    HypervisorEventBus,
+    MetricFamily,
+    Reject,
+    RetryLater,
+)
+from hypervisor_observability.delivery import worker as worker_module
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.metrics_feed import MetricsFeed
+from hypervisor_observability.delivery.worker import Worker
+from hypervisor_observability.metrics.registry import MetricsRegistry
+
+
+class Outlet:
+    """Remembers what it was given; *answers* may raise, one for each call."""
+
+    def __init__(self, *takes: str, answer: Callable[[], None] = lambda: None) -> None:
+        self.takes_events = "events" in takes
+        self.takes_spans = "spans" in takes
+        self.takes_metrics = "metrics" in takes
+        self.answer = answer
+        self.events: list[HypervisorEvent] = []
+        self.batches: list[int] = []
+        self.spans: list[FinishedSpan] = []
+        self.metrics: list[Sequence[MetricFamily]] = []
+        self.flushes = 0
+        self.stops = 0
+        self.inside = threading.Lock()
+
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        assert self.inside.acquire(blocking=False), "two hooks at once"
+        try:
+            self.answer()
+            self.events += events
+            self.batches.append(len(events))
+        finally:
+            self.inside.release()
+
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        if not self.takes_events:
+            self.answer()
+        self.spans += spans
+
+    def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
+        self.answer()
+        self.metrics.append(metrics)
+
+    def flush(self) -> None:
+        self.flushes += 1
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+def raising(*errors: BaseException | None) -> Callable[[], None]:
+    """Raise one error a call, then no more."""
+    left = list(errors)
+
+    def answer() -> None:
+        error = left.pop(0) if left else None
+        if error is not None:
+            raise error
+
+    return answer
+
+
+def adds_up(counts: Counts) -> bool:
+    return counts.emitted == (
+        counts.delivered
+        + counts.rejected
+        + counts.dropped_total
+        + counts.in_flight
+        + counts.pending
+    )
+
+
+def make_worker(bus: HypervisorEventBus, outlet: Outlet, **options: Any) -> Worker:
+    options.setdefault("interval_seconds", 0.01)
+    return Worker("test", outlet, Account(bus.log), **options)
+
+
+def stopped(worker: Worker, timeout: float = 5) -> bool:
+    worker.begin_stop(time.monotonic() + timeout)
+    return worker.end_stop()
+
+
+def flushed(worker: Worker, bus: HypervisorEventBus, timeout: float = 5) -> bool:
+    return worker.end_flush(worker.begin_flush(bus.emitted), timeout)
+
+
+def emit(bus: HypervisorEventBus, count: int, event_type: EventType = EventType.VFS_WRITE) -> None:
+    for _ in range(count):
+        bus.record(event_type)
+
+
+def test_every_event_is_delivered_once_in_order_in_bounded_batches() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("events")
+    worker = make_worker(bus, outlet, max_batch_events=100)
+
+    emit(bus, 1_050)
+
+    assert flushed(worker, bus)
+    assert outlet.events == bus.all_events
+    assert max(outlet.batches) <= 100
+    assert worker.account.counts().delivered == 1_050
+    assert stopped(worker)
+    assert outlet.stops == 1
+
+
+def test_no_thread_runs_before_it_is_needed() -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, outlet := Outlet("events"))
+
+    assert not worker.running
+    assert flushed(worker, bus)
+    assert not worker.running
+    assert stopped(worker)
+    assert outlet.stops == 1
+    worker.ensure_running()
+    assert not worker.running
+
+
+def test_full_batch_wakes_the_worker_before_its_interval() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("events")
+    worker = make_worker(bus, outlet, interval_seconds=60, max_batch_events=10)
+    bus.log.on_drain(worker.note_end)
+    worker.ensure_running()
+
+    emit(bus, 2_048)
+
+    deadline = time.monotonic() + 10
+    while len(outlet.events) < 1_024 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert len(outlet.events) >= 1_024
+    assert stopped(worker)
+
+
+def test_batch_is_offered_again_after_retry_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "_BACKOFF_SECONDS", 0.001)
+    bus = HypervisorEventBus()
+    outlet = Outlet("events", answer=raising(RetryLater("busy", after=0), RetryLater("busy")))
+    worker = make_worker(bus, outlet)
+
+    emit(bus, 3)
+
+    assert flushed(worker, bus)
+    assert outlet.events == bus.all_events
+    assert worker.account.counts() == Counts(
+        emitted=3, delivered=3, rejected=0, dropped={}, in_flight=0, pending=0
+    )
+    stopped(worker)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Reject("no"), ValueError("odd"), SystemExit(), KeyboardInterrupt(), MemoryError(),
+     RecursionError(), GeneratorExit()],
+    ids=lambda error: type(error).__name__,
+)  # fmt: skip
+def test_refused_batch_is_counted_and_the_next_is_delivered(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = HypervisorEventBus()
+    outlet = Outlet("events", answer=raising(error))
+    worker = make_worker(bus, outlet)
+
+    with caplog.at_level(logging.WARNING):
+        emit(bus, 2)
+        assert not flushed(worker, bus)
+        emit(bus, 3)
+        assert flushed(worker, bus)
+
+    counts = worker.account.counts()
+    assert (counts.rejected, counts.delivered) == (2, 3)
+    assert "refused 2 events" in caplog.text
+    assert worker.running
+    stopped(worker)
+
+
+def test_stop_ends_a_wait_for_a_retry_and_counts_what_was_left() -> None:
+    bus = HypervisorEventBus()
+
+    def never() -> None:
+        raise RetryLater("still down", after=3_600)
+
+    worker = make_worker(bus, Outlet("events", answer=never))
+    emit(bus, 5)
+    worker.ensure_running()
+    while worker.account.counts().in_flight == 0:
+        time.sleep(0.001)
+
+    assert not flushed(worker, bus, timeout=0.05)
+    assert stopped(worker)
+    counts = worker.account.counts()
+    assert counts.dropped == {"stopped": 5}
+    assert adds_up(counts)
+
+
+def test_flush_and_stop_answer_in_time_when_a_hook_hangs() -> None:
+    bus, release = HypervisorEventBus(), threading.Event()
+    outlet = Outlet("events", answer=lambda: (release.wait(30), None)[1])
+    worker = make_worker(bus, outlet)
+    emit(bus, 4)
+    worker.ensure_running()
+
+    begun = time.monotonic()
+    assert not flushed(worker, bus, timeout=0.1)
+    assert not stopped(worker, timeout=0.1)
+    assert time.monotonic() - begun < 5
+    counts = worker.account.counts()
+    assert (counts.in_flight, counts.delivered) == (4, 0)
+    assert adds_up(counts)
+    release.set()
+    assert worker.end_stop() or worker._thread is not None
+    worker._thread.join(5)  # type: ignore[union-attr]  # it was just seen to run
+
+
+def test_events_after_the_stop_are_counted_as_dropped() -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, Outlet("events"))
+    emit(bus, 1)
+    worker.ensure_running()
+    assert stopped(worker)
+
+    emit(bus, 2)
+
+    counts = worker.account.counts()
+    assert (counts.delivered, counts.dropped, counts.pending) == (1, {"stopped": 2}, 0)
+
+
+def test_unwanted_types_are_counted_as_filtered() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("events")
+    worker = make_worker(bus, outlet, wanted=lambda name: name.startswith("ring."))
+    emit(bus, 3)
+    emit(bus, 2, EventType.RING_ASSIGNED)
+
+    assert flushed(worker, bus)
+    assert [event.event_type for event in outlet.events] == [EventType.RING_ASSIGNED] * 2
+    assert worker.account.counts().dropped == {"filtered": 3}
+    assert stopped(worker)
+
+
+def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_notices() -> None:
+    bus, outlet = HypervisorEventBus(max_events=10), Outlet("events")
+    worker = make_worker(bus, outlet)
+    emit(bus, 3_000)
+
+    before = worker.account.counts()
+    assert before.dropped == {"overflow": 2_990}
+    assert before.pending == 10
+
+    assert not flushed(worker, bus)  # it answers honestly: most of it is gone
+    after = worker.account.counts()
+    assert (after.delivered, after.dropped) == (10, {"overflow": 2_990})
+    stopped(worker)
+
+
+def test_spans_of_a_batch_reach_an_outlet_that_takes_them() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("spans")
+    worker = make_worker(bus, outlet)
+    bus.record(EventType.SAGA_CREATED, payload={"saga_id": "s"})
+    assert flushed(worker, bus)
+    assert worker.open_spans == 1
+    bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": "s"})
+
+    assert flushed(worker, bus)
+    assert [span.name for span in outlet.spans] == ["saga"]
+    assert worker.account.counts().delivered == 2
+    stopped(worker)
+
+
+def test_retry_offers_the_same_spans_again() -> None:
+    bus = HypervisorEventBus()
+    outlet = Outlet("spans", answer=raising(RetryLater(after=0)))
+    worker = make_worker(bus, outlet)
+    bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": "s"})
+
+    assert flushed(worker, bus)
+    assert len(outlet.spans) == 1
+    stopped(worker)
+
+
+# Metrics
+
+
+def pushed(bus: HypervisorEventBus, outlet: Outlet, **options: Any) -> Worker:
+    feed = MetricsFeed(bus.log, MetricsRegistry())
+    return make_worker(bus, outlet, metrics=feed, **options)
+
+
+def test_event_is_delivered_when_a_push_of_metrics_holds_it() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("metrics")
+    worker = pushed(bus, outlet, metrics_interval_seconds=3_600)
+    emit(bus, 2)
+    assert flushed(worker, bus)
+    emit(bus, 3)
+    while worker.account.counts().in_flight < 3:
+        time.sleep(0.001)
+    assert worker.account.counts().delivered == 2
+
+    assert flushed(worker, bus)
+
+    assert worker.account.counts().delivered == 5
+    (family,) = outlet.metrics[-1]
+    assert family.series == {("vfs.write",): 5}
+    stopped(worker)
+
+
+def test_push_that_fails_is_made_good_by_the_next_one() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("metrics", answer=raising(*[OSError("gone")] * 2))
+    worker = pushed(bus, outlet, metrics_interval_seconds=3_600)
+    emit(bus, 2)
+
+    assert not flushed(worker, bus)
+    assert worker.account.counts().in_flight == 2
+    assert flushed(worker, bus)
+    assert worker.account.counts().delivered == 2
+    stopped(worker)
+
+
+def test_events_whose_push_never_succeeded_are_counted_at_stop() -> None:
+    bus = HypervisorEventBus()
+
+    def never() -> None:
+        raise OSError("gone")
+
+    worker = pushed(bus, Outlet("metrics", answer=never))
+    emit(bus, 2)
+    worker.ensure_running()
+
+    assert stopped(worker)
+    assert worker.account.counts().dropped == {"stopped": 2}
+
+
+def test_metrics_are_not_pushed_before_they_caught_up() -> None:
+    class Late:
+        def collect_at(self, position: int, timeout: float) -> None:
+            return None
+
+    bus, outlet = HypervisorEventBus(), Outlet("metrics")
+    worker = make_worker(bus, outlet, metrics=Late())
+    emit(bus, 1)
+
+    assert not flushed(worker, bus)
+    assert outlet.metrics == []
+    stopped(worker)
+
+
+def test_reading_metrics_counts_what_was_just_emitted_without_a_thread() -> None:
+    bus = HypervisorEventBus()
+    feed = MetricsFeed(bus.log, MetricsRegistry())
+    emit(bus, 3)
+
+    (family,) = feed.collect()
+
+    assert family.series == {("vfs.write",): 3}
+    assert not feed.worker.running
+    assert feed.collect_at(3, 1) == [family]
+
+
+def test_catching_up_gives_up_in_time_when_a_hook_hangs() -> None:
+    bus, release = HypervisorEventBus(), threading.Event()
+    worker = make_worker(bus, Outlet("events", answer=lambda: (release.wait(30), None)[1]))
+    emit(bus, 1)
+    worker.ensure_running()
+    while worker.account.counts().in_flight == 0:
+        time.sleep(0.001)
+    emit(bus, 1)
+
+    assert not worker.catch_up(2, 0.05)
+    release.set()
+    assert stopped(worker)
+
+
+# The law
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("emit"), st.integers(1, 40)),
+            st.tuples(st.just("work"), st.sampled_from(["ok", "reject", "retry", "hang"])),
+            st.tuples(st.just("clear"), st.just(0)),
+        ),
+        max_size=25,
+    ),
+    bound=st.integers(1, 60),
+)
+def test_counts_add_up_after_every_step(steps: list[tuple[str, Any]], bound: int) -> None:
+    bus = HypervisorEventBus(max_events=bound)
+    account = Account(bus.log)
+    emitted = 0
+    for what, value in steps:
+        if what == "emit":
+            emit(bus, value)
+            emitted += value
+        elif what == "clear":
+            bus.clear()
+        else:
+            size = len(account.read(7).events)
+            assert adds_up(account.counts())
+            if value == "ok":
+                account.deliver(size)
+            elif value == "reject":
+                account.reject(size)
+            elif value == "retry":
+                account.drop(size, "stopped")
+        counts = account.counts()
+        assert counts.emitted == emitted
+        assert adds_up(counts)
+    account.close("stopped")
+    assert adds_up(account.counts())
+    assert account.counts().pending == 0
+
+
+def test_counts_add_up_at_every_moment_of_a_busy_run() -> None:
+    bus = HypervisorEventBus(max_events=2_000)
+    flaky = iter(range(1_000_000))
+
+    def answer() -> None:
+        number = next(flaky)
+        if number % 5 == 1:
+            raise RetryLater(after=0)
+        if number % 7 == 2:
+            raise ValueError("odd")
+
+    worker = make_worker(bus, Outlet("events", answer=answer), max_batch_events=50)
+    worker.ensure_running()
+    threads = [threading.Thread(target=emit, args=(bus, 3_000)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert adds_up(worker.account.counts())
+    for thread in threads:
+        thread.join()
+    assert stopped(worker)
+    counts = worker.account.counts()
+    assert adds_up(counts)
+    assert counts.emitted == 12_000
+    assert counts.in_flight == counts.pending == 0

@@ -1,0 +1,96 @@
+"""What README.md and docs/ show is run: Python blocks, TOML tables, links, names of hooks."""
+
+import inspect
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from hypervisor_observability import Config, hookspecs
+from hypervisor_observability.config import load_config
+from hypervisor_observability.discovery import installed_plugins
+from hypervisor_observability.plugins import HOOKS, load_plugins
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+CONCEPTS = {"bus", "trace-ids", "rings", "sagas", "governance", "plugins", "configuration"}
+BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """Give line number and text of the blocks in *language* that are to be run."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, match.start(3)) + 1, match[3])
+        for match in BLOCK.finditer(text)
+        if match[1] == language and "notest" not in match[2]
+    ]
+
+
+def test_every_concept_has_a_page() -> None:
+    assert {page.stem for page in PAGES} >= CONCEPTS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_of_the_page_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "page"}
+    for line, source in blocks(page, "python"):
+        # Line numbers of a traceback are those of the page.
+        exec(compile("\n" * (line - 1) + source, name_of(page), "exec"), namespace)  # noqa: S102 - our own page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_toml_of_the_page_is_a_configuration(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _, text in blocks(page, "toml"):
+        tables = tomllib.loads(text)
+        if "project" in tables or "build-system" in tables:
+            continue  # a pyproject.toml
+        for variable in re.findall(r"\$\{(\w+)\}", text):
+            monkeypatch.setenv(variable, "1")
+        for file in re.findall(r"\$\{file:([^}]+)\}", text):
+            secret = tmp_path / "secret"
+            secret.write_text("token")
+            text = text.replace(file, str(secret))  # noqa: PLW2901 - the page names a file of its own
+        path = tmp_path / "hypervisor.toml"
+        path.write_text(text)
+        path.chmod(0o600)
+        config = load_config(path)
+        known = {
+            name: table for name, table in config.plugins.items() if name in installed_plugins()
+        }
+        _, problems = load_plugins(Config(plugins=known))
+        assert problems == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_of_the_page_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert [target for target in LINK.findall(text) if not (page.parent / target).exists()] == []
+
+
+def test_every_hook_is_documented_with_its_arguments() -> None:
+    text = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+    for hook in HOOKS:
+        arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+        assert f"`{hook}({arguments})`" in text
+
+
+def test_plugin_of_the_readme_is_the_installable_example() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = ROOT / "docs/examples/hypervisor-console/src/hypervisor_console.py"
+
+    assert example.read_text(encoding="utf-8").strip() in readme
+    assert len(example.read_text(encoding="utf-8").splitlines()) < 60
