@@ -85,11 +85,7 @@ class HypervisorEventBus:
             self._log.drain_if_full()
         handlers = self._handlers
         if handlers is not None:
-            for handler in handlers.get(event.event_type, self._wildcard_handlers):
-                try:
-                    handler(event)
-                except Exception as error:  # noqa: BLE001 - a subscriber's fault stays its own
-                    self._handler_failed(handler, error)
+            self._call_handlers(handlers, event)
 
     def record(
         self,
@@ -119,7 +115,13 @@ class HypervisorEventBus:
             parent_event_id,
             payload,
         )
-        self.emit(event)
+        # As in emit, which would cost one more call.
+        self._stage(event)
+        if len(self._staged) >= self._drain_at:
+            self._log.drain_if_full()
+        handlers = self._handlers
+        if handlers is not None:
+            self._call_handlers(handlers, event)
         return event
 
     def subscribe(
@@ -239,6 +241,15 @@ class HypervisorEventBus:
     _clear = clear
 
     # Inside
+
+    def _call_handlers(
+        self, handlers: Mapping[str, tuple[EventHandler, ...]], event: HypervisorEvent
+    ) -> None:
+        for handler in handlers.get(event.event_type, self._wildcard_handlers):
+            try:
+                handler(event)
+            except Exception as error:  # noqa: BLE001 - a subscriber's fault stays its own
+                self._handler_failed(handler, error)
 
     def _adopt(self, event: Any) -> HypervisorEvent | None:
         try:

@@ -11,7 +11,7 @@ import decimal
 import enum
 import pathlib
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NoReturn, SupportsIndex
 
@@ -21,6 +21,8 @@ MAX_KEYS = 256
 MAX_KEY_CHARACTERS = 256
 MAX_STRING_CHARACTERS = 16_384
 MAX_TOTAL_CHARACTERS = 65_536
+
+_NODE_BYTES = 64  # a value with its place in a container, roughly
 MAX_INT_BITS = 2_048
 """Python writes any integer of this size as decimal digits, whatever its limit is set to
 (``sys.set_int_max_str_digits`` allows none below 640 digits)."""
@@ -49,15 +51,14 @@ class FrozenDict(dict[Any, Any]):
     """A dict that cannot be changed; equal to the plain dict, accepted by ``json.dumps``.
 
     Attributes:
-        cuts: How many values were tagged or cut when it was made.
+        cuts: How many values were tagged or cut when it was made. Not set, like ``weight``,
+            on one made of a plain dict of scalars, in which there is nothing to tell.
+        weight: Estimated bytes of its strings and nested containers.
     """
 
-    __slots__ = ("cuts",)
+    __slots__ = ("cuts", "weight")
     cuts: int
-
-    def __init__(self, values: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = ()) -> None:
-        super().__init__(values)
-        self.cuts = getattr(values, "cuts", 0)
+    weight: int
 
     __setitem__ = __delitem__ = clear = update = pop = popitem = setdefault = _refuse
     __ior__ = _refuse
@@ -73,7 +74,8 @@ class FrozenDict(dict[Any, Any]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (FrozenDict, (dict(self),), (None, {"cuts": self.cuts}))
+        state = {name: getattr(self, name) for name in self.__slots__ if hasattr(self, name)}
+        return (FrozenDict, (dict(self),), (None, state))
 
 
 class FrozenList(list[Any]):
@@ -151,6 +153,7 @@ class _Copier:
         self.cuts = 0
         self._nodes = 0
         self._characters = 0
+        self._key_characters = 0
         # (source, its copy, depth, ids of the containers around it)
         self._open: list[tuple[Any, Any, int, frozenset[int]]] = []
         self._tuples: list[tuple[Any, Any, list[Any]]] = []
@@ -173,6 +176,7 @@ class _Copier:
         for container, key, items in reversed(self._tuples):
             _store(container, key, tuple(items))
         result.cuts = self.cuts
+        result.weight = _NODE_BYTES * self._nodes + self._characters + self._key_characters
         return result
 
     def _unreadable(self, source: Any, target: Any, error: Exception) -> None:
@@ -256,6 +260,7 @@ class _Copier:
         if not is_text or len(text) > MAX_KEY_CHARACTERS:
             self.cuts += 1
             text = text[:MAX_KEY_CHARACTERS]
+        self._key_characters += len(text)
         while text in target:  # what was cut may look like another key
             text += "#"
         return text
@@ -336,4 +341,5 @@ def _tag(what: str, text: str) -> FrozenDict:
 def _tagged_payload(what: str, text: str) -> FrozenDict:
     result = _tag(what, text)
     result.cuts = 1
+    result.weight = len(text)
     return result

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from .events import HypervisorEvent, estimated_bytes, payload_cuts
+from .events import HypervisorEvent, estimated_bytes, weigh
 
 SEGMENT_EVENTS = 1_024
 STAGED_EVENTS = 1_024
@@ -278,25 +278,30 @@ class EventLog:
     def _append(self, staged: int) -> int:
         # Whoever stages meanwhile appends behind: these first ones are ours. One call copies
         # them, because nobody may append while a deque is iterated over.
-        waiting = list(self.staged)[:staged]
+        waiting = list(self.staged)
+        del waiting[staged:]
         while waiting:
-            sizes = list(accumulate(map(estimated_bytes, waiting[:SEGMENT_EVENTS])))
             segment = self._segments[-1]
             room = SEGMENT_EVENTS - len(segment.events)
             if room == 0 or segment.estimated_bytes * 16 > self._max_bytes:
                 segment = Segment(segment.end)
                 self._segments.append(segment)
                 room = SEGMENT_EVENTS
-            # A segment's memory is bounded too, because it goes as a whole.
-            fitting = bisect(sizes, self._max_bytes // 16 - segment.estimated_bytes) + 1
-            count = min(room, fitting, len(sizes))
+            placed = waiting[:room]
+            size, cuts = weigh(placed)
+            if (segment.estimated_bytes + size) * 16 > self._max_bytes:
+                # A segment's memory is bounded too, because it goes as a whole.
+                sizes = list(accumulate(map(estimated_bytes, placed)))
+                fitting = bisect(sizes, self._max_bytes // 16 - segment.estimated_bytes) + 1
+                placed = placed[:fitting]
+                size, cuts = weigh(placed)
             # One call that no signal can interrupt: an exception that a signal handler
             # raises (KeyboardInterrupt) finds each event in one place.
-            segment.events.extend(starmap(self.staged.popleft, repeat((), count)))
-            segment.estimated_bytes += sizes[count - 1]
-            self._bytes += sizes[count - 1]
-            self._cut_values += sum(map(payload_cuts, waiting[:count]))
-            del waiting[:count]
+            segment.events.extend(starmap(self.staged.popleft, repeat((), len(placed))))
+            segment.estimated_bytes += size
+            self._bytes += size
+            self._cut_values += cuts
+            del waiting[: len(placed)]
             self._drop_oldest()
         return staged
 

@@ -40,10 +40,12 @@ class Emitted:
     Attributes:
         types: How many events of each type.
         spans: The name of each span that these events make.
+        open_spans: How many spans have begun and not ended.
     """
 
     types: Counter[str]
     spans: Mapping[SpanKey, str]
+    open_spans: int = 0
 
     @classmethod
     def of(cls, events: Iterable[HypervisorEvent]) -> Self:
@@ -53,7 +55,7 @@ class Emitted:
             types[event.event_type.value] += 1
             for span in assembler.feed(event):
                 spans[span.trace_id, span.span_id, span.parent_span_id] = span.name
-        return cls(types, spans)
+        return cls(types, spans, assembler.open_spans)
 
 
 @frozen(kw_only=True)

@@ -16,7 +16,16 @@ from hypervisor_observability.recorder import Recorder
 FIRST, SECOND = "1.0", "1.0.1"
 """The version whose tests fail, and the one behind the repair."""
 
-REQUIRED_RINGS = {"compile": 3, "build": 3, "test": 3, "edit": 3, "publish": 1, "shell_exec": 0}
+REQUIRED_RINGS = {
+    "compile": 3,
+    "build": 3,
+    "test": 3,
+    "run": 3,
+    "edit": 3,
+    "publish": 1,
+    "shell_exec": 0,
+}
+"""The outermost ring that may use each tool; 0 is the innermost."""
 
 _TEXT = "agents and the lines that they wrote\n"
 _ELEVATION_SECONDS = 30.0
@@ -83,38 +92,45 @@ class Release:
         project, archive = self.project, self.project.archive(version)
         self.say(f"orchestrator: release {version} begins")
         with self.recorder.saga(
-            "release", saga_id=f"release-{version}", step_count=4, compensate=True
+            "release", saga_id=f"release-{version}", step_count=5, compensate=True
         ) as saga:
-            with (
-                saga.step("compile", undo=partial(self._undo, project.remove_byte_code)) as step,
-                self._builder.at_work(),
-            ):
+            undo = self._undo(project.remove_byte_code)
+            with saga.step("compile", undo=undo) as step, self._builder.at_work():
                 self._builder.ask_for("compile")
                 step.result = f"{len(self._wrote(project.byte_compile()))} files"
                 self.say(f"builder: byte-compiled {step.result}")
-            undo = partial(self._undo, partial(project.remove_archive, version))
+            undo = self._undo(partial(project.remove_archive, version))
             with saga.step("build", undo=undo) as step, self._builder.at_work():
                 self._builder.ask_for("build")
                 self._wrote([project.build(version)])
                 step.result = f"{archive.stat().st_size} bytes"
                 self.say(f"builder: built {archive.name}, {step.result}")
-            with saga.step("test") as step, self._tester.at_work():
-                self._tester.ask_for("test")
+            with saga.step("test") as step:
                 step.result = self._test(archive)
-            undo = partial(self._undo, partial(project.withdraw, archive))
+            undo = self._undo(partial(project.withdraw, archive))
             with saga.step("publish", undo=undo) as step, self._publisher.at_work():
-                step.result = self._publish(archive)
+                released = self._publish(archive)
+                step.result = project.name(released)
+            with saga.step("try") as step, self._tester.at_work():
+                self._tester.ask_for("run")
+                step.result = f"prints: {project.run(released, _TEXT)}"
+                self.say(f"tester: {released.name} {step.result}")
 
     def _test(self, archive: Path) -> str:
-        try:
-            result = f"{self.project.test(archive)} tests passed"
-        except ToolFailed as failure:
-            self.say(f"tester: {failure}")
-            raise
-        self.say(f"tester: {result}")
-        return result
+        # A tester that reports a failure has done its work: it is the step that fails.
+        with self._tester.at_work():
+            self._tester.ask_for("test")
+            failure = None
+            try:
+                report = f"{self.project.test(archive)} tests passed"
+            except ToolFailed as error:
+                failure, report = error, str(error)
+            self.say(f"tester: {report}")
+        if failure is not None:
+            raise failure
+        return report
 
-    def _publish(self, archive: Path) -> str:
+    def _publish(self, archive: Path) -> Path:
         publisher, project = self._publisher, self.project
         try:
             publisher.ask_for("shell_exec")
@@ -128,9 +144,8 @@ class Release:
             publisher.ask_for("publish")
             released = project.publish(archive)
             self._wrote([released])
-        printed = project.run(released, _TEXT)
-        self.say(f"publisher: published {project.name(released)}, which runs and prints: {printed}")
-        return f"prints {printed!r}"
+        self.say(f"publisher: published {project.name(released)}")
+        return released
 
     def _repair(self) -> None:
         """Try small edits until the tests pass."""
@@ -138,16 +153,17 @@ class Release:
         source = project.buggy.read_text(encoding="utf-8")
         with developer.at_work(), self.recorder.saga("repair", saga_id="repair-1.0") as saga:
             for attempt, edit in enumerate(edits(source), 1):
+                tried = f"line {edit.line} as '{edit.after}'"
                 try:
                     with saga.step("edit", attempt=attempt) as step:
                         developer.ask_for("edit")
                         self._edit(edit.source)
                         developer.ask_for("test")
-                        step.result = f"{project.test(project.app)} tests pass with: {edit.after}"
-                        self.say(f"developer: line {edit.line}: {step.result}")
+                        step.result = f"{project.test(project.app)} tests pass with {tried}"
+                        self.say(f"developer: {step.result}")
                         return
                 except ToolFailed as failure:
-                    self.say(f"developer: line {edit.line}: {edit.after}: {failure}")
+                    self.say(f"developer: with {tried} {failure}")
                     self._edit(source)
             raise ToolFailed("no edit made the tests pass")
 
@@ -164,11 +180,16 @@ class Release:
             self.recorder.vfs_write(self.project.name(path), content_hash=_digest(path))
         return paths
 
-    def _undo(self, remove: Callable[[], Iterable[Path]]) -> None:
-        for path in remove():
-            name = self.project.name(path)
-            self.recorder.record(EventType.VFS_DELETE, path=name, operation="delete")
-            self.say(f"orchestrator: undone: removed {name}")
+    def _undo(self, remove: Callable[[], Iterable[Path]]) -> Callable[[], None]:
+        """Make the undo of a step from what removes its files and gives their paths."""
+
+        def undo() -> None:
+            for path in remove():
+                name = self.project.name(path)
+                self.recorder.record(EventType.VFS_DELETE, path=name, operation="delete")
+                self.say(f"orchestrator: undone: removed {name}")
+
+        return undo
 
 
 def _digest(path: Path) -> str:

@@ -104,37 +104,38 @@ class Hvobs(click.Group):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Parse *args*; a reader that went away meanwhile ends the command quietly."""
-        with _quiet_when_unread():
+        """Parse *args*; say in a line what went wrong, even if it is the writing of help."""
+        with _explained(traceback="--traceback" in args):
             return super().make_context(info_name, args, parent, **extra)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> None:
         """Call the command; say in a line what went wrong. What it returns is of no matter."""
-        try:
-            with _quiet_when_unread():
-                super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise
-        except ConfigError as error:
-            raise Unusable(str(error)) from error
-        except Exception as error:
-            if ctx.params["traceback"]:
-                raise
-            text = output.reason(error)
-            if not isinstance(error, OSError):
-                text += " (hvobs --traceback ... shows where)"
-            raise click.ClickException(text) from error
+        with _explained(traceback=ctx.params["traceback"]):
+            super().invoke(ctx)
 
 
 @contextmanager
-def _quiet_when_unread() -> Iterator[None]:
-    """End with 0 where the reader of stdout had enough (``hvobs tree ... | head``)."""
+def _explained(*, traceback: bool) -> Iterator[None]:
+    """Turn what nobody expected into one line, and a reader who had enough into success.
+
+    Args:
+        traceback: Whether to let it pass instead, for Python to show where it comes from.
+    """
     try:
         yield
-    except BrokenPipeError:
-        if not output.reader_is_gone():
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except ConfigError as error:
+        raise Unusable(str(error)) from error
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and output.reader_is_gone():
+            raise click.exceptions.Exit(0) from None  # as in: hvobs tree ... | head
+        if traceback:
             raise
-        raise click.exceptions.Exit(0) from None
+        text = output.reason(error)
+        if not isinstance(error, OSError):
+            text += " (hvobs --traceback ... shows where)"
+        raise click.ClickException(text) from error
 
 
 def _load(name: str) -> click.Command:

@@ -9,9 +9,12 @@ from typing import Any, TextIO
 
 import click
 
+from hypervisor_observability.errors import ObservabilityError
 from hypervisor_observability.terminal_text import columns, escape
 
 _GAP = "  "
+# Raised with a sentence, as a rule; of others, such as KeyError, the type says more.
+_TOLD_AS_THEY_ARE = (ObservabilityError, OSError, RuntimeError, ValueError)
 
 # Select Graphic Rendition, ECMA-48 section 8.3.117.
 _GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"
@@ -57,7 +60,7 @@ def reason(error: BaseException) -> str:
     kind = type(error).__name__
     if not text:
         return kind
-    return text if isinstance(error, OSError | ValueError) else f"{kind}: {text}"
+    return text if isinstance(error, _TOLD_AS_THEY_ARE) else f"{kind}: {text}"
 
 
 def coloured(stream: TextIO | None = None) -> bool:

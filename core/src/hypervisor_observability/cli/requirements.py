@@ -87,12 +87,14 @@ def _fits_clause(have: Release, clause: str) -> bool:
     if match is None:
         return True
     sign, want, prefix = match[1], _numbers(match[2]), match[3]
+    length = len(want)
+    have, want = _padded(have, want), _padded(want, have)
     if sign == "~=":
         # Compatible release: at least this one, and the same but for the last number.
-        return _padded(have, want) >= _padded(want, have) and have[: len(want) - 1] == want[:-1]
+        return have >= want and have[: length - 1] == want[: length - 1]
     if sign in _COMPARE:
-        return _COMPARE[sign](_padded(have, want), _padded(want, have))
-    same = have[: len(want)] == want if prefix else _padded(have, want) == _padded(want, have)
+        return _COMPARE[sign](have, want)
+    same = have[:length] == want[:length] if prefix else have == want
     return same if sign == "==" else not same
 
 

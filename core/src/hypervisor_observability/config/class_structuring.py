@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import attrs
 from cattrs import BaseConverter
 
-from hypervisor_observability.config import strict_scalars as scalars
-from hypervisor_observability.config import wording
-from hypervisor_observability.config.interpolation import Interpolated
-from hypervisor_observability.config.strict_scalars import Misfit
-from hypervisor_observability.config.toml_lines import KeyPath
+from . import strict_scalars as scalars
+from . import wording
+from .interpolation import Interpolated
+from .strict_scalars import Misfit
+from .toml_lines import KeyPath
 
 T = TypeVar("T")
 # The class is generic for type checkers alone.

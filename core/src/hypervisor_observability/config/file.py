@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from hypervisor_observability.config.toml_lines import KeyPath, TooComplex, key_lines
+from .toml_lines import KeyPath, TooComplex, key_lines
 
 MAX_FILE_BYTES = 65_536
 """Longest configuration file. One with every key set has some 4 KiB."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from hypervisor_observability.config.file import UnusableFile, read_text
-from hypervisor_observability.config.toml_lines import KeyPath
+from .file import UnusableFile, read_text
+from .toml_lines import KeyPath
 
 _PART = re.compile(r"\$\$|\$\{(?P<inside>[^}]*)(?P<end>\}?)", re.DOTALL)
 _VARIABLE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)

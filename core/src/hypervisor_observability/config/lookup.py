@@ -4,12 +4,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypervisor_observability.config.file import (
+from ..errors import ConfigError, ConfigProblem
+from .file import (
     UnusableFile,
     check_not_world_writable,
     open_regular,
 )
-from hypervisor_observability.errors import ConfigError, ConfigProblem
 
 FILE_NAME = "hypervisor.toml"
 FILE_VARIABLE = "HYPERVISOR_OBSERVABILITY_CONFIG"

@@ -11,12 +11,12 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, instance_of, le, min_len, optional
 
-from hypervisor_observability.config.class_structuring import NONE_WRITTEN_AS
-from hypervisor_observability.config.file import UnusableFile, read_document
-from hypervisor_observability.config.interpolation import interpolate, interpolate_tree
-from hypervisor_observability.config.structuring import Origin, structure
-from hypervisor_observability.config.toml_lines import KeyPath
-from hypervisor_observability.errors import ConfigError, ConfigProblem
+from ..errors import ConfigError, ConfigProblem
+from .class_structuring import NONE_WRITTEN_AS
+from .file import UnusableFile, read_document
+from .interpolation import interpolate, interpolate_tree
+from .structuring import Origin, structure
+from .toml_lines import KeyPath
 
 T = TypeVar("T")
 

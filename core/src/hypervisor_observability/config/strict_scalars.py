@@ -6,10 +6,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from hypervisor_observability.config import wording
-from hypervisor_observability.config.interpolation import Interpolated
-from hypervisor_observability.config.secret import Secret
-from hypervisor_observability.config.toml_lines import KeyPath
+from . import wording
+from .interpolation import Interpolated
+from .secret import Secret
+from .toml_lines import KeyPath
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _FLOAT = re.compile(r"[+-]?[0-9]{1,40}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,3})?", re.ASCII)

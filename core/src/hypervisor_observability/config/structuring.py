@@ -16,14 +16,14 @@ import attrs
 from attrs import field, frozen
 from cattrs import BaseConverter
 
-from hypervisor_observability.config import strict_scalars as scalars
-from hypervisor_observability.config import wording
-from hypervisor_observability.config.class_structuring import structure_class
-from hypervisor_observability.config.interpolation import Interpolated, Unresolved
-from hypervisor_observability.config.secret import Secret
-from hypervisor_observability.config.strict_scalars import Misfit
-from hypervisor_observability.config.toml_lines import KeyPath
-from hypervisor_observability.errors import ConfigProblem
+from ..errors import ConfigProblem
+from . import strict_scalars as scalars
+from . import wording
+from .class_structuring import structure_class
+from .interpolation import Interpolated, Unresolved
+from .secret import Secret
+from .strict_scalars import Misfit
+from .toml_lines import KeyPath
 
 T = TypeVar("T")
 _Hook = Callable[[Any, Any], Any]

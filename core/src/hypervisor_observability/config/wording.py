@@ -16,9 +16,9 @@ from typing import Any
 
 import attrs
 
-from hypervisor_observability.config.interpolation import Interpolated
-from hypervisor_observability.config.secret import Secret
-from hypervisor_observability.config.toml_lines import KeyPath
+from .interpolation import Interpolated
+from .secret import Secret
+from .toml_lines import KeyPath
 
 MAX_SHOWN = 40
 """Most characters of a value in a message."""

@@ -4,12 +4,12 @@ import time
 
 from attrs import evolve, frozen
 
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.event_types import AGENT_FINISHED, EventType
-from hypervisor_observability.recorder.event_writer import EventWriter
-from hypervisor_observability.recorder.failure import describe
-from hypervisor_observability.recorder.place import current_place, enter, next_trace
-from hypervisor_observability.recorder.scope import Opened
+from ..causal_trace import CausalTraceId
+from ..event_types import AGENT_FINISHED, EventType
+from .event_writer import EventWriter
+from .failure import describe
+from .place import current_place, enter, next_trace
+from .scope import Opened
 
 
 @frozen(eq=False)

@@ -4,12 +4,12 @@ import time
 
 from attrs import frozen
 
-from hypervisor_observability import ids
-from hypervisor_observability.current_trace import current_trace
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.recorder.event_writer import EventWriter
-from hypervisor_observability.recorder.place import current_place, enter
-from hypervisor_observability.recorder.scope import Opened
+from .. import ids
+from ..current_trace import current_trace
+from ..event_types import EventType
+from .event_writer import EventWriter
+from .place import current_place, enter
+from .scope import Opened
 
 
 @frozen(eq=False)

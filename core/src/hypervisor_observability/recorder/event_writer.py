@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Mapping
 
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.event_bus import HypervisorEventBus
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.limited_log import LimitedLog
-from hypervisor_observability.recorder.place import Place
+from ..causal_trace import CausalTraceId
+from ..event_bus import HypervisorEventBus
+from ..event_types import EventType
+from ..events import HypervisorEvent
+from ..limited_log import LimitedLog
+from .place import Place
 
 _logger = logging.getLogger(__name__)
 

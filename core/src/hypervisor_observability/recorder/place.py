@@ -10,9 +10,9 @@ from contextvars import ContextVar, Token
 
 from attrs import evolve, frozen
 
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.current_trace import current_trace
-from hypervisor_observability.events import HypervisorEvent
+from ..causal_trace import CausalTraceId
+from ..current_trace import current_trace
+from ..events import HypervisorEvent
 
 
 @frozen

@@ -1,20 +1,20 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
-from hypervisor_observability.current_trace import current_trace
-from hypervisor_observability.event_bus import HypervisorEventBus
-from hypervisor_observability.event_types import (
+from ..current_trace import current_trace
+from ..event_bus import HypervisorEventBus
+from ..event_types import (
     GOVERNANCE_DECISION,
     USAGE_RECORDED,
     EventType,
 )
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.recorder.agent import Agent, open_agent
-from hypervisor_observability.recorder.elevation import Elevation, open_elevation
-from hypervisor_observability.recorder.event_writer import EventWriter
-from hypervisor_observability.recorder.place import current_place
-from hypervisor_observability.recorder.saga import Saga, open_saga
-from hypervisor_observability.recorder.scope import Scope
-from hypervisor_observability.recorder.session import Session, open_session
+from ..events import HypervisorEvent
+from .agent import Agent, open_agent
+from .elevation import Elevation, open_elevation
+from .event_writer import EventWriter
+from .place import current_place
+from .saga import Saga, open_saga
+from .scope import Scope
+from .session import Session, open_session
 
 
 class Recorder:

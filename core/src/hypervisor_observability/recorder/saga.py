@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 from attrs import evolve
 
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.recorder.event_writer import EventWriter
-from hypervisor_observability.recorder.failure import describe
-from hypervisor_observability.recorder.place import Place, current_place, enter, next_trace
-from hypervisor_observability.recorder.saga_outcome import SagaOutcome, Undo
-from hypervisor_observability.recorder.saga_step import Compensation, Step
-from hypervisor_observability.recorder.scope import Opened, Scope
+from ..causal_trace import CausalTraceId
+from ..event_types import EventType
+from .event_writer import EventWriter
+from .failure import describe
+from .place import Place, current_place, enter, next_trace
+from .saga_outcome import SagaOutcome, Undo
+from .saga_step import Compensation, Step
+from .scope import Opened, Scope
 
 
 class Saga:

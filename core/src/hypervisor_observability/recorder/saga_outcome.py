@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from hypervisor_observability.recorder.failure import describe
+from .failure import describe
 
 Undo = Callable[[], object]
 

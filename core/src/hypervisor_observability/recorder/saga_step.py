@@ -2,7 +2,7 @@
 
 from attrs import define, frozen
 
-from hypervisor_observability.causal_trace import CausalTraceId
+from ..causal_trace import CausalTraceId
 
 
 @define(eq=False)

@@ -1,9 +1,9 @@
 """Read breaches, refusals and other incidents of a tree's events."""
 
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.tree import payload_facts
-from hypervisor_observability.tree.trace_tree import TreeNode
-from hypervisor_observability.tree.work import Outline, Work
+from ..events import HypervisorEvent
+from . import payload_facts
+from .trace_tree import TreeNode
+from .work import Outline, Work
 
 
 def breach(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:

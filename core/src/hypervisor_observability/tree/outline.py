@@ -7,11 +7,11 @@ below it, and everything else below the span's first piece of work.
 
 from collections.abc import Callable, Mapping
 
-from hypervisor_observability.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.tree import incidents, payload_facts
-from hypervisor_observability.tree.trace_tree import TraceTree, TreeNode
-from hypervisor_observability.tree.work import Outline, State, Work
+from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..events import HypervisorEvent
+from . import incidents, payload_facts
+from .trace_tree import TraceTree, TreeNode
+from .work import Outline, State, Work
 
 
 def outline(tree: TraceTree) -> list[Work]:

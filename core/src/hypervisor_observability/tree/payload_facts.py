@@ -1,6 +1,6 @@
 """Read single facts out of an event's payload, as text."""
 
-from hypervisor_observability.events import HypervisorEvent
+from ..events import HypervisorEvent
 
 
 def text(event: HypervisorEvent, key: str) -> str:

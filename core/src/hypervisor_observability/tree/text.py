@@ -4,10 +4,10 @@ from typing import Any
 
 from attrs import frozen
 
-from hypervisor_observability.terminal_text import columns, escape, fit, wrap
-from hypervisor_observability.tree.outline import outline
-from hypervisor_observability.tree.trace_tree import TraceTree
-from hypervisor_observability.tree.work import Work, walk
+from ..terminal_text import columns, escape, fit, wrap
+from .outline import outline
+from .trace_tree import TraceTree
+from .work import Work, walk
 
 _STATUS_COLUMNS = 11
 _TIME_COLUMNS = 9

@@ -5,9 +5,9 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from hypervisor_observability import traceparent
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.events import HypervisorEvent
+from .. import traceparent
+from ..causal_trace import CausalTraceId
+from ..events import HypervisorEvent
 
 _Belonging = CausalTraceId | Literal["elsewhere", "unreadable"]
 

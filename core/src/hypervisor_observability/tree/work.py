@@ -5,8 +5,8 @@ from typing import Literal
 
 from attrs import define, field
 
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.tree.trace_tree import TreeNode
+from ..events import HypervisorEvent
+from .trace_tree import TreeNode
 
 Kind = Literal[
     "agent",
