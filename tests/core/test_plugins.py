@@ -179,6 +179,20 @@ def test_name_claimed_by_two_distributions_is_refused(
     assert "acme-two 1.2" in problem
 
 
+def test_stranger_who_claims_a_shipped_name_is_refused(
+    install: Install, problems_of: Callable[[str], list[str]]
+) -> None:
+    installed = installed_plugins().get("statsd", ())
+    install("statsd", "raise SystemExit('imported')", distribution="acme-stats")
+
+    (problem,) = problems_of("[plugins.statsd]\n")
+
+    assert "acme-stats 1.2" in problem
+    expected = "uninstall all but one" if installed else "belongs to hypervisor-statsd"
+    assert expected in problem
+    assert "acme_stats" not in sys.modules
+
+
 @pytest.mark.parametrize(
     ("source", "value", "expected"),
     [

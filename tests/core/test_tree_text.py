@@ -349,3 +349,20 @@ def test_very_deep_tree_is_drawn_within_the_width() -> None:
     assert max(map(columns, lines)) <= 60
     assert "agent did:x" in lines[-1]
     json.dumps(tree_to_dict(tree))
+
+
+def test_reason_of_a_step_is_told_where_only_an_agent_within_has_it_too() -> None:
+    bus = HypervisorEventBus()
+    recorder = Recorder(bus)
+    with (
+        pytest.raises(FailedTestError),
+        recorder.agent("did:mesh:lead") as lead,
+        recorder.saga("release") as saga,
+        saga.step("test"),
+        recorder.agent("did:mesh:tester"),
+    ):
+        raise FailedTestError("1 of 5 failed")
+
+    text = render_tree(build_tree(bus.all_events, lead.trace.trace_id))
+
+    assert text.count("1 of 5 failed") == 1

@@ -101,9 +101,7 @@ class HypervisorEvent(_Draft):
         )
         draft.event_type = event_type if type(event_type) is EventType else EventType.of(event_type)
         draft.timestamp = (
-            monotonic_ns() + clock.utc_offset_ns
-            if timestamp is None
-            else nanoseconds(timestamp)
+            monotonic_ns() + clock.utc_offset_ns if timestamp is None else nanoseconds(timestamp)
         )
         draft.session_id = (
             session_id if session_id is None or type(session_id) is str else _text(session_id)

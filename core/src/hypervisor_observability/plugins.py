@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -146,6 +147,10 @@ def load_class(
         return None, [table.problem(f"claimed by {claims}: uninstall all but one of them")]
     found = candidates[0]
     origin = f"{found.distribution} {found.version}"
+    shipped = SHIPPED.get(table.name)
+    if shipped is not None and canonical(found.distribution) != shipped:
+        message = f"{origin} claims this name, which belongs to {shipped}: uninstall it"
+        return None, [table.problem(message)]
     try:
         plugin_class = found.entry_point.load()
     except BaseException as error:  # a module may do anything when imported, even sys.exit()
@@ -177,6 +182,11 @@ def _load(
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
+
+
+def canonical(distribution: str) -> str:
+    """Give the name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _not_installed(name: str, installed: Iterable[str]) -> str:

@@ -10,15 +10,15 @@ from typing import Any
 import click
 from attrs import define, frozen
 
-from hypervisor_observability import clock
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.config_option import config_option, need_file
-from hypervisor_observability.config import Config, disabled, read_config
-from hypervisor_observability.config.lookup import DISABLED_VARIABLE
-from hypervisor_observability.errors import ConfigError
-from hypervisor_observability.hookspecs import PluginContext
-from hypervisor_observability.metrics.families import MetricFamily
-from hypervisor_observability.plugins import Plugin, load_plugins
+from .. import clock
+from ..config import Config, disabled, read_config
+from ..config.lookup import DISABLED_VARIABLE
+from ..errors import ConfigError
+from ..hookspecs import PluginContext
+from ..metrics.families import MetricFamily
+from ..plugins import Plugin, load_plugins
+from . import output
+from .config_option import config_option, need_file
 
 DEADLINE_SECONDS = 5.0
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hypervisor_observability.config.lookup import FILE_NAME, FILE_VARIABLE, find_config
+from ..config.lookup import FILE_NAME, FILE_VARIABLE, find_config
 
 
 def config_parameter() -> click.Option:

@@ -11,15 +11,15 @@ from typing import IO
 import attrs
 import click
 
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.config_option import need_file
-from hypervisor_observability.cli.demo_backends import embedded_backends
-from hypervisor_observability.cli.demo_report import DemoReport
-from hypervisor_observability.cli.demo_run import NOT_INSTALLED, Demonstration, demonstrate
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.plugins import SHIPPED
-from hypervisor_observability.runtime import Observability
-from hypervisor_observability.tree import build_tree, render_tree
+from ..events import HypervisorEvent
+from ..plugins import SHIPPED
+from ..runtime import Observability
+from ..tree import build_tree, render_tree
+from . import output
+from .config_option import need_file
+from .demo_backends import embedded_backends
+from .demo_report import DemoReport
+from .demo_run import NOT_INSTALLED, Demonstration, demonstrate
 
 _LINES = "├└│─…"
 _COLUMNS_OF_A_PIPE = 100

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from attrs import define, field, frozen
 
-from hypervisor_observability.recorder import Recorder
-from hypervisor_observability.recorder.agent import Agent
+from ..recorder import Recorder
+from ..recorder.agent import Agent
 
 
 class Refused(Exception):  # noqa: N818 - it says what happened

@@ -7,15 +7,15 @@ from typing import Any, Protocol, cast
 
 from attrs import define, field
 
-from hypervisor_observability.cli.demo_comparison import (
+from ..metrics.activity import EVENTS
+from .demo_comparison import (
     Emitted,
     Received,
     ReceivedSpan,
     compare_spans,
     compare_types,
 )
-from hypervisor_observability.cli.demo_receivers import StatsDReceiver, scrape
-from hypervisor_observability.metrics.activity import EVENTS
+from .demo_receivers import StatsDReceiver, scrape
 
 ARRIVAL_SECONDS = 2.0
 """How long to wait until what was sent has arrived, within one process."""

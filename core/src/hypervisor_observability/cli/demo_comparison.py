@@ -6,8 +6,8 @@ from typing import Protocol, Self
 
 from attrs import frozen
 
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.spans.assembly import SpanAssembler
+from ..events import HypervisorEvent
+from ..spans.assembly import SpanAssembler
 
 SpanKey = tuple[str, str, str | None]
 """The ids of trace, span and parent: 32, 16 and 16 (or no) hexadecimal digits."""

@@ -13,7 +13,7 @@ from typing import Self
 
 from attrs import frozen
 
-from hypervisor_observability.cli.demo_sources import BUGGY, FILES
+from .demo_sources import BUGGY, FILES
 
 TOOL_SECONDS = 30.0
 """Longest time that one tool may take."""

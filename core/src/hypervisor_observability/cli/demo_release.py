@@ -7,11 +7,11 @@ from pathlib import Path
 
 from attrs import define, field
 
-from hypervisor_observability.cli.demo_agents import GovernedAgent, Policy, Refused
-from hypervisor_observability.cli.demo_project import Project, ToolFailed
-from hypervisor_observability.cli.demo_sources import edits
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.recorder import Recorder
+from ..event_types import EventType
+from ..recorder import Recorder
+from .demo_agents import GovernedAgent, Policy, Refused
+from .demo_project import Project, ToolFailed
+from .demo_sources import edits
 
 FIRST, SECOND = "1.0", "1.0.1"
 """The version whose tests fail, and the one behind the repair."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from hypervisor_observability.cli.demo_comparison import Emitted, Received
-from hypervisor_observability.delivery.accounts import FILTERED, Counts
+from ..delivery.accounts import FILTERED, Counts
+from .demo_comparison import Emitted, Received
 
 COUNTED_HERE = "as counted here; the backend itself was not asked"
 

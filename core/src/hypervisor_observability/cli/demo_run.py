@@ -7,17 +7,17 @@ from pathlib import Path
 
 from attrs import frozen
 
-from hypervisor_observability.cli.demo_backends import Backend
-from hypervisor_observability.cli.demo_comparison import Emitted, Received
-from hypervisor_observability.cli.demo_project import Project
-from hypervisor_observability.cli.demo_release import Release
-from hypervisor_observability.cli.demo_report import DemoReport, PluginReport, judge
-from hypervisor_observability.config import Config
-from hypervisor_observability.discovery import installed_plugins
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.plugins import SHIPPED
-from hypervisor_observability.runtime import METRICS, Observability
+from ..config import Config
+from ..discovery import installed_plugins
+from ..event_types import EventType
+from ..events import HypervisorEvent
+from ..plugins import SHIPPED
+from ..runtime import METRICS, Observability
+from .demo_backends import Backend
+from .demo_comparison import Emitted, Received
+from .demo_project import Project
+from .demo_release import Release
+from .demo_report import DemoReport, PluginReport, judge
 
 FLUSH_SECONDS = 4.0
 """How long the backends are given to take everything."""

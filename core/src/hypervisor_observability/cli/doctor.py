@@ -12,15 +12,16 @@ import click
 from attrs import asdict, define, field
 
 from hypervisor_observability import __version__
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.alias_owner import ALIAS, OURS, find_alias_owner
-from hypervisor_observability.cli.check import load_all
-from hypervisor_observability.cli.config_option import config_option, find_file
-from hypervisor_observability.cli.plugins import list_plugins, read_tables
-from hypervisor_observability.cli.requirements import misfits, version_of
-from hypervisor_observability.config import Config, disabled
-from hypervisor_observability.config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
-from hypervisor_observability.errors import ConfigError
+
+from ..config import Config, disabled
+from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
+from ..errors import ConfigError
+from . import output
+from .alias_owner import ALIAS, OURS, find_alias_owner
+from .check import load_all
+from .config_option import config_option, find_file
+from .plugins import list_plugins, read_tables
+from .requirements import misfits, version_of
 
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)

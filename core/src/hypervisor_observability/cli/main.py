@@ -16,8 +16,9 @@ from typing import IO, Any, NoReturn
 import click
 
 from hypervisor_observability import __version__
-from hypervisor_observability.cli import output
-from hypervisor_observability.errors import ConfigError
+
+from ..errors import ConfigError
+from . import output
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
@@ -59,7 +60,7 @@ class Hvobs(click.Group):
         if cmd_name in COMMANDS:
             return _load(cmd_name)
         if cmd_name in _plugin_names():
-            from hypervisor_observability.cli.plugin_commands import PluginCommands
+            from .plugin_commands import PluginCommands
 
             return PluginCommands(cmd_name)
         return None
@@ -152,7 +153,7 @@ def _load(name: str) -> click.Command:
 
 def _plugin_names() -> dict[str, str]:
     """Give what ``--help`` says of each plugin, by name."""
-    from hypervisor_observability.discovery import installed_plugins
+    from ..discovery import installed_plugins
 
     return {
         name: " and ".join(f"{one.distribution} {one.version}" for one in found)

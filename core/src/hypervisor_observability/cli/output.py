@@ -9,8 +9,8 @@ from typing import Any, TextIO
 
 import click
 
-from hypervisor_observability.errors import ObservabilityError
-from hypervisor_observability.terminal_text import columns, escape
+from ..errors import ObservabilityError
+from ..terminal_text import columns, escape
 
 _GAP = "  "
 # Raised with a sentence, as a rule; of others, such as KeyError, the type says more.

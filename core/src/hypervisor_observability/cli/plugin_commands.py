@@ -7,13 +7,13 @@ from typing import Any
 import attrs
 import click
 
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.config_option import config_parameter, find_file
-from hypervisor_observability.config import Config, PluginTable, read_config
-from hypervisor_observability.config.structuring import Origin
-from hypervisor_observability.config.wording import key_text
-from hypervisor_observability.errors import ConfigError, ConfigProblem
-from hypervisor_observability.plugins import load_plugins
+from ..config import Config, PluginTable, read_config
+from ..config.structuring import Origin
+from ..config.wording import key_text
+from ..errors import ConfigError, ConfigProblem
+from ..plugins import load_plugins
+from . import output
+from .config_option import config_parameter, find_file
 
 
 class PluginCommands(click.Group):

@@ -6,12 +6,12 @@ from typing import Any
 import click
 from attrs import asdict, frozen
 
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.config_option import config_option, find_file
-from hypervisor_observability.config import Config, read_config
-from hypervisor_observability.discovery import installed_plugins
-from hypervisor_observability.errors import ConfigError
-from hypervisor_observability.plugins import SHIPPED
+from ..config import Config, read_config
+from ..discovery import installed_plugins
+from ..errors import ConfigError
+from ..plugins import SHIPPED
+from . import output
+from .config_option import config_option, find_file
 
 _ON = {True: "on", False: "off", None: "?"}
 

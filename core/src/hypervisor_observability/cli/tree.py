@@ -7,12 +7,12 @@ from typing import IO
 import click
 from attrs import define, field
 
-from hypervisor_observability import traceparent
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.cli import output
-from hypervisor_observability.cli.event_lines import EventLines
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.tree import TraceTree, build_tree, render_tree, tree_to_dict
+from .. import traceparent
+from ..causal_trace import CausalTraceId
+from ..events import HypervisorEvent
+from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
+from . import output
+from .event_lines import EventLines
 
 _LINES = "├└│─…"
 _COLUMNS_OF_A_PIPE = 100

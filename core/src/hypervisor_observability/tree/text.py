@@ -72,7 +72,9 @@ def render_tree(
     while waiting:
         work, before, below = waiting.pop()
         lines.append(_line(tree, work, before, width, pen, color=color))
-        if work.kind in _TELLERS or work.reason not in told:
+        if _tells(work, told) and not any(
+            other.reason == work.reason and _tells(other, told) for other in walk(work.children)
+        ):
             lines.extend(_reason_lines(work, below, width, pen))
         children = [(child, below + pen.fork, below + pen.line) for child in work.children[:-1]]
         children += [(child, below + pen.last, below + "   ") for child in work.children[-1:]]
@@ -182,9 +184,11 @@ def _marks(tree: TraceTree, work: Work) -> list[str]:
     return marks
 
 
+def _tells(work: Work, told: set[str]) -> bool:
+    return bool(work.reason) and (work.kind in _TELLERS or work.reason not in told)
+
+
 def _reason_lines(work: Work, below: str, width: int, pen: _Pen) -> list[str]:
-    if not work.reason or any(child.reason == work.reason for child in work.children):
-        return []
     indent = _shortened(below + (pen.line if work.children else "   "), width // 2, pen)
     texts = wrap(
         pen.safe(work.reason),

@@ -1,0 +1,197 @@
+"""The real StatsD shows what the plugin sent, with the right values."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hypervisor_observability import (
+    EventType,
+    FinishedSpan,
+    MetricFamily,
+    MetricKind,
+    Observability,
+    PluginContext,
+    SpanStatus,
+)
+from hypervisor_observability.metrics.families import LabelValues
+from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect
+
+if TYPE_CHECKING:
+    from tests.backends.conftest import StatsDServer
+
+pytestmark = pytest.mark.backend
+
+MakePlugin = Callable[..., StatsDPlugin]
+
+
+class NoMetrics:
+    def collect(self) -> list[MetricFamily]:
+        return []
+
+
+@pytest.fixture
+def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
+    made: list[StatsDPlugin] = []
+
+    def make(**settings: object) -> StatsDPlugin:
+        config = StatsDConfig(**{"port": statsd_server.port, **settings})  # type: ignore[arg-type]  # as the test says
+        logger = logging.getLogger("test.statsd")
+        plugin = StatsDPlugin(config)
+        plugin.start(
+            PluginContext(
+                name="statsd",
+                service="test",
+                logger=logger,
+                metrics=NoMetrics(),
+                clock=time.time_ns,
+            )
+        )
+        made.append(plugin)
+        return plugin
+
+    yield make
+    for plugin in made:
+        plugin.stop()
+
+
+def family(name: str, kind: MetricKind, value: float, *agents: str) -> MetricFamily:
+    series: dict[LabelValues, float] = {(agent,): value for agent in agents}
+    return MetricFamily(name=name, kind=kind, help="", label_names=("agent",), series=series)
+
+
+def bad_lines(server: "StatsDServer") -> float:
+    return server.numbers("counters")["statsd.bad_lines_seen"]
+
+
+def test_counter_adds_up_under_its_name_and_tags(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    plugin = make_plugin()
+    for total in (2, 5):
+        plugin.export_metrics([family("tagged_total", MetricKind.COUNTER, total, "did:mesh:a")])
+
+    name = "tagged_total;agent=did_mesh_a"
+    wait_until(lambda: statsd_server.numbers("counters").get(name) == 5)
+
+
+def test_counter_adds_up_under_its_folded_name(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    plugin = make_plugin(tags=TagDialect.NONE, prefix="acme.prod")
+    for total in (0.5, 2):
+        plugin.export_metrics([family("folded_total", MetricKind.COUNTER, total, "did:mesh:a")])
+
+    name = "acme.prod.folded_total.did_mesh_a"
+    wait_until(lambda: statsd_server.numbers("counters").get(name) == 2)
+
+
+def test_gauges_show_their_last_value_negative_ones_too(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    plugin = make_plugin(tags=TagDialect.NONE)
+    for value in (7, -5, -2.5):
+        plugin.export_metrics([family("level", MetricKind.GAUGE, value, "a")])
+
+    wait_until(lambda: statsd_server.numbers("gauges").get("level.a") == -2.5)
+
+
+def test_durations_show_as_timers(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    spans = [
+        FinishedSpan(
+            name="saga.step.validate",
+            trace_id="1" * 32,
+            span_id=f"{number:016x}",
+            parent_span_id=None,
+            start_ns=0,
+            end_ns=number * 1_500_000,
+            status=SpanStatus.OK,
+            attributes={"agent.saga.step_action": "validate"},
+            scope="step",
+        )
+        for number in (1, 2)
+    ]
+    make_plugin(prefix="timed").export_spans(spans)
+
+    name = "timed.agent_hypervisor.saga.step;action=validate;status=ok"
+    wait_until(lambda: statsd_server.timers().get(name) == [1.5, 3])
+
+
+@pytest.mark.parametrize("tags", TagDialect)
+def test_hostile_labels_forge_nothing(
+    make_plugin: MakePlugin,
+    statsd_server: "StatsDServer",
+    wait_until: Callable[..., None],
+    tags: TagDialect,
+) -> None:
+    before = bad_lines(statsd_server)
+    hostile = [
+        "a\nforged:1|c",
+        "b|c\nforged:2|g",
+        "c#,forged:1",
+        "\ud800\0;d=e",
+        "@0.1",
+        "f" * 9_999,
+    ]
+    name = f"hostile_{tags.value}_total"
+    make_plugin(tags=tags).export_metrics([family(name, MetricKind.COUNTER, 1, *hostile)])
+
+    def shown() -> dict[str, float]:
+        counters = statsd_server.numbers("counters")
+        return {key: value for key, value in counters.items() if key.startswith(name)}
+
+    wait_until(lambda: len(shown()) == len(hostile))
+    assert set(shown().values()) == {1}
+    assert "forged" not in statsd_server.numbers("counters")
+    assert "forged" not in statsd_server.numbers("gauges")
+    assert bad_lines(statsd_server) == before
+
+
+def test_thousand_counters_arrive_packed(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    before = statsd_server.numbers("counters")["statsd.packets_received"]
+    agents = [f"agent-{number}" for number in range(1_000)]
+    make_plugin().export_metrics([family("many_total", MetricKind.COUNTER, 1, *agents)])
+
+    def arrived() -> int:
+        return sum(key.startswith("many_total") for key in statsd_server.numbers("counters"))
+
+    wait_until(lambda: arrived() == 1_000)
+    assert statsd_server.numbers("counters")["statsd.packets_received"] - before < 50
+
+
+def test_check_finds_it_and_leaves_nothing_behind(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+) -> None:
+    before = bad_lines(statsd_server)
+    plugin = make_plugin()
+    context = PluginContext(
+        name="statsd",
+        service="test",
+        logger=logging.getLogger("test.statsd"),
+        metrics=NoMetrics(),
+        clock=time.time_ns,
+    )
+
+    assert f"127.0.0.1:{statsd_server.port}" in plugin.check(context)
+    assert bad_lines(statsd_server) == before
+
+
+def test_events_of_an_application_arrive(
+    statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    plugin = StatsDPlugin(StatsDConfig(port=statsd_server.port, prefix="application"))
+    with Observability(plugins=[plugin]) as observability:
+        for _ in range(4):
+            observability.bus.record(
+                EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a", session_id="s1"
+            )
+        assert observability.flush(timeout=10)
+
+    name = "application.agent_hypervisor_ring_breaches_total;agent_did=did_mesh_a;session_id=s1"
+    wait_until(lambda: statsd_server.numbers("counters").get(name) == 4)

@@ -1,0 +1,285 @@
+"""``hvobs plugins`` and ``hvobs NAME``: what is installed, and the commands of one plugin."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hypervisor_observability.cli.main import hvobs
+
+Install = Callable[..., None]
+
+SOURCE = """
+import click
+from attrs import define, frozen
+
+from hypervisor_observability import hookimpl
+
+
+@frozen
+class Config:
+    url: str = "http://127.0.0.1"
+
+
+@define(eq=False)
+class Plugin:
+    config: Config
+    Config = Config
+
+    @hookimpl
+    def commands(self):
+        @click.command()
+        def open():
+            "Open it."
+            click.echo(f"opening {self.config.url}")
+
+        return [open]
+"""
+TRIPWIRE = "raise RuntimeError('was imported')"
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Put a plugin ``name`` on the path; the test's folder is the working directory."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.delenv("HYPERVISOR_OBSERVABILITY_CONFIG", raising=False)
+    modules = []
+
+    def put(name: str, source: str = SOURCE, *, distribution: str | None = None) -> None:
+        distribution = distribution or f"acme-{name}"
+        module = distribution.replace("-", "_")
+        modules.append(module)
+        (site / f"{module}.py").write_text(source)
+        info = site / f"{module}-1.2.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n"
+        )
+        (info / "entry_points.txt").write_text(
+            f"[hypervisor.observability]\n{name} = {module}:Plugin\n"
+        )
+
+    yield put
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(hvobs, list(arguments))
+
+
+def configure(text: str) -> None:
+    file = Path("hypervisor.toml")
+    file.write_text(text)
+    file.chmod(0o600)
+
+
+def row(done: Result, name: str) -> list[str]:
+    """Give the cells of the first line that begins with *name*."""
+    lines = [line.split() for line in done.stdout.splitlines()]
+    return next(cells for cells in lines if cells[:1] == [name])
+
+
+def test_installed_plugins_are_listed_and_not_imported(install: Install) -> None:
+    install("wire", TRIPWIRE)
+    configure("[plugins.wire]")
+
+    done = call("plugins")
+
+    assert done.exit_code == 0
+    assert row(done, "NAME")[:2] == ["NAME", "STATE"]
+    assert row(done, "wire") == ["wire", "on", "acme-wire", "1.2", "acme_wire"]
+    assert "acme_wire" not in sys.modules
+
+
+def test_without_a_configuration_all_are_off(install: Install) -> None:
+    install("wire", TRIPWIRE)
+
+    assert row(call("plugins"), "wire")[1] == "off"
+
+
+def test_plugins_that_only_the_configuration_knows_are_listed(install: Install) -> None:
+    install("wire", TRIPWIRE)
+    configure("[plugins.wire]\n[plugins.wier]")
+
+    assert row(call("plugins"), "wier") == ["wier", "on", "-", "-", "-", "not", "installed"]
+
+
+def test_two_that_claim_one_name_are_a_conflict(install: Install) -> None:
+    install("wire", TRIPWIRE)
+    install("wire", TRIPWIRE, distribution="other")
+
+    done = call("plugins")
+
+    assert "also claimed by other" in done.stdout
+    assert "also claimed by acme-wire" in done.stdout
+
+
+def test_list_as_json(install: Install) -> None:
+    install("wire", TRIPWIRE)
+    configure("[plugins.statsd]")
+
+    told = json.loads(call("plugins", "--json").stdout)
+
+    assert told["config"] == "hypervisor.toml"
+    assert {
+        "name": "wire",
+        "distribution": "acme-wire",
+        "version": "1.2",
+        "module": "acme_wire",
+        "on": False,
+        "conflict": None,
+    } in told["plugins"]
+    assert [one["on"] for one in told["plugins"] if one["name"] == "statsd"] == [True]
+
+
+@pytest.mark.parametrize("text", ["[plugins", None])
+def test_unusable_configuration_leaves_the_list(install: Install, text: str | None) -> None:
+    install("wire", TRIPWIRE)
+    if text is not None:
+        configure(text)
+
+    done = call("plugins", *([] if text else ["--config", "missing.toml"]))
+
+    assert done.exit_code == 2
+    assert row(done, "wire")[1] == "?"
+    assert ".toml" in done.stderr
+
+
+def test_nothing_installed_is_said(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypervisor_observability.cli.plugins.installed_plugins", dict)
+
+    done = call("plugins")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no plugin is installed\n"
+
+
+def test_help_lists_plugins_and_imports_none(install: Install) -> None:
+    install("wire", TRIPWIRE)
+    install("check", TRIPWIRE)  # a name that a command has: the command wins
+
+    done = call("--help")
+
+    assert done.exit_code == 0
+    assert "Plugins (hvobs NAME --help):" in done.stdout
+    assert row(done, "wire") == ["wire", "acme-wire", "1.2"]
+    assert row(done, "check")[1] == "Check"
+
+
+def test_plugins_command_runs_with_its_defaults(install: Install) -> None:
+    install("web")
+    install("wire", TRIPWIRE)
+
+    done = call("web", "open")
+
+    assert (done.exit_code, done.stdout) == (0, "opening http://127.0.0.1\n")
+    assert "acme_wire" not in sys.modules
+
+
+@pytest.mark.parametrize("options", [[], ["--config", "hypervisor.toml"]])
+def test_plugins_command_runs_with_its_table(install: Install, options: list[str]) -> None:
+    install("web")
+    install("wire", TRIPWIRE)
+    # Neither another plugin nor what is wrong elsewhere is of this command's concern.
+    configure('servce = 1\n[plugins.wire]\n[plugins.web]\nurl = "http://db"')
+
+    done = call("web", *options, "open")
+
+    assert (done.exit_code, done.stdout) == (0, "opening http://db\n")
+
+
+def test_commands_of_a_plugin_are_listed(install: Install) -> None:
+    install("web")
+
+    done = call("web", "--help")
+
+    assert done.exit_code == 0
+    assert "Commands of the plugin web." in done.stdout
+    assert row(done, "open") == ["open", "Open", "it."]
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("urll = 1", "hypervisor.toml:2: plugins.web.urll: unknown key (did you mean 'url'?)"),
+        ("url = '${NO_SUCH_VARIABLE}'", "hypervisor.toml:2: plugins.web.url: "),
+    ],
+)
+def test_what_is_wrong_in_its_table_is_told(install: Install, table: str, problem: str) -> None:
+    install("web")
+    configure(f"[plugins.web]\n{table}")
+
+    done = call("web", "open")
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert problem in done.stderr
+
+
+def test_file_that_is_no_toml_is_told(install: Install) -> None:
+    install("web")
+    configure("[plugins")
+
+    assert call("web", "open").stderr.startswith("hypervisor.toml:1: not valid TOML")
+
+
+def test_plugin_that_cannot_be_imported_is_told(install: Install) -> None:
+    install("wire", TRIPWIRE)
+
+    done = call("wire", "open")
+
+    assert done.exit_code == 2
+    assert done.stderr == (
+        "hvobs wire: plugins.wire: acme-wire 1.2 fails on import (RuntimeError: was imported)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("opne", "did you mean 'open'?"), ("zzz", "there are: open")]
+)
+def test_unknown_command_of_a_plugin_is_a_usage_error(
+    install: Install, name: str, hint: str
+) -> None:
+    install("web")
+
+    done = call("web", name)
+
+    assert done.exit_code == 2
+    assert f"no such command of web: '{name}' ({hint})" in done.stderr
+    assert call("web", "--nonsense").exit_code == 2
+
+
+@pytest.mark.parametrize("arguments", [["open"], ["--help"], []])
+def test_plugin_without_commands_says_so(install: Install, arguments: list[str]) -> None:
+    install("web", SOURCE.replace("return [open]", "return None"))
+
+    done = call("web", *arguments)
+
+    assert done.exit_code == 2
+    assert "the plugin 'web' has no commands of its own" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [("[1]", "AttributeError"), ("[__import__('types').SimpleNamespace(name='x')]", "TypeError")],
+)
+def test_what_is_no_command_is_refused(install: Install, given: str, why: str) -> None:
+    install("web", SOURCE.replace("[open]", given))
+
+    done = call("web", "open")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"Error: the plugin 'web' cannot give its commands: {why}")
+
+
+def test_unknown_name_may_mean_a_plugin(install: Install) -> None:
+    install("weblog")
+
+    assert "(did you mean 'weblog'?)" in call("weblgo").stderr

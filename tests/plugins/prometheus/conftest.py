@@ -1,0 +1,93 @@
+"""A served plugin over metrics that the test makes by hand."""
+
+import http.client
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from attrs import define, field, frozen
+
+from hypervisor_observability import MetricFamily, PluginContext
+from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+
+
+@define(eq=False)
+class HandMadeMetrics:
+    """The metrics of the process, as the test sets them."""
+
+    families: Sequence[MetricFamily] = ()
+    before_collecting: Callable[[], object] = lambda: None
+
+    def collect(self) -> Sequence[MetricFamily]:
+        self.before_collecting()
+        return self.families
+
+
+@frozen
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+
+@define(eq=False)
+class Served:
+    """A plugin that answers, with its metrics."""
+
+    metrics: HandMadeMetrics = field(factory=HandMadeMetrics)
+    config: PrometheusConfig = field(factory=lambda: PrometheusConfig(port=0))
+    plugin: PrometheusPlugin = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.plugin = PrometheusPlugin(self.config)
+
+    def context(self) -> PluginContext:
+        return PluginContext(
+            name="prometheus",
+            service="test",
+            logger=logging.getLogger("test.prometheus"),
+            metrics=self.metrics,
+            clock=time.time_ns,
+        )
+
+    def start(self) -> None:
+        self.plugin.start(self.context())
+
+    def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.plugin.port, timeout=10)
+        try:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            body = b"x" * 1_000 if method == "POST" else None
+            connection.request(method, path, body=body, headers=named)
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def make_served() -> Iterator[Callable[..., Served]]:
+    """Make plugins with a configuration; those that were started are stopped."""
+    made: list[Served] = []
+
+    def make(**settings: object) -> Served:
+        config = PrometheusConfig(**{"port": 0, **settings})  # type: ignore[arg-type]  # as the test says
+        made.append(Served(config=config))
+        return made[-1]
+
+    yield make
+    for served in made:
+        served.plugin.stop()
+
+
+@pytest.fixture
+def served(make_served: Callable[..., Served]) -> Served:
+    """A plugin that answers on a free port."""
+    served = make_served()
+    served.start()
+    return served

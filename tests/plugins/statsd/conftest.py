@@ -1,0 +1,80 @@
+"""A UDP socket that keeps what it gets, and plugins that send to it."""
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from attrs import define
+
+from hypervisor_observability import MetricFamily, PluginContext
+from hypervisor_statsd import StatsDConfig, StatsDPlugin
+
+
+class NoMetrics:
+    def collect(self) -> list[MetricFamily]:
+        return []
+
+
+@define(eq=False)
+class Receiver:
+    """A loopback socket; what was sent to it before is there at once."""
+
+    socket: socket.socket
+
+    @property
+    def port(self) -> int:
+        port: int = self.socket.getsockname()[1]
+        return port
+
+    def datagrams(self) -> list[str]:
+        """Everything that has come since the last call."""
+        received = []
+        self.socket.setblocking(False)
+        while True:
+            try:
+                received.append(self.socket.recv(65_536).decode("ascii"))
+            except BlockingIOError:
+                return received
+
+    def lines(self) -> list[str]:
+        return [line for datagram in self.datagrams() for line in datagram.split("\n")]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        bound.bind(("127.0.0.1", 0))
+        yield Receiver(bound)
+
+
+@pytest.fixture
+def context() -> PluginContext:
+    return PluginContext(
+        name="statsd",
+        service="test",
+        logger=logging.getLogger("test.statsd"),
+        metrics=NoMetrics(),
+        clock=time.time_ns,
+    )
+
+
+@pytest.fixture
+def make_plugin(
+    receiver: Receiver, context: PluginContext
+) -> Iterator[Callable[..., StatsDPlugin]]:
+    """Make started plugins that send to the receiver unless told otherwise."""
+    made: list[StatsDPlugin] = []
+
+    def make(**settings: object) -> StatsDPlugin:
+        config = StatsDConfig(**{"port": receiver.port, **settings})  # type: ignore[arg-type]  # as the test says
+        plugin = StatsDPlugin(config)
+        plugin.start(context)
+        made.append(plugin)
+        return plugin
+
+    yield make
+    for plugin in made:
+        plugin.stop()

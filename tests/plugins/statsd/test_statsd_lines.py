@@ -1,0 +1,135 @@
+"""Lines and datagrams: whatever is written, it says what it should and nothing else."""
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor_statsd import TagDialect
+from hypervisor_statsd.lines import (
+    MAX_LABELS,
+    MAX_PART_CHARACTERS,
+    Line,
+    LineFormat,
+    MetricType,
+    number,
+    packed,
+    sanitised,
+)
+
+PLAIN = LineFormat(tags=TagDialect.NONE)
+TAGGED = LineFormat(tags=TagDialect.DOGSTATSD)
+
+WORD = r"[A-Za-z0-9_.-]+"
+VALUE = r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-][0-9]+)?"
+TAGS = rf"(?:\|#{WORD}:{WORD}(?:,{WORD}:{WORD})*)?"
+LINE = re.compile(rf"({WORD}):({VALUE})\|(c|g|ms)({TAGS})")
+
+# Any character, lone surrogates among them.
+hostile = st.text(st.characters(exclude_categories=()), max_size=300)
+separators = st.text("\n|#@:,;\0 \u2028=", max_size=10)
+texts = hostile | separators
+numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**18), 10**18)
+
+
+def test_labels_are_tags_behind_the_value() -> None:
+    labels = [("agent_did", "did:mesh:a"), ("session_id", "s1")]
+
+    assert TAGGED.line("breaches_total", labels, 2, "c") == (
+        "breaches_total:2|c|#agent_did:did_mesh_a,session_id:s1"
+    )
+
+
+def test_labels_are_folded_into_the_name_where_there_are_no_tags() -> None:
+    labels = [("agent_did", "did:mesh:a"), ("version", "1.2")]
+
+    assert PLAIN.line("breaches_total", labels, 2, "c") == "breaches_total.did_mesh_a.1_2:2|c"
+
+
+def test_empty_label_keeps_its_place() -> None:
+    assert PLAIN.line("n", [("a", ""), ("b", "x")], 1, "c") == "n._.x:1|c"
+
+
+def test_prefix_stands_in_front() -> None:
+    assert LineFormat("acme.prod").line("n", (), 1.5, "ms") == "acme.prod.n:1.5|ms"
+
+
+def test_negative_gauge_is_reached_from_zero() -> None:
+    assert TAGGED.line("n", [("a", "x")], -5, "g") == "n:0|g|#a:x\nn:-5|g|#a:x"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (-0.0, "0"),
+        (3.0, "3"),
+        (0.25, "0.25"),
+        (-7, "-7"),
+        (10**14, "100000000000000"),
+        (1e300, "1e+300"),
+        (True, "1"),
+    ],
+)
+def test_numbers_are_short_decimals(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 10**400])
+def test_number_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="not a finite number"):
+        number(value)
+
+
+def test_long_texts_that_differ_at_the_end_go_on_differing() -> None:
+    one, other = sanitised("a" * 10_000 + "1"), sanitised("a" * 10_000 + "2")
+
+    assert len(one) == len(other) == MAX_PART_CHARACTERS
+    assert one != other
+
+
+@given(
+    name=texts,
+    labels=st.lists(st.tuples(texts, texts), max_size=MAX_LABELS + 4),
+    value=numbers,
+    type_=st.sampled_from(["c", "ms", "g"]),
+    tags=st.sampled_from(TagDialect),
+    prefix=st.sampled_from(["", "acme.prod"]),
+)
+def test_no_name_or_label_forges_another_metric(
+    name: str,
+    labels: list[tuple[str, str]],
+    value: float,
+    type_: MetricType,
+    tags: TagDialect,
+    prefix: str,
+) -> None:
+    lines = LineFormat(prefix, tags).line(name, labels, value, type_).split("\n")
+
+    matches = [match for match in map(LINE.fullmatch, lines) if match]
+    assert len(matches) == len(lines) == (2 if type_ == "g" and value < 0 else 1)
+    assert {match[3] for match in matches} == {type_}
+    assert {match[1] for match in matches} == {matches[0][1]}
+    assert float(matches[-1][2]) == float(value)  # values of families are floats
+    assert len(matches[0][4].split(",")) <= MAX_LABELS
+    assert lines[0].isascii()
+    assert len(lines[0]) < 6_000
+
+
+@given(st.lists(st.text("abc", min_size=1, max_size=40)), st.integers(1, 100))
+def test_datagrams_keep_the_order_and_the_bound(texts: list[str], max_bytes: int) -> None:
+    groups = list(packed(map(Line, texts), max_bytes))
+    datagrams = ["\n".join(line.text for line in group) for group in groups]
+
+    assert [line.text for group in groups for line in group] == texts
+    for group, datagram in zip(groups, datagrams, strict=True):
+        assert len(datagram) <= max_bytes or len(group) == 1
+    # No group could have taken the first line of the next one as well.
+    for datagram, following in zip(datagrams, groups[1:], strict=False):
+        assert len(datagram) + 1 + len(following[0].text) > max_bytes
+
+
+def test_nothing_makes_no_datagram() -> None:
+    assert list(packed([], 100)) == []

@@ -1,0 +1,132 @@
+"""What is told of counters, gauges, histograms and spans."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor_observability import (
+    FinishedSpan,
+    HistogramValue,
+    MetricFamily,
+    MetricKind,
+    SpanStatus,
+)
+from hypervisor_observability.metrics.families import LabelValues
+from hypervisor_statsd.lines import LineFormat, SeriesKey
+from hypervisor_statsd.readings import Totals, metric_lines, span_lines
+
+FORMAT = LineFormat()
+
+
+def counter(*totals: float) -> MetricFamily:
+    series: dict[LabelValues, float] = {
+        (f"a{number}",): total for number, total in enumerate(totals)
+    }
+    return MetricFamily(
+        name="n_total", kind=MetricKind.COUNTER, help="", label_names=("agent",), series=series
+    )
+
+
+def texts(*families: MetricFamily, told: Totals | None = None) -> list[str]:
+    lines, _ = metric_lines(families, told or {}, FORMAT)
+    return [line.text for line in lines]
+
+
+def span(scope: str, **attributes: str) -> FinishedSpan:
+    return FinishedSpan(
+        name="work",
+        trace_id="1" * 32,
+        span_id="2" * 16,
+        parent_span_id=None,
+        start_ns=1_000_000_000,
+        end_ns=1_002_500_000,
+        status=SpanStatus.OK,
+        attributes=attributes,
+        scope=scope,
+    )
+
+
+def test_counter_is_told_by_what_came_since() -> None:
+    told: Totals = {("n_total", ("a0",)): 2.0}
+
+    assert texts(counter(5, 1), told=told) == ["n_total:3|c|#agent:a0", "n_total:1|c|#agent:a1"]
+
+
+def test_counter_that_did_not_move_is_not_told() -> None:
+    assert texts(counter(2, 0), told={("n_total", ("a0",)): 2.0}) == []
+
+
+def test_counter_that_fell_has_begun_anew() -> None:
+    assert texts(counter(1), told={("n_total", ("a0",)): 9.0}) == ["n_total:1|c|#agent:a0"]
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1))
+def test_differences_add_up_to_the_total(gains: list[int]) -> None:
+    told: dict[SeriesKey, float] = {}
+    sent = total = 0
+    for gain in gains:
+        total += gain
+        lines, _ = metric_lines([counter(total)], told, FORMAT)
+        for line in lines:
+            sent += int(line.text.partition(":")[2].partition("|")[0])
+            assert line.total is not None
+            told.update([line.total])
+
+    assert sent == total
+
+
+def test_gauge_is_told_as_it_is_each_time() -> None:
+    gauge = MetricFamily(name="g", kind=MetricKind.GAUGE, help="", series={(): 0})
+
+    assert texts(gauge) == texts(gauge) == ["g:0|g"]
+
+
+def test_histogram_is_told_as_its_count_and_its_sum() -> None:
+    histogram = MetricFamily(
+        name="latency_ms",
+        kind=MetricKind.HISTOGRAM,
+        help="",
+        label_names=("decision",),
+        histograms={("allow",): HistogramValue((1, 2, 3), 4.5)},
+        bounds=(0.5, 1.0),
+    )
+
+    assert texts(histogram, told={("latency_ms_count", ("allow",)): 4}) == [
+        "latency_ms_count:2|c|#decision:allow",
+        "latency_ms_sum:4.5|c|#decision:allow",
+    ]
+
+
+@pytest.mark.parametrize("kind", [MetricKind.COUNTER, MetricKind.GAUGE])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_value_that_is_not_finite_is_left_out_and_told(kind: MetricKind, value: float) -> None:
+    bad = MetricFamily(
+        name="n", kind=kind, help="", label_names=("a",), series={("x",): value, ("y",): 1}
+    )
+    lines, unsendable = metric_lines([bad], {}, FORMAT)
+
+    assert [line.text for line in lines] == [f"n:1|{kind.value[0]}|#a:y"]
+    assert unsendable == ["n"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "timer"),
+    [
+        ("saga", "agent_hypervisor.saga"),
+        ("step", "agent_hypervisor.saga.step"),
+        ("compensation", "agent_hypervisor.saga.compensation"),
+        ("agent", "agent_hypervisor.agent"),
+    ],
+)
+def test_duration_is_told_in_milliseconds(scope: str, timer: str) -> None:
+    (line,) = span_lines([span(scope)], FORMAT)
+
+    assert line.text == f"{timer}:2.5|ms|#status:ok"
+
+
+def test_action_of_a_step_is_a_tag() -> None:
+    (line,) = span_lines([span("step", **{"agent.saga.step_action": "validate"})], FORMAT)
+
+    assert line.text == "agent_hypervisor.saga.step:2.5|ms|#action:validate,status:ok"
