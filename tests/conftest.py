@@ -15,7 +15,11 @@ Found = TypeVar("Found")
 # same in every run; elsewhere each run looks at new ones.
 settings.register_profile("local", deadline=None)
 settings.register_profile(
-    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci",
+    deadline=None,
+    max_examples=50,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
 

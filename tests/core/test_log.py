@@ -237,7 +237,7 @@ signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
 while interrupts < 300 and number < 10**6:
     try:
         armed = True
-        while True:
+        while armed:  # else the exception was raised where Python ignores it
             number += 1
             log.stage(HypervisorEvent(event_id=str(number)))
             log.drain_if_full()
