@@ -9,7 +9,6 @@ the parent drew reads the same in the child.
 
 import itertools
 import os
-import secrets
 from collections.abc import Callable
 
 # Below 2**62 itertools.count() stays in its fast mode, which counts in a C integer.
@@ -17,7 +16,7 @@ _START_BITS = 62
 
 
 def _new_counter() -> Callable[[], int]:
-    return itertools.count(secrets.randbits(_START_BITS)).__next__
+    return itertools.count(int.from_bytes(os.urandom(8)) >> (64 - _START_BITS)).__next__
 
 
 next_number: Callable[[], int] = _new_counter()

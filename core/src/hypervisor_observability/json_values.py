@@ -7,10 +7,8 @@ every tag and cut is counted in ``FrozenDict.cuts``.
 """
 
 import datetime
-import decimal
 import enum
-import pathlib
-import uuid
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NoReturn, SupportsIndex
@@ -28,15 +26,8 @@ MAX_INT_BITS = 2_048
 (``sys.set_int_max_str_digits`` allows none below 640 digits)."""
 
 # Types whose text says all and is made without running the user's code.
-_TEXT_TYPES = (
-    datetime.datetime,
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
-    decimal.Decimal,
-    uuid.UUID,
-    pathlib.PurePath,
-    complex,
+_TEXT_TYPES = frozenset(
+    {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, complex}
 )
 
 
@@ -321,7 +312,7 @@ def _text_of(value: Any) -> str:
             return bytes(value[:1_024]).hex()
         if isinstance(value, enum.Enum):
             return str(value.name)
-        if type(value) in _TEXT_TYPES or isinstance(value, pathlib.PurePath):
+        if type(value) in _TEXT_TYPES or _is_library_value(value):
             return str(value)
         if isinstance(value, BaseException):
             return ", ".join(item for item in value.args if type(item) is str)
@@ -332,6 +323,16 @@ def _text_of(value: Any) -> str:
     except Exception:  # noqa: BLE001 - such as a time zone of the user's
         return ""
     return ""
+
+
+def _is_library_value(value: Any) -> bool:
+    """Tell a decimal, a UUID or a path. Who has one has imported its module; we need not."""
+    for module, name in (("decimal", "Decimal"), ("uuid", "UUID"), ("pathlib", "PurePath")):
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(value, kind):
+            # A subclass of the user's may have a __str__ of its own.
+            return type(value).__module__.partition(".")[0] == module
+    return False
 
 
 def _tag(what: str, text: str) -> FrozenDict:
