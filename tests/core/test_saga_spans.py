@@ -382,9 +382,14 @@ def test_open_work_is_bounded_and_what_goes_is_counted(monkeypatch: pytest.Monke
     assembler = SpanAssembler()
     spans = []
     for number in range(4):
-        spans += assembler.feed(event(S.SAGA_CREATED, saga_id=str(number)))
+        if number > 1:
+            spans += assembler.feed(event(S.SAGA_CREATED, saga_id=f"other {number}"))
+            spans += assembler.feed(event(S.SAGA_STEP_STARTED, saga_id="3", action="again"))
         spans += assembler.feed(event(S.SESSION_JOINED, causal=CausalTraceId().full_id))
         spans += assembler.feed(event(S.SAGA_STEP_STARTED, saga_id="3", action=str(number)))
+        spans += assembler.feed(
+            event(S.SAGA_COMPENSATING, saga_id="3", action=str(number), phase="started")
+        )
         spans += assembler.feed(
             event(S.SAGA_COMPENSATING, saga_id="3", action=str(number), phase="started")
         )
@@ -438,3 +443,12 @@ def test_any_events_in_any_order_give_well_formed_spans(
             assert span.span_id != span.parent_span_id
             assert (span.trace_id, span.span_id) not in seen
             seen.add((span.trace_id, span.span_id))
+
+
+def test_saga_of_a_causal_id_of_somebody_else_has_its_trace() -> None:
+    step_id = CausalTraceId()
+    (step,) = assemble(event(S.SAGA_STEP_COMMITTED, action="a", causal=step_id.full_id))
+
+    assert (step.trace_id, step.span_id) == step_id.to_w3c()
+    assert step.attributes["agent.saga.id"] == step_id.full_id
+    assert step.parent_span_id not in {None, step.span_id}

@@ -217,12 +217,14 @@ class SpanAssembler:
         key = _step_id(event)
         phase = event.payload.get("phase")
         if phase == "started":
+            again = saga.compensations.pop(key, None)
+            expired = [] if again is None else [_expired(again, event)]
             saga.compensations[key] = self._open_compensation(saga, event)
-            if len(saga.compensations) > MAX_STEPS:
-                self.expired += 1
-                oldest = next(iter(saga.compensations))
-                return [_expired(saga.compensations.pop(oldest), event)]
-            return []
+            while len(saga.compensations) > MAX_STEPS:
+                oldest = saga.compensations.pop(next(iter(saga.compensations)))
+                expired.append(_expired(oldest, event))
+            self.expired += len(expired)
+            return expired
         span = saga.compensations.pop(key, None) or self._open_compensation(saga, event)
         status = SpanStatus.ERROR if phase == "failed" else SpanStatus.OK
         return [_end(span, event, "compensating", status)]
