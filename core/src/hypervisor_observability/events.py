@@ -10,11 +10,20 @@ from attrs import field, frozen
 
 from . import clock, ids, lazy_slots
 from .event_types import EventType
-from .json_values import FrozenDict, snapshot, thaw
+from .json_values import (
+    MAX_INT_BITS,
+    MAX_KEY_CHARACTERS,
+    MAX_KEYS,
+    SHORT_STRING_CHARACTERS,
+    FrozenDict,
+    snapshot,
+    thaw,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+_OTHER_SCALARS = frozenset({float, bool, type(None)})
 _EVENT_BYTES = 400
 _KEY_BYTES = 80
 _LEAST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -80,7 +89,7 @@ class HypervisorEvent(_Draft):
     parent_event_id: str | None
     payload: Mapping[str, Any] = field(factory=dict)
 
-    def __new__(  # noqa: D102 - the class says how it is made
+    def __new__(  # noqa: D102 - in line for speed; the class says how it is made
         cls,
         event_id: str | None = None,
         event_type: EventType = EventType.SESSION_CREATED,
@@ -119,6 +128,25 @@ class HypervisorEvent(_Draft):
             if parent_event_id is None or type(parent_event_id) is str
             else _text(parent_event_id)
         )
+        # In line, because nearly every payload is so: one level of scalars and short strings.
+        # Its copy stays a plain dict, which the garbage collector need not look into.
+        if type(payload) is dict and len(payload) <= MAX_KEYS:
+            draft.payload = copied = payload.copy()
+            for key, value in copied.items():
+                kind = type(value)
+                if kind is str:
+                    if len(value) > SHORT_STRING_CHARACTERS:
+                        break
+                elif kind is int:
+                    if value.bit_length() > MAX_INT_BITS:
+                        break
+                elif kind not in _OTHER_SCALARS:
+                    break
+                if type(key) is not str or len(key) > MAX_KEY_CHARACTERS:
+                    break
+            else:
+                draft.__class__ = HypervisorEvent
+                return draft  # type: ignore[return-value]  # it is one since the line above
         draft.payload = snapshot(payload)
         draft.__class__ = HypervisorEvent
         return draft  # type: ignore[return-value]  # it is one since the line above
