@@ -5,8 +5,9 @@
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 SET_UP := scripts/set-up.sh scripts/find-python.sh
+BENCHES := ours peer neighbours
 
-.PHONY: help demo test lint format coverage clean
+.PHONY: help demo test lint format coverage bench clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -32,10 +33,13 @@ format: .venv/.tests ## Format the code and sort the imports
 coverage: .venv/.tests ## Run the tests and write .coverage/html/index.html
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html
 
+bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BENCH=--quick for a minute
+	@.cache/bench-ours/bin/python -m benchmarks $(BENCH)
+
 clean: ## Remove what these commands have made
 	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
-	find core plugins tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core plugins tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp stands for an environment that fits the project files.
 .venv/.runs: $(PROJECTS) $(SET_UP)
@@ -45,6 +49,15 @@ clean: ## Remove what these commands have made
 .venv/.tests: $(PROJECTS) $(SET_UP)
 	@sh scripts/set-up.sh .venv test lint servers
 	@touch .venv/.runs $@
+
+# What is measured, and what it is measured against: an environment each.
+.cache/bench-ours/.runs: $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh .cache/bench-ours
+	@touch $@
+
+.cache/bench-%/.runs: benchmarks/%.txt benchmarks/set-up.sh scripts/find-python.sh
+	@sh benchmarks/set-up.sh .cache/bench-$* $<
+	@touch $@
 
 # The environments of further Pythons, for scripts/test-other-pythons.sh.
 .venv-%/.tests: $(PROJECTS) $(SET_UP)

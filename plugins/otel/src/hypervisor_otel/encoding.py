@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from hypervisor_observability import __version__
@@ -16,7 +14,7 @@ from hypervisor_observability.spans.record import (
     SpanLink,
     SpanStatus,
 )
-from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, encode_attributes, fit_text
+from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, add_attributes, fit_text
 from hypervisor_otel.resource import SCOPE_NAME
 
 MAX_EVENTS = 128
@@ -59,22 +57,19 @@ def encode_groups(
     Raises:
         ValueError: An id of a span is malformed.
     """
-    return ExportTraceServiceRequest(
-        resource_spans=[_resource_spans(spans, resource) for spans, resource in groups]
-    )
-
-
-def _resource_spans(
-    spans: Sequence[FinishedSpan], resource: Mapping[str, AttributeValue]
-) -> trace_pb2.ResourceSpans:
-    attributes, dropped = encode_attributes(resource)
-    scope = InstrumentationScope(name=SCOPE_NAME, version=__version__)
-    return trace_pb2.ResourceSpans(
-        resource=Resource(attributes=attributes, dropped_attributes_count=dropped),
-        scope_spans=[
-            trace_pb2.ScopeSpans(scope=scope, spans=[encode_span(span) for span in spans])
-        ],
-    )
+    request = ExportTraceServiceRequest()
+    for spans, resource in groups:
+        group = request.resource_spans.add()
+        group.resource.dropped_attributes_count = add_attributes(
+            group.resource.attributes, resource
+        )
+        scope_spans = group.scope_spans.add()
+        scope_spans.scope.name = SCOPE_NAME
+        scope_spans.scope.version = __version__
+        add = scope_spans.spans.add
+        for span in spans:
+            _fill(add(), span)
+    return request
 
 
 def encode_span(span: FinishedSpan) -> trace_pb2.Span:
@@ -86,25 +81,34 @@ def encode_span(span: FinishedSpan) -> trace_pb2.Span:
     Raises:
         ValueError: An id is malformed.
     """
-    attributes, dropped = encode_attributes(span_attributes(span))
-    message = trace_pb2.Span(
-        trace_id=_id(span.trace_id, _TRACE_ID_BYTES),
-        span_id=_id(span.span_id, _SPAN_ID_BYTES),
-        name=fit_text(span.name, MAX_NAME_CHARACTERS),
-        kind=_KINDS[span.kind],
-        start_time_unix_nano=_time(span.start_ns),
-        end_time_unix_nano=_time(span.end_ns),
-        attributes=attributes,
-        dropped_attributes_count=dropped,
-        events=[_event(event) for event in span.events[:MAX_EVENTS]],
-        dropped_events_count=max(0, len(span.events) - MAX_EVENTS),
-        links=[_link(link) for link in span.links[:MAX_LINKS]],
-        dropped_links_count=max(0, len(span.links) - MAX_LINKS),
-        status=trace_pb2.Status(code=_STATUSES[span.status], message=fit_text(span.status_message)),
-    )
+    message = trace_pb2.Span()
+    _fill(message, span)
+    return message
+
+
+def _fill(message: trace_pb2.Span, span: FinishedSpan) -> None:
+    message.trace_id = _id(span.trace_id, _TRACE_ID_BYTES)
+    message.span_id = _id(span.span_id, _SPAN_ID_BYTES)
     if span.parent_span_id is not None:
         message.parent_span_id = _id(span.parent_span_id, _SPAN_ID_BYTES)
-    return message
+    message.name = fit_text(span.name, MAX_NAME_CHARACTERS)
+    message.kind = _KINDS[span.kind]
+    message.start_time_unix_nano = _time(span.start_ns)
+    message.end_time_unix_nano = _time(span.end_ns)
+    dropped = add_attributes(message.attributes, span_attributes(span))
+    if dropped:
+        message.dropped_attributes_count = dropped
+    message.status.code = _STATUSES[span.status]
+    if span.status_message:
+        message.status.message = fit_text(span.status_message)
+    if span.events:
+        for event in span.events[:MAX_EVENTS]:
+            _fill_event(message.events.add(), event)
+        message.dropped_events_count = max(0, len(span.events) - MAX_EVENTS)
+    if span.links:
+        for link in span.links[:MAX_LINKS]:
+            _fill_link(message.links.add(), link)
+        message.dropped_links_count = max(0, len(span.links) - MAX_LINKS)
 
 
 def span_attributes(span: FinishedSpan) -> dict[str, AttributeValue]:
@@ -117,24 +121,16 @@ def span_attributes(span: FinishedSpan) -> dict[str, AttributeValue]:
     return attributes
 
 
-def _event(event: SpanEvent) -> trace_pb2.Span.Event:
-    attributes, dropped = encode_attributes(event.attributes)
-    return trace_pb2.Span.Event(
-        time_unix_nano=_time(event.time_ns),
-        name=fit_text(event.name, MAX_NAME_CHARACTERS),
-        attributes=attributes,
-        dropped_attributes_count=dropped,
-    )
+def _fill_event(message: trace_pb2.Span.Event, event: SpanEvent) -> None:
+    message.time_unix_nano = _time(event.time_ns)
+    message.name = fit_text(event.name, MAX_NAME_CHARACTERS)
+    message.dropped_attributes_count = add_attributes(message.attributes, event.attributes)
 
 
-def _link(link: SpanLink) -> trace_pb2.Span.Link:
-    attributes, dropped = encode_attributes(link.attributes)
-    return trace_pb2.Span.Link(
-        trace_id=_id(link.trace_id, _TRACE_ID_BYTES),
-        span_id=_id(link.span_id, _SPAN_ID_BYTES),
-        attributes=attributes,
-        dropped_attributes_count=dropped,
-    )
+def _fill_link(message: trace_pb2.Span.Link, link: SpanLink) -> None:
+    message.trace_id = _id(link.trace_id, _TRACE_ID_BYTES)
+    message.span_id = _id(link.span_id, _SPAN_ID_BYTES)
+    message.dropped_attributes_count = add_attributes(message.attributes, link.attributes)
 
 
 def _id(text: str, length: int) -> bytes:
@@ -150,4 +146,4 @@ def _id(text: str, length: int) -> bytes:
 
 def _time(time_ns: int) -> int:
     """Keep a time within OTLP's unsigned 64 bits; it knows none before 1970."""
-    return min(max(0, time_ns), _MAX_TIME_NS)
+    return time_ns if 0 <= time_ns <= _MAX_TIME_NS else min(max(0, time_ns), _MAX_TIME_NS)

@@ -1,0 +1,120 @@
+"""Spans to an OTLP receiver, until it has decoded the last one."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from benchmarks.cases import Measure, Measures
+from benchmarks.cases.arrivals import arrived, wait_for
+
+_BATCH = 512  # both sides' default
+_STEPS = 3
+
+
+def prepare(*, side: str, spans: int, port: int) -> Measure:
+    """Measure a span in ``wall`` seconds and, of the sending process, ``cpu`` seconds.
+
+    Args:
+        side: ``records`` sends our finished spans, ``events`` starts at ``emit``, ``sdk``
+            at ``start_span``.
+    """
+    send = {"records": _records, "events": _events, "sdk": _sdk}[side](spans, port)
+
+    def measure() -> Measures:
+        target = arrived(port) + spans
+        cpu, wall = time.process_time(), time.perf_counter()
+        send()
+        assert wait_for(port, target), f"{target - arrived(port)} of {spans} spans are missing"
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        assert arrived(port) == target
+        return {"wall": wall / spans, "cpu": cpu / spans}
+
+    return measure
+
+
+def _endpoint(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
+
+
+def _records(count: int, port: int) -> Callable[[], None]:
+    from benchmarks.cases.span_records import finished_spans, verify
+    from hypervisor_observability import PluginContext
+    from hypervisor_otel import OTelConfig, OTelPlugin
+
+    verify()
+    records = finished_spans(count)
+    plugin = OTelPlugin(OTelConfig(endpoint=_endpoint(port)))
+
+    class NoMetrics:
+        def collect(self) -> tuple[()]:
+            return ()
+
+    plugin.start(
+        PluginContext(
+            name="otel",
+            service="benchmark",
+            logger=logging.getLogger("benchmark"),
+            metrics=NoMetrics(),
+            clock=time.time_ns,
+        )
+    )
+
+    def send() -> None:
+        for start in range(0, count, _BATCH):
+            plugin.export_spans(records[start : start + _BATCH])
+
+    return send
+
+
+def _events(count: int, port: int) -> Callable[[], None]:
+    from hypervisor_observability import Observability
+    from hypervisor_otel import OTelConfig, OTelPlugin
+
+    running = Observability(plugins=[OTelPlugin(OTelConfig(endpoint=_endpoint(port)))]).start()
+    recorder = running.recorder
+    sagas = count // (1 + _STEPS)
+    assert sagas * (1 + _STEPS) == count
+
+    def send() -> None:
+        for _ in range(sagas):
+            with recorder.saga("deploy") as saga:
+                for name in ("validate", "build", "roll-out"):
+                    with saga.step(name):
+                        pass
+        assert running.flush(60)
+
+    return send
+
+
+def _sdk(count: int, port: int) -> Callable[[], None]:
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.trace import Status, StatusCode
+
+    provider = TracerProvider(
+        resource=Resource({"service.name": "benchmark"}), shutdown_on_exit=False
+    )
+    exporter = OTLPSpanExporter(endpoint=f"{_endpoint(port)}/v1/traces")
+    # Its default queue drops what does not fit, and then nothing could be compared.
+    processor = BatchSpanProcessor(exporter, max_queue_size=2 * count)
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("benchmark")
+
+    def send() -> None:
+        for number in range(count):
+            span = tracer.start_span(
+                "saga.step.validate",
+                attributes={
+                    "agent.saga.step_action": "validate",
+                    "agent.did": f"did:mesh:agent-{number % 100:03d}",
+                    "session.id": f"session-{number % 1_000:06d}",
+                    "agent.ring": 2,
+                },
+            )
+            span.set_status(Status(StatusCode.OK))
+            span.end()
+        assert provider.force_flush(60_000)
+
+    return send
