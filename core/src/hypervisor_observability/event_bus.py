@@ -9,7 +9,7 @@ from . import clock, queries
 from .event_types import EventType
 from .events import HypervisorEvent, nanoseconds
 from .limited_log import LimitedLog
-from .log import EventLog
+from .log import STAGED_EVENTS, EventLog
 
 if TYPE_CHECKING:
     from .tree import TraceTree
@@ -55,7 +55,7 @@ class HypervisorEventBus:
         self._log.on_drain(self._follow_clock)
         self._stage = self._log.stage
         self._staged = self._log.staged
-        self._drain_at = self._log.drain_at
+        self._drain_at = STAGED_EVENTS
         self._changes = 0
         self._subscriptions: dict[Subscription, tuple[str | None, EventHandler]] = {}
         # One tuple of handlers a type, its own before the wildcard ones; None: nobody at all.
@@ -82,10 +82,14 @@ class HypervisorEventBus:
             event = adopted
         self._stage(event)
         if len(self._staged) >= self._drain_at:
-            self._log.drain_if_full()
+            self._drain_at = self._log.drain_if_full()
         handlers = self._handlers
         if handlers is not None:
-            self._call_handlers(handlers, event)
+            for handler in handlers.get(event.event_type, self._wildcard_handlers):
+                try:
+                    handler(event)
+                except Exception as error:  # noqa: BLE001 - a subscriber's fault stays its own
+                    self._handler_failed(handler, error)
 
     def record(
         self,
@@ -118,7 +122,7 @@ class HypervisorEventBus:
         # As in emit, which would cost one more call.
         self._stage(event)
         if len(self._staged) >= self._drain_at:
-            self._log.drain_if_full()
+            self._drain_at = self._log.drain_if_full()
         handlers = self._handlers
         if handlers is not None:
             self._call_handlers(handlers, event)

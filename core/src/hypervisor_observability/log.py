@@ -26,6 +26,7 @@ STAGED_EVENTS = 1_024
 # no longer than this, because the thread that holds it may run a finaliser that waits for us.
 _BACKLOG_EVENTS = 8 * STAGED_EVENTS
 _BACKLOG_WAIT_SECONDS = 0.01
+_RETRY_EVENTS = 256
 
 
 @frozen
@@ -130,7 +131,6 @@ class EventLog:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self.staged: deque[HypervisorEvent] = deque()
-        self.drain_at = STAGED_EVENTS
         # Re-entrant: a signal handler or finaliser may emit, or ask, while its own thread
         # holds it. _draining then keeps the inner call from draining in the middle.
         self._listeners: tuple[Callable[[int], None], ...] = ()
@@ -150,20 +150,26 @@ class EventLog:
         self._dropped_for_memory = 0
         self._cut_values = 0
 
-    def drain_if_full(self) -> None:
+    def drain_if_full(self) -> int:
         """Drain if the staging list is full and nobody else is draining.
 
         Waits only where threads emit faster than one of them drains, and then shortly.
+
+        Returns:
+            How many events may be staged before it is worth calling this again. Whoever
+            holds the lock may have lost the interpreter's: then that is a while.
         """
         staged = len(self.staged)
         if staged < STAGED_EVENTS:
-            return
+            return STAGED_EVENTS
         lock = self.lock
         if lock.acquire(timeout=0 if staged < _BACKLOG_EVENTS else _BACKLOG_WAIT_SECONDS):
             try:
                 self._drain()
             finally:
                 lock.release()
+            return STAGED_EVENTS
+        return min(staged + _RETRY_EVENTS, _BACKLOG_EVENTS)
 
     def on_drain(self, listener: Callable[[int], None]) -> None:
         """Call *listener* with the log's end after each drain, under the lock.
