@@ -34,7 +34,7 @@ def logger() -> Iterator[logging.Logger]:
 def test_kind_is_logged_once_an_interval_and_tells_what_was_left_out(
     clock: Clock, logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limited = LimitedLog(logger, interval_seconds=10)
+    limited = LimitedLog(logger.name, interval_seconds=10)
     for _ in range(5):
         limited.warning("disk", "disk %s is full", "a")
     clock.now += 9.9
@@ -54,7 +54,7 @@ def test_kind_is_logged_once_an_interval_and_tells_what_was_left_out(
 def test_kinds_do_not_hold_up_each_other(
     clock: Clock, logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limited = LimitedLog(logger)
+    limited = LimitedLog(logger.name)
     limited.warning("one", "one")
     limited.warning("two", "two", error=ValueError("why"))
 
@@ -66,7 +66,7 @@ def test_kinds_do_not_hold_up_each_other(
 def test_memory_is_bounded_whatever_the_number_of_kinds(
     clock: Clock, logger: logging.Logger, caplog: pytest.LogCaptureFixture
 ) -> None:
-    limited = LimitedLog(logger)
+    limited = LimitedLog(logger.name)
     for number in range(2_500):
         limited.warning(f"kind {number}", "message")
         limited.warning(f"kind {number}", "message")
@@ -85,7 +85,7 @@ def test_failing_log_handler_does_not_reach_whoever_warns(
 
     broken = Broken()
     logger.addHandler(broken)
-    limited = LimitedLog(logger)
+    limited = LimitedLog(logger.name)
     limited.warning("kind", "message")
     logger.removeHandler(broken)
     clock.now += 11

@@ -1,6 +1,5 @@
 """The event bus: append an event once, tell who listens, answer questions."""
 
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,6 @@ DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 EventHandler = Callable[[HypervisorEvent], object]
 
-_logger = logging.getLogger(__name__)
 _new_event = HypervisorEvent.__new__
 
 
@@ -64,7 +62,7 @@ class HypervisorEventBus:
         self._handler_errors = 0
         self._refused = 0
         self._clock_steps = 0
-        self._limited_log = LimitedLog(_logger)
+        self._limited_log = LimitedLog(__name__)
 
     # Emitting
 

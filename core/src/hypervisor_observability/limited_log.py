@@ -1,6 +1,5 @@
 """Log messages at a limited rate, so that a fault in a loop does not fill the disk."""
 
-import logging
 import time
 
 _MAX_KEYS = 1_000
@@ -10,12 +9,12 @@ class LimitedLog:
     """Write each kind of message at most once an interval, telling how many were left out.
 
     Args:
-        logger: Where the messages go.
+        logger_name: Of the logger that gets the messages.
         interval_seconds: Least time between two messages of one kind.
     """
 
-    def __init__(self, logger: logging.Logger, *, interval_seconds: float = 10.0) -> None:
-        self._logger = logger
+    def __init__(self, logger_name: str, *, interval_seconds: float = 10.0) -> None:
+        self._logger_name = logger_name
         self._interval_seconds = interval_seconds
         self._last: dict[str, float] = {}
         self._left_out: dict[str, int] = {}
@@ -37,6 +36,9 @@ class LimitedLog:
         if left_out:
             message += f" ({left_out} more like this since the last message)"
         try:
-            self._logger.warning(message, *args, exc_info=error)
+            # Most processes never get here, and the bus is to be imported quickly.
+            from logging import getLogger
+
+            getLogger(self._logger_name).warning(message, *args, exc_info=error)
         except Exception:  # noqa: BLE001 - a log handler's fault: whoever warns must not pay for it
             self._left_out[kind] = self._left_out.get(kind, 0) + 1 + left_out

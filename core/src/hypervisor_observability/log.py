@@ -133,7 +133,7 @@ class EventLog:
         self.staged: deque[HypervisorEvent] = deque()
         # Re-entrant: a signal handler or finaliser may emit, or ask, while its own thread
         # holds it. _draining then keeps the inner call from draining in the middle.
-        self._listeners: tuple[Callable[[int], None], ...] = ()
+        self._listeners: tuple[Callable[[int], object], ...] = ()
         self._start_empty()
         _logs.add(self)
         self.stage = self.staged.append
@@ -171,7 +171,7 @@ class EventLog:
             return STAGED_EVENTS
         return min(staged + _RETRY_EVENTS, _BACKLOG_EVENTS)
 
-    def on_drain(self, listener: Callable[[int], None]) -> None:
+    def on_drain(self, listener: Callable[[int], object]) -> None:
         """Call *listener* with the log's end after each drain, under the lock.
 
         It may be called in an emitting thread, even in a signal handler: it must neither

@@ -11,7 +11,6 @@ in front would make every sampler keep everything.
 """
 
 import re
-from hashlib import sha256
 from typing import Final
 
 SAMPLED: Final = 0x01
@@ -42,6 +41,9 @@ _OUR_VALUE = re.compile(r"d:(0|[1-9][0-9]{0,5})(?:;.*)?").fullmatch
 
 
 def _digest(prefix: str, text: str) -> str:
+    # Loading OpenSSL takes longer than all the rest of this module; few processes widen ids.
+    from hashlib import sha256
+
     return sha256(f"{prefix}\0{text}".encode()).hexdigest()
 
 

@@ -1,6 +1,5 @@
 """The worker: reads a source, hands batches to the hooks of one plugin, keeps account."""
 
-import logging
 import queue
 import random
 import threading
@@ -24,8 +23,6 @@ MAX_RETRY_SECONDS = 300.0
 _BACKOFF_SECONDS = 0.5
 _MAX_BACKOFF_SECONDS = 30.0
 _CATCH_UP_SECONDS = 1.0
-
-_logger = logging.getLogger(__name__)
 
 
 class Outlet(Protocol):
@@ -136,7 +133,7 @@ class Worker:
         self._waking = False
         self._stopping = threading.Event()
         self._deadline = float("inf")
-        self._log = LimitedLog(_logger)
+        self._log = LimitedLog(__name__)
 
     @property
     def open_spans(self) -> int:

@@ -4,7 +4,6 @@ A decision is an event, ``governance.decision``; the metrics are read from these
 that decisions are also kept, traced and delivered like everything else.
 """
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeGuard
@@ -38,8 +37,6 @@ _LABELS = ("decision", "agent_id", "tool_name")
 
 TrustScores = Callable[[], Mapping[str, float] | Iterable[tuple[float, Mapping[str, str]]] | float]
 ActiveAgents = Callable[[], int]
-
-_logger = logging.getLogger(__name__)
 
 
 class GovernanceCounts:
@@ -110,7 +107,7 @@ class GovernanceMetrics:
         self._counts = GovernanceCounts()
         self._trust_scores: list[TrustScores] = []
         self._active_agents: list[ActiveAgents] = []
-        self._log = LimitedLog(_logger)
+        self._log = LimitedLog(__name__)
         if counting:
             for event_type in GovernanceCounts.event_types:
                 bus.subscribe(event_type, self._counts.observe)

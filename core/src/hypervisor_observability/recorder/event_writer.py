@@ -1,6 +1,5 @@
 """Write events of a place to the bus, and keep every fault of doing so to itself."""
 
-import logging
 from collections.abc import Mapping
 
 from ..causal_trace import CausalTraceId
@@ -9,8 +8,6 @@ from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from .place import Place
-
-_logger = logging.getLogger(__name__)
 
 
 class EventWriter:
@@ -22,7 +19,7 @@ class EventWriter:
 
     def __init__(self, bus: HypervisorEventBus) -> None:
         self._bus = bus
-        self._limited_log = LimitedLog(_logger)
+        self._limited_log = LimitedLog(__name__)
 
     def write(
         self,

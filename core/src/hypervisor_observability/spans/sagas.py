@@ -1,6 +1,5 @@
 """Saga spans for code that wants them in the process, as they end."""
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -26,8 +25,6 @@ _SAGA_TYPES = (
     EventType.SAGA_COMPLETED,
     EventType.SAGA_ESCALATED,
 )
-
-_logger = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -91,7 +88,7 @@ class SagaSpanExporter:
         self._spans: deque[SagaSpanRecord] = deque(maxlen=MAX_COMPLETED_SPANS)
         self._events_processed = 0
         self._lock = threading.RLock()
-        self._log = LimitedLog(_logger)
+        self._log = LimitedLog(__name__)
         for event_type in _SAGA_TYPES:
             bus.subscribe(event_type, self._handle)
 

@@ -79,7 +79,7 @@ class OTLPSender:
         endpoint = parse_endpoint(self.settings.endpoint)
         tls = _trust(self.settings.ca_file) if endpoint.scheme == "https" else None
         self._connection = Connection(endpoint, tls, self.settings.allow_link_local)
-        self._log = LimitedLog(self.logger)
+        self._log = LimitedLog(self.logger.name)
 
     @property
     def address(self) -> str:

@@ -55,7 +55,7 @@ class PrometheusPlugin:
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
         registry = CollectorRegistry()
-        registry.register(_FamilyCollector(context.metrics, LimitedLog(context.logger)))
+        registry.register(_FamilyCollector(context.metrics, LimitedLog(context.logger.name)))
 
         def metrics(request: Request) -> Page:
             encode, content_type = choose_encoder(request.accept)

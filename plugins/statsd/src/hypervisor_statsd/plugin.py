@@ -46,7 +46,7 @@ class StatsDPlugin:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Keep the logger. The host is looked up in the plugin's own thread."""
-        self._log = LimitedLog(context.logger)
+        self._log = LimitedLog(context.logger.name)
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
