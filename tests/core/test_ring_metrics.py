@@ -191,3 +191,14 @@ def test_reset_forgets_everything() -> None:
     snapshot = collector.collect()
     assert snapshot[TRANSITIONS] == {}
     assert snapshot["events_processed"] == 0
+
+
+def test_elevations_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hypervisor_observability.metrics.rings.MAX_RUNNING", 3)
+    bus = HypervisorEventBus()
+    collector = RingMetricsCollector(bus)
+
+    for number in range(10):
+        bus.record(EventType.RING_ELEVATED, agent_did=f"a{number}", payload={"to_ring": 1})
+
+    assert set(collector.collect()[ACTIVE]) == {"a7", "a8", "a9"}

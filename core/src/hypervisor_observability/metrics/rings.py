@@ -26,6 +26,9 @@ TRANSITION_TYPES = (
 )
 RING_TYPES = (*TRANSITION_TYPES, EventType.RING_BREACH_DETECTED)
 
+MAX_RUNNING = 10_000
+"""Most elevations that are followed at once."""
+
 UNKNOWN = "unknown"
 """Label of an agent or a session that the event does not name."""
 
@@ -98,6 +101,9 @@ class RingMetrics:
             self.invalid.increase()
         if event.event_type == EventType.RING_ELEVATED:
             self._running.setdefault((agent, session), event.timestamp_ns)
+            if len(self._running) > MAX_RUNNING:
+                # Its end was never seen, or is long in coming: the oldest is given up.
+                del self._running[next(iter(self._running))]
         elif event.event_type != EventType.RING_ASSIGNED:
             start_ns = self._running.pop((agent, session), None)
             if start_ns is not None:
