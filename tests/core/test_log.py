@@ -248,14 +248,18 @@ def interrupt(*_):
 log, acknowledged, interrupts, number = EventLog(None, 2**60), [], 0, 0
 signal.signal(signal.SIGALRM, interrupt)
 signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+def burst():
+    global armed, number
+    armed = True
+    while armed:  # else the exception was raised where Python ignores it
+        number += 1
+        log.stage(HypervisorEvent(event_id=str(number)))
+        log.drain_if_full()
+        acknowledged.append(number)
+
 while interrupts < 300 and number < 10**6:
     try:
-        armed = True
-        while armed:  # else the exception was raised where Python ignores it
-            number += 1
-            log.stage(HypervisorEvent(event_id=str(number)))
-            log.drain_if_full()
-            acknowledged.append(number)
+        burst()  # a call: every place where a signal can arrive lies within the try
     except Interrupt:
         interrupts += 1
 signal.setitimer(signal.ITIMER_REAL, 0)

@@ -63,7 +63,10 @@ class Work:
         """How long it took; never negative; None unless both ends were recorded."""
         if self.begun is None or self.ended is None or self.begun is self.ended:
             return None
-        return max(0, self.ended.timestamp_ns - self.begun.timestamp_ns) / 1e9
+        # In whole microseconds, as they are written down: a tree of events that were read
+        # back is the same tree.
+        begun_us, ended_us = self.begun.timestamp_ns // 1_000, self.ended.timestamp_ns // 1_000
+        return max(0, ended_us - begun_us) / 1e6
 
     def end(self, event: HypervisorEvent, state: State, word: str) -> None:
         """Note how it ended."""
