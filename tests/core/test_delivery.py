@@ -193,6 +193,34 @@ def test_refused_batch_is_counted_and_the_next_is_delivered(
     stopped(worker)
 
 
+@pytest.mark.parametrize("after", [-5, float("nan"), "soon", True])
+def test_odd_times_to_wait_do_not_end_the_worker(
+    after: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_module, "_BACKOFF_SECONDS", 0.001)
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, Outlet("events", answer=raising(RetryLater(after=after))))
+    emit(bus, 1)
+
+    assert flushed(worker, bus)
+    stopped(worker)
+
+
+def test_events_that_cannot_be_assembled_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, Outlet("spans"))
+
+    def broken(_: object, __: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("hypervisor_observability.spans.assembly.SpanAssembler.feed", broken)
+    emit(bus, 2)
+
+    assert not flushed(worker, bus)
+    assert worker.account.counts().rejected == 2
+    assert stopped(worker)
+
+
 def test_stop_ends_a_wait_for_a_retry_and_counts_what_was_left() -> None:
     bus = HypervisorEventBus()
 

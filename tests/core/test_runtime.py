@@ -196,6 +196,26 @@ def test_plugin_that_cannot_start_is_down_and_the_others_run(
     assert "plugin failing is down: port 9464 is taken" in caplog.text
 
 
+def test_plugin_that_exits_at_its_start_is_down_and_ctrl_c_is_the_users() -> None:
+    @define(eq=False)
+    class Ending:
+        error: BaseException
+        name: str = "ending"
+
+        @hookimpl
+        def start(self) -> None:
+            raise self.error
+
+        @hookimpl
+        def stop(self) -> None:
+            raise SystemExit(4)
+
+    with Observability(plugins=[Ending(SystemExit(3))]) as observability:
+        assert observability.states() == {"ending": "down: 3"}
+    with pytest.raises(KeyboardInterrupt):
+        Observability(plugins=[Ending(KeyboardInterrupt())]).start()
+
+
 def test_stuck_plugin_does_not_hold_up_another(caplog: pytest.LogCaptureFixture) -> None:
     stuck, recording = Stuck(), Recording()
     observability = Observability(Config(stop_timeout_seconds=0.2), plugins=[stuck, recording])

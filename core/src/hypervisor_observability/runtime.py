@@ -89,7 +89,7 @@ class Observability:
         self._running = {plugin.name: self._prepare(plugin) for plugin in loaded}
         self._workers: tuple[Worker, ...] = ()
         self._first_event: Subscription | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may call stop() within stop()
         self._state = "new"
 
     @classmethod
@@ -252,7 +252,9 @@ class Observability:
         )
         try:
             plugin.start(context)
-        except Exception as error:  # noqa: BLE001 - its fault is its own: the others run
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
             running.down = f"{error}" or type(error).__name__
             running.account = Account(self.bus.log, closed=accounts.DOWN)
             _logger.error("plugin %s is down: %s", plugin.name, running.down)
@@ -287,5 +289,5 @@ def _made_by_caller(
 def _stop_quietly(plugin: Plugin) -> None:
     try:
         plugin.stop()
-    except Exception as error:
+    except BaseException as error:  # noqa: BLE001 - nothing that it does reaches anybody
         _logger.debug("plugin %s: stop raised", plugin.name, exc_info=error)

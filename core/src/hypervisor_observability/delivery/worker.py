@@ -125,7 +125,9 @@ class Worker:
         self._lost_at_last_flush = 0
         self._assembler = SpanAssembler() if outlet.takes_spans else None
         self._thread: threading.Thread | None = None
-        self._start_lock = threading.Lock()
+        # Re-entrant: a signal handler may emit while its own thread starts the worker.
+        self._start_lock = threading.RLock()
+        self._starting = False
         # One hook at a time, whichever thread calls.
         self._hook_lock = threading.Lock()
         # A SimpleQueue may be put to from a signal handler or a finaliser; a Condition not.
@@ -148,8 +150,12 @@ class Worker:
     def ensure_running(self) -> None:
         """Start the thread unless it runs, or the worker was stopped."""
         with self._start_lock:
-            if self._thread is None and not self._stopping.is_set():
-                self._thread = in_daemon_thread(self.name, self._run)
+            if self._thread is None and not self._starting and not self._stopping.is_set():
+                self._starting = True
+                try:
+                    self._thread = in_daemon_thread(self.name, self._run)
+                finally:
+                    self._starting = False
 
     def note_end(self, end: int) -> None:
         """Wake the thread if a whole batch waits. Called by emitting threads."""
@@ -283,13 +289,16 @@ class Worker:
                 self.account.drop(len(events) - len(chosen), accounts.FILTERED)
             events = chosen
         if events:
-            self._offer(events, self._spans_of(events))
+            self._offer(events)
         return True
 
-    def _offer(self, events: Sequence[HypervisorEvent], spans: Sequence[FinishedSpan]) -> None:
+    def _offer(self, events: Sequence[HypervisorEvent]) -> None:
         """Hand a batch over until it is settled one way or another."""
+        spans: Sequence[FinishedSpan] | None = None
         for attempt in count():
             try:
+                if spans is None:
+                    spans = self._spans_of(events)
                 if self._outlet.takes_events:
                     self._outlet.export_events(events)
                 if spans:
@@ -335,7 +344,7 @@ class Worker:
         """
         if self._stopping.is_set():
             return False
-        if after is None:
+        if not isinstance(after, int | float):  # a plugin's word: it may be anything
             longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0 ** min(attempt, 16))
             # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter
             after = longest * random.random()  # noqa: S311 - spreads load, keeps no secret
