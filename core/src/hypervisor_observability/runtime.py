@@ -289,5 +289,5 @@ def _made_by_caller(
 def _stop_quietly(plugin: Plugin) -> None:
     try:
         plugin.stop()
-    except BaseException as error:  # noqa: BLE001 - nothing that it does reaches anybody
+    except BaseException as error:  # even SystemExit: it is a plugin's
         _logger.debug("plugin %s: stop raised", plugin.name, exc_info=error)
