@@ -427,3 +427,16 @@ def test_estimate_grows_with_what_the_payload_holds() -> None:
 def test_cuts_are_told() -> None:
     assert payload_cuts(HypervisorEvent(payload={"a": 1})) == 0
     assert payload_cuts(HypervisorEvent(payload={"a": object(), "b": [object()]})) == 2
+
+
+@given(st.integers(min_value=-(10**19), max_value=2 * 10**20))
+def test_timestamp_is_exact_to_the_microsecond(timestamp_ns: int) -> None:
+    seconds, rest = divmod(timestamp_ns, 1_000_000_000)
+    exact = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(
+        seconds=seconds, microseconds=rest // 1_000
+    )
+
+    event = HypervisorEvent(timestamp=exact)
+
+    assert event.timestamp == exact
+    assert event.timestamp_ns == timestamp_ns // 1_000 * 1_000

@@ -24,6 +24,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _OTHER_SCALARS = frozenset({float, bool, type(None)})
+# Until 2096 a float of seconds is nearer to its microsecond than half of one: 2**32 s have 53
+# bits for 2**-21 s. That way to a datetime takes little more than half the time.
+_EXACT_BEFORE_NS = 4_000_000_000 * 1_000_000_000
+
 _EVENT_BYTES = 400
 _KEY_BYTES = 80
 _LEAST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
@@ -226,6 +230,8 @@ _raw_payload = HypervisorEvent.__dict__["payload"].__get__
 
 
 def _datetime(timestamp_ns: int) -> datetime:
+    if 0 <= timestamp_ns < _EXACT_BEFORE_NS:
+        return datetime.fromtimestamp(timestamp_ns // 1_000 / 1_000_000, UTC)
     return _EPOCH + timedelta(microseconds=timestamp_ns // 1_000)
 
 

@@ -35,36 +35,31 @@ if hasattr(os, "register_at_fork"):
 def mix(number: int, bits: int) -> int:
     """Map the lowest *bits* of *number* to an integer below ``2**bits``, one to one.
 
-    Odd multipliers and right shifts are both invertible modulo a power of two. The
-    multipliers are those of the SplitMix64 finaliser (Steele, Lea and Flood, "Fast
-    splittable pseudorandom number generators", 2014).
+    Multiplying by an odd number and xoring a number with its own upper half can both be
+    undone, modulo a power of two. The multiplier is 2**64 divided by the golden ratio, which
+    spreads successive numbers evenly (Knuth, The Art of Computer Programming, volume 3,
+    section 6.4, "Fibonacci hashing").
     """
-    mask = (1 << bits) - 1
-    shift = bits // 2
-    number &= mask
-    number ^= number >> shift
-    number = number * 0xBF58476D1CE4E5B9 & mask
-    number ^= number >> shift
-    number = number * 0x94D049BB133111EB & mask
-    return number ^ (number >> shift)
+    number = number * 0x9E3779B97F4A7C15 & (1 << bits) - 1
+    return number ^ number >> (bits >> 1)
 
 
-def _text(number: int, digits: int) -> str:
+def _text(number: int, bits: int, form: str) -> str:
     # An id of zeros alone is forbidden (W3C Trace Context, section 3.2.2); one number in
-    # 2**(4 * digits) would give it.
-    return f"{mix(number, 4 * digits) or 1:0{digits}x}"
+    # 2**bits would give it.
+    return form % (mix(number, bits) or 1)
 
 
 def event_id_text(number: int) -> str:
     """Give the event id of *number*: 16 hexadecimal digits."""
-    return _text(number, 16)
+    return _text(number, 64, "%016x")
 
 
 def trace_id_text(number: int) -> str:
     """Give the trace id of *number*: 12 hexadecimal digits, not all zeros."""
-    return _text(number, 12)
+    return _text(number, 48, "%012x")
 
 
 def span_id_text(number: int) -> str:
     """Give the span id of *number*: 8 hexadecimal digits, not all zeros."""
-    return _text(number, 8)
+    return _text(number, 32, "%08x")
