@@ -1,6 +1,7 @@
 """What all tests share: waiting, ports, and servers that may be missing."""
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -22,6 +23,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
+
+# A shell that starts its commands in the background has them ignore interrupts, and so would
+# every command that a test starts and then interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def found_or_skip(name: str, find: Callable[[], Found | None], how_to_get: str) -> Found:
