@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor_observability.events import HypervisorEvent, estimated_bytes
-from hypervisor_observability.log import SEGMENT_EVENTS, STAGED_EVENTS, EventLog
+from hypervisor_observability.log import STAGED_EVENTS, EventLog
+from hypervisor_observability.segments import SEGMENT_EVENTS
 
 NO_BYTES_BOUND = 2**60
 
@@ -105,7 +106,7 @@ def test_newest_max_events_are_shown_at_every_moment(max_events: int) -> None:
         if number % 97 == 0 or number < 5:
             assert log.bounds == (max(0, number - max_events), number)
             assert (log.first, log.end) == log.bounds
-    segments, _, _ = log.kept()
+    segments = log.kept().segments
 
     assert sum(len(segment.events) for segment in segments) <= max_events + SEGMENT_EVENTS
 

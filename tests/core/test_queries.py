@@ -1,149 +1,107 @@
-from typing import Any
+"""Questions to logs of many segments, against a scan of a plain list."""
+
+import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability import queries
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.events import HypervisorEvent
-from hypervisor_observability.log import SEGMENT_EVENTS, EventLog
+from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
+from hypervisor_observability.segments import BLOCK_SEGMENTS, SEGMENT_EVENTS
 
-TYPES = [EventType.RING_ASSIGNED, EventType.VFS_WRITE, EventType.custom("acme.new")]
-NAMES = st.sampled_from([None, "a", "b", "c"])
-
-
-def make_log(events: list[HypervisorEvent], max_events: int | None = None) -> EventLog:
-    log = EventLog(max_events, 2**60)
-    for event in events:
-        log.stage(event)
-        log.drain_if_full()
-    return log
+TYPES = [EventType.SESSION_CREATED, EventType.VFS_WRITE, EventType.RING_ASSIGNED]
+SESSIONS = [None, *(f"s{n}" for n in range(5))]
+AGENTS = [None, *(f"a{n}" for n in range(3))]
+MOMENTS = 50
+# A segment takes a sixteenth of the memory: thirteen events of 400 bytes.
+SMALL = 16 * 13 * 400
+SHARED_EVENTS = BLOCK_SEGMENTS * SEGMENT_EVENTS
 
 
-def make_events(count: int) -> list[HypervisorEvent]:
+def emit(bus: HypervisorEventBus, count: int, chance: random.Random) -> list[HypervisorEvent]:
     return [
-        HypervisorEvent(
-            event_type=TYPES[number % 3],
-            timestamp=(number * 7) % 1_000,
-            session_id=f"s{number % 5}" if number % 7 else None,
-            agent_did=f"a{number % 11}",
+        bus.record(
+            chance.choice(TYPES),
+            session_id=chance.choice(SESSIONS),
+            agent_did=chance.choice(AGENTS),
+            timestamp=chance.randrange(MOMENTS),
         )
-        for number in range(count)
+        for _ in range(count)
     ]
 
 
-def scan(
-    events: list[HypervisorEvent],
-    event_type: str | None,
-    session_id: str | None,
-    agent_did: str | None,
-    limit: int | None,
-) -> list[HypervisorEvent]:
-    """The answer by the plainest means."""
-    found = [
-        event
-        for event in events
-        if (event_type is None or event.event_type == event_type)
-        and (session_id is None or event.session_id == session_id)
-        and (agent_did is None or event.agent_did == agent_did)
-    ]
-    if limit is None:
-        return found
-    return found[len(found) - limit :] if 0 < limit < len(found) else found if limit > 0 else []
-
-
-@given(
-    st.lists(
-        st.builds(
-            HypervisorEvent,
-            event_type=st.sampled_from(TYPES),
-            session_id=NAMES,
-            agent_did=NAMES,
-        ),
-        max_size=30,
-    ),
-    st.none() | st.sampled_from(TYPES),
-    NAMES,
-    NAMES,
-    st.none() | st.integers(min_value=-1, max_value=35),
-    st.none() | st.integers(min_value=1, max_value=40),
-)
-def test_answer_is_that_of_a_scan(
-    events: list[HypervisorEvent],
-    event_type: EventType | None,
-    session_id: str | None,
-    agent_did: str | None,
-    limit: int | None,
-    max_events: int | None,
+def check_answers(
+    bus: HypervisorEventBus, emitted: list[HypervisorEvent], chance: random.Random
 ) -> None:
-    kept = events if max_events is None else events[-max_events:]
-    answer = queries.select(
-        make_log(events, max_events),
-        event_type=event_type,
-        session_id=session_id,
-        agent_did=agent_did,
-        limit=limit,
-    )
-
-    assert answer == scan(kept, event_type, session_id, agent_did, limit)
-
-
-@pytest.mark.parametrize("max_events", [None, 1_500, 1_024, 3_333])
-@pytest.mark.parametrize("limit", [None, 1, 10, 1_100, 10_000])
-def test_answer_over_many_segments_is_that_of_a_scan(
-    max_events: int | None, limit: int | None
-) -> None:
-    events = make_events(4 * SEGMENT_EVENTS + 17)
-    log = make_log(events, max_events)
-    kept = events if max_events is None else events[-max_events:]
-    wanted: list[dict[str, Any]] = [
-        {},
-        {"event_type": "ring.assigned"},
-        {"session_id": "s1"},
-        {"agent_did": "a3", "event_type": TYPES[2]},
-        {"agent_did": "a3", "session_id": "s4", "event_type": "vfs.write"},
-        {"session_id": "nobody"},
-    ]
-    for filters in wanted:
-        whole = {"event_type": None, "session_id": None, "agent_did": None, **filters}
-        assert queries.select(log, limit=limit, **filters) == scan(kept, limit=limit, **whole)
-
-
-@given(st.integers(-10, 1_010), st.none() | st.integers(-10, 1_010))
-def test_time_range_includes_both_ends(start: int, end: int | None) -> None:
-    start_ns, end_ns = start * 10**9, None if end is None else end * 10**9
-    answer = queries.select_by_time(TIMED_LOG, start_ns, end_ns)
-
-    assert answer == [
+    """Ask at random what a scan of the kept events tells too."""
+    kept = emitted[bus.log.first :]
+    assert bus.all_events == kept
+    counts = bus.type_counts()
+    for event_type in TYPES:
+        assert bus.query_by_type(event_type) == [e for e in kept if e.event_type is event_type]
+        assert counts.pop(event_type.value, 0) == len(bus.query_by_type(event_type))
+    assert counts == {}
+    for _ in range(10):
+        asked = chance.choice([None, *TYPES]), chance.choice(SESSIONS), chance.choice(AGENTS)
+        limit = chance.choice([None, 1, 2, 10, 10_000])
+        found = [
+            event
+            for event in kept
+            if asked[0] in (None, event.event_type)
+            and asked[1] in (None, event.session_id)
+            and asked[2] in (None, event.agent_did)
+        ]
+        assert bus.query(*asked, limit) == (found if limit is None else found[-limit:])
+    start = chance.randrange(MOMENTS)
+    end = chance.choice([None, start, start + 10])
+    assert bus.query_by_time_range(start, end) == [
         event
-        for event in TIMED[-3_000:]
-        if event.timestamp_ns >= start_ns and (end_ns is None or event.timestamp_ns <= end_ns)
+        for event in kept
+        if start <= event.timestamp.timestamp() <= (MOMENTS if end is None else end)
     ]
 
 
-TIMED = make_events(3 * SEGMENT_EVENTS + 100)
-TIMED_LOG = make_log(TIMED, 3_000)
+@given(counts=st.lists(st.integers(0, 300), max_size=8), seed=st.integers())
+def test_segments_that_memory_cut_short_answer_as_a_scan_does(counts: list[int], seed: int) -> None:
+    chance = random.Random(seed)
+    bus = HypervisorEventBus(max_bytes=SMALL)
+    emitted: list[HypervisorEvent] = []
+    for count in counts:
+        emitted += emit(bus, count, chance)
+        check_answers(bus, emitted, chance)
+        if chance.random() < 0.1:
+            bus.clear()
 
 
-def test_empty_log_answers_with_nothing() -> None:
-    log = EventLog(None, 2**60)
-
-    assert queries.select(log) == []
-    assert queries.select(log, session_id="s") == []
-    assert queries.select_by_time(log, 0, None) == []
-
-
-def test_index_follows_the_segment_that_still_grows() -> None:
-    log = make_log([])
-    for number in range(1, 50):
-        log.stage(HypervisorEvent(session_id="s", timestamp=number))
-        assert len(queries.select(log, session_id="s")) == number
-        assert len(queries.select_by_time(log, number * 10**9, None)) == 1
+@pytest.mark.parametrize("max_events", [None, SHARED_EVENTS + 1_500])
+def test_shared_indexes_answer_as_a_scan_does(max_events: int | None) -> None:
+    chance = random.Random(1)
+    bus = HypervisorEventBus(max_events)
+    emitted: list[HypervisorEvent] = []
+    for count in (SHARED_EVENTS - 1, 1, 1, 700, SHARED_EVENTS, 3):
+        emitted += emit(bus, count, chance)
+        check_answers(bus, emitted, chance)
 
 
-def test_answer_is_a_list_of_its_own() -> None:
-    log = make_log(make_events(10))
-    queries.select(log).clear()
+def test_events_in_the_order_of_time_are_found_from_first_to_last() -> None:
+    bus = HypervisorEventBus(max_events=3_000)
+    emitted = [bus.record(EventType.VFS_WRITE, timestamp=n // 4) for n in range(5_000)]
+    kept = emitted[-3_000:]
 
-    assert len(queries.select(log)) == 10
+    for start, end in ((0, None), (500, 499), (499, 499), (600, 900), (1_249, None), (1_300, None)):
+        assert bus.query_by_time_range(start, end) == [
+            event
+            for event in kept
+            if start <= event.timestamp.timestamp() <= (5_000 if end is None else end)
+        ]
+
+
+def test_index_goes_with_its_segments() -> None:
+    bus = HypervisorEventBus(max_events=SEGMENT_EVENTS)
+    for number in range(3 * SHARED_EVENTS):
+        bus.record(EventType.VFS_WRITE, session_id=f"s{number}")
+        if number % 5_000 == 0:
+            assert len(bus.query_by_session(f"s{number}")) == 1
+    segments = bus.log.kept().segments
+
+    assert sum(len(segment.events) for segment in segments) <= 2 * SEGMENT_EVENTS

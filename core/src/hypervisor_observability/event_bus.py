@@ -183,7 +183,7 @@ class HypervisorEventBus:
 
     def type_counts(self) -> dict[str, int]:
         """Count the kept events by the value of their type."""
-        return {str.__str__(name): count for name, count in self._log.type_counts().items()}
+        return {str.__str__(name): count for name, count in queries.type_counts(self._log).items()}
 
     def query_by_type(self, event_type: EventType | str) -> list[HypervisorEvent]:
         """Give all kept events of a type, oldest first."""

@@ -158,7 +158,7 @@ class HypervisorEvent(_Draft):
     @property
     def timestamp_ns(self) -> int:
         """When it happened, in nanoseconds since the epoch."""
-        return _raw_timestamp(self)  # type: ignore[no-any-return]  # a slot that holds an int
+        return raw_timestamp(self)  # type: ignore[no-any-return]  # a slot that holds an int
 
     def to_dict(self) -> dict[str, Any]:
         """Give a fresh plain dict of the eight fields that ``json.dumps`` takes."""
@@ -225,7 +225,7 @@ class HypervisorEvent(_Draft):
         return self
 
 
-_raw_timestamp = HypervisorEvent.__dict__["timestamp"].__get__
+raw_timestamp = HypervisorEvent.__dict__["timestamp"].__get__
 _raw_payload = HypervisorEvent.__dict__["payload"].__get__
 
 

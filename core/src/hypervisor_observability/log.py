@@ -10,16 +10,15 @@ import os
 import threading
 import weakref
 from bisect import bisect
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate, repeat, starmap
-from typing import Any
 
-from attrs import define, field, frozen
+from attrs import frozen
 
 from .events import HypervisorEvent, estimated_bytes, weigh
+from .segments import SEGMENT_EVENTS, Segment
 
-SEGMENT_EVENTS = 1_024
 STAGED_EVENTS = 1_024
 
 # Threads that emit faster than one of them drains wait for it, in the end: for the lock, and
@@ -49,69 +48,20 @@ class Reading:
         return self.position + len(self.events)
 
 
-@define(eq=False)
-class Segment:
-    """A stretch of the log with an index of its own, which goes when the segment goes.
+@frozen
+class Kept:
+    """What the log holds at one moment.
 
     Attributes:
-        start: Sequence number of its first event.
-        events: Its events; only appended to, and only while it is the newest segment.
-        estimated_bytes: Memory that its events hold.
+        segments: They may grow and may reach back before the first event that is visible:
+            who reads them keeps to the numbers.
+        first: Sequence number of the first event that is visible.
+        end: Sequence number behind the last one.
     """
 
-    start: int
-    events: list[HypervisorEvent] = field(factory=list)
-    estimated_bytes: int = 0
-    _index: "SegmentIndex | None" = field(default=None, init=False)
-
-    @property
-    def end(self) -> int:
-        """Sequence number behind its last event."""
-        return self.start + len(self.events)
-
-    def index(self) -> "SegmentIndex":
-        """Give the index of the events that are there, made now if it is not up to date."""
-        index = self._index
-        if index is None or index.size != len(self.events):
-            index = self._index = SegmentIndex.of(self.events)
-        return index
-
-
-@frozen(eq=False)
-class SegmentIndex:
-    """Which positions of a segment hold which type, session and agent, and its times."""
-
-    size: int
-    by_type: dict[str, list[int]]
-    by_session: dict[str | None, list[int]]
-    by_agent: dict[str | None, list[int]]
-    least_ns: int
-    greatest_ns: int
-
-    @classmethod
-    def of(cls, events: Sequence[HypervisorEvent]) -> "SegmentIndex":
-        """Index *events*, at least one."""
-        events = events[:]  # another thread may append to the newest segment
-        times = [event.timestamp_ns for event in events]
-        return cls(
-            len(events),
-            _positions([event.event_type for event in events]),
-            _positions([event.session_id for event in events]),
-            _positions([event.agent_did for event in events]),
-            min(times),
-            max(times),
-        )
-
-
-def _positions(keys: Sequence[Any]) -> dict[Any, list[int]]:
-    result: dict[Any, list[int]] = {}
-    for position, key in enumerate(keys):
-        known = result.get(key)
-        if known is None:
-            result[key] = [position]
-        else:
-            known.append(position)
-    return result
+    segments: Sequence[Segment]
+    first: int
+    end: int
 
 
 class EventLog:
@@ -224,36 +174,20 @@ class EventLog:
                     break
             return Reading(events, start, start - position)
 
-    def kept(self) -> tuple[list[Segment], int, int]:
-        """Give the segments, and the first and end sequence numbers that are visible.
-
-        The segments may grow and may reach back before the first number: who reads them
-        keeps to the numbers.
-        """
+    def kept(self) -> Kept:
+        """Give what is there at this moment."""
         with self.lock:
             self._drain()
-            return self._segments[:], self._first, self._segments[-1].end
+            return Kept(self._segments[:], self._first, self._segments[-1].end)
 
     def clear(self) -> None:
         """Drop all events; sequence numbers go on."""
         with self.lock:
             self._drain()
-            self._first = self._segments[-1].end
-            self._segments = [Segment(self._first)]
+            newest = self._segments[-1]
+            self._first = newest.end
+            self._segments = [Segment(newest.end, newest.number + 1)]
             self._bytes = 0
-
-    def type_counts(self) -> Counter[str]:
-        """Count the kept events by type."""
-        segments, first, end = self.kept()
-        counts: Counter[str] = Counter()
-        for segment in segments:
-            for name, positions in segment.index().by_type.items() if segment.events else ():
-                low, high = first - segment.start, end - segment.start
-                if low <= 0 and high >= segment.index().size:
-                    counts[name] += len(positions)
-                else:
-                    counts[name] += sum(low <= position < high for position in positions)
-        return +counts
 
     def _segment_of(self, position: int) -> int:
         # All segments but those cut short by memory are equally long: start from there.
@@ -290,7 +224,7 @@ class EventLog:
             segment = self._segments[-1]
             room = SEGMENT_EVENTS - len(segment.events)
             if room == 0 or segment.estimated_bytes * 16 > self._max_bytes:
-                segment = Segment(segment.end)
+                segment = Segment(segment.end, segment.number + 1)
                 self._segments.append(segment)
                 room = SEGMENT_EVENTS
             placed = waiting[:room]

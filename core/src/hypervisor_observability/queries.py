@@ -1,9 +1,14 @@
-"""Answer questions to the log by its segments' indexes, without scanning."""
+"""Answer questions to the log by its indexes, without scanning."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Sequence
+from itertools import islice
 
 from .events import HypervisorEvent
-from .log import EventLog, Segment
+from .log import EventLog, Kept
+from .segments import Indexed, newest_first
+
+_NOWHERE: Sequence[int] = ()
 
 
 def select(
@@ -17,20 +22,18 @@ def select(
     """Give the newest *limit* events that match all that is not None, oldest first."""
     if limit is not None and limit <= 0:
         return []
-    segments, first, end = log.kept()
+    kept = log.kept()
     if event_type is None and session_id is None and agent_did is None:
-        if limit is not None:
-            first = max(first, end - limit)
-        return [event for segment in segments for event in _window(segment, first, end)]
+        return _newest(kept, limit)
     found: list[list[HypervisorEvent]] = []
     wanted = limit
-    for segment in reversed(segments):
-        if segment.events and segment.end > first:
-            matches = list(_matches(segment, first, end, event_type, session_id, agent_did))
-            if wanted is not None:
-                matches = matches[max(0, len(matches) - wanted) :]
-                wanted -= len(matches)
-            found.append(matches)
+    for indexed in newest_first(kept.segments):
+        if indexed.segments[-1].end <= kept.first:
+            break
+        matches = _matches(indexed, kept, event_type, session_id, agent_did, wanted)
+        found.append(matches)
+        if wanted is not None:
+            wanted -= len(matches)
             if wanted == 0:
                 break
     return [event for matches in reversed(found) for event in matches]
@@ -38,51 +41,57 @@ def select(
 
 def select_by_time(log: EventLog, start_ns: int, end_ns: int | None) -> list[HypervisorEvent]:
     """Give the events from *start_ns* to *end_ns* (None: no end), both included."""
-    segments, first, end = log.kept()
+    kept = log.kept()
     found: list[HypervisorEvent] = []
-    for segment in segments:
-        if not segment.events:
-            continue
-        index = segment.index()
-        if index.greatest_ns < start_ns or (end_ns is not None and index.least_ns > end_ns):
-            continue
-        found.extend(
-            event
-            for event in _window(segment, first, end)
-            if start_ns <= event.timestamp_ns and (end_ns is None or event.timestamp_ns <= end_ns)
-        )
+    for segment in kept.segments:
+        if segment.events:
+            found += segment.between(start_ns, end_ns, kept.first, kept.end)
     return found
 
 
-def _window(segment: Segment, first: int, end: int) -> list[HypervisorEvent]:
-    low, high = max(0, first - segment.start), max(0, end - segment.start)
-    return segment.events[low:high]
+def type_counts(log: EventLog) -> Counter[str]:
+    """Count the kept events by type."""
+    kept = log.kept()
+    counts: Counter[str] = Counter()
+    for indexed in newest_first(kept.segments):
+        for name, positions in indexed.index.by_type.items():
+            counts[name] += len(indexed.visible(positions, kept.first, kept.end))
+    return +counts
+
+
+def _newest(kept: Kept, limit: int | None) -> list[HypervisorEvent]:
+    first = kept.first if limit is None else max(kept.first, kept.end - limit)
+    found: list[HypervisorEvent] = []
+    for segment in kept.segments:
+        found += segment.events[max(0, first - segment.start) : max(0, kept.end - segment.start)]
+    return found
 
 
 def _matches(
-    segment: Segment,
-    first: int,
-    end: int,
+    indexed: Indexed,
+    kept: Kept,
     event_type: str | None,
     session_id: str | None,
     agent_did: str | None,
-) -> Iterator[HypervisorEvent]:
-    index = segment.index()
-    nothing: list[int] = []
+    wanted: int | None,
+) -> list[HypervisorEvent]:
+    """Give the newest *wanted* of the events that match, oldest first."""
+    index = indexed.index
     candidates = []
     if event_type is not None:
-        candidates.append(index.by_type.get(event_type, nothing))
+        candidates.append(index.by_type.get(event_type, _NOWHERE))
     if session_id is not None:
-        candidates.append(index.by_session.get(session_id, nothing))
+        candidates.append(index.by_session.get(session_id, _NOWHERE))
     if agent_did is not None:
-        candidates.append(index.by_agent.get(agent_did, nothing))
-    low, high = first - segment.start, end - segment.start
-    for position in min(candidates, key=len):
-        event = segment.events[position]
-        if (
-            low <= position < high
-            and (event_type is None or event.event_type == event_type)
-            and (session_id is None or event.session_id == session_id)
-            and (agent_did is None or event.agent_did == agent_did)
-        ):
-            yield event
+        candidates.append(index.by_agent.get(agent_did, _NOWHERE))
+    fewest = indexed.visible(min(candidates, key=len), kept.first, kept.end)
+    if len(candidates) == 1:
+        return list(indexed.events(fewest if wanted is None else fewest[-wanted:]))
+    matches = (
+        event
+        for event in indexed.events(fewest[::-1])  # the newest ones may suffice
+        if (event_type is None or event.event_type == event_type)
+        and (session_id is None or event.session_id == session_id)
+        and (agent_did is None or event.agent_did == agent_did)
+    )
+    return list(islice(matches, wanted))[::-1]
