@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -11,12 +12,12 @@ from hypervisor_statsd import TagDialect
 from hypervisor_statsd.lines import (
     MAX_LABELS,
     MAX_PART_CHARACTERS,
-    Line,
     LineFormat,
     MetricType,
     number,
     packed,
     sanitised,
+    with_value,
 )
 
 PLAIN = LineFormat(tags=TagDialect.NONE)
@@ -34,10 +35,20 @@ texts = hostile | separators
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(10**18), 10**18)
 
 
+def line(
+    format_: LineFormat,
+    name: str,
+    labels: Iterable[tuple[str, str]],
+    value: float,
+    type_: MetricType,
+) -> str:
+    return with_value(format_.stem(name, labels, type_), value)
+
+
 def test_labels_are_tags_behind_the_value() -> None:
     labels = [("agent_did", "did:mesh:a"), ("session_id", "s1")]
 
-    assert TAGGED.line("breaches_total", labels, 2, "c") == (
+    assert line(TAGGED, "breaches_total", labels, 2, "c") == (
         "breaches_total:2|c|#agent_did:did_mesh_a,session_id:s1"
     )
 
@@ -45,19 +56,19 @@ def test_labels_are_tags_behind_the_value() -> None:
 def test_labels_are_folded_into_the_name_where_there_are_no_tags() -> None:
     labels = [("agent_did", "did:mesh:a"), ("version", "1.2")]
 
-    assert PLAIN.line("breaches_total", labels, 2, "c") == "breaches_total.did_mesh_a.1_2:2|c"
+    assert line(PLAIN, "breaches_total", labels, 2, "c") == "breaches_total.did_mesh_a.1_2:2|c"
 
 
 def test_empty_label_keeps_its_place() -> None:
-    assert PLAIN.line("n", [("a", ""), ("b", "x")], 1, "c") == "n._.x:1|c"
+    assert line(PLAIN, "n", [("a", ""), ("b", "x")], 1, "c") == "n._.x:1|c"
 
 
 def test_prefix_stands_in_front() -> None:
-    assert LineFormat("acme.prod").line("n", (), 1.5, "ms") == "acme.prod.n:1.5|ms"
+    assert line(LineFormat("acme.prod"), "n", (), 1.5, "ms") == "acme.prod.n:1.5|ms"
 
 
 def test_negative_gauge_is_reached_from_zero() -> None:
-    assert TAGGED.line("n", [("a", "x")], -5, "g") == "n:0|g|#a:x\nn:-5|g|#a:x"
+    assert line(TAGGED, "n", [("a", "x")], -5, "g") == "n:0|g|#a:x\nn:-5|g|#a:x"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +117,7 @@ def test_no_name_or_label_forges_another_metric(
     tags: TagDialect,
     prefix: str,
 ) -> None:
-    lines = LineFormat(prefix, tags).line(name, labels, value, type_).split("\n")
+    lines = line(LineFormat(prefix, tags), name, labels, value, type_).split("\n")
 
     matches = [match for match in map(LINE.fullmatch, lines) if match]
     assert len(matches) == len(lines) == (2 if type_ == "g" and value < 0 else 1)
@@ -120,15 +131,15 @@ def test_no_name_or_label_forges_another_metric(
 
 @given(st.lists(st.text("abc", min_size=1, max_size=40)), st.integers(1, 100))
 def test_datagrams_keep_the_order_and_the_bound(texts: list[str], max_bytes: int) -> None:
-    groups = list(packed(map(Line, texts), max_bytes))
-    datagrams = ["\n".join(line.text for line in group) for group in groups]
+    groups = list(packed([(text, None, (), 0) for text in texts], max_bytes))
+    datagrams = ["\n".join(text for text, *_ in group) for group in groups]
 
-    assert [line.text for group in groups for line in group] == texts
+    assert [text for group in groups for text, *_ in group] == texts
     for group, datagram in zip(groups, datagrams, strict=True):
         assert len(datagram) <= max_bytes or len(group) == 1
     # No group could have taken the first line of the next one as well.
     for datagram, following in zip(datagrams, groups[1:], strict=False):
-        assert len(datagram) + 1 + len(following[0].text) > max_bytes
+        assert len(datagram) + 1 + len(following[0][0]) > max_bytes
 
 
 def test_nothing_makes_no_datagram() -> None:

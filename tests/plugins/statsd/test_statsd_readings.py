@@ -14,8 +14,8 @@ from hypervisor_observability import (
     SpanStatus,
 )
 from hypervisor_observability.metrics.families import LabelValues
-from hypervisor_statsd.lines import LineFormat, SeriesKey
-from hypervisor_statsd.readings import Totals, metric_lines, span_lines
+from hypervisor_statsd.lines import Line, LineFormat, Totals
+from hypervisor_statsd.readings import Readings, span_lines
 
 FORMAT = LineFormat()
 
@@ -29,9 +29,15 @@ def counter(*totals: float) -> MetricFamily:
     )
 
 
-def texts(*families: MetricFamily, told: Totals | None = None) -> list[str]:
-    lines, _ = metric_lines(families, told or {}, FORMAT)
-    return [line.text for line in lines]
+def texts(*families: MetricFamily, told: dict[str, Totals] | None = None) -> list[str]:
+    lines, _ = Readings(FORMAT, told or {}).lines(families)
+    return [text for text, *_ in lines]
+
+
+def sent(lines: list[Line]) -> None:
+    for _, totals, labels, total in lines:
+        if totals is not None:
+            totals[labels] = total
 
 
 def span(scope: str, **attributes: str) -> FinishedSpan:
@@ -49,32 +55,55 @@ def span(scope: str, **attributes: str) -> FinishedSpan:
 
 
 def test_counter_is_told_by_what_came_since() -> None:
-    told: Totals = {("n_total", ("a0",)): 2.0}
+    told: dict[str, Totals] = {"n_total": {("a0",): 2.0}}
 
     assert texts(counter(5, 1), told=told) == ["n_total:3|c|#agent:a0", "n_total:1|c|#agent:a1"]
 
 
 def test_counter_that_did_not_move_is_not_told() -> None:
-    assert texts(counter(2, 0), told={("n_total", ("a0",)): 2.0}) == []
+    assert texts(counter(2, 0), told={"n_total": {("a0",): 2.0}}) == []
 
 
 def test_counter_that_fell_has_begun_anew() -> None:
-    assert texts(counter(1), told={("n_total", ("a0",)): 9.0}) == ["n_total:1|c|#agent:a0"]
+    assert texts(counter(1), told={"n_total": {("a0",): 9.0}}) == ["n_total:1|c|#agent:a0"]
 
 
 @given(st.lists(st.integers(0, 1_000), min_size=1))
 def test_differences_add_up_to_the_total(gains: list[int]) -> None:
-    told: dict[SeriesKey, float] = {}
-    sent = total = 0
+    readings = Readings(FORMAT)
+    told = total = 0
     for gain in gains:
         total += gain
-        lines, _ = metric_lines([counter(total)], told, FORMAT)
-        for line in lines:
-            sent += int(line.text.partition(":")[2].partition("|")[0])
-            assert line.total is not None
-            told.update([line.total])
+        lines, _ = readings.lines([counter(total)])
+        told += sum(int(text.partition(":")[2].partition("|")[0]) for text, *_ in lines)
+        sent(lines)
 
-    assert sent == total
+    assert told == total
+
+
+def test_what_was_not_sent_is_told_again() -> None:
+    readings = Readings(FORMAT)
+    first, _ = readings.lines([counter(5, 1)])
+    sent(first[:1])
+
+    again, _ = readings.lines([counter(5, 4)])
+
+    assert [text for text, *_ in again] == ["n_total:4|c|#agent:a1"]
+
+
+def test_series_that_are_gone_are_forgotten() -> None:
+    readings = Readings(FORMAT)
+    for families in ([counter(5, 1)], [counter(5)], [counter(6, 1)], []):
+        sent(readings.lines(families)[0])
+    lines, _ = readings.lines([counter(6)])
+    sent(lines)
+
+    assert [text for text, *_ in lines] == ["n_total:6|c|#agent:a0"]
+    assert readings.told == {"n_total": {("a0",): 6}}
+
+
+def test_counter_below_zero_is_not_told() -> None:
+    assert texts(counter(-1)) == []
 
 
 def test_gauge_is_told_as_it_is_each_time() -> None:
@@ -93,7 +122,7 @@ def test_histogram_is_told_as_its_count_and_its_sum() -> None:
         bounds=(0.5, 1.0),
     )
 
-    assert texts(histogram, told={("latency_ms_count", ("allow",)): 4}) == [
+    assert texts(histogram, told={"latency_ms_count": {("allow",): 4}}) == [
         "latency_ms_count:2|c|#decision:allow",
         "latency_ms_sum:4.5|c|#decision:allow",
     ]
@@ -105,9 +134,9 @@ def test_value_that_is_not_finite_is_left_out_and_told(kind: MetricKind, value: 
     bad = MetricFamily(
         name="n", kind=kind, help="", label_names=("a",), series={("x",): value, ("y",): 1}
     )
-    lines, unsendable = metric_lines([bad], {}, FORMAT)
+    lines, unsendable = Readings(FORMAT).lines([bad])
 
-    assert [line.text for line in lines] == [f"n:1|{kind.value[0]}|#a:y"]
+    assert [text for text, *_ in lines] == [f"n:1|{kind.value[0]}|#a:y"]
     assert unsendable == ["n"]
 
 
@@ -121,12 +150,12 @@ def test_value_that_is_not_finite_is_left_out_and_told(kind: MetricKind, value: 
     ],
 )
 def test_duration_is_told_in_milliseconds(scope: str, timer: str) -> None:
-    (line,) = span_lines([span(scope)], FORMAT)
+    ((text, *_),) = span_lines([span(scope)], FORMAT)
 
-    assert line.text == f"{timer}:2.5|ms|#status:ok"
+    assert text == f"{timer}:2.5|ms|#status:ok"
 
 
 def test_action_of_a_step_is_a_tag() -> None:
-    (line,) = span_lines([span("step", **{"agent.saga.step_action": "validate"})], FORMAT)
+    ((text, *_),) = span_lines([span("step", **{"agent.saga.step_action": "validate"})], FORMAT)
 
-    assert line.text == "agent_hypervisor.saga.step:2.5|ms|#action:validate,status:ok"
+    assert text == "agent_hypervisor.saga.step:2.5|ms|#action:validate,status:ok"

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from attrs import define, field
 from prometheus_client import CollectorRegistry
@@ -10,11 +10,11 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from hypervisor_observability import PluginContext, hookimpl
-from hypervisor_observability.hookspecs import MetricsView
+from hypervisor_observability import MetricFamily, PluginContext, hookimpl
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_prometheus.config import PrometheusConfig, is_loopback
 from hypervisor_prometheus.conversion import to_metric
+from hypervisor_prometheus.exposition import dialect_of, exposition
 from hypervisor_prometheus.requests import Page, Request, Site, text_page
 from hypervisor_prometheus.server import MetricsServer
 
@@ -54,12 +54,18 @@ class PrometheusPlugin:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
-        registry = CollectorRegistry()
-        registry.register(_FamilyCollector(context.metrics, LimitedLog(context.logger.name)))
+        log = LimitedLog(context.logger.name)
 
         def metrics(request: Request) -> Page:
             encode, content_type = choose_encoder(request.accept)
-            return Page(content_type, encode(registry))
+            families = context.metrics.collect()
+            dialect = dialect_of(content_type)
+            text = None if dialect is None else exposition(families, dialect)
+            if text is None:
+                registry = CollectorRegistry()
+                registry.register(_FamilyCollector(families, log))
+                text = encode(registry)
+            return Page(content_type, text)
 
         site = Site(
             {
@@ -106,10 +112,10 @@ class PrometheusPlugin:
 
 
 class _FamilyCollector(Collector):
-    """The families of the process, as prometheus_client's encoders ask for them."""
+    """Families, as prometheus_client's encoders ask for them."""
 
-    def __init__(self, metrics: MetricsView, log: LimitedLog) -> None:
-        self._metrics = metrics
+    def __init__(self, families: Iterable[MetricFamily], log: LimitedLog) -> None:
+        self._families = families
         self._log = log
 
     def describe(self) -> list[Metric]:
@@ -118,7 +124,7 @@ class _FamilyCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Give the present state; one family that cannot be shown does not hide the others."""
-        for family in self._metrics.collect():
+        for family in self._families:
             try:
                 metric = to_metric(family)
             except (TypeError, ValueError, OverflowError) as error:

@@ -7,7 +7,7 @@ ASCII letters, digits and ``_ . -`` become ``_``.
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
@@ -17,8 +17,20 @@ from hypervisor_statsd.config import TagDialect
 
 MetricType = Literal["c", "g", "ms"]
 Label = tuple[str, str]
-SeriesKey = tuple[str, tuple[str, ...]]
-"""The name of a metric and the values of its labels."""
+LabelValues = tuple[str, ...]
+Totals = dict[LabelValues, float]
+"""What the server has been told of a counter, by the values of its labels."""
+
+Line = tuple[str, Totals | None, LabelValues, float]
+"""Something to send, of which nothing or all reaches the server.
+
+Its text: ASCII, one metric; two lines for a negative gauge. Of a counter the totals in which to
+note that it was sent, where in them, and what; None of all else. A plain tuple, because tens of
+thousands of them are made at a push.
+"""
+
+Stem = tuple[str, str]
+"""What stands before the value of a series in its line, and what behind it."""
 
 MAX_PART_CHARACTERS = 160
 """Most characters of a name, a label's name or its value; DogStatsD takes tags of 200."""
@@ -33,19 +45,6 @@ _DIGEST_CHARACTERS = 8
 
 
 @frozen
-class Line:
-    """Something to send, of which nothing or all reaches the server.
-
-    Attributes:
-        text: ASCII, one metric; two lines for a negative gauge.
-        total: What a counter will have been told once this is sent: its key and its total.
-    """
-
-    text: str
-    total: tuple[SeriesKey, float] | None = None
-
-
-@frozen
 class LineFormat:
     """How lines are written.
 
@@ -57,15 +56,8 @@ class LineFormat:
     prefix: str = ""
     tags: TagDialect = field(default=TagDialect.DOGSTATSD)
 
-    def line(self, name: str, labels: Iterable[Label], value: float, type_: MetricType) -> str:
-        """Write a metric; a negative gauge as two lines, to be sent together.
-
-        A gauge that begins with a sign is a change to the last one in StatsD, so that a
-        negative one is reached from 0.
-
-        Raises:
-            ValueError: *value* is not finite.
-        """
+    def stem(self, name: str, labels: Iterable[Label], type_: MetricType) -> Stem:
+        """Write all of a series but its value."""
         name = sanitised(name)
         if self.prefix:
             name = f"{self.prefix}.{name}"
@@ -76,8 +68,21 @@ class LineFormat:
         elif pairs:
             # A dot in a value would move the values behind it to another level.
             name = ".".join((name, *(sanitised(text, _NOT_IN_FOLDED) for _, text in pairs)))
-        line = f"{name}:{number(value)}|{type_}{tags}"
-        return f"{name}:0|g{tags}\n{line}" if type_ == "g" and value < 0 else line
+        return f"{name}:", f"|{type_}{tags}"
+
+
+def with_value(stem: Stem, value: float) -> str:
+    """Write a metric; a negative gauge as two lines, to be sent together.
+
+    A gauge that begins with a sign is a change to the last one in StatsD, so that a negative
+    one is reached from 0.
+
+    Raises:
+        ValueError: *value* is not finite.
+    """
+    head, tail = stem
+    line = f"{head}{number(value)}{tail}"
+    return f"{head}0{tail}\n{line}" if value < 0 and tail.startswith("|g") else line
 
 
 def sanitised(text: str, unwanted: re.Pattern[str] = _NOT_IN_NAMES) -> str:
@@ -110,18 +115,20 @@ def number(value: float) -> str:
     return repr(float(value))
 
 
-def packed(lines: Iterable[Line], max_bytes: int) -> Iterable[Sequence[Line]]:
+def packed(lines: Iterable[Line], max_bytes: int) -> Iterator[Sequence[Line]]:
     """Group *lines* so that each group, joined by newlines, has at most *max_bytes*.
 
     A single one that is longer goes alone.
     """
     group: list[Line] = []
-    size = -1
+    room = max_bytes
     for line in lines:
-        if group and size + 1 + len(line.text) > max_bytes:
+        size = len(line[0])
+        if size > room and group:
             yield group
-            group, size = [], -1
+            group = []
+            room = max_bytes
         group.append(line)
-        size += 1 + len(line.text)
+        room -= size + 1
     if group:
         yield group

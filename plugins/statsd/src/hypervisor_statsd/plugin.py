@@ -13,8 +13,8 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_statsd.config import StatsDConfig
-from hypervisor_statsd.lines import Line, LineFormat, SeriesKey, packed
-from hypervisor_statsd.readings import counter_keys, metric_lines, span_lines
+from hypervisor_statsd.lines import Line, LineFormat, packed
+from hypervisor_statsd.readings import Readings, span_lines
 from hypervisor_statsd.transport import Transport
 
 _PROBE_SECONDS = 0.2
@@ -31,9 +31,7 @@ class StatsDPlugin:
 
     config: StatsDConfig
     _transport: Transport = field(init=False)
-    _format: LineFormat = field(init=False)
-    # Totals by counter: each moves on when the datagram that tells it was sent.
-    _told: dict[SeriesKey, float] = field(factory=dict, init=False)
+    _readings: Readings = field(init=False)
     _log: LimitedLog | None = field(default=None, init=False)
 
     Config = StatsDConfig
@@ -41,7 +39,7 @@ class StatsDPlugin:
 
     def __attrs_post_init__(self) -> None:
         self._transport = Transport(self.config.host, self.config.port)
-        self._format = LineFormat(self.config.prefix, self.config.tags)
+        self._readings = Readings(LineFormat(self.config.prefix, self.config.tags))
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
@@ -51,19 +49,16 @@ class StatsDPlugin:
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
         """Send gauges, and what counters gained since they were last sent."""
-        lines, unsendable = metric_lines(metrics, self._told, self._format)
+        lines, unsendable = self._readings.lines(metrics)
         if unsendable and self._log is not None:
             names = ", ".join(sorted(set(unsendable)))
             self._log.warning("not finite", "left out values that are not finite: %s", names)
         self._send(lines)
-        # Series that are gone would begin anew, should they come back.
-        for gone in self._told.keys() - counter_keys(metrics):
-            del self._told[gone]
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         """Send durations."""
-        self._send(span_lines(spans, self._format))
+        self._send(span_lines(spans, self._readings.format))
 
     @hookimpl
     def flush(self) -> None:
@@ -103,10 +98,13 @@ class StatsDPlugin:
     def _send(self, lines: Iterable[Line]) -> None:
         for group in packed(lines, self.config.max_datagram_bytes):
             try:
-                self._transport.send("\n".join(line.text for line in group))
+                self._transport.send("\n".join([text for text, *_ in group]))
             except OSError as error:
                 raise self._failure(error) from error
-            self._told.update(line.total for line in group if line.total is not None)
+            # What a counter has been told moves on when the datagram that tells it was sent.
+            for _, totals, labels, total in group:
+                if totals is not None:
+                    totals[labels] = total
 
     def _failure(self, error: OSError) -> RetryLater:
         return RetryLater(f"{self._server}: {_reason(error)}")

@@ -1,14 +1,21 @@
 """From metric families and spans to lines: what is told of each, and what was told before."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from attrs import evolve
+from attrs import define, evolve, field
 
 from hypervisor_observability import FinishedSpan, MetricFamily, MetricKind
-from hypervisor_statsd.lines import Label, Line, LineFormat, SeriesKey
-
-Totals = Mapping[SeriesKey, float]
-"""The totals of counters that the server has been told, by name and label values."""
+from hypervisor_statsd.lines import (
+    Label,
+    LabelValues,
+    Line,
+    LineFormat,
+    MetricType,
+    Stem,
+    Totals,
+    number,
+    with_value,
+)
 
 _TIMERS = {
     "saga": "agent_hypervisor.saga",
@@ -18,53 +25,111 @@ _TIMERS = {
 _ACTION = "agent.saga.step_action"
 
 
-def metric_lines(
-    families: Iterable[MetricFamily], told: Totals, format_: LineFormat
-) -> tuple[list[Line], list[str]]:
-    """Write *families*: counters as what came since *told*, gauges as they are.
+@define(eq=False)
+class Readings:
+    """Write metric families, again and again: only what changed is written anew.
 
-    A counter that fell has begun anew, so its whole total came since. A histogram is
-    written as two counters, its count and its sum: StatsD makes percentiles from single
-    observations, which are gone.
-
-    Returns:
-        The lines, and the names of families with a value that is not finite, which is
-        left out.
+    Attributes:
+        format: How lines are written.
+        told: The totals that the server has been told, by the name of the counter. They move
+            on when what ``lines`` gave was sent.
     """
-    lines: list[Line] = []
-    unsendable: list[str] = []
-    for family in _with_plain_histograms(families):
-        for labels, value in family.series.items():
-            pairs = tuple(zip(family.label_names, labels, strict=False))
+
+    format: LineFormat
+    told: dict[str, Totals] = field(factory=dict)
+    _stems: dict[tuple[str, LabelValues], dict[LabelValues, Stem]] = field(factory=dict, init=False)
+
+    def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], list[str]]:
+        """Write *families*: counters as what came since they were told, gauges as they are.
+
+        A counter that fell has begun anew, so its whole total came since. A histogram is
+        written as two counters, its count and its sum: StatsD makes percentiles from single
+        observations, which are gone. Series that are gone are forgotten, and would begin
+        anew, should they come back.
+
+        Returns:
+            The lines, and the names of families with a value that is not finite, which is
+            left out.
+        """
+        lines: list[Line] = []
+        unsendable: list[str] = []
+        told: dict[str, Totals] = {}
+        stems: dict[tuple[str, LabelValues], dict[LabelValues, Stem]] = {}
+        for family in _with_plain_histograms(families):
+            key = family.name, family.label_names
+            stems[key] = self._known_stems(family)
+            if family.kind is MetricKind.GAUGE:
+                unsendable += _gauge_lines(family, stems[key], lines)
+            else:
+                totals = told[family.name] = self.told.get(family.name, {})
+                for gone in totals.keys() - family.series.keys():
+                    del totals[gone]
+                unsendable += _counter_lines(family, stems[key], totals, lines)
+        self.told = told
+        self._stems = stems
+        return lines, unsendable
+
+    def _known_stems(self, family: MetricFamily) -> dict[LabelValues, Stem]:
+        stems = self._stems.get((family.name, family.label_names), {})
+        for gone in stems.keys() - family.series.keys():
+            del stems[gone]
+        type_: MetricType = "g" if family.kind is MetricKind.GAUGE else "c"
+        for new in family.series.keys() - stems.keys():
+            pairs = zip(family.label_names, new, strict=False)
+            stems[new] = self.format.stem(family.name, pairs, type_)
+        return stems
+
+
+def _gauge_lines(
+    family: MetricFamily, stems: dict[LabelValues, Stem], lines: list[Line]
+) -> list[str]:
+    unsendable = []
+    for labels, value in family.series.items():
+        try:
+            lines.append((with_value(stems[labels], value), None, (), 0))
+        except ValueError:
+            unsendable.append(family.name)
+    return unsendable
+
+
+def _counter_lines(
+    family: MetricFamily, stems: dict[LabelValues, Stem], totals: Totals, lines: list[Line]
+) -> list[str]:
+    unsendable = []
+    # Many counters gain the same few numbers.
+    figures: dict[float, str] = {}
+    for labels, value in family.series.items():
+        since = totals.get(labels, 0)
+        if value == since:
+            continue
+        change = value - since if value > since else value
+        figure = figures.get(change)
+        if figure is None:
             try:
-                if family.kind is MetricKind.GAUGE:
-                    lines.append(Line(format_.line(family.name, pairs, value, "g")))
-                    continue
-                key = (family.name, labels)
-                since = told.get(key, 0)
-                change = value - since if value >= since else value
-                if change > 0 or change != change:  # noqa: PLR0124 - only NaN differs from itself
-                    text = format_.line(family.name, pairs, change, "c")
-                    lines.append(Line(text, (key, value)))
+                figure = number(change)
             except ValueError:
                 unsendable.append(family.name)
-    return lines, unsendable
-
-
-def counter_keys(families: Iterable[MetricFamily]) -> set[SeriesKey]:
-    """Give the keys under which totals of *families* are remembered."""
-    return {
-        (family.name, labels)
-        for family in _with_plain_histograms(families)
-        if family.kind is MetricKind.COUNTER
-        for labels in family.series
-    }
+                continue
+            if change <= 0:
+                continue
+            figures[change] = figure
+        head, tail = stems[labels]
+        lines.append((f"{head}{figure}{tail}", totals, labels, value))
+    return unsendable
 
 
 def span_lines(spans: Sequence[FinishedSpan], format_: LineFormat) -> list[Line]:
     """Write the durations of *spans* as timers, in milliseconds."""
     return [
-        Line(format_.line(_timer(span), _labels(span), (span.end_ns - span.start_ns) / 1e6, "ms"))
+        (
+            with_value(
+                format_.stem(_timer(span), _labels(span), "ms"),
+                (span.end_ns - span.start_ns) / 1e6,
+            ),
+            None,
+            (),
+            0,
+        )
         for span in spans
     ]
 

@@ -1,0 +1,175 @@
+"""What is written straight equals what prometheus_client's encoders write."""
+
+import math
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.exposition import choose_encoder
+
+from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
+from hypervisor_prometheus.conversion import to_metric
+from hypervisor_prometheus.exposition import Dialect, dialect_of, exposition
+
+# What Prometheus 2 and 3 send, curl, and what asks for the older format.
+ACCEPTED = [
+    "",
+    "*/*",
+    "text/plain;version=0.0.4",
+    "text/plain;version=1.0.0;escaping=allow-utf-8",
+    "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,text/plain;q=0.1",
+]
+label_values = st.text(st.characters(exclude_categories=()), max_size=12) | st.sampled_from(
+    ["did:mesh:a", 'a"b', "a\\n", "a\nb", "%s", "{}"]
+)
+label_names = st.lists(
+    st.sampled_from(["agent", "session", "b", "B", "_", "a1", "z", "é", "le", "__x", ""]),
+    max_size=4,
+    unique=True,
+)
+names = st.sampled_from(
+    ["up", "a_total", "_total", "total", "x_seconds", "x_seconds_total", "a:b", "a.b", "x_created"]
+)
+numbers = (
+    st.floats()
+    | st.integers(-(10**20), 10**20)
+    | st.sampled_from([999_999.5, 1e6, 1e15, 1e16, 1e21, 1e-5, 123456789.125])
+)
+
+
+@st.composite
+def families(draw: st.DrawFn) -> MetricFamily:
+    names_ = tuple(draw(label_names))
+    kind = draw(st.sampled_from(MetricKind))
+    keys = st.tuples(*(label_values for _ in names_))
+    bounds = tuple(sorted(draw(st.sets(st.sampled_from([-1.0, 0.0, 0.5, 1.0, 5e6]), max_size=3))))
+    counts = st.tuples(*(st.integers(0, 10**7) for _ in range(len(bounds) + 1)))
+    values = st.builds(HistogramValue, counts, numbers)
+    histogram = kind is MetricKind.HISTOGRAM
+    return MetricFamily(
+        name=draw(names),
+        kind=kind,
+        help=draw(st.sampled_from(["Help.", 'a "b"\n\\', "", "é"])),
+        unit=draw(st.sampled_from(["", "seconds"])),
+        label_names=names_,
+        series={} if histogram else draw(st.dictionaries(keys, numbers, max_size=4)),
+        histograms=draw(st.dictionaries(keys, values, max_size=3)) if histogram else {},
+        bounds=bounds if histogram else (),
+    )
+
+
+class Metrics:
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+def ordinary(**changes: object) -> MetricFamily:
+    values = {
+        "name": "a_total",
+        "kind": MetricKind.COUNTER,
+        "help": "Help.",
+        "label_names": ("session", "agent"),
+        "series": {("s", "a"): 1_234_567, ("s", "b"): 0.5},
+    }
+    return MetricFamily(**{**values, **changes})  # type: ignore[arg-type]  # the keys vary
+
+
+def encoded(shown: list[MetricFamily], accept: str) -> tuple[bytes, str]:
+    encode, content_type = choose_encoder(accept)
+    registry = CollectorRegistry()
+    registry.register(Metrics([to_metric(family) for family in shown]))
+    return encode(registry), content_type
+
+
+@given(st.lists(families(), max_size=3), st.sampled_from(ACCEPTED))
+@example([ordinary(), ordinary(name="n", kind=MetricKind.GAUGE, series={("", '"'): math.inf})], "")
+def test_what_is_written_is_what_the_encoders_write(shown: list[MetricFamily], accept: str) -> None:
+    _, content_type = choose_encoder(accept)
+    dialect = dialect_of(content_type)
+    assert dialect is not None
+
+    text = exposition(shown, dialect)
+
+    assert text is None or text == encoded(shown, accept)[0]
+
+
+@pytest.mark.parametrize("accept", ACCEPTED)
+@pytest.mark.parametrize(
+    "family",
+    [
+        ordinary(),
+        ordinary(series={("s", 'a"\\\n'): math.nan}),
+        ordinary(label_names=(), series={(): 1}),
+        ordinary(name="g_seconds", kind=MetricKind.GAUGE, unit="seconds"),
+        ordinary(
+            kind=MetricKind.HISTOGRAM,
+            name="h",
+            series={},
+            histograms={("s", "a"): HistogramValue((1, 2), 0.5)},
+            bounds=(1.0,),
+        ),
+        ordinary(name="odd"),
+    ],
+    ids=lambda family: f"{family.kind.value} {family.name}",
+)
+def test_ordinary_families_are_written_straight(family: MetricFamily, accept: str) -> None:
+    expected, content_type = encoded([family], accept)
+    dialect = dialect_of(content_type)
+
+    assert dialect is not None
+    assert exposition([family], dialect) == expected
+
+
+@pytest.mark.parametrize(
+    "family",
+    [
+        ordinary(name="a.b"),
+        ordinary(name="a:b"),
+        ordinary(name="a\n"),
+        ordinary(name="_total"),
+        ordinary(label_names=("a", "b c")),
+        ordinary(label_names=("a", "a")),
+        ordinary(label_names=("__a", "b")),
+        ordinary(label_names=("a",)),
+        ordinary(series={("s", "\ud800"): 1}),
+        ordinary(series={("s", "a"): "many"}),
+        ordinary(series={("s", 5): 1}),
+        ordinary(series={("s", "a"): 10**400}),
+        ordinary(help="\ud800"),
+        ordinary(kind=MetricKind.HISTOGRAM, label_names=("a", "le")),
+        ordinary(kind=MetricKind.HISTOGRAM, bounds=(-1.0, 1.0)),
+        ordinary(
+            kind=MetricKind.HISTOGRAM,
+            bounds=(1.0,),
+            series={},
+            histograms={("s", "a"): HistogramValue((1,), 1)},
+        ),
+    ],
+)
+@pytest.mark.parametrize("dialect", Dialect)
+def test_whatever_is_not_ordinary_is_left_to_the_encoders(
+    family: MetricFamily, dialect: Dialect
+) -> None:
+    assert exposition([ordinary(name="before"), family], dialect) is None
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain; version=1.0.0; charset=utf-8; escaping=dots",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=values",
+        "application/openmetrics-text; version=2.0.0; charset=utf-8; escaping=underscores",
+        "application/json",
+    ],
+)
+def test_other_formats_are_left_to_the_encoders(content_type: str) -> None:
+    assert dialect_of(content_type) is None
