@@ -2,11 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import islice
 
 from .events import HypervisorEvent
 from .log import EventLog, Kept
-from .segments import Indexed, newest_first
+from .segments import Index, Segment, events_at, newest_first, visible
 
 _NOWHERE: Sequence[int] = ()
 
@@ -27,10 +26,12 @@ def select(
         return _newest(kept, limit)
     found: list[list[HypervisorEvent]] = []
     wanted = limit
-    for indexed in newest_first(kept.segments):
-        if indexed.segments[-1].end <= kept.first:
-            break
-        matches = _matches(indexed, kept, event_type, session_id, agent_did, wanted)
+    for index, segments in newest_first(kept.segments):
+        positions = _fewest(index, event_type, session_id, agent_did)
+        if not positions:
+            continue
+        positions = visible(positions, index, segments, kept.first, kept.end)
+        matches = _matches(positions, segments, event_type, session_id, agent_did, wanted)
         found.append(matches)
         if wanted is not None:
             wanted -= len(matches)
@@ -53,9 +54,9 @@ def type_counts(log: EventLog) -> Counter[str]:
     """Count the kept events by type."""
     kept = log.kept()
     counts: Counter[str] = Counter()
-    for indexed in newest_first(kept.segments):
-        for name, positions in indexed.index.by_type.items():
-            counts[name] += len(indexed.visible(positions, kept.first, kept.end))
+    for index, segments in newest_first(kept.segments):
+        for name, positions in index.by_type.items():
+            counts[name] += len(visible(positions, index, segments, kept.first, kept.end))
     return +counts
 
 
@@ -67,31 +68,42 @@ def _newest(kept: Kept, limit: int | None) -> list[HypervisorEvent]:
     return found
 
 
+def _fewest(
+    index: Index, event_type: str | None, session_id: str | None, agent_did: str | None
+) -> Sequence[int]:
+    """Give the positions for that key which the index has least often."""
+    fewest: Sequence[int] | None = None
+    if session_id is not None:
+        fewest = index.by_session.get(session_id, _NOWHERE)
+    if agent_did is not None:
+        positions = index.by_agent.get(agent_did, _NOWHERE)
+        if fewest is None or len(positions) < len(fewest):
+            fewest = positions
+    if event_type is not None:
+        positions = index.by_type.get(event_type, _NOWHERE)
+        if fewest is None or len(positions) < len(fewest):
+            fewest = positions
+    return fewest or _NOWHERE
+
+
 def _matches(
-    indexed: Indexed,
-    kept: Kept,
+    positions: Sequence[int],
+    segments: Sequence[Segment],
     event_type: str | None,
     session_id: str | None,
     agent_did: str | None,
     wanted: int | None,
 ) -> list[HypervisorEvent]:
-    """Give the newest *wanted* of the events that match, oldest first."""
-    index = indexed.index
-    candidates = []
-    if event_type is not None:
-        candidates.append(index.by_type.get(event_type, _NOWHERE))
-    if session_id is not None:
-        candidates.append(index.by_session.get(session_id, _NOWHERE))
-    if agent_did is not None:
-        candidates.append(index.by_agent.get(agent_did, _NOWHERE))
-    fewest = indexed.visible(min(candidates, key=len), kept.first, kept.end)
-    if len(candidates) == 1:
-        return list(indexed.events(fewest if wanted is None else fewest[-wanted:]))
-    matches = (
-        event
-        for event in indexed.events(fewest[::-1])  # the newest ones may suffice
-        if (event_type is None or event.event_type == event_type)
-        and (session_id is None or event.session_id == session_id)
-        and (agent_did is None or event.agent_did == agent_did)
-    )
-    return list(islice(matches, wanted))[::-1]
+    """Give the newest *wanted* of the events at *positions* that match, oldest first."""
+    matches: list[HypervisorEvent] = []
+    for event in events_at(reversed(positions), segments):
+        if (
+            (event_type is None or event.event_type == event_type)
+            and (session_id is None or event.session_id == session_id)
+            and (agent_did is None or event.agent_did == agent_did)
+        ):
+            matches.append(event)
+            if len(matches) == wanted:
+                break
+    matches.reverse()
+    return matches

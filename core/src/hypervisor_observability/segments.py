@@ -157,48 +157,47 @@ def _positions(keys: Iterable[Any], positions: Iterable[int]) -> dict[Any, list[
     return dict(result)
 
 
-@frozen(eq=False)
-class Indexed:
-    """Segments that share an index.
+def visible(
+    positions: Sequence[int], index: Index, segments: Sequence[Segment], first: int, end: int
+) -> Sequence[int]:
+    """Give those of *positions* at which events from *first* to before *end* stand.
 
-    Attributes:
-        index: Of all their events.
-        segments: In the order of their places.
+    Args:
+        positions: Ascending positions of *index*.
+        index: The index.
+        segments: Those of its segments that are there.
+        first: A sequence number.
+        end: A sequence number.
     """
+    if index.start < first:
+        positions = positions[bisect_left(positions, _position(segments, first)) :]
+    if segments[-1].end > end:
+        positions = positions[: bisect_left(positions, _position(segments, end))]
+    return positions
 
-    index: Index
-    segments: Sequence[Segment]
 
-    def visible(self, positions: Sequence[int], first: int, end: int) -> Sequence[int]:
-        """Give those of *positions* at which events from *first* to before *end* stand."""
-        if self.index.start < first:
-            positions = positions[bisect_left(positions, self._position(first)) :]
-        if self.segments[-1].end > end:
-            positions = positions[: bisect_left(positions, self._position(end))]
-        return positions
+def events_at(positions: Iterable[int], segments: Sequence[Segment]) -> Iterator[HypervisorEvent]:
+    """Give the events of *segments*, which share an index, at *positions* of it."""
+    gone = _place(segments[0])
+    return (
+        segments[(position >> _SHIFT) - gone].events[position & _OFFSET] for position in positions
+    )
 
-    def events(self, positions: Iterable[int]) -> Iterator[HypervisorEvent]:
-        """Give the events at *positions*."""
-        before = _place(self.segments[0])
-        stretches = [segment.events for segment in self.segments]
-        return (
-            stretches[(position >> _SHIFT) - before][position & _OFFSET] for position in positions
-        )
 
-    def _position(self, sequence: int) -> int:
-        # The log's first event is never before its first segment.
-        segment = self.segments[bisect(self.segments, sequence, key=_start) - 1]
-        return (_place(segment) << _SHIFT) + sequence - segment.start
+def _position(segments: Sequence[Segment], sequence: int) -> int:
+    # The log's first event is never before its first segment.
+    segment = segments[bisect(segments, sequence, key=_start) - 1]
+    return (_place(segment) << _SHIFT) + sequence - segment.start
 
 
 def _start(segment: Segment) -> int:
     return segment.start
 
 
-def newest_first(segments: Sequence[Segment]) -> Iterator[Indexed]:
-    """Give *segments* by the indexes that they share, the newest first.
+def newest_first(segments: Sequence[Segment]) -> Iterator[tuple[Index, Sequence[Segment]]]:
+    """Give indexes, and for each those of *segments* that share it, the newest first.
 
-    Indexes are made when they are asked for, and kept with their segments.
+    They are made when they are asked for, and kept with their segments.
     """
     end = len(segments)
     while end:
@@ -206,9 +205,10 @@ def newest_first(segments: Sequence[Segment]) -> Iterator[Indexed]:
         # The log's newest segment may still grow.
         if end < len(segments) and _place(last) == BLOCK_SEGMENTS - 1:
             start = max(0, end - BLOCK_SEGMENTS)
-            yield Indexed(last.shared_index(segments[start:end]), segments[start:end])
+            sharing = segments[start:end]
+            yield last.shared_index(sharing), sharing
         else:
             start = end - 1
             if last.events:
-                yield Indexed(last.index(), (last,))
+                yield last.index(), (last,)
         end = start

@@ -131,7 +131,7 @@ def test_no_name_or_label_forges_another_metric(
 
 @given(st.lists(st.text("abc", min_size=1, max_size=40)), st.integers(1, 100))
 def test_datagrams_keep_the_order_and_the_bound(texts: list[str], max_bytes: int) -> None:
-    groups = list(packed([(text, None, (), 0) for text in texts], max_bytes))
+    groups = list(packed([(text, None, 0) for text in texts], max_bytes))
     datagrams = ["\n".join(text for text, *_ in group) for group in groups]
 
     assert [text for group in groups for text, *_ in group] == texts

@@ -14,7 +14,7 @@ from hypervisor_observability import (
     SpanStatus,
 )
 from hypervisor_observability.metrics.families import LabelValues
-from hypervisor_statsd.lines import Line, LineFormat, Totals
+from hypervisor_statsd.lines import Line, LineFormat
 from hypervisor_statsd.readings import Readings, span_lines
 
 FORMAT = LineFormat()
@@ -29,15 +29,17 @@ def counter(*totals: float) -> MetricFamily:
     )
 
 
-def texts(*families: MetricFamily, told: dict[str, Totals] | None = None) -> list[str]:
-    lines, _ = Readings(FORMAT, told or {}).lines(families)
-    return [text for text, *_ in lines]
+def texts(*families: MetricFamily, told: MetricFamily | None = None) -> list[str]:
+    readings = Readings(FORMAT)
+    if told is not None:
+        sent(readings.lines([told])[0])
+    return [text for text, *_ in readings.lines(families)[0]]
 
 
 def sent(lines: list[Line]) -> None:
-    for _, totals, labels, total in lines:
-        if totals is not None:
-            totals[labels] = total
+    for _, series, total in lines:
+        if series is not None:
+            series.told = total
 
 
 def span(scope: str, **attributes: str) -> FinishedSpan:
@@ -55,17 +57,18 @@ def span(scope: str, **attributes: str) -> FinishedSpan:
 
 
 def test_counter_is_told_by_what_came_since() -> None:
-    told: dict[str, Totals] = {"n_total": {("a0",): 2.0}}
-
-    assert texts(counter(5, 1), told=told) == ["n_total:3|c|#agent:a0", "n_total:1|c|#agent:a1"]
+    assert texts(counter(5, 1), told=counter(2)) == [
+        "n_total:3|c|#agent:a0",
+        "n_total:1|c|#agent:a1",
+    ]
 
 
 def test_counter_that_did_not_move_is_not_told() -> None:
-    assert texts(counter(2, 0), told={"n_total": {("a0",): 2.0}}) == []
+    assert texts(counter(2, 0), told=counter(2)) == []
 
 
 def test_counter_that_fell_has_begun_anew() -> None:
-    assert texts(counter(1), told={"n_total": {("a0",): 9.0}}) == ["n_total:1|c|#agent:a0"]
+    assert texts(counter(1), told=counter(9)) == ["n_total:1|c|#agent:a0"]
 
 
 @given(st.lists(st.integers(0, 1_000), min_size=1))
@@ -99,7 +102,7 @@ def test_series_that_are_gone_are_forgotten() -> None:
     sent(lines)
 
     assert [text for text, *_ in lines] == ["n_total:6|c|#agent:a0"]
-    assert readings.told == {"n_total": {("a0",): 6}}
+    assert [list(series) for series in readings.series.values()] == [[("a0",)]]
 
 
 def test_counter_below_zero_is_not_told() -> None:
@@ -113,18 +116,19 @@ def test_gauge_is_told_as_it_is_each_time() -> None:
 
 
 def test_histogram_is_told_as_its_count_and_its_sum() -> None:
-    histogram = MetricFamily(
-        name="latency_ms",
-        kind=MetricKind.HISTOGRAM,
-        help="",
-        label_names=("decision",),
-        histograms={("allow",): HistogramValue((1, 2, 3), 4.5)},
-        bounds=(0.5, 1.0),
-    )
+    def histogram(*counts: int, total: float) -> MetricFamily:
+        return MetricFamily(
+            name="latency_ms",
+            kind=MetricKind.HISTOGRAM,
+            help="",
+            label_names=("decision",),
+            histograms={("allow",): HistogramValue(counts, total)},
+            bounds=(0.5, 1.0),
+        )
 
-    assert texts(histogram, told={"latency_ms_count": {("allow",): 4}}) == [
+    assert texts(histogram(1, 2, 3, total=4.5), told=histogram(1, 2, 1, total=4)) == [
         "latency_ms_count:2|c|#decision:allow",
-        "latency_ms_sum:4.5|c|#decision:allow",
+        "latency_ms_sum:0.5|c|#decision:allow",
     ]
 
 

@@ -11,26 +11,38 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from hypervisor_statsd.config import TagDialect
 
 MetricType = Literal["c", "g", "ms"]
 Label = tuple[str, str]
 LabelValues = tuple[str, ...]
-Totals = dict[LabelValues, float]
-"""What the server has been told of a counter, by the values of its labels."""
-
-Line = tuple[str, Totals | None, LabelValues, float]
-"""Something to send, of which nothing or all reaches the server.
-
-Its text: ASCII, one metric; two lines for a negative gauge. Of a counter the totals in which to
-note that it was sent, where in them, and what; None of all else. A plain tuple, because tens of
-thousands of them are made at a push.
-"""
 
 Stem = tuple[str, str]
 """What stands before the value of a series in its line, and what behind it."""
+
+
+@define(eq=False)
+class Series:
+    """What is known of a series from push to push.
+
+    Attributes:
+        stem: All of its line but the value.
+        told: Of a counter, the total that the server has been told.
+    """
+
+    stem: Stem
+    told: float = 0
+
+
+Line = tuple[str, Series | None, float]
+"""Something to send, of which nothing or all reaches the server.
+
+Its text: ASCII, one metric; two lines for a negative gauge. Of a counter the series, and the
+total that the server has been told once this is sent. A plain tuple, because tens of thousands
+of them are made at a push.
+"""
 
 MAX_PART_CHARACTERS = 160
 """Most characters of a name, a label's name or its value; DogStatsD takes tags of 200."""

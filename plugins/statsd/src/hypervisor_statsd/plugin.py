@@ -51,7 +51,7 @@ class StatsDPlugin:
         """Send gauges, and what counters gained since they were last sent."""
         lines, unsendable = self._readings.lines(metrics)
         if unsendable and self._log is not None:
-            names = ", ".join(sorted(set(unsendable)))
+            names = ", ".join(unsendable)
             self._log.warning("not finite", "left out values that are not finite: %s", names)
         self._send(lines)
 
@@ -102,9 +102,9 @@ class StatsDPlugin:
             except OSError as error:
                 raise self._failure(error) from error
             # What a counter has been told moves on when the datagram that tells it was sent.
-            for _, totals, labels, total in group:
-                if totals is not None:
-                    totals[labels] = total
+            for _, series, total in group:
+                if series is not None:
+                    series.told = total
 
     def _failure(self, error: OSError) -> RetryLater:
         return RetryLater(f"{self._server}: {_reason(error)}")

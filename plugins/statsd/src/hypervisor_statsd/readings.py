@@ -11,8 +11,7 @@ from hypervisor_statsd.lines import (
     Line,
     LineFormat,
     MetricType,
-    Stem,
-    Totals,
+    Series,
     number,
     with_value,
 )
@@ -27,17 +26,16 @@ _ACTION = "agent.saga.step_action"
 
 @define(eq=False)
 class Readings:
-    """Write metric families, again and again: only what changed is written anew.
+    """Write metric families, again and again: what a series is called is worked out once.
 
     Attributes:
         format: How lines are written.
-        told: The totals that the server has been told, by the name of the counter. They move
+        series: What is known of each series, by family. Of a counter, what it was told moves
             on when what ``lines`` gave was sent.
     """
 
     format: LineFormat
-    told: dict[str, Totals] = field(factory=dict)
-    _stems: dict[tuple[str, LabelValues], dict[LabelValues, Stem]] = field(factory=dict, init=False)
+    series: dict[tuple[str, LabelValues], dict[LabelValues, Series]] = field(factory=dict)
 
     def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], list[str]]:
         """Write *families*: counters as what came since they were told, gauges as they are.
@@ -53,69 +51,67 @@ class Readings:
         """
         lines: list[Line] = []
         unsendable: list[str] = []
-        told: dict[str, Totals] = {}
-        stems: dict[tuple[str, LabelValues], dict[LabelValues, Stem]] = {}
+        known: dict[tuple[str, LabelValues], dict[LabelValues, Series]] = {}
         for family in _with_plain_histograms(families):
             key = family.name, family.label_names
-            stems[key] = self._known_stems(family)
+            series = known[key] = self.series.get(key, {})
+            pairs = self._with_series(family, series)
             if family.kind is MetricKind.GAUGE:
-                unsendable += _gauge_lines(family, stems[key], lines)
+                finite = _gauge_lines(pairs, lines)
             else:
-                totals = told[family.name] = self.told.get(family.name, {})
-                for gone in totals.keys() - family.series.keys():
-                    del totals[gone]
-                unsendable += _counter_lines(family, stems[key], totals, lines)
-        self.told = told
-        self._stems = stems
+                finite = _counter_lines(pairs, lines)
+            if not finite:
+                unsendable.append(family.name)
+        self.series = known
         return lines, unsendable
 
-    def _known_stems(self, family: MetricFamily) -> dict[LabelValues, Stem]:
-        stems = self._stems.get((family.name, family.label_names), {})
-        for gone in stems.keys() - family.series.keys():
-            del stems[gone]
+    def _with_series(
+        self, family: MetricFamily, known: dict[LabelValues, Series]
+    ) -> Iterator[tuple[Series, float]]:
         type_: MetricType = "g" if family.kind is MetricKind.GAUGE else "c"
-        for new in family.series.keys() - stems.keys():
-            pairs = zip(family.label_names, new, strict=False)
-            stems[new] = self.format.stem(family.name, pairs, type_)
-        return stems
+        for labels, value in family.series.items():
+            series = known.get(labels)
+            if series is None:
+                pairs = zip(family.label_names, labels, strict=False)
+                series = known[labels] = Series(self.format.stem(family.name, pairs, type_))
+            yield series, value
+        if len(known) > len(family.series):
+            for gone in known.keys() - family.series.keys():
+                del known[gone]
 
 
-def _gauge_lines(
-    family: MetricFamily, stems: dict[LabelValues, Stem], lines: list[Line]
-) -> list[str]:
-    unsendable = []
-    for labels, value in family.series.items():
+def _gauge_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> bool:
+    finite = True
+    for series, value in pairs:
         try:
-            lines.append((with_value(stems[labels], value), None, (), 0))
+            lines.append((with_value(series.stem, value), None, 0))
         except ValueError:
-            unsendable.append(family.name)
-    return unsendable
+            finite = False
+    return finite
 
 
-def _counter_lines(
-    family: MetricFamily, stems: dict[LabelValues, Stem], totals: Totals, lines: list[Line]
-) -> list[str]:
-    unsendable = []
+def _counter_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> bool:
+    finite = True
     # Many counters gain the same few numbers.
     figures: dict[float, str] = {}
-    for labels, value in family.series.items():
-        since = totals.get(labels, 0)
-        if value == since:
+    for series, value in pairs:
+        told = series.told
+        if value == told:
             continue
-        change = value - since if value > since else value
+        change = value - told if value > told else value
         figure = figures.get(change)
         if figure is None:
             try:
                 figure = number(change)
             except ValueError:
-                unsendable.append(family.name)
+                finite = False
                 continue
             if change <= 0:
                 continue
             figures[change] = figure
-        head, tail = stems[labels]
-        lines.append((f"{head}{figure}{tail}", totals, labels, value))
-    return unsendable
+        head, tail = series.stem
+        lines.append((f"{head}{figure}{tail}", series, value))
+    return finite
 
 
 def span_lines(spans: Sequence[FinishedSpan], format_: LineFormat) -> list[Line]:
@@ -127,7 +123,6 @@ def span_lines(spans: Sequence[FinishedSpan], format_: LineFormat) -> list[Line]
                 (span.end_ns - span.start_ns) / 1e6,
             ),
             None,
-            (),
             0,
         )
         for span in spans
