@@ -1,0 +1,105 @@
+"""The gate itself: event by event, between the log and whatever leaves the process."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ..events import HypervisorEvent, raw_payload, with_payload
+from .normal_form import NormalForm, encodable
+from .redaction import DEFAULT_KEYS, DEFAULT_PATTERNS, Redaction
+
+_INFINITY = float("inf")
+_MAX_KEYS = 10_000
+_IDS = ("event_id", "session_id", "agent_did", "causal_trace_id", "parent_event_id")
+
+
+class Gate:
+    """Let events pass in normal form, without secrets. It may be used from many threads.
+
+    Args:
+        enabled: Whether secrets are taken out; the normal form is made all the same.
+        keys: Names of keys whose values are secrets.
+        patterns: Regular expressions for secrets in text.
+
+    Raises:
+        ValueError: A pattern is no regular expression.
+    """
+
+    def __init__(
+        self,
+        *,
+        enabled: bool = True,
+        keys: Iterable[str] = DEFAULT_KEYS,
+        patterns: Iterable[str] = DEFAULT_PATTERNS,
+    ) -> None:
+        self._redaction = Redaction(keys, patterns) if enabled else None
+        # Nearly all payloads have keys that others had before.
+        self._harmless_keys: set[object] = set()
+        self.redacted = 0
+        """Values redacted so far, counted for each reader."""
+        self.failed = 0
+        """Payloads held back whole, because looking at them failed."""
+
+    def admit(self, event: HypervisorEvent) -> HypervisorEvent:
+        """Give *event* as it may leave; the same object where nothing has to change.
+
+        Never raises. Whatever goes wrong costs the payload, which then holds the exception's
+        type under ``_gate`` and nothing else.
+        """
+        try:
+            if self._is_harmless(event):
+                return event
+            form = NormalForm(self._redaction)
+            admitted = with_payload(event, form.dict(raw_payload(event)), **_odd_ids(event))
+        except Exception as error:  # noqa: BLE001 - fails closed, whatever it was
+            self.failed += 1
+            return with_payload(event, {"_gate": type(error).__name__})
+        self.redacted += form.redacted
+        return admitted
+
+    def _is_harmless(self, event: HypervisorEvent) -> bool:
+        """Tell what nearly all events are: of one level, plain, without secrets."""
+        payload = raw_payload(event)
+        if type(payload) is not dict or _odd_ids(event):
+            return False
+        redaction, harmless_keys = self._redaction, self._harmless_keys
+        for key, value in payload.items():
+            if key not in harmless_keys and not self._is_harmless_key(key):
+                return False
+            kind = type(value)
+            if kind is str:
+                if not value.isascii() and encodable(value) != value:
+                    return False
+                if redaction is not None and redaction.in_text(value):
+                    return False
+            elif kind is float and not -_INFINITY < value < _INFINITY:
+                return False
+        return True
+
+    def _is_harmless_key(self, key: object) -> bool:
+        if type(key) is not str or encodable(key) != key:
+            return False
+        redaction = self._redaction
+        if redaction is not None and (redaction.hides(key) or redaction.in_text(key)):
+            return False
+        if len(self._harmless_keys) >= _MAX_KEYS:
+            self._harmless_keys.clear()
+        self._harmless_keys.add(key)
+        return True
+
+
+def _odd_ids(event: HypervisorEvent) -> dict[str, Any]:
+    """Give those ids that UTF-8 cannot carry, as they can be carried."""
+    session_id, agent_did = event.session_id, event.agent_did
+    if (
+        (session_id is None or session_id.isascii())
+        and (agent_did is None or agent_did.isascii())
+        and (event.causal_trace_id is None or event.causal_trace_id.isascii())
+        and (event.parent_event_id is None or event.parent_event_id.isascii())
+    ):
+        return {}
+    found = {name: getattr(event, name) for name in _IDS}
+    return {
+        name: encodable(text)
+        for name, text in found.items()
+        if text is not None and encodable(text) != text
+    }
