@@ -76,6 +76,7 @@ def test_parse_of_three_parts() -> None:
     assert CausalTraceId.from_string("a1b2c3d4e5f6/01234567").depth == 0
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

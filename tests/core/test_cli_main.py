@@ -118,7 +118,7 @@ def test_unknown_name_that_is_near_none_lists_all(run: Run) -> None:
     code, _, err = run("zzz")
 
     assert code == 2
-    assert "'zzz' (there are: check, demo, doctor, plugins, tree" in err
+    assert "'zzz' (there are: check, demo, doctor, plugins, status, tree" in err
 
 
 def test_unknown_option_is_a_usage_error(run: Run) -> None:

@@ -1,9 +1,12 @@
 """Workers and accounts: what becomes of events, and that the counts add up."""
 
+import json
 import logging
+import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,9 +23,12 @@ from hypervisor_observability import (
     Reject,
     RetryLater,
 )
-from hypervisor_observability.delivery import worker as worker_module
+from hypervisor_observability.delivery import breaker as breaker_module
 from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.breaker import BreakerState
+from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
+from hypervisor_observability.delivery.outlet import Terms
 from hypervisor_observability.delivery.worker import Worker
 from hypervisor_observability.metrics.registry import MetricsRegistry
 
@@ -92,7 +98,7 @@ def adds_up(counts: Counts) -> bool:
 
 def make_worker(bus: HypervisorEventBus, outlet: Outlet, **options: Any) -> Worker:
     options.setdefault("interval_seconds", 0.01)
-    return Worker("test", outlet, Account(bus.log), **options)
+    return Worker("test", outlet, Account(bus.log), Terms(**options))
 
 
 def stopped(worker: Worker, timeout: float = 5) -> bool:
@@ -152,7 +158,7 @@ def test_full_batch_wakes_the_worker_before_its_interval() -> None:
 
 
 def test_batch_is_offered_again_after_retry_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(breaker_module, "_BACKOFF_SECONDS", 0.001)
     bus = HypervisorEventBus()
     outlet = Outlet("events", answer=raising(RetryLater("busy", after=0), RetryLater("busy")))
     worker = make_worker(bus, outlet)
@@ -167,37 +173,317 @@ def test_batch_is_offered_again_after_retry_later(monkeypatch: pytest.MonkeyPatc
     stopped(worker)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [Reject("no"), ValueError("odd"), SystemExit(), KeyboardInterrupt(), MemoryError(),
-     RecursionError(), GeneratorExit()],
-    ids=lambda error: type(error).__name__,
-)  # fmt: skip
-def test_refused_batch_is_counted_and_the_next_is_delivered(
-    error: BaseException, caplog: pytest.LogCaptureFixture
+def refusing(outlet: Outlet, poison: set[int], error: type[Exception] = Reject) -> None:
+    """Have *outlet* refuse what holds an event with a number of *poison*."""
+    take = outlet.export_events
+
+    def export_events(events: Sequence[HypervisorEvent]) -> None:
+        if any(event.payload["number"] in poison for event in events):
+            raise error("no")
+        take(events)
+
+    outlet.export_events = export_events  # type: ignore[method-assign]  # this one alone
+
+
+def emit_numbered(bus: HypervisorEventBus, count: int) -> None:
+    for number in range(count):
+        bus.record(EventType.VFS_WRITE, payload={"number": number})
+
+
+@pytest.mark.fault("C1")
+@pytest.mark.parametrize("error", [Reject, ValueError, MemoryError, RecursionError])
+def test_poisonous_event_costs_itself_alone(
+    error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     bus = HypervisorEventBus()
-    outlet = Outlet("events", answer=raising(error))
+    outlet = Outlet("events")
+    refusing(outlet, {5, 300}, error)
     worker = make_worker(bus, outlet)
 
     with caplog.at_level(logging.WARNING):
-        emit(bus, 2)
+        emit_numbered(bus, 512)
         assert not flushed(worker, bus)
-        emit(bus, 3)
+        emit_numbered(bus, 3)
         assert flushed(worker, bus)
 
     counts = worker.account.counts()
-    assert (counts.rejected, counts.delivered) == (2, 3)
-    assert "refused 2 events" in caplog.text
+    assert (counts.rejected, counts.delivered) == (2, 513)
+    numbers = [event.payload["number"] for event in outlet.events]
+    assert numbers == [n for n in range(512) if n not in {5, 300}] + [0, 1, 2]
+    assert "refused 2 events: no" in caplog.text
     assert worker.running
     stopped(worker)
+
+
+def test_refused_events_are_kept_as_dead_letters(tmp_path: Path) -> None:
+    bus = HypervisorEventBus()
+    outlet = Outlet("events")
+    refusing(outlet, {1}, ValueError)
+    worker = make_worker(bus, outlet, dead_letters=DeadLetters.of(tmp_path, "../te st"))
+    emit_numbered(bus, 3)
+
+    assert not flushed(worker, bus)
+    stopped(worker)
+    path = tmp_path / "dead" / "___te_st.jsonl"
+    (letter,) = map(json.loads, path.read_text("ascii").splitlines())
+    assert letter["reason"] == "ValueError: no"
+    assert HypervisorEvent.from_dict(letter["event"]) == bus.all_events[1]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_dead_letter_that_cannot_be_written_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dead").touch()
+    letters = DeadLetters.of(tmp_path, "test")
+    letters.write(HypervisorEvent(), "no")
+    assert letters.lost == 1
+    assert "dead letter not written" in caplog.text
+
+    (tmp_path / "dead").unlink()
+    letters.write(HypervisorEvent(), "no")
+    size = letters.path.stat().st_size
+    monkeypatch.setattr("hypervisor_observability.delivery.dead_letters.MAX_BYTES", size + 10)
+    letters.write(HypervisorEvent(), "no")
+    assert (letters.lost, letters.path.stat().st_size) == (2, size)
+
+
+@pytest.mark.fault("C2")
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_plugin_that_raises_what_ends_a_thread_is_turned_off_and_told(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, Outlet("events", answer=raising(None, error())))
+    emit(bus, 2)
+    assert flushed(worker, bus)
+    emit(bus, 3)
+
+    begun = time.monotonic()
+    assert not flushed(worker, bus, 30)
+    assert time.monotonic() - begun < 10
+    emit(bus, 4)
+    assert not flushed(worker, bus, 30)
+    counts = worker.account.counts()
+    assert (counts.delivered, counts.rejected, counts.dropped) == (2, 3, {"down": 4})
+    assert adds_up(counts)
+    assert worker.down == f"export_events raised {error.__name__}"
+    assert worker.down in caplog.text
+
+
+def test_backend_that_refuses_everything_is_not_hammered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(breaker_module, "_BACKOFF_SECONDS", 0.001)
+    bus = HypervisorEventBus()
+    outlet = Outlet("events")
+    offered: list[int] = []
+    healed = threading.Event()
+
+    def export_events(events: Sequence[HypervisorEvent]) -> None:
+        offered.append(len(events))
+        if not healed.is_set():
+            raise Reject("401")
+        outlet.events.extend(events)
+
+    outlet.export_events = export_events  # type: ignore[method-assign]  # this one alone
+    worker = make_worker(bus, outlet)
+    emit(bus, 2_000)
+    worker.ensure_running()
+    until(lambda: offered[-3:] == [1, 1, 1] and worker.breaker_state is not BreakerState.CLOSED)
+    healed.set()
+
+    until(lambda: worker.account.counts().delivered + worker.account.counts().rejected == 2_000)
+    counts = worker.account.counts()
+    assert adds_up(counts)
+    assert counts.rejected < 200
+    assert len(outlet.events) == counts.delivered == 2_000 - counts.rejected
+    assert worker.breaker_state is BreakerState.CLOSED
+    assert "one event at a time" in caplog.text
+    assert stopped(worker)
+
+
+# A hook that hangs
+
+
+class Stuck(Outlet):
+    """Hangs in *hook* until it is released."""
+
+    def __init__(self, hook: str = "export_events", *takes: str) -> None:
+        super().__init__(*(takes or ("events",)))
+        self.release = threading.Event()
+        self.entered = threading.Event()
+        self.started = 0
+        setattr(self, hook, self.hang)
+
+    def hang(self, *_: object) -> None:
+        self.entered.set()
+        self.release.wait(60)
+
+    def start(self) -> None:
+        self.started += 1
+
+
+def until(predicate: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not predicate():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+@pytest.mark.fault("C4")
+def test_fresh_instance_takes_over_from_one_that_hangs() -> None:
+    bus = HypervisorEventBus()
+    stuck, fresh = Stuck(), Stuck("nothing")
+    worker = make_worker(
+        bus,
+        stuck,
+        hook_timeout_seconds=0.05,
+        renewed=lambda: fresh,
+        start=lambda outlet: outlet.start(),
+    )
+    emit(bus, 3)
+    worker.ensure_running()
+    assert stuck.entered.wait(30)
+    assert not worker.replace_if_stuck()
+    until(worker.replace_if_stuck)
+    emit(bus, 4)
+
+    assert not flushed(worker, bus)  # three are in doubt
+    emit(bus, 1)
+    assert flushed(worker, bus)
+    counts = worker.account.counts()
+    assert (counts.delivered, counts.dropped) == (5, {"in_doubt": 3})
+    assert worker.outlet is fresh
+    assert fresh.started == 1
+    stuck.release.set()
+    assert stopped(worker)
+    assert (stuck.flushes, stuck.stops, fresh.stops) == (0, 0, 1)
+    assert worker.account.counts() == counts
+
+
+@pytest.mark.fault("C4")
+def test_plugin_that_hangs_again_is_turned_off() -> None:
+    bus = HypervisorEventBus()
+    outlets = [Stuck(), Stuck()]
+    worker = make_worker(
+        bus, outlets[0], hook_timeout_seconds=0.05, renewed=lambda: outlets[1], max_batch_events=2
+    )
+    emit(bus, 5)
+    worker.ensure_running()
+    until(worker.replace_if_stuck)
+    assert outlets[1].entered.wait(30)
+    until(lambda: worker.replace_if_stuck() or worker.down)
+
+    assert worker.down == "export_events has not returned within 0.05 s (time 2)"
+    counts = worker.account.counts()
+    assert counts.dropped == {"in_doubt": 4, "down": 1}
+    assert adds_up(counts)
+    for outlet in outlets:
+        outlet.release.set()
+
+
+@pytest.mark.parametrize("answer", [None, ZeroDivisionError("bad")])
+def test_plugin_that_hangs_and_cannot_be_made_anew_is_turned_off(
+    answer: Exception | None,
+) -> None:
+    bus = HypervisorEventBus()
+    stuck = Stuck("flush")
+
+    def renewed() -> Outlet:
+        assert answer is not None
+        raise answer
+
+    options = {} if answer is None else {"renewed": renewed}
+    worker = make_worker(bus, stuck, hook_timeout_seconds=0.02, **options)
+    emit(bus, 5)
+    request = worker.begin_flush(5)
+    until(lambda: worker.replace_if_stuck() or worker.down)
+
+    assert worker.down is not None
+    assert worker.down.startswith("flush has not returned within 0.02 s")
+    assert not worker.end_flush(request, 0.05)
+    assert worker.account.counts().delivered == 5
+    stuck.release.set()
+
+
+def test_fresh_instance_that_cannot_start_turns_the_plugin_off() -> None:
+    bus = HypervisorEventBus()
+    stuck = Stuck()
+
+    def start(_: object) -> None:
+        raise OSError("port taken")
+
+    worker = make_worker(
+        bus, stuck, hook_timeout_seconds=0.02, renewed=lambda: Outlet("events"), start=start
+    )
+    emit(bus, 1)
+    worker.ensure_running()
+    until(worker.replace_if_stuck)
+    until(lambda: worker.down)
+
+    assert worker.down == "port taken"
+    stuck.release.set()
+
+
+def test_nothing_is_given_up_while_stopping() -> None:
+    bus = HypervisorEventBus()
+    stuck = Stuck("stop")
+    worker = make_worker(bus, stuck, hook_timeout_seconds=0.01, renewed=lambda: Outlet("events"))
+    emit(bus, 1)
+    assert not stopped(worker, 0.2)
+
+    assert not worker.replace_if_stuck()
+    stuck.release.set()
+
+
+# A system that refuses threads
+
+
+@pytest.mark.fault("C22")
+def test_thread_that_is_refused_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, Outlet("events"))
+    real = threading.Thread.start
+    refusals = iter([True, True])
+
+    def start(thread: threading.Thread) -> None:
+        if next(refusals, False):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr("hypervisor_observability.delivery.worker._START_AGAIN_SECONDS", 0.05)
+    emit(bus, 1)
+
+    assert not worker.ensure_running()
+    assert not worker.ensure_running()
+    assert "waits for a thread: can't start new thread" in caplog.text
+    until(worker.ensure_running)
+    assert flushed(worker, bus)
+    assert stopped(worker)
+
+
+def test_stop_without_a_thread_to_be_had_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    worker = make_worker(HypervisorEventBus(), Outlet("events"))
+
+    assert not stopped(worker)
+    assert "is not stopped: can't start new thread" in caplog.text
 
 
 @pytest.mark.parametrize("after", [-5, float("nan"), "soon", True])
 def test_odd_times_to_wait_do_not_end_the_worker(
     after: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_module, "_BACKOFF_SECONDS", 0.001)
+    monkeypatch.setattr(breaker_module, "_BACKOFF_SECONDS", 0.001)
     bus = HypervisorEventBus()
     worker = make_worker(bus, Outlet("events", answer=raising(RetryLater(after=after))))
     emit(bus, 1)
@@ -230,8 +516,7 @@ def test_stop_ends_a_wait_for_a_retry_and_counts_what_was_left() -> None:
     worker = make_worker(bus, Outlet("events", answer=never))
     emit(bus, 5)
     worker.ensure_running()
-    while worker.account.counts().in_flight == 0:
-        time.sleep(0.001)
+    until(lambda: worker.account.counts().in_flight)
 
     assert not flushed(worker, bus, timeout=0.05)
     assert stopped(worker)
@@ -255,8 +540,7 @@ def test_flush_and_stop_answer_in_time_when_a_hook_hangs() -> None:
     assert (counts.in_flight, counts.delivered) == (4, 0)
     assert adds_up(counts)
     release.set()
-    assert worker.end_stop() or worker._thread is not None
-    worker._thread.join(5)  # type: ignore[union-attr]  # it was just seen to run
+    until(lambda: not worker.running)
 
 
 def test_events_after_the_stop_are_counted_as_dropped() -> None:
@@ -407,8 +691,7 @@ def test_catching_up_gives_up_in_time_when_a_hook_hangs() -> None:
     worker = make_worker(bus, Outlet("events", answer=lambda: (release.wait(30), None)[1]))
     emit(bus, 1)
     worker.ensure_running()
-    while worker.account.counts().in_flight == 0:
-        time.sleep(0.001)
+    until(lambda: worker.account.counts().in_flight)
     emit(bus, 1)
 
     assert not worker.catch_up(2, 0.05)

@@ -84,6 +84,7 @@ def test_names_are_found_and_replaced_in_any_case() -> None:
     }
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
     "headers",

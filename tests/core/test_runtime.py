@@ -1,12 +1,13 @@
 """Observability as a whole: start, deliver, isolate, stop."""
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from hypervisor_observability import (
     PluginContext,
     hookimpl,
 )
+from hypervisor_observability.config import BusConfig, DeliveryConfig, StateConfig
+from hypervisor_observability.status import NoStatusError, read_status, write_status
 
 
 @define(eq=False)
@@ -119,7 +122,9 @@ def names_of_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("hvobs-")]
 
 
-def test_events_reach_every_plugin_and_the_counts_add_up() -> None:
+def test_events_reach_every_plugin_and_the_counts_add_up(
+    wait_until: Callable[..., None],
+) -> None:
     recording, exposing, pushing = Recording(), Exposing(), Pushing()
     with Observability(plugins=[recording, exposing, pushing]) as observability:
         for _ in range(700):
@@ -132,13 +137,16 @@ def test_events_reach_every_plugin_and_the_counts_add_up() -> None:
         assert exposing.context is not None
         exposed = {family.name: family for family in exposing.context.metrics.collect()}
         pushed = {family.name: family for family in pushing.metrics}
-        assert pushed == exposed
+        assert pushed.keys() == exposed.keys()
+        assert all(
+            pushed[name] == exposed[name] for name in exposed if "_observability_" not in name
+        )
         current = exposed["agent_hypervisor_ring_current"]
         assert current.series == {("a",): 1}
 
     assert recording.calls == ["start", "flush", "stop"]
     assert exposing.stopped
-    assert names_of_threads() == []
+    wait_until(lambda: names_of_threads() == [])
 
 
 def test_nothing_starts_before_the_start_and_no_thread_before_the_first_event() -> None:
@@ -150,8 +158,11 @@ def test_nothing_starts_before_the_start_and_no_thread_before_the_first_event() 
         assert recording.calls == ["start"]
         assert names_of_threads() == []
         observability.bus.record(EventType.VFS_WRITE)
-        assert len(names_of_threads()) == 2
-        assert observability.bus.log is not None
+        assert sorted(names_of_threads()) == [
+            "hvobs-metrics",
+            "hvobs-recording",
+            "hvobs-supervisor",
+        ]
 
     assert observability.states() == {"recording": "stopped"}
 
@@ -338,3 +349,255 @@ def test_interpreter_that_ends_without_a_stop_still_delivers() -> None:
 
     assert done.stdout == "got 3\n"
     assert done.stderr == ""
+
+
+# What plugins' own threads emit
+
+
+@define(eq=False)
+class Echoing:
+    """Emits for each event that it gets: in its own thread, and in another one."""
+
+    name: str = "echoing"
+    observability: Observability | None = None
+    got: int = 0
+
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        assert self.observability is not None
+        self.got += len(events)
+        for event in events:
+            self.observability.bus.record(EventType.VFS_DELETE, parent_event_id=event.event_id)
+
+
+@pytest.mark.fault("C7")
+def test_what_a_plugin_emits_in_answer_is_kept_apart_and_does_not_loop() -> None:
+    echoing, recording = Echoing(), Recording()
+    with Observability(plugins=[echoing, recording]) as observability:
+        echoing.observability = observability
+        for _ in range(1_500):
+            observability.bus.record(EventType.VFS_WRITE)
+        assert observability.flush(30)
+
+        assert echoing.got == len(recording.events) == observability.bus.emitted == 1_500
+        assert len(observability.internal_events) == 1_000
+        families = {family.name: family for family in observability.collect_metrics()}
+        internal = families["agent_hypervisor_observability_internal_events_total"]
+        assert internal.series == {(): 1_500}
+
+
+# What the delivery tells of itself
+
+
+def test_metrics_tell_of_every_loss(tmp_path: Path) -> None:
+    @define(eq=False)
+    class Refusing:
+        name: str = "refusing"
+
+        @hookimpl
+        def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+            if any(event.agent_did == "bad" for event in events):
+                raise ValueError("bad")
+
+    config = Config(state=StateConfig(directory=tmp_path))
+    with Observability(config, plugins=[Refusing(), Failing()]) as observability:
+        observability.bus.subscribe(EventType.VFS_DELETE, lambda _: 1 / 0)
+        for agent in ("good", "bad", "good"):
+            observability.bus.record(EventType.VFS_DELETE, agent_did=agent)
+        observability.bus.emit("nothing")  # type: ignore[arg-type]  # on purpose
+        assert not observability.flush(10)
+        families = {
+            family.name.removeprefix("agent_hypervisor_observability_"): family
+            for family in observability.collect_metrics()
+        }
+
+    assert families["events_delivered_total"].series[("refusing",)] == 2
+    assert families["events_rejected_total"].series[("refusing",)] == 1
+    assert families["events_dropped_total"].series == {("failing", "down"): 3}
+    assert families["plugin_up"].series == {("refusing",): 1, ("failing",): 0, ("metrics",): 1}
+    assert families["queue_size"].series[("refusing",)] == 0
+    assert families["queue_capacity"].series == {(): 100_000}
+    assert families["export_total"].series[("refusing", "refused")] >= 1
+    assert families["export_seconds"].histograms[("refusing",)].count >= 2
+    assert families["circuit_state"].series[("refusing",)] == 0
+    assert families["handler_errors_total"].series == {(): 3}
+    assert families["refused_total"].series == {(): 1}
+    assert "VFS" not in (tmp_path / "dead" / "refusing.jsonl").read_text()
+
+
+def test_status_is_written_while_running_and_at_the_end(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    config = Config(
+        state=StateConfig(directory=tmp_path),
+        delivery=DeliveryConfig(hook_timeout_seconds=0.2),
+    )
+    with Observability(config, plugins=[Recording()]) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+        wait_until((tmp_path / "status.json").exists)
+        running = read_status(tmp_path)
+        assert observability.flush(10)
+    ended = read_status(tmp_path)
+
+    assert (running["state"], running["pid"]) == ("running", os.getpid())
+    assert (ended["state"], ended["emitted"]) == ("stopped", 1)
+    assert ended["plugins"]["recording"] == {
+        "state": "stopped",
+        "breaker": "closed",
+        "delivered": 1,
+        "rejected": 0,
+        "dropped": {},
+        "in_flight": 0,
+        "pending": 0,
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_status_that_cannot_be_written_or_read_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    config = Config(state=StateConfig(directory=tmp_path / "file"))
+    with Observability(config) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+    assert "status not written" in caplog.text
+
+    with pytest.raises(NoStatusError, match="no process"):
+        read_status(tmp_path)
+    (tmp_path / "status.json").write_text("{")
+    with pytest.raises(NoStatusError, match="cannot be read"):
+        read_status(tmp_path)
+    (tmp_path / "status.json").write_text("[]")
+    with pytest.raises(NoStatusError, match="another version"):
+        read_status(tmp_path)
+    (tmp_path / "status.json").unlink()
+    (tmp_path / "status.json").mkdir()
+    with pytest.raises(OSError, match="irectory"):
+        write_status(tmp_path, {})
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+# A hook that hangs
+
+
+@pytest.mark.fault("C4")
+def test_hung_plugin_is_turned_off_and_the_others_run(
+    caplog: pytest.LogCaptureFixture, wait_until: Callable[..., None]
+) -> None:
+    stuck, recording = Stuck(), Recording()
+    config = Config(delivery=DeliveryConfig(hook_timeout_seconds=0.1))
+    with Observability(config, plugins=[stuck, recording]) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+        wait_until(lambda: observability.states()["stuck"].startswith("down"))
+        observability.bus.record(EventType.VFS_WRITE)
+
+        assert not observability.flush(5)
+        assert len(recording.events) == 2
+        assert observability.counts()["stuck"].dropped == {"in_doubt": 1, "down": 1}
+        assert "export_events has not returned within 0.1 s" in caplog.text
+    stuck.release.set()
+
+
+# asyncio
+
+
+def test_everything_can_be_awaited() -> None:
+    async def main() -> None:
+        recording = Recording()
+        async with Observability(plugins=[recording]) as observability:
+            observability.bus.record(EventType.VFS_WRITE)
+            assert await observability.aflush(10)
+            assert len(recording.events) == 1
+            assert await observability.astop(10)
+        assert recording.calls[-1] == "stop"
+
+    asyncio.run(main())
+
+
+@pytest.mark.fault("C21")
+def test_flush_of_a_hung_plugin_does_not_hold_up_the_event_loop() -> None:
+    async def main() -> None:
+        ticks = 0
+        stuck = Stuck()
+        async with Observability(plugins=[stuck]) as observability:
+            observability.bus.record(EventType.VFS_WRITE)
+            flushing = asyncio.create_task(observability.aflush(0.5))
+            while not flushing.done():
+                await asyncio.sleep(0.005)
+                ticks += 1
+            assert not flushing.result()
+            assert ticks > 10
+            stuck.release.set()
+
+    asyncio.run(main())
+
+
+# Slow and greedy plugins, and more events than anybody can deliver
+
+
+@define(eq=False)
+class Working:
+    """Spends time on each event."""
+
+    work: Callable[[int], None]
+    name: str = "working"
+
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        self.work(len(events))
+
+
+def compute(events: int) -> None:
+    for _ in range(2_000 * events):
+        pass
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        pytest.param(lambda events: time.sleep(0.001 * events), marks=pytest.mark.fault("C3")),
+        pytest.param(compute, marks=pytest.mark.fault("C5")),
+    ],
+)
+def test_plugin_that_takes_its_time_costs_nobody_else_anything(
+    work: Callable[[int], None],
+) -> None:
+    recording = Recording()
+    config = Config(bus=BusConfig(max_events=3_000), stop_timeout_seconds=0.2)
+    with Observability(config, plugins=[Working(work), recording]) as observability:
+        emitted = [observability.bus.record(EventType.VFS_WRITE) for _ in range(12_000)]
+        observability.flush(0.5)
+        counts = observability.counts()
+
+    got, missed = counts["recording"].delivered, counts["recording"].dropped_total
+    assert (got + missed, recording.events[-1]) == (12_000, emitted[-1])
+    slow = counts["working"]
+    known = slow.delivered + slow.dropped_total + slow.in_flight + slow.pending
+    assert (slow.emitted, known) == (12_000, 12_000)
+
+
+@pytest.mark.fault("C8")
+def test_overload_with_new_names_is_bounded_and_counted_to_the_event() -> None:
+    stuck = Stuck()
+    config = Config(bus=BusConfig(max_bytes=1024 * 1024), stop_timeout_seconds=0.1)
+    with Observability(config, plugins=[stuck, Recording()]) as observability:
+
+        def emit(part: int) -> None:
+            for number in range(2_000):
+                name = f"{part}-{number}"
+                observability.bus.record(
+                    EventType.RING_ASSIGNED, session_id=name, agent_did=name, payload={"ring": 1}
+                )
+
+        threads = [threading.Thread(target=emit, args=(part,)) for part in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        for counts in observability.counts().values():
+            known = counts.delivered + counts.rejected + counts.dropped_total
+            assert counts.emitted == known + counts.in_flight + counts.pending == 32_000
+        assert observability.bus.event_count < 4_000
+        series = max(len(family.series) for family in observability.collect_metrics())
+        assert series <= 2_001
+    stuck.release.set()

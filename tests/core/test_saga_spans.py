@@ -274,6 +274,7 @@ def test_remembered_ids_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again.span_id == CausalTraceId.from_string(ids[0]).to_w3c()[1]
 
 
+@pytest.mark.fault("G1")
 def test_same_events_give_the_same_spans_again() -> None:
     causal = CausalTraceId()
     events = [
@@ -326,6 +327,7 @@ def test_agents_without_causal_id_or_twice_or_unknown_make_no_span() -> None:
 # Disorder and bounds
 
 
+@pytest.mark.fault("G2")
 def test_ends_without_starts_take_no_time() -> None:
     spans = assemble(
         event(S.SAGA_STEP_COMMITTED, 100, saga_id="d", action="a"),
@@ -376,6 +378,7 @@ def test_unfinished_parts_are_given_out_marked() -> None:
     assert "agent.hypervisor.expired" not in saga.attributes
 
 
+@pytest.mark.fault("G2")
 def test_open_work_is_bounded_and_what_goes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assembly, "MAX_OPEN", 2)
     monkeypatch.setattr(assembly, "MAX_STEPS", 2)

@@ -160,6 +160,7 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.fault("C17")
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_traceparent_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expected|forbidden|zeros|55 characters") as caught:

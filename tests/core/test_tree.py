@@ -23,6 +23,7 @@ def tree_of(*causal_ids: str, trace_id: str = "t") -> TraceTree:
     return build_tree(events_of(*causal_ids), trace_id)
 
 
+@pytest.mark.fault("C18")
 @given(
     parents=st.lists(st.integers(min_value=0, max_value=1_000), max_size=40),
     seed=st.integers(min_value=0, max_value=2**32),
@@ -103,6 +104,7 @@ def test_span_known_with_and_without_its_parent_is_no_contradiction() -> None:
     assert tree.roots == ("a",)
 
 
+@pytest.mark.fault("C18")
 def test_span_with_two_parents_is_marked_and_keeps_the_first() -> None:
     tree = tree_of("t/a", "t/b", "t/x/a", "t/x/b")
 

@@ -1,7 +1,8 @@
 """The event bus: append an event once, tell who listens, answer questions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import datetime
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from . import clock, queries
@@ -51,7 +52,7 @@ class HypervisorEventBus:
     ) -> None:
         self._log = EventLog(max_events, max_bytes)
         self._log.on_drain(self._follow_clock)
-        self._stage = self._log.stage
+        self._stage: EventHandler = self._log.stage
         self._staged = self._log.staged
         self._drain_at = STAGED_EVENTS
         self._changes = 0
@@ -235,6 +236,25 @@ class HypervisorEventBus:
         from .tree import build_tree
 
         return build_tree(self.all_events, trace_id)
+
+    def keep_apart(self, threads: Container[int], take: EventHandler) -> None:
+        """Hand what certain threads emit to *take* from now on, instead of appending it.
+
+        So that what a plugin's own thread emits is not delivered to that plugin again.
+
+        Args:
+            threads: Their identifiers (``threading.get_ident``); asked at each event.
+            take: Takes such an event. Subscribers are called all the same.
+        """
+        stage = self._log.stage
+
+        def stage_or_take(event: HypervisorEvent) -> None:
+            if get_ident() in threads:
+                take(event)
+            else:
+                stage(event)
+
+        self._stage = stage_or_take
 
     def clear(self) -> None:
         """Drop all kept events. Counts and sequence numbers go on."""

@@ -3,7 +3,8 @@
 import difflib
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pluggy
@@ -44,6 +45,8 @@ class Plugin:
         hooks: The hooks that it implements.
         manager: Calls these hooks. Each plugin has its own: pluggy ends a call at the
             first exception, and the plugins behind it would not be called.
+        make: Makes another instance with the same configuration; None where a caller made
+            the one that there is.
     """
 
     name: str
@@ -51,6 +54,25 @@ class Plugin:
     delivery: DeliveryConfig
     hooks: frozenset[str]
     manager: pluggy.PluginManager
+    make: Callable[[], object] | None = None
+
+    @property
+    def payload(self) -> str | tuple[str, ...]:
+        """What of payloads it sees: ``"all"``, ``"none"`` or keys."""
+        if self.delivery.payload is not None:
+            return self.delivery.payload
+        return getattr(self.instance, "default_payload", "all")
+
+    def renewed(self) -> "Plugin":
+        """Make another instance, not started.
+
+        Raises:
+            ValueError: A caller made the one that there is.
+            Exception: What its ``__init__`` raises.
+        """
+        if self.make is None:
+            raise ValueError("only a plugin that the configuration names can be made again")
+        return checked(self.name, self.make(), self.delivery, make=self.make)
 
     @property
     def takes_events(self) -> bool:
@@ -97,8 +119,20 @@ class Plugin:
         self.manager.hook.stop()
 
 
-def checked(name: str, instance: object, delivery: DeliveryConfig) -> Plugin:
+def checked(
+    name: str,
+    instance: object,
+    delivery: DeliveryConfig,
+    *,
+    make: Callable[[], object] | None = None,
+) -> Plugin:
     """Register *instance* with a manager of its own.
+
+    Args:
+        name: Of the plugin.
+        instance: What its author wrote.
+        delivery: How events come to it.
+        make: Makes another instance; None if that cannot be done.
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
@@ -119,7 +153,7 @@ def checked(name: str, instance: object, delivery: DeliveryConfig) -> Plugin:
     hooks = frozenset(called.name for called in manager.get_hookcallers(instance) or ())
     if not hooks:
         raise ValueError("implements no hook: mark its methods with @hookimpl")
-    return Plugin(name, instance, delivery, hooks, manager)
+    return Plugin(name, instance, delivery, hooks, manager, make)
 
 
 def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
@@ -133,6 +167,26 @@ def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
         if plugin is not None:
             plugins.append(plugin)
     return plugins, problems
+
+
+def take_instances(
+    instances: Iterable[object], loaded: Iterable[Plugin], delivery: DeliveryConfig
+) -> list[Plugin]:
+    """Check plugins that a caller made, and tell them apart by name from those *loaded*.
+
+    Raises:
+        ValueError: One is no plugin.
+    """
+    names = {plugin.name for plugin in loaded}
+    plugins = []
+    for instance in instances:
+        base = getattr(instance, "name", None) or type(instance).__name__.lower()
+        name, number = str(base), 2
+        while name in names:
+            name, number = f"{base}-{number}", number + 1
+        names.add(name)
+        plugins.append(checked(name, instance, delivery))
+    return plugins
 
 
 def load_class(
@@ -178,7 +232,8 @@ def _load(
     if settings is None or problems:
         return None, problems
     try:
-        return checked(table.name, plugin_class(settings), delivery), []
+        make = partial(plugin_class, settings)
+        return checked(table.name, make(), delivery, make=make), []
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]

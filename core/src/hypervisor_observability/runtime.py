@@ -1,48 +1,45 @@
 """Observability: from a configuration to running workers, and back down in order."""
 
-import atexit
+import asyncio
 import logging
 import os
 import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Iterable
-from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import define, field
-
-from . import clock
-from .config import Config, DeliveryConfig, disabled, matches, read_config
-from .delivery import accounts
-from .delivery.accounts import Account, Counts
+from .config import Config, disabled, read_config
+from .delivery.accounts import Counts
 from .delivery.metrics_feed import MetricsFeed
-from .delivery.worker import Worker, in_daemon_thread
+from .delivery.worker import Worker
 from .errors import ConfigError
 from .event_bus import HypervisorEventBus, Subscription
-from .hookspecs import PluginContext
+from .events import HypervisorEvent
+from .exits import ExitHandlers
+from .gate import DEFAULT_KEYS, DEFAULT_PATTERNS, Gate
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
 from .metrics.registry import MetricsRegistry
-from .plugins import Plugin, checked, load_plugins
+from .plugins import Plugin, load_plugins, take_instances
 from .propagation import Propagator
+from .readers import Reader, Surroundings
 from .recorder import Recorder
+from .status import reader_status, write_status
+from .supervisor import Supervisor
+from .telemetry import DeliveryMetrics, process_metrics
 
 METRICS = "metrics"
 """The name under which the internal reader that feeds the metrics is counted."""
 
+MAX_INTERNAL_EVENTS = 1_000
+"""Most events kept of those that plugins' own threads emit: the newest."""
+
 _logger = logging.getLogger(__name__)
-
-
-@define(eq=False)
-class _Running:
-    """A plugin with what drives it."""
-
-    plugin: Plugin
-    account: Account
-    worker: Worker | None
-    down: str | None = field(default=None)
 
 
 class Observability:
@@ -67,30 +64,54 @@ class Observability:
     """
 
     def __init__(self, config: Config | None = None, *, plugins: Iterable[object] = ()) -> None:
-        self.config = Config() if config is None else config
-        self.bus = HypervisorEventBus(
-            self.config.bus.max_events, max_bytes=self.config.bus.max_bytes
-        )
+        self.config = config = Config() if config is None else config
+        self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         self.recorder = Recorder(self.bus)
         self.governance = GovernanceMetrics(self.bus, counting=False)
         self.propagator = Propagator()
+        self._gate = Gate(
+            enabled=config.redaction.enabled,
+            keys=(*DEFAULT_KEYS, *config.redaction.keys),
+            patterns=(*DEFAULT_PATTERNS, *config.redaction.patterns),
+        )
         self._registry = MetricsRegistry()
         self._registry.add_callback(self.governance.gauges)
+        self._registry.add_callback(self._telemetry)
         self._feed = MetricsFeed(
-            self.bus.log, self._registry, interval_seconds=self.config.delivery.interval_seconds
+            self.bus.log,
+            self._registry,
+            interval_seconds=config.delivery.interval_seconds,
+            admit=self._gate.admit,
         )
         self._disabled = disabled(os.environ)
         loaded: list[Plugin] = []
         if not self._disabled:
-            loaded, problems = load_plugins(self.config)
+            loaded, problems = load_plugins(config)
             if problems:
                 raise ConfigError(problems)
-            loaded += _made_by_caller(plugins, loaded, self.config.delivery)
-        self._running = {plugin.name: self._prepare(plugin) for plugin in loaded}
+            loaded += take_instances(plugins, loaded, config.delivery)
+        self._state_directory = config.state.directory
+        self._own_threads: set[int] = set()
+        self._internal: deque[HypervisorEvent] = deque(maxlen=MAX_INTERNAL_EVENTS)
+        self._internal_events = 0
+        around = Surroundings(
+            service=config.service,
+            source=self.bus.log,
+            feed=self._feed,
+            admit=self._gate.admit,
+            own_threads=self._own_threads,
+            state_directory=self._state_directory,
+        )
+        self._readers = {plugin.name: Reader(plugin, around) for plugin in loaded}
         self._workers: tuple[Worker, ...] = ()
         self._first_event: Subscription | None = None
+        self._exits = ExitHandlers(self.stop)
+        self._supervisor: Supervisor | None = None
+        self._in_child = False
+        self._started_at = 0.0
         self._lock = threading.RLock()  # a signal handler may call stop() within stop()
         self._state = "new"
+        _running.add(self)
 
     @classmethod
     def from_config(cls, path: str | os.PathLike[str]) -> Self:
@@ -120,16 +141,17 @@ class Observability:
             if self._state != "new":
                 raise RuntimeError(f"this Observability is {self._state}: make a new one")
             self._state = "running"
-        for running in self._running.values():
-            self._start(running)
-        driven = [one.worker for one in self._running.values() if one.worker and not one.down]
-        self._workers = (*driven, self._feed.worker)
+        self._started_at = time.time()
+        for reader in self._readers.values():
+            reader.start()
+        self._take_workers()
         if not self._disabled:
+            self.bus.keep_apart(self._own_threads, self._keep_internal)
             self.bus.log.on_drain(self._note_end)
             self._first_event = self.bus.subscribe(None, self._start_workers)
             if self.bus.emitted:
                 self._start_workers()
-            atexit.register(self.stop)
+            self._exits.install(sigterm=self.config.handle_sigterm)
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
@@ -146,7 +168,7 @@ class Observability:
                 self._state = "stopped"
                 return True
             self._state = "stopped"
-        atexit.unregister(self.stop)
+        self._exits.remove()
         if self._first_event is not None:
             self._first_event.cancel()
         if timeout is None:
@@ -154,16 +176,22 @@ class Observability:
         deadline = time.monotonic() + timeout
         for worker in self._workers:
             worker.begin_stop(deadline)
+        closing = {name: reader.stop_exposing() for name, reader in self._readers.items()}
         ended = {worker.name: worker.end_stop() for worker in self._workers}
-        for name, running in self._running.items():
-            if running.worker is None and running.down is None:
-                closing = in_daemon_thread(name, partial(_stop_quietly, running.plugin))
-                closing.join(max(0.0, deadline - time.monotonic()))
-                ended[name] = not closing.is_alive()
+        for name, thread in closing.items():
+            if thread is not None:
+                thread.join(max(0.0, deadline - time.monotonic()))
+                ended[name] = not thread.is_alive()
+        if self._supervisor is not None:
+            self._supervisor.stop()
         late = [name for name, done in ended.items() if not done]
         if late:
             _logger.warning("not stopped within %g s: %s", timeout, ", ".join(late))
         return not late
+
+    async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
+        """Do what ``stop`` does without holding up the event loop."""
+        return await asyncio.to_thread(self.stop, timeout)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -175,6 +203,17 @@ class Observability:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.astop()
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Deliver everything emitted before this call.
@@ -194,20 +233,40 @@ class Observability:
         answers = [
             worker.end_flush(request, deadline - time.monotonic()) for worker, request in requests
         ]
-        return all(answers) and not any(one.down for one in self._running.values())
+        return all(answers) and not any(reader.down for reader in self._readers.values())
+
+    async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - as flush
+        """Do what ``flush`` does without holding up the event loop."""
+        return await asyncio.to_thread(self.flush, timeout)
 
     # Asking
 
     def counts(self) -> dict[str, Counts]:
         """Give what became of the events, by plugin; ``metrics`` is the internal reader."""
-        counts = {name: running.account.counts() for name, running in self._running.items()}
+        counts = {name: reader.account.counts() for name, reader in self._readers.items()}
         return {**counts, METRICS: self._feed.account.counts()}
 
     def states(self) -> dict[str, str]:
         """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
         return {
-            name: self._state if running.down is None else f"down: {running.down}"
-            for name, running in self._running.items()
+            name: self._state if reader.down is None else f"down: {reader.down}"
+            for name, reader in self._readers.items()
+        }
+
+    def status(self) -> dict[str, Any]:
+        """Give what ``status.json`` holds: plain data, for JSON."""
+        return {
+            "service": self.config.service,
+            "release": version("hypervisor-observability"),
+            "started_at": self._started_at,
+            "state": self._state,
+            "emitted": self.bus.emitted,
+            "handler_errors": self.bus.handler_errors,
+            "plugins": {
+                name: reader_status(state, self._readers[name].worker, self.counts()[name])
+                for name, state in self.states().items()
+            },
+            METRICS: reader_status(self._state, self._feed.worker, self.counts()[METRICS]),
         }
 
     def plugin(self, name: str) -> Any:
@@ -216,7 +275,12 @@ class Observability:
         Raises:
             KeyError: No plugin of this name is on.
         """
-        return self._running[name].plugin.instance
+        return self._readers[name].plugin.instance
+
+    @property
+    def internal_events(self) -> list[HypervisorEvent]:
+        """The newest events that plugins' own threads emitted: they are fed to no plugin."""
+        return list(self._internal)
 
     def collect_metrics(self) -> list[MetricFamily]:
         """Give all metrics, with what was emitted until now counted."""
@@ -224,70 +288,85 @@ class Observability:
 
     # Inside
 
-    def _prepare(self, plugin: Plugin) -> _Running:
-        if plugin.only_exposes:
-            return _Running(plugin, self._feed.account, None)
-        account = Account(self.bus.log)
-        delivery = plugin.delivery
-        worker = Worker(
-            plugin.name,
-            plugin,
-            account,
-            wanted=partial(matches, delivery.events) if delivery.events else None,
-            max_batch_events=delivery.max_batch_events,
-            interval_seconds=delivery.interval_seconds,
-            metrics=self._feed,
-            metrics_interval_seconds=delivery.metrics_interval_seconds,
+    def _take_workers(self) -> None:
+        driven = [reader.worker for reader in self._readers.values() if reader.worker is not None]
+        self._workers = (*driven, self._feed.worker)
+        writes = self._state_directory is not None and not self._in_child
+        self._supervisor = Supervisor(
+            driven,
+            min(
+                (one.plugin.delivery.hook_timeout_seconds for one in self._readers.values()),
+                default=self.config.delivery.hook_timeout_seconds,
+            ),
+            self._write_status if writes else None,
         )
-        return _Running(plugin, account, worker)
-
-    def _start(self, running: _Running) -> None:
-        plugin = running.plugin
-        context = PluginContext(
-            name=plugin.name,
-            service=self.config.service,
-            logger=logging.getLogger(f"{__package__}.plugin.{plugin.name}"),
-            metrics=self._feed,
-            clock=clock.now_ns,
-        )
-        try:
-            plugin.start(context)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
-            running.down = f"{error}" or type(error).__name__
-            running.account = Account(self.bus.log, closed=accounts.DOWN)
-            _logger.error("plugin %s is down: %s", plugin.name, running.down)
-            _stop_quietly(plugin)
 
     def _start_workers(self, _event: object = None) -> None:
-        for worker in self._workers:
-            worker.ensure_running()
+        running = [worker.ensure_running() for worker in self._workers]
+        if not all(running) or self._supervisor is None:
+            return
+        self._supervisor.ensure_running()
         if self._first_event is not None:
             self._first_event.cancel()
+        if self._in_child:
+            self._exits.install_in_multiprocessing_child()
+            for reader in self._readers.values():
+                reader.start_exposing_after_fork()
 
     def _note_end(self, end: int) -> None:
         for worker in self._workers:
             worker.note_end(end)
 
+    def _keep_internal(self, event: HypervisorEvent) -> None:
+        self._internal_events += 1
+        self._internal.append(event)
 
-def _made_by_caller(
-    instances: Iterable[object], loaded: Iterable[Plugin], delivery: DeliveryConfig
-) -> list[Plugin]:
-    names = {plugin.name for plugin in loaded}
-    plugins = []
-    for instance in instances:
-        base = getattr(instance, "name", None) or type(instance).__name__.lower()
-        name, number = str(base), 2
-        while name in names:
-            name, number = f"{base}-{number}", number + 1
-        names.add(name)
-        plugins.append(checked(name, instance, delivery))
-    return plugins
+    def _write_status(self) -> None:
+        if self._state_directory is not None:
+            write_status(self._state_directory, self.status())
+
+    def _telemetry(self) -> list[MetricFamily]:
+        readers = DeliveryMetrics()
+        for name, counts in self.counts().items():
+            reader = self._readers.get(name)
+            worker = self._feed.worker if reader is None else reader.worker
+            up = self._state == "running" and (reader is None or reader.down is None)
+            readers.add(name, counts, worker, up=up)
+        process = process_metrics(
+            capacity=self.config.bus.max_events,
+            handler_errors=self.bus.handler_errors,
+            refused=self.bus.refused,
+            redacted=self._gate.redacted,
+            gate_failures=self._gate.failed,
+            internal_events=self._internal_events,
+            payload_cuts=self.bus.log.cut_values,
+        )
+        return [*readers.families(), *process]
+
+    def _begin_anew_after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._own_threads.clear()
+        self._in_child = True
+        if self._state != "running":
+            return
+        if self._first_event is not None:
+            self._first_event.cancel()
+        for reader in self._readers.values():
+            reader.begin_anew_after_fork()
+        self._feed.begin_anew_after_fork()
+        self._take_workers()
+        # Nothing runs in a child that does not emit.
+        self._first_event = self.bus.subscribe(None, self._start_workers)
 
 
-def _stop_quietly(plugin: Plugin) -> None:
-    try:
-        plugin.stop()
-    except BaseException as error:  # even SystemExit: it is a plugin's
-        _logger.debug("plugin %s: stop raised", plugin.name, exc_info=error)
+_running: "weakref.WeakSet[Observability]" = weakref.WeakSet()
+
+
+def _begin_anew_after_fork() -> None:
+    # Behind the log's own hook, which was registered when its module was imported.
+    for observability in list(_running):
+        observability._begin_anew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_after_fork)

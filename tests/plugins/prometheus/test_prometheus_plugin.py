@@ -1,11 +1,14 @@
 """The plugin: its table, where it binds, and what it says when it cannot."""
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import ConfigError, EventType, Observability
 from hypervisor_observability.config.structuring import Origin, structure
@@ -41,6 +44,7 @@ def test_loopback_hosts_are_accepted(host: str) -> None:
     assert problems(host=host) == []
 
 
+@pytest.mark.fault("P1")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "metrics.example"])
 def test_host_that_others_can_reach_is_refused_unless_allowed(host: str) -> None:
     (problem,) = problems(host=host)
@@ -153,6 +157,7 @@ def test_events_show_at_the_next_scrape(make_served: Callable[..., "Served"]) ->
     )
 
 
+@pytest.mark.fault("P3")
 def test_plugin_that_cannot_bind_is_down_and_the_others_run(
     make_served: Callable[..., "Served"], taken_port: int
 ) -> None:
@@ -173,3 +178,44 @@ def test_file_tells_all_problems_at_once(tmp_path: Path) -> None:
         assert "hypervisor.toml:2: plugins.prometheus.host: expected a loopback" in str(
             caught.value
         )
+
+
+@pytest.mark.fault("P7")
+def test_counters_only_grow_while_events_are_emitted_and_many_scrape(
+    make_served: Callable[..., "Served"],
+) -> None:
+    served = make_served()
+    event_type = EventType.RING_BREACH_DETECTED
+    with Observability(plugins=[served.plugin]) as observability:
+        stop = threading.Event()
+        emitted = [0, 0]
+
+        def emit(part: int) -> None:
+            while not stop.is_set():
+                observability.bus.record(event_type, agent_did="a", session_id="s")
+                emitted[part] += 1
+                time.sleep(0.0001)
+
+        def scrape(seen: list[float]) -> None:
+            for _ in range(15):
+                families = text_string_to_metric_families(served.ask().text)
+                samples = [sample for family in families for sample in family.samples]
+                name = "agent_hypervisor_ring_breaches_total"
+                seen += [sample.value for sample in samples if sample.name == name]
+
+        seen: list[list[float]] = [[], [], []]
+        emitting = [threading.Thread(target=emit, args=(part,)) for part in range(2)]
+        scraping = [threading.Thread(target=scrape, args=(one,)) for one in seen]
+        for thread in emitting + scraping:
+            thread.start()
+        for thread in scraping:
+            thread.join(60)
+        stop.set()
+        for thread in emitting:
+            thread.join(60)
+        last: list[float] = []
+        scrape(last)
+
+    for values in seen:
+        assert values == sorted(values)
+    assert last[-1] == sum(emitted)

@@ -128,6 +128,7 @@ def test_query_of_the_address_is_no_part_of_the_path(served: "Served") -> None:
     assert served.ask("/metrics?name[]=x").status == 200
 
 
+@pytest.mark.fault("P2")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
 def test_other_methods_are_refused(served: "Served", method: str) -> None:
     answer = served.ask(method=method)
@@ -150,6 +151,7 @@ def test_names_of_this_machine_are_served(served: "Served", host: str) -> None:
     assert served.ask(Host=host).status == 200
 
 
+@pytest.mark.fault("P2")
 @pytest.mark.parametrize("host", ["attacker.example", "attacker.example:9464", "[", "", "10.0.0.1"])
 def test_name_that_was_pointed_at_this_machine_is_refused(served: "Served", host: str) -> None:
     served.metrics.families = [gauge(1)]
@@ -209,12 +211,14 @@ def test_family_that_cannot_be_shown_hides_no_other(
     assert "metric 'h' cannot be shown" in caplog.text
 
 
+@pytest.mark.fault("P6")
 def test_hostile_labels_do_not_break_a_scrape(served: "Served") -> None:
     served.metrics.families = [gauge(1, "\ud800", "\0", 'a"\n}', "\\", "é" * 50_000)]
 
     assert served.ask().text.count("test_value{") == 5
 
 
+@pytest.mark.fault("P2")
 def test_silent_clients_do_not_keep_a_scrape_out(served: "Served") -> None:
     silent = [connect(served.plugin.port) for _ in range(3 * MAX_CONNECTIONS)]
     try:

@@ -67,6 +67,7 @@ def test_prefix_stands_in_front() -> None:
     assert line(LineFormat("acme.prod"), "n", (), 1.5, "ms") == "acme.prod.n:1.5|ms"
 
 
+@pytest.mark.fault("S2")
 def test_negative_gauge_is_reached_from_zero() -> None:
     assert line(TAGGED, "n", [("a", "x")], -5, "g") == "n:0|g|#a:x\nn:-5|g|#a:x"
 
@@ -101,6 +102,7 @@ def test_long_texts_that_differ_at_the_end_go_on_differing() -> None:
     assert one != other
 
 
+@pytest.mark.fault("S1")
 @given(
     name=texts,
     labels=st.lists(st.tuples(texts, texts), max_size=MAX_LABELS + 4),
@@ -129,6 +131,7 @@ def test_no_name_or_label_forges_another_metric(
     assert len(lines[0]) < 6_000
 
 
+@pytest.mark.fault("S4")
 @given(st.lists(st.text("abc", min_size=1, max_size=40)), st.integers(1, 100))
 def test_datagrams_keep_the_order_and_the_bound(texts: list[str], max_bytes: int) -> None:
     groups = list(packed([(text, None, 0) for text in texts], max_bytes))

@@ -100,6 +100,7 @@ def test_datagrams_are_packed_up_to_the_bound(
     assert len(datagrams) < 15
 
 
+@pytest.mark.fault("S3")
 def test_nobody_listening_asks_to_retry_and_keeps_the_difference(
     make_plugin: MakePlugin, receiver: "Receiver"
 ) -> None:
@@ -166,6 +167,7 @@ def test_flush_tells_a_late_refusal(
     plugin.flush()
 
 
+@pytest.mark.fault("S2")
 def test_value_that_is_not_finite_is_logged_and_hides_no_other(
     make_plugin: MakePlugin, receiver: "Receiver", caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,6 +4,7 @@ import difflib
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from .check import load_all
 from .config_option import config_option, find_file
 from .plugins import list_plugins, read_tables
 from .requirements import misfits, version_of
+from .status import examine_state
 
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
@@ -81,6 +83,7 @@ def examine(config_file: Path | None, environ: Mapping[str, str]) -> Examination
     _examine_environment(found, environ)
     _examine_config(found, config_file)
     _examine_plugins(found)
+    _examine_state(found, config_file)
     return found
 
 
@@ -156,6 +159,12 @@ def _examine_plugins(found: Examination) -> None:
     found.problems += [str(misfit) for misfit in misfits(distributions)]
 
 
+def _examine_state(found: Examination, config_file: Path | None) -> None:
+    status, worries = examine_state(config_file, time.time())
+    found.facts["status"] = status
+    found.problems += [f"running process: {worry}" for worry in worries]
+
+
 def _rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     python, alias, config = facts["python"], facts["alias"], facts["config"]
     yield "Python", f"{python['implementation']} {python['version']}, {python['executable']}"
@@ -174,6 +183,9 @@ def _rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if one["distribution"] is not None:
             state = {True: "on", False: "off", None: "on or off is not known"}[one["on"]]
             yield "Plugin", f"{one['name']}: {one['distribution']} {one['version']}, {state}"
+    status = facts["status"]
+    if status is not None:
+        yield "Process", f"{status['pid']}, {status['state']}, {status['emitted']} events emitted"
 
 
 def _versions(versions: Mapping[str, str | None]) -> str:

@@ -26,6 +26,7 @@ COMMANDS = {
     "demo": (f"{_PACKAGE}.demo:demo", "Show the whole at work: real work, all four plugins."),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
+    "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),
 }
 """Subcommands: name to where the command is found, and what ``--help`` says of it."""

@@ -1,6 +1,7 @@
 """What can be set: classes, and how a file becomes one of them."""
 
 import os
+import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import partial
@@ -22,7 +23,8 @@ T = TypeVar("T")
 
 _KIB, _MIB = 1024, 1024 * 1024
 _DAY_SECONDS = 86_400
-_MAX_EVENTS: int | None = 100_000  # annotated for the validator's type
+_MAX_EVENTS: int | None = 100_000  # annotated, like the next, for the validator's type
+_PAYLOAD: str | tuple[str, ...] | None = None
 
 
 @frozen(kw_only=True)
@@ -46,22 +48,44 @@ def _check_pattern(_: object, __: object, pattern: str) -> None:
         raise ValueError(msg)
 
 
+def _check_expression(_: object, __: object, expression: str) -> None:
+    try:
+        re.compile(expression)
+    except re.error as error:
+        msg = f"{expression!r} is no regular expression: {error}"
+        raise ValueError(msg) from None
+
+
+def _check_payload(_: object, __: object, payload: str | tuple[str, ...] | None) -> None:
+    if isinstance(payload, str) and payload not in {"all", "none"}:
+        msg = f"expected 'all', 'none' or a list of payload keys, got {payload!r}"
+        raise ValueError(msg)
+
+
 @frozen(kw_only=True)
 class DeliveryConfig:
     """How events come to one plugin.
 
     Attributes:
         max_batch_events: Most events handed to one hook call.
+        max_batch_bytes: Most memory that they hold, as estimated; a single event may hold more.
         interval_seconds: Longest time that an event waits before it is handed over.
         metrics_interval_seconds: Time between two pushes of all metrics.
+        hook_timeout_seconds: Longest time for one call of a hook; after it the plugin is given
+            up and a fresh instance takes over.
         events: Glob patterns over event types, ``!`` before those to leave out; see
             :func:`matches`. Empty: all.
+        payload: What of payloads the plugin sees: ``"all"``, ``"none"``, or a list of keys;
+            None: what the plugin's author has chosen.
     """
 
     max_batch_events: int = field(default=512, validator=[ge(1), le(65_536)])
     interval_seconds: float = field(default=0.2, validator=[gt(0), le(_DAY_SECONDS)])
+    max_batch_bytes: int = field(default=_MIB, validator=[ge(_KIB), le(1024 * _MIB)])
     metrics_interval_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
+    hook_timeout_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
     events: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_pattern))
+    payload: str | tuple[str, ...] | None = field(default=_PAYLOAD, validator=_check_payload)
 
 
 _DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))
@@ -101,6 +125,33 @@ def _plugin_tables(
 
 
 @frozen(kw_only=True)
+class RedactionConfig:
+    """What is taken out of payloads before anything leaves the process.
+
+    Attributes:
+        enabled: Whether anything is.
+        keys: Names of keys whose values are, beside the shipped ones.
+        patterns: Regular expressions for what is taken out of strings, beside the shipped ones.
+    """
+
+    enabled: bool = True
+    keys: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_expression))
+
+
+@frozen(kw_only=True)
+class StateConfig:
+    """Where a running process keeps what others may read.
+
+    Attributes:
+        directory: For ``status.json`` and dead letters, made where it is missing; None: neither
+            is written.
+    """
+
+    directory: Path | None = None
+
+
+@frozen(kw_only=True)
 class Config:
     """Everything that can be set, except what the plugins' own tables hold.
 
@@ -109,14 +160,21 @@ class Config:
         bus: Bounds of the event log.
         delivery: How events come to the plugins that say nothing else.
         plugins: The plugins that are on, by name; plain dicts will do.
+        redaction: What is taken out of payloads before anything leaves the process.
+        state: Where a running process keeps what others may read.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
+        handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
+            is delivered; where the application has a handler of its own, that one is left alone.
     """
 
     service: str = field(default="agents", validator=[instance_of(str), min_len(1)])
     bus: BusConfig = field(factory=BusConfig)
     delivery: DeliveryConfig = field(factory=DeliveryConfig)
     plugins: Mapping[str, PluginTable] = field(factory=dict, converter=_plugin_tables)
+    redaction: RedactionConfig = field(factory=RedactionConfig)
+    state: StateConfig = field(factory=StateConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
+    handle_sigterm: bool = False
 
 
 def matches(patterns: tuple[str, ...], event_type_value: str) -> bool:

@@ -5,10 +5,12 @@ emitted = delivered + rejected + dropped + in flight + pending, at every moment.
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from ..events import HypervisorEvent, estimated_bytes, weigh
 from ..log import Reading
 from ..sources import Source
 
@@ -19,7 +21,9 @@ FILTERED = "filtered"
 STOPPED = "stopped"
 """Delivery had ended."""
 DOWN = "down"
-"""The plugin could not start."""
+"""The plugin could not start, or was turned off."""
+IN_DOUBT = "in_doubt"
+"""The hook that had them hung and was given up: the backend may have them or not."""
 
 
 @frozen(kw_only=True)
@@ -48,6 +52,11 @@ class Counts:
         return sum(self.dropped.values())
 
 
+def _fitting(events: Sequence[HypervisorEvent], max_bytes: int) -> Sequence[HypervisorEvent]:
+    sizes = accumulate(map(estimated_bytes, events))
+    return events[: max(1, sum(size <= max_bytes for size in sizes))]
+
+
 class Account:
     """A reader's position and what became of the events before it.
 
@@ -58,13 +67,20 @@ class Account:
 
     def __init__(self, source: Source, *, closed: str | None = None) -> None:
         self._source = source
-        self._lock = threading.Lock()
+        self.begin_anew()
+        if closed is not None:
+            self.close(closed)
+
+    def begin_anew(self) -> None:
+        """Forget everything, in a fork's child: its log is empty."""
+        # Re-entrant: a signal handler may ask for counts within this thread's own call.
+        self._lock = threading.RLock()
         self._position = 0
         self._delivered = 0
         self._rejected = 0
         self._dropped: Counter[str] = Counter()
         self._in_flight = 0
-        self._closed = closed
+        self._closed: str | None = None
 
     @property
     def position(self) -> int:
@@ -77,10 +93,19 @@ class Account:
         with self._lock:
             return self._rejected + self._dropped.total() - self._dropped[FILTERED]
 
-    def read(self, max_events: int) -> Reading:
-        """Read on; what is read is in flight until it is settled."""
+    def read(self, max_events: int, max_bytes: int | None = None) -> Reading:
+        """Read on; what is read is in flight until it is settled.
+
+        Args:
+            max_events: Most events.
+            max_bytes: Most memory that they hold, as estimated; one event may hold more.
+        """
         with self._lock:
+            if self._closed is not None:
+                return Reading((), self._position, 0)
             reading = self._source.read(self._position, max_events)
+            if max_bytes is not None and weigh(reading.events)[0] > max_bytes:
+                reading = evolve(reading, events=_fitting(reading.events, max_bytes))
             self._position = reading.next_position
             self._in_flight += len(reading.events)
             if reading.skipped:

@@ -1,12 +1,14 @@
 """The internal reader that feeds the metrics, and through which everybody reads them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..events import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..metrics.registry import MetricsRegistry
 from ..sources import Source
 from ..spans.record import FinishedSpan
 from .accounts import Account
+from .outlet import Terms, unchanged
 from .worker import Worker
 
 SCRAPE_SECONDS = 0.1
@@ -43,10 +45,16 @@ class MetricsFeed:
         source: Where events come from.
         registry: Where they are counted.
         interval_seconds: Longest time an event waits before it is counted.
+        admit: Takes from an event what may not leave the process.
     """
 
     def __init__(
-        self, source: Source, registry: MetricsRegistry, *, interval_seconds: float = 0.2
+        self,
+        source: Source,
+        registry: MetricsRegistry,
+        *,
+        interval_seconds: float = 0.2,
+        admit: Callable[[HypervisorEvent], HypervisorEvent] = unchanged,
     ) -> None:
         self._source = source
         self._registry = registry
@@ -55,8 +63,13 @@ class MetricsFeed:
             "metrics",
             _RegistryOutlet(registry),
             self.account,
-            interval_seconds=interval_seconds,
+            Terms(interval_seconds=interval_seconds, admit=admit),
         )
+
+    def begin_anew_after_fork(self) -> None:
+        """Count from nothing: what was counted is the parent's."""
+        self._registry.begin_anew()
+        self.worker.begin_anew_after_fork()
 
     def collect(self) -> list[MetricFamily]:
         """Count what was emitted until now, for at most 100 ms, and give all families."""

@@ -25,6 +25,10 @@ class Meter(Protocol):
         """Give the present state."""
 
 
+def _shipped_meters() -> Sequence[Meter]:
+    return (EventCounts(), RingMetrics(), SagaCounts(), GovernanceCounts())
+
+
 class MetricsRegistry:
     """The meters, behind one lock.
 
@@ -33,10 +37,11 @@ class MetricsRegistry:
     """
 
     def __init__(self, meters: Sequence[Meter] | None = None) -> None:
-        if meters is None:
-            meters = (EventCounts(), RingMetrics(), SagaCounts(), GovernanceCounts())
-        self._meters = tuple(meters)
         self._callbacks: list[Callable[[], list[MetricFamily]]] = []
+        self._begin(_shipped_meters() if meters is None else meters)
+
+    def _begin(self, meters: Sequence[Meter]) -> None:
+        self._meters = tuple(meters)
         self._lock = threading.Lock()
         self._all = tuple(meter.observe for meter in self._meters if meter.event_types is None)
         self._observers: dict[str, tuple[Callable[[HypervisorEvent], None], ...]] = {}
@@ -44,6 +49,10 @@ class MetricsRegistry:
             for event_type in meter.event_types or ():
                 known = self._observers.get(event_type, self._all)
                 self._observers[event_type] = (*known, meter.observe)
+
+    def begin_anew(self) -> None:
+        """Count from nothing with the shipped meters, in a fork's child."""
+        self._begin(_shipped_meters())
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
         """Count *events*."""

@@ -22,6 +22,7 @@ class JaegerPlugin:
     """
 
     Config = JaegerConfig
+    default_payload = "none"
 
     config: JaegerConfig = field(factory=JaegerConfig)
     _sender: OTLPSender | None = field(default=None, init=False)

@@ -21,6 +21,7 @@ class OTelPlugin:
     """
 
     Config = OTelConfig
+    default_payload = "none"
 
     config: OTelConfig = field(factory=OTelConfig)
     _sender: OTLPSender | None = field(default=None, init=False)

@@ -1,0 +1,113 @@
+"""``hvobs status``: what a running process tells of its plugins, and of every loss."""
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import ConfigError
+from ..status import STALE_SECONDS, NoStatusError, read_status
+from . import output
+from .config_option import config_option, find_file
+from .plugins import read_tables
+
+_NUMBERS = ("delivered", "rejected", "in_flight", "pending")
+
+
+@config_option
+@click.command(short_help="Say how a running process delivers.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The state directory; else [state] directory of the configuration.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def status(
+    config_file: Path | None,
+    directory: Path | None,
+    as_json: bool,  # noqa: FBT001 - click's flag
+) -> None:
+    """Say how a running process delivers to its plugins, and what was lost.
+
+    Reads status.json, which a process writes each second into [state] directory. Exit code 1
+    if a plugin is down, events were lost, or the process writes no more.
+    """
+    found = read_status(state_directory(config_file, directory))
+    worries = list(worries_of(found, time.time()))
+    if as_json:
+        output.tell_json({**found, "problems": worries})
+    else:
+        output.tell(output.table(_rows(found)))
+        for worry in worries:
+            output.tell(f"problem: {output.one_line(worry)}")
+    if worries:
+        raise click.exceptions.Exit(1)
+
+
+def state_directory(config_file: Path | None, directory: Path | None) -> Path:
+    """Find the state directory.
+
+    Raises:
+        ConfigError: The configuration cannot be used.
+        NoStatusError: Neither the command nor the configuration names one.
+    """
+    if directory is not None:
+        return directory
+    path = find_file(config_file)
+    named = None if path is None else read_tables(path).state.directory
+    if named is None:
+        where = "there is no configuration" if path is None else f"{path} has no [state] directory"
+        raise NoStatusError(f"{where}: name the state directory with --directory")
+    return named
+
+
+def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
+    """Give what is wrong with a status, a line each.
+
+    Args:
+        found: The status.
+        now: Seconds since the epoch.
+    """
+    age = now - found["written_at"]
+    if found["state"] == "running" and age > STALE_SECONDS:
+        yield f"written {age:.0f} s ago: process {found['pid']} has ended without a stop, or hangs"
+    for name, plugin in found["plugins"].items():
+        if plugin["state"].startswith("down"):
+            yield f"{name} is {plugin['state']}"
+        if plugin["breaker"] not in (None, "closed"):
+            yield f"{name}: the backend accepts nothing (breaker {plugin['breaker']})"
+        if plugin["rejected"]:
+            yield f"{name}: {plugin['rejected']} events were refused (see dead letters)"
+        for reason, events in plugin["dropped"].items():
+            if reason != "filtered":
+                yield f"{name}: {events} events were dropped ({reason})"
+
+
+def examine_state(
+    config_file: Path | None, now: float
+) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """Give the status of the configuration's state directory and what is wrong with it.
+
+    None where there is no such directory, or nothing in it yet.
+    """
+    try:
+        found = read_status(state_directory(config_file, None))
+    except (NoStatusError, ConfigError):
+        return None, []
+    return found, list(worries_of(found, now))
+
+
+def _rows(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
+    yield ("READER", "STATE", "BREAKER", *(name.upper() for name in _NUMBERS), "DROPPED")
+    readers = {**found["plugins"], "(metrics)": found["metrics"]}
+    for name, reader in readers.items():
+        dropped = ", ".join(f"{reason} {events}" for reason, events in reader["dropped"].items())
+        yield (
+            name,
+            reader["state"],
+            reader["breaker"] or "-",
+            *(str(reader[number]) for number in _NUMBERS),
+            dropped or "0",
+        )

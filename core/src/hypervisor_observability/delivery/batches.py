@@ -1,0 +1,92 @@
+"""A batch on its way: what of it was accepted, refused, or is still to be offered."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from attrs import define, field
+
+from ..events import HypervisorEvent
+from ..spans.record import FinishedSpan
+from .breaker import Breaker
+from .isolation import Outcome, offer
+
+Item = TypeVar("Item")
+
+
+@define(eq=False)
+class Batch:
+    """Events with the spans that they end.
+
+    Attributes:
+        events: As they passed the gate.
+        disclosed: The same as the plugin may see them.
+        spans: Each with the place of the event that ended it.
+        refused: Places of refused events, with the reason.
+    """
+
+    events: Sequence[HypervisorEvent]
+    disclosed: Sequence[HypervisorEvent]
+    spans: list[tuple[int, FinishedSpan]] = field(factory=list)
+    refused: dict[int, BaseException] = field(factory=dict)
+    _accepted_events: int = 0
+    _accepted_spans: int = 0
+
+    def offer_events(
+        self, send: Callable[[Sequence[HypervisorEvent]], None], breaker: Breaker
+    ) -> Outcome | None:
+        """Offer what was not offered yet; None if there is nothing left."""
+        places = [
+            place
+            for place in range(self._accepted_events, len(self.events))
+            if place not in self.refused
+        ]
+        outcome = _offered([self.disclosed[place] for place in places], send, breaker)
+        if outcome is not None:
+            self._note(places, outcome)
+            self._accepted_events = (
+                places[outcome.settled] if outcome.settled < len(places) else len(self.events)
+            )
+        return outcome
+
+    def offer_spans(
+        self, send: Callable[[Sequence[FinishedSpan]], None], breaker: Breaker
+    ) -> Outcome | None:
+        """Offer what was not offered yet of the spans of accepted events."""
+        numbers = [
+            number
+            for number in range(self._accepted_spans, len(self.spans))
+            if self.spans[number][0] not in self.refused
+        ]
+        outcome = _offered([self.spans[number][1] for number in numbers], send, breaker)
+        if outcome is not None:
+            self._note([self.spans[number][0] for number in numbers], outcome)
+            self._accepted_spans = (
+                numbers[outcome.settled] if outcome.settled < len(numbers) else len(self.spans)
+            )
+        return outcome
+
+    def unsettled(self, *, events: bool, spans: bool) -> set[int]:
+        """Give the places of the events of which something was not offered, or in vain.
+
+        Args:
+            events: Whether events have to be offered.
+            spans: Whether spans have to be.
+        """
+        left: set[int] = set()
+        if events:
+            left.update(range(self._accepted_events, len(self.events)))
+        if spans:
+            left.update(place for place, _ in self.spans[self._accepted_spans :])
+        return left - self.refused.keys()
+
+    def _note(self, places: Sequence[int], outcome: Outcome) -> None:
+        for number, error in outcome.refused.items():
+            self.refused.setdefault(places[number], error)
+
+
+def _offered(
+    items: Sequence[Item], send: Callable[[Sequence[Item]], None], breaker: Breaker
+) -> Outcome | None:
+    if not items:
+        return None
+    return offer(items[:1] if breaker.tripped else items, send)

@@ -1,0 +1,346 @@
+"""The lane: a thread that hands batches to one outlet until it ends, or is given up."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from attrs import define, field
+
+from ..errors import Reject, RetryLater
+from ..events import HypervisorEvent
+from . import accounts
+from .batches import Batch
+from .hook_calls import AbandonedError, HookCalls
+from .isolation import Outcome
+from .outlet import Outlet
+from .state import Flush, WorkerState
+
+Item = TypeVar("Item")
+
+_CATCH_UP_SECONDS = 1.0
+
+
+def in_daemon_thread(name: str, target: Callable[[], None]) -> threading.Thread:
+    """Run *target* in a daemon thread; a worker that nobody stops never holds up the exit.
+
+    Raises:
+        RuntimeError: The system refuses a new thread.
+    """
+    thread = threading.Thread(target=target, name=f"hvobs-{name}", daemon=True)
+    thread.start()
+    return thread
+
+
+class _TurnedOffError(BaseException):
+    """The plugin has raised what ends a thread: its own must end, and nothing else."""
+
+
+@define(eq=False)
+class Lane:
+    """A thread, and the outlet that it alone calls.
+
+    Attributes:
+        state: What the worker knows.
+        outlet: Where the batches go.
+        fresh: Whether the outlet has to be started by the lane itself.
+        calls: The calls to the outlet.
+        thread: None before it is started.
+        unsettled: Events of the batch that is being offered.
+    """
+
+    state: WorkerState
+    outlet: Outlet
+    fresh: bool = False
+    calls: HookCalls = field(factory=HookCalls, init=False)
+    thread: threading.Thread | None = field(default=None, init=False)
+    unsettled: int = field(default=0, init=False)
+    # Who delivers: the thread, or who lets metrics catch up.
+    _delivering: threading.Lock = field(factory=threading.Lock, init=False)
+
+    @property
+    def running(self) -> bool:
+        """Whether its thread runs."""
+        return self.thread is not None and self.thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            RuntimeError: The system refuses a new thread.
+        """
+        self.thread = in_daemon_thread(self.state.name, self._run)
+
+    def start_ending(self) -> None:
+        """Start a thread for the end alone: nothing was ever emitted. The hook may hang."""
+        self.thread = in_daemon_thread(self.state.name, self._run_end)
+
+    def catch_up(self, target: int, timeout: float) -> bool:
+        """Deliver events before *target* in the calling thread, for *timeout* seconds.
+
+        Returns:
+            Whether all of them were read.
+        """
+        account = self.state.account
+        deadline = time.monotonic() + timeout
+        while account.position < target:
+            if not self._delivering.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                return False
+            try:
+                more = self._deliver_batch()
+            except BaseException:
+                account.reject(self.unsettled)
+                self.unsettled = 0
+                raise
+            finally:
+                self._delivering.release()
+            if not more or time.monotonic() > deadline:
+                break
+        return account.position >= target
+
+    # In the lane's own thread
+
+    def _run(self) -> None:
+        self._guarded(self._loop)
+
+    def _run_end(self) -> None:
+        self._guarded(self._end)
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        own_threads, ident = self.state.terms.own_threads, threading.get_ident()
+        own_threads.add(ident)
+        try:
+            work()
+        except (AbandonedError, _TurnedOffError):
+            pass
+        except BaseException as error:  # noqa: BLE001 - a mistake of our own must not be silent
+            self._turn_off(f"{type(error).__name__}: {error}")
+        finally:
+            own_threads.discard(ident)
+
+    def _loop(self) -> None:
+        state = self.state
+        if self.fresh:
+            self._start_outlet()
+        while not state.stopping.is_set():
+            state.take_requests()
+            self._deliver_pending()
+            while state.taken:
+                self._answer(state.taken[0])
+                del state.taken[0]
+        self._end()
+
+    def _start_outlet(self) -> None:
+        try:
+            self.calls.call("start", self.state.terms.start, self.outlet)
+        except AbandonedError:
+            raise
+        except BaseException as error:  # a plugin's: it says that it cannot run
+            self._turn_off(f"{error}" or type(error).__name__)
+            raise _TurnedOffError from error
+
+    def _deliver_pending(self) -> None:
+        with self._delivering:
+            while self._deliver_batch() and time.monotonic() < self.state.deadline:
+                pass
+            if time.monotonic() >= self.state.next_push:
+                self._push_metrics()
+
+    def _answer(self, request: Flush) -> None:
+        state = self.state
+        with self._delivering:
+            while state.account.position < request.target and self._deliver_batch():
+                pass
+            self._push_metrics()
+            flushed = self._call("flush", self.outlet.flush)
+        lost = state.account.lost
+        request.complete = (
+            flushed
+            and state.account.position >= request.target
+            and state.unpushed == 0
+            and lost == state.lost_at_last_flush
+        )
+        state.lost_at_last_flush = lost
+        request.done.set()
+
+    def _end(self) -> None:
+        state = self.state
+        self._deliver_pending()
+        with self._delivering:
+            self._push_metrics()
+            if state.unpushed:
+                state.account.drop(state.unpushed, accounts.STOPPED)
+                state.unpushed = 0
+            state.account.close(accounts.STOPPED)
+            self._call("stop", self.outlet.stop)
+        state.refuse_requests()
+
+    def _deliver_batch(self) -> bool:
+        """Deliver one batch; tell whether there was any."""
+        state, terms = self.state, self.state.terms
+        events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
+        if not events:
+            return False
+        if terms.wanted is not None:
+            chosen = [event for event in events if terms.wanted(event.event_type.value)]
+            if len(chosen) < len(events):
+                state.account.drop(len(events) - len(chosen), accounts.FILTERED)
+            events = chosen
+        if events:
+            self.unsettled = len(events)
+            self._offer(self._batch_of(events))
+            self.unsettled = 0
+        return True
+
+    def _batch_of(self, events: Sequence[HypervisorEvent]) -> Batch:
+        terms, assembler = self.state.terms, self.state.assembler
+        admitted = [terms.admit(event) for event in events]
+        batch = Batch(admitted, [terms.disclose(event) for event in admitted])
+        if assembler is not None:
+            for place, event in enumerate(admitted):
+                try:
+                    batch.spans += [(place, span) for span in assembler.feed(event)]
+                except Exception as error:  # noqa: BLE001 - one odd event costs itself alone
+                    batch.refused[place] = error
+        return batch
+
+    def _offer(self, batch: Batch) -> None:
+        """Hand a batch over until it is settled one way or another."""
+        takes_events, takes_spans = self.outlet.takes_events, self.outlet.takes_spans
+        if takes_events:
+            self._offer_all(
+                lambda: batch.offer_events(
+                    lambda events: self._send("export_events", self.outlet.export_events, events),
+                    self.state.breaker,
+                )
+            )
+        if takes_spans and not batch.unsettled(events=takes_events, spans=False):
+            self._offer_all(
+                lambda: batch.offer_spans(
+                    lambda spans: self._send("export_spans", self.outlet.export_spans, spans),
+                    self.state.breaker,
+                )
+            )
+        self._settle(batch, batch.unsettled(events=takes_events, spans=takes_spans))
+
+    def _offer_all(self, offer: Callable[[], Outcome | None]) -> None:
+        """Offer until nothing is left, or a stop ends the waiting."""
+        state = self.state
+        while (outcome := offer()) is not None:
+            if outcome.accepted:
+                state.breaker.succeed()
+            error = outcome.failure
+            if error is None and outcome.accepted:
+                continue
+            after = error.after if isinstance(error, RetryLater) else None
+            seconds = state.breaker.fail(after)
+            if error is None and not state.breaker.tripped:
+                continue  # refused to the last, and told so below
+            self._tell_failure(error)
+            if state.stopping.is_set():
+                return
+            self._wait(seconds)
+
+    def _wait(self, seconds: float) -> None:
+        """Wait for the next try; a stop ends the waiting, and a last try follows."""
+        self.state.breaker.waiting = True
+        self.state.stopping.wait(seconds)
+        self.state.breaker.waiting = False
+
+    def _tell_failure(self, error: Exception | None) -> None:
+        state = self.state
+        if state.breaker.tripped:
+            state.limited_log.warning(
+                "breaker",
+                "plugin %s: nothing was accepted %d times in a row; now one event at a time"
+                " tries whether the backend is back: %s",
+                state.name,
+                state.breaker.failures,
+                error or "refused",
+            )
+        else:
+            state.limited_log.warning("retry", "plugin %s asks to retry: %s", state.name, error)
+
+    def _settle(self, batch: Batch, unsettled: set[int]) -> None:
+        state = self.state
+        if batch.refused:
+            state.account.reject(len(batch.refused))
+            for place, error in batch.refused.items():
+                if state.terms.dead_letters is not None:
+                    reason = f"{type(error).__name__}: {error}"
+                    state.terms.dead_letters.write(batch.events[place], reason)
+            error = next(iter(batch.refused.values()))
+            state.limited_log.warning(
+                "reject",
+                "plugin %s refused %d events: %s",
+                state.name,
+                len(batch.refused),
+                error,
+                error=None if isinstance(error, Reject) else error,
+            )
+        if unsettled:
+            state.account.drop(len(unsettled), accounts.STOPPED)
+        accepted = len(batch.events) - len(batch.refused) - len(unsettled)
+        if self.outlet.takes_metrics:
+            state.unpushed += accepted
+        else:
+            state.account.deliver(accepted)
+
+    def _send(
+        self, hook: str, export: Callable[[Sequence[Item]], None], items: Sequence[Item]
+    ) -> None:
+        stats = self.state.stats
+        start = time.monotonic()
+        try:
+            self._call_hook(hook, export, items)
+        except RetryLater:
+            stats.retried += 1
+            raise
+        except Exception:
+            stats.refused += 1
+            raise
+        else:
+            stats.accepted += 1
+        finally:
+            stats.took(time.monotonic() - start)
+
+    def _push_metrics(self) -> None:
+        """Push metrics if events wait for it. What fails is tried again with the next push."""
+        state, terms = self.state, self.state.terms
+        if not (self.outlet.takes_metrics and terms.metrics is not None and state.unpushed):
+            return
+        state.next_push = time.monotonic() + terms.metrics_interval_seconds
+        families = terms.metrics.collect_at(state.account.position, _CATCH_UP_SECONDS)
+        if families is None:
+            return
+        if self._call("export_metrics", self.outlet.export_metrics, families):
+            state.account.deliver(state.unpushed)
+            state.unpushed = 0
+
+    def _call(self, hook: str, function: Callable[..., None], *arguments: Any) -> bool:
+        try:
+            self._call_hook(hook, function, *arguments)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises
+            self.state.limited_log.warning(
+                hook, "plugin %s: %s raised", self.state.name, hook, error=error
+            )
+            return False
+        return True
+
+    def _call_hook(self, hook: str, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self.calls.call(hook, function, *arguments)
+        except (Exception, AbandonedError):
+            raise
+        except BaseException as error:  # SystemExit and the like would end the thread in silence
+            if threading.current_thread() is not self.thread:
+                raise  # the user's, who lets metrics catch up: such as Ctrl-C
+            self._turn_off(f"{hook} raised {type(error).__name__}")
+            raise _TurnedOffError from error
+
+    def _turn_off(self, reason: str) -> None:
+        state = self.state
+        state.account.reject(self.unsettled)
+        state.account.drop(state.unpushed, accounts.DOWN)
+        self.unsettled = state.unpushed = 0
+        state.turn_off(reason)

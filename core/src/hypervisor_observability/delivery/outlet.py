@@ -1,0 +1,91 @@
+"""What a worker delivers to, and what it needs for that."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from attrs import field, frozen
+
+from ..events import HypervisorEvent
+from ..metrics.families import MetricFamily
+from ..spans.record import FinishedSpan
+from .dead_letters import DeadLetters
+
+
+class Outlet(Protocol):
+    """Where a worker's batches go. The hooks of a plugin are one, the registry another."""
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether it is handed events."""
+
+    @property
+    def takes_spans(self) -> bool:
+        """Whether it is handed spans."""
+
+    @property
+    def takes_metrics(self) -> bool:
+        """Whether metrics are pushed to it."""
+
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        """Take a batch of events."""
+
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        """Take the spans that the batch ended."""
+
+    def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
+        """Take the state of the metrics."""
+
+    def flush(self) -> None:
+        """Send what is held back."""
+
+    def stop(self) -> None:
+        """Let go of everything."""
+
+
+class Metrics(Protocol):
+    """Where a worker gets the metrics that it pushes."""
+
+    def collect_at(self, position: int, timeout: float) -> list[MetricFamily] | None:
+        """Give the families with every event before *position* counted; None if counting
+        them took longer than *timeout* seconds.
+        """
+
+
+def unchanged(event: HypervisorEvent) -> HypervisorEvent:
+    """Give *event* as it is."""
+    return event
+
+
+@frozen(kw_only=True)
+class Terms:
+    """How events come to an outlet.
+
+    Attributes:
+        wanted: Tells whether a type of events is wanted; None: all are.
+        admit: Takes from an event what may not leave the process; before anything else.
+        disclose: Takes from an event what this outlet may not see. Spans are assembled before.
+        max_batch_events: Most events handed over at once.
+        max_batch_bytes: Most memory that they hold, as estimated.
+        interval_seconds: Longest time an event waits before it is handed over.
+        metrics: Where pushed metrics come from.
+        metrics_interval_seconds: Time between two pushes.
+        hook_timeout_seconds: Longest time for a call; None: never given up.
+        renewed: Makes a fresh outlet in place of one that was given up; None: there is none.
+        start: Starts a fresh one; may raise to say that it cannot run.
+        own_threads: Gets the identifiers of the threads in which hooks are called.
+        dead_letters: Where refused events are kept; None: nowhere.
+    """
+
+    wanted: Callable[[str], bool] | None = None
+    admit: Callable[[HypervisorEvent], HypervisorEvent] = unchanged
+    disclose: Callable[[HypervisorEvent], HypervisorEvent] = unchanged
+    max_batch_events: int = 512
+    max_batch_bytes: int = 1024 * 1024
+    interval_seconds: float = 0.2
+    metrics: Metrics | None = None
+    metrics_interval_seconds: float = 10.0
+    hook_timeout_seconds: float | None = None
+    renewed: Callable[[], Outlet] | None = None
+    start: Callable[[Outlet], None] = field(default=lambda _: None)
+    own_threads: set[int] = field(factory=set)
+    dead_letters: DeadLetters | None = None

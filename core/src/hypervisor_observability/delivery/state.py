@@ -1,0 +1,134 @@
+"""What a worker knows, whichever lane works for it."""
+
+import queue
+import threading
+from bisect import bisect_left
+
+from attrs import define, field
+
+from ..limited_log import LimitedLog
+from ..metrics.families import HistogramValue
+from ..spans.assembly import SpanAssembler
+from .accounts import DOWN, Account
+from .breaker import Breaker
+from .outlet import Outlet, Terms
+
+SECONDS_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
+"""Upper bounds of the buckets for the time that an export takes."""
+
+
+@define(eq=False)
+class Flush:
+    """A request: deliver everything before *target*."""
+
+    target: int
+    done: threading.Event = field(factory=threading.Event)
+    complete: bool = False
+
+
+@define(eq=False)
+class ExportStats:
+    """How the calls of export hooks went.
+
+    Attributes:
+        accepted: Calls that returned.
+        retried: Calls that asked to be made again.
+        refused: Calls that raised anything else.
+    """
+
+    accepted: int = 0
+    retried: int = 0
+    refused: int = 0
+    _buckets: list[int] = field(factory=lambda: [0] * (len(SECONDS_BOUNDS) + 1), init=False)
+    _sum_seconds: float = field(default=0.0, init=False)
+
+    def took(self, seconds: float) -> None:
+        """Note how long a call took."""
+        self._buckets[bisect_left(SECONDS_BOUNDS, seconds)] += 1
+        self._sum_seconds += seconds
+
+    @property
+    def seconds(self) -> HistogramValue:
+        """How long the calls took."""
+        return HistogramValue(tuple(self._buckets), self._sum_seconds)
+
+
+@define(eq=False)
+class WorkerState:
+    """The state of a worker. Only its present lane changes it, but for requests and stopping.
+
+    Attributes:
+        name: Of the plugin.
+        account: Its position and counts.
+        terms: How events come to it.
+        limited_log: For what operators should know.
+        assembler: Makes spans of events; None if nobody wants any.
+        breaker: Whether batches are offered.
+        stats: How export calls went.
+        unpushed: Events whose export hooks took them, and that still have to be in a push of
+            metrics.
+        next_push: When metrics are to be pushed again, in monotonic seconds.
+        requests: Flushes that are asked for; None wakes the lane.
+        taken: Those of them that the lane is to answer next.
+        waking: Whether the lane was woken already.
+        stopping: Set when everything is to end.
+        deadline: Until when, in monotonic seconds.
+        down: Why the plugin was turned off; None while it is on.
+    """
+
+    name: str
+    account: Account
+    terms: Terms
+    limited_log: LimitedLog
+    assembler: SpanAssembler | None = None
+    breaker: Breaker = field(factory=Breaker)
+    stats: ExportStats = field(factory=ExportStats)
+    unpushed: int = 0
+    next_push: float = 0.0
+    lost_at_last_flush: int = 0
+    # A SimpleQueue may be put to from a signal handler or a finaliser; a Condition not.
+    requests: "queue.SimpleQueue[Flush | None]" = field(factory=queue.SimpleQueue)
+    taken: list[Flush] = field(factory=list)
+    waking: bool = False
+    stopping: threading.Event = field(factory=threading.Event)
+    deadline: float = float("inf")
+    down: str | None = None
+
+    @classmethod
+    def of(
+        cls, name: str, account: Account, terms: Terms, limited_log: LimitedLog, outlet: Outlet
+    ) -> "WorkerState":
+        """Begin, with *outlet* to deliver to."""
+        assembler = SpanAssembler() if outlet.takes_spans else None
+        return cls(name, account, terms, limited_log, assembler)
+
+    def take_requests(self) -> None:
+        """Wait for the interval or a request, and take the requests that are there."""
+        try:
+            request = self.requests.get(timeout=self.terms.interval_seconds)
+            while True:
+                if request is not None:
+                    self.taken.append(request)
+                request = self.requests.get_nowait()
+        except queue.Empty:
+            pass
+        self.waking = False
+
+    def refuse_requests(self) -> None:
+        """Answer those who wait for a flush that there will be none."""
+        for taken in self.taken:
+            taken.done.set()
+        while True:
+            try:
+                request = self.requests.get_nowait()
+            except queue.Empty:
+                return
+            if request is not None:
+                request.done.set()
+
+    def turn_off(self, reason: str) -> None:
+        """Deliver nothing more, and count what comes as dropped."""
+        self.down = reason
+        self.account.close(DOWN)
+        self.limited_log.warning("off", "plugin %s is turned off: %s", self.name, reason)
+        self.refuse_requests()

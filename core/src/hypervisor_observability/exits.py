@@ -1,0 +1,80 @@
+"""The ways in which a process ends, as far as something can be done about them.
+
+``atexit`` runs at a return, ``sys.exit``, an exception and Ctrl-C. It does not run at SIGTERM,
+unless asked for here, nor at the end of a multiprocessing child, which has finalizers of its
+own. At ``os._exit``, ``exec``, SIGKILL and a crash nothing runs.
+"""
+
+import atexit
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from attrs import define, field
+
+_logger = logging.getLogger(__name__)
+_SIGNALLED = 128
+"""Added to a signal's number it is the exit code that shells give."""
+
+
+@define(eq=False)
+class ExitHandlers:
+    """Have *stop* called when the process ends.
+
+    Attributes:
+        stop: What is called; more than once does no harm.
+    """
+
+    stop: Callable[[], object]
+    _finalizer: Any = field(default=None, init=False)
+    _terminates: bool = field(default=False, init=False)
+
+    def install(self, *, sigterm: bool) -> None:
+        """Begin.
+
+        Args:
+            sigterm: Whether SIGTERM is to end the process as ``sys.exit(143)`` does. Only the
+                main thread can see to that, and not over a handler that is there.
+        """
+        atexit.register(self.stop)
+        self.install_in_multiprocessing_child()
+        if sigterm:
+            self._install_sigterm()
+
+    def install_in_multiprocessing_child(self) -> None:
+        """Begin in a child that multiprocessing has forked: it runs no ``atexit`` functions."""
+        process = sys.modules.get("multiprocessing.process")
+        util = sys.modules.get("multiprocessing.util")
+        if process is None or util is None or process.parent_process() is None:
+            return
+        self._finalizer = util.Finalize(None, self.stop, exitpriority=0)
+
+    def remove(self) -> None:
+        """End; the process may go on."""
+        atexit.unregister(self.stop)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
+            self._finalizer = None
+        if self._terminates and threading.current_thread() is threading.main_thread():
+            if signal.getsignal(signal.SIGTERM) is _exit:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._terminates = False
+
+    def _install_sigterm(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            _logger.warning("handle_sigterm: not in the main thread, so SIGTERM is left alone")
+        elif signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            _logger.warning("handle_sigterm: SIGTERM has a handler already, which is left alone")
+        else:
+            signal.signal(signal.SIGTERM, _exit)
+            self._terminates = True
+
+
+def _exit(number: int, _frame: FrameType | None) -> None:
+    # An exception unwinds the main thread first: whatever it holds is let go of, and then
+    # atexit delivers. Delivering here could wait for what the interrupted code holds.
+    sys.exit(_SIGNALLED + number)

@@ -1,0 +1,167 @@
+"""A reader: a plugin with its account and what drives it, from its start to its end."""
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from attrs import define, field, frozen
+
+from . import clock
+from .config import matches
+from .delivery import accounts
+from .delivery.accounts import Account
+from .delivery.dead_letters import DeadLetters
+from .delivery.lane import in_daemon_thread
+from .delivery.metrics_feed import MetricsFeed
+from .delivery.outlet import Outlet, Terms
+from .delivery.worker import Worker
+from .events import HypervisorEvent
+from .gate import PayloadPolicy
+from .hookspecs import PluginContext
+from .plugins import Plugin
+from .sources import Source
+
+_logger = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What all readers of a process share.
+
+    Attributes:
+        service: Name of the observed system.
+        source: Where events come from.
+        feed: The internal reader that feeds the metrics.
+        admit: Takes from an event what may not leave the process.
+        own_threads: Identifiers of the threads in which hooks are called.
+        state_directory: Where dead letters are kept; None: nowhere.
+    """
+
+    service: str
+    source: Source
+    feed: MetricsFeed
+    admit: Callable[[HypervisorEvent], HypervisorEvent]
+    own_threads: set[int]
+    state_directory: Path | None
+
+
+@define(eq=False)
+class Reader:
+    """A plugin with what drives it.
+
+    Attributes:
+        account: What became of the events.
+        worker: None for a plugin that only exposes metrics: the account is then that of what
+            feeds them.
+    """
+
+    _plugin: Plugin
+    _surroundings: Surroundings
+    account: Account = field(init=False)
+    worker: Worker | None = field(default=None, init=False)
+    _down: str | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self._plugin.only_exposes:
+            self.account = self._surroundings.feed.account
+        else:
+            self.account = Account(self._surroundings.source)
+            self.worker = Worker(self._plugin.name, self._plugin, self.account, self._terms())
+
+    @property
+    def name(self) -> str:
+        """Of the plugin."""
+        return self._plugin.name
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin; another one after a hook has hung."""
+        outlet = self._plugin if self.worker is None else self.worker.outlet
+        return outlet if isinstance(outlet, Plugin) else self._plugin
+
+    @property
+    def down(self) -> str | None:
+        """Why it does not run; None if it does, or has not been started."""
+        if self._down is None and self.worker is not None:
+            return self.worker.down
+        return self._down
+
+    def start(self) -> None:
+        """Call the hook. A plugin that cannot start is down; nothing is raised.
+
+        Raises:
+            KeyboardInterrupt: The user's.
+        """
+        try:
+            self._start_outlet(self._plugin)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
+            self._down = f"{error}" or type(error).__name__
+            self.worker = None
+            self.account = Account(self._surroundings.source, closed=accounts.DOWN)
+            _logger.error("plugin %s is down: %s", self.name, self._down)
+            _stop_quietly(self._plugin)
+
+    def stop_exposing(self) -> threading.Thread | None:
+        """Have a plugin without a worker stopped, in a thread of its own: it may hang.
+
+        Returns:
+            The thread; None if there is nothing to stop.
+        """
+        if self.worker is not None or self._down is not None:
+            return None
+        return in_daemon_thread(self.name, partial(_stop_quietly, self._plugin))
+
+    def begin_anew_after_fork(self) -> None:
+        """Forget what the parent's process has."""
+        if self.worker is not None:
+            self.worker.begin_anew_after_fork()
+        elif self._down is None and self._plugin.make is not None:
+            self._plugin = self._plugin.renewed()
+
+    def start_exposing_after_fork(self) -> None:
+        """Start a plugin without a worker in a fork's child, in a thread of its own."""
+        if self.worker is None and self._down is None and self._plugin.make is not None:
+            in_daemon_thread(self.name, self.start)
+
+    def _start_outlet(self, outlet: Outlet) -> None:
+        context = PluginContext(
+            name=self.name,
+            service=self._surroundings.service,
+            logger=logging.getLogger(f"{__package__}.plugin.{self.name}"),
+            metrics=self._surroundings.feed,
+            clock=clock.now_ns,
+        )
+        # What was handed to the worker, or made in its place.
+        cast(Plugin, outlet).start(context)
+
+    def _terms(self) -> Terms:
+        plugin, around = self._plugin, self._surroundings
+        delivery = plugin.delivery
+        letters = around.state_directory
+        return Terms(
+            wanted=partial(matches, delivery.events) if delivery.events else None,
+            admit=around.admit,
+            disclose=PayloadPolicy.of(plugin.payload).apply,
+            max_batch_events=delivery.max_batch_events,
+            max_batch_bytes=delivery.max_batch_bytes,
+            interval_seconds=delivery.interval_seconds,
+            metrics=around.feed,
+            metrics_interval_seconds=delivery.metrics_interval_seconds,
+            hook_timeout_seconds=delivery.hook_timeout_seconds,
+            renewed=plugin.renewed if plugin.make is not None else None,
+            start=self._start_outlet,
+            own_threads=around.own_threads,
+            dead_letters=None if letters is None else DeadLetters.of(letters, plugin.name),
+        )
+
+
+def _stop_quietly(plugin: Plugin) -> None:
+    try:
+        plugin.stop()
+    except BaseException as error:  # even SystemExit: it is a plugin's
+        _logger.debug("plugin %s: stop raised", plugin.name, exc_info=error)

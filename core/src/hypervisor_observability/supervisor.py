@@ -1,0 +1,70 @@
+"""The supervisor: sees to workers whose hooks hang, and writes the status, each second."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from .delivery.lane import in_daemon_thread
+from .delivery.worker import Worker
+from .limited_log import LimitedLog
+
+STATUS_SECONDS = 1.0
+
+
+class Supervisor:
+    """A daemon thread that looks at the workers again and again.
+
+    Args:
+        workers: Whom it looks after.
+        hook_timeout_seconds: Least of their hooks' longest times.
+        write_status: Called each second; None: never. What it raises is told.
+    """
+
+    def __init__(
+        self,
+        workers: Sequence[Worker],
+        hook_timeout_seconds: float,
+        write_status: Callable[[], None] | None = None,
+    ) -> None:
+        self._workers = workers
+        self._interval_seconds = min(STATUS_SECONDS, hook_timeout_seconds / 4)
+        self._write_status = write_status
+        self._status_due = 0.0
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._limited_log = LimitedLog(__name__)
+
+    def ensure_running(self) -> None:
+        """Start the thread unless it runs.
+
+        Raises:
+            RuntimeError: The system refuses a new thread.
+        """
+        if self._thread is None:
+            self._thread = in_daemon_thread("supervisor", self._run)
+
+    def stop(self) -> None:
+        """End, after writing the status once more."""
+        self._stopping.set()
+        self._note_status()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_seconds):
+            for worker in self._workers:
+                try:
+                    worker.replace_if_stuck()
+                except Exception as error:  # noqa: BLE001 - the others have to be looked at too
+                    self._limited_log.warning(
+                        "replace", "looking at plugin %s failed", worker.name, error=error
+                    )
+            if time.monotonic() >= self._status_due:
+                self._status_due = time.monotonic() + STATUS_SECONDS
+                self._note_status()
+
+    def _note_status(self) -> None:
+        if self._write_status is None:
+            return
+        try:
+            self._write_status()
+        except Exception as error:  # noqa: BLE001 - a full disk is no reason to end
+            self._limited_log.warning("status", "status not written: %s", error)

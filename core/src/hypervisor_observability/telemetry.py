@@ -1,0 +1,120 @@
+"""What the delivery tells of itself, as metrics: so that the backends themselves show a loss."""
+
+from collections.abc import Mapping
+
+from attrs import define, field
+
+from .delivery.accounts import Counts
+from .delivery.breaker import BreakerState
+from .delivery.state import SECONDS_BOUNDS
+from .delivery.worker import Worker
+from .metrics.families import HistogramValue, LabelValues, MetricFamily, MetricKind
+
+_PREFIX = "agent_hypervisor_observability_"
+_PLUGIN = ("plugin",)
+_BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
+
+
+@define(eq=False)
+class DeliveryMetrics:
+    """What became of the events, filled reader by reader."""
+
+    _delivered: dict[LabelValues, float] = field(factory=dict, init=False)
+    _rejected: dict[LabelValues, float] = field(factory=dict, init=False)
+    _dropped: dict[LabelValues, float] = field(factory=dict, init=False)
+    _queue: dict[LabelValues, float] = field(factory=dict, init=False)
+    _up: dict[LabelValues, float] = field(factory=dict, init=False)
+    _exports: dict[LabelValues, float] = field(factory=dict, init=False)
+    _seconds: dict[LabelValues, HistogramValue] = field(factory=dict, init=False)
+    _circuit: dict[LabelValues, float] = field(factory=dict, init=False)
+    _open_spans: dict[LabelValues, float] = field(factory=dict, init=False)
+
+    def add(self, name: str, counts: Counts, worker: Worker | None, *, up: bool) -> None:
+        """Tell of a plugin, or of the internal reader."""
+        labels = (name,)
+        self._delivered[labels] = counts.delivered
+        self._rejected[labels] = counts.rejected
+        for reason, events in counts.dropped.items():
+            self._dropped[name, reason] = events
+        self._queue[labels] = counts.in_flight + counts.pending
+        self._up[labels] = int(up)
+        if worker is not None:
+            stats = worker.stats
+            self._exports[name, "accepted"] = stats.accepted
+            self._exports[name, "retried"] = stats.retried
+            self._exports[name, "refused"] = stats.refused
+            self._seconds[labels] = stats.seconds
+            self._circuit[labels] = _BREAKER_VALUES[worker.breaker_state]
+            self._open_spans[labels] = worker.open_spans
+
+    def families(self) -> list[MetricFamily]:
+        """Give all of it."""
+        counter, gauge = MetricKind.COUNTER, MetricKind.GAUGE
+        seconds = MetricFamily(
+            name=f"{_PREFIX}export_seconds",
+            kind=MetricKind.HISTOGRAM,
+            help="Time that the calls of export hooks took",
+            unit="seconds",
+            label_names=_PLUGIN,
+            histograms=self._seconds,
+            bounds=SECONDS_BOUNDS,
+        )
+        return [
+            _family("events_delivered_total", counter, "Events that the backend has", _PLUGIN,
+                    self._delivered),
+            _family("events_rejected_total", counter, "Events that were offered and refused",
+                    _PLUGIN, self._rejected),
+            _family("events_dropped_total", counter, "Events that were never offered, by reason",
+                    ("plugin", "reason"), self._dropped),
+            _family("queue_size", gauge, "Events that wait, or whose answer is awaited", _PLUGIN,
+                    self._queue),
+            _family("plugin_up", gauge, "Whether the plugin runs", _PLUGIN, self._up),
+            _family("export_total", counter, "Calls of export hooks, by how they ended",
+                    ("plugin", "result"), self._exports),
+            seconds,
+            _family("circuit_state", gauge, "Breaker: 0 closed, 1 half-open, 2 open", _PLUGIN,
+                    self._circuit),
+            _family("open_spans", gauge, "Spans that have begun and not ended", _PLUGIN,
+                    self._open_spans),
+        ]  # fmt: skip
+
+
+def process_metrics(
+    *,
+    capacity: int | None,
+    handler_errors: int,
+    refused: int,
+    redacted: int,
+    gate_failures: int,
+    internal_events: int,
+    payload_cuts: int,
+) -> list[MetricFamily]:
+    """Tell of the bus and the gate of a process."""
+    totals = (
+        ("handler_errors_total", "Calls of subscribers that raised", handler_errors),
+        ("refused_total", "Things given to emit that are no events", refused),
+        ("redacted_total", "Payload values that the gate took out", redacted),
+        ("gate_failures_total", "Payloads that the gate held back whole", gate_failures),
+        ("internal_events_total", "Events that plugins' own threads emitted", internal_events),
+        ("payload_cuts_total", "Payload values that were tagged or cut", payload_cuts),
+    )
+    families = [
+        _family(name, MetricKind.COUNTER, help_text, (), {(): value})
+        for name, help_text, value in totals
+    ]
+    if capacity is not None:
+        help_text = "Events that the log in memory holds"
+        families.append(_family("queue_capacity", MetricKind.GAUGE, help_text, (), {(): capacity}))
+    return families
+
+
+def _family(
+    name: str,
+    kind: MetricKind,
+    help_text: str,
+    labels: LabelValues,
+    series: Mapping[LabelValues, float],
+) -> MetricFamily:
+    return MetricFamily(
+        name=_PREFIX + name, kind=kind, help=help_text, label_names=labels, series=series
+    )

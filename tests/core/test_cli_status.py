@@ -1,0 +1,119 @@
+"""``hvobs status``, and what ``hvobs doctor`` says of a running process."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hypervisor_observability import Config, EventType, Observability, hookimpl
+from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.config import StateConfig
+
+
+class Refusing:
+    name = "refusing"
+
+    @hookimpl
+    def export_events(self) -> None:
+        raise ValueError("no")
+
+
+class Taking:
+    name = "taking"
+
+    @hookimpl
+    def export_events(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYPERVISOR_OBSERVABILITY_CONFIG", raising=False)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(hvobs, arguments)
+
+
+def run_process(*plugins: object) -> None:
+    config = Config(state=StateConfig(directory=Path("state")))
+    with Observability(config, plugins=plugins) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+        observability.flush(10)
+
+
+def changed(**changes: Any) -> Mapping[str, Any]:
+    path = Path("state/status.json")
+    status = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps(status))
+    return status
+
+
+def test_healthy_process_is_shown() -> None:
+    run_process(Taking())
+    result = run("status", "--directory", "state")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0].split() == [
+        "READER", "STATE", "BREAKER", "DELIVERED", "REJECTED", "IN_FLIGHT", "PENDING", "DROPPED",
+    ]  # fmt: skip
+    assert result.stdout.splitlines()[1].split() == [
+        "taking", "stopped", "closed", "1", "0", "0", "0", "0",
+    ]  # fmt: skip
+
+
+def test_directory_of_the_configuration_is_read_and_losses_are_problems() -> None:
+    run_process(Refusing())
+    Path("hvobs.toml").write_text('[state]\ndirectory = "state"\n')
+    result = run("status", "--config", "hvobs.toml")
+
+    assert result.exit_code == 1
+    assert "problem: refusing: 1 events were refused" in result.stdout
+
+
+def test_everything_that_is_wrong_is_told() -> None:
+    run_process(Taking())
+    taking = changed()["plugins"]["taking"]
+    bad = {**taking, "state": "down: no\x1b[2J", "breaker": "open", "dropped": {"overflow": 3}}
+    quiet = {**taking, "dropped": {"filtered": 9}}
+    changed(state="running", written_at=time.time() - 60, plugins={"bad": bad, "quiet": quiet})
+    result = run("status", "--directory", "state", "--json")
+    told = "\n".join(json.loads(result.stdout)["problems"])
+
+    assert result.exit_code == 1
+    assert "has ended without a stop, or hangs" in told
+    assert "bad is down: no" in told
+    assert "bad: the backend accepts nothing (breaker open)" in told
+    assert "bad: 3 events were dropped (overflow)" in told
+    assert "quiet" not in told
+    assert "\x1b" not in run("status", "--directory", "state").stdout
+
+
+def test_status_without_a_directory_says_what_to_do() -> None:
+    result = run("status")
+    assert result.exit_code == 1
+    assert "there is no configuration: name the state directory with --directory" in result.stderr
+
+    Path("hvobs.toml").write_text('service = "a"\n')
+    result = run("status", "--config", "hvobs.toml")
+    assert "hvobs.toml has no [state] directory" in result.stderr
+
+    result = run("status", "--directory", "nowhere")
+    assert "no process with this [state] directory has started yet" in result.stderr
+
+
+def test_doctor_tells_of_the_process() -> None:
+    Path("hvobs.toml").write_text('[state]\ndirectory = "state"\n')
+    assert json.loads(run("doctor", "--config", "hvobs.toml", "--json").stdout)["status"] is None
+
+    run_process(Refusing())
+    result = run("doctor", "--config", "hvobs.toml")
+
+    assert result.exit_code == 1
+    assert "stopped, 1 events emitted" in result.stdout
+    assert "problem: running process: refusing: 1 events were refused" in result.stdout
