@@ -7,11 +7,11 @@ PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.to
 SET_UP := scripts/set-up.sh scripts/find-python.sh
 BENCHES := ours peer neighbours
 
-.PHONY: help demo test lint format coverage bench clean
+.PHONY: help demo test test-faults lint format coverage bench clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf 'make %-10s %s\n' "$$name" "$$text"; done
+		printf 'make %-11s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.runs ## Show the whole at work: no server, no configuration
 	@$(BIN)/hvobs demo
@@ -19,6 +19,9 @@ demo: .venv/.runs ## Show the whole at work: no server, no configuration
 test: lint ## Check and test everything, then the unit tests on every further Python
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
 	@MAKE='$(MAKE)' sh scripts/test-other-pythons.sh
+
+test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for a minute
+	@$(BIN)/python -m faults $(FAULTS)
 
 lint: .venv/.tests ## Check style, types and layers
 	$(BIN)/ruff check .
@@ -39,7 +42,7 @@ bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BEN
 clean: ## Remove what these commands have made
 	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
-	find core plugins tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core plugins tests docs benchmarks faults -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp stands for an environment that fits the project files.
 .venv/.runs: $(PROJECTS) $(SET_UP)

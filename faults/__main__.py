@@ -1,0 +1,64 @@
+"""``python -m faults``: try what must hold, print the figures, write them into the page.
+
+Each case runs in a process of its own. Exit code 1 if a goal does not hold.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from attrs import asdict
+
+from faults.cases import CASES, Figure
+
+PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+
+
+def main() -> int:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(prog="make test-faults")
+    parser.add_argument("--quick", action="store_true", help="shorter forms; writes nothing")
+    parser.add_argument("--only", action="append", choices=CASES, help="this case; again for more")
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        figures = CASES[arguments.case](quick=arguments.quick)
+        sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
+        return 0
+    found: list[Figure] = []
+    for name in arguments.only or CASES:
+        begun = time.monotonic()
+        found += _run(name, quick=arguments.quick)
+        sys.stderr.write(f"{name}: {time.monotonic() - begun:.0f} s\n")
+    table = _table(found)
+    sys.stdout.write(table)
+    if not arguments.quick and not arguments.only:
+        text = PAGE.read_text("utf-8")
+        before, _, rest = text.partition(BEGIN)
+        _, _, after = rest.partition(END)
+        PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", "utf-8")
+    return int(not all(figure.holds for figure in found))
+
+
+def _run(name: str, *, quick: bool) -> list[Figure]:
+    command = [sys.executable, "-m", "faults", "--case", name, *(["--quick"] if quick else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=3_600)
+    return [Figure(**values) for values in json.loads(done.stdout)]
+
+
+def _table(figures: list[Figure]) -> str:
+    rows = ["| fault | measured | figure | goal | holds |", "|---|---|--:|--:|---|"]
+    for figure in figures:
+        verdict = "" if not figure.goal else "yes" if figure.holds else "**NO**"
+        rows.append(
+            f"| {figure.fault} | {figure.what} | {figure.value} | {figure.goal} | {verdict} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
