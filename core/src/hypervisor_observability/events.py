@@ -262,6 +262,17 @@ def with_payload(event: HypervisorEvent, payload: Mapping[str, Any], **ids: str)
     return draft  # type: ignore[return-value]  # it is one since the line above
 
 
+def at_nanoseconds(event: HypervisorEvent, timestamp_ns: int) -> HypervisorEvent:
+    """Set the time of an event that was just made, exactly: for who reads one back.
+
+    Args:
+        event: Nobody else may have it yet.
+        timestamp_ns: Nanoseconds since the epoch, as ``timestamp_ns`` gave them.
+    """
+    _Draft.__dict__["timestamp"].__set__(event, timestamp_ns)
+    return event
+
+
 def nanoseconds(timestamp: object) -> int:
     """Turn a time into nanoseconds since the epoch.
 

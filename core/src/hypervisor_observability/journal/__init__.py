@@ -1,0 +1,1 @@
+"""The journal: what ``emit`` accepted, on disk, in order, and provably so."""

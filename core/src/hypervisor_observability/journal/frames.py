@@ -1,0 +1,215 @@
+"""The bytes of a segment: its header, and records. ``docs/journal-format.md`` describes them.
+
+All numbers are little-endian. A record's chain value is SHA-256 over the one before, the
+record's kind, sequence number and time, a digest of its salt and payload, and its head. So
+whoever has one chain value has proof of all that came before, and a payload can be erased: the
+proof needs its salted digest alone.
+"""
+
+import struct
+import zlib
+from hashlib import sha256
+
+from attrs import evolve, frozen
+
+MAGIC = b"hvjrnl\r\n"
+VERSION = 1
+SEGMENT_BYTES = 64 * 1024 * 1024
+"""Most bytes of a segment."""
+
+MAX_PART_BYTES = 1024 * 1024
+"""Most bytes of a record's head, and of its payload."""
+
+RUN_BYTES = 16
+SALT_BYTES = 16
+DIGEST_BYTES = 32
+
+EVENT, CHECKPOINT = 1, 2
+"""Kinds of records. Of others those from 128 on may be skipped."""
+SKIPPABLE = 128
+ERASED = 1
+"""Flag: salt and payload are gone; in place of the payload stand their digest and zeros."""
+
+# magic, version, header's size, run, number of the segment, first sequence number, chain value
+# before it, time of its making in nanoseconds; then CRC-32 of all that.
+_HEADER = struct.Struct("<8sHH4x16sQQ32sq")
+_CRC = struct.Struct("<I")
+HEADER_BYTES = _HEADER.size + _CRC.size
+
+# CRC-32 of all that follows, length of the head, of the payload, kind, flags, sequence number,
+# time in nanoseconds, salt, chain value; then head and payload.
+_RECORD = struct.Struct("<IIIBB2xQq16s32s")
+_CHAINED = struct.Struct("<32sB7xQq32s")
+RECORD_BYTES = _RECORD.size
+
+
+class BadBytesError(ValueError):
+    """What was read is no such thing; the text says why."""
+
+
+@frozen
+class SegmentHeader:
+    """What stands at the beginning of a segment.
+
+    Attributes:
+        run: Random, the same in all segments of a run.
+        number: Of the segment in its run, from 0.
+        first_sequence: Sequence number of the first record that it may hold.
+        chain: Chain value of the record before.
+        created_ns: When it was made, in nanoseconds since the epoch.
+    """
+
+    run: bytes
+    number: int
+    first_sequence: int
+    chain: bytes
+    created_ns: int
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        packed = _HEADER.pack(
+            MAGIC,
+            VERSION,
+            HEADER_BYTES,
+            self.run,
+            self.number,
+            self.first_sequence,
+            self.chain,
+            self.created_ns,
+        )
+        return packed + _CRC.pack(zlib.crc32(packed))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "SegmentHeader":
+        """Read it.
+
+        Raises:
+            BadBytesError: It is none, damaged, or of a version to come.
+        """
+        if len(data) < HEADER_BYTES or data[:8] != MAGIC:
+            raise BadBytesError("no segment of a journal")
+        packed = data[: _HEADER.size]
+        _, version, size, run, number, first, chain, created_ns = _HEADER.unpack(packed)
+        if version != VERSION or size != HEADER_BYTES:
+            raise BadBytesError(f"format version {version}; this release reads {VERSION}")
+        if _CRC.unpack_from(data, _HEADER.size)[0] != zlib.crc32(packed):
+            raise BadBytesError("the segment's header is damaged")
+        return cls(run, number, first, chain, created_ns)
+
+
+@frozen
+class Record:
+    """A record as it stands in a segment, its checksum checked.
+
+    Attributes:
+        kind: ``EVENT``, ``CHECKPOINT``, or one that is not known.
+        flags: ``ERASED`` or 0.
+        sequence: Sequence number in its run.
+        time_ns: Nanoseconds since the epoch.
+        salt: Random.
+        chain: Its chain value.
+        head: What stays for ever.
+        payload: What can be erased.
+    """
+
+    kind: int
+    flags: int
+    sequence: int
+    time_ns: int
+    salt: bytes
+    chain: bytes
+    head: bytes
+    payload: bytes
+
+    @property
+    def erased(self) -> bool:
+        """Whether its payload is gone."""
+        return bool(self.flags & ERASED)
+
+    @property
+    def size(self) -> int:
+        """Its bytes in the segment."""
+        return RECORD_BYTES + len(self.head) + len(self.payload)
+
+    def digest(self) -> bytes:
+        """Give the digest of salt and payload, as they were."""
+        if self.erased:
+            return self.payload[:DIGEST_BYTES]
+        return sha256(self.salt + self.payload).digest()
+
+    def follows(self, chain: bytes) -> bool:
+        """Tell whether it is what it was when it was written after *chain*."""
+        packed = _CHAINED.pack(chain, self.kind, self.sequence, self.time_ns, self.digest())
+        return self.chain == sha256(packed + self.head).digest()
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        fixed = _RECORD.pack(
+            0,
+            len(self.head),
+            len(self.payload),
+            self.kind,
+            self.flags,
+            self.sequence,
+            self.time_ns,
+            self.salt,
+            self.chain,
+        )
+        return _checked(fixed[_CRC.size :] + self.head + self.payload)
+
+
+def new_record(
+    before: bytes, kind: int, sequence: int, time_ns: int, salt: bytes, head: bytes, payload: bytes
+) -> tuple[bytes, bytes]:
+    """Write a record that follows the chain value *before*.
+
+    Returns:
+        Its bytes, and its chain value.
+    """
+    digest = sha256(salt + payload).digest()
+    chain = sha256(_CHAINED.pack(before, kind, sequence, time_ns, digest) + head).digest()
+    fixed = _RECORD.pack(0, len(head), len(payload), kind, 0, sequence, time_ns, salt, chain)
+    return _checked(fixed[_CRC.size :] + head + payload), chain
+
+
+def record_at(data: bytes, offset: int) -> Record | None:
+    """Read the record at *offset* of a segment.
+
+    Returns:
+        None where there is none: the rest is what was reserved and never written.
+
+    Raises:
+        BadBytesError: What stands there is damaged, or was written in part.
+    """
+    fixed = data[offset : offset + RECORD_BYTES]
+    if not any(fixed):
+        return None
+    if len(fixed) < RECORD_BYTES:
+        raise BadBytesError("the record is cut off")
+    checksum, heads, payloads, kind, flags, sequence, time_ns, salt, chain = _RECORD.unpack(fixed)
+    if heads > MAX_PART_BYTES or payloads > MAX_PART_BYTES:
+        raise BadBytesError(f"a record of {heads + payloads} bytes")
+    start, end = offset + RECORD_BYTES, offset + RECORD_BYTES + heads + payloads
+    parts = data[start:end]
+    if len(parts) < end - start:
+        raise BadBytesError("the record is cut off")
+    if zlib.crc32(parts, zlib.crc32(fixed[_CRC.size :])) != checksum:
+        raise BadBytesError("the record's checksum is wrong")
+    return Record(kind, flags, sequence, time_ns, salt, chain, parts[:heads], parts[heads:])
+
+
+def _checked(rest: bytes) -> bytes:
+    return _CRC.pack(zlib.crc32(rest)) + rest
+
+
+def erased(record: Record) -> Record:
+    """Give *record* without its salt and payload, as long as before.
+
+    Its payload must have at least the bytes of a digest; the writer sees to that.
+    """
+    return evolve(
+        record,
+        flags=record.flags | ERASED,
+        salt=bytes(SALT_BYTES),
+        payload=record.digest().ljust(len(record.payload), b"\0"),
+    )

@@ -1,0 +1,204 @@
+"""Read a run, dead or alive: record by record, with little memory."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from ..events import HypervisorEvent
+from ..log import Reading
+from .encoding import BadEventError, event_of
+from .frames import EVENT, HEADER_BYTES, BadBytesError, Record, SegmentHeader, record_at
+from .runs import Run
+
+_STEP_BYTES = 3 * 1024 * 1024  # no record is longer
+_MAX_PLACES = 4
+
+
+@frozen
+class Damage:
+    """A place where a run cannot be read.
+
+    Attributes:
+        path: The segment.
+        offset: Byte in it.
+        sequence: Sequence number of the record that should stand there.
+        reason: What is wrong.
+    """
+
+    path: Path
+    offset: int
+    sequence: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}, byte {self.offset}, sequence {self.sequence}: {self.reason}"
+
+
+@define(eq=False)
+class SegmentReader:
+    """The records of one segment, in their order.
+
+    Attributes:
+        path: The file.
+        damage: Set when the records end before the file does, and not as they should.
+    """
+
+    path: Path
+    damage: Damage | None = field(default=None, init=False)
+
+    def header(self) -> SegmentHeader:
+        """Read the header.
+
+        Raises:
+            BadBytesError: There is none.
+            OSError: The file cannot be read.
+        """
+        with self.path.open("rb") as file:
+            return SegmentHeader.from_bytes(file.read(HEADER_BYTES))
+
+    def records(self, offset: int = HEADER_BYTES) -> Iterator[tuple[int, Record]]:
+        """Give each record with the byte at which it begins.
+
+        Args:
+            offset: Byte at which a record begins, to go on from.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        try:
+            size = os.fstat(descriptor).st_size
+            if size <= offset:
+                return
+            # A mapping would make of a file that shrinks a signal; reading makes an end of it.
+            sequence = -1
+            start, data, more = offset, b"", True
+            while True:
+                if more and len(data) - (offset - start) < _STEP_BYTES:
+                    data = os.pread(descriptor, 2 * _STEP_BYTES, offset)
+                    start, more = offset, len(data) == 2 * _STEP_BYTES
+                try:
+                    record = record_at(data, offset - start) if data else None
+                except BadBytesError as error:
+                    self.damage = Damage(self.path, offset, sequence + 1, str(error))
+                    return
+                if record is None:
+                    return
+                yield offset, record
+                sequence = record.sequence
+                offset += record.size
+        finally:
+            os.close(descriptor)
+
+
+@frozen
+class _Known:
+    number: int
+    path: Path
+    first_sequence: int
+
+
+class RunReader:
+    """The events of a run by sequence number. It follows a run that is being written.
+
+    What is damaged or holds no event is passed over, and counted by who reads as gone.
+
+    Args:
+        run: What is read.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._segments: list[_Known] = []
+        self._end = 0
+        # Where reading may go on: sequence number to segment and byte.
+        self._places: dict[int, tuple[int, int]] = {}
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """Sequence numbers of the oldest event, and behind the newest one."""
+        self._look_for_segments()
+        if not self._segments:
+            return self._end, self._end
+        for _ in self._walk(max(self._end, self._segments[-1].first_sequence)):
+            pass
+        first = self._segments[0].first_sequence
+        return first, max(first, self._end)
+
+    def read(self, position: int, max_events: int) -> Reading:
+        """Read up to *max_events* from *position* on, telling how many were gone."""
+        self._look_for_segments()
+        first = self._segments[0].first_sequence if self._segments else position
+        start = following = max(position, first)
+        events: list[HypervisorEvent] = []
+        for record in self._walk(following):
+            if events and record.sequence != following:
+                break  # a gap: the next reading begins behind it, and counts it
+            try:
+                event = event_of(record)
+            except BadEventError:
+                if events:
+                    break
+                start = following = record.sequence + 1
+                continue
+            if not events:
+                start = record.sequence
+            events.append(event)
+            following = record.sequence + 1
+            if len(events) >= max_events:
+                break
+        return Reading(events, start, start - position)
+
+    def records(self, start: int) -> Iterator[Record]:
+        """Give the event records from sequence number *start* on, each number once."""
+        self._look_for_segments()
+        return self._walk(start)
+
+    def _walk(self, start: int) -> Iterator[Record]:
+        place, offset = self._places.get(start, (None, HEADER_BYTES))
+        if place is None:
+            place = bisect_right(self._segments, start, key=_first_sequence) - 1
+        for number in range(max(0, place), len(self._segments)):
+            last = number + 1 == len(self._segments)
+            # A segment that follows an error repeats the last records of the one before.
+            until = None if last else self._segments[number + 1].first_sequence
+            for at, record in SegmentReader(self._segments[number].path).records(offset):
+                if until is not None and record.sequence >= until:
+                    break
+                if record.kind != EVENT:
+                    continue
+                self._end = max(self._end, record.sequence + 1)
+                if record.sequence >= start:
+                    self._remember(record.sequence + 1, number, at + record.size)
+                    yield record
+            offset = HEADER_BYTES
+
+    def _remember(self, sequence: int, number: int, offset: int) -> None:
+        self._places.pop(sequence - 1, None)
+        self._places[sequence] = (number, offset)
+        while len(self._places) > _MAX_PLACES:
+            del self._places[next(iter(self._places))]
+
+    def _look_for_segments(self) -> None:
+        known = {one.path: one for one in self._segments}
+        found = []
+        for number, path in self.run.segments():
+            if path in known:
+                found.append(known[path])
+                continue
+            try:
+                header = SegmentReader(path).header()
+            except (BadBytesError, OSError):
+                continue
+            if header.run == self.run.id and header.number == number:
+                found.append(_Known(number, path, header.first_sequence))
+        if [one.path for one in found] != [one.path for one in self._segments]:
+            self._places.clear()
+            self._segments = found
+
+
+def _first_sequence(known: _Known) -> int:
+    return known.first_sequence

@@ -1,0 +1,114 @@
+"""A segment while it is written: a mapped file whose blocks were allocated before."""
+
+import contextlib
+import mmap
+import os
+import sys
+import time
+from pathlib import Path
+
+from attrs import define, field
+
+from .frames import HEADER_BYTES, SegmentHeader
+from .runs import Run
+
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+
+
+@define(eq=False)
+class SegmentFile:
+    """A segment that is written.
+
+    Attributes:
+        number: In its run.
+        size: Bytes that are allocated.
+        end: Behind the last record.
+        synced_end: Up to where it has been synced.
+    """
+
+    number: int
+    size: int
+    _path: Path
+    _descriptor: int
+    _memory: mmap.mmap
+    end: int = field(default=0, init=False)
+    synced_end: int = field(default=0, init=False)
+
+    @classmethod
+    def allocate(cls, run: Run, number: int, size: int) -> "SegmentFile":
+        """Make the file with all its blocks, empty.
+
+        Raises:
+            OSError: It cannot be made: the disk is full, the directory has gone.
+        """
+        path = run.segment_path(number)
+        temporary = path.with_suffix(".new")
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+        descriptor = os.open(temporary, _FLAGS, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, size)
+            memory = mmap.mmap(descriptor, size)
+        except BaseException:
+            os.close(descriptor)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        return cls(number, size, path, descriptor, memory)
+
+    def begin(self, run: bytes, first_sequence: int, chain: bytes) -> None:
+        """Write the header, and give the file its name: from now on it belongs to the run.
+
+        Raises:
+            OSError: It cannot be renamed.
+        """
+        header = SegmentHeader(run, self.number, first_sequence, chain, time.time_ns())
+        self._memory[:HEADER_BYTES] = header.to_bytes()
+        self.end = HEADER_BYTES
+        self._path.with_suffix(".new").rename(self._path)
+        directory = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def store(self, record: bytes) -> bool:
+        """Store *record* behind the last one; False if there is no room."""
+        end = self.end + len(record)
+        if end > self.size:
+            return False
+        self._memory[self.end : end] = record
+        self.end = end
+        return True
+
+    def read(self, start: int, end: int) -> bytes:
+        """Give what was stored."""
+        return self._memory[start:end]
+
+    def sync(self) -> None:
+        """Have the disk hold all that was stored before this call.
+
+        Raises:
+            OSError: It does not: nothing may be stored any more.
+        """
+        end = self.end
+        if sys.platform != "linux":
+            self._memory.flush()
+        # Writes mapped pages back too on Linux, and lets other threads run, as msync does not.
+        getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        self.synced_end = end
+
+    def close(self, *, trim: bool) -> None:
+        """Let go of it; with *trim* give back what was allocated and not used."""
+        with contextlib.suppress(BufferError, ValueError):
+            self._memory.close()
+        with contextlib.suppress(OSError):
+            if trim:
+                os.ftruncate(self._descriptor, self.end)
+            os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Let go of a spare one that was never begun."""
+        self.close(trim=False)
+        with contextlib.suppress(OSError):
+            self._path.with_suffix(".new").unlink()

@@ -1,0 +1,173 @@
+"""Prove a run: every record is what was written, where it was written, and none is missing."""
+
+from collections.abc import Iterable, Mapping
+from enum import Enum
+
+from attrs import frozen
+
+from .anchors import Anchor
+from .frames import (
+    CHECKPOINT,
+    DIGEST_BYTES,
+    EVENT,
+    SKIPPABLE,
+    BadBytesError,
+    Record,
+    SegmentHeader,
+)
+from .reader import SegmentReader
+from .runs import Run
+
+
+class Verdict(Enum):
+    """What was found."""
+
+    PROVEN = "proven"
+    UNANCHORED = "unanchored"
+    BAD = "bad"
+
+
+@frozen(kw_only=True)
+class Verification:
+    """What is known of a run.
+
+    Attributes:
+        verdict: ``PROVEN``: an anchor shows that the run is whole up to it. ``UNANCHORED``: all
+            records follow each other, but nothing outside the run says that none was cut off at
+            the end, or that all were not written anew. ``BAD``: something is wrong.
+        events: Events that were read.
+        erased: Those of them whose payload is gone.
+        lost: Events that the writer could not write, as it said itself.
+        anchored: Events that an anchor vouches for.
+        bad_sequence: Sequence number of the first record that is wrong.
+        reason: What is wrong with it, or what is not proven.
+    """
+
+    verdict: Verdict
+    events: int = 0
+    erased: int = 0
+    lost: int = 0
+    anchored: int = 0
+    bad_sequence: int | None = None
+    reason: str = ""
+
+
+class _BadRecordError(Exception):
+    def __init__(self, sequence: int, reason: str) -> None:
+        super().__init__(reason)
+        self.sequence = sequence
+
+
+class _Walk:
+    """One walk over a run, with what is known so far."""
+
+    def __init__(self, run: Run, anchors: Mapping[int, str]) -> None:
+        self.run = run
+        self.anchors = anchors
+        self.chain = bytes(DIGEST_BYTES)
+        self.sequence = 0
+        self.events = self.erased = self.lost = self.anchored = 0
+
+    def walk(self) -> None:
+        segments = self.run.segments()
+        if segments and segments[0][0] != 0:
+            self._begin_later(SegmentReader(segments[0][1]).header())
+        headers = [self._header(path) for _, path in segments]
+        for place, (number, path) in enumerate(segments):
+            if number != segments[0][0] + place:
+                raise _BadRecordError(self.sequence, f"segment {number - 1} is missing")
+            following = headers[place + 1] if place + 1 < len(headers) else None
+            self._enter(headers[place], number)
+            reader = SegmentReader(path)
+            for _, record in reader.records():
+                if following is not None and record.sequence >= following.first_sequence:
+                    break  # repeated in the next segment, after an error
+                self._take(record)
+            else:
+                if reader.damage is not None and (
+                    following is None or self.sequence < following.first_sequence
+                ):
+                    raise _BadRecordError(self.sequence, reader.damage.reason)
+
+    def _header(self, path: object) -> SegmentHeader:
+        try:
+            return SegmentReader(path).header()  # type: ignore[arg-type]  # a path of segments()
+        except (BadBytesError, OSError) as error:
+            raise _BadRecordError(self.sequence, f"{path}: {error}") from error
+
+    def _begin_later(self, header: SegmentHeader) -> None:
+        # The segments before went by retention; what they held is not proven.
+        self.sequence = header.first_sequence
+        self.chain = header.chain
+
+    def _enter(self, header: SegmentHeader, number: int) -> None:
+        if header.run != self.run.id or header.number != number:
+            raise _BadRecordError(self.sequence, "the segment belongs elsewhere")
+        if header.first_sequence < self.sequence:
+            raise _BadRecordError(header.first_sequence, "the record stands twice")
+        if header.chain != self.chain:
+            raise _BadRecordError(self.sequence, "a record before this segment is missing")
+        self.lost += header.first_sequence - self.sequence
+        self.sequence = header.first_sequence
+
+    def _take(self, record: Record) -> None:
+        if record.kind not in (EVENT, CHECKPOINT) and record.kind < SKIPPABLE:
+            raise _BadRecordError(self.sequence, f"a record of the unknown kind {record.kind}")
+        if record.sequence != self.sequence:
+            if record.sequence < self.sequence or not record.follows(self.chain):
+                reason = f"number {record.sequence} stands where {self.sequence} should"
+                raise _BadRecordError(self.sequence, reason)
+            self.lost += record.sequence - self.sequence
+            self.sequence = record.sequence
+        if not record.follows(self.chain):
+            raise _BadRecordError(record.sequence, "the record is not what was written")
+        self.chain = record.chain
+        if record.kind == EVENT:
+            self.events += 1
+            self.erased += record.erased
+            self.sequence += 1
+        expected = self.anchors.get(self.sequence)
+        if expected is not None:
+            if expected != self.chain.hex():
+                raise _BadRecordError(
+                    record.sequence, "an anchor has another chain value: all was written anew"
+                )
+            self.anchored = self.sequence
+
+
+def verify(run: Run, anchors: Iterable[Anchor] = ()) -> Verification:
+    """Prove *run*.
+
+    Args:
+        run: The run.
+        anchors: Kept elsewhere, and genuine; those of other runs are passed over.
+    """
+    ours = {one.sequence: one.chain for one in anchors if one.run == run.id.hex()}
+    walk = _Walk(run, ours)
+    bad: tuple[int, str] | None = None
+    try:
+        walk.walk()
+    except _BadRecordError as error:
+        bad = error.sequence, str(error)
+    except (OSError, BadBytesError) as error:
+        bad = walk.sequence, str(error)
+    latest = max(ours, default=0)
+    if bad is None and latest > walk.sequence:
+        bad = walk.sequence, f"the run ends here, before the anchor at {latest}"
+    if bad is not None:
+        verdict, reason = Verdict.BAD, bad[1]
+    elif walk.anchored == walk.sequence and walk.sequence:
+        verdict, reason = Verdict.PROVEN, ""
+    else:
+        unproven = walk.sequence - walk.anchored
+        verdict = Verdict.UNANCHORED
+        reason = f"no anchor vouches for the last {unproven} events"
+    return Verification(
+        verdict=verdict,
+        events=walk.events,
+        erased=walk.erased,
+        lost=walk.lost,
+        anchored=walk.anchored,
+        bad_sequence=None if bad is None else bad[0],
+        reason=reason,
+    )
