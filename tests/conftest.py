@@ -63,9 +63,9 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
-    """Wait for something to become true: ``wait_until(predicate, timeout=5.0)``."""
+    """Wait for something to become true: ``wait_until(predicate, timeout=30.0)``."""
 
-    def wait(predicate: Callable[[], object], timeout: float = 5.0) -> None:
+    def wait(predicate: Callable[[], object], timeout: float = 30.0) -> None:
         deadline = time.monotonic() + timeout
         while not predicate():
             if time.monotonic() > deadline:

@@ -686,6 +686,20 @@ def test_reading_metrics_counts_what_was_just_emitted_without_a_thread() -> None
     assert feed.collect_at(3, 1) == [family]
 
 
+def test_catching_up_waits_for_what_another_thread_has_in_its_hands() -> None:
+    bus, release = HypervisorEventBus(), threading.Event()
+    worker = make_worker(bus, Outlet("events", answer=lambda: (release.wait(30), None)[1]))
+    emit(bus, 1)
+    worker.ensure_running()
+    until(lambda: worker.account.counts().in_flight)
+
+    assert not worker.catch_up(1, 0.05)
+    release.set()
+    assert worker.catch_up(1, 30)
+    assert worker.account.counts().delivered == 1
+    assert stopped(worker)
+
+
 def test_catching_up_gives_up_in_time_when_a_hook_hangs() -> None:
     bus, release = HypervisorEventBus(), threading.Event()
     worker = make_worker(bus, Outlet("events", answer=lambda: (release.wait(30), None)[1]))

@@ -95,7 +95,8 @@ def test_token_is_taken_out_wherever_it_stands(token: str, place: str) -> None:
 @pytest.mark.parametrize("value", [CANARY, [CANARY], {"a": CANARY}, 4711, b"c4n4ry"])
 def test_value_of_a_secret_key_is_taken_out_whole(key: str, value: Any) -> None:
     for payload in ({key: value}, nested({key: value})):
-        text = json.dumps(strict(admitted(payload)))
+        # Not the whole event: its id may hold any digits.
+        text = json.dumps(strict(admitted(payload))["payload"])
         assert CANARY not in text
         assert "4711" not in text
         assert CANARY.encode().hex() not in text

@@ -79,14 +79,16 @@ class Lane:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
 
         Returns:
-            Whether all of them were read.
+            Whether all of them were settled.
         """
         account = self.state.account
         deadline = time.monotonic() + timeout
-        while account.position < target:
-            if not self._delivering.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                return False
+        more = True
+        while more and self._delivering.acquire(timeout=max(0.0, deadline - time.monotonic())):
             try:
+                # Only here: what the other thread has read may still be in its hands.
+                if account.position >= target:
+                    return True
                 more = self._deliver_batch()
             except BaseException:
                 account.reject(self.unsettled)
@@ -94,9 +96,7 @@ class Lane:
                 raise
             finally:
                 self._delivering.release()
-            if not more or time.monotonic() > deadline:
-                break
-        return account.position >= target
+        return False
 
     # In the lane's own thread
 

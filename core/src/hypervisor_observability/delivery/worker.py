@@ -154,7 +154,7 @@ class Worker:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
 
         Returns:
-            Whether all of them were read.
+            Whether all of them were settled.
         """
         return self._lane.catch_up(target, timeout)
 
