@@ -53,6 +53,7 @@ class HypervisorEventBus:
         self._log = EventLog(max_events, max_bytes)
         self._log.on_drain(self._follow_clock)
         self._stage: EventHandler = self._log.stage
+        self._sync: Callable[[], object] | None = None
         self._staged = self._log.staged
         self._drain_at = STAGED_EVENTS
         self._changes = 0
@@ -237,6 +238,41 @@ class HypervisorEventBus:
 
         return build_tree(self.all_events, trace_id)
 
+    def sync(self) -> bool:
+        """Have the disk hold everything that was emitted before this call.
+
+        Returns:
+            True if it does, against power loss too. False if it does not, or there is no
+            journal.
+        """
+        if self._sync is None:
+            return False
+        try:
+            self._sync()
+        except OSError:
+            return False
+        return True
+
+    def record_through(
+        self,
+        record: Callable[[HypervisorEvent, EventHandler], object],
+        sync: Callable[[], object],
+    ) -> None:
+        """Have each event recorded before it is appended, from now on.
+
+        Args:
+            record: Records the event and then calls what it is given with it, so that both
+                orders are one. It does not raise.
+            sync: Has the disk hold what was recorded; raises OSError if it does not.
+        """
+        append = self._log.stage
+
+        def stage(event: HypervisorEvent) -> None:
+            record(event, append)
+
+        self._stage = stage
+        self._sync = sync
+
     def keep_apart(self, threads: Container[int], take: EventHandler) -> None:
         """Hand what certain threads emit to *take* from now on, instead of appending it.
 
@@ -246,7 +282,7 @@ class HypervisorEventBus:
             threads: Their identifiers (``threading.get_ident``); asked at each event.
             take: Takes such an event. Subscribers are called all the same.
         """
-        stage = self._log.stage
+        stage = self._stage
 
         def stage_or_take(event: HypervisorEvent) -> None:
             if get_ident() in threads:

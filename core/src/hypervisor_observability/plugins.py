@@ -63,6 +63,14 @@ class Plugin:
             return self.delivery.payload
         return getattr(self.instance, "default_payload", "all")
 
+    @property
+    def replays(self) -> bool:
+        """Whether it wants what an earlier process has left in the journal.
+
+        Not where the backend takes no times: it would see old events as new ones.
+        """
+        return bool(getattr(self.instance, "replays", True))
+
     def renewed(self) -> "Plugin":
         """Make another instance, not started.
 

@@ -22,7 +22,7 @@ from .events import HypervisorEvent
 from .gate import PayloadPolicy
 from .hookspecs import PluginContext
 from .plugins import Plugin
-from .sources import Source
+from .sources import Cursor, Source
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Surroundings:
 
     Attributes:
         service: Name of the observed system.
-        source: Where events come from.
+        source_for: Gives where a plugin's events come from, and the cursor in it.
         feed: The internal reader that feeds the metrics.
         admit: Takes from an event what may not leave the process.
         own_threads: Identifiers of the threads in which hooks are called.
@@ -41,7 +41,7 @@ class Surroundings:
     """
 
     service: str
-    source: Source
+    source_for: Callable[[Plugin], tuple[Source, Cursor | None]]
     feed: MetricsFeed
     admit: Callable[[HypervisorEvent], HypervisorEvent]
     own_threads: set[int]
@@ -68,7 +68,7 @@ class Reader:
         if self._plugin.only_exposes:
             self.account = self._surroundings.feed.account
         else:
-            self.account = Account(self._surroundings.source)
+            self.account = Account(*self._surroundings.source_for(self._plugin))
             self.worker = Worker(self._plugin.name, self._plugin, self.account, self._terms())
 
     @property
@@ -95,14 +95,18 @@ class Reader:
         Raises:
             KeyboardInterrupt: The user's.
         """
+        if self.worker is not None:
+            self.worker.begin()
         try:
             self._start_outlet(self._plugin)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
             self._down = f"{error}" or type(error).__name__
+            if self.worker is None:  # until now its account was that of all who only expose
+                self.account = Account(self._surroundings.source_for(self._plugin)[0])
             self.worker = None
-            self.account = Account(self._surroundings.source, closed=accounts.DOWN)
+            self.account.close(accounts.DOWN)
             _logger.error("plugin %s is down: %s", self.name, self._down)
             _stop_quietly(self._plugin)
 

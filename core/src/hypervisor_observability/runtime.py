@@ -26,9 +26,11 @@ from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
 from .metrics.registry import MetricsRegistry
 from .plugins import Plugin, load_plugins, take_instances
+from .process_journal import ProcessJournal
 from .propagation import Propagator
 from .readers import Reader, Surroundings
 from .recorder import Recorder
+from .sources import Cursor, Source
 from .status import reader_status, write_status
 from .supervisor import Supervisor
 from .telemetry import DeliveryMetrics, process_metrics
@@ -38,6 +40,9 @@ METRICS = "metrics"
 
 MAX_INTERNAL_EVENTS = 1_000
 """Most events kept of those that plugins' own threads emit: the newest."""
+
+_LEAST_CLOSE_SECONDS = 0.2
+"""Time that the journal gets to close, however late it is."""
 
 _logger = logging.getLogger(__name__)
 
@@ -74,16 +79,19 @@ class Observability:
             keys=(*DEFAULT_KEYS, *config.redaction.keys),
             patterns=(*DEFAULT_PATTERNS, *config.redaction.patterns),
         )
+        self._disabled = disabled(os.environ)
+        self._journal: ProcessJournal | None = None
+        if config.journal is not None and not self._disabled:
+            self._journal = ProcessJournal(config.journal, self.bus, self._gate.admit)
         self._registry = MetricsRegistry()
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
         self._feed = MetricsFeed(
-            self.bus.log,
+            self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS),
             self._registry,
             interval_seconds=config.delivery.interval_seconds,
             admit=self._gate.admit,
         )
-        self._disabled = disabled(os.environ)
         loaded: list[Plugin] = []
         if not self._disabled:
             loaded, problems = load_plugins(config)
@@ -96,7 +104,7 @@ class Observability:
         self._internal_events = 0
         around = Surroundings(
             service=config.service,
-            source=self.bus.log,
+            source_for=self._source_for,
             feed=self._feed,
             admit=self._gate.admit,
             own_threads=self._own_threads,
@@ -142,6 +150,8 @@ class Observability:
                 raise RuntimeError(f"this Observability is {self._state}: make a new one")
             self._state = "running"
         self._started_at = time.time()
+        if self._journal is not None:
+            self._journal.start()
         for reader in self._readers.values():
             reader.start()
         self._take_workers()
@@ -182,6 +192,8 @@ class Observability:
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
                 ended[name] = not thread.is_alive()
+        if self._journal is not None:
+            self._journal.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
         if self._supervisor is not None:
             self._supervisor.stop()
         late = [name for name, done in ended.items() if not done]
@@ -266,6 +278,7 @@ class Observability:
                 name: reader_status(state, self._readers[name].worker, self.counts()[name])
                 for name, state in self.states().items()
             },
+            "journal": None if self._journal is None else self._journal.status(),
             METRICS: reader_status(self._state, self._feed.worker, self.counts()[METRICS]),
         }
 
@@ -313,6 +326,12 @@ class Observability:
             for reader in self._readers.values():
                 reader.start_exposing_after_fork()
 
+    def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
+        if self._journal is None:
+            return self.bus.log, None
+        source = self._journal.source_for(plugin.name, defers=plugin.replays)
+        return source, source
+
     def _note_end(self, end: int) -> None:
         for worker in self._workers:
             worker.note_end(end)
@@ -341,7 +360,8 @@ class Observability:
             internal_events=self._internal_events,
             payload_cuts=self.bus.log.cut_values,
         )
-        return [*readers.families(), *process]
+        journal = [] if self._journal is None else self._journal.metrics()
+        return [*readers.families(), *process, *journal]
 
     def _begin_anew_after_fork(self) -> None:
         self._lock = threading.RLock()
@@ -351,6 +371,8 @@ class Observability:
             return
         if self._first_event is not None:
             self._first_event.cancel()
+        if self._journal is not None:
+            self._journal.begin_anew_after_fork()
         for reader in self._readers.values():
             reader.begin_anew_after_fork()
         self._feed.begin_anew_after_fork()

@@ -1,6 +1,5 @@
 """``status.json``: what a running process tells of itself, written each second."""
 
-import contextlib
 import json
 import os
 import time
@@ -8,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .atomic_file import replace_file
 from .delivery.accounts import Counts
 from .delivery.worker import Worker
 from .errors import ObservabilityError
@@ -30,19 +30,8 @@ def write_status(directory: Path, status: Mapping[str, Any]) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     document = {"version": VERSION, "pid": os.getpid(), "written_at": time.time(), **status}
-    temporary = directory / f".{FILE_NAME}.{os.getpid()}"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-    descriptor = os.open(temporary, flags, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            json.dump(document, file)
-        temporary.replace(directory / FILE_NAME)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    replace_file(directory / FILE_NAME, json.dumps(document).encode("ascii"))
 
 
 def reader_status(state: str, worker: Worker | None, counts: Counts) -> dict[str, Any]:

@@ -108,6 +108,22 @@ def process_metrics(
     return families
 
 
+def journal_metrics(
+    *, degraded: bool, lost: int, size: int, unsynced_seconds: float
+) -> list[MetricFamily]:
+    """Tell of the journal of a process."""
+    gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
+    values = (
+        ("journal_degraded", gauge, "Whether events are not journalled at present", int(degraded)),
+        ("journal_lost_events_total", counter, "Events that are not in the journal", lost),
+        ("journal_bytes", gauge, "Bytes on the disk in the journal's directory", size),
+        ("journal_unsynced_seconds", gauge,
+         "Time for which the oldest event that the disk may not have has been waiting",
+         unsynced_seconds),
+    )  # fmt: skip
+    return [_family(name, kind, text, (), {(): value}) for name, kind, text, value in values]
+
+
 def _family(
     name: str,
     kind: MetricKind,

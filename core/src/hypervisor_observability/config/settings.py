@@ -25,6 +25,7 @@ _KIB, _MIB = 1024, 1024 * 1024
 _DAY_SECONDS = 86_400
 _MAX_EVENTS: int | None = 100_000  # annotated, like the next, for the validator's type
 _PAYLOAD: str | tuple[str, ...] | None = None
+_UNBOUNDED: float | None = None
 
 
 @frozen(kw_only=True)
@@ -152,6 +153,42 @@ class StateConfig:
 
 
 @frozen(kw_only=True)
+class JournalConfig:
+    """Where and how events are journalled.
+
+    Attributes:
+        directory: Of the journal, made where it is missing. Processes may share it.
+        segment_bytes: Bytes of a segment, allocated in advance.
+        sync_seconds: Longest time until the disk has what was emitted.
+        max_bytes: Most bytes of the whole directory; the oldest segments go first.
+        max_age_seconds: Longest time that a segment is kept; None for no bound,
+            ``"unbounded"`` in TOML.
+        anchor_file: Where anchors are kept, best on another disk; None: they are only sent
+            through the plugins, as events.
+        anchor_key_file: Keys for their HMAC, made with ``hvobs journal-key``; None: no HMAC.
+        checkpoint_events: Events after which an anchor is made.
+        checkpoint_seconds: Time after which one is made, if there was an event.
+    """
+
+    directory: Path
+    segment_bytes: int = field(default=16 * _MIB, validator=[ge(64 * _KIB), le(64 * _MIB)])
+    sync_seconds: float = field(default=0.2, validator=[gt(0), le(60)])
+    max_bytes: int = field(default=1024 * _MIB, validator=ge(_MIB))
+    max_age_seconds: float | None = field(
+        default=_UNBOUNDED, validator=optional(gt(0)), metadata={NONE_WRITTEN_AS: "unbounded"}
+    )
+    anchor_file: Path | None = None
+    anchor_key_file: Path | None = None
+    checkpoint_events: int = field(default=1_000, validator=ge(1))
+    checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(_DAY_SECONDS)])
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_bytes < 2 * self.segment_bytes:
+            msg = f"max_bytes must hold two segments: at least {2 * self.segment_bytes}"
+            raise ValueError(msg)
+
+
+@frozen(kw_only=True)
 class Config:
     """Everything that can be set, except what the plugins' own tables hold.
 
@@ -162,6 +199,7 @@ class Config:
         plugins: The plugins that are on, by name; plain dicts will do.
         redaction: What is taken out of payloads before anything leaves the process.
         state: Where a running process keeps what others may read.
+        journal: Where events are journalled; None: nowhere.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
@@ -173,6 +211,7 @@ class Config:
     plugins: Mapping[str, PluginTable] = field(factory=dict, converter=_plugin_tables)
     redaction: RedactionConfig = field(factory=RedactionConfig)
     state: StateConfig = field(factory=StateConfig)
+    journal: JournalConfig | None = None
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
     handle_sigterm: bool = False
 

@@ -55,6 +55,8 @@ class Lane:
     calls: HookCalls = field(factory=HookCalls, init=False)
     thread: threading.Thread | None = field(default=None, init=False)
     unsettled: int = field(default=0, init=False)
+    # A batch is left for the next process: nothing behind it may be delivered now.
+    _leaves: bool = field(default=False, init=False)
     # Who delivers: the thread, or who lets metrics catch up.
     _delivering: threading.Lock = field(factory=threading.Lock, init=False)
 
@@ -171,6 +173,8 @@ class Lane:
             if state.unpushed:
                 state.account.drop(state.unpushed, accounts.STOPPED)
                 state.unpushed = 0
+            if not self._leaves:
+                state.account.commit(state.to_save, last=True)
             state.account.close(accounts.STOPPED)
             self._call("stop", self.outlet.stop)
         state.refuse_requests()
@@ -178,6 +182,8 @@ class Lane:
     def _deliver_batch(self) -> bool:
         """Deliver one batch; tell whether there was any."""
         state, terms = self.state, self.state.terms
+        if self._leaves:
+            return False
         events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
         if not events:
             return False
@@ -188,8 +194,12 @@ class Lane:
             events = chosen
         if events:
             self.unsettled = len(events)
-            self._offer(self._batch_of(events))
+            whole = self._offer(self._batch_of(events))
             self.unsettled = 0
+            if not whole and state.account.defers:
+                self._leaves = True
+                return False
+        state.account.commit(state.to_save)
         return True
 
     def _batch_of(self, events: Sequence[HypervisorEvent]) -> Batch:
@@ -204,8 +214,8 @@ class Lane:
                     batch.refused[place] = error
         return batch
 
-    def _offer(self, batch: Batch) -> None:
-        """Hand a batch over until it is settled one way or another."""
+    def _offer(self, batch: Batch) -> bool:
+        """Hand a batch over until it is settled one way or another; tell whether it is."""
         takes_events, takes_spans = self.outlet.takes_events, self.outlet.takes_spans
         if takes_events:
             self._offer_all(
@@ -221,7 +231,9 @@ class Lane:
                     self.state.breaker,
                 )
             )
-        self._settle(batch, batch.unsettled(events=takes_events, spans=takes_spans))
+        unsettled = batch.unsettled(events=takes_events, spans=takes_spans)
+        self._settle(batch, unsettled)
+        return not unsettled
 
     def _offer_all(self, offer: Callable[[], Outcome | None]) -> None:
         """Offer until nothing is left, or a stop ends the waiting."""
@@ -279,7 +291,7 @@ class Lane:
                 error=None if isinstance(error, Reject) else error,
             )
         if unsettled:
-            state.account.drop(len(unsettled), accounts.STOPPED)
+            state.account.leave(len(unsettled))
         accepted = len(batch.events) - len(batch.refused) - len(unsettled)
         if self.outlet.takes_metrics:
             state.unpushed += accepted

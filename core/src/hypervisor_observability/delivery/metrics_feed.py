@@ -1,11 +1,11 @@
 """The internal reader that feeds the metrics, and through which everybody reads them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from ..events import HypervisorEvent
 from ..metrics.families import MetricFamily
-from ..metrics.registry import MetricsRegistry
-from ..sources import Source
+from ..sources import Cursor, Source
 from ..spans.record import FinishedSpan
 from .accounts import Account
 from .outlet import Terms, unchanged
@@ -15,6 +15,19 @@ SCRAPE_SECONDS = 0.1
 """Longest time for which somebody who asks for metrics lets them catch up."""
 
 
+class Registry(Protocol):
+    """Where events are counted. The registry of a process is one; a fleet's another."""
+
+    def observe(self, events: Sequence[HypervisorEvent]) -> None:
+        """Count *events*."""
+
+    def collect(self) -> list[MetricFamily]:
+        """Give all families that have series."""
+
+    def begin_anew(self) -> None:
+        """Count from nothing, in a fork's child."""
+
+
 class _RegistryOutlet:
     """The registry, as a worker sees it."""
 
@@ -22,7 +35,7 @@ class _RegistryOutlet:
     takes_spans = False
     takes_metrics = False
 
-    def __init__(self, registry: MetricsRegistry) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.export_events = registry.observe
 
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
@@ -44,6 +57,8 @@ class MetricsFeed:
     Args:
         source: Where events come from.
         registry: Where they are counted.
+        cursor: Where to begin; None: at 0, and nothing is saved.
+        state: Gives what is saved along with the cursor.
         interval_seconds: Longest time an event waits before it is counted.
         admit: Takes from an event what may not leave the process.
     """
@@ -51,19 +66,23 @@ class MetricsFeed:
     def __init__(
         self,
         source: Source,
-        registry: MetricsRegistry,
+        registry: Registry,
         *,
+        cursor: Cursor | None = None,
+        state: Callable[[], Mapping[str, Any]] | None = None,
         interval_seconds: float = 0.2,
         admit: Callable[[HypervisorEvent], HypervisorEvent] = unchanged,
     ) -> None:
         self._source = source
         self._registry = registry
-        self.account = Account(source)
+        # Positions of others are positions here, unless each reader has a source of its own.
+        self._shared = cursor is None
+        self.account = Account(source, cursor)
         self.worker = Worker(
             "metrics",
             _RegistryOutlet(registry),
             self.account,
-            Terms(interval_seconds=interval_seconds, admit=admit),
+            Terms(interval_seconds=interval_seconds, admit=admit, state=state),
         )
 
     def begin_anew_after_fork(self) -> None:
@@ -80,4 +99,6 @@ class MetricsFeed:
         """Give the families with every event before *position* counted; None if that took
         longer than *timeout* seconds.
         """
+        if not self._shared:
+            position = self._source.bounds[1]
         return self._registry.collect() if self.worker.catch_up(position, timeout) else None

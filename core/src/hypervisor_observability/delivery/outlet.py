@@ -1,7 +1,7 @@
 """What a worker delivers to, and what it needs for that."""
 
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from attrs import field, frozen
 
@@ -73,6 +73,7 @@ class Terms:
         renewed: Makes a fresh outlet in place of one that was given up; None: there is none.
         start: Starts a fresh one; may raise to say that it cannot run.
         own_threads: Gets the identifiers of the threads in which hooks are called.
+        state: Gives what is saved along with the cursor; None: the open spans are.
         dead_letters: Where refused events are kept; None: nowhere.
     """
 
@@ -88,4 +89,5 @@ class Terms:
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
     own_threads: set[int] = field(factory=set)
+    state: Callable[[], Mapping[str, Any]] | None = None
     dead_letters: DeadLetters | None = None

@@ -3,6 +3,8 @@
 import queue
 import threading
 from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any
 
 from attrs import define, field
 
@@ -101,6 +103,23 @@ class WorkerState:
         """Begin, with *outlet* to deliver to."""
         assembler = SpanAssembler() if outlet.takes_spans else None
         return cls(name, account, terms, limited_log, assembler)
+
+    def restore(self) -> None:
+        """Go on with the spans that an earlier process has left open."""
+        saved = self.account.state
+        if self.assembler is not None and saved is not None:
+            try:
+                self.assembler = SpanAssembler.from_state(saved)
+            except Exception as error:  # noqa: BLE001 - what an old file holds is no reason to end
+                self.limited_log.warning(
+                    "restore", "plugin %s: open spans are lost", self.name, error=error
+                )
+
+    def to_save(self) -> Mapping[str, Any] | None:
+        """Give what is to be saved along with the position."""
+        if self.terms.state is not None:
+            return self.terms.state()
+        return None if self.assembler is None else self.assembler.state()
 
     def take_requests(self) -> None:
         """Wait for the interval or a request, and take the requests that are there."""

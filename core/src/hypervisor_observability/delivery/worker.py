@@ -80,6 +80,11 @@ class Worker:
         """Whether its thread runs."""
         return self._lane.running
 
+    def begin(self) -> None:
+        """Begin where the account's cursor says, before the thread is started."""
+        self.account.begin()
+        self._state.restore()
+
     def ensure_running(self) -> bool:
         """Start the thread unless it runs, or the worker was stopped.
 

@@ -2,8 +2,12 @@
 
 Whoever can write a journal can cut its end off, or write all of it anew with a chain that is
 right in itself. Only what is kept elsewhere shows that: an anchor says which chain value a
-sequence number had. Each carries an HMAC-SHA-256, whose key is replaced by its own SHA-256
-after each use, so that who finds the key cannot forge the anchors before.
+sequence number had. Each carries an HMAC-SHA-256 (RFC 2104). Its key is replaced by its own
+SHA-256 after each use, so that who finds the key cannot forge the anchors before.
+
+The key file holds a key that ratchets with each run: a run's own first key is the HMAC of the
+run's id under the key that the file then had. So many processes can share the file, and who
+has its very first key, kept elsewhere, can check every anchor.
 """
 
 import hmac
@@ -12,11 +16,14 @@ import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
-from attrs import define, field, frozen
+from attrs import asdict, define, evolve, field, frozen
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32
+_MAX_STEPS = 10_000_000
+_MAX_LINE_CHARACTERS = 1_000
 
 
 @frozen
@@ -27,65 +34,112 @@ class Anchor:
         run: Of the run, in hexadecimal digits.
         sequence: Events before it.
         chain: The chain value there, in hexadecimal digits.
-        number: How many anchors with this key came before.
-        mac: HMAC of all that; empty where there is no key.
+        number: How many anchors of this run came before.
+        key_number: How many runs had a key from the key file before.
+        mac: HMAC of all that, in hexadecimal digits; empty where there is no key.
     """
 
     run: str
     sequence: int
     chain: str
     number: int = 0
+    key_number: int = 0
     mac: str = ""
 
     def message(self) -> bytes:
         """What the HMAC is of."""
-        return f"{self.run} {self.sequence} {self.chain} {self.number}".encode("ascii")
+        values = self.run, self.sequence, self.chain, self.number, self.key_number
+        return " ".join(map(str, values)).encode("ascii")
+
+
+@frozen
+class RunKey:
+    """A run's own first key.
+
+    Attributes:
+        number: How many runs had a key from the key file before.
+        key: The key.
+    """
+
+    number: int
+    key: bytes = field(repr=False)
 
 
 @define(eq=False)
-class AnchorFile:
-    """Append anchors to a file, JSON line by JSON line.
+class Anchorage:
+    """Makes a run's anchors, and keeps them in a file where there is one.
 
     Attributes:
-        path: The file.
-        key: None for anchors without HMAC.
+        run: The run's id.
+        path: The file; None: they are only made.
     """
 
-    path: Path
-    key: bytes | None = field(default=None, repr=False)
+    run: bytes
+    path: Path | None = None
+    _key: bytes | None = field(default=None, repr=False)
+    _key_number: int = 0
     _number: int = field(default=0, init=False)
 
-    def append(self, run: bytes, sequence: int, chain: bytes) -> Anchor:
-        """Append one.
+    @classmethod
+    def of(cls, run: bytes, path: Path | None, key: RunKey | None) -> "Anchorage":
+        """Begin; without *key*, anchors have no HMAC."""
+        return cls(run, path) if key is None else cls(run, path, key.key, key.number)
+
+    def anchor(self, sequence: int, chain: bytes) -> Anchor:
+        """Make one, and append it to the file as a line of JSON.
 
         Raises:
             OSError: It cannot be written.
         """
-        anchor = Anchor(run.hex(), sequence, chain.hex(), self._number)
-        if self.key is not None:
-            mac = hmac.new(self.key, anchor.message(), sha256).hexdigest()
-            anchor = Anchor(anchor.run, sequence, anchor.chain, self._number, mac)
-        line = json.dumps(
-            {
-                "run": anchor.run,
-                "sequence": sequence,
-                "chain": anchor.chain,
-                "number": anchor.number,
-                "mac": anchor.mac,
-            }
-        )
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
-        descriptor = os.open(self.path, flags, 0o600)
-        try:
-            os.write(descriptor, line.encode("ascii") + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if self.key is not None:
-            self.key = sha256(self.key).digest()
-            self._number += 1
+        anchor = Anchor(self.run.hex(), sequence, chain.hex(), self._number, self._key_number)
+        if self._key is not None:
+            anchor = evolve(anchor, mac=_mac(self._key, anchor))
+            self._key = sha256(self._key).digest()
+        self._number += 1
+        if self.path is not None:
+            _append_line(self.path, json.dumps(asdict(anchor)))
         return anchor
+
+
+def take_run_key(path: Path, run: bytes) -> RunKey:
+    """Derive the key of *run* from the key file, and have that forget the key it had.
+
+    Raises:
+        OSError: It cannot be read or written.
+        ValueError: It is no key file.
+    """
+    import fcntl  # as the journal, not for Windows
+
+    descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        number, key = _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
+        # Of the same length, so that nothing of the key that it had is left.
+        os.pwrite(descriptor, _key_line(number + 1, sha256(key).digest()), 0)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return RunKey(number, hmac.new(key, run, sha256).digest())
+
+
+def make_key_file(path: Path) -> str:
+    """Make a key file.
+
+    Returns:
+        The first key, in hexadecimal digits, to be kept where the journal is not.
+
+    Raises:
+        FileExistsError: There is one already.
+        OSError: It cannot be written.
+    """
+    key = os.urandom(_KEY_BYTES)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
+    try:
+        os.write(descriptor, _key_line(0, key))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return key.hex()
 
 
 def read_anchors(path: Path) -> Iterator[Anchor]:
@@ -95,29 +149,77 @@ def read_anchors(path: Path) -> Iterator[Anchor]:
         ValueError: A line is none; the text says which.
         OSError: The file cannot be read.
     """
-    for number, line in enumerate(path.read_text("ascii").splitlines(), 1):
-        try:
-            values = json.loads(line)
-            yield Anchor(
-                str(values["run"]),
-                int(values["sequence"]),
-                str(values["chain"]),
-                int(values["number"]),
-                str(values["mac"]),
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path}, line {number}: no anchor: {error}") from error
+    with path.open(encoding="ascii", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield anchor_of(json.loads(line[:_MAX_LINE_CHARACTERS]))
+            except (ValueError, RecursionError) as error:
+                raise ValueError(f"{path}, line {number}: no anchor: {error}") from error
+
+
+def anchor_of(values: Any) -> Anchor:
+    """Read an anchor from its JSON object, as it stands in a file or in an event's payload.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return Anchor(
+            str(values["run"]),
+            int(values["sequence"]),
+            str(values["chain"]),
+            int(values["number"]),
+            int(values["key_number"]),
+            str(values["mac"]),
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"it lacks {error}") from error
 
 
 def is_genuine(anchor: Anchor, first_key: bytes) -> bool:
-    """Tell whether *anchor* was made with the key that began as *first_key*."""
-    key = first_key
-    for _ in range(anchor.number):
+    """Tell whether *anchor* was made with a key that comes from *first_key*."""
+    if not (0 <= anchor.key_number <= _MAX_STEPS and 0 <= anchor.number <= _MAX_STEPS):
+        return False
+    try:
+        run = bytes.fromhex(anchor.run)
+    except ValueError:
+        return False
+    key = hmac.new(_ratcheted(first_key, anchor.key_number), run, sha256).digest()
+    mac = _mac(_ratcheted(key, anchor.number), anchor)
+    return hmac.compare_digest(mac.encode(), anchor.mac.encode())
+
+
+def _ratcheted(key: bytes, steps: int) -> bytes:
+    for _ in range(steps):
         key = sha256(key).digest()
-    mac = hmac.new(key, anchor.message(), sha256).hexdigest()
-    return hmac.compare_digest(mac, anchor.mac)
+    return key
 
 
-def new_key() -> bytes:
-    """Draw a key."""
-    return os.urandom(_KEY_BYTES)
+def _mac(key: bytes, anchor: Anchor) -> str:
+    return hmac.new(key, anchor.message(), sha256).hexdigest()
+
+
+def _key_line(number: int, key: bytes) -> bytes:
+    return f"{number:020d} {key.hex()}\n".encode("ascii")
+
+
+def _parse_key(line: bytes) -> tuple[int, bytes]:
+    try:
+        number, digits = line.decode("ascii").split()
+        key = bytes.fromhex(digits)
+        if len(key) == _KEY_BYTES:
+            return int(number), key
+    except ValueError:
+        pass
+    raise ValueError("it is no key file: make one with 'hvobs journal-key FILE'")
+
+
+def _append_line(path: Path, line: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
+    descriptor = os.open(path, flags, 0o600)
+    try:
+        os.write(descriptor, line.encode("ascii") + b"\n")
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,7 @@
 """Events as records, and back: strict JSON (RFC 8259) in UTF-8."""
 
 import json
+import json.encoder
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,11 @@ from .frames import DIGEST_BYTES, Record
 _MAX_DEPTH = 64
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _BRACKET = re.compile(r"[\[\]{}]")
+_BOOLEANS = {False: "false", True: "true"}
+_INFINITY = float("inf")
+_MAX_QUOTED = 10_000
+# The standard library's own, in C where CPython has it.
+_quote = json.encoder.encode_basestring
 _KEYS = (
     "event_id",
     "event_type",
@@ -27,14 +33,72 @@ class BadEventError(ValueError):
     """A record holds no event; the text says why."""
 
 
+class EventEncoder:
+    """Write events, which passed the gate, as heads and payloads of records."""
+
+    def __init__(self) -> None:
+        self._encode = _fastest_encoder()
+        # Quoted: most events share their type, session and agent with others.
+        self._quoted: dict[str | None, str] = {None: "null"}
+
+    def parts_of(self, event: HypervisorEvent) -> tuple[bytes, bytes]:
+        """Give head and payload; the event's time stands beside them.
+
+        Raises:
+            ValueError: JSON has no form for it.
+        """
+        quoted = self._quoted
+        if len(quoted) > _MAX_QUOTED:
+            quoted.clear()
+            quoted[None] = "null"
+        kind, session, agent = event.event_type, event.session_id, event.agent_did
+        trace, parent = event.causal_trace_id, event.parent_event_id
+        head = (
+            f'{{"event_id":{_quote(event.event_id)}'
+            f',"event_type":{quoted.get(kind) or self._remember(kind)}'
+            f',"session_id":{quoted.get(session) or self._remember(session)}'
+            f',"agent_did":{quoted.get(agent) or self._remember(agent)}'
+            f',"causal_trace_id":{"null" if trace is None else _quote(trace)}'
+            f',"parent_event_id":{"null" if parent is None else _quote(parent)}}}'
+        )
+        return head.encode(), self._payload(raw_payload(event))
+
+    def _remember(self, text: str | None) -> str:
+        assert text is not None  # noqa: S101 - None is there from the beginning
+        # As a plain string: an EventType would be written with its name.
+        self._quoted[text] = quoted = _quote(str.__str__(text))
+        return quoted
+
+    def _payload(self, payload: Any) -> bytes:
+        if type(payload) is not dict:
+            return self._encode(thaw(payload)).ljust(DIGEST_BYTES)
+        parts = []
+        for key, value in payload.items():
+            kind = type(value)
+            if kind is str:
+                parts.append(f"{_quote(key)}:{_quote(value)}")
+            elif kind is int:
+                parts.append(f"{_quote(key)}:{value}")
+            elif kind is bool:
+                parts.append(f"{_quote(key)}:{_BOOLEANS[value]}")
+            elif kind is float and -_INFINITY < value < _INFINITY:
+                parts.append(f"{_quote(key)}:{value!r}")
+            elif value is None:
+                parts.append(f"{_quote(key)}:null")
+            else:
+                return self._encode(payload).ljust(DIGEST_BYTES)
+        # Space for a digest, should it be erased. JSON does not mind blanks at the end.
+        return f"{{{','.join(parts)}}}".encode().ljust(DIGEST_BYTES)
+
+
 def _stdlib_encoder() -> Callable[[Any], bytes]:
     encode = json.JSONEncoder(
         ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
     ).encode
-    return lambda value: encode(value).encode("utf-8")
+    return lambda value: encode(value).encode()
 
 
-def fastest_encoder() -> Callable[[Any], bytes]:
+def _fastest_encoder() -> Callable[[Any], bytes]:
     """Give msgspec's encoder where it is installed, else the standard library's."""
     try:
         import msgspec
@@ -50,28 +114,6 @@ def fastest_encoder() -> Callable[[Any], bytes]:
             return own(value)
 
     return either
-
-
-def parts_of(event: HypervisorEvent, encode: Callable[[Any], bytes]) -> tuple[bytes, bytes]:
-    """Write *event*, which passed the gate, as head and payload; its time stands beside them.
-
-    Raises:
-        ValueError: JSON has no form for it.
-    """
-    head = encode(
-        {
-            "event_id": event.event_id,
-            "event_type": event.event_type.value,
-            "session_id": event.session_id,
-            "agent_did": event.agent_did,
-            "causal_trace_id": event.causal_trace_id,
-            "parent_event_id": event.parent_event_id,
-        }
-    )
-    payload = raw_payload(event)
-    text = encode(payload if type(payload) is dict else thaw(payload))
-    # Space for a digest, should it be erased. JSON does not mind blanks at the end.
-    return head, text.ljust(DIGEST_BYTES)
 
 
 def event_of(record: Record) -> HypervisorEvent:

@@ -34,6 +34,8 @@ ERASED = 1
 # before it, time of its making in nanoseconds; then CRC-32 of all that.
 _HEADER = struct.Struct("<8sHH4x16sQQ32sq")
 _CRC = struct.Struct("<I")
+CHECKSUM_BYTES = _CRC.size
+"""Bytes at the beginning of a record that are stored last."""
 HEADER_BYTES = _HEADER.size + _CRC.size
 
 # CRC-32 of all that follows, length of the head, of the payload, kind, flags, sequence number,
@@ -45,6 +47,18 @@ RECORD_BYTES = _RECORD.size
 
 class BadBytesError(ValueError):
     """What was read is no such thing; the text says why."""
+
+
+class UnfinishedRecordError(BadBytesError):
+    """The process that wrote the record died in the middle of it: nobody was told that it stands.
+
+    Attributes:
+        size: Bytes that it would have.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__("the record was not finished")
+        self.size = size
 
 
 @frozen
@@ -155,7 +169,8 @@ class Record:
             self.salt,
             self.chain,
         )
-        return _checked(fixed[_CRC.size :] + self.head + self.payload)
+        rest = fixed[CHECKSUM_BYTES:] + self.head + self.payload
+        return _CRC.pack(checksum_of(rest)) + rest
 
 
 def new_record(
@@ -164,12 +179,12 @@ def new_record(
     """Write a record that follows the chain value *before*.
 
     Returns:
-        Its bytes, and its chain value.
+        Its bytes behind the checksum, and its chain value.
     """
     digest = sha256(salt + payload).digest()
     chain = sha256(_CHAINED.pack(before, kind, sequence, time_ns, digest) + head).digest()
     fixed = _RECORD.pack(0, len(head), len(payload), kind, 0, sequence, time_ns, salt, chain)
-    return _checked(fixed[_CRC.size :] + head + payload), chain
+    return fixed[CHECKSUM_BYTES:] + head + payload, chain
 
 
 def record_at(data: bytes, offset: int) -> Record | None:
@@ -179,7 +194,8 @@ def record_at(data: bytes, offset: int) -> Record | None:
         None where there is none: the rest is what was reserved and never written.
 
     Raises:
-        BadBytesError: What stands there is damaged, or was written in part.
+        UnfinishedRecordError: It has no checksum, which is written last.
+        BadBytesError: What stands there is damaged.
     """
     fixed = data[offset : offset + RECORD_BYTES]
     if not any(fixed):
@@ -189,17 +205,22 @@ def record_at(data: bytes, offset: int) -> Record | None:
     checksum, heads, payloads, kind, flags, sequence, time_ns, salt, chain = _RECORD.unpack(fixed)
     if heads > MAX_PART_BYTES or payloads > MAX_PART_BYTES:
         raise BadBytesError(f"a record of {heads + payloads} bytes")
+    if not checksum:
+        raise UnfinishedRecordError(RECORD_BYTES + heads + payloads)
     start, end = offset + RECORD_BYTES, offset + RECORD_BYTES + heads + payloads
     parts = data[start:end]
     if len(parts) < end - start:
         raise BadBytesError("the record is cut off")
-    if zlib.crc32(parts, zlib.crc32(fixed[_CRC.size :])) != checksum:
+    if (zlib.crc32(parts, zlib.crc32(fixed[CHECKSUM_BYTES:])) or 1) != checksum:
         raise BadBytesError("the record's checksum is wrong")
     return Record(kind, flags, sequence, time_ns, salt, chain, parts[:heads], parts[heads:])
 
 
-def _checked(rest: bytes) -> bytes:
-    return _CRC.pack(zlib.crc32(rest)) + rest
+def checksum_of(rest: bytes) -> int:
+    """Give the checksum of a record from what stands behind it: never 0, which says that the
+    record is not finished.
+    """
+    return zlib.crc32(rest) or 1
 
 
 def erased(record: Record) -> Record:

@@ -10,7 +10,15 @@ from attrs import define, field, frozen
 from ..events import HypervisorEvent
 from ..log import Reading
 from .encoding import BadEventError, event_of
-from .frames import EVENT, HEADER_BYTES, BadBytesError, Record, SegmentHeader, record_at
+from .frames import (
+    EVENT,
+    HEADER_BYTES,
+    BadBytesError,
+    Record,
+    SegmentHeader,
+    UnfinishedRecordError,
+    record_at,
+)
 from .runs import Run
 
 _STEP_BYTES = 3 * 1024 * 1024  # no record is longer
@@ -82,6 +90,10 @@ class SegmentReader:
                     start, more = offset, len(data) == 2 * _STEP_BYTES
                 try:
                     record = record_at(data, offset - start) if data else None
+                except UnfinishedRecordError as error:
+                    if _holds_more(descriptor, offset + error.size):
+                        self.damage = Damage(self.path, offset, sequence + 1, str(error))
+                    return
                 except BadBytesError as error:
                     self.damage = Damage(self.path, offset, sequence + 1, str(error))
                     return
@@ -92,6 +104,15 @@ class SegmentReader:
                 offset += record.size
         finally:
             os.close(descriptor)
+
+
+def _holds_more(descriptor: int, offset: int) -> bool:
+    """Tell whether anything but zeros stands from *offset* on: then nobody died just before."""
+    while data := os.pread(descriptor, _STEP_BYTES, offset):
+        if data.count(0) < len(data):
+            return True
+        offset += len(data)
+    return False
 
 
 @frozen

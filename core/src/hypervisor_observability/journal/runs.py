@@ -1,17 +1,22 @@
 """Runs: a directory for each process that writes, with a lock that only the living hold."""
 
+import contextlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import frozen
 
+from ..atomic_file import replace_file
 from .frames import RUN_BYTES
 
 SEGMENT_SUFFIX = ".hvj"
 LOCK_NAME = "lock"
+_END_NAME = "end"
+_MAX_END_BYTES = 20
 _RUN_NAME = re.compile(r"\d{8}T\d{6}Z-([0-9a-f]{32})", re.ASCII)
 _SEGMENT_NAME = re.compile(r"(\d{8})\.hvj", re.ASCII)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -56,7 +61,7 @@ class Run:
         return self.path / f"{number:08d}{SEGMENT_SUFFIX}"
 
     def is_alive(self) -> bool:
-        """Tell whether the process that writes it lives."""
+        """Tell whether a process holds it: the one that writes it, or who delivers its rest."""
         try:
             descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | _NO_FOLLOW)
         except OSError:
@@ -65,6 +70,37 @@ class Run:
             return not _try_lock(descriptor)
         finally:
             os.close(descriptor)
+
+    def claim(self) -> int | None:
+        """Hold it in place of the process that wrote it, if that is dead.
+
+        Returns:
+            The descriptor that holds the lock until it is closed; None if somebody else does.
+        """
+        try:
+            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | _NO_FOLLOW)
+        except OSError:
+            return None
+        if _try_lock(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def known_end(self) -> int | None:
+        """Give the sequence number behind its last event, if that was noted when it had died."""
+        try:
+            return int((self.path / _END_NAME).read_bytes()[:_MAX_END_BYTES])
+        except (OSError, ValueError):
+            return None
+
+    def note_end(self, end: int) -> None:
+        """Note the sequence number behind its last event; nobody writes it any more."""
+        with contextlib.suppress(OSError):
+            replace_file(self.path / _END_NAME, b"%d" % end)
+
+    def remove(self) -> None:
+        """Remove all of it, as far as that can be done."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
 
 def runs_of(directory: Path) -> Iterator[Run]:

@@ -3,15 +3,17 @@
 import contextlib
 import mmap
 import os
+import struct
 import sys
 import time
 from pathlib import Path
 
 from attrs import define, field
 
-from .frames import HEADER_BYTES, SegmentHeader
+from .frames import CHECKSUM_BYTES, HEADER_BYTES, SegmentHeader, checksum_of
 from .runs import Run
 
+_CHECKSUM = struct.Struct("<I")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -33,6 +35,7 @@ class SegmentFile:
     _memory: mmap.mmap
     end: int = field(default=0, init=False)
     synced_end: int = field(default=0, init=False)
+    _named: bool = field(default=False, init=False)
 
     @classmethod
     def allocate(cls, run: Run, number: int, size: int) -> "SegmentFile":
@@ -66,18 +69,25 @@ class SegmentFile:
         self._memory[:HEADER_BYTES] = header.to_bytes()
         self.end = HEADER_BYTES
         self._path.with_suffix(".new").rename(self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
 
-    def store(self, record: bytes) -> bool:
-        """Store *record* behind the last one; False if there is no room."""
-        end = self.end + len(record)
+    def store(self, rest: bytes) -> bool:
+        """Store a record, given from behind its checksum; False if there is no room."""
+        start = self.end
+        end = start + CHECKSUM_BYTES + len(rest)
         if end > self.size:
             return False
-        self._memory[self.end : end] = record
+        # The checksum comes last: who dies in between leaves none.
+        self._memory[start + CHECKSUM_BYTES : end] = rest
+        _CHECKSUM.pack_into(self._memory, start, checksum_of(rest))
+        self.end = end
+        return True
+
+    def store_again(self, records: bytes) -> bool:
+        """Store whole records that another segment held; False if there is no room."""
+        end = self.end + len(records)
+        if end > self.size:
+            return False
+        self._memory[self.end : end] = records
         self.end = end
         return True
 
@@ -86,7 +96,7 @@ class SegmentFile:
         return self._memory[start:end]
 
     def sync(self) -> None:
-        """Have the disk hold all that was stored before this call.
+        """Have the disk hold all that was stored before this call, and the file's name.
 
         Raises:
             OSError: It does not: nothing may be stored any more.
@@ -96,6 +106,10 @@ class SegmentFile:
             self._memory.flush()
         # Writes mapped pages back too on Linux, and lets other threads run, as msync does not.
         getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        if not self._named:
+            # Its name has to be on the disk too; not when it was given: an emitter waited then.
+            _sync_directory(self._path.parent)
+            self._named = True
         self.synced_end = end
 
     def close(self, *, trim: bool) -> None:
@@ -112,3 +126,11 @@ class SegmentFile:
         self.close(trim=False)
         with contextlib.suppress(OSError):
             self._path.with_suffix(".new").unlink()
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,8 +6,8 @@ part when a signal comes. What survives the machine as well (D2) is what was syn
 
 What remains: a file system that cannot write an allocated block reports it when the segment is
 synced. The segment is then never written again, and the next one repeats what was not synced.
-A file system that allocates nothing in advance (over a network, perhaps) may end the process
-with SIGBUS when its disk is full.
+A file system that allocates nothing in advance (over a network, perhaps), or somebody who cuts
+the file while it is written, may end the process with SIGBUS.
 """
 
 import contextlib
@@ -23,13 +23,15 @@ from attrs import frozen
 
 from ..events import HypervisorEvent, raw_timestamp
 from ..limited_log import LimitedLog
-from .encoding import fastest_encoder, parts_of
+from .encoding import EventEncoder
 from .frames import (
     DIGEST_BYTES,
     EVENT,
     HEADER_BYTES,
     MAX_PART_BYTES,
+    RECORD_BYTES,
     SALT_BYTES,
+    BadBytesError,
     new_record,
     record_at,
 )
@@ -37,6 +39,8 @@ from .runs import Run, new_run
 from .segment_files import SegmentFile
 
 TRY_AGAIN_SECONDS = 1.0
+"""Time between two tries to have a segment while there is none to be had."""
+
 _SALTS = 512
 
 
@@ -54,13 +58,12 @@ class Position:
 
 
 class JournalWriter:
-    """One run of a journal. No method but ``sync`` raises on account of the disk.
+    """One run of a journal. No method but ``open`` and ``sync`` raises on account of the disk.
 
     Args:
-        directory: Of the journal; the run gets a directory in it with the first record.
+        directory: Of the journal; the run gets a directory in it.
         segment_bytes: Bytes of a segment.
-        sync_seconds: Longest time until what was appended is synced.
-        on_sync: Called in the syncer's thread with what is on the disk.
+        admit: Takes from an event what may not be written.
     """
 
     def __init__(
@@ -68,23 +71,23 @@ class JournalWriter:
         directory: Path,
         *,
         segment_bytes: int = 16 * 1024 * 1024,
-        sync_seconds: float = 0.2,
-        on_sync: Callable[["JournalWriter", Position], None] | None = None,
+        admit: Callable[[HypervisorEvent], HypervisorEvent] | None = None,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._segment_bytes = segment_bytes
-        self._sync_seconds = sync_seconds
-        self._on_sync = on_sync
-        self._encode = fastest_encoder()
+        self._admit = admit
+        self._parts_of = EventEncoder().parts_of
         self._limited_log = LimitedLog(__name__)
         self._begin()
         _writers.add(self)
 
     def _begin(self) -> None:
         self.run: Run | None = None
-        """Where records go; None before the first one."""
+        """Where records go; None before ``open``, or the first one."""
         self.lost = 0
         """Events that are not in the journal, because no segment could be had."""
+        self.on_begin: Callable[[], object] | None = None
+        """Called once, when the run begins, in an emitting thread perhaps."""
         self._lock = threading.RLock()
         self._busy = False
         self._parked: deque[HypervisorEvent] = deque()
@@ -98,11 +101,10 @@ class JournalWriter:
         self._chain = bytes(DIGEST_BYTES)
         # What the disk is known to hold; all behind it is repeated after an error.
         self._synced = Position(0, self._chain)
+        self._unsynced_since: float | None = None
         self._salts: list[bytes] = []
         self._degraded_since: float | None = None
         self._no_try_before = 0.0
-        self._syncer: threading.Thread | None = None
-        self._stopping = threading.Event()
         self._sync_lock = threading.Lock()
         self._closed = False
 
@@ -117,32 +119,67 @@ class JournalWriter:
         return self._synced
 
     @property
+    def unsynced_seconds(self) -> float:
+        """How long the oldest event that the disk may not have has been waiting for it."""
+        since = self._unsynced_since
+        return 0.0 if since is None else max(0.0, time.monotonic() - since)
+
+    @property
     def degraded(self) -> bool:
         """Whether events are not journalled at present."""
         return self._degraded_since is not None
 
+    @property
+    def segment_number(self) -> int:
+        """Number of the segment that is written: those before it are complete."""
+        segment = self._full[0] if self._full else self._segment
+        return -1 if segment is None else segment.number
+
+    def open(self) -> None:
+        """Make the run and its first segment, so that no emitting thread has to.
+
+        Raises:
+            OSError: It cannot be done; every ``append`` tries it again, once a second.
+        """
+        with self._lock:
+            if self._segment is None and self._next_segment(0) is None:
+                raise OSError(f"journal {self.directory}: no segment can be made")
+
     def append(self, event: HypervisorEvent, then: Callable[[HypervisorEvent], object]) -> None:
-        """Append *event*, which passed the gate, and call *then* with it, in the same order.
+        """Append *event*, and call *then* with it, in the same order.
 
         An append that interrupts another in its own thread (a signal handler, a finaliser) is
         done by the outer one before that returns.
 
         Args:
             event: The event.
-            then: The same at each call.
+            then: The same at each call; it does not raise.
         """
         with self._lock:
             if self._busy:
                 self._parked.append(event)
                 return
             self._busy = True
+            before = self._sequence
             try:
                 self._append(event)
-                then(event)
             finally:
+                # Whatever interrupts: numbers here and behind *then* stay the same.
+                if self._sequence != before:
+                    then(event)
                 self._busy = False
             while self._parked and not self._busy:
                 self.append(self._parked.popleft(), then)
+
+    def hold(self) -> "threading.RLock":
+        """Give the lock under which events are appended, as a context manager."""
+        return self._lock
+
+    def pass_over(self, events: int) -> None:
+        """Count *events* that were given to nobody in time as lost: their numbers are taken."""
+        with self._lock:
+            self.lost += events
+            self._sequence += events
 
     def sync(self) -> None:
         """Have the disk hold everything that was appended before this call (D2).
@@ -154,14 +191,16 @@ class JournalWriter:
             with self._lock:
                 written = Position(self._sequence, self._chain)
                 segments = [*self._full, *([self._segment] if self._segment else ())]
+                since, self._unsynced_since = self._unsynced_since, None
             try:
                 for segment in segments:
                     segment.sync()
             except OSError as error:
                 self._limited_log.warning(
-                    "sync", "journal %s: not synced: %s", self._directory, error
+                    "sync", "journal %s: not synced: %s", self.directory, error
                 )
                 with self._lock:
+                    self._unsynced_since = since
                     self._repeat_unsynced()
                 raise
             self._synced = written
@@ -171,9 +210,24 @@ class JournalWriter:
         if self.degraded:
             raise OSError("the journal has no segment to write: see the log")
 
+    def prepare_spare(self) -> None:
+        """Allocate the next segment before an emitting thread has to.
+
+        Raises:
+            OSError: It cannot be had.
+        """
+        segment = self._segment
+        if segment is None or self.run is None or self._spare or segment.end * 2 < segment.size:
+            return
+        spare = SegmentFile.allocate(self.run, self._next_number, self._segment_bytes)
+        with self._lock:
+            if self._spare is None and spare.number == self._next_number and not self._closed:
+                self._spare = spare
+                return
+        spare.discard()
+
     def close(self) -> None:
-        """Sync, and let go of the run."""
-        self._stopping.set()
+        """Sync, and let go of the run; one that holds no event goes."""
         with contextlib.suppress(OSError):
             self.sync()
         with self._lock:
@@ -184,16 +238,25 @@ class JournalWriter:
                 self._spare.discard()
             if self._segment is not None:
                 self._segment.close(trim=True)
-            if self._lock_descriptor >= 0:
-                os.close(self._lock_descriptor)
             self._segment = self._spare = None
+            if self._lock_descriptor >= 0:
+                if self.run is not None:
+                    self._leave(self.run)
+                os.close(self._lock_descriptor)
             self._lock_descriptor = -1
 
     # Under the lock
 
+    def _leave(self, run: Run) -> None:
+        if self._sequence:
+            run.note_end(self._sequence)
+        else:
+            run.remove()
+
     def _append(self, event: HypervisorEvent) -> None:
         try:
-            head, payload = parts_of(event, self._encode)
+            admitted = event if self._admit is None else self._admit(event)
+            head, payload = self._parts_of(admitted)
             if len(head) > MAX_PART_BYTES or len(payload) > MAX_PART_BYTES:
                 raise ValueError("larger than a record may be")
         except Exception as error:  # noqa: BLE001 - emit does not raise, whatever it is
@@ -204,7 +267,7 @@ class JournalWriter:
             self._salts += [
                 drawn[start : start + SALT_BYTES] for start in range(0, len(drawn), SALT_BYTES)
             ]
-        record, chain = new_record(
+        rest, chain = new_record(
             self._chain,
             EVENT,
             self._sequence,
@@ -214,52 +277,66 @@ class JournalWriter:
             payload,
         )
         segment = self._segment
-        if segment is None or not segment.store(record):
-            segment = self._next_segment(len(record))
-            if segment is None or not segment.store(record):
+        if segment is None or not segment.store(rest):
+            segment = self._next_segment(RECORD_BYTES + len(rest))
+            if segment is None or not segment.store(rest):
                 self._lose("segment", "no segment can be written")
                 return
-        self._sequence += 1
+        if self._unsynced_since is None:
+            self._unsynced_since = time.monotonic()
         self._chain = chain
+        self._sequence += 1
 
     def _lose(self, kind: str, message: str) -> None:
         self.lost += 1
+        if not self._closed:
+            self._limited_log.warning(kind, "journal %s: %s", self.directory, message)
         self._sequence += 1
-        self._limited_log.warning(kind, "journal %s: %s", self._directory, message)
 
     def _next_segment(self, record_bytes: int) -> SegmentFile | None:
         """Go on in another segment; None if there is none to be had."""
         if self._closed or time.monotonic() < self._no_try_before:
             return None
-        full = self._segment
+        full, begins = self._segment, self._next_number == 0
         try:
             if self.run is None:
-                self.run, self._lock_descriptor = new_run(self._directory)
+                self.run, self._lock_descriptor = new_run(self.directory)
             segment, self._spare = self._spare, None
+            size = max(self._segment_bytes, HEADER_BYTES + record_bytes)
+            if segment is not None and segment.size < size:
+                segment.discard()
+                segment = None
             if segment is None:
-                size = max(self._segment_bytes, HEADER_BYTES + record_bytes)
                 segment = SegmentFile.allocate(self.run, self._next_number, size)
             self._next_number = segment.number + 1
             segment.begin(self.run.id, self._sequence, self._chain)
         except OSError as error:
-            self._no_try_before = time.monotonic() + TRY_AGAIN_SECONDS
-            if self._degraded_since is None:
-                self._degraded_since = time.time()
-            self._limited_log.warning(
-                "degraded", "journal %s: events are not journalled: %s", self._directory, error
-            )
+            self._degrade(error)
             return None
         if self._degraded_since is not None:
             self._degraded_since = None
             self._limited_log.warning(
-                "recovered", "journal %s: events are journalled again", self._directory
+                "recovered", "journal %s: events are journalled again", self.directory
             )
         self._segment = segment
         if full is not None:
             self._full.append(full)
-        if self._syncer is None:
-            self._start_syncer()
+        if begins and self.on_begin is not None:
+            self.on_begin()
         return segment
+
+    def _degrade(self, error: OSError) -> None:
+        self._no_try_before = time.monotonic() + TRY_AGAIN_SECONDS
+        if self._degraded_since is None:
+            self._degraded_since = time.time()
+        if self.run is not None and not self.run.path.is_dir():
+            # Somebody has removed it: what comes goes into another, under numbers that follow.
+            self.run = None
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = -1
+        self._limited_log.warning(
+            "degraded", "journal %s: events are not journalled: %s", self.directory, error
+        )
 
     def _repeat_unsynced(self) -> None:
         """Write what the disk is not known to hold once more, into segments of its own."""
@@ -272,43 +349,10 @@ class JournalWriter:
             stored = old.read(max(old.synced_end, HEADER_BYTES), old.end)
             # What the next segment cannot take is in the memory of the system at least.
             segment = self._next_segment(len(stored)) if stored else None
-            if segment is not None and segment.store(stored):
+            if segment is not None and segment.store_again(stored):
                 self._sequence, self._chain = _end_of(stored, self._sequence, self._chain)
             old.close(trim=False)
         self._sequence, self._chain = sequence, chain
-
-    # The syncer
-
-    def _start_syncer(self) -> None:
-        self._syncer = threading.Thread(target=self._keep_syncing, name="hvobs-sync", daemon=True)
-        try:
-            self._syncer.start()
-        except RuntimeError as error:
-            self._syncer = None
-            self._limited_log.warning(
-                "syncer", "journal %s: nothing syncs it: %s", self._directory, error
-            )
-
-    def _keep_syncing(self) -> None:
-        while not self._stopping.wait(self._sync_seconds):
-            with contextlib.suppress(OSError):
-                if self._sequence != self._synced.sequence:
-                    self.sync()
-                    if self._on_sync is not None:
-                        self._on_sync(self, self._synced)
-                self._prepare_spare()
-
-    def _prepare_spare(self) -> None:
-        """Allocate the next segment before an emitting thread has to."""
-        segment = self._segment
-        if segment is None or self.run is None or self._spare or segment.end * 2 < segment.size:
-            return
-        spare = SegmentFile.allocate(self.run, self._next_number, self._segment_bytes)
-        with self._lock:
-            if self._spare is None and spare.number == self._next_number and not self._closed:
-                self._spare = spare
-                return
-        spare.discard()
 
     # A fork's child
 
@@ -320,14 +364,19 @@ class JournalWriter:
         if self._lock_descriptor >= 0:
             with contextlib.suppress(OSError):
                 os.close(self._lock_descriptor)
+        on_begin = self.on_begin
         self._begin()
+        self.on_begin = on_begin
 
 
 def _end_of(stored: bytes, sequence: int, chain: bytes) -> tuple[int, bytes]:
     """Give the sequence number and chain value behind the records of *stored*."""
     offset = 0
     while offset < len(stored):
-        record = record_at(stored, offset)
+        try:
+            record = record_at(stored, offset)
+        except BadBytesError:
+            break
         if record is None:
             break
         sequence, chain = record.sequence + 1, record.chain

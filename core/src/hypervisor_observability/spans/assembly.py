@@ -6,10 +6,8 @@ and at most ``MAX_OPEN`` of each kind: what is older is given out as it stands, 
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
-
-from attrs import define, field
 
 from ..event_types import AGENT_FINISHED, EventType
 from ..events import HypervisorEvent
@@ -21,65 +19,13 @@ from .identity import (
     span_of_saga,
     trace_of_saga,
 )
-from .record import AttributeValue, FinishedSpan, SpanKind, SpanLink, SpanStatus
+from .open_spans import OpenSaga, OpenSpan
+from .record import AttributeValue, FinishedSpan, SpanLink, SpanStatus
 
 MAX_OPEN = 10_000
 MAX_STEPS = 1_000
 
 UNKNOWN_SAGA = "unknown"
-
-
-@define(eq=False)
-class OpenSpan:
-    """Work that has begun."""
-
-    name: str
-    identity: SpanIdentity
-    start_ns: int
-    scope: str
-    agent_did: str | None
-    session_id: str | None
-    attributes: dict[str, AttributeValue] = field(factory=dict)
-    links: list[SpanLink] = field(factory=list)
-
-    def finish(self, event: HypervisorEvent, status: SpanStatus, message: str = "") -> FinishedSpan:
-        """End the work with *event*."""
-        agent_did = self.agent_did or event.agent_did
-        session_id = self.session_id or event.session_id
-        attributes = dict(self.attributes)
-        if agent_did is not None:
-            attributes["agent.did"] = agent_did
-        if session_id is not None:
-            attributes["session.id"] = session_id
-        return FinishedSpan(
-            name=self.name,
-            trace_id=self.identity.trace_id,
-            span_id=self.identity.span_id,
-            parent_span_id=self.identity.parent_span_id,
-            start_ns=self.start_ns,
-            end_ns=max(self.start_ns, event.timestamp_ns),
-            kind=SpanKind.INTERNAL,
-            status=status,
-            status_message=message,
-            attributes=attributes,
-            links=tuple(self.links),
-            agent_did=agent_did,
-            session_id=session_id,
-            scope=self.scope,
-            closed_by=event.event_id,
-        )
-
-
-@define(eq=False)
-class OpenSaga:
-    """A saga that has begun, with what is needed to link its parts."""
-
-    span: OpenSpan
-    steps: dict[tuple[str, int], OpenSpan] = field(factory=dict)
-    compensations: dict[str, OpenSpan] = field(factory=dict)
-    # step_id to the span id of its last finished attempt.
-    finished: dict[str, str] = field(factory=dict)
-    failed_step: str | None = None
 
 
 class SpanAssembler:
@@ -102,6 +48,31 @@ class SpanAssembler:
             EventType.SESSION_JOINED: self._agent_started,
             AGENT_FINISHED: self._agent_ended,
         }
+
+    def state(self) -> dict[str, Any]:
+        """Give all that has begun, as plain JSON values."""
+        return {
+            "identities": self._identities.state(),
+            "sagas": {saga_id: saga.state() for saga_id, saga in self._sagas.items()},
+            "agents": {full_id: span.state() for full_id, span in self._agents.items()},
+            "expired": self.expired,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "SpanAssembler":
+        """Make one that goes on where the one that gave *state* was.
+
+        Raises:
+            KeyError: Something is missing; likewise TypeError and ValueError.
+        """
+        assembler = cls()
+        assembler._identities.restore(state["identities"])
+        for saga_id, saga in state["sagas"].items():
+            assembler._sagas[saga_id] = OpenSaga.from_state(saga)
+        for full_id, span in state["agents"].items():
+            assembler._agents[full_id] = OpenSpan.from_state(span)
+        assembler.expired = int(state["expired"])
+        return assembler
 
     @property
     def open_spans(self) -> int:

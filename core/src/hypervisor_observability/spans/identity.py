@@ -2,6 +2,8 @@
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import islice
 
 from attrs import frozen
 
@@ -10,6 +12,10 @@ from ..events import HypervisorEvent
 from ..traceparent import widen_span
 
 MAX_REMEMBERED_IDS = 100_000
+MAX_SAVED_IDS = 5_000
+"""Ids that are saved along with a position; those before are likely to be in use no more."""
+
+_TRACE_DIGITS = 32
 
 
 @frozen
@@ -32,6 +38,16 @@ class SpanIdentities:
 
     def __init__(self) -> None:
         self._taken: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def state(self) -> list[str]:
+        """Give the newest ids that are taken, the oldest of them first."""
+        newest = islice(reversed(self._taken), MAX_SAVED_IDS)
+        return [f"{trace_id}{span_id}" for trace_id, span_id in newest][::-1]
+
+    def restore(self, state: Iterable[str]) -> None:
+        """Take the ids that ``state`` gave."""
+        for ids in state:
+            self._taken[ids[:_TRACE_DIGITS], ids[_TRACE_DIGITS:]] = None
 
     def of(self, event: HypervisorEvent) -> SpanIdentity | None:
         """Give the identity of the span that *event* opens; None without a causal id."""

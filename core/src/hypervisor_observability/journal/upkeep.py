@@ -1,0 +1,138 @@
+"""Upkeep: the thread that syncs a run, allocates ahead, anchors, and keeps the bounds."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define, field
+
+from ..limited_log import LimitedLog
+from .anchors import Anchor, Anchorage, take_run_key
+from .retention import Retention
+from .writer import JournalWriter
+
+_RETENTION_SECONDS = 10.0
+
+
+@define(eq=False, kw_only=True)
+class Upkeep:
+    """Looks after a writer in a daemon thread, from its run's beginning to its end.
+
+    Attributes:
+        writer: Whose run it is.
+        sync_seconds: Longest time until what was appended is synced.
+        retention: The bounds of the directory.
+        anchor_file: Where anchors are kept; None: nowhere.
+        key_file: Where the keys of anchors come from; None: they have no HMAC.
+        checkpoint_events: Events after which an anchor is made.
+        checkpoint_seconds: Time after which one is made, if there was an event.
+        announce: Takes each anchor, to send it where the journal is not.
+        bytes: On the disk in the whole directory, when it was last looked at.
+    """
+
+    writer: JournalWriter
+    sync_seconds: float
+    retention: Retention
+    anchor_file: Path | None = None
+    key_file: Path | None = None
+    checkpoint_events: int = 1_000
+    checkpoint_seconds: float = 60.0
+    announce: Callable[[Anchor], object] = field(default=lambda _: None)
+    bytes: int = field(default=0, init=False)
+    _thread: threading.Thread | None = field(default=None, init=False)
+    _stopping: threading.Event = field(factory=threading.Event, init=False)
+    _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
+    _anchorage: Anchorage | None = field(default=None, init=False)
+    _anchored: int = field(default=0, init=False)
+    _anchored_at: float = field(factory=time.monotonic, init=False)
+    _segment: int = field(default=-1, init=False)
+    _retention_due: float = field(default=0.0, init=False)
+
+    def begin(self) -> None:
+        """Start the thread, if the run has begun; else the writer does so when it begins."""
+        self.writer.on_begin = self._start
+        if self.writer.run is not None:
+            self._start()
+
+    def end(self, timeout: float) -> None:
+        """Sync and anchor once more, and close the run, for *timeout* seconds at most."""
+        self._stopping.set()
+        thread = self._thread
+        if thread is None:
+            self.writer.close()
+        elif thread is not threading.current_thread():
+            thread.join(max(0.0, timeout))
+
+    def begin_anew_after_fork(self) -> None:
+        """Forget the parent's thread, and its run."""
+        self._thread = None
+        self._stopping = threading.Event()
+        self._anchorage = None
+        self._anchored = 0
+        self._segment = -1
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="hvobs-journal", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self._thread = None
+            self._tell("nothing syncs it", error)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.sync_seconds):
+            self._look()
+        self._look(last=True)
+        self.writer.close()
+
+    def _look(self, *, last: bool = False) -> None:
+        writer = self.writer
+        try:
+            if writer.unsynced_seconds:
+                with contextlib.suppress(OSError):  # told by the writer
+                    writer.sync()
+            self._checkpoint(last=last)
+            writer.prepare_spare()
+            self._keep_bounds()
+        except Exception as error:  # noqa: BLE001 - the next look may go better
+            self._tell("upkeep", error)
+
+    def _checkpoint(self, *, last: bool) -> None:
+        synced = self.writer.synced
+        new = synced.sequence - self._anchored
+        due = time.monotonic() - self._anchored_at >= self.checkpoint_seconds
+        # Its own announcement is an event too: that alone is no reason for the next one.
+        if new < self.checkpoint_events and not (new > 1 and due) and not (last and new):
+            return
+        anchorage = self._anchorage or self._new_anchorage()
+        if anchorage is None:
+            return
+        self._anchored, self._anchored_at = synced.sequence, time.monotonic()
+        anchor = anchorage.anchor(synced.sequence, synced.chain)
+        if not last:
+            self.announce(anchor)
+
+    def _new_anchorage(self) -> Anchorage | None:
+        run = self.writer.run
+        if run is None:
+            return None
+        key = None
+        if self.key_file is not None:
+            try:
+                key = take_run_key(self.key_file, run.id)
+            except (OSError, ValueError) as error:
+                self._tell(f"anchors have no HMAC: {self.key_file}", error)
+        self._anchorage = Anchorage.of(run.id, self.anchor_file, key)
+        return self._anchorage
+
+    def _keep_bounds(self) -> None:
+        number = self.writer.segment_number
+        if number == self._segment and time.monotonic() < self._retention_due:
+            return
+        self._segment, self._retention_due = number, time.monotonic() + _RETENTION_SECONDS
+        self.bytes = self.retention.apply(self.writer.directory)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        self._limited_log.warning(what, "journal %s: %s: %s", self.writer.directory, what, error)
