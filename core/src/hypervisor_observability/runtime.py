@@ -24,6 +24,7 @@ from .exits import ExitHandlers
 from .gate import DEFAULT_KEYS, DEFAULT_PATTERNS, Gate
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
+from .metrics.labels import LabelRules
 from .metrics.registry import MetricsRegistry
 from .plugins import Plugin, load_plugins, take_instances
 from .propagation import Propagator
@@ -67,14 +68,15 @@ class Observability:
         self.config = config = Config() if config is None else config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         self.recorder = Recorder(self.bus)
-        self.governance = GovernanceMetrics(self.bus, counting=False)
+        rules = LabelRules(config.metrics.labels)
+        self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator()
         self._gate = Gate(
             enabled=config.redaction.enabled,
             keys=(*DEFAULT_KEYS, *config.redaction.keys),
             patterns=(*DEFAULT_PATTERNS, *config.redaction.patterns),
         )
-        self._registry = MetricsRegistry()
+        self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
         self._feed = MetricsFeed(

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, instance_of, le, min_len, optional
+from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
 from ..errors import ConfigError, ConfigProblem
 from .class_structuring import NONE_WRITTEN_AS
@@ -140,6 +140,20 @@ class RedactionConfig:
 
 
 @frozen(kw_only=True)
+class MetricsConfig:
+    """What the metrics show.
+
+    Attributes:
+        labels: ``"seed"`` has labels for every agent and session; ``"production"`` has none for
+            sessions, and of an agent the bucket that it falls into.
+    """
+
+    labels: Literal["seed", "production"] = field(
+        default="seed", validator=in_(("seed", "production"))
+    )
+
+
+@frozen(kw_only=True)
 class StateConfig:
     """Where a running process keeps what others may read.
 
@@ -162,6 +176,7 @@ class Config:
         plugins: The plugins that are on, by name; plain dicts will do.
         redaction: What is taken out of payloads before anything leaves the process.
         state: Where a running process keeps what others may read.
+        metrics: What the metrics show.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
@@ -173,6 +188,7 @@ class Config:
     plugins: Mapping[str, PluginTable] = field(factory=dict, converter=_plugin_tables)
     redaction: RedactionConfig = field(factory=RedactionConfig)
     state: StateConfig = field(factory=StateConfig)
+    metrics: MetricsConfig = field(factory=MetricsConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
     handle_sigterm: bool = False
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from ..event_types import GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
-from .instruments import Counter, Histogram
+from .histogram import Histogram
+from .instruments import Counter
 from .labels import UNKNOWN, LabelRules
 from .meter import Instruments
 from .numbers import is_amount

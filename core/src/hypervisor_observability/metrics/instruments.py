@@ -1,14 +1,17 @@
-"""Counters, gauges and histograms as plain dicts, with a bound on their series."""
+"""Counters and gauges as plain dicts, with a bound on their series."""
 
-from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from ..events import HypervisorEvent
-from .families import Exemplar, HistogramValue, LabelValues, MetricFamily, MetricKind
+from .families import Exemplar, LabelValues, MetricFamily, MetricKind
 from .series import MAX_SERIES, SeriesKeys
 
 Fixed = Mapping[str, tuple[str, ...]]
 """Labels whose values are known in advance, with these values."""
+
+RawExemplar = tuple[str, float, int]
+"""An exemplar until somebody reads it: most are replaced before that."""
 
 
 class Counter:
@@ -40,7 +43,7 @@ class Counter:
         self.unit = unit
         self.keys = SeriesKeys(label_names, fixed)
         self.series: dict[LabelValues, float] = {}
-        self._exemplars: dict[LabelValues, Exemplar] = {}
+        self._exemplars: dict[LabelValues, RawExemplar | Exemplar] = {}
         if self.keys.is_closed:
             self._show_known()
 
@@ -54,10 +57,14 @@ class Counter:
             amount: Not negative.
             event: Becomes the series' example, if it has a causal id.
         """
-        key = labels if labels in self.series else self._new(labels)
-        self.series[key] = self.series.get(key, 0) + amount
-        if event is not None and event.causal_trace_id is not None:
-            self._exemplars[key] = Exemplar(event.causal_trace_id, amount, event.timestamp_ns)
+        series, key = self.series, labels
+        if key in series:
+            series[key] += amount
+        else:
+            key = self._new(labels)
+            series[key] = series.get(key, 0) + amount
+        if event is not None and (causal := event.causal_trace_id) is not None:
+            self._exemplars[key] = (causal, amount, event.timestamp_ns)
 
     def show(self, labels: LabelValues) -> None:
         """Have the series of *labels* there, at zero, if there is a place for it."""
@@ -86,8 +93,13 @@ class Counter:
             unit=self.unit,
             label_names=self.label_names,
             series=dict(self.series),
-            exemplars={key: (exemplar,) for key, exemplar in list(self._exemplars.items())},
+            exemplars=self._examples(),
         )
+
+    def _examples(self) -> dict[LabelValues, tuple[Exemplar]]:
+        raw = {key: one for key, one in list(self._exemplars.items()) if type(one) is tuple}
+        self._exemplars.update({key: Exemplar(*one) for key, one in raw.items()})
+        return {key: (one,) for key, one in self._exemplars.items() if isinstance(one, Exemplar)}
 
     def _new(self, labels: LabelValues) -> LabelValues:
         key = self.keys.place(labels)
@@ -122,15 +134,15 @@ class Gauge:
         self.help_text = help_text
         self.label_names = label_names
         self.unit = unit
-        self.series: dict[LabelValues, float] = {}
+        self.series: OrderedDict[LabelValues, float] = OrderedDict()
         self.evicted = 0
         """Series that went for others."""
         self._runs: dict[LabelValues, str] = {}
 
     def set(self, labels: LabelValues, value: float, run: str = "") -> None:
         """Set the series of *labels*; *run* says on whose behalf."""
-        self.series.pop(labels, None)
         self.series[labels] = value
+        self.series.move_to_end(labels)
         self._runs[labels] = run
         if len(self.series) > MAX_SERIES:
             self.remove(next(iter(self.series)))
@@ -156,91 +168,3 @@ class Gauge:
             label_names=self.label_names,
             series=dict(self.series) if series is None else series,
         )
-
-
-class Histogram:
-    """Observations counted in buckets.
-
-    Args:
-        name: The exposed name.
-        help_text: What it tells, in one line.
-        label_names: Names of the labels.
-        bounds: Upper bounds of the buckets, inclusive, ascending, without infinity.
-        unit: Base unit; empty for none.
-        fixed: Labels whose values are known in advance.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        help_text: str,
-        label_names: tuple[str, ...] = (),
-        *,
-        bounds: tuple[float, ...],
-        unit: str = "",
-        fixed: Fixed | None = None,
-    ) -> None:
-        self.name = name
-        self.help_text = help_text
-        self.label_names = label_names
-        self.unit = unit
-        self.bounds = bounds
-        self.keys = SeriesKeys(label_names, fixed)
-        self.counts: dict[LabelValues, list[int]] = {}
-        self.sums: dict[LabelValues, float] = {}
-        self._exemplars: dict[LabelValues, list[Exemplar | None]] = {}
-        if self.keys.is_closed:
-            self._show_known()
-
-    def observe(
-        self, labels: LabelValues, value: float, event: HypervisorEvent | None = None
-    ) -> None:
-        """Count *value*, a finite number, in the series of *labels*.
-
-        Args:
-            labels: The values of the labels.
-            value: Finite.
-            event: Becomes the bucket's example, if it has a causal id.
-        """
-        key = labels
-        if labels not in self.counts:
-            key = self.keys.place(labels)
-            if self.keys.needs_overflow:
-                self._show_known()
-            self._show(key)
-        bucket = bisect_left(self.bounds, value)
-        self.counts[key][bucket] += 1
-        self.sums[key] += value
-        if event is not None and event.causal_trace_id is not None:
-            exemplars = self._exemplars.setdefault(key, [None] * (len(self.bounds) + 1))
-            exemplars[bucket] = Exemplar(event.causal_trace_id, value, event.timestamp_ns)
-
-    def family(self) -> MetricFamily:
-        """Give the present state."""
-        return MetricFamily(
-            name=self.name,
-            kind=MetricKind.HISTOGRAM,
-            help=self.help_text,
-            unit=self.unit,
-            label_names=self.label_names,
-            histograms={
-                key: HistogramValue(tuple(counts), self.sums[key])
-                for key, counts in list(self.counts.items())
-            },
-            bounds=self.bounds,
-            exemplars={key: tuple(found) for key, found in list(self._exemplars.items())},
-        )
-
-    def restore(self, labels: LabelValues, counts: list[int], total: float) -> None:
-        """Set the series of *labels* to what was counted before a restart."""
-        if labels not in self.counts and labels not in self.keys.known:
-            self.keys.take(labels)
-        self.counts[labels], self.sums[labels] = counts, total
-
-    def _show(self, key: LabelValues) -> None:
-        self.counts.setdefault(key, [0] * (len(self.bounds) + 1))
-        self.sums.setdefault(key, 0.0)
-
-    def _show_known(self) -> None:
-        for key in self.keys.known:
-            self._show(key)

@@ -75,12 +75,18 @@ class Leaves:
         if len(parts) not in {2, 3}:
             return None
         span = (parts[0], parts[1])
+        if len(parts) == 3 and parts[2] != parts[1]:
+            self._remembered(parent := (parts[0], parts[2]))
+            self._remembered(span).parent = parent
+        else:
+            self._remembered(span)
+        return span
+
+    def _remembered(self, span: Span) -> _Work:
         work = self._works.get(span)
         if work is None:
             work = self._works[span] = _Work()
+            if len(self._works) > MAX_SPANS:
+                self._works.popitem(last=False)
         self._works.move_to_end(span)
-        if len(parts) == 3 and parts[2] != parts[1]:
-            work.parent = (parts[0], parts[2])
-        if len(self._works) > MAX_SPANS:
-            self._works.popitem(last=False)
-        return span
+        return work

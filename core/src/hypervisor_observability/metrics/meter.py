@@ -7,7 +7,8 @@ from attrs import define
 
 from ..events import HypervisorEvent
 from .families import MetricFamily
-from .instruments import Counter, Gauge, Histogram
+from .histogram import Histogram
+from .instruments import Counter, Gauge
 from .open_work import Key, OpenWork
 from .saved_series import restore_instrument, state_of_instrument
 

@@ -1,5 +1,6 @@
 """What has begun and not ended: the base of gauges and durations."""
 
+from collections import OrderedDict
 from typing import Any
 
 from attrs import frozen
@@ -35,7 +36,8 @@ class OpenWork:
     """
 
     def __init__(self, parts: int = 1) -> None:
-        self._open: dict[Key, Open] = {}
+        # An OrderedDict gives its first entry at once; a dict looks over all that were deleted.
+        self._open: OrderedDict[Key, Open] = OrderedDict()
         self._by_part: tuple[dict[str, dict[Key, None]], ...] = tuple({} for _ in range(parts))
         self._given_up: dict[str, int] = {}
 

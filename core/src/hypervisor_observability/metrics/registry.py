@@ -56,11 +56,11 @@ class MetricsRegistry:
             run: The process's run that they are of, where there are several; see ``end_run``.
         """
         with self._lock:
+            self._meters.withdrawals.tick()
             self._meters.moment.run = run
             for event in events:
                 for observer in self._observers.get(event.event_type, self._all):
                     observer(event)
-            self._meters.withdrawals.tick()
 
     def end_run(self, run: str) -> None:
         """Forget what only holds while *run* goes on: gauges, open sessions and the like.

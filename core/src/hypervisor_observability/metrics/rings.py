@@ -7,7 +7,8 @@ from .. import clock
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
-from .instruments import Counter, Gauge, Histogram
+from .histogram import Histogram
+from .instruments import Counter, Gauge
 from .labels import UNKNOWN, LabelRules, one_of
 from .meter import Instruments, Moment
 from .open_work import OpenWork
@@ -157,10 +158,11 @@ class RingMetrics:
 
     def expect(self, event: HypervisorEvent) -> None:
         """Have the counters of an agent there, at zero, before it does anything."""
-        if not self._expecting:
-            return
         agent, session = self._rules.agent(event.agent_did), event.session_id or UNKNOWN
-        self.breaches.show((agent, session) if self._rules.shows_sessions else (agent,))
+        own = (agent, session) if self._rules.shows_sessions else (agent,)
+        if not self._expecting or own in self.breaches.series:
+            return
+        self.breaches.show(own)
         self.breaches_by_agent.show((agent,))
         for kind in TRANSITION_TYPES:
             self.transitions_by_agent.show((kind.value, agent))

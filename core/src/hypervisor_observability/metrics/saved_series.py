@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from .instruments import Counter, Histogram
+from .histogram import Histogram
+from .instruments import Counter
 from .plain_values import amount, count, texts
 
 

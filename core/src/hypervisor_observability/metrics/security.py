@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
-from .instruments import Counter, Histogram
+from .histogram import Histogram
+from .instruments import Counter
 from .labels import LabelRules, word
 from .meter import Instruments
 from .numbers import is_amount

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from ..event_types import AGENT_FINISHED, EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
-from .instruments import Gauge, Histogram
+from .histogram import Histogram
+from .instruments import Gauge
 from .labels import UNKNOWN
 from .meter import Gone, Instruments, Moment
 from .numbers import seconds_between

@@ -1,5 +1,6 @@
 """The series of sessions that ended: there for ten minutes more, then withdrawn."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -39,8 +40,8 @@ class Withdrawals:
         self._now_ns = now_ns
         self._next_ns = 0
         self._sessions: dict[str, int] = {}  # to the time when their series go
-        self._agents: dict[str, int] = {}
-        self._gone: dict[str, None] = {}  # sessions that ended, the latest last
+        self._agents: OrderedDict[str, int] = OrderedDict()
+        self._gone: OrderedDict[str, None] = OrderedDict()  # sessions that ended, the latest last
 
     def end_session(self, session: str) -> None:
         """Note that a session ended: its series go in ten minutes."""
@@ -49,7 +50,7 @@ class Withdrawals:
         self._gone.pop(session, None)
         self._gone[session] = None
         if len(self._gone) > MAX_GONE:
-            del self._gone[next(iter(self._gone))]
+            self._gone.popitem(last=False)
         if any(counter.keys.holds(session) for counter in self._counters):
             self._sessions.setdefault(session, self._now_ns() + LINGER_NS)
 
@@ -63,8 +64,7 @@ class Withdrawals:
         self._agents.pop(agent, None)
         self._agents[agent] = self._now_ns() + LINGER_NS
         if len(self._agents) > MAX_GONE:
-            oldest = next(iter(self._agents))
-            del self._agents[oldest]
+            oldest, _ = self._agents.popitem(last=False)
             self._forget_agent(oldest)
 
     def tick(self) -> None:
@@ -94,7 +94,7 @@ class Withdrawals:
             ValueError, TypeError, KeyError, AttributeError: It is something else.
         """
         self._sessions = {text(one): integer(due) for one, due in state["sessions"].items()}
-        self._gone = dict.fromkeys(self._sessions)
+        self._gone = OrderedDict.fromkeys(self._sessions)
 
     def _take_stragglers(self) -> None:
         """Sessions of which something came after they had ended."""
