@@ -178,8 +178,10 @@ class Observability:
         deadline = time.monotonic() + timeout
         for worker in self._workers:
             worker.begin_stop(deadline)
+        # What exposes the metrics may leave them behind at its end: with everything counted.
+        ended = {METRICS: self._feed.worker.end_stop()}
         closing = {name: reader.stop_exposing() for name, reader in self._readers.items()}
-        ended = {worker.name: worker.end_stop() for worker in self._workers}
+        ended |= {worker.name: worker.end_stop() for worker in self._workers[:-1]}
         for name, thread in closing.items():
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))
