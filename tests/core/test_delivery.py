@@ -30,6 +30,7 @@ from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
 from hypervisor_observability.delivery.outlet import Terms
 from hypervisor_observability.delivery.worker import Worker
+from hypervisor_observability.metrics.activity import EVENTS
 from hypervisor_observability.metrics.registry import MetricsRegistry
 
 
@@ -611,6 +612,11 @@ def test_retry_offers_the_same_spans_again() -> None:
 # Metrics
 
 
+def series_of(name: str, families: Sequence[MetricFamily]) -> dict[tuple[str, ...], float]:
+    (found,) = [family for family in families if family.name == name]
+    return {labels: value for labels, value in found.series.items() if value}
+
+
 def pushed(bus: HypervisorEventBus, outlet: Outlet, **options: Any) -> Worker:
     feed = MetricsFeed(bus.log, MetricsRegistry())
     return make_worker(bus, outlet, metrics=feed, **options)
@@ -629,8 +635,7 @@ def test_event_is_delivered_when_a_push_of_metrics_holds_it() -> None:
     assert flushed(worker, bus)
 
     assert worker.account.counts().delivered == 5
-    (family,) = outlet.metrics[-1]
-    assert family.series == {("vfs.write",): 5}
+    assert series_of(EVENTS, outlet.metrics[-1]) == {("vfs.write",): 5}
     stopped(worker)
 
 
@@ -679,11 +684,9 @@ def test_reading_metrics_counts_what_was_just_emitted_without_a_thread() -> None
     feed = MetricsFeed(bus.log, MetricsRegistry())
     emit(bus, 3)
 
-    (family,) = feed.collect()
-
-    assert family.series == {("vfs.write",): 3}
+    assert series_of(EVENTS, feed.collect()) == {("vfs.write",): 3}
     assert not feed.worker.running
-    assert feed.collect_at(3, 1) == [family]
+    assert series_of(EVENTS, feed.collect_at(3, 1) or ()) == {("vfs.write",): 3}
 
 
 def test_catching_up_waits_for_what_another_thread_has_in_its_hands() -> None:

@@ -194,7 +194,7 @@ def test_reset_forgets_everything() -> None:
 
 
 def test_elevations_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypervisor_observability.metrics.rings.MAX_RUNNING", 3)
+    monkeypatch.setattr("hypervisor_observability.metrics.open_work.MAX_OPEN", 3)
     bus = HypervisorEventBus()
     collector = RingMetricsCollector(bus)
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from .delivery.accounts import Counts
     from .errors import ConfigError, ObservabilityError, Reject, RetryLater
     from .hookspecs import PluginContext, hookimpl
-    from .metrics.families import HistogramValue, MetricFamily, MetricKind
+    from .metrics.families import Exemplar, HistogramValue, MetricFamily, MetricKind
     from .metrics.governance import GovernanceMetrics
-    from .metrics.rings import PrometheusExporterProtocol, RingMetricsCollector
+    from .metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
     from .propagation import Propagator
     from .recorder import Recorder
     from .runtime import Observability
@@ -34,6 +34,7 @@ _LATER = {
     "ConfigError": "errors",
     "Counts": "delivery.accounts",
     "DeliveryConfig": "config",
+    "Exemplar": "metrics.families",
     "FinishedSpan": "spans.record",
     "GovernanceMetrics": "metrics.governance",
     "HistogramValue": "metrics.families",
@@ -42,12 +43,12 @@ _LATER = {
     "Observability": "runtime",
     "ObservabilityError": "errors",
     "PluginContext": "hookspecs",
-    "PrometheusExporterProtocol": "metrics.rings",
+    "PrometheusExporterProtocol": "metrics.ring_collector",
     "Propagator": "propagation",
     "Recorder": "recorder",
     "Reject": "errors",
     "RetryLater": "errors",
-    "RingMetricsCollector": "metrics.rings",
+    "RingMetricsCollector": "metrics.ring_collector",
     "SagaSpanExporter": "spans.sagas",
     "SagaSpanRecord": "spans.sagas",
     "SpanEvent": "spans.record",
@@ -66,6 +67,7 @@ __all__ = [
     "DeliveryConfig",
     "EventHandler",
     "EventType",
+    "Exemplar",
     "FinishedSpan",
     "GovernanceMetrics",
     "HistogramValue",

@@ -24,6 +24,7 @@ from .exits import ExitHandlers
 from .gate import DEFAULT_KEYS, DEFAULT_PATTERNS, Gate
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
+from .metrics.labels import LabelRules
 from .metrics.registry import MetricsRegistry
 from .plugins import Plugin, load_plugins, take_instances
 from .process_journal import ProcessJournal
@@ -72,7 +73,8 @@ class Observability:
         self.config = config = Config() if config is None else config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         self.recorder = Recorder(self.bus)
-        self.governance = GovernanceMetrics(self.bus, counting=False)
+        rules = LabelRules(config.metrics.labels)
+        self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator()
         self._gate = Gate(
             enabled=config.redaction.enabled,
@@ -83,7 +85,7 @@ class Observability:
         self._journal: ProcessJournal | None = None
         if config.journal is not None and not self._disabled:
             self._journal = ProcessJournal(config.journal, self.bus, self._gate.admit)
-        self._registry = MetricsRegistry()
+        self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
         self._feed = MetricsFeed(
@@ -186,8 +188,10 @@ class Observability:
         deadline = time.monotonic() + timeout
         for worker in self._workers:
             worker.begin_stop(deadline)
+        # What exposes the metrics may leave them behind at its end: with everything counted.
+        ended = {METRICS: self._feed.worker.end_stop()}
         closing = {name: reader.stop_exposing() for name, reader in self._readers.items()}
-        ended = {worker.name: worker.end_stop() for worker in self._workers}
+        ended |= {worker.name: worker.end_stop() for worker in self._workers[:-1]}
         for name, thread in closing.items():
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))

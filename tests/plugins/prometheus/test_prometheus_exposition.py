@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.openmetrics import parser as openmetrics
 
-from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
+from hypervisor_observability import (
+    CausalTraceId,
+    Exemplar,
+    HistogramValue,
+    MetricFamily,
+    MetricKind,
+)
 from hypervisor_prometheus.conversion import to_metric
 from hypervisor_prometheus.exposition import Dialect, dialect_of, exposition
 
@@ -40,6 +47,16 @@ numbers = (
 )
 
 
+exemplars = st.none() | st.builds(
+    Exemplar,
+    st.sampled_from(
+        ["a1b2c3d4e5f6/a1b2c3d4", "abc/def", "4bf92f3577b34da6a3ce929d0e0e4736/1", "", "}"]
+    ),
+    st.floats(allow_nan=False),
+    st.integers(0, 2 * 10**18),
+)
+
+
 @st.composite
 def families(draw: st.DrawFn) -> MetricFamily:
     names_ = tuple(draw(label_names))
@@ -49,15 +66,21 @@ def families(draw: st.DrawFn) -> MetricFamily:
     counts = st.tuples(*(st.integers(0, 10**7) for _ in range(len(bounds) + 1)))
     values = st.builds(HistogramValue, counts, numbers)
     histogram = kind is MetricKind.HISTOGRAM
+    series = {} if histogram else draw(st.dictionaries(keys, numbers, max_size=4))
+    histograms = draw(st.dictionaries(keys, values, max_size=3)) if histogram else {}
+    examples = st.tuples(*[exemplars] * (len(bounds) + 1 if histogram else 1))
+    # A gauge has none.
+    exemplified = [] if kind is MetricKind.GAUGE else [*series, *histograms]
     return MetricFamily(
         name=draw(names),
         kind=kind,
         help=draw(st.sampled_from(["Help.", 'a "b"\n\\', "", "é"])),
         unit=draw(st.sampled_from(["", "seconds"])),
         label_names=names_,
-        series={} if histogram else draw(st.dictionaries(keys, numbers, max_size=4)),
-        histograms=draw(st.dictionaries(keys, values, max_size=3)) if histogram else {},
+        series=series,
+        histograms=histograms,
         bounds=bounds if histogram else (),
+        exemplars={key: draw(examples) for key in exemplified if draw(st.booleans())},
     )
 
 
@@ -118,6 +141,16 @@ def test_what_is_written_is_what_the_encoders_write(shown: list[MetricFamily], a
             bounds=(1.0,),
         ),
         ordinary(name="odd"),
+        ordinary(exemplars={("s", "b"): (Exemplar("t/s", 0.5, 1_700_000_000_123_456_789),)}),
+        ordinary(name="odd", exemplars={("s", "b"): (Exemplar("t/s", 0.5, 1),)}),
+        ordinary(
+            kind=MetricKind.HISTOGRAM,
+            name="h",
+            series={},
+            histograms={("s", "a"): HistogramValue((1, 2), 0.5)},
+            bounds=(1.0,),
+            exemplars={("s", "a"): (None, Exemplar("t/s", 0.5, 1))},
+        ),
     ],
     ids=lambda family: f"{family.kind.value} {family.name}",
 )
@@ -173,3 +206,19 @@ def test_whatever_is_not_ordinary_is_left_to_the_encoders(
 )
 def test_other_formats_are_left_to_the_encoders(content_type: str) -> None:
     assert dialect_of(content_type) is None
+
+
+@pytest.mark.parametrize("accept", ACCEPTED)
+def test_exemplar_shows_the_w3c_ids_where_the_format_has_exemplars(accept: str) -> None:
+    trace = CausalTraceId()
+    example = Exemplar(trace.full_id, 0.5, 1_700_000_000_500_000_000)
+    family = ordinary(exemplars={("s", "a"): (example,)})
+    text = encoded([family], accept)[0].decode()
+
+    trace_id, span_id = trace.to_w3c()
+    shown = f'# {{span_id="{span_id}",trace_id="{trace_id}"}} 0.5 1700000000.5'
+    assert (shown in text) == accept.startswith("application/openmetrics")
+    if shown in text:
+        (parsed,) = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]  # theirs has no types
+        exemplar = next(sample.exemplar for sample in parsed.samples if sample.exemplar)
+        assert exemplar.labels == {"trace_id": trace_id, "span_id": span_id}

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, instance_of, le, min_len, optional
+from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
 from ..errors import ConfigError, ConfigProblem
 from .class_structuring import NONE_WRITTEN_AS
@@ -141,6 +141,20 @@ class RedactionConfig:
 
 
 @frozen(kw_only=True)
+class MetricsConfig:
+    """What the metrics show.
+
+    Attributes:
+        labels: ``"seed"`` has labels for every agent and session; ``"production"`` has none for
+            sessions, and of an agent the bucket that it falls into.
+    """
+
+    labels: Literal["seed", "production"] = field(
+        default="seed", validator=in_(("seed", "production"))
+    )
+
+
+@frozen(kw_only=True)
 class StateConfig:
     """Where a running process keeps what others may read.
 
@@ -200,6 +214,7 @@ class Config:
         redaction: What is taken out of payloads before anything leaves the process.
         state: Where a running process keeps what others may read.
         journal: Where events are journalled; None: nowhere.
+        metrics: What the metrics show.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
@@ -212,6 +227,7 @@ class Config:
     redaction: RedactionConfig = field(factory=RedactionConfig)
     state: StateConfig = field(factory=StateConfig)
     journal: JournalConfig | None = None
+    metrics: MetricsConfig = field(factory=MetricsConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
     handle_sigterm: bool = False
 

@@ -6,8 +6,11 @@ label names; its series are told apart by their label values.
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cached_property
 
 from attrs import field, frozen
+
+from ..causal_trace import CausalTraceId
 
 LabelValues = tuple[str, ...]
 
@@ -39,6 +42,32 @@ class HistogramValue:
         return sum(self.counts)
 
 
+@frozen
+class Exemplar:
+    """An observation as an example of its series: it leads from a number to a trace.
+
+    Attributes:
+        causal_trace_id: Of the event that was counted, as it was recorded.
+        value: What it added to the series.
+        timestamp_ns: When it happened, in nanoseconds since the epoch.
+    """
+
+    causal_trace_id: str
+    value: float
+    timestamp_ns: int
+
+    @cached_property
+    def w3c(self) -> tuple[str, str] | None:
+        """The trace id of 32 and the span id of 16 digits under which the work is exported;
+        None if what was recorded is no id.
+        """
+        # Widened when somebody reads it: most exemplars are replaced before that.
+        try:
+            return CausalTraceId.from_string(self.causal_trace_id).to_w3c()
+        except ValueError:
+            return None
+
+
 @frozen(kw_only=True)
 class MetricFamily:
     """All series of one metric at one moment.
@@ -52,6 +81,8 @@ class MetricFamily:
         series: Label values to value. A counter's value only grows.
         histograms: The same for a histogram.
         bounds: Upper bounds (inclusive) of a histogram's buckets, without infinity.
+        exemplars: Label values to the latest examples: of a counter's series one, of a
+            histogram's one per bucket, None where there is none. Not every series has an entry.
     """
 
     name: str
@@ -62,3 +93,4 @@ class MetricFamily:
     series: Mapping[LabelValues, float] = field(factory=dict)
     histograms: Mapping[LabelValues, HistogramValue] = field(factory=dict)
     bounds: tuple[float, ...] = ()
+    exemplars: Mapping[LabelValues, tuple[Exemplar | None, ...]] = field(factory=dict)

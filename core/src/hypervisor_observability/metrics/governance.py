@@ -4,92 +4,25 @@ A decision is an event, ``governance.decision``; the metrics are read from these
 that decisions are also kept, traced and delivered like everything else.
 """
 
-import math
+import heapq
+import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..event_bus import HypervisorEventBus
-from ..event_types import GOVERNANCE_DECISION, EventType
+from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
-from .families import MetricFamily, MetricKind
-from .instruments import Counter, Histogram
-from .rings import UNKNOWN
+from .decisions import GovernanceCounts
+from .families import LabelValues, MetricFamily, MetricKind
+from .labels import UNKNOWN, LabelRules
+from .series import MAX_SERIES
 
-POLICY_DECISIONS = "agent_governance_policy_decisions_total"
-CALLS_BLOCKED = "agent_governance_tool_calls_blocked_total"
-CALLS_ALLOWED = "agent_governance_tool_calls_allowed_total"
-RATE_LIMIT_HITS = "agent_governance_rate_limit_hits_total"
-EVALUATION_LATENCY = "agent_governance_evaluation_latency_ms"
-AUDIT_EVENTS = "agent_governance_audit_events_total"
 TRUST_SCORE = "agent_governance_trust_score"
 ACTIVE_AGENTS = "agent_governance_active_agents"
 
-# Milliseconds. 50 is a bound, so that an alert on a p99 above 50 ms is exact.
-LATENCY_BOUNDS_MS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000)
-
-AUDIT_TYPES = (
-    EventType.AUDIT_DELTA_CAPTURED,
-    EventType.AUDIT_COMMITTED,
-    EventType.AUDIT_GC_COLLECTED,
-)
-_LABELS = ("decision", "agent_id", "tool_name")
-
 TrustScores = Callable[[], Mapping[str, float] | Iterable[tuple[float, Mapping[str, str]]] | float]
 ActiveAgents = Callable[[], int]
-
-
-class GovernanceCounts:
-    """The counters and the histogram, fed with events."""
-
-    event_types = (GOVERNANCE_DECISION, *AUDIT_TYPES)
-
-    def __init__(self) -> None:
-        self.decisions = Counter(POLICY_DECISIONS, "Policy evaluations", _LABELS)
-        self.blocked = Counter(CALLS_BLOCKED, "Tool calls denied by policy", _LABELS)
-        self.allowed = Counter(CALLS_ALLOWED, "Tool calls permitted by policy", _LABELS)
-        self.rate_limited = Counter(RATE_LIMIT_HITS, "Requests refused by rate limiting", _LABELS)
-        self.latency = Histogram(
-            EVALUATION_LATENCY,
-            "Time that a policy evaluation took, in milliseconds",
-            _LABELS,
-            bounds=LATENCY_BOUNDS_MS,
-            unit="ms",
-        )
-        self.audit_events = Counter(AUDIT_EVENTS, "Audit events emitted")
-
-    def observe(self, event: HypervisorEvent) -> None:
-        """Count one decision or audit event."""
-        if event.event_type != GOVERNANCE_DECISION:
-            self.audit_events.increase()
-            return
-        payload = event.payload
-        allowed = payload.get("allowed") is True
-        tool = payload.get("tool_name")
-        labels = (
-            "allow" if allowed else "deny",
-            event.agent_did or UNKNOWN,
-            tool if isinstance(tool, str) else UNKNOWN,
-        )
-        self.decisions.increase(labels)
-        (self.allowed if allowed else self.blocked).increase(labels)
-        if payload.get("rate_limited") is True:
-            self.rate_limited.increase(labels)
-        latency = payload.get("evaluation_ms")
-        if _is_duration(latency):
-            self.latency.observe(labels, float(latency))
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state of the six."""
-        instruments = (
-            self.decisions,
-            self.blocked,
-            self.allowed,
-            self.rate_limited,
-            self.latency,
-            self.audit_events,
-        )
-        return [instrument.family() for instrument in instruments]
 
 
 class GovernanceMetrics:
@@ -100,17 +33,27 @@ class GovernanceMetrics:
         counting: Whether to count the bus's decisions here too, for ``collect``, by a
             synchronous subscriber. The one at ``Observability.governance`` does not: the
             metrics reader counts them.
+        rules: How agents are shown.
     """
 
-    def __init__(self, bus: HypervisorEventBus, *, counting: bool = True) -> None:
+    def __init__(
+        self,
+        bus: HypervisorEventBus,
+        *,
+        counting: bool = True,
+        rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
+    ) -> None:
         self._bus = bus
-        self._counts = GovernanceCounts()
+        self._rules = rules
+        # Re-entrant: a signal handler may record a decision while another is counted.
+        self._lock = threading.RLock()
+        self._counts = GovernanceCounts(rules)
         self._trust_scores: list[TrustScores] = []
         self._active_agents: list[ActiveAgents] = []
         self._log = LimitedLog(__name__)
         if counting:
             for event_type in GovernanceCounts.event_types:
-                bus.subscribe(event_type, self._counts.observe)
+                bus.subscribe(event_type, self._count)
 
     def record_decision(
         self,
@@ -153,10 +96,15 @@ class GovernanceMetrics:
 
     def gauges(self) -> list[MetricFamily]:
         """Ask the callbacks. One that raises is logged and gives no series."""
-        scores: dict[tuple[str, ...], float] = {}
+        scores: dict[LabelValues, float] = {}
         for trust_scores in self._trust_scores:
-            scores.update(self._asked(trust_scores, _scores_of))
-        active: dict[tuple[str, ...], float] = {}
+            for agent, score in self._asked(trust_scores, _scores_of).items():
+                shown = agent if agent == (UNKNOWN,) else (self._rules.agent(agent[0]),)
+                # Where agents share a series, the one that is trusted least counts.
+                scores[shown] = score if shown == agent else min(score, scores.get(shown, score))
+        if len(scores) > MAX_SERIES:
+            scores = dict(heapq.nsmallest(MAX_SERIES, scores.items(), key=lambda one: one[1]))
+        active: dict[LabelValues, float] = {}
         for active_agents in self._active_agents:
             active.update(self._asked(active_agents, lambda value: {(): float(value)}))
         return [
@@ -177,13 +125,19 @@ class GovernanceMetrics:
 
     def collect(self) -> list[MetricFamily]:
         """Give the present state of all eight instruments."""
-        return [*self._counts.families(), *self.gauges()]
+        with self._lock:
+            counted = self._counts.families()
+        return [*counted, *self.gauges()]
+
+    def _count(self, event: HypervisorEvent) -> None:
+        with self._lock:
+            self._counts.observe(event)
 
     def _asked(
         self,
         callback: Callable[[], Any],
-        series_of: Callable[[Any], dict[tuple[str, ...], float]],
-    ) -> dict[tuple[str, ...], float]:
+        series_of: Callable[[Any], dict[LabelValues, float]],
+    ) -> dict[LabelValues, float]:
         try:
             return series_of(callback())
         except Exception as error:  # noqa: BLE001 - a user's callback: metrics go on without it
@@ -192,11 +146,7 @@ class GovernanceMetrics:
             return {}
 
 
-def _is_duration(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-
-
-def _scores_of(value: Any) -> dict[tuple[str, ...], float]:
+def _scores_of(value: Any) -> dict[LabelValues, float]:
     if isinstance(value, Mapping):
         return {(str(agent),): float(score) for agent, score in value.items()}
     if isinstance(value, (int, float)):

@@ -1,18 +1,124 @@
-"""Counters, gauges and histograms as plain dicts, with a bound on their series."""
+"""Counters and gauges as plain dicts, with a bound on their series."""
 
-from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Mapping
 
-from .families import HistogramValue, LabelValues, MetricFamily, MetricKind
+from ..events import HypervisorEvent
+from .families import Exemplar, LabelValues, MetricFamily, MetricKind
+from .series import MAX_SERIES, SeriesKeys
 
-MAX_SERIES = 2_000
-"""Most series of one metric, as OpenTelemetry's default cardinality limit (Metrics SDK)."""
+Fixed = Mapping[str, tuple[str, ...]]
+"""Labels whose values are known in advance, with these values."""
 
-OVERFLOW = "other"
-"""Label value of the series that takes what comes beyond the bound."""
+RawExemplar = tuple[str, float, int]
+"""An exemplar until somebody reads it: most are replaced before that."""
 
 
-class Instrument:
-    """What counters, gauges and histograms share: a name, labels, and the bound.
+class Counter:
+    """A total that only grows. Its name ends in ``_total``.
+
+    Where the values of all its labels are known in advance, all its series are there from
+    the beginning, at zero: a counter that appears with its first increment has not increased.
+
+    Args:
+        name: The exposed name.
+        help_text: What it tells, in one line.
+        label_names: Names of the labels.
+        unit: Base unit; empty for none.
+        fixed: Labels whose values are known in advance.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        help_text: str,
+        label_names: tuple[str, ...] = (),
+        *,
+        unit: str = "",
+        fixed: Fixed | None = None,
+    ) -> None:
+        self.name = name
+        self.help_text = help_text
+        self.label_names = label_names
+        self.unit = unit
+        self.keys = SeriesKeys(label_names, fixed)
+        self.series: dict[LabelValues, float] = {}
+        self._exemplars: dict[LabelValues, RawExemplar | Exemplar] = {}
+        if self.keys.is_closed:
+            self._show_known()
+
+    def increase(
+        self, labels: LabelValues = (), amount: float = 1, event: HypervisorEvent | None = None
+    ) -> None:
+        """Add *amount*, not negative, to the series of *labels*.
+
+        Args:
+            labels: The values of the labels.
+            amount: Not negative.
+            event: Becomes the series' example, if it has a causal id.
+        """
+        series, key = self.series, labels
+        if key in series:
+            series[key] += amount
+        else:
+            key = self._new(labels)
+            series[key] = series.get(key, 0) + amount
+        if event is not None and (causal := event.causal_trace_id) is not None:
+            self._exemplars[key] = (causal, amount, event.timestamp_ns)
+
+    def show(self, labels: LabelValues) -> None:
+        """Have the series of *labels* there, at zero, if there is a place for it."""
+        if labels not in self.series and self.keys.place_for_zero(labels):
+            self.series[labels] = 0
+            self._show_overflow()
+
+    def restore(self, labels: LabelValues, value: float) -> None:
+        """Set the series of *labels* to what was counted before a restart."""
+        if labels not in self.series and labels not in self.keys.known:
+            self.keys.take(labels)
+        self.series[labels] = value
+
+    def withdraw(self, session: str) -> None:
+        """Remove the series of a session that ended."""
+        for key in self.keys.withdraw(session):
+            self.series.pop(key, None)
+            self._exemplars.pop(key, None)
+
+    def family(self) -> MetricFamily:
+        """Give the present state."""
+        return MetricFamily(
+            name=self.name,
+            kind=MetricKind.COUNTER,
+            help=self.help_text,
+            unit=self.unit,
+            label_names=self.label_names,
+            series=dict(self.series),
+            exemplars=self._examples(),
+        )
+
+    def _examples(self) -> dict[LabelValues, tuple[Exemplar]]:
+        raw = {key: one for key, one in list(self._exemplars.items()) if type(one) is tuple}
+        self._exemplars.update({key: Exemplar(*one) for key, one in raw.items()})
+        return {key: (one,) for key, one in self._exemplars.items() if isinstance(one, Exemplar)}
+
+    def _new(self, labels: LabelValues) -> LabelValues:
+        key = self.keys.place(labels)
+        self._show_overflow()
+        return key
+
+    def _show_overflow(self) -> None:
+        if self.keys.needs_overflow:
+            self._show_known()
+
+    def _show_known(self) -> None:
+        for key in self.keys.known:
+            self.series.setdefault(key, 0)
+
+
+class Gauge:
+    """A value that goes up and down.
+
+    Beyond ``MAX_SERIES`` the series that was not set for the longest time goes.
 
     Args:
         name: The exposed name.
@@ -28,110 +134,37 @@ class Instrument:
         self.help_text = help_text
         self.label_names = label_names
         self.unit = unit
-        self.overflowed = 0
-        """Observations that went to the overflow series."""
+        self.series: OrderedDict[LabelValues, float] = OrderedDict()
+        self.evicted = 0
+        """Series that went for others."""
+        self._runs: dict[LabelValues, str] = {}
 
-    def _key(self, labels: LabelValues, known: object, size: int) -> LabelValues:
-        if known is not None or size < MAX_SERIES:
-            return labels
-        self.overflowed += 1
-        return (OVERFLOW,) * len(labels)
+    def set(self, labels: LabelValues, value: float, run: str = "") -> None:
+        """Set the series of *labels*; *run* says on whose behalf."""
+        self.series[labels] = value
+        self.series.move_to_end(labels)
+        self._runs[labels] = run
+        if len(self.series) > MAX_SERIES:
+            self.remove(next(iter(self.series)))
+            self.evicted += 1
 
+    def remove(self, labels: LabelValues) -> None:
+        """Remove the series of *labels*, if there is one."""
+        self.series.pop(labels, None)
+        self._runs.pop(labels, None)
 
-class Counter(Instrument):
-    """A total that only grows. Its name ends in ``_total``."""
+    def end_run(self, run: str) -> None:
+        """Remove what was set on behalf of *run*."""
+        for labels in [labels for labels, owner in self._runs.items() if owner == run]:
+            self.remove(labels)
 
-    def __init__(
-        self, name: str, help_text: str, label_names: tuple[str, ...] = (), *, unit: str = ""
-    ) -> None:
-        super().__init__(name, help_text, label_names, unit=unit)
-        self.series: dict[LabelValues, float] = {}
-
-    def increase(self, labels: LabelValues = (), amount: float = 1) -> None:
-        """Add *amount*, not negative, to the series of *labels*."""
-        known = self.series.get(labels)
-        key = self._key(labels, known, len(self.series))
-        self.series[key] = self.series.get(key, 0) + amount
-
-    def family(self) -> MetricFamily:
-        """Give the present state."""
-        return MetricFamily(
-            name=self.name,
-            kind=MetricKind.COUNTER,
-            help=self.help_text,
-            unit=self.unit,
-            label_names=self.label_names,
-            series=dict(self.series),
-        )
-
-
-class Gauge(Instrument):
-    """A value that goes up and down."""
-
-    def __init__(
-        self, name: str, help_text: str, label_names: tuple[str, ...] = (), *, unit: str = ""
-    ) -> None:
-        super().__init__(name, help_text, label_names, unit=unit)
-        self.series: dict[LabelValues, float] = {}
-
-    def set(self, labels: LabelValues, value: float) -> None:
-        """Set the series of *labels*. Beyond the bound nothing is set, only counted."""
-        if labels in self.series or len(self.series) < MAX_SERIES:
-            self.series[labels] = value
-        else:
-            self.overflowed += 1
-
-    def family(self) -> MetricFamily:
-        """Give the present state."""
+    def family(self, series: Mapping[LabelValues, float] | None = None) -> MetricFamily:
+        """Give the present state, or *series* in its place."""
         return MetricFamily(
             name=self.name,
             kind=MetricKind.GAUGE,
             help=self.help_text,
             unit=self.unit,
             label_names=self.label_names,
-            series=dict(self.series),
-        )
-
-
-class Histogram(Instrument):
-    """Observations counted in buckets.
-
-    Args:
-        bounds: Upper bounds of the buckets, inclusive, ascending, without infinity.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        help_text: str,
-        label_names: tuple[str, ...] = (),
-        *,
-        bounds: tuple[float, ...],
-        unit: str = "",
-    ) -> None:
-        super().__init__(name, help_text, label_names, unit=unit)
-        self.bounds = bounds
-        self._counts: dict[LabelValues, list[int]] = {}
-        self._sums: dict[LabelValues, float] = {}
-
-    def observe(self, labels: LabelValues, value: float) -> None:
-        """Count *value*, a finite number, in the series of *labels*."""
-        key = self._key(labels, self._counts.get(labels), len(self._counts))
-        counts = self._counts.setdefault(key, [0] * (len(self.bounds) + 1))
-        counts[bisect_left(self.bounds, value)] += 1
-        self._sums[key] = self._sums.get(key, 0.0) + value
-
-    def family(self) -> MetricFamily:
-        """Give the present state."""
-        return MetricFamily(
-            name=self.name,
-            kind=MetricKind.HISTOGRAM,
-            help=self.help_text,
-            unit=self.unit,
-            label_names=self.label_names,
-            histograms={
-                key: HistogramValue(tuple(counts), self._sums[key])
-                for key, counts in self._counts.items()
-            },
-            bounds=self.bounds,
+            series=dict(self.series) if series is None else series,
         )

@@ -1,65 +1,110 @@
 """All metrics of a process: fed with events by one reader, read by whoever asks."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
+from .. import clock
 from ..events import HypervisorEvent
-from .activity import EventCounts, SagaCounts
 from .families import MetricFamily
-from .governance import GovernanceCounts
-from .rings import RingMetrics
+from .labels import LabelRules
+from .meters import Meters
+from .series_metrics import series_families
 
-
-class Meter(Protocol):
-    """Something that counts events of certain types and gives metric families."""
-
-    @property
-    def event_types(self) -> Iterable[str] | None:
-        """The types that it observes; None: all."""
-
-    def observe(self, event: HypervisorEvent) -> None:
-        """Count one event of these types."""
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""
-
-
-def _shipped_meters() -> Sequence[Meter]:
-    return (EventCounts(), RingMetrics(), SagaCounts(), GovernanceCounts())
+_STATE_VERSION = 1
 
 
 class MetricsRegistry:
     """The meters, behind one lock.
 
     Args:
-        meters: What counts; the shipped ones where nothing is given.
+        rules: How agents and sessions are shown.
+        now_ns: Gives the present time in nanoseconds since the epoch.
     """
 
-    def __init__(self, meters: Sequence[Meter] | None = None) -> None:
+    def __init__(
+        self,
+        rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
+        *,
+        now_ns: Callable[[], int] = clock.now_ns,
+    ) -> None:
+        self._rules = rules
+        self._now_ns = now_ns
         self._callbacks: list[Callable[[], list[MetricFamily]]] = []
-        self._begin(_shipped_meters() if meters is None else meters)
+        self.begin_anew()
 
-    def _begin(self, meters: Sequence[Meter]) -> None:
-        self._meters = tuple(meters)
-        self._lock = threading.Lock()
-        self._all = tuple(meter.observe for meter in self._meters if meter.event_types is None)
+    def begin_anew(self) -> None:
+        """Count from nothing, as in a fork's child."""
+        # Re-entrant: who is interrupted while reading metrics may read them.
+        self._lock = threading.RLock()
+        self._take(Meters(self._rules, self._now_ns))
+
+    def _take(self, meters: Meters) -> None:
+        self._meters = meters
+        self._all = tuple(meter.observe for meter in meters if meter.event_types is None)
         self._observers: dict[str, tuple[Callable[[HypervisorEvent], None], ...]] = {}
-        for meter in self._meters:
+        for meter in meters:
             for event_type in meter.event_types or ():
                 known = self._observers.get(event_type, self._all)
                 self._observers[event_type] = (*known, meter.observe)
 
-    def begin_anew(self) -> None:
-        """Count from nothing with the shipped meters, in a fork's child."""
-        self._begin(_shipped_meters())
+    def observe(self, events: Sequence[HypervisorEvent], run: str = "") -> None:
+        """Count *events*.
 
-    def observe(self, events: Sequence[HypervisorEvent]) -> None:
-        """Count *events*."""
+        Args:
+            events: In their order.
+            run: The process's run that they are of, where there are several; see ``end_run``.
+        """
         with self._lock:
+            self._meters.withdrawals.tick()
+            self._meters.moment.run = run
             for event in events:
                 for observer in self._observers.get(event.event_type, self._all):
                     observer(event)
+
+    def end_run(self, run: str) -> None:
+        """Forget what only holds while *run* goes on: gauges, open sessions and the like.
+
+        Counters and histograms stay. The series of its sessions are withdrawn as if they had
+        ended.
+        """
+        with self._lock:
+            for meter in self._meters:
+                meter.instruments.end_run(run)
+
+    @property
+    def runs(self) -> set[str]:
+        """The runs of which something goes on: sessions, elevations, sagas."""
+        with self._lock:
+            return {run for meter in self._meters for run in meter.instruments.runs()}
+
+    def state(self) -> dict[str, Any]:
+        """Give all that was counted, as plain JSON values, to be kept over a restart.
+
+        Counters, histograms and what has begun and not ended; no gauges, no examples.
+        """
+        with self._lock:
+            return {"version": _STATE_VERSION, **self._meters.state()}
+
+    def restore(self, state: Any) -> list[str]:
+        """Count on from what ``state`` gave, in place of all that was counted here.
+
+        Returns:
+            Names of metrics that had other labels or bounds then: they begin at zero.
+
+        Raises:
+            ValueError: It is something else. Nothing has changed.
+        """
+        meters = Meters(self._rules, self._now_ns)
+        try:
+            if state["version"] != _STATE_VERSION:
+                raise ValueError(f"version {state['version']!r:.20}")
+            changed = meters.restore(state)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise ValueError(f"no state of metrics: {type(error).__name__}: {error}") from error
+        with self._lock:
+            self._take(meters)
+        return changed
 
     def add_callback(self, callback: Callable[[], list[MetricFamily]]) -> None:
         """Ask *callback* for further families whenever metrics are read."""
@@ -68,7 +113,9 @@ class MetricsRegistry:
     def collect(self) -> list[MetricFamily]:
         """Give all families that have series."""
         with self._lock:
+            self._meters.withdrawals.tick()
             families = [family for meter in self._meters for family in meter.families()]
+            families += series_families(families, self._meters)
         for callback in self._callbacks:
             families.extend(callback())
         return [family for family in families if family.series or family.histograms]

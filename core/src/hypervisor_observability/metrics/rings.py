@@ -1,15 +1,17 @@
 """Rings: transitions, breaches, current levels and elevations, counted from events."""
 
-import weakref
-from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from .. import clock
-from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
-from .families import LabelValues, MetricFamily, MetricKind
+from .families import MetricFamily
+from .histogram import Histogram
 from .instruments import Counter, Gauge
+from .labels import UNKNOWN, LabelRules, one_of
+from .meter import Instruments, Moment
+from .open_work import OpenWork
 
 TRANSITIONS = "agent_hypervisor_ring_transitions_total"
 BREACHES = "agent_hypervisor_ring_breaches_total"
@@ -17,6 +19,10 @@ CURRENT = "agent_hypervisor_ring_current"
 ELEVATION_DURATION = "agent_hypervisor_ring_elevation_duration_seconds"
 ELEVATION_ACTIVE = "agent_hypervisor_ring_elevation_active_seconds"
 INVALID = "agent_hypervisor_ring_invalid_total"
+TRANSITIONS_BY_AGENT = "agent_hypervisor_ring_transitions_by_agent_total"
+BREACHES_BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
+BREACHES_BY_SEVERITY = "agent_hypervisor_ring_breaches_by_severity_total"
+ELEVATIONS = "agent_hypervisor_ring_elevation_seconds"
 
 TRANSITION_TYPES = (
     EventType.RING_ASSIGNED,
@@ -25,97 +31,158 @@ TRANSITION_TYPES = (
     EventType.RING_ELEVATION_EXPIRED,
 )
 RING_TYPES = (*TRANSITION_TYPES, EventType.RING_BREACH_DETECTED)
+SEVERITIES = ("low", "medium", "high", "critical", UNKNOWN)
+ELEVATION_BOUNDS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600)
 
-MAX_RUNNING = 10_000
-"""Most elevations that are followed at once."""
-
-UNKNOWN = "unknown"
-"""Label of an agent or a session that the event does not name."""
-
-
-@runtime_checkable
-class PrometheusExporterProtocol(Protocol):
-    """Whatever takes gauges and counters by name: a bridge to a metrics library."""
-
-    def set_gauge(
-        self,
-        name: str,
-        value: float,
-        labels: dict[str, str] | None = None,
-        help_text: str = "",
-    ) -> None:
-        """Set a gauge."""
-
-    def inc_counter(
-        self,
-        name: str,
-        value: float = 1.0,
-        labels: dict[str, str] | None = None,
-        help_text: str = "",
-    ) -> None:
-        """Add to a counter."""
+_BY_TYPE = {"event_type": tuple(kind.value for kind in TRANSITION_TYPES)}
 
 
 class RingMetrics:
     """The state of all rings, as far as the events observed so far tell.
 
     Args:
+        rules: How agents and sessions are shown.
         now_ns: Gives the present time in nanoseconds since the epoch, for elevations that
             are still running.
+        moment: On whose behalf events are observed.
+        expecting: Whether counters of a known agent are there, at zero, before their first
+            increment.
     """
 
-    event_types = RING_TYPES
+    event_types: Iterable[str] = RING_TYPES
 
-    def __init__(self, now_ns: Callable[[], int] = clock.now_ns) -> None:
+    def __init__(
+        self,
+        rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
+        now_ns: Callable[[], int] = clock.now_ns,
+        moment: Moment | None = None,
+        *,
+        expecting: bool = True,
+    ) -> None:
+        self._expecting = expecting
+        self._rules = rules
         self._now_ns = now_ns
+        self._moment = moment or Moment()
+        sessions = ("session_id",) if rules.shows_sessions else ()
         self.transitions = Counter(
             TRANSITIONS,
             "Ring assignments, elevations, demotions and expirations",
-            ("event_type", "agent_did", "session_id"),
+            ("event_type", "agent_did", *sessions),
+            fixed=_BY_TYPE,
         )
         self.breaches = Counter(
-            BREACHES, "Capability boundary violations", ("agent_did", "session_id")
+            BREACHES, "Capability boundary violations", ("agent_did", *sessions)
         )
         self.current = Gauge(
             CURRENT, "Current ring of the agent (0=root, 3=sandbox)", ("agent_did",)
         )
         self.invalid = Counter(INVALID, "Ring events whose ring is no integer")
-        # (agent, session) to the start of its running elevation, in nanoseconds.
-        self._running: dict[tuple[str, str], int] = {}
-        self._last_seconds = Gauge(ELEVATION_DURATION, "", ("agent_did",))
+        self.transitions_by_agent = Counter(
+            TRANSITIONS_BY_AGENT,
+            "Ring transitions, whatever the session: exact when sessions end",
+            ("event_type", "agent_did"),
+            fixed=_BY_TYPE,
+        )
+        self.breaches_by_agent = Counter(
+            BREACHES_BY_AGENT,
+            "Ring breaches, whatever the session: exact when sessions end",
+            ("agent_did",),
+        )
+        self.breaches_by_severity = Counter(
+            BREACHES_BY_SEVERITY,
+            "Ring breaches of all agents, by severity",
+            ("severity",),
+            fixed={"severity": SEVERITIES},
+        )
+        self.elevations = Histogram(
+            ELEVATIONS,
+            "Time that finished elevations took, by how they ended",
+            ("end",),
+            bounds=ELEVATION_BOUNDS_SECONDS,
+            unit="seconds",
+            fixed={"end": ("demoted", "expired")},
+        )
+        self.running = OpenWork(2)
+        """Elevations by (agent, session)."""
+        self._last_seconds = Gauge(
+            ELEVATION_DURATION,
+            "Time spent at elevated privilege: running, else the last finished one",
+            ("agent_did",),
+            unit="seconds",
+        )
+        self._active_seconds = Gauge(
+            ELEVATION_ACTIVE,
+            "Time spent at elevated privilege so far; absent when not elevated",
+            ("agent_did",),
+            unit="seconds",
+        )
+        self.instruments = Instruments(
+            self.transitions,
+            self.breaches,
+            self.invalid,
+            self.transitions_by_agent,
+            self.breaches_by_agent,
+            self.breaches_by_severity,
+            self.elevations,
+            self.current,
+            self._last_seconds,
+            self._active_seconds,
+            open_work={"elevations": self.running},
+        )
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one ring event."""
         agent, session = event.agent_did or UNKNOWN, event.session_id or UNKNOWN
-        if event.event_type == EventType.RING_BREACH_DETECTED:
-            self.breaches.increase((agent, session))
+        label = self._rules.agent(event.agent_did)
+        own = (label, session) if self._rules.shows_sessions else (label,)
+        kind = event.event_type
+        if kind == EventType.RING_BREACH_DETECTED:
+            self.breaches.increase(own, event=event)
+            self.breaches_by_agent.increase((label,), event=event)
+            severity = one_of(event.payload.get("severity"), SEVERITIES)
+            self.breaches_by_severity.increase((severity,), event=event)
             return
-        self.transitions.increase((event.event_type.value, agent, session))
-        payload = event.payload
-        ring = payload.get("to_ring")
-        if ring is None:
-            ring = payload.get("ring")
-        if isinstance(ring, int) and not isinstance(ring, bool):
-            self.current.set((agent,), ring)
-        elif ring is not None:
-            self.invalid.increase()
-        if event.event_type == EventType.RING_ELEVATED:
-            self._running.setdefault((agent, session), event.timestamp_ns)
-            if len(self._running) > MAX_RUNNING:
-                # Its end was never seen, or is long in coming: the oldest is given up.
-                del self._running[next(iter(self._running))]
-        elif event.event_type != EventType.RING_ASSIGNED:
-            start_ns = self._running.pop((agent, session), None)
-            if start_ns is not None:
-                seconds = max(0, event.timestamp_ns - start_ns) / 1e9
-                self._last_seconds.set((agent,), seconds)
+        self.transitions.increase((kind.value, *own), event=event)
+        self.transitions_by_agent.increase((kind.value, label), event=event)
+        self.expect(event)
+        self._take_ring(event.payload, agent)
+        if kind == EventType.RING_ELEVATED:
+            self.running.begin((agent, session), event.timestamp_ns, self._moment.run)
+        elif kind != EventType.RING_ASSIGNED:
+            begun = self.running.end((agent, session), self._moment.run)
+            if begun is not None:
+                seconds = max(0, event.timestamp_ns - begun.start_ns) / 1e9
+                self._last_seconds.set((agent,), seconds, self._moment.run)
+                end = "demoted" if kind == EventType.RING_DEMOTED else "expired"
+                self.elevations.observe((end,), seconds, event)
+
+    def expect(self, event: HypervisorEvent) -> None:
+        """Have the counters of an agent there, at zero, before it does anything."""
+        agent, session = self._rules.agent(event.agent_did), event.session_id or UNKNOWN
+        own = (agent, session) if self._rules.shows_sessions else (agent,)
+        if not self._expecting or own in self.breaches.series:
+            return
+        self.breaches.show(own)
+        self.breaches_by_agent.show((agent,))
+        for kind in TRANSITION_TYPES:
+            self.transitions_by_agent.show((kind.value, agent))
+
+    def end_session(self, session: str) -> None:
+        """Forget the elevations of a session: nobody is elevated in one that has ended."""
+        for key in self.running.having(1, session):
+            self.running.end(key, "")
+
+    def forget_agent(self, agent: str) -> None:
+        """Remove the gauges of an agent that is gone."""
+        self.current.remove((agent,))
+        self._last_seconds.remove((agent,))
 
     def active_seconds(self) -> dict[str, float]:
         """Give how long each agent that is elevated now has been; its longest elevation."""
         now_ns = self._now_ns()
         active: dict[str, float] = {}
-        for (agent, _), start_ns in list(self._running.items()):
-            seconds = max(0, now_ns - start_ns) / 1e9
+        for (agent, _), begun in self.running.items():
+            seconds = max(0, now_ns - begun.start_ns) / 1e9
             active[agent] = max(seconds, active.get(agent, 0.0))
         return active
 
@@ -124,107 +191,45 @@ class RingMetrics:
         finished = {agent: value for (agent,), value in self._last_seconds.series.items()}
         return finished | self.active_seconds()
 
-    def families(self) -> list[MetricFamily]:
-        """Give the present state of all ring metrics."""
+    def published_families(self) -> list[MetricFamily]:
+        """Give the present state of what a ``RingMetricsCollector`` shows."""
         return [
             self.transitions.family(),
             self.breaches.family(),
-            self.current.family(),
-            _gauge(
-                ELEVATION_DURATION,
-                "Time spent at elevated privilege: running, else the last finished one",
-                self.elevation_seconds(),
-            ),
-            _gauge(
-                ELEVATION_ACTIVE,
-                "Time spent at elevated privilege so far; absent when not elevated",
-                self.active_seconds(),
-            ),
+            self.current.family(self._shown(self._rings(), min)),
+            self._last_seconds.family(self._shown(self.elevation_seconds(), max)),
+            self._active_seconds.family(self._shown(self.active_seconds(), max)),
             self.invalid.family(),
         ]
 
+    def families(self) -> list[MetricFamily]:
+        """Give the present state of all ring metrics."""
+        return [
+            *self.published_families(),
+            self.transitions_by_agent.family(),
+            self.breaches_by_agent.family(),
+            self.breaches_by_severity.family(),
+            self.elevations.family(),
+        ]
 
-def _gauge(name: str, help_text: str, by_agent: dict[str, float]) -> MetricFamily:
-    return MetricFamily(
-        name=name,
-        kind=MetricKind.GAUGE,
-        help=help_text,
-        unit="seconds",
-        label_names=("agent_did",),
-        series={(agent,): value for agent, value in by_agent.items()},
-    )
+    def _take_ring(self, payload: Any, agent: str) -> None:
+        ring = payload.get("to_ring")
+        if ring is None:
+            ring = payload.get("ring")
+        if isinstance(ring, int) and not isinstance(ring, bool):
+            self.current.set((agent,), ring, self._moment.run)
+        elif ring is not None:
+            self.invalid.increase()
 
+    def _rings(self) -> dict[str, float]:
+        return {agent: ring for (agent,), ring in list(self.current.series.items())}
 
-class RingMetricsCollector:
-    """Ring metrics of one bus, kept by a synchronous subscriber.
-
-    Args:
-        bus: Its ring events are counted from now on.
-    """
-
-    def __init__(self, bus: HypervisorEventBus) -> None:
-        self._metrics = RingMetrics()
-        self._events_processed = 0
-        self._exported: dict[int, tuple[object, dict[tuple[str, LabelValues], float]]] = {}
-        for event_type in RING_TYPES:
-            bus.subscribe(event_type, self._handle)
-
-    def collect(self) -> dict[str, Any]:
-        """Give a snapshot: metric name to its values.
-
-        Returns:
-            Transitions keyed by (event_type, agent_did, session_id), breaches by
-            (agent_did, session_id), the current ring and the seconds of elevation by
-            agent_did; ``events_processed`` is a plain count.
-        """
-        metrics = self._metrics
-        return {
-            TRANSITIONS: dict(metrics.transitions.series),
-            BREACHES: dict(metrics.breaches.series),
-            CURRENT: {agent: ring for (agent,), ring in metrics.current.series.items()},
-            ELEVATION_DURATION: metrics.elevation_seconds(),
-            ELEVATION_ACTIVE: metrics.active_seconds(),
-            "events_processed": self._events_processed,
-        }
-
-    def export_to_prometheus(self, exporter: PrometheusExporterProtocol) -> None:
-        """Write the metrics to *exporter*: gauges as they are, counters as differences.
-
-        May be called again, and for several exporters: each gets what was added since its
-        own last call.
-        """
-        exported = self._exported_to(exporter)
-        for family in self._metrics.families():
-            for values, value in list(family.series.items()):
-                labels = dict(zip(family.label_names, values, strict=True))
-                if family.kind is MetricKind.GAUGE:
-                    exporter.set_gauge(family.name, float(value), labels, family.help)
-                    continue
-                key = (family.name, values)
-                added = value - exported.get(key, 0)
-                if added:
-                    exporter.inc_counter(family.name, float(added), labels, family.help)
-                    exported[key] = value
-
-    def reset(self) -> None:
-        """Forget everything counted so far."""
-        self._metrics = RingMetrics()
-        self._events_processed = 0
-        self._exported.clear()
-
-    def _handle(self, event: HypervisorEvent) -> None:
-        self._events_processed += 1
-        self._metrics.observe(event)
-
-    def _exported_to(self, exporter: object) -> dict[tuple[str, LabelValues], float]:
-        """Give the totals that *exporter* has seen; forgotten when the exporter goes."""
-        key = id(exporter)
-        known = self._exported.get(key)
-        if known is None:
-            exported = self._exported
-            try:
-                holder: object = weakref.ref(exporter, lambda _: exported.pop(key, None))
-            except TypeError:  # cannot be referenced weakly: keep it, so that its id stays its own
-                holder = exporter
-            known = exported[key] = (holder, {})
-        return known[1]
+    def _shown(
+        self, by_agent: dict[str, float], worst: Callable[[float, float], float]
+    ) -> dict[tuple[str, ...], float]:
+        """Give the series of a gauge; where agents share one, the worst of them."""
+        shown: dict[tuple[str, ...], float] = {}
+        for agent, value in by_agent.items():
+            key = (agent if agent == UNKNOWN else self._rules.agent(agent),)
+            shown[key] = worst(value, shown[key]) if key in shown else value
+        return shown

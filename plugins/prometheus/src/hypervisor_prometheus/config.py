@@ -1,42 +1,75 @@
-"""The table ``[plugins.prometheus]``, and which hosts are loopback ones."""
+"""The table ``[plugins.prometheus]``."""
 
-import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import and_, ge, le
+from attrs.validators import and_, ge, gt, le, matches_re, min_len, optional
+
+from hypervisor_observability.config import Secret
+from hypervisor_prometheus.credentials import Credentials
+from hypervisor_prometheus.loopback import is_loopback
 
 DEFAULT_PORT = 9464
 """The port of OpenTelemetry's Prometheus exporters (SDK environment variables)."""
 
+DEFAULT_USERNAME = "prometheus"
 
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine can reach *host*: ``localhost`` or such an address.
+_NO_TEXT: str | None = None  # annotated, like the next ones, for the validator's type
+_NO_SECRET: Secret | None = None
+_NO_FILE: Path | None = None
+_LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 
-    Other names are not looked up, so they are not loopback, and nor is an empty one, which
-    stands for all interfaces.
-    """
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+
+def _check_secret(
+    _: object, attribute: "attrs.Attribute[Secret | None]", it: Secret | None
+) -> None:
+    if it is not None and not it:
+        raise ValueError(f"expected a {attribute.name}, got an empty one")
 
 
 @frozen
 class PrometheusConfig:
-    """Where the metrics are served.
+    """Where the metrics are served, and to whom.
 
     Attributes:
         host: Address or name of the interface; a loopback one unless *allow_remote*.
         port: TCP port; 0 has the system pick a free one.
         allow_remote: Whether other machines may read the metrics.
+        serve: Whether to run a server; False for jobs that only leave their metrics behind.
+        username: Who may read them, where *password* is set.
+        password: Of that user; without it everybody may read, if there is no *bearer_token*.
+        bearer_token: Lets whoever shows it read them.
+        tls_certificate: PEM file with the server's certificate and those between it and the
+            authority's; metrics are then served by https alone.
+        tls_key: PEM file with its key.
+        tls_client_authority: PEM file with the authority of clients: those without a
+            certificate of its are refused.
+        textfile: Where the metrics are written at the end, for a node exporter to find.
+        pushgateway: URL of a Pushgateway to which they are pushed at the end.
+        push_job: Their label ``job`` there; the service's name by default.
+        push_grouping: Further labels that name their group there.
+        push_timeout_seconds: Longest time for that.
     """
 
     host: str = field(default="127.0.0.1")
     port: int = field(default=DEFAULT_PORT, validator=and_(ge(0), le(65_535)))
     allow_remote: bool = False
+    serve: bool = True
+    username: str = field(default=DEFAULT_USERNAME, validator=matches_re(r"[^:]+"))
+    password: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
+    bearer_token: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
+    tls_certificate: Path | None = field(default=_NO_FILE)
+    tls_key: Path | None = field(default=_NO_FILE)
+    tls_client_authority: Path | None = field(default=_NO_FILE)
+    textfile: Path | None = field(default=_NO_FILE)
+    pushgateway: str | None = field(default=_NO_TEXT)
+    push_job: str | None = field(default=_NO_TEXT, validator=optional(min_len(1)))
+    push_grouping: Mapping[str, str] = field(factory=dict)
+    push_timeout_seconds: float = field(default=1.5, validator=and_(gt(0), le(60)))
 
     @host.validator
     def _check_host(self, _attribute: "attrs.Attribute[str]", host: str) -> None:
@@ -46,3 +79,49 @@ class PrometheusConfig:
                 f"expected a loopback address such as '127.0.0.1', got {host!r}"
                 " (allow_remote = true lets other machines read the metrics)"
             )
+
+    @username.validator
+    def _check_username(self, _: "attrs.Attribute[str]", username: str) -> None:
+        if username != DEFAULT_USERNAME and self.password is None:
+            raise ValueError("a username alone keeps nobody out: set password too")
+
+    @tls_certificate.validator
+    @tls_key.validator
+    def _check_pair(self, _: "attrs.Attribute[Path | None]", _file: Path | None) -> None:
+        if (self.tls_key is None) != (self.tls_certificate is None):
+            raise ValueError("tls_certificate and tls_key go together: set both, or neither")
+
+    @tls_client_authority.validator
+    def _check_authority(self, _: "attrs.Attribute[Path | None]", file: Path | None) -> None:
+        if file is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_authority needs tls_certificate and tls_key")
+
+    @textfile.validator
+    def _check_textfile(self, _: "attrs.Attribute[Path | None]", file: Path | None) -> None:
+        if file is not None and file.suffix != ".prom":
+            raise ValueError(f"a node exporter reads files named *.prom, got {file.name!r}")
+
+    @pushgateway.validator
+    def _check_gateway(self, _: "attrs.Attribute[str | None]", url: str | None) -> None:
+        if url is None:
+            return
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+            raise ValueError("expected a URL such as 'http://127.0.0.1:9091'")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("a URL here holds no user and password")
+
+    @push_grouping.validator
+    def _check_grouping(
+        self, _: "attrs.Attribute[Mapping[str, str]]", grouping: Mapping[str, str]
+    ) -> None:
+        for name in grouping:
+            if name == "job":
+                raise ValueError("the label job is set by push_job")
+            if not _LABEL_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a label")
+
+    @property
+    def credentials(self) -> Credentials:
+        """What a client has to show."""
+        return Credentials(self.username, self.password, self.bearer_token)

@@ -68,4 +68,5 @@ class Connections:
 
 def _end(connection: socket.socket) -> None:
     with contextlib.suppress(OSError):  # the client may have gone already
-        connection.shutdown(socket.SHUT_RDWR)
+        # Below TLS: its own shutdown takes from another thread what that is reading with.
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
+from typing import Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
+    Exemplar,
     GaugeMetricFamily,
     HistogramMetricFamily,
     Metric,
@@ -12,6 +14,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.utils import floatToGoString
 
+from hypervisor_observability import Exemplar as TracedExemplar
 from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
 
@@ -64,8 +67,14 @@ def _counter(family: MetricFamily) -> Metric:
     for key, value in family.series.items():
         labels = _scrubbed_all(key)
         totals[labels] = totals.get(labels, 0) + float(value)
+    if isinstance(counter, UnknownMetricFamily):
+        for labels, total in totals.items():
+            counter.add_metric(labels, total)
+        return counter
+    examples = _examples(family)
     for labels, total in totals.items():
-        counter.add_metric(labels, total)
+        (example,) = examples.get(labels, (None,))
+        counter.add_metric(labels, total, exemplar=example)
     return counter
 
 
@@ -77,12 +86,27 @@ def _histogram(family: MetricFamily) -> Metric:
         unit=_unit(family.name, family.unit),
     )
     bounds = [*map(floatToGoString, family.bounds), "+Inf"]
+    examples = _examples(family)
     for labels, value in _merged(family.histograms).items():
         cumulative = accumulate(value.counts)
-        histogram.add_metric(
-            labels, list(zip(bounds, cumulative, strict=True)), sum_value=value.sum
-        )
+        of_buckets = examples.get(labels, (None,) * len(bounds))
+        # Any: the library takes None for an exemplar, and its types do not say so.
+        buckets: Any = list(zip(bounds, cumulative, of_buckets, strict=True))
+        histogram.add_metric(labels, buckets, sum_value=value.sum)
     return histogram
+
+
+def _examples(family: MetricFamily) -> dict[LabelValues, tuple[Exemplar | None, ...]]:
+    return {
+        _scrubbed_all(key): tuple(map(_example, found)) for key, found in family.exemplars.items()
+    }
+
+
+def _example(exemplar: TracedExemplar | None) -> Exemplar | None:
+    if exemplar is None or (ids := exemplar.w3c) is None:
+        return None
+    labels = {"trace_id": ids[0], "span_id": ids[1]}
+    return Exemplar(labels, float(exemplar.value), exemplar.timestamp_ns / 1e9)
 
 
 def _merged(histograms: Mapping[LabelValues, HistogramValue]) -> dict[LabelValues, HistogramValue]:

@@ -6,15 +6,17 @@ that need quotes, labels that UTF-8 cannot carry, odd types) is left to them.
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
 from itertools import accumulate
 from operator import itemgetter
 
 from prometheus_client.utils import floatToGoString
 
-from hypervisor_observability import MetricFamily, MetricKind
+from hypervisor_observability import Exemplar, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
+
+Exemplars = Mapping[LabelValues, tuple[Exemplar | None, ...]]
 
 _TOTAL = "_total"
 _METRIC_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
@@ -90,14 +92,20 @@ def _family_lines(family: MetricFamily, dialect: Dialect) -> Iterator[str]:
         if unit and base.endswith(f"_{unit}"):
             yield f"# UNIT {base} {unit}\n"
     if family.kind is MetricKind.HISTOGRAM:
-        yield from _histogram_lines(family)
+        yield from _histogram_lines(
+            family, family.exemplars if dialect is Dialect.OPENMETRICS else {}
+        )
         return
     template, ordered = _template(name, family.label_names)
+    # A metric of unknown type may have no exemplars, says OpenMetrics.
+    has_exemplars = dialect is Dialect.OPENMETRICS and base != name
+    exemplars = family.exemplars if has_exemplars else {}
     for labels, value in family.series.items():
-        yield f"{template % ordered(_escaped(labels))} {_number(value)}\n"
+        example = _example(exemplars[labels][0]) if labels in exemplars else ""
+        yield f"{template % ordered(_escaped(labels))} {_number(value)}{example}\n"
 
 
-def _histogram_lines(family: MetricFamily) -> Iterator[str]:
+def _histogram_lines(family: MetricFamily, exemplars: Exemplars) -> Iterator[str]:
     # With a negative bound there is no sum, says OpenMetrics.
     if _BUCKET in family.label_names or any(bound < 0 for bound in family.bounds):
         raise _NotOrdinaryError
@@ -109,10 +117,19 @@ def _histogram_lines(family: MetricFamily) -> Iterator[str]:
     for labels, value in family.histograms.items():
         escaped = _escaped(labels)
         cumulative = 0
-        for bound, cumulative in zip(bounds, accumulate(value.counts), strict=True):
-            yield f"{bucket % bucket_ordered((*escaped, bound))} {_number(cumulative)}\n"
+        examples = exemplars.get(labels) or (None,) * len(bounds)
+        for bound, cumulative, one in zip(bounds, accumulate(value.counts), examples, strict=True):
+            line = bucket % bucket_ordered((*escaped, bound))
+            yield f"{line} {_number(cumulative)}{_example(one)}\n"
         yield f"{count % ordered(escaped)} {_number(cumulative)}\n"
         yield f"{sum_ % ordered(escaped)} {_number(value.sum)}\n"
+
+
+def _example(exemplar: Exemplar | None) -> str:
+    if exemplar is None or (ids := exemplar.w3c) is None:
+        return ""
+    labels = f'{{span_id="{ids[1]}",trace_id="{ids[0]}"}}'
+    return f" # {labels} {_number(exemplar.value)} {exemplar.timestamp_ns / 1e9}"
 
 
 def _ordinary_names(family: MetricFamily) -> bool:

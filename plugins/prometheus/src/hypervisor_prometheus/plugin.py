@@ -2,21 +2,21 @@
 
 import errno
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
+import click
 from attrs import define, field
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
-from prometheus_client.registry import Collector
 
-from hypervisor_observability import MetricFamily, PluginContext, hookimpl
+from hypervisor_observability import PluginContext, hookimpl
 from hypervisor_observability.limited_log import LimitedLog
-from hypervisor_prometheus.config import PrometheusConfig, is_loopback
-from hypervisor_prometheus.conversion import to_metric
-from hypervisor_prometheus.exposition import dialect_of, exposition
-from hypervisor_prometheus.requests import Page, Request, Site, text_page
+from hypervisor_prometheus.commands import commands
+from hypervisor_prometheus.config import PrometheusConfig
+from hypervisor_prometheus.leaving import push, write_textfile
+from hypervisor_prometheus.loopback import is_loopback
+from hypervisor_prometheus.rendering import Renderer
+from hypervisor_prometheus.requests import Page, Site, text_page
 from hypervisor_prometheus.server import MetricsServer
+from hypervisor_prometheus.tls import server_context
 
 _HOME = """<!doctype html><html lang="en"><title>Metrics</title><h1>Metrics</h1><ul>
 <li><a href="/metrics">/metrics</a>: what Prometheus scrapes
@@ -24,6 +24,7 @@ _HOME = """<!doctype html><html lang="en"><title>Metrics</title><h1>Metrics</h1>
 <li><a href="/-/ready">/-/ready</a>: the metrics can be read
 </ul></html>
 """
+_OPEN_PAGES = frozenset({"/-/healthy", "/-/ready"})  # probes have no password, and learn nothing
 _WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to show, not to bind
 
 
@@ -36,6 +37,7 @@ class PrometheusPlugin:
 
     config: PrometheusConfig
     _server: MetricsServer | None = field(default=None, init=False)
+    _context: PluginContext | None = field(default=None, init=False)
 
     Config = PrometheusConfig
     name = "prometheus"
@@ -49,88 +51,108 @@ class PrometheusPlugin:
     def url(self) -> str:
         """The address of the metrics, as this machine reaches it."""
         host = _WILDCARDS.get(self.config.host, self.config.host)
-        return f"http://{_authority(host, self.port)}/metrics"
+        scheme = "http" if self.config.tls_certificate is None else "https"
+        return f"{scheme}://{_authority(host, self.port)}/metrics"
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
-        log = LimitedLog(context.logger.name)
+        if self.config.serve:
+            self._serve(context)
+        self._context = context
 
-        def metrics(request: Request) -> Page:
-            encode, content_type = choose_encoder(request.accept)
-            families = context.metrics.collect()
-            dialect = dialect_of(content_type)
-            text = None if dialect is None else exposition(families, dialect)
-            if text is None:
-                registry = CollectorRegistry()
-                registry.register(_FamilyCollector(families, log))
-                text = encode(registry)
-            return Page(content_type, text)
+    @hookimpl
+    def stop(self) -> None:
+        """Free the port, and leave the metrics behind where that is wanted."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+        if self._context is not None:
+            context, self._context = self._context, None
+            self._leave(context)
 
+    @hookimpl
+    def check(self, context: PluginContext) -> str:
+        """Try whether the port can be had, and let go of it."""
+        config = self.config
+        if not config.serve:
+            left = [str(one) for one in (config.textfile, config.pushgateway) if one is not None]
+            return f"at the end: {', '.join(left)}" if left else "nothing is served or left"
+        site = Site({}, local_only=True, logger=context.logger)
+        self._bound(context, site).server_close()
+        if config.port == 0:
+            return f"a free port of {config.host or 'all interfaces'} will be picked"
+        return f"{self.url} can be served"
+
+    @hookimpl
+    def commands(self) -> Sequence[click.Command]:
+        """Give what stands under ``hvobs prometheus``."""
+        return commands()
+
+    def _serve(self, context: PluginContext) -> None:
+        renderer = Renderer(context.metrics.collect, LimitedLog(context.logger.name))
         site = Site(
             {
                 "/": lambda _: Page("text/html; charset=utf-8", _HOME.encode()),
-                "/metrics": metrics,
+                "/metrics": lambda request: Page(*renderer.render(request.accept)),
                 "/-/healthy": lambda _: text_page("healthy\n"),
                 "/-/ready": lambda _: text_page("ready\n"),
             },
             local_only=is_loopback(self.config.host),
             logger=context.logger,
+            credentials=self.config.credentials,
+            open_pages=_OPEN_PAGES,
         )
         self._server = self._bound(context, site)
         self._server.start()
         context.logger.info("metrics at %s", self.url)
-        if not site.local_only:
+        lacking = _lacking(self.config)
+        if not site.local_only and lacking:
             context.logger.warning(
-                "other machines can read the metrics at %s, unencrypted and without a password",
+                "other machines can read the metrics at %s, %s",
                 _authority(self.config.host, self.port),
+                " and ".join(lacking),
             )
 
-    @hookimpl
-    def stop(self) -> None:
-        """Free the port."""
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
-
-    @hookimpl
-    def check(self, context: PluginContext) -> str:
-        """Try whether the port can be had, and let go of it."""
-        site = Site({}, local_only=True, logger=context.logger)
-        self._bound(context, site).server_close()
-        if self.config.port == 0:
-            return f"a free port of {self.config.host or 'all interfaces'} will be picked"
-        return f"{self.url} can be served"
-
     def _bound(self, context: PluginContext, site: Site) -> MetricsServer:
-        host, port = self.config.host, self.config.port
+        host, port, table = self.config.host, self.config.port, f"plugins.{context.name}"
+        tls = server_context(self.config, table)
         try:
-            return MetricsServer(host, port, site)
+            return MetricsServer(host, port, site, tls)
         except OSError as error:
-            advice = _advice(error, f"plugins.{context.name}")
+            advice = _advice(error, table)
             raise OSError(f"{_authority(host, port)} {advice}") from error
 
-
-class _FamilyCollector(Collector):
-    """Families, as prometheus_client's encoders ask for them."""
-
-    def __init__(self, families: Iterable[MetricFamily], log: LimitedLog) -> None:
-        self._families = families
-        self._log = log
-
-    def describe(self) -> list[Metric]:
-        """Tell nothing in advance: which families there are shows at a scrape."""
-        return []
-
-    def collect(self) -> Iterator[Metric]:
-        """Give the present state; one family that cannot be shown does not hide the others."""
-        for family in self._families:
+    def _leave(self, context: PluginContext) -> None:
+        """Leave the metrics behind; neither way of it keeps the other from being tried."""
+        config, collect = self.config, context.metrics.collect
+        if config.textfile is not None:
             try:
-                metric = to_metric(family)
-            except (TypeError, ValueError, OverflowError) as error:
-                self._log.warning(family.name, "metric %r cannot be shown: %s", family.name, error)
-            else:
-                yield metric
+                write_textfile(collect, config.textfile)
+            except OSError as error:
+                context.logger.warning("metrics were not written: %s", error)
+        if config.pushgateway is not None:
+            try:
+                push(
+                    collect,
+                    config.pushgateway,
+                    job=config.push_job or context.service,
+                    grouping=config.push_grouping,
+                    timeout=config.push_timeout_seconds,
+                )
+            except OSError as error:
+                context.logger.warning(
+                    "metrics were not pushed to %s: %s", config.pushgateway, error
+                )
+
+
+def _lacking(config: PrometheusConfig) -> list[str]:
+    lacking = []
+    if config.tls_certificate is None:
+        lacking.append("unencrypted")
+    if not config.credentials.are_asked_for and config.tls_client_authority is None:
+        lacking.append("without a password")
+    return lacking
 
 
 def _authority(host: str, port: int) -> str:

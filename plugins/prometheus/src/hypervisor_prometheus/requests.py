@@ -1,7 +1,7 @@
 """One HTTP request: what is asked for, by whom, and what is answered."""
 
-import gzip
 import logging
+import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from hypervisor_prometheus.config import is_loopback
+from hypervisor_prometheus.coding import compressed, takes_gzip
+from hypervisor_prometheus.credentials import Credentials
+from hypervisor_prometheus.loopback import is_loopback
 
 TIMEOUT_SECONDS = 5.0
 _MAX_DISCARDED_BYTES = 65_536
@@ -48,12 +50,16 @@ class Site:
     Attributes:
         pages: The pages by their path.
         local_only: Whether only names of this machine are answered to (header ``Host``).
+        credentials: What a client must show for other pages than *open_pages*.
+        open_pages: Paths that everybody may read.
         logger: Told of pages that cannot be made.
     """
 
     pages: dict[str, Callable[[Request], Page]] = field(repr=False)
     local_only: bool
     logger: logging.Logger
+    credentials: Credentials = field(factory=Credentials)
+    open_pages: frozenset[str] = frozenset()
 
 
 class SiteServer(Protocol):
@@ -78,6 +84,12 @@ class SiteHandler(BaseHTTPRequestHandler):
     server_version = "hypervisor-prometheus"
     sys_version = ""
 
+    def setup(self) -> None:
+        """Take the connection over; with TLS, agree on keys first."""
+        super().setup()
+        if isinstance(self.connection, ssl.SSLSocket):
+            self.connection.do_handshake()
+
     def do_GET(self) -> None:
         """Answer with a page."""
         self.server.request_is_read(self)
@@ -86,7 +98,13 @@ class SiteHandler(BaseHTTPRequestHandler):
             # A page in a browser may have pointed a name of its own at this machine.
             self.send_error(HTTPStatus.FORBIDDEN, "served under names of this machine only")
             return
-        make = site.pages.get(urlsplit(self.path).path)
+        path = urlsplit(self.path).path
+        if path not in site.open_pages and not site.credentials.admit(
+            self.headers.get("Authorization")
+        ):
+            self.send_error(HTTPStatus.UNAUTHORIZED, "show the user and password, or the token")
+            return
+        make = site.pages.get(path)
         if make is None:
             self.send_error(HTTPStatus.NOT_FOUND, "there is /metrics, /-/healthy and /-/ready")
             return
@@ -124,10 +142,13 @@ class SiteHandler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD")
+        if status is HTTPStatus.UNAUTHORIZED:
+            for challenge in self.server.site.credentials.challenges:
+                self.send_header("WWW-Authenticate", challenge)
         if status is HTTPStatus.OK:
             self.send_header("Vary", "Accept, Accept-Encoding")
-            if _takes_gzip(self.headers.get("Accept-Encoding") or ""):
-                body = gzip.compress(body, compresslevel=1, mtime=0)
+            if takes_gzip(self.headers.get("Accept-Encoding") or ""):
+                body = compressed(body)
                 self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -154,12 +175,3 @@ def _is_local(host: str | None) -> bool:
     except ValueError:
         return False
     return name is not None and is_loopback(name)
-
-
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Tell whether the header names gzip, and not with the weight 0 (RFC 9110, 12.5.3)."""
-    for part in accept_encoding.split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "").rstrip("0") not in {"q=", "q=0."}
-    return False

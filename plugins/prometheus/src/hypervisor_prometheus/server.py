@@ -3,6 +3,7 @@
 import os
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +33,7 @@ class MetricsServer(ThreadingHTTPServer):
         host: Address or name of an interface; empty for all.
         port: TCP port; 0 for a free one.
         site: What to serve.
+        tls: With it, https alone is served.
 
     Raises:
         OSError: The address cannot be had.
@@ -44,8 +46,9 @@ class MetricsServer(ThreadingHTTPServer):
     allow_reuse_port = False
     request_queue_size = 64
 
-    def __init__(self, host: str, port: int, site: Site) -> None:
+    def __init__(self, host: str, port: int, site: Site, tls: ssl.SSLContext | None = None) -> None:
         self.site = site
+        self._tls = tls
         self.connections = Connections(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._thread: threading.Thread | None = None
@@ -76,14 +79,29 @@ class MetricsServer(ThreadingHTTPServer):
             self.connections.hang_up()
         self.server_close()
 
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept a connection. Its keys are agreed on in its own thread: that may take long."""
+        connection, address = super().get_request()
+        if self._tls is None:
+            return connection, address
+        try:
+            wrapped = self._tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False
+            )
+        except OSError:  # gone already
+            connection.close()
+            raise
+        return wrapped, address
+
     def process_request(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
     ) -> None:
         """Serve a connection in a thread of its own, if there is a place for it."""
         assert isinstance(request, socket.socket)  # noqa: S101 - tells mypy; the tuple is UDP's
         if not self.connections.admit(request):
-            request.settimeout(_REFUSAL_SECONDS)
-            request.sendall(_BUSY)
+            if self._tls is None:
+                request.settimeout(_REFUSAL_SECONDS)
+                request.sendall(_BUSY)
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)

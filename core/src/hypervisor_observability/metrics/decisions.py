@@ -1,0 +1,101 @@
+"""Decisions of a governance layer as they are counted, under the names of the .NET package."""
+
+from collections.abc import Iterable
+
+from ..event_types import GOVERNANCE_DECISION, EventType
+from ..events import HypervisorEvent
+from .families import MetricFamily
+from .histogram import Histogram
+from .instruments import Counter
+from .labels import UNKNOWN, LabelRules
+from .meter import Instruments
+from .numbers import is_amount
+
+POLICY_DECISIONS = "agent_governance_policy_decisions_total"
+CALLS_BLOCKED = "agent_governance_tool_calls_blocked_total"
+CALLS_ALLOWED = "agent_governance_tool_calls_allowed_total"
+RATE_LIMIT_HITS = "agent_governance_rate_limit_hits_total"
+EVALUATION_LATENCY = "agent_governance_evaluation_latency_ms"
+AUDIT_EVENTS = "agent_governance_audit_events_total"
+
+# Milliseconds. 50 is a bound, so that an alert on a p99 above 50 ms is exact.
+LATENCY_BOUNDS_MS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1_000)
+
+AUDIT_TYPES = (
+    EventType.AUDIT_DELTA_CAPTURED,
+    EventType.AUDIT_COMMITTED,
+    EventType.AUDIT_GC_COLLECTED,
+)
+_LABELS = ("decision", "agent_id", "tool_name")
+_BOTH = {"decision": ("allow", "deny")}
+
+
+class GovernanceCounts:
+    """The counters and the histogram, fed with events.
+
+    Args:
+        rules: How agents are shown.
+    """
+
+    event_types: Iterable[str] = (GOVERNANCE_DECISION, *AUDIT_TYPES)
+
+    def __init__(self, rules: LabelRules = LabelRules()) -> None:  # noqa: B008 - frozen
+        self._rules = rules
+        self.decisions = Counter(POLICY_DECISIONS, "Policy evaluations", _LABELS, fixed=_BOTH)
+        self.blocked = Counter(
+            CALLS_BLOCKED, "Tool calls denied by policy", _LABELS, fixed={"decision": ("deny",)}
+        )
+        self.allowed = Counter(
+            CALLS_ALLOWED, "Tool calls permitted by policy", _LABELS, fixed={"decision": ("allow",)}
+        )
+        self.rate_limited = Counter(
+            RATE_LIMIT_HITS, "Requests refused by rate limiting", _LABELS, fixed=_BOTH
+        )
+        self.latency = Histogram(
+            EVALUATION_LATENCY,
+            "Time that a policy evaluation took, in milliseconds",
+            _LABELS,
+            bounds=LATENCY_BOUNDS_MS,
+            unit="ms",
+            fixed=_BOTH,
+        )
+        self.audit_events = Counter(AUDIT_EVENTS, "Audit events emitted")
+        self.instruments = Instruments(
+            self.decisions,
+            self.blocked,
+            self.allowed,
+            self.rate_limited,
+            self.latency,
+            self.audit_events,
+        )
+
+    def observe(self, event: HypervisorEvent) -> None:
+        """Count one decision or audit event."""
+        if event.event_type != GOVERNANCE_DECISION:
+            self.audit_events.increase(event=event)
+            return
+        payload = event.payload
+        allowed = payload.get("allowed") is True
+        tool = payload.get("tool_name")
+        agent, tool = self._rules.agent(event.agent_did), tool if isinstance(tool, str) else UNKNOWN
+        labels = ("allow" if allowed else "deny", agent, tool)
+        self.decisions.increase(labels, event=event)
+        (self.allowed if allowed else self.blocked).increase(labels, event=event)
+        # Who was allowed may be denied the next time, and that is to be seen.
+        self.blocked.show(("deny", agent, tool))
+        if payload.get("rate_limited") is True:
+            self.rate_limited.increase(labels, event=event)
+        latency = payload.get("evaluation_ms")
+        if is_amount(latency):
+            self.latency.observe(labels, float(latency), event)
+
+    def families(self) -> list[MetricFamily]:
+        """Give the present state of the six."""
+        return [
+            self.decisions.family(),
+            self.blocked.family(),
+            self.allowed.family(),
+            self.rate_limited.family(),
+            self.latency.family(),
+            self.audit_events.family(),
+        ]

@@ -1,0 +1,55 @@
+"""Counters and histograms as plain JSON values, to be kept over a restart."""
+
+from typing import Any
+
+from .histogram import Histogram
+from .instruments import Counter
+from .plain_values import amount, count, texts
+
+
+def state_of_instrument(instrument: Counter | Histogram) -> dict[str, Any]:
+    """Give what was counted. Examples are left out: their traces grow old."""
+    state: dict[str, Any] = {
+        "labels": list(instrument.label_names),
+        "overflowed": instrument.keys.overflowed,
+        "withdrawn": instrument.keys.withdrawn,
+    }
+    if isinstance(instrument, Counter):
+        state["series"] = [[list(key), value] for key, value in instrument.series.items()]
+    else:
+        state["bounds"] = list(instrument.bounds)
+        state["series"] = [
+            [list(key), list(counts), instrument.sums[key]]
+            for key, counts in instrument.counts.items()
+        ]
+    return state
+
+
+def restore_instrument(instrument: Counter | Histogram, state: Any) -> bool:
+    """Put what was counted into a fresh *instrument*.
+
+    Returns:
+        False, with nothing done, if it had other labels or bounds then.
+
+    Raises:
+        ValueError, TypeError, KeyError: *state* is something else.
+    """
+    if texts(state["labels"]) != instrument.label_names:
+        return False
+    if isinstance(instrument, Histogram) and tuple(state["bounds"]) != instrument.bounds:
+        return False
+    for series in state["series"]:
+        key = texts(series[0])
+        if len(key) != len(instrument.label_names):
+            raise ValueError(f"expected {len(instrument.label_names)} labels, got {len(key)}")
+        if isinstance(instrument, Counter):
+            _, value = series
+            instrument.restore(key, amount(value))
+        else:
+            _, counts, total = series
+            if len(counts) != len(instrument.bounds) + 1:
+                raise ValueError(f"expected {len(instrument.bounds) + 1} counts")
+            instrument.restore(key, list(map(count, counts)), amount(total))
+    instrument.keys.overflowed = count(state["overflowed"])
+    instrument.keys.withdrawn = count(state["withdrawn"])
+    return True

@@ -1,0 +1,56 @@
+"""What the metrics tell of themselves: how many series, and what went beyond the limit."""
+
+from collections.abc import Iterable, Mapping
+
+from .families import LabelValues, MetricFamily, MetricKind
+from .instruments import Gauge
+from .meter import Meter
+
+_PREFIX = "agent_hypervisor_observability_"
+
+
+def series_families(
+    families: Iterable[MetricFamily], meters: Iterable[Meter]
+) -> list[MetricFamily]:
+    """Give the families about *families*, which the *meters* gave."""
+    size: dict[LabelValues, float] = {}
+    for family in families:
+        count = len(family.series) or len(family.histograms)
+        if family.label_names and count:
+            size[family.name,] = count
+    overflowed: dict[LabelValues, float] = {}
+    withdrawn: dict[LabelValues, float] = {}
+    evicted: dict[LabelValues, float] = {}
+    for meter in meters:
+        for one in meter.instruments:
+            if not one.label_names:
+                continue
+            if isinstance(one, Gauge):
+                evicted[one.name,] = one.evicted
+                continue
+            if not one.keys.is_closed:
+                overflowed[one.name,] = one.keys.overflowed
+            if "session_id" in one.label_names:
+                withdrawn[one.name,] = one.keys.withdrawn
+    counter, gauge = MetricKind.COUNTER, MetricKind.GAUGE
+    return [
+        _family("series", gauge, "Series of a metric", size),
+        _family(
+            "series_overflow_total",
+            counter,
+            "Observations counted in an overflow series",
+            overflowed,
+        ),
+        _family(
+            "series_withdrawn_total", counter, "Series withdrawn as their session ended", withdrawn
+        ),
+        _family("series_evicted_total", counter, "Series of gauges that went for others", evicted),
+    ]
+
+
+def _family(
+    name: str, kind: MetricKind, help_text: str, series: Mapping[LabelValues, float]
+) -> MetricFamily:
+    return MetricFamily(
+        name=_PREFIX + name, kind=kind, help=help_text, label_names=("metric",), series=series
+    )

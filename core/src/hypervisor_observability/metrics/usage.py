@@ -1,0 +1,89 @@
+"""What models were used for: tokens and cost, each counted once."""
+
+from collections.abc import Callable, Iterable
+
+from ..event_types import USAGE_RECORDED, EventType
+from ..events import HypervisorEvent
+from .families import MetricFamily
+from .instruments import Counter
+from .labels import LabelRules, word
+from .leaves import Leaves
+from .meter import Instruments
+from .numbers import is_amount, is_count
+
+TOKENS = "agent_hypervisor_tokens_total"
+COST = "agent_hypervisor_cost_total"
+USAGE_TOTALS = "agent_hypervisor_usage_totals_skipped_total"
+USAGE_INVALID = "agent_hypervisor_usage_invalid_total"
+
+_DIRECTIONS = {"input_tokens": "input", "output_tokens": "output"}
+
+
+class UsageMetrics:
+    """Tokens and cost, from the reports of those who used them.
+
+    Args:
+        rules: How agents are shown.
+    """
+
+    event_types: Iterable[str] = (
+        USAGE_RECORDED,
+        # From these it is known which work lies below which.
+        EventType.SESSION_JOINED,
+        EventType.SAGA_CREATED,
+        EventType.SAGA_STEP_STARTED,
+        EventType.SAGA_COMPENSATING,
+    )
+
+    def __init__(self, rules: LabelRules) -> None:
+        self._rules = rules
+        self._leaves = Leaves()
+        self.tokens = Counter(
+            TOKENS,
+            "Tokens that models read and wrote",
+            ("agent_did", "model", "direction"),
+            fixed={"direction": tuple(_DIRECTIONS.values())},
+        )
+        self.cost = Counter(
+            COST, "What models cost, in units of the currency", ("agent_did", "model", "currency")
+        )
+        self.totals = Counter(USAGE_TOTALS, "Reports of usage that sum up reports counted before")
+        self.invalid = Counter(USAGE_INVALID, "Amounts of usage that are no amounts")
+        self.instruments = Instruments(self.tokens, self.cost, self.totals, self.invalid)
+
+    def observe(self, event: HypervisorEvent) -> None:
+        """Count one report, or learn from another event."""
+        if event.event_type != USAGE_RECORDED:
+            self._leaves.note(event)
+            return
+        tokens = {key: self._amount(event, key, is_count) for key in _DIRECTIONS}
+        cost = self._amount(event, "cost", is_amount)
+        amounts = (tokens["input_tokens"], tokens["output_tokens"], cost)
+        if self._leaves.is_total(event, amounts):
+            self.totals.increase(event=event)
+            return
+        agent, model = self._rules.agent(event.agent_did), word(event.payload.get("model"))
+        for key, direction in _DIRECTIONS.items():
+            if tokens[key]:
+                self.tokens.increase((agent, model, direction), tokens[key], event)
+        if cost:
+            currency = word(event.payload.get("currency"))
+            self.cost.increase((agent, model, currency), cost, event)
+
+    def families(self) -> list[MetricFamily]:
+        """Give the present state."""
+        return [
+            self.tokens.family(),
+            self.cost.family(),
+            self.totals.family(),
+            self.invalid.family(),
+        ]
+
+    def _amount(self, event: HypervisorEvent, key: str, is_one: Callable[[object], bool]) -> float:
+        amount = event.payload.get(key)
+        if amount is None:
+            return 0
+        if is_one(amount):
+            return amount  # type: ignore[no-any-return]  # just checked
+        self.invalid.increase()
+        return 0

@@ -1,0 +1,53 @@
+"""The page of the metrics names every metric, its type and its labels; no other."""
+
+import re
+from pathlib import Path
+
+from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
+from hypervisor_observability.metrics.labels import LabelRules
+from hypervisor_observability.metrics.meters import Meters
+from hypervisor_observability.metrics.series_metrics import series_families
+from hypervisor_observability.telemetry import DeliveryMetrics, process_metrics
+
+ROOT = Path(__file__).parents[2]
+ROW = re.compile(r"^\| `(agent_\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
+
+
+def all_families() -> list[MetricFamily]:
+    meters = Meters(LabelRules(), lambda: 0)
+    counted = [family for meter in meters for family in meter.families()]
+    return [
+        *counted,
+        *GovernanceMetrics(HypervisorEventBus()).gauges(),
+        *series_families(counted, meters),
+        *DeliveryMetrics().families(),
+        *process_metrics(
+            capacity=1,
+            handler_errors=0,
+            refused=0,
+            redacted=0,
+            gate_failures=0,
+            internal_events=0,
+            payload_cuts=0,
+        ),
+    ]
+
+
+def test_page_lists_every_metric_and_no_other() -> None:
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    told = {
+        name: (kind, tuple(re.findall(r"`(\w+)`", labels)))
+        for name, kind, labels in ROW.findall(page)
+    }
+    there = {family.name: (family.kind.value, family.label_names) for family in all_families()}
+
+    assert told == there
+
+
+def test_metrics_on_other_pages_exist() -> None:
+    names = {family.name for family in all_families()}
+    names |= {f"{name}_{part}" for name in names for part in ("bucket", "sum", "count")}
+    for page in (*(ROOT / "docs").glob("*.md"), ROOT / "README.md"):
+        text = page.read_text("utf-8")
+        for name in re.findall(r"`(agent_(?:hypervisor|governance)_\w*[a-z])`", text):
+            assert name in names, f"{page.name}: {name}"

@@ -1,0 +1,187 @@
+"""Jobs that end: what they leave behind for a scraper to find."""
+
+import http.server
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hypervisor_observability import Config, EventType, MetricFamily, MetricKind, Observability
+from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin, push, write_textfile
+
+if TYPE_CHECKING:
+    from tests.plugins.prometheus.conftest import Served
+
+ONE = MetricFamily(name="one", kind=MetricKind.GAUGE, help="One", series={(): 1})
+BREACHES = 'agent_hypervisor_ring_breaches_total{agent_did="a",session_id="s"}'
+
+
+class _Gateway(http.server.BaseHTTPRequestHandler):
+    """Keeps what it is asked, and answers with the status that its server names."""
+
+    server: Any
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.asked.append((self.path, body.decode()))
+        self.send_response(self.server.status)
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT  # noqa: N815 - a redirect that was followed would ask so
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def gateway() -> Iterator[Any]:
+    server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
+    server.asked, server.status = [], 200
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join(30)
+    server.server_close()
+
+
+def run_job(config: PrometheusConfig, events: int = 3) -> None:
+    plugin = PrometheusPlugin(config)
+    with Observability(Config(service="nightly"), plugins=[plugin]) as observability:
+        for _ in range(events):
+            observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="a", session_id="s")
+
+
+@pytest.mark.parametrize("events", [0, 3, 20_000])
+def test_textfile_has_everything_that_the_job_emitted(tmp_path: Path, events: int) -> None:
+    file = tmp_path / "job.prom"
+
+    run_job(PrometheusConfig(serve=False, textfile=file), events)
+
+    text = file.read_text()
+    assert list(text_string_to_metric_families(text))
+    assert (f"{BREACHES} {float(events)}" in text) == bool(events)
+    assert [path.name for path in tmp_path.iterdir()] == ["job.prom"]
+    assert file.stat().st_mode & 0o777 == 0o644
+
+
+def test_textfile_is_replaced_whole(tmp_path: Path) -> None:
+    file = tmp_path / "job.prom"
+    file.write_text("old")
+    write_textfile(lambda: [ONE], file)
+
+    assert file.read_text() == "# HELP one One\n# TYPE one gauge\none 1.0\n"
+
+    def fail() -> list[MetricFamily]:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_textfile(fail, file)
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(OSError, match="job"):
+        write_textfile(lambda: [ONE], file)
+    assert [path.name for path in tmp_path.iterdir()] == ["job.prom"]
+
+
+def test_metrics_are_pushed_at_the_end(gateway: Any) -> None:
+    run_job(
+        PrometheusConfig(
+            serve=False, pushgateway=gateway.url, push_grouping={"instance": "a/b", "shard": "1"}
+        )
+    )
+
+    ((path, body),) = gateway.asked
+    assert path == "/metrics/job/nightly/instance@base64/YS9i/shard/1"
+    assert f"{BREACHES} 3.0" in body
+
+
+def test_job_may_have_another_name(gateway: Any) -> None:
+    run_job(PrometheusConfig(serve=False, pushgateway=gateway.url + "/prefix/", push_job="j"))
+
+    assert gateway.asked[0][0] == "/prefix/metrics/job/j"
+
+
+@pytest.mark.parametrize("status", [302, 400, 500])
+def test_gateway_that_refuses_is_told_and_nothing_else_suffers(
+    gateway: Any, status: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.status = status
+    file = tmp_path / "job.prom"
+
+    run_job(PrometheusConfig(serve=False, pushgateway=gateway.url, textfile=file))
+
+    assert f"metrics were not pushed to {gateway.url}: HTTP Error {status}" in caplog.text
+    assert len(gateway.asked) == 1
+    assert file.exists()
+    with pytest.raises(OSError, match=str(status)):
+        push(lambda: [ONE], gateway.url, job="j")
+
+
+def test_proxies_of_the_environment_are_not_used(
+    gateway: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+    push(lambda: [ONE], gateway.url, job="j")
+
+    assert len(gateway.asked) == 1
+
+
+def test_file_that_cannot_be_written_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_job(PrometheusConfig(serve=False, textfile=tmp_path / "missing" / "job.prom"))
+
+    assert "metrics were not written" in caplog.text
+
+
+def test_plugin_that_serves_leaves_its_metrics_too(
+    make_served: Callable[..., "Served"], tmp_path: Path
+) -> None:
+    served = make_served(textfile=tmp_path / "x.prom")
+    served.metrics.families = [ONE]
+    served.start()
+    assert served.ask().status == 200
+    served.plugin.stop()
+
+    assert "one 1.0" in (tmp_path / "x.prom").read_text()
+
+
+def test_plugin_that_was_not_started_leaves_nothing(
+    make_served: Callable[..., "Served"], tmp_path: Path
+) -> None:
+    make_served(textfile=tmp_path / "x.prom").plugin.stop()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_check_tells_what_is_left(make_served: Callable[..., "Served"], tmp_path: Path) -> None:
+    nothing = make_served(serve=False)
+    file = make_served(serve=False, textfile=tmp_path / "x.prom", pushgateway="http://g:9091")
+
+    assert nothing.plugin.check(nothing.context()) == "nothing is served or left"
+    assert file.plugin.check(file.context()) == f"at the end: {tmp_path / 'x.prom'}, http://g:9091"
+
+
+def test_job_that_just_ends_leaves_its_metrics(tmp_path: Path) -> None:
+    (tmp_path / "hypervisor.toml").write_text(
+        '[plugins.prometheus]\nserve = false\ntextfile = "job.prom"\n'
+    )
+    program = (
+        "from hypervisor_observability import EventType, Observability\n"
+        "running = Observability.from_config('hypervisor.toml').start()\n"
+        "for _ in range(5_000):\n"
+        "    running.bus.record(EventType.RING_BREACH_DETECTED, agent_did='a', session_id='s')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
+
+    assert f"{BREACHES} 5000.0" in (tmp_path / "job.prom").read_text()
