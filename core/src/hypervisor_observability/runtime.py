@@ -16,12 +16,11 @@ from typing import Any, Self
 from .config import Config, disabled, read_config
 from .delivery.accounts import Counts
 from .delivery.metrics_feed import MetricsFeed
-from .delivery.worker import Worker
 from .errors import ConfigError
 from .event_bus import HypervisorEventBus, Subscription
 from .events import HypervisorEvent
 from .exits import ExitHandlers
-from .gate import DEFAULT_KEYS, DEFAULT_PATTERNS, Gate
+from .gate import Gate
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
 from .metrics.labels import LabelRules
@@ -29,15 +28,12 @@ from .metrics.registry import MetricsRegistry
 from .plugins import Plugin, load_plugins, take_instances
 from .process_journal import ProcessJournal
 from .propagation import Propagator
-from .readers import Reader, Surroundings
+from .reader_group import METRICS, ReaderGroup
+from .readers import Surroundings
 from .recorder import Recorder
 from .sources import Cursor, Source
-from .status import reader_status, write_status
-from .supervisor import Supervisor
-from .telemetry import DeliveryMetrics, process_metrics
-
-METRICS = "metrics"
-"""The name under which the internal reader that feeds the metrics is counted."""
+from .status import write_status
+from .telemetry import process_metrics
 
 MAX_INTERNAL_EVENTS = 1_000
 """Most events kept of those that plugins' own threads emit: the newest."""
@@ -76,11 +72,7 @@ class Observability:
         rules = LabelRules(config.metrics.labels)
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator()
-        self._gate = Gate(
-            enabled=config.redaction.enabled,
-            keys=(*DEFAULT_KEYS, *config.redaction.keys),
-            patterns=(*DEFAULT_PATTERNS, *config.redaction.patterns),
-        )
+        self._gate = Gate.of(config.redaction)
         self._disabled = disabled(os.environ)
         self._journal: ProcessJournal | None = None
         if config.journal is not None and not self._disabled:
@@ -88,7 +80,7 @@ class Observability:
         self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
-        self._feed = MetricsFeed(
+        feed = MetricsFeed(
             self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS),
             self._registry,
             interval_seconds=config.delivery.interval_seconds,
@@ -107,16 +99,15 @@ class Observability:
         around = Surroundings(
             service=config.service,
             source_for=self._source_for,
-            feed=self._feed,
+            feed=feed,
             admit=self._gate.admit,
             own_threads=self._own_threads,
             state_directory=self._state_directory,
         )
-        self._readers = {plugin.name: Reader(plugin, around) for plugin in loaded}
-        self._workers: tuple[Worker, ...] = ()
+        self._group = ReaderGroup(config, feed)
+        self._group.add(loaded, around)
         self._first_event: Subscription | None = None
         self._exits = ExitHandlers(self.stop)
-        self._supervisor: Supervisor | None = None
         self._in_child = False
         self._started_at = 0.0
         self._lock = threading.RLock()  # a signal handler may call stop() within stop()
@@ -154,12 +145,10 @@ class Observability:
         self._started_at = time.time()
         if self._journal is not None:
             self._journal.start()
-        for reader in self._readers.values():
-            reader.start()
-        self._take_workers()
+        self._group.start(None if self._state_directory is None else self._write_status)
         if not self._disabled:
             self.bus.keep_apart(self._own_threads, self._keep_internal)
-            self.bus.log.on_drain(self._note_end)
+            self.bus.log.on_drain(self._group.note_end)
             self._first_event = self.bus.subscribe(None, self._start_workers)
             if self.bus.emitted:
                 self._start_workers()
@@ -186,24 +175,11 @@ class Observability:
         if timeout is None:
             timeout = self.config.stop_timeout_seconds
         deadline = time.monotonic() + timeout
-        for worker in self._workers:
-            worker.begin_stop(deadline)
-        # What exposes the metrics may leave them behind at its end: with everything counted.
-        ended = {METRICS: self._feed.worker.end_stop()}
-        closing = {name: reader.stop_exposing() for name, reader in self._readers.items()}
-        ended |= {worker.name: worker.end_stop() for worker in self._workers[:-1]}
-        for name, thread in closing.items():
-            if thread is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-                ended[name] = not thread.is_alive()
+        in_time = self._group.stop(deadline, timeout)
         if self._journal is not None:
             self._journal.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
-        if self._supervisor is not None:
-            self._supervisor.stop()
-        late = [name for name, done in ended.items() if not done]
-        if late:
-            _logger.warning("not stopped within %g s: %s", timeout, ", ".join(late))
-        return not late
+        self._group.note_stopped()
+        return in_time
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
@@ -245,11 +221,7 @@ class Observability:
         target = self.bus.emitted
         if self._state != "running":
             return target == 0
-        requests = [(worker, worker.begin_flush(target)) for worker in self._workers]
-        answers = [
-            worker.end_flush(request, deadline - time.monotonic()) for worker, request in requests
-        ]
-        return all(answers) and not any(reader.down for reader in self._readers.values())
+        return self._group.flush(lambda _: target, deadline)
 
     async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - as flush
         """Do what ``flush`` does without holding up the event loop."""
@@ -259,15 +231,11 @@ class Observability:
 
     def counts(self) -> dict[str, Counts]:
         """Give what became of the events, by plugin; ``metrics`` is the internal reader."""
-        counts = {name: reader.account.counts() for name, reader in self._readers.items()}
-        return {**counts, METRICS: self._feed.account.counts()}
+        return self._group.counts()
 
     def states(self) -> dict[str, str]:
         """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
-        return {
-            name: self._state if reader.down is None else f"down: {reader.down}"
-            for name, reader in self._readers.items()
-        }
+        return self._group.states(self._state)
 
     def status(self) -> dict[str, Any]:
         """Give what ``status.json`` holds: plain data, for JSON."""
@@ -278,12 +246,8 @@ class Observability:
             "state": self._state,
             "emitted": self.bus.emitted,
             "handler_errors": self.bus.handler_errors,
-            "plugins": {
-                name: reader_status(state, self._readers[name].worker, self.counts()[name])
-                for name, state in self.states().items()
-            },
             "journal": None if self._journal is None else self._journal.status(),
-            METRICS: reader_status(self._state, self._feed.worker, self.counts()[METRICS]),
+            **self._group.status(self._state),
         }
 
     def plugin(self, name: str) -> Any:
@@ -292,7 +256,7 @@ class Observability:
         Raises:
             KeyError: No plugin of this name is on.
         """
-        return self._readers[name].plugin.instance
+        return self._group.readers[name].plugin.instance
 
     @property
     def internal_events(self) -> list[HypervisorEvent]:
@@ -301,44 +265,24 @@ class Observability:
 
     def collect_metrics(self) -> list[MetricFamily]:
         """Give all metrics, with what was emitted until now counted."""
-        return self._feed.collect()
+        return self._group.feed.collect()
 
     # Inside
 
-    def _take_workers(self) -> None:
-        driven = [reader.worker for reader in self._readers.values() if reader.worker is not None]
-        self._workers = (*driven, self._feed.worker)
-        writes = self._state_directory is not None and not self._in_child
-        self._supervisor = Supervisor(
-            driven,
-            min(
-                (one.plugin.delivery.hook_timeout_seconds for one in self._readers.values()),
-                default=self.config.delivery.hook_timeout_seconds,
-            ),
-            self._write_status if writes else None,
-        )
-
     def _start_workers(self, _event: object = None) -> None:
-        running = [worker.ensure_running() for worker in self._workers]
-        if not all(running) or self._supervisor is None:
+        if not self._group.ensure_running():
             return
-        self._supervisor.ensure_running()
         if self._first_event is not None:
             self._first_event.cancel()
         if self._in_child:
             self._exits.install_in_multiprocessing_child()
-            for reader in self._readers.values():
-                reader.start_exposing_after_fork()
+            self._group.start_exposing_after_fork()
 
     def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
         if self._journal is None:
             return self.bus.log, None
         source = self._journal.source_for(plugin.name, defers=plugin.replays)
         return source, source
-
-    def _note_end(self, end: int) -> None:
-        for worker in self._workers:
-            worker.note_end(end)
 
     def _keep_internal(self, event: HypervisorEvent) -> None:
         self._internal_events += 1
@@ -349,12 +293,6 @@ class Observability:
             write_status(self._state_directory, self.status())
 
     def _telemetry(self) -> list[MetricFamily]:
-        readers = DeliveryMetrics()
-        for name, counts in self.counts().items():
-            reader = self._readers.get(name)
-            worker = self._feed.worker if reader is None else reader.worker
-            up = self._state == "running" and (reader is None or reader.down is None)
-            readers.add(name, counts, worker, up=up)
         process = process_metrics(
             capacity=self.config.bus.max_events,
             handler_errors=self.bus.handler_errors,
@@ -365,7 +303,7 @@ class Observability:
             payload_cuts=self.bus.log.cut_values,
         )
         journal = [] if self._journal is None else self._journal.metrics()
-        return [*readers.families(), *process, *journal]
+        return [*self._group.metrics(self._state), *process, *journal]
 
     def _begin_anew_after_fork(self) -> None:
         self._lock = threading.RLock()
@@ -377,10 +315,7 @@ class Observability:
             self._first_event.cancel()
         if self._journal is not None:
             self._journal.begin_anew_after_fork()
-        for reader in self._readers.values():
-            reader.begin_anew_after_fork()
-        self._feed.begin_anew_after_fork()
-        self._take_workers()
+        self._group.begin_anew_after_fork()
         # Nothing runs in a child that does not emit.
         self._first_event = self.bus.subscribe(None, self._start_workers)
 

@@ -12,7 +12,8 @@ from ..discovery import installed_plugins
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..plugins import SHIPPED
-from ..runtime import METRICS, Observability
+from ..reader_group import METRICS
+from ..runtime import Observability
 from .demo_backends import Backend
 from .demo_comparison import Emitted, Received
 from .demo_project import Project

@@ -22,9 +22,14 @@ from . import output
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
+    "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a journal that others write."),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
     "demo": (f"{_PACKAGE}.demo:demo", "Show the whole at work: real work, all four plugins."),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
+    "journal-key": (
+        f"{_PACKAGE}.journal_key:journal_key",
+        "Make a key file for a journal's anchors.",
+    ),
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),

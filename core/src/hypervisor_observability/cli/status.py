@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 
+from ..delivery.accounts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
 from ..status import STALE_SECONDS, NoStatusError, read_status
 from . import output
 from .config_option import config_option, find_file
 from .plugins import read_tables
 
+# Not wanted, left to the process before, or kept for the next one.
+_NO_LOSS = frozenset({FILTERED, NOT_REPLAYED, DEFERRED})
 _NUMBERS = ("delivered", "rejected", "in_flight", "pending")
 
 
@@ -73,6 +76,11 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
     age = now - found["written_at"]
     if found["state"] == "running" and age > STALE_SECONDS:
         yield f"written {age:.0f} s ago: process {found['pid']} has ended without a stop, or hangs"
+    journal = found.get("journal") or {}
+    if journal.get("degraded"):
+        yield "events are not journalled at present: see the log"
+    if journal.get("lost"):
+        yield f"{journal['lost']} events are not in the journal"
     for name, plugin in found["plugins"].items():
         if plugin["state"].startswith("down"):
             yield f"{name} is {plugin['state']}"
@@ -81,7 +89,7 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
         if plugin["rejected"]:
             yield f"{name}: {plugin['rejected']} events were refused (see dead letters)"
         for reason, events in plugin["dropped"].items():
-            if reason != "filtered":
+            if reason not in _NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 from attrs import field, frozen
+from attrs.converters import optional as optional_converter
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
 from ..errors import ConfigError, ConfigProblem
@@ -184,15 +185,15 @@ class JournalConfig:
         checkpoint_seconds: Time after which one is made, if there was an event.
     """
 
-    directory: Path
+    directory: Path = field(converter=Path)
     segment_bytes: int = field(default=16 * _MIB, validator=[ge(64 * _KIB), le(64 * _MIB)])
     sync_seconds: float = field(default=0.2, validator=[gt(0), le(60)])
     max_bytes: int = field(default=1024 * _MIB, validator=ge(_MIB))
     max_age_seconds: float | None = field(
         default=_UNBOUNDED, validator=optional(gt(0)), metadata={NONE_WRITTEN_AS: "unbounded"}
     )
-    anchor_file: Path | None = None
-    anchor_key_file: Path | None = None
+    anchor_file: Path | None = field(default=None, converter=optional_converter(Path))
+    anchor_key_file: Path | None = field(default=None, converter=optional_converter(Path))
     checkpoint_events: int = field(default=1_000, validator=ge(1))
     checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(_DAY_SECONDS)])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ..config import RedactionConfig
 from ..events import HypervisorEvent, raw_payload, with_payload
 from .normal_form import NormalForm, encodable
 from .redaction import DEFAULT_KEYS, DEFAULT_PATTERNS, Redaction
@@ -38,6 +39,15 @@ class Gate:
         """Values redacted so far, counted for each reader."""
         self.failed = 0
         """Payloads held back whole, because looking at them failed."""
+
+    @classmethod
+    def of(cls, config: RedactionConfig) -> "Gate":
+        """Make the gate that a configuration asks for, with the shipped keys and patterns."""
+        return cls(
+            enabled=config.enabled,
+            keys=(*DEFAULT_KEYS, *config.keys),
+            patterns=(*DEFAULT_PATTERNS, *config.patterns),
+        )
 
     def admit(self, event: HypervisorEvent) -> HypervisorEvent:
         """Give *event* as it may leave; the same object where nothing has to change.

@@ -21,14 +21,12 @@ class _Followed:
         reader: Reads it.
         next: Sequence number of the next event to read.
         end: The greatest that was seen to stand behind its last event.
-        living: Whether its process lived when it was last looked at.
         done: Whether it is dead, and read to its end.
     """
 
     reader: RunReader
     next: int
     end: int = 0
-    living: bool = True
     done: bool = False
 
     @property
@@ -39,13 +37,10 @@ class _Followed:
         """Find out how far it goes."""
         if self.done:
             return
-        # In this order: what it wrote last is seen when it is not living any more.
-        living = self.run.is_alive()
         try:
             end = self.reader.bounds[1]
         except OSError:  # gone: retention
             end = self.end
-        self.living = living
         self.end = max(self.end, end, self.next)
 
 
@@ -92,10 +87,10 @@ class FollowedRuns:
                 followed.next = followed.end
 
     @property
-    def living(self) -> set[str]:
-        """Names of the runs whose processes live."""
+    def unfinished(self) -> set[str]:
+        """Names of the runs that live, or have something left."""
         with self._lock:
-            return {name for name, one in self._followed.items() if one.living and not one.done}
+            return {name for name, one in self._followed.items() if not one.done}
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -119,6 +114,7 @@ class FollowedRuns:
             return Reading((), position, 0)
 
     def _read_run(self, followed: _Followed, position: int, max_events: int) -> Reading | None:
+        # Asked first: what it wrote last is read when it lives no more.
         living = followed.run.is_alive()
         try:
             reading = followed.reader.read(followed.next, max_events)
@@ -126,7 +122,6 @@ class FollowedRuns:
         except OSError:
             skipped, events = 0, ()
         if not events:
-            followed.living = living
             # What a dead run does not show, though it was seen, is gone.
             skipped = 0 if living else max(0, followed.end - followed.next)
             followed.done = not living

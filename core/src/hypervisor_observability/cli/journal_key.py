@@ -1,0 +1,25 @@
+"""``hvobs journal-key``: make the file from which the anchors of journals get their keys."""
+
+from pathlib import Path
+
+import click
+
+from ..journal.anchors import make_key_file
+from . import output
+
+
+@click.command(name="journal-key", short_help="Make a key file for a journal's anchors.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def journal_key(file: Path) -> None:
+    """Make FILE, for anchor_key_file of the table [journal], and write its first key to stdout.
+
+    Keep that key where the journal is not: 'hvobs verify --key' needs it. The file forgets it
+    with the first process that journals.
+    """
+    try:
+        key = make_key_file(file)
+    except FileExistsError as error:
+        text = f"{file} is there already: a key file is made once, or its anchors prove nothing"
+        raise click.ClickException(text) from error
+    output.note("keep this key where the journal is not:")
+    output.tell(key)
