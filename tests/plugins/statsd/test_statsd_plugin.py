@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,8 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_observability.metrics.families import LabelValues
-from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect
+from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
+from hypervisor_statsd.clients import UDPClient
 from hypervisor_statsd.transport import Transport
 
 if TYPE_CHECKING:
@@ -117,7 +119,11 @@ def test_nobody_listening_asks_to_retry_and_keeps_the_difference(
         again.settimeout(10)
         plugin.export_metrics([counter(6)])
 
-        assert again.recv(1_000) == b"n_total:5|c|#agent:a"
+        assert again.recv(1_000).split(b"\n") == [
+            b"n_total:5|c|#agent:a",
+            # Each time the old socket and a fresh one were refused, or the fresh one alone.
+            b"agent_hypervisor_observability_statsd_send_errors_total:3|c",
+        ]
 
 
 def test_what_was_sent_before_a_failure_is_not_sent_again(
@@ -159,7 +165,7 @@ def test_flush_tells_a_late_refusal(
     receiver.socket.close()
     with monkeypatch.context() as patched:
         # As over a network: the refusal comes when the call has returned.
-        patched.setattr(Transport, "raise_refusal", lambda _: None)
+        patched.setattr(UDPClient, "raise_refusal", lambda *_: None)
         plugin.export_metrics([counter(2)])
 
     with pytest.raises(RetryLater, match="Connection refused"):
@@ -248,7 +254,15 @@ def test_stop_may_be_called_before_anything_was_sent() -> None:
         ("prefix", "acme."),
         ("prefix", "a\nb:1|c"),
         ("prefix", "p" * 101),
-        ("tags", "influx"),
+        ("tags", "librato"),
+        ("via", "carrier pigeon"),
+        ("via", "unix"),
+        ("via", "unixgram"),
+        ("socket", "/run/statsd.sock"),
+        ("durations", "d"),
+        ("sample_rate", 0.0),
+        ("sample_rate", 1.5),
+        ("lookup_seconds", 0),
         ("max_datagram_bytes", 10),
         ("max_datagram_bytes", 70_000),
     ],
@@ -259,11 +273,46 @@ def test_value_out_of_range_is_a_problem_of_its_key(key: str, value: object) -> 
     assert problem.startswith(f"test.toml: plugins.statsd.{key}: ")
 
 
+def test_path_that_no_socket_can_have_is_a_problem() -> None:
+    (problem,) = problems(via="unix", socket="/tmp/" + "p" * 103)
+
+    assert problem.startswith("test.toml: plugins.statsd.socket: ")
+    with pytest.raises(ValueError, match="none of them NUL"):
+        StatsDConfig(via=Via.UNIX, socket=Path("/tmp/a\0b"))
+
+
+@pytest.mark.parametrize("tags", ["influx", "none"])
+@pytest.mark.parametrize("durations", ["histogram", "distribution"])
+def test_type_of_dogstatsd_is_refused_for_other_servers(tags: str, durations: str) -> None:
+    (problem,) = problems(tags=tags, durations=durations)
+
+    assert "set tags = 'dogstatsd', or 'timer'" in problem
+
+
+@pytest.mark.parametrize(
+    ("via", "packed_bytes"), [("udp", 1_432), ("tcp", 8_192), ("unix", 8_192), ("unixgram", 8_192)]
+)
+def test_as_much_is_packed_as_the_transport_bears(via: str, packed_bytes: int) -> None:
+    path = Path("/run/statsd.sock") if via.startswith("unix") else None
+
+    assert StatsDConfig(via=Via(via), socket=path).packed_bytes == packed_bytes
+    assert StatsDConfig(max_datagram_bytes=508, via=Via(via), socket=path).packed_bytes == 508
+
+
 def test_table_with_every_key_is_taken() -> None:
     assert (
         problems(
-            host="stats.example", port=9125, prefix="acme.prod", tags="none", max_datagram_bytes=508
+            host="stats.example",
+            port=9125,
+            prefix="acme.prod",
+            tags="dogstatsd",
+            max_datagram_bytes=508,
+            via="tcp",
+            durations="distribution",
+            sample_rate=0.5,
+            lookup_seconds=10,
         )
+        == problems(via="unixgram", socket="/run/statsd.sock")
         == []
     )
 

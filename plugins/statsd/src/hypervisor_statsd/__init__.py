@@ -1,6 +1,6 @@
 """Metrics and durations of governed multi-agent systems for StatsD."""
 
-from hypervisor_statsd.config import StatsDConfig, TagDialect
+from hypervisor_statsd.config import DurationType, StatsDConfig, TagDialect, Via
 from hypervisor_statsd.plugin import StatsDPlugin
 
-__all__ = ["StatsDConfig", "StatsDPlugin", "TagDialect"]
+__all__ = ["DurationType", "StatsDConfig", "StatsDPlugin", "TagDialect", "Via"]

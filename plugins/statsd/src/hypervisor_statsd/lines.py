@@ -9,13 +9,13 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Literal
+from typing import Literal, assert_never
 
 from attrs import define, field, frozen
 
 from hypervisor_statsd.config import TagDialect
 
-MetricType = Literal["c", "g", "ms"]
+MetricType = Literal["c", "g", "ms", "h", "d"]
 Label = tuple[str, str]
 LabelValues = tuple[str, ...]
 
@@ -29,7 +29,8 @@ class Series:
 
     Attributes:
         stem: All of its line but the value.
-        told: Of a counter, the total that the server has been told.
+        told: Of a counter, the total that the server has been told; of a duration, 1 once
+            it was told.
     """
 
     stem: Stem
@@ -39,9 +40,9 @@ class Series:
 Line = tuple[str, Series | None, float]
 """Something to send, of which nothing or all reaches the server.
 
-Its text: ASCII, one metric; two lines for a negative gauge. Of a counter the series, and the
-total that the server has been told once this is sent. A plain tuple, because tens of thousands
-of them are made at a push.
+Its text: ASCII, one metric; two lines for a negative gauge. Of a counter or a duration the
+series, and what the server has been told of it once this is sent. A plain tuple, because tens of
+thousands of them are made at a push.
 """
 
 MAX_PART_CHARACTERS = 160
@@ -54,6 +55,8 @@ _NOT_IN_FOLDED = re.compile(r"[^A-Za-z0-9_-]")
 # Beyond, a float is written with an exponent, which not every server reads.
 _MAX_PLAIN = 1e15
 _DIGEST_CHARACTERS = 8
+# DogStatsD takes a line that begins so for a service check (Datagram format, Service checks).
+_SERVICE_CHECK = "_sc"
 
 
 @frozen
@@ -68,19 +71,32 @@ class LineFormat:
     prefix: str = ""
     tags: TagDialect = field(default=TagDialect.DOGSTATSD)
 
-    def stem(self, name: str, labels: Iterable[Label], type_: MetricType) -> Stem:
+    def stem(
+        self, name: str, labels: Iterable[Label], type_: MetricType, sample_rate: float = 1
+    ) -> Stem:
         """Write all of a series but its value."""
         name = sanitised(name)
         if self.prefix:
             name = f"{self.prefix}.{name}"
-        tags = ""
+        elif name.startswith(_SERVICE_CHECK):
+            name = f"_{name}"
+        rate = "" if sample_rate == 1 else f"|@{sample_rate:g}"
         pairs = tuple(islice(labels, MAX_LABELS))
-        if pairs and self.tags is TagDialect.DOGSTATSD:
-            tags = "|#" + ",".join(f"{sanitised(key)}:{sanitised(text)}" for key, text in pairs)
-        elif pairs:
-            # A dot in a value would move the values behind it to another level.
-            name = ".".join((name, *(sanitised(text, _NOT_IN_FOLDED) for _, text in pairs)))
-        return f"{name}:", f"|{type_}{tags}"
+        if not pairs:
+            return f"{name}:", f"|{type_}{rate}"
+        match self.tags:
+            case TagDialect.DOGSTATSD:
+                tags = ",".join(f"{sanitised(key)}:{sanitised(text)}" for key, text in pairs)
+                return f"{name}:", f"|{type_}{rate}|#{tags}"
+            case TagDialect.INFLUX:
+                tags = ",".join(f"{sanitised(key)}={sanitised(text)}" for key, text in pairs)
+                return f"{name},{tags}:", f"|{type_}{rate}"
+            case TagDialect.NONE:
+                # A dot in a value would move the values behind it to another level.
+                parts = (name, *(sanitised(text, _NOT_IN_FOLDED) for _, text in pairs))
+                return f"{'.'.join(parts)}:", f"|{type_}{rate}"
+            case _:
+                assert_never(self.tags)
 
 
 def with_value(stem: Stem, value: float) -> str:
@@ -118,7 +134,7 @@ def number(value: float) -> str:
     """
     try:
         finite = math.isfinite(value)
-    except OverflowError:  # an integer of more than 308 digits
+    except (OverflowError, TypeError):  # an integer of more than 308 digits, or no number
         finite = False
     if not finite:
         raise ValueError("not a finite number")

@@ -1,5 +1,6 @@
-"""The plugin: metrics and durations, sent to a StatsD server over UDP."""
+"""The plugin: metrics and durations, sent to a StatsD server."""
 
+import time
 from collections.abc import Iterable, Sequence
 
 from attrs import define, field
@@ -12,34 +13,53 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.limited_log import LimitedLog
-from hypervisor_statsd.config import StatsDConfig
+from hypervisor_statsd.clients import PartlySentError
+from hypervisor_statsd.config import StatsDConfig, Via
+from hypervisor_statsd.durations import Durations
 from hypervisor_statsd.lines import Line, LineFormat, packed
-from hypervisor_statsd.readings import Readings, span_lines
-from hypervisor_statsd.transport import Transport
+from hypervisor_statsd.lookup import Resolve, system_addresses
+from hypervisor_statsd.readings import Readings
+from hypervisor_statsd.traffic import Traffic
+from hypervisor_statsd.transport import Server, Transport
 
 _PROBE_SECONDS = 0.2
+# A hook that takes longer than its deadline counts as hung; a slow server is none.
+_HOOK_SECONDS = 3.0
 
 
 @define(eq=False)
 class StatsDPlugin:
     """Push metrics and the durations of finished work to StatsD.
 
-    UDP has no answers. What the system reports (an unknown host, no route, nobody listening
-    on this machine) is raised, so that it is counted and sent again; what a network loses is
-    lost in silence.
+    StatsD never answers. What the system reports (an unknown host, no route, nobody listening
+    on this machine, a full queue, a closed connection) is raised, so that it is counted and
+    sent again; what a network loses is lost in silence.
+
+    Attributes:
+        config: Where to, and how.
+        resolve: How a host's name is looked up.
+        traffic: What was sent and what was not.
     """
 
     config: StatsDConfig
+    resolve: Resolve = field(default=system_addresses, kw_only=True)
+    traffic: Traffic = field(factory=Traffic, init=False)
     _transport: Transport = field(init=False)
     _readings: Readings = field(init=False)
+    _durations: Durations = field(init=False)
     _log: LimitedLog | None = field(default=None, init=False)
 
     Config = StatsDConfig
     name = "statsd"
+    replays = False
+    """Lines have no time: what an earlier process left behind would count as of now."""
 
     def __attrs_post_init__(self) -> None:
-        self._transport = Transport(self.config.host, self.config.port)
-        self._readings = Readings(LineFormat(self.config.prefix, self.config.tags))
+        config = self.config
+        line_format = LineFormat(config.prefix, config.tags)
+        self._transport = Transport(Server(config, self.resolve), self.traffic)
+        self._readings = Readings(line_format)
+        self._durations = Durations(line_format, config.durations, config.sample_rate)
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
@@ -49,16 +69,20 @@ class StatsDPlugin:
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
         """Send gauges, and what counters gained since they were last sent."""
-        lines, unsendable = self._readings.lines(metrics)
-        if unsendable and self._log is not None:
-            names = ", ".join(unsendable)
-            self._log.warning("not finite", "left out values that are not finite: %s", names)
+        lines, unsendable = self._readings.lines([*metrics, *self.traffic.families()])
+        if unsendable:
+            self.traffic.not_finite += unsendable.total()
+            if self._log is not None:
+                names = ", ".join(unsendable)
+                self._log.warning("not finite", "left out values that are not finite: %s", names)
         self._send(lines)
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         """Send durations."""
-        self._send(span_lines(spans, self._readings.format))
+        self._send(self._durations.lines(spans))
+        self._durations.settle(spans)
+        self.traffic.sampled_out = self._durations.sampled_out
 
     @hookimpl
     def flush(self) -> None:
@@ -76,38 +100,61 @@ class StatsDPlugin:
     @hookimpl
     def check(self, context: PluginContext) -> str:
         """Send an empty line, which servers skip, and see whether it is refused."""
-        transport = Transport(self.config.host, self.config.port)
+        config = self.config
+        transport = Transport(Server(config, self.resolve))
         try:
-            transport.send("\n")
+            transport.send("" if config.via.is_stream else "\n")
             transport.raise_refusal(wait_seconds=_PROBE_SECONDS)
         except OSError as error:
             table = f"plugins.{context.name}"
+            keys = f"{table}.socket" if config.via.is_local else f"{table}.host and {table}.port"
             raise OSError(
-                f"{self._server}: {_reason(error)}: see that a StatsD server listens there, or"
-                f" set {table}.host and {table}.port"
+                f"{config.server}: {_reason(error)}: see that a StatsD server listens there, or"
+                f" set {keys}"
             ) from error
         finally:
             transport.close()
-        return f"StatsD at {self._server} (UDP: not refused, which proves little)"
-
-    @property
-    def _server(self) -> str:
-        host = self.config.host
-        return f"[{host}]:{self.config.port}" if ":" in host else f"{host}:{self.config.port}"
+        proof = (
+            "UDP: not refused, which proves little"
+            if config.via is Via.UDP
+            else f"{config.via.value}: connected"
+        )
+        return f"StatsD at {config.server} ({proof})"
 
     def _send(self, lines: Iterable[Line]) -> None:
-        for group in packed(lines, self.config.max_datagram_bytes):
+        deadline = time.monotonic() + _HOOK_SECONDS
+        for group in packed(lines, self.config.packed_bytes):
+            if time.monotonic() > deadline:
+                raise RetryLater(f"{self.config.server}: takes what it is sent too slowly")
             try:
                 self._transport.send("\n".join([text for text, *_ in group]))
+            except PartlySentError as error:
+                self._note_told(_before(group, error.sent_bytes))
+                raise self._failure(error) from error
             except OSError as error:
                 raise self._failure(error) from error
-            # What a counter has been told moves on when the datagram that tells it was sent.
-            for _, series, total in group:
-                if series is not None:
-                    series.told = total
+            self._note_told(group)
+            self.traffic.datagrams += 1
+
+    def _note_told(self, group: Sequence[Line]) -> None:
+        """What was sent is not sent again: see ``Series.told``."""
+        for _, series, total in group:
+            if series is not None:
+                series.told = total
+        self.traffic.lines += len(group)
 
     def _failure(self, error: OSError) -> RetryLater:
-        return RetryLater(f"{self._server}: {_reason(error)}")
+        return RetryLater(f"{self.config.server}: {_reason(error)}")
+
+
+def _before(group: Sequence[Line], sent_bytes: int) -> Sequence[Line]:
+    """Give those of *group* that are whole within its first bytes."""
+    end = 0
+    for place, (text, *_) in enumerate(group):
+        end += len(text) + 1
+        if end > sent_bytes:
+            return group[:place]
+    return group
 
 
 def _reason(error: OSError) -> str:

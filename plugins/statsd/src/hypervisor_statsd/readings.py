@@ -1,12 +1,12 @@
-"""From metric families and spans to lines: what is told of each, and what was told before."""
+"""From metric families to lines: what is told of each, and what was told before."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from attrs import define, evolve, field
 
-from hypervisor_observability import FinishedSpan, MetricFamily, MetricKind
+from hypervisor_observability import MetricFamily, MetricKind
 from hypervisor_statsd.lines import (
-    Label,
     LabelValues,
     Line,
     LineFormat,
@@ -15,13 +15,6 @@ from hypervisor_statsd.lines import (
     number,
     with_value,
 )
-
-_TIMERS = {
-    "saga": "agent_hypervisor.saga",
-    "step": "agent_hypervisor.saga.step",
-    "compensation": "agent_hypervisor.saga.compensation",
-}
-_ACTION = "agent.saga.step_action"
 
 
 @define(eq=False)
@@ -37,7 +30,7 @@ class Readings:
     format: LineFormat
     series: dict[tuple[str, LabelValues], dict[LabelValues, Series]] = field(factory=dict)
 
-    def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], list[str]]:
+    def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], Counter[str]]:
         """Write *families*: counters as what came since they were told, gauges as they are.
 
         A counter that fell has begun anew, so its whole total came since. A histogram is
@@ -46,22 +39,22 @@ class Readings:
         anew, should they come back.
 
         Returns:
-            The lines, and the names of families with a value that is not finite, which is
-            left out.
+            The lines, and how many values of which family are left out, because they are no
+            finite numbers.
         """
         lines: list[Line] = []
-        unsendable: list[str] = []
+        unsendable: Counter[str] = Counter()
         known: dict[tuple[str, LabelValues], dict[LabelValues, Series]] = {}
         for family in _with_plain_histograms(families):
             key = family.name, family.label_names
             series = known[key] = self.series.get(key, {})
             pairs = self._with_series(family, series)
             if family.kind is MetricKind.GAUGE:
-                finite = _gauge_lines(pairs, lines)
+                left_out = _gauge_lines(pairs, lines)
             else:
-                finite = _counter_lines(pairs, lines)
-            if not finite:
-                unsendable.append(family.name)
+                left_out = _counter_lines(pairs, lines)
+            if left_out:
+                unsendable[family.name] += left_out
         self.series = known
         return lines, unsendable
 
@@ -80,64 +73,38 @@ class Readings:
                 del known[gone]
 
 
-def _gauge_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> bool:
-    finite = True
+def _gauge_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> int:
+    left_out = 0
     for series, value in pairs:
         try:
             lines.append((with_value(series.stem, value), None, 0))
         except ValueError:
-            finite = False
-    return finite
+            left_out += 1
+    return left_out
 
 
-def _counter_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> bool:
-    finite = True
+def _counter_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> int:
+    left_out = 0
     # Many counters gain the same few numbers.
     figures: dict[float, str] = {}
     for series, value in pairs:
         told = series.told
         if value == told:
             continue
-        change = value - told if value > told else value
-        figure = figures.get(change)
-        if figure is None:
-            try:
+        try:
+            change = value - told if value > told else value
+            figure = figures.get(change)
+            if figure is None:
                 figure = number(change)
-            except ValueError:
-                finite = False
-                continue
-            if change <= 0:
-                continue
-            figures[change] = figure
+                if change <= 0:
+                    continue
+                figures[change] = figure
+        except (ValueError, TypeError):
+            left_out += 1
+            continue
         head, tail = series.stem
         lines.append((f"{head}{figure}{tail}", series, value))
-    return finite
-
-
-def span_lines(spans: Sequence[FinishedSpan], format_: LineFormat) -> list[Line]:
-    """Write the durations of *spans* as timers, in milliseconds."""
-    return [
-        (
-            with_value(
-                format_.stem(_timer(span), _labels(span), "ms"),
-                (span.end_ns - span.start_ns) / 1e6,
-            ),
-            None,
-            0,
-        )
-        for span in spans
-    ]
-
-
-def _timer(span: FinishedSpan) -> str:
-    return _TIMERS.get(span.scope, f"agent_hypervisor.{span.scope}")
-
-
-def _labels(span: FinishedSpan) -> tuple[Label, ...]:
-    status = ("status", span.status.value)
-    if _ACTION not in span.attributes:
-        return (status,)
-    return (("action", str(span.attributes[_ACTION])), status)
+    return left_out
 
 
 def _with_plain_histograms(families: Iterable[MetricFamily]) -> Iterator[MetricFamily]:

@@ -1,78 +1,111 @@
-"""Datagrams to a StatsD server, over a socket that tells when one is refused."""
+"""Text to a StatsD server, over a connection that is made when it is needed, and made again."""
 
 import contextlib
+import errno
 import os
-import select
 import socket
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 
 from attrs import define, field
-from statsd import StatsClient
 
-_SEND_SECONDS = 2.0
+from hypervisor_statsd.clients import (
+    Client,
+    PartlySentError,
+    TCPClient,
+    UDPClient,
+    UnixClient,
+    UnixgramClient,
+)
+from hypervisor_statsd.config import StatsDConfig, Via
+from hypervisor_statsd.lookup import Address, Lookup, Resolve, system_addresses
+from hypervisor_statsd.traffic import Traffic
+
+Connect = Callable[[], Client]
+
+_NETWORK_CLIENTS: dict[Via, Callable[[Address], Client]] = {Via.UDP: UDPClient, Via.TCP: TCPClient}
+_LOCAL_CLIENTS: dict[Via, Callable[[Path], Client]] = {
+    Via.UNIX: UnixClient,
+    Via.UNIXGRAM: UnixgramClient,
+}
 
 
-class _Client(StatsClient):  # type: ignore[misc]  # the statsd package has no types
-    """The statsd package's UDP client, connected, so that refusals come back to it.
+class Server:
+    """Where a server is to be found at present.
 
-    The package lets every failure pass in silence, and its pipeline does not tell which
-    metrics went into which datagram; a counter's difference must be kept until it is sent.
+    Args:
+        config: Says where.
+        resolve: How a name is looked up.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)
-        family, _, _, _, address = found[0]
-        super().__init__(address[0], port, ipv6=family == socket.AF_INET6)
-        self._sock.settimeout(_SEND_SECONDS)
-        try:
-            self._sock.connect(self._addr)
-        except OSError:
-            self.close()
-            raise
+    def __init__(self, config: StatsDConfig, resolve: Resolve = system_addresses) -> None:
+        self._config = config
+        kind = socket.SOCK_STREAM if config.via.is_stream else socket.SOCK_DGRAM
+        self._lookup = Lookup(config.host, config.port, kind, resolve, config.lookup_seconds)
 
-    @property
-    def socket(self) -> socket.socket:
-        """The socket, connected to the server."""
-        connected: socket.socket = self._sock
-        return connected
+    def places(self) -> Sequence[tuple[object, Connect]]:
+        """Give each place where it may be, with how to connect to it.
 
-    def _send(self, data: str) -> None:
-        self._sock.send(data.encode("ascii"))
+        A place differs from another one if what is to be reached there is another thing, so
+        that whoever is connected to one that is not among them has to connect anew.
+
+        Raises:
+            OSError: It is nowhere, or where it is cannot be told in time.
+        """
+        config = self._config
+        if config.socket is None:
+            connect = _NETWORK_CLIENTS[config.via]
+            addresses = self._lookup.addresses()
+            return [(address, partial(connect, address)) for address in addresses]
+        # Another socket may have been put at the same path: its server was started again.
+        found = config.socket.stat()
+        if not stat.S_ISSOCK(found.st_mode):
+            raise OSError(errno.ENOTSOCK, "not a socket")
+        place = found.st_dev, found.st_ino, found.st_ctime_ns
+        return [(place, partial(_LOCAL_CLIENTS[config.via], config.socket))]
+
+    def look_again(self) -> None:
+        """Have it looked for anew: it could not be reached where it was."""
+        self._lookup.look_again()
 
 
 @define(eq=False)
 class Transport:
-    """Send datagrams to *host* and *port*.
-
-    The name is looked up when something is sent, and again after each failure.
+    """Send to a server, wherever it is.
 
     Attributes:
-        host: Name or address.
-        port: UDP port.
+        server: Looked for when something is sent.
+        traffic: Where it is counted how often the system said that something was not sent, or
+            did not arrive.
     """
 
-    host: str
-    port: int
-    _client: _Client | None = field(default=None, init=False)
+    server: Server
+    traffic: Traffic = field(factory=Traffic)
+    _client: Client | None = field(default=None, init=False)
+    _place: object = field(default=None, init=False)
 
-    def send(self, datagram: str) -> None:
-        """Send ASCII text.
+    def send(self, text: str) -> None:
+        """Send ASCII lines.
+
+        What an old connection refuses is sent once more over a new one: the server may have
+        been started again.
 
         Raises:
-            OSError: The host is unknown, or the system could not send. That nobody listens
-                shows at once on the same machine, over a network later or never.
+            OSError: The server cannot be found, or the system could not send. That nobody
+                listens for datagrams shows at once on the same machine, over a network later
+                or never. ``PartlySentError`` where a part was sent.
         """
-        with self._closing_on_failure():
-            if self._client is None:
-                self._client = _Client(self.host, self.port)
-            self._client._send(datagram)
-        self.raise_refusal()
+        places = self._found()
+        if self._client is None or not self._sent_as_before(self._client, text):
+            self._send_anew(text, places)
 
     def raise_refusal(self, *, wait_seconds: float = 0) -> None:
-        """Raise if the server's machine has said that nobody listens (ICMP, RFC 1122, 4.1.3.3).
+        """Raise if the system has learnt that what was sent has not arrived.
 
         Args:
-            wait_seconds: How long to wait for its word.
+            wait_seconds: How long to wait for it.
 
         Raises:
             OSError: It has.
@@ -80,23 +113,55 @@ class Transport:
         if self._client is None:
             return
         with self._closing_on_failure():
-            connected = self._client.socket
-            if wait_seconds:
-                select.select([connected], [], [], wait_seconds)
-            error = connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error:
-                raise OSError(error, os.strerror(error))
+            self._client.raise_refusal(wait_seconds)
 
     def close(self) -> None:
-        """Let go of the socket; the next datagram opens another."""
+        """Let go of the socket; the next text opens another."""
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _sent_as_before(self, client: Client, text: str) -> bool:
+        try:
+            client.send(text)
+            return True
+        except OSError as error:
+            self.traffic.send_errors += 1
+            # Of a full queue: the server is there, and slow.
+            if not isinstance(error, TimeoutError):
+                self.close()
+            if isinstance(error, TimeoutError | PartlySentError):
+                raise
+            return False
+
+    def _found(self) -> Sequence[tuple[object, Connect]]:
+        with self._closing_on_failure():
+            places = self.server.places()
+        if self._client is not None and self._place not in [place for place, _ in places]:
+            self.close()
+        return places
+
+    def _send_anew(self, text: str, places: Sequence[tuple[object, Connect]]) -> None:
+        failure = OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ))
+        for place, connect in places:
+            try:
+                self._client, self._place = connect(), place
+                self._client.send(text)
+                return
+            except OSError as error:
+                self.close()
+                failure = error
+                if isinstance(error, PartlySentError):
+                    break
+        self.traffic.send_errors += 1
+        self.server.look_again()
+        raise failure
 
     @contextlib.contextmanager
     def _closing_on_failure(self) -> Iterator[None]:
         try:
             yield
         except OSError:
+            self.traffic.send_errors += 1
             self.close()
             raise

@@ -1,0 +1,250 @@
+"""Names of hosts: looked up beside the worker, again on change, and never waited for long."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import define, field
+
+from hypervisor_observability import (
+    EventType,
+    MetricFamily,
+    MetricKind,
+    Observability,
+    RetryLater,
+)
+from hypervisor_statsd import StatsDConfig, StatsDPlugin
+from hypervisor_statsd.lookup import Address, Lookup, system_addresses
+
+if TYPE_CHECKING:
+    from tests.plugins.statsd.conftest import Receiver
+
+pytestmark = pytest.mark.fault("S5")
+
+WaitUntil = Callable[..., None]
+SECONDS = 30
+
+
+def at(host: str, port: int = 8125) -> Address:
+    return Address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
+
+
+def family(total: float = 1) -> MetricFamily:
+    return MetricFamily(
+        name="n_total", kind=MetricKind.COUNTER, help="", series={("a",): total}, label_names=("a",)
+    )
+
+
+@define(eq=False)
+class Names:
+    """A resolver that answers as a test says, when it says so."""
+
+    answer: Sequence[Address] | Exception = ()
+    open: threading.Event = field(factory=threading.Event)
+    asked_in: list[str] = field(factory=list)
+
+    def __call__(self, host: str, port: int, kind: socket.SocketKind) -> Sequence[Address]:
+        self.asked_in.append(threading.current_thread().name)
+        assert self.open.wait(SECONDS)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    made = Names()
+    made.open.set()
+    yield made
+    made.open.set()
+
+
+def lookup(names: Names, *, seconds: float = 3_600, wait: float = SECONDS) -> Lookup:
+    return Lookup("stats.example", 8125, socket.SOCK_DGRAM, names, seconds, wait)
+
+
+def test_name_is_asked_for_once_while_its_answer_is_good(names: Names) -> None:
+    names.answer = [at("192.0.2.1")]
+    looked_up = lookup(names)
+
+    assert looked_up.addresses() == looked_up.addresses() == (at("192.0.2.1"),)
+    assert names.asked_in == ["hvobs-statsd-lookup"]
+
+
+def test_answer_of_many_addresses_is_cut_and_has_no_twins(names: Names) -> None:
+    names.answer = [at("192.0.2.1")] * 3 + [at(f"192.0.2.{number}") for number in range(1, 200)]
+
+    assert lookup(names).addresses() == (at("192.0.2.1"), at("192.0.2.2"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
+        (OSError("no words"), "no words"),
+        (UnicodeError("label too long"), "UnicodeError: label too long"),
+        (RuntimeError("broken"), "RuntimeError: broken"),
+        ([], "the name has no address"),
+    ],
+)
+def test_name_that_leads_nowhere_says_why_and_is_asked_for_again(
+    names: Names, answer: Sequence[Address] | Exception, said: str
+) -> None:
+    names.answer = answer
+    looked_up = lookup(names)
+    for _ in range(2):
+        with pytest.raises(OSError, match=said):
+            looked_up.addresses()
+    names.answer = [at("192.0.2.1")]
+
+    assert looked_up.addresses() == (at("192.0.2.1"),)
+    assert len(names.asked_in) == 3
+
+
+def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(
+    names: Names, wait_until: WaitUntil
+) -> None:
+    names.answer = [at("192.0.2.1")]
+    names.open.clear()
+    looked_up = lookup(names, wait=0.01)
+    for _ in range(3):
+        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s to where stats\.example"):
+            looked_up.addresses()
+    assert len(names.asked_in) == 1  # one question, however often somebody wants to know
+    names.open.set()
+
+    def answered() -> bool:
+        try:
+            return looked_up.addresses() == (at("192.0.2.1"),)
+        except TimeoutError:
+            return False
+
+    wait_until(answered, timeout=SECONDS)
+
+
+def test_known_address_is_used_while_a_new_answer_is_awaited(
+    names: Names, wait_until: WaitUntil
+) -> None:
+    names.answer = [at("192.0.2.1")]
+    looked_up = lookup(names, seconds=0.001)
+    looked_up.addresses()
+    names.open.clear()
+    names.answer = [at("192.0.2.2")]
+    time.sleep(0.002)
+
+    assert looked_up.addresses() == (at("192.0.2.1"),)
+    names.open.set()
+    wait_until(lambda: looked_up.addresses() == (at("192.0.2.2"),), timeout=SECONDS)
+
+
+def test_known_address_outlives_a_failing_and_a_slow_server_of_names(names: Names) -> None:
+    names.answer = [at("192.0.2.1")]
+    looked_up = lookup(names)
+    looked_up.addresses()
+    names.answer = socket.gaierror(-3, "Temporary failure in name resolution")
+    looked_up.look_again()
+
+    assert looked_up.addresses() == (at("192.0.2.1"),)
+    names.open.clear()
+    looked_up.wait_seconds = 0.01
+    looked_up.look_again()
+    assert looked_up.addresses() == (at("192.0.2.1"),)
+
+
+def test_address_is_taken_as_it_is() -> None:
+    def never(*_: object) -> Sequence[Address]:
+        raise AssertionError
+
+    for host in ("127.0.0.1", "::1"):
+        (address,) = Lookup(host, 8125, socket.SOCK_DGRAM, system_addresses).addresses()
+        assert address.place[:2] == (host, 8125)
+    assert "localhost" not in {"127.0.0.1", "::1"}
+    with pytest.raises(OSError, match="AssertionError"):
+        Lookup("localhost", 8125, socket.SOCK_DGRAM, never).addresses()
+
+
+def test_system_tells_addresses_and_that_there_are_none() -> None:
+    assert at("127.0.0.1") in system_addresses("localhost", 8125, socket.SOCK_DGRAM)
+    with pytest.raises(UnicodeError):
+        system_addresses("a" * 70 + ".example", 8125, socket.SOCK_DGRAM)
+
+
+def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
+    make_plugin: Callable[..., StatsDPlugin],
+    receiver: "Receiver",
+    names: Names,
+    wait_until: WaitUntil,
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        names.answer = [at("127.0.0.1", silent.getsockname()[1])]
+        plugin = make_plugin(host="stats.example", lookup_seconds=0.001)
+        plugin._transport.server._lookup.resolve = names
+        plugin.export_metrics([family(1)])
+        names.answer = [at("127.0.0.1", receiver.port), *names.answer]
+        total = 1
+
+        # The place that it is connected to is still one of the name's.
+        for _ in range(3):
+            plugin.export_metrics([family(total := total + 1)])
+            time.sleep(0.002)
+        assert receiver.lines() == []
+        names.answer = names.answer[:1]
+
+        def arrives() -> bool:
+            nonlocal total
+            total += 1
+            plugin.export_metrics([family(total)])
+            return bool(receiver.lines())
+
+        wait_until(arrives, timeout=SECONDS)
+
+
+def test_second_address_is_tried_where_nobody_listens_at_the_first(
+    receiver: "Receiver", names: Names
+) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.connect(("127.0.0.1", holder.getsockname()[1]))
+        names.answer = [
+            at("127.0.0.1", holder.getsockname()[1]),
+            at("127.0.0.1", receiver.port),
+        ]
+        plugin = StatsDPlugin(StatsDConfig(host="stats.example"), resolve=names)
+        plugin.export_metrics([family()])
+        plugin.stop()
+
+    assert receiver.lines() == ["n_total:1|c|#a:a"]
+
+
+def test_name_that_leads_nowhere_asks_to_retry(names: Names) -> None:
+    names.answer = socket.gaierror(-2, "Name or service not known")
+    plugin = StatsDPlugin(StatsDConfig(host="stats.example"), resolve=names)
+
+    with pytest.raises(RetryLater, match=r"stats\.example:8125: Name or service not known"):
+        plugin.export_metrics([family()])
+    assert plugin.traffic.send_errors == 1
+
+
+def test_names_that_take_ten_seconds_hold_up_neither_emit_nor_the_worker(
+    receiver: "Receiver", names: Names
+) -> None:
+    names.answer = [at("127.0.0.1", receiver.port)]
+    names.open.clear()
+    plugin = StatsDPlugin(StatsDConfig(host="stats.example"), resolve=names)
+    with Observability(plugins=[plugin]) as observability:
+        for _ in range(100):
+            observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+        # The question hangs, and is given up after 1.5 s; nothing is lost for it.
+        assert not observability.flush(timeout=10)
+        assert names.asked_in == ["hvobs-statsd-lookup"]
+        assert observability.counts()["statsd"].dropped == {}
+        names.open.set()
+        assert observability.flush(timeout=SECONDS) or observability.flush(timeout=SECONDS)
+        assert observability.counts()["statsd"].delivered == 100
+
+    breaches = [line for line in receiver.lines() if "ring_breaches_total:" in line]
+    assert breaches[0].startswith("agent_hypervisor_ring_breaches_total:100|c")

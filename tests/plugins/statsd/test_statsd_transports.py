@@ -1,0 +1,577 @@
+"""TCP and Unix sockets: what arrives, and what happens when the server goes, hangs or changes."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hypervisor_observability import (
+    EventType,
+    FinishedSpan,
+    MetricFamily,
+    MetricKind,
+    Observability,
+    PluginContext,
+    RetryLater,
+)
+from hypervisor_statsd import StatsDConfig, StatsDPlugin, Via, clients
+from hypervisor_statsd.clients import PartlySentError, UDPClient
+from hypervisor_statsd.transport import Server, Transport
+
+if TYPE_CHECKING:
+    from tests.plugins.statsd.conftest import Receiver
+
+MakePlugin = Callable[..., StatsDPlugin]
+SECONDS = 30
+
+
+def counter(total: float, *agents: str) -> MetricFamily:
+    return MetricFamily(
+        name="n_total",
+        kind=MetricKind.COUNTER,
+        help="",
+        label_names=("agent",),
+        series={(agent,): total for agent in agents or ("a",)},
+    )
+
+
+def spans(count: int) -> list[FinishedSpan]:
+    return [
+        FinishedSpan(
+            name="agent",
+            trace_id="1" * 32,
+            span_id=f"{number:016x}",
+            parent_span_id=None,
+            start_ns=0,
+            end_ns=number * 1_000_000,
+            attributes={},
+            scope="agent",
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose name is short enough for a socket's path."""
+    with TemporaryDirectory(prefix="hv", dir="/tmp") as name:
+        yield Path(name)
+
+
+class StreamServer:
+    """Accept connections one after the other, when it is asked to."""
+
+    def __init__(self, address: str | tuple[str, int]) -> None:
+        family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+        self.listener = socket.socket(family, socket.SOCK_STREAM)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.listener.bind(address)
+        self.listener.listen(8)
+        self.listener.settimeout(SECONDS)
+        self.connections: list[socket.socket] = []
+
+    @property
+    def port(self) -> int:
+        port: int = self.listener.getsockname()[1]
+        return port
+
+    def accept(self) -> socket.socket:
+        connection, _ = self.listener.accept()
+        connection.settimeout(SECONDS)
+        self.connections.append(connection)
+        return connection
+
+    def close(self) -> None:
+        for open_socket in (*self.connections, self.listener):
+            open_socket.close()
+        self.connections.clear()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[str | tuple[str, int]], StreamServer]]:
+    with ExitStack() as stack:
+
+        def start(address: str | tuple[str, int]) -> StreamServer:
+            server = StreamServer(address)
+            stack.callback(server.close)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def gram(folder: Path) -> Iterator[Callable[[], socket.socket]]:
+    """Bind datagram sockets, one after the other, to the same path."""
+    with ExitStack() as stack:
+
+        def bind() -> socket.socket:
+            path = folder / "s"
+            path.unlink(missing_ok=True)
+            bound = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+            bound.bind(str(path))
+            bound.settimeout(SECONDS)
+            return bound
+
+        yield bind
+
+
+def read(connection: socket.socket, lines: int) -> list[str]:
+    """Read that many lines."""
+    data = b""
+    while data.count(b"\n") < lines:
+        part = connection.recv(65_536)
+        assert part, data
+        data += part
+    return data.decode("ascii").splitlines()
+
+
+def without_losses(lines: list[str]) -> list[str]:
+    return [line for line in lines if "_statsd_" not in line]
+
+
+Serve = Callable[[str | tuple[str, int]], StreamServer]
+
+
+def test_lines_arrive_over_tcp_and_one_connection(make_plugin: MakePlugin, serve: Serve) -> None:
+    server = serve(("127.0.0.1", 0))
+    plugin = make_plugin(via=Via.TCP, port=server.port)
+    for total in (2, 5):
+        plugin.export_metrics([counter(total)])
+    plugin.flush()
+
+    assert read(server.accept(), 2) == ["n_total:2|c|#agent:a", "n_total:3|c|#agent:a"]
+
+
+def test_lines_arrive_over_a_unix_stream(
+    make_plugin: MakePlugin, serve: Serve, folder: Path
+) -> None:
+    server = serve(str(folder / "s"))
+    make_plugin(via=Via.UNIX, socket=folder / "s").export_metrics([counter(2)])
+
+    assert read(server.accept(), 1) == ["n_total:2|c|#agent:a"]
+
+
+@pytest.mark.fault("S4")
+def test_unix_datagrams_are_packed_up_to_eight_kibibytes(
+    make_plugin: MakePlugin, gram: Callable[[], socket.socket], folder: Path
+) -> None:
+    receiver = gram()
+    agents = [f"agent-{number:04}" for number in range(700)]
+    make_plugin(via=Via.UNIXGRAM, socket=folder / "s").export_metrics([counter(1, *agents)])
+    datagrams = [receiver.recv(65_536)]
+    while sum(datagram.count(b"\n") + 1 for datagram in datagrams) < 700:
+        datagrams.append(receiver.recv(65_536))
+
+    assert all(len(datagram) <= 8_192 for datagram in datagrams)
+    assert len(datagrams) == 3
+
+
+@pytest.mark.fault("S3")
+def test_server_that_was_started_again_gets_all_over_tcp(
+    make_plugin: MakePlugin, serve: Serve
+) -> None:
+    first = serve(("127.0.0.1", 0))
+    port = first.port
+    plugin = make_plugin(via=Via.TCP, port=port)
+    plugin.export_metrics([counter(1)])
+    assert read(first.accept(), 1)
+    first.close()
+
+    with pytest.raises(RetryLater, match="Connection refused"):
+        plugin.export_metrics([counter(3)])
+    second = serve(("127.0.0.1", port))
+    plugin.export_metrics([counter(6)])
+
+    assert without_losses(read(second.accept(), 1)) == ["n_total:5|c|#agent:a"]
+    assert plugin.traffic.send_errors == 2  # the closed connection, and the refused one
+
+
+@pytest.mark.fault("S3")
+def test_connection_that_the_server_has_closed_is_not_written_to(
+    make_plugin: MakePlugin, serve: Serve
+) -> None:
+    server = serve(("127.0.0.1", 0))
+    plugin = make_plugin(via=Via.TCP, port=server.port)
+    plugin.export_metrics([counter(1)])
+    connection = server.accept()
+    assert read(connection, 1)
+    connection.close()
+    plugin.export_metrics([counter(3)])
+
+    assert without_losses(read(server.accept(), 1)) == ["n_total:2|c|#agent:a"]
+    server.close()
+    with pytest.raises(RetryLater, match=r"closed the connection|reset"):
+        plugin.flush()
+
+
+@pytest.mark.fault("S3")
+@pytest.mark.parametrize("via", [Via.TCP, Via.UNIX])
+def test_lines_that_a_full_stream_took_whole_are_not_sent_again(
+    make_plugin: MakePlugin,
+    serve: Serve,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    via: Via,
+) -> None:
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.05)
+    server = serve(str(folder / "s") if via is Via.UNIX else ("127.0.0.1", 0))
+    where = {"socket": folder / "s"} if via is Via.UNIX else {"port": server.port}
+    plugin = make_plugin(via=via, max_datagram_bytes=65_507, **where)
+    agents = [f"agent-{number:06}" for number in range(300_000)]
+    family = counter(1, *agents)
+
+    with pytest.raises(RetryLater, match="timed out"):
+        plugin.export_metrics([family])
+    told = plugin.traffic.lines
+    assert 0 < told < len(agents)
+
+    arrived: list[str] = []
+
+    def receive() -> None:
+        while len(set(arrived)) < len(agents):
+            data = b""
+            connection = server.accept()
+            while part := connection.recv(1 << 20):
+                data += part
+                if data.count(b"\n") + len(arrived) >= len(agents):
+                    break
+            # What is torn at the end of a connection is no line.
+            whole = data.decode("ascii").split("\n")[:-1]
+            arrived.extend(line for line in whole if line.startswith("n_total"))
+
+    reader = threading.Thread(target=receive, daemon=True)
+    reader.start()
+    monkeypatch.setattr(clients, "SEND_SECONDS", 10.0)
+    for _ in range(20):
+        try:
+            plugin.export_metrics([family])
+            break
+        except RetryLater:
+            continue
+    reader.join(SECONDS)
+
+    assert sorted(arrived) == [f"n_total:1|c|#agent:{agent}" for agent in agents]
+
+
+@pytest.mark.fault("S3")
+@pytest.mark.parametrize(("taken", "whole"), [(1, 0), (21, 0), (22, 1), (43, 1), (44, 2), (65, 2)])
+def test_line_that_a_stream_has_torn_is_sent_again_and_no_other(
+    make_plugin: MakePlugin,
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    taken: int,
+    whole: int,
+) -> None:
+    server = serve(("127.0.0.1", 0))
+    plugin = make_plugin(via=Via.TCP, port=server.port)
+    family = counter(1, "a1", "a2", "a3")
+    every = [f"n_total:1|c|#agent:a{number}" for number in (1, 2, 3)]
+    assert {len(text) + 1 for text in every} == {22}
+    with monkeypatch.context() as patched:
+        send, parts = socket.socket.send, iter([taken])
+
+        def take_a_part(self: socket.socket, data: bytes) -> int:
+            for part in parts:
+                return send(self, data[:part])
+            raise TimeoutError("timed out")
+
+        patched.setattr(socket.socket, "send", take_a_part)
+        with pytest.raises(RetryLater, match="timed out"):
+            plugin.export_metrics([family])
+    plugin.export_metrics([family])
+
+    assert server.accept().recv(1_000) == ("\n".join(every) + "\n").encode()[:taken]
+    rest = without_losses(read(server.accept(), 4 - whole))
+    assert rest == every[whole:]
+
+
+@pytest.mark.fault("S3")
+def test_full_queue_of_datagrams_is_waited_for_then_told(
+    make_plugin: MakePlugin,
+    gram: Callable[[], socket.socket],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.05)
+    receiver = gram()
+    plugin = make_plugin(via=Via.UNIXGRAM, socket=folder / "s", max_datagram_bytes=64)
+    batch = spans(1_000)
+    with pytest.raises(RetryLater, match=r"timed out|temporarily unavailable"):
+        plugin.export_spans(batch)
+    told = plugin.traffic.lines
+    assert plugin.traffic.send_errors == 1
+
+    arrived: list[bytes] = []
+
+    def receive() -> None:
+        while len(arrived) < len(batch):
+            arrived.extend(receiver.recv(65_536).split(b"\n"))
+
+    reader = threading.Thread(target=receive, daemon=True)
+    reader.start()
+    for _ in range(200):
+        try:
+            plugin.export_spans(batch)
+            break
+        except RetryLater:
+            continue
+    reader.join(SECONDS)
+
+    assert 0 < told < len(batch)
+    assert len(arrived) == len(set(arrived)) == len(batch)
+
+
+def test_slow_server_is_not_taken_for_a_hung_hook(
+    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hypervisor_statsd.plugin._HOOK_SECONDS", -1)
+
+    with pytest.raises(RetryLater, match="too slowly"):
+        make_plugin().export_metrics([counter(1)])
+    assert receiver.lines() == []
+
+
+@pytest.mark.fault("S6")
+@pytest.mark.parametrize("via", [Via.UNIX, Via.UNIXGRAM])
+def test_missing_socket_is_told_and_found_when_it_comes(
+    make_plugin: MakePlugin, folder: Path, via: Via
+) -> None:
+    path = folder / "s"
+    plugin = make_plugin(via=via, socket=path)
+    with pytest.raises(RetryLater, match=f"{path}: No such file or directory"):
+        plugin.export_metrics([counter(2)])
+    path.write_text("no socket")
+    with pytest.raises(RetryLater, match=f"{path}: not a socket"):
+        plugin.export_metrics([counter(3)])
+    path.unlink()
+    kind = socket.SOCK_STREAM if via is Via.UNIX else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_UNIX, kind) as server:
+        server.bind(str(path))
+        server.settimeout(SECONDS)
+        if via is Via.UNIX:
+            server.listen()
+        plugin.export_metrics([counter(4)])
+        end = server.accept()[0] if via is Via.UNIX else server
+        with end:
+            arrived = end.recv(1_000).decode()
+
+    assert arrived.splitlines()[0] == "n_total:4|c|#agent:a"
+    assert plugin.traffic.send_errors == 2
+
+
+@pytest.mark.fault("S6")
+def test_socket_that_was_replaced_is_found(
+    make_plugin: MakePlugin, gram: Callable[[], socket.socket], folder: Path
+) -> None:
+    old = gram()
+    plugin = make_plugin(via=Via.UNIXGRAM, socket=folder / "s")
+    plugin.export_metrics([counter(1)])
+    new = gram()  # the old one is still open, as after a careless restart
+    plugin.export_metrics([counter(3)])
+
+    assert old.recv(1_000) == b"n_total:1|c|#agent:a"
+    assert new.recv(1_000) == b"n_total:2|c|#agent:a"
+
+
+@pytest.mark.fault("S6")
+def test_socket_whose_server_is_gone_asks_to_retry(
+    make_plugin: MakePlugin, gram: Callable[[], socket.socket], folder: Path
+) -> None:
+    server = gram()
+    plugin = make_plugin(via=Via.UNIXGRAM, socket=folder / "s")
+    plugin.export_metrics([counter(1)])
+    server.close()
+
+    with pytest.raises(RetryLater, match="Connection refused"):
+        plugin.export_metrics([counter(2)])
+
+
+@pytest.mark.fault("S6")
+def test_socket_of_the_other_kind_is_told(
+    make_plugin: MakePlugin, gram: Callable[[], socket.socket], folder: Path
+) -> None:
+    gram()
+
+    with pytest.raises(RetryLater, match="Protocol wrong type for socket"):
+        make_plugin(via=Via.UNIX, socket=folder / "s").export_metrics([counter(1)])
+
+
+@pytest.mark.fault("S3")
+def test_late_refusal_is_counted_and_the_next_datagram_goes_over_a_new_socket(
+    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = make_plugin()
+    plugin.export_metrics([counter(1)])
+    receiver.lines()
+    with monkeypatch.context() as patched:
+        patched.setattr(UDPClient, "raise_refusal", lambda *_: None)
+        refusals = iter([ConnectionRefusedError(111, "Connection refused")])
+        send = socket.socket.send
+
+        def refuse_once(self: socket.socket, data: bytes) -> int:
+            for refusal in refusals:
+                raise refusal
+            return send(self, data)
+
+        patched.setattr(socket.socket, "send", refuse_once)
+        plugin.export_metrics([counter(3)])
+
+    assert receiver.lines() == ["n_total:2|c|#agent:a"]
+    assert plugin.traffic.send_errors == 1
+
+
+@pytest.mark.fault("S3")
+@pytest.mark.parametrize(("number", "text"), [(105, "No buffer space"), (11, "unavailable")])
+def test_full_buffer_of_the_system_asks_to_retry_and_is_counted(
+    make_plugin: MakePlugin,
+    receiver: "Receiver",
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    text: str,
+) -> None:
+    plugin = make_plugin()
+    with monkeypatch.context() as patched:
+
+        def refuse(*_: object) -> int:
+            raise OSError(number, os.strerror(number))
+
+        patched.setattr(socket.socket, "send", refuse)
+        with pytest.raises(RetryLater, match=text):
+            plugin.export_metrics([counter(1)])
+    plugin.export_metrics([counter(1)])
+
+    assert receiver.lines() == ["n_total:1|c|#agent:a"]
+    assert plugin.traffic.send_errors == 1
+
+
+NO_NETWORK = """
+from hypervisor_observability import EventType, Observability
+from hypervisor_statsd import StatsDConfig, StatsDPlugin
+
+plugin = StatsDPlugin(StatsDConfig(host="192.0.2.1"))
+with Observability(plugins=[plugin]) as observability:
+    for _ in range(1_000):
+        observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+    flushed = observability.flush(timeout=20)
+    counts = observability.counts()["statsd"]
+print(flushed, counts.in_flight + counts.pending + counts.delivered, plugin.traffic.send_errors > 0)
+"""
+
+
+@pytest.mark.fault("S3")
+def test_machine_without_a_network_costs_the_application_nothing() -> None:
+    unshare = shutil.which("unshare")
+    isolated = [unshare or "", "--net"] if os.geteuid() == 0 else [unshare or "", "-rn"]
+    if not unshare or subprocess.run([*isolated, "true"], check=False).returncode:
+        pytest.skip("this system lets nobody take a process off its network")
+
+    done = subprocess.run(
+        [*isolated, sys.executable, "-c", NO_NETWORK],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.stdout == "False 1000 True\n", done.stderr
+    assert "Network is unreachable" in done.stderr
+
+
+@pytest.mark.fault("S4")
+def test_burst_leaves_in_few_datagrams_and_is_counted(
+    make_plugin: MakePlugin, receiver: "Receiver"
+) -> None:
+    receiver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    plugin = make_plugin()
+    batch = spans(20_000)
+    plugin.export_spans(batch)
+    datagrams = receiver.datagrams()
+
+    # What the receiver had no room for is lost in silence: UDP tells nobody.
+    assert 0 < len(datagrams) < plugin.traffic.datagrams
+    assert all(len(datagram) <= 1_432 for datagram in datagrams)
+    assert plugin.traffic.lines == 20_000
+    assert plugin.traffic.datagrams < 1_000
+
+
+@pytest.mark.fault("S3")
+def test_loss_is_told_to_the_server_when_it_is_there_again(
+    make_plugin: MakePlugin, receiver: "Receiver"
+) -> None:
+    plugin = make_plugin(sample_rate=0.5)
+    batch = spans(1_000)
+    plugin.export_spans(batch)
+    bad = MetricFamily(name="g", kind=MetricKind.GAUGE, help="", series={(): float("nan")})
+    for _ in range(3):  # each tells what was lost before it
+        plugin.export_metrics([bad])
+    lines = [line for text in receiver.datagrams() for line in text.split("\n")]
+    told = sum(line.startswith("agent_hypervisor.agent:") for line in lines)
+
+    prefix = "agent_hypervisor_observability_statsd_left_out_total"
+    assert f"{prefix}:{1_000 - told}|c|#reason:sampled" in lines
+    assert lines.count(f"{prefix}:1|c|#reason:not_finite") == 2
+
+
+@pytest.mark.parametrize("via", Via)
+def test_check_says_how_it_was_reached(
+    make_plugin: MakePlugin, serve: Serve, folder: Path, context: PluginContext, via: Via
+) -> None:
+    path = folder / "s"
+    kind = socket.SOCK_STREAM if via.is_stream else socket.SOCK_DGRAM
+    family = socket.AF_UNIX if via.is_local else socket.AF_INET
+    with socket.socket(family, kind) as server:
+        server.bind(str(path) if via.is_local else ("127.0.0.1", 0))
+        if via.is_stream:
+            server.listen()
+        where = {"socket": path} if via.is_local else {"port": server.getsockname()[1]}
+        said = make_plugin(via=via, **where).check(context)
+
+    assert said.startswith("StatsD at ")
+    assert ("proves little" if via is Via.UDP else f"{via.value}: connected") in said
+
+
+def test_check_of_a_missing_socket_names_the_key(
+    make_plugin: MakePlugin, folder: Path, context: PluginContext
+) -> None:
+    with pytest.raises(OSError, match=r"or set plugins\.statsd\.socket"):
+        make_plugin(via=Via.UNIX, socket=folder / "s").check(context)
+
+
+def test_part_of_a_first_text_is_not_sent_to_another_address(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.05)
+    server = serve(("127.0.0.1", 0))
+    transport = Transport(Server(StatsDConfig(via=Via.TCP, port=server.port)))
+
+    with pytest.raises(PartlySentError) as caught:
+        transport.send("x" * 50_000_000)
+    assert 0 < caught.value.sent_bytes < 50_000_000
+    assert transport.traffic.send_errors == 1
+
+
+@pytest.mark.fault("S7")
+def test_events_of_an_earlier_process_are_not_counted_as_of_now(
+    make_plugin: MakePlugin, receiver: "Receiver"
+) -> None:
+    config = make_plugin().config
+    assert StatsDPlugin.replays is False
+    for breaches in (3, 2):  # a process, and the next one
+        with Observability(plugins=[StatsDPlugin(config)]) as observability:
+            for _ in range(breaches):
+                observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+            assert observability.flush(timeout=SECONDS)
+        said = [line for line in receiver.lines() if "ring_breaches_total:" in line]
+
+        assert [line.partition("|")[0] for line in said] == [
+            f"agent_hypervisor_ring_breaches_total:{breaches}"
+        ]
