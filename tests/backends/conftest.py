@@ -11,7 +11,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 
@@ -152,6 +154,8 @@ class StatsDServer:
     """Etsy's StatsD, which keeps what it gets for an hour."""
 
     port: int
+    tcp_port: int
+    socket: Path
     management_port: int
 
     def ask(self, command: str) -> str:
@@ -190,8 +194,15 @@ class StatsDServer:
 
 
 @pytest.fixture(scope="session")
+def stack() -> Iterator[ExitStack]:
+    """What has to be left at the end of the session."""
+    with ExitStack() as entered:
+        yield entered
+
+
+@pytest.fixture(scope="session")
 def statsd_server(
-    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory
+    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
 ) -> Iterator[StatsDServer]:
     """StatsD on free ports, shared by the tests: each uses names of its own."""
     node = server_or_skip("node", lambda: shutil.which("node"), "Install Node.js.")
@@ -202,18 +213,166 @@ def statsd_server(
         "Run npm install --prefix .servers --omit=optional statsd@0.9.0, or name the folder"
         " that it is in with HVOBS_STATSD.",
     )
-    server = StatsDServer(free_port(socket.SOCK_DGRAM), free_port())
+    work = tmp_path_factory.mktemp("statsd")
+    # The path of a socket has to be short.
+    folder_of_socket = stack.enter_context(TemporaryDirectory(prefix="hv", dir="/tmp"))
+    server = StatsDServer(
+        free_port(socket.SOCK_DGRAM), free_port(), Path(folder_of_socket) / "s", free_port()
+    )
+    address = "127.0.0.1"
     settings = {
-        "address": "127.0.0.1",
-        "port": server.port,
-        "mgmt_address": "127.0.0.1",
+        "servers": [
+            {"server": "./servers/udp", "address": address, "port": server.port},
+            {"server": "./servers/tcp", "address": address, "port": server.tcp_port},
+            {"server": "./servers/tcp", "socket": str(server.socket)},
+        ],
+        "mgmt_address": address,
         "mgmt_port": server.management_port,
         "flushInterval": 3_600_000,
         "backends": ["./backends/console"],
         "title": False,
     }
-    work = tmp_path_factory.mktemp("statsd")
     config = work / "config.js"
     config.write_text(json.dumps(settings))
     with daemon([node, program, config], work / "statsd.log", server.is_ready):
+        yield server
+
+
+@frozen
+class StatsDExporter:
+    """Prometheus' statsd_exporter, which shows what it gets as metrics."""
+
+    port: int
+    tcp_port: int
+    socket: Path
+    web_port: int
+
+    def get(self, path: str) -> str:
+        connection = http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert response.status == 200
+            return response.read().decode()
+        finally:
+            connection.close()
+
+    def is_ready(self) -> bool:
+        try:
+            return bool(self.get("/-/ready"))
+        except OSError:
+            return False
+
+    def samples(self, beginning: str = "") -> dict[str, float]:
+        """Give what it shows, by name and labels as they stand in its text."""
+        lines = [line for line in self.get("/metrics").splitlines() if line[:1] != "#"]
+        return {
+            name: float(value)
+            for name, _, value in (line.rpartition(" ") for line in lines)
+            if name.startswith(beginning)
+        }
+
+    def bad_lines(self) -> float:
+        """How many lines it could not read."""
+        return sum(self.samples("statsd_exporter_sample_errors_total").values()) + sum(
+            self.samples("statsd_exporter_tag_errors_total").values()
+        )
+
+
+@pytest.fixture(scope="session")
+def statsd_exporter(
+    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
+) -> Iterator[StatsDExporter]:
+    """statsd_exporter on free ports, shared by the tests: each uses names of its own."""
+    local = REPOSITORY / ".servers/bin"
+    find = partial(shutil.which, "statsd_exporter")
+    found = find(path=str(local)) or find()
+    if found is None and shutil.which("go") is None:
+        pytest.skip("statsd_exporter is not on this machine, and there is no Go to build it with.")
+    program = server_or_skip(
+        "statsd_exporter",
+        lambda: found,
+        "Run GOBIN=$PWD/.servers/bin go install github.com/prometheus/statsd_exporter@v0.30.0",
+    )
+    folder_of_socket = stack.enter_context(TemporaryDirectory(prefix="hv", dir="/tmp"))
+    server = StatsDExporter(
+        free_port(socket.SOCK_DGRAM), free_port(), Path(folder_of_socket) / "s", free_port()
+    )
+    work = tmp_path_factory.mktemp("statsd_exporter")
+    mapping = work / "mapping.yml"
+    mapping.write_text("defaults: {observer_type: histogram, histogram_options: {buckets: [1, 5]}}")
+    command = [
+        program,
+        f"--statsd.listen-udp=127.0.0.1:{server.port}",
+        f"--statsd.listen-tcp=127.0.0.1:{server.tcp_port}",
+        f"--statsd.listen-unixgram={server.socket}",
+        f"--statsd.mapping-config={mapping}",
+        f"--web.listen-address=127.0.0.1:{server.web_port}",
+    ]
+    with daemon(command, work / "statsd_exporter.log", server.is_ready):
+        yield server
+
+
+@frozen
+class Collectd:
+    """collectd with its statsd plugin, which refuses all that etsy's StatsD did not know."""
+
+    port: int
+    folder: Path
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "collectd.log").read_text(errors="replace")
+
+    def is_ready(self) -> bool:
+        return "entering read-loop" in self.log
+
+    def values(self, name: str) -> dict[str, float]:
+        """Give the last value of each metric whose name contains *name*."""
+        found = {}
+        for file in self.folder.glob(f"csv/*/statsd/*{name}*"):
+            *_, line = file.read_text().splitlines()
+            metric = file.name.rpartition("-")[0].rpartition("-")[0].rpartition("-")[0]
+            found[metric] = float(line.rpartition(",")[2])
+        return found
+
+
+@pytest.fixture(scope="session")
+def collectd(
+    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Collectd]:
+    """collectd on a free port, shared by the tests: each uses names of its own."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin"
+    program = server_or_skip(
+        "collectd",
+        lambda: shutil.which("collectd", path=path),
+        "Install it (Debian: apt-get install --no-install-recommends collectd-core).",
+    )
+    server = Collectd(free_port(socket.SOCK_DGRAM), tmp_path_factory.mktemp("collectd"))
+    config = server.folder / "collectd.conf"
+    config.write_text(
+        f"""
+Hostname "tests"
+FQDNLookup false
+Interval 1
+BaseDir "{server.folder}"
+PIDFile "{server.folder}/pid"
+LoadPlugin logfile
+<Plugin logfile>
+  File STDOUT
+</Plugin>
+LoadPlugin csv
+<Plugin csv>
+  DataDir "{server.folder}/csv"
+</Plugin>
+LoadPlugin statsd
+<Plugin statsd>
+  Host "127.0.0.1"
+  Port "{server.port}"
+  CounterSum true
+  TimerSum true
+</Plugin>
+"""
+    )
+    with daemon([program, "-f", "-C", config], server.folder / "collectd.log", server.is_ready):
         yield server

@@ -17,7 +17,7 @@ from hypervisor_observability import (
     SpanStatus,
 )
 from hypervisor_observability.metrics.families import LabelValues
-from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect
+from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
 
 if TYPE_CHECKING:
     from tests.backends.conftest import StatsDServer
@@ -32,23 +32,23 @@ class NoMetrics:
         return []
 
 
+CONTEXT = PluginContext(
+    name="statsd",
+    service="test",
+    logger=logging.getLogger("test.statsd"),
+    metrics=NoMetrics(),
+    clock=time.time_ns,
+)
+
+
 @pytest.fixture
 def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
     made: list[StatsDPlugin] = []
 
     def make(**settings: object) -> StatsDPlugin:
         config = StatsDConfig(**{"port": statsd_server.port, **settings})  # type: ignore[arg-type]  # as the test says
-        logger = logging.getLogger("test.statsd")
         plugin = StatsDPlugin(config)
-        plugin.start(
-            PluginContext(
-                name="statsd",
-                service="test",
-                logger=logger,
-                metrics=NoMetrics(),
-                clock=time.time_ns,
-            )
-        )
+        plugin.start(CONTEXT)
         made.append(plugin)
         return plugin
 
@@ -60,6 +60,20 @@ def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
 def family(name: str, kind: MetricKind, value: float, *agents: str) -> MetricFamily:
     series: dict[LabelValues, float] = {(agent,): value for agent in agents}
     return MetricFamily(name=name, kind=kind, help="", label_names=("agent",), series=series)
+
+
+def duration(number: int) -> FinishedSpan:
+    return FinishedSpan(
+        name="saga.step.validate",
+        trace_id="1" * 32,
+        span_id=f"{number:016x}",
+        parent_span_id=None,
+        start_ns=0,
+        end_ns=number * 1_500_000,
+        status=SpanStatus.OK,
+        attributes={"agent.saga.step_action": "validate"},
+        scope="step",
+    )
 
 
 def bad_lines(server: "StatsDServer") -> float:
@@ -75,6 +89,43 @@ def test_counter_adds_up_under_its_name_and_tags(
 
     name = "tagged_total;agent=did_mesh_a"
     wait_until(lambda: statsd_server.numbers("counters").get(name) == 5)
+
+
+@pytest.mark.parametrize("via", [Via.TCP, Via.UNIX])
+def test_thousand_counters_arrive_over_a_stream(
+    statsd_server: "StatsDServer",
+    make_plugin: MakePlugin,
+    wait_until: Callable[..., None],
+    via: Via,
+) -> None:
+    before = bad_lines(statsd_server)
+    where = {"port": statsd_server.tcp_port} if via is Via.TCP else {"socket": statsd_server.socket}
+    plugin = make_plugin(via=via, tags=TagDialect.NONE, prefix=via.value, **where)
+    agents = [f"agent-{number}" for number in range(1_000)]
+    for total in (1, 3):
+        plugin.export_metrics([family("stream_total", MetricKind.COUNTER, total, *agents)])
+
+    def shown() -> list[float]:
+        counters = statsd_server.numbers("counters")
+        return [counters.get(f"{via.value}.stream_total.{agent}", 0) for agent in agents]
+
+    wait_until(lambda: shown() == [3] * 1_000, timeout=30)
+    assert "connected" in plugin.check(CONTEXT)
+    assert bad_lines(statsd_server) == before
+
+
+def test_rate_of_durations_is_understood(
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+) -> None:
+    plugin = make_plugin(sample_rate=0.5, prefix="sampled")
+    before = bad_lines(statsd_server)
+    spans = [duration(number) for number in range(1, 101)]
+    plugin.export_spans(spans)
+
+    name = "sampled.agent_hypervisor.saga.step;action=validate;status=ok"
+    wait_until(lambda: len(statsd_server.timers().get(name, [])) == plugin.traffic.lines)
+    assert 0 < plugin.traffic.lines < 100
+    assert bad_lines(statsd_server) == before
 
 
 def test_counter_adds_up_under_its_folded_name(
@@ -101,27 +152,14 @@ def test_gauges_show_their_last_value_negative_ones_too(
 def test_durations_show_as_timers(
     make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
 ) -> None:
-    spans = [
-        FinishedSpan(
-            name="saga.step.validate",
-            trace_id="1" * 32,
-            span_id=f"{number:016x}",
-            parent_span_id=None,
-            start_ns=0,
-            end_ns=number * 1_500_000,
-            status=SpanStatus.OK,
-            attributes={"agent.saga.step_action": "validate"},
-            scope="step",
-        )
-        for number in (1, 2)
-    ]
-    make_plugin(prefix="timed").export_spans(spans)
+    make_plugin(prefix="timed").export_spans([duration(1), duration(2)])
 
     name = "timed.agent_hypervisor.saga.step;action=validate;status=ok"
     wait_until(lambda: statsd_server.timers().get(name) == [1.5, 3])
 
 
-@pytest.mark.parametrize("tags", TagDialect)
+# StatsD does not know Influx's tags: they would be a part of the name.
+@pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.NONE])
 def test_hostile_labels_forge_nothing(
     make_plugin: MakePlugin,
     statsd_server: "StatsDServer",
@@ -169,16 +207,8 @@ def test_check_finds_it_and_leaves_nothing_behind(
     make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     before = bad_lines(statsd_server)
-    plugin = make_plugin()
-    context = PluginContext(
-        name="statsd",
-        service="test",
-        logger=logging.getLogger("test.statsd"),
-        metrics=NoMetrics(),
-        clock=time.time_ns,
-    )
 
-    assert f"127.0.0.1:{statsd_server.port}" in plugin.check(context)
+    assert f"127.0.0.1:{statsd_server.port}" in make_plugin().check(CONTEXT)
     assert bad_lines(statsd_server) == before
 
 
