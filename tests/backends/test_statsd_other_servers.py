@@ -197,8 +197,8 @@ def test_collectd_takes_everything_where_labels_are_folded(
     wait_until(lambda: collectd.values("cd.level").get(level) == -3.5, timeout=SECONDS)
     wait_until(lambda: len(collectd.values("derive-cd.hostile")) == len(HOSTILE), timeout=SECONDS)
     wait_until(lambda: collectd.values("latency-cd.agent_hypervisor"), timeout=SECONDS)
-    total = "derive-cd.n_total.did_mesh_a"
-    wait_until(lambda: collectd.values(total) == {total: 5}, timeout=SECONDS)
+    name = "derive-cd.n_total.did_mesh_a"
+    wait_until(lambda: collectd.values(name) == {name: 5}, timeout=SECONDS)
     assert "Unable to parse" not in collectd.log
     assert collectd.values("-forged") == {}
 

@@ -8,6 +8,7 @@ from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.meters import Meters
 from hypervisor_observability.metrics.series_metrics import series_families
 from hypervisor_observability.telemetry import DeliveryMetrics, process_metrics
+from hypervisor_statsd.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(r"^\| `(agent_\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
@@ -45,7 +46,7 @@ def test_page_lists_every_metric_and_no_other() -> None:
 
 
 def test_metrics_on_other_pages_exist() -> None:
-    names = {family.name for family in all_families()}
+    names = {family.name for family in (*all_families(), *Traffic().families())}
     names |= {f"{name}_{part}" for name in names for part in ("bucket", "sum", "count")}
     for page in (*(ROOT / "docs").glob("*.md"), ROOT / "README.md"):
         text = page.read_text("utf-8")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hypervisor_observability import (
+    Config,
     EventType,
     FinishedSpan,
     MetricFamily,
@@ -23,6 +24,7 @@ from hypervisor_observability import (
     PluginContext,
     RetryLater,
 )
+from hypervisor_observability.config import JournalConfig, PluginTable
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, Via, clients
 from hypervisor_statsd.clients import PartlySentError, UDPClient
 from hypervisor_statsd.transport import Server, Transport
@@ -559,19 +561,37 @@ def test_part_of_a_first_text_is_not_sent_to_another_address(
     assert transport.traffic.send_errors == 1
 
 
-@pytest.mark.fault("S7")
-def test_events_of_an_earlier_process_are_not_counted_as_of_now(
-    make_plugin: MakePlugin, receiver: "Receiver"
-) -> None:
-    config = make_plugin().config
-    assert StatsDPlugin.replays is False
-    for breaches in (3, 2):  # a process, and the next one
-        with Observability(plugins=[StatsDPlugin(config)]) as observability:
-            for _ in range(breaches):
-                observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
-            assert observability.flush(timeout=SECONDS)
-        said = [line for line in receiver.lines() if "ring_breaches_total:" in line]
+DIES = """
+import os, sys
+from hypervisor_observability import Config, EventType, Observability
+from hypervisor_observability.config import JournalConfig
 
-        assert [line.partition("|")[0] for line in said] == [
-            f"agent_hypervisor_ring_breaches_total:{breaches}"
-        ]
+journal, port = sys.argv[1:]
+tables = {"statsd": {"port": int(port), "interval_seconds": 3600.0}}
+observability = Observability(Config(journal=JournalConfig(directory=journal), plugins=tables))
+observability.start()
+for _ in range(3):
+    observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+os._exit(0)
+"""
+
+
+@pytest.mark.fault("S7")
+def test_events_of_an_earlier_process_are_counted_and_not_told_as_of_now(
+    receiver: "Receiver", tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", DIES, str(tmp_path / "journal"), str(receiver.port)]
+    subprocess.run(command, check=True, timeout=120)
+    config = Config(
+        journal=JournalConfig(directory=tmp_path / "journal"),
+        plugins={"statsd": PluginTable("statsd", {"port": receiver.port})},
+    )
+    with Observability(config) as observability:
+        for _ in range(2):
+            observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+        assert observability.flush(timeout=SECONDS)
+        counts = observability.counts()["statsd"]
+    said = [line for line in receiver.lines() if "ring_breaches_total:" in line]
+
+    assert (counts.emitted, counts.delivered, counts.dropped) == (5, 2, {"not_replayed": 3})
+    assert [line.partition("|")[0] for line in said] == ["agent_hypervisor_ring_breaches_total:2"]
