@@ -1,6 +1,5 @@
 """A plugin that somebody else wrote works, and one that nobody asked for is never imported."""
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,98 @@ with Observability.from_config("hypervisor.toml") as observability:
 """
 
 
+IMPOSTOR = """
+import pathlib
+
+from attrs import frozen
+
+from hypervisor_observability import hookimpl
+
+pathlib.Path({imported!r}).touch()
+
+
+@frozen
+class Config:
+    pass
+
+
+class Impostor:
+    Config = Config
+
+    def __init__(self, config):
+        pass
+
+    @hookimpl
+    def export_events(self, events):
+        pass
+"""
+
+# The hooks of each of these are not those of this version.
+ODD = """
+from attrs import frozen
+
+from hypervisor_observability import hookimpl
+
+
+@frozen
+class Config:
+    pass
+
+
+class Base:
+    Config = Config
+
+    def __init__(self, config):
+        pass
+
+
+class Misspelt(Base):
+    @hookimpl
+    def export_event(self, events):
+        pass
+
+
+class OtherArguments(Base):
+    @hookimpl
+    def export_events(self, event, context):
+        pass
+
+
+class Unmarked(Base):
+    def export_events(self, events):
+        pass
+
+
+class Older:
+    @hookimpl
+    def export_events(self, events):
+        pass
+"""
+
+
+def write_project(folder: Path, name: str, source: str, **classes: str) -> Path:
+    """Write a distribution of one module, with an entry point for each of *classes*."""
+    project = folder / name
+    project.mkdir()
+    points = "".join(f'{point} = "{name}:{class_}"\n' for point, class_ in classes.items())
+    (project / "pyproject.toml").write_text(
+        f"""
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "1"
+
+[project.entry-points."hypervisor.observability"]
+{points}
+"""
+    )
+    (project / f"{name}.py").write_text(source)
+    return project
+
+
 @pytest.fixture(scope="module")
 def environment(
     wheels: dict[str, Path],
@@ -42,44 +133,88 @@ def environment(
 
 def write_tripwire(folder: Path) -> Path:
     """Write a plugin whose import can be seen: it leaves the file ``imported`` in *folder*."""
-    project = folder / "tripwire"
-    project.mkdir()
-    (project / "pyproject.toml").write_text(
-        """
-[build-system]
-requires = ["hatchling"]
-build-backend = "hatchling.build"
-
-[project]
-name = "tripwire"
-version = "1"
-
-[project.entry-points."hypervisor.observability"]
-tripwire = "tripwire:Tripwire"
-"""
-    )
-    (project / "tripwire.py").write_text(
-        f"""
-import pathlib
-
-from attrs import frozen
-
-pathlib.Path({json.dumps(str(folder / "imported"))}).touch()
+    source = IMPOSTOR.format(imported=str(folder / "imported"))
+    return write_project(folder, "tripwire", source, tripwire="Impostor")
 
 
-@frozen
-class Config:
-    pass
+@pytest.fixture(scope="module")
+def invaded(
+    wheels: dict[str, Path],
+    third_party: Callable[..., Path],
+    make_environment: Callable[..., "CleanEnvironment"],
+    build_wheels: Callable[[Iterable[Path], Path], dict[str, Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "CleanEnvironment":
+    """Core, and wheels of others that claim names of ours, or have other hooks."""
+    folder = tmp_path_factory.mktemp("invaded")
+    source = IMPOSTOR.format(imported=str(folder / "imported"))
+    projects = [
+        write_project(folder, "impostor", source, otel="Impostor", shared="Impostor"),
+        write_project(folder, "rival", source, shared="Impostor"),
+        write_project(
+            folder,
+            "odd",
+            ODD,
+            misspelt="Misspelt",
+            arguments="OtherArguments",
+            unmarked="Unmarked",
+            older="Older",
+        ),
+    ]
+    built = build_wheels(projects, folder / "wheels")
+    environment = make_environment(folder / "environment", third_party(CORE))
+    environment.install(wheels[CORE], *built.values())
+    return environment
 
 
-class Tripwire:
-    Config = Config
+def refusal_of(environment: "CleanEnvironment", table: str, folder: Path) -> str:
+    """Give the last line of an application that names *table*; it must not have begun."""
+    (folder / "hypervisor.toml").write_text(f"[plugins.{table}]\n")
+    done = environment.run("python", "-c", APPLICATION, cwd=folder)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    return done.stderr.strip().splitlines()[-1]
 
-    def __init__(self, config):
-        pass
-"""
-    )
-    return project
+
+@pytest.mark.fault("X1")
+def test_wheel_that_claims_a_name_of_ours_is_refused_before_it_is_imported(
+    invaded: "CleanEnvironment", tmp_path: Path
+) -> None:
+    said = refusal_of(invaded, "otel", tmp_path)
+
+    assert "impostor 1 claims this name, which belongs to hypervisor-otel: uninstall it" in said
+    assert not (invaded.folder.parent / "imported").exists()
+
+
+@pytest.mark.fault("X1")
+def test_name_that_two_wheels_claim_is_refused_before_either_is_imported(
+    invaded: "CleanEnvironment", tmp_path: Path
+) -> None:
+    said = refusal_of(invaded, "shared", tmp_path)
+
+    assert "claimed by " in said
+    assert "impostor 1" in said
+    assert "rival 1" in said
+    assert not (invaded.folder.parent / "imported").exists()
+
+
+@pytest.mark.fault("X3")
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [
+        ("misspelt", "unknown hook 'export_event' (did you mean 'export_events'?)"),
+        ("arguments", "export_events(event, context)"),
+        ("unmarked", "implements no hook: mark its methods with @hookimpl"),
+        ("older", "odd:Older is no plugin: expected a class with a 'Config'"),
+    ],
+)
+def test_wheel_with_other_hooks_is_refused_by_name(
+    invaded: "CleanEnvironment", tmp_path: Path, table: str, expected: str
+) -> None:
+    said = refusal_of(invaded, table, tmp_path)
+
+    assert f"plugins.{table}: " in said
+    assert expected in said
 
 
 def test_example_is_shorter_than_sixty_lines() -> None:
@@ -111,6 +246,7 @@ def test_example_writes_to_standard_error_by_default(
     assert "session.created 'did:example:ada'" in done.stderr
 
 
+@pytest.mark.fault("X2")
 def test_plugin_that_is_not_named_is_never_imported(
     environment: "CleanEnvironment", tmp_path: Path
 ) -> None:

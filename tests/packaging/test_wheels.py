@@ -111,6 +111,7 @@ def test_no_two_wheels_hold_the_same_file(wheels: dict[str, Path]) -> None:
         assert not set(names_in(one)) & set(names_in(other))
 
 
+@pytest.mark.fault("X4")
 def test_wheels_built_twice_are_the_same(
     projects: dict[str, "Project"],
     wheels: dict[str, Path],
@@ -130,6 +131,7 @@ def test_wheels_built_twice_are_the_same(
         assert first.hexdigest() == second.hexdigest(), name
 
 
+@pytest.mark.fault("X6")
 def test_core_needs_four_distributions_and_what_they_need(
     projects: dict[str, "Project"],
     wheels: dict[str, Path],
