@@ -36,6 +36,11 @@ def test_text_is_lower_case_hexadecimal_of_fixed_width_and_never_zeros_alone(
         assert set(text) != {"0"}
 
 
+@given(st.integers(min_value=1, max_value=2**64 - 1))
+def test_number_of_an_event_id_is_the_one_that_it_was_drawn_as(number: int) -> None:
+    assert ids.event_id_number(ids.event_id_text(number)) == number
+
+
 def test_neighbouring_numbers_look_unrelated() -> None:
     texts = {ids.event_id_text(number)[:4] for number in range(1_000)}
 

@@ -30,6 +30,8 @@ def all_families() -> list[MetricFamily]:
             gate_failures=0,
             internal_events=0,
             payload_cuts=0,
+            duplicates=0,
+            conflicts=0,
         ),
     ]
 

@@ -225,6 +225,7 @@ class HypervisorEvent(_Draft):
         return self
 
 
+raw_event_id = HypervisorEvent.__dict__["event_id"].__get__
 raw_timestamp = HypervisorEvent.__dict__["timestamp"].__get__
 raw_payload = HypervisorEvent.__dict__["payload"].__get__
 

@@ -15,6 +15,10 @@ from collections.abc import Callable
 _START_BITS = 62
 
 
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_INVERSE = pow(_MULTIPLIER, -1, 1 << 64)
+
+
 def _new_counter() -> Callable[[], int]:
     return itertools.count(int.from_bytes(os.urandom(8)) >> (64 - _START_BITS)).__next__
 
@@ -40,7 +44,7 @@ def mix(number: int, bits: int) -> int:
     spreads successive numbers evenly (Knuth, The Art of Computer Programming, volume 3,
     section 6.4, "Fibonacci hashing").
     """
-    number = number * 0x9E3779B97F4A7C15 & (1 << bits) - 1
+    number = number * _MULTIPLIER & (1 << bits) - 1
     return number ^ number >> (bits >> 1)
 
 
@@ -53,6 +57,12 @@ def _text(number: int, bits: int, form: str) -> str:
 def event_id_text(number: int) -> str:
     """Give the event id of *number*: 16 hexadecimal digits."""
     return _text(number, 64, "%016x")
+
+
+def event_id_number(text: str) -> int:
+    """Give the number of the event id *text*, below ``2**64``: what ``event_id_text`` undoes."""
+    number = int(text, 16)
+    return (number ^ number >> 32) * _INVERSE & (1 << 64) - 1
 
 
 def trace_id_text(number: int) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from .config import Config, disabled, read_config
 from .delivery.accounts import Counts
 from .delivery.metrics_feed import MetricsFeed
+from .delivery.repeats import WatchedSource
 from .errors import ConfigError
 from .event_bus import HypervisorEventBus, Subscription
 from .events import HypervisorEvent
@@ -80,8 +81,11 @@ class Observability:
         self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
+        self._watched = WatchedSource(
+            self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS)
+        )
         feed = MetricsFeed(
-            self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS),
+            self._watched,
             self._registry,
             interval_seconds=config.delivery.interval_seconds,
             admit=self._gate.admit,
@@ -301,6 +305,8 @@ class Observability:
             gate_failures=self._gate.failed,
             internal_events=self._internal_events,
             payload_cuts=self.bus.log.cut_values,
+            duplicates=self._watched.duplicates,
+            conflicts=self._watched.conflicts,
         )
         journal = [] if self._journal is None else self._journal.metrics()
         return [*self._group.metrics(self._state), *process, *journal]
@@ -315,6 +321,7 @@ class Observability:
             self._first_event.cancel()
         if self._journal is not None:
             self._journal.begin_anew_after_fork()
+        self._watched.begin_anew()
         self._group.begin_anew_after_fork()
         # Nothing runs in a child that does not emit.
         self._first_event = self.bus.subscribe(None, self._start_workers)

@@ -88,6 +88,8 @@ def process_metrics(
     gate_failures: int,
     internal_events: int,
     payload_cuts: int,
+    duplicates: int,
+    conflicts: int,
 ) -> list[MetricFamily]:
     """Tell of the bus and the gate of a process."""
     totals = (
@@ -97,6 +99,8 @@ def process_metrics(
         ("gate_failures_total", "Payloads that the gate held back whole", gate_failures),
         ("internal_events_total", "Events that plugins' own threads emitted", internal_events),
         ("payload_cuts_total", "Payload values that were tagged or cut", payload_cuts),
+        ("duplicate_events_total", "Events that had come before", duplicates),
+        ("conflicting_events_total", "Events with the id of another one", conflicts),
     )
     families = [
         _family(name, MetricKind.COUNTER, help_text, (), {(): value})
