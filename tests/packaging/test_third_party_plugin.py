@@ -116,19 +116,31 @@ version = "1"
 
 
 @pytest.fixture(scope="module")
-def environment(
+def with_core(
     wheels: dict[str, Path],
     third_party: Callable[..., Path],
     make_environment: Callable[..., "CleanEnvironment"],
     build_wheels: Callable[[Iterable[Path], Path], dict[str, Path]],
+) -> Callable[[Path, list[Path]], "CleanEnvironment"]:
+    """Make an environment of core and some projects: ``with_core(folder, projects)``."""
+
+    def make(folder: Path, projects: list[Path]) -> "CleanEnvironment":
+        built = build_wheels(projects, folder / "wheels")
+        environment = make_environment(folder / "environment", third_party(CORE))
+        environment.install(wheels[CORE], *built.values())
+        return environment
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def environment(
+    with_core: Callable[[Path, list[Path]], "CleanEnvironment"],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "CleanEnvironment":
     """Core, the example, and a plugin that leaves a file behind when it is imported."""
     folder = tmp_path_factory.mktemp("third-party-plugin")
-    built = build_wheels([EXAMPLE, write_tripwire(folder)], folder / "wheels")
-    environment = make_environment(folder / "environment", third_party(CORE))
-    environment.install(wheels[CORE], *built.values())
-    return environment
+    return with_core(folder, [EXAMPLE, write_tripwire(folder)])
 
 
 def write_tripwire(folder: Path) -> Path:
@@ -139,10 +151,7 @@ def write_tripwire(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def invaded(
-    wheels: dict[str, Path],
-    third_party: Callable[..., Path],
-    make_environment: Callable[..., "CleanEnvironment"],
-    build_wheels: Callable[[Iterable[Path], Path], dict[str, Path]],
+    with_core: Callable[[Path, list[Path]], "CleanEnvironment"],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> "CleanEnvironment":
     """Core, and wheels of others that claim names of ours, or have other hooks."""
@@ -161,10 +170,7 @@ def invaded(
             older="Older",
         ),
     ]
-    built = build_wheels(projects, folder / "wheels")
-    environment = make_environment(folder / "environment", third_party(CORE))
-    environment.install(wheels[CORE], *built.values())
-    return environment
+    return with_core(folder, projects)
 
 
 def refusal_of(environment: "CleanEnvironment", table: str, folder: Path) -> str:

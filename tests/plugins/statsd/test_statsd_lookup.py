@@ -104,6 +104,23 @@ def test_name_that_leads_nowhere_says_why_and_is_asked_for_again(
     assert len(names.asked_in) == 3
 
 
+def test_system_that_refuses_a_thread_is_told_and_asked_again(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names.answer = [at("192.0.2.1")]
+    looked_up = lookup(names)
+    with monkeypatch.context() as patched:
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(OSError, match="can't start new thread"):
+            looked_up.addresses()
+
+    assert looked_up.addresses() == (at("192.0.2.1"),)
+
+
 def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(
     names: Names, wait_until: WaitUntil
 ) -> None:

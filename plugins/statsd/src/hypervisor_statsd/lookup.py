@@ -76,6 +76,10 @@ class Lookup:
     _known: Sequence[Address] = field(default=(), init=False)
     _good_until: float = field(default=0.0, init=False)
     _unreachable: bool = field(default=False, init=False)
+    _is_address: bool = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._is_address = is_address(self.host)
 
     def addresses(self) -> Sequence[Address]:
         """Give the addresses: those of the last answer, while there is no other.
@@ -83,9 +87,10 @@ class Lookup:
         Raises:
             OSError: There are none, or no answer has come in time.
         """
-        if is_address(self.host):
-            return self.resolve(self.host, self.port, self.kind)
-        if self._pending is not None or time.monotonic() >= self._good_until:
+        if self._is_address:
+            # The system makes it what sockets take; that is done in no time, and stays so.
+            self._known = self._known or self.resolve(self.host, self.port, self.kind)
+        elif self._pending is not None or time.monotonic() >= self._good_until:
             self._ask()
         return self._known
 
@@ -96,10 +101,7 @@ class Lookup:
 
     def _ask(self) -> None:
         if self._pending is None:
-            self._pending = _Answer()
-            threading.Thread(
-                target=self._look_up, args=(self._pending,), name="hvobs-statsd-lookup", daemon=True
-            ).start()
+            self._pending = self._question()
         # Who can send goes on doing so meanwhile.
         patient = self._unreachable or not self._known
         if not self._pending.ready.wait(self.wait_seconds if patient else 0):
@@ -114,6 +116,18 @@ class Lookup:
         elif not self._known:
             self._good_until = 0
             raise OSError(answer.error)
+
+    def _question(self) -> _Answer:
+        answer = _Answer()
+        thread = threading.Thread(
+            target=self._look_up, args=(answer,), name="hvobs-statsd-lookup", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system refuses a thread
+            answer.error = str(error)
+            answer.ready.set()
+        return answer
 
     def _look_up(self, answer: _Answer) -> None:
         try:
