@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 from attrs import define, field
 
@@ -149,12 +150,8 @@ class StatsDPlugin:
 
 def _before(group: Sequence[Line], sent_bytes: int) -> Sequence[Line]:
     """Give those of *group* that are whole within its first bytes."""
-    end = 0
-    for place, (text, *_) in enumerate(group):
-        end += len(text) + 1
-        if end > sent_bytes:
-            return group[:place]
-    return group
+    ends = accumulate(len(text) + 1 for text, *_ in group)
+    return group[: sum(end <= sent_bytes for end in ends)]
 
 
 def _reason(error: OSError) -> str:
