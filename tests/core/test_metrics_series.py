@@ -280,6 +280,8 @@ def test_nobody_is_elevated_in_a_session_that_has_ended(registry: MetricsRegistr
 # A million
 
 
+# Measured, it takes minutes, and has the dump of a test that hangs crash the interpreter.
+@pytest.mark.no_cover
 @pytest.mark.slow
 @pytest.mark.fault("P5")
 def test_million_agents_and_sessions_leave_few_series_exact_totals_and_flat_memory() -> None:
