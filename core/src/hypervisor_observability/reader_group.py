@@ -94,8 +94,10 @@ class ReaderGroup:
         """
         for worker in self.workers:
             worker.begin_stop(deadline)
+        # What exposes the metrics ends with all of them counted; that does not hang.
+        ended = {METRICS: self.feed.worker.end_stop()}
         closing = {name: reader.stop_exposing() for name, reader in self.readers.items()}
-        ended = {worker.name: worker.end_stop() for worker in self.workers}
+        ended.update({worker.name: worker.end_stop() for worker in self.workers})
         for name, thread in closing.items():
             if thread is not None:
                 thread.join(max(0.0, deadline - time.monotonic()))

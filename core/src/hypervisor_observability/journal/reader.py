@@ -2,8 +2,9 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from attrs import define, field, frozen
 
@@ -216,10 +217,34 @@ class RunReader:
                 continue
             if header.run == self.run.id and header.number == number:
                 found.append(_Known(number, path, header.first_sequence))
-        if [one.path for one in found] != [one.path for one in self._segments]:
+        valid = in_force(found)
+        if [one.path for one in valid] != [one.path for one in self._segments]:
             self._places.clear()
-            self._segments = found
+            self._segments = valid
 
 
 def _first_sequence(known: _Known) -> int:
     return known.first_sequence
+
+
+class _Numbered(Protocol):
+    @property
+    def first_sequence(self) -> int: ...
+
+
+Segment = TypeVar("Segment", bound=_Numbered)
+
+
+def in_force(segments: Sequence[Segment]) -> list[Segment]:
+    """Leave out segments all of whose records stand in later ones.
+
+    A segment that follows an error repeats what the disk was not known to hold: then it, and
+    no segment before it, is what holds from its first sequence number on.
+    """
+    found: list[Segment] = []
+    least: int | None = None
+    for segment in reversed(segments):
+        if least is None or segment.first_sequence < least:
+            found.append(segment)
+            least = segment.first_sequence
+    return found[::-1]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from .runs import Run, runs_of
+from .runs import SPARE_SUFFIX, Run, runs_of
 
 _BLOCK_BYTES = 512  # the unit of st_blocks (POSIX, <sys/stat.h>)
 
@@ -31,11 +31,10 @@ class Retention:
         Raises:
             OSError: A segment cannot be removed.
         """
-        found = [
-            segment
-            for run in runs_of(directory)
-            for segment in _segments_of(run)
-        ]  # fmt: skip
+        found: list[_Segment] = []
+        for run in runs_of(directory):
+            _remove_spares(run)
+            found += _segments_of(run)
         total = sum(segment.size for segment in found)
         now = time.time()
         for segment in found:
@@ -71,3 +70,11 @@ def _segments_of(run: Run) -> list[_Segment]:
         size = status.st_blocks * _BLOCK_BYTES
         found.append(_Segment(run, path, size, status.st_mtime, last=path == paths[-1]))
     return found
+
+
+def _remove_spares(run: Run) -> None:
+    """Remove what a process that has died had allocated in advance."""
+    spares = list(run.path.glob(f"*{SPARE_SUFFIX}"))
+    if spares and not run.is_alive():
+        for spare in spares:
+            spare.unlink(missing_ok=True)

@@ -4,8 +4,8 @@ import contextlib
 import os
 import re
 import shutil
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import frozen
@@ -14,10 +14,12 @@ from ..atomic_file import replace_file
 from .frames import RUN_BYTES
 
 SEGMENT_SUFFIX = ".hvj"
+SPARE_SUFFIX = ".new"
+"""Ending of files that were allocated, and hold nothing yet."""
 LOCK_NAME = "lock"
 _END_NAME = "end"
 _MAX_END_BYTES = 20
-_RUN_NAME = re.compile(r"\d{8}T\d{6}Z-([0-9a-f]{32})", re.ASCII)
+_RUN_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-([0-9a-f]{32})", re.ASCII)
 _SEGMENT_NAME = re.compile(r"(\d{8})\.hvj", re.ASCII)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -124,7 +126,7 @@ def new_run(directory: Path) -> tuple[Run, int]:
         OSError: It cannot be made.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run = Run(directory / f"{moment}-{os.urandom(RUN_BYTES).hex()}")
     run.path.mkdir(mode=0o700)
     descriptor = os.open(

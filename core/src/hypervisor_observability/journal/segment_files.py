@@ -11,8 +11,9 @@ from pathlib import Path
 from attrs import define, field
 
 from .frames import CHECKSUM_BYTES, HEADER_BYTES, SegmentHeader, checksum_of
-from .runs import Run
+from .runs import SPARE_SUFFIX, Run
 
+_NAME_BYTES = 8
 _CHECKSUM = struct.Struct("<I")
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
@@ -22,53 +23,51 @@ class SegmentFile:
     """A segment that is written.
 
     Attributes:
-        number: In its run.
+        number: In its run; -1 before it has begun.
         size: Bytes that are allocated.
         end: Behind the last record.
-        synced_end: Up to where it has been synced.
+        synced_end: Up to where the disk is known to have it; set by who syncs.
     """
 
-    number: int
     size: int
     _path: Path
     _descriptor: int
     _memory: mmap.mmap
+    number: int = field(default=-1, init=False)
     end: int = field(default=0, init=False)
     synced_end: int = field(default=0, init=False)
     _named: bool = field(default=False, init=False)
 
     @classmethod
-    def allocate(cls, run: Run, number: int, size: int) -> "SegmentFile":
-        """Make the file with all its blocks, empty.
+    def allocate(cls, run: Run, size: int) -> "SegmentFile":
+        """Make a file with all its blocks, empty, and of no number yet.
 
         Raises:
             OSError: It cannot be made: the disk is full, the directory has gone.
         """
-        path = run.segment_path(number)
-        temporary = path.with_suffix(".new")
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
-        descriptor = os.open(temporary, _FLAGS, 0o600)
+        path = run.path / f"{os.urandom(_NAME_BYTES).hex()}{SPARE_SUFFIX}"
+        descriptor = os.open(path, _FLAGS, 0o600)
         try:
             os.posix_fallocate(descriptor, 0, size)
             memory = mmap.mmap(descriptor, size)
         except BaseException:
             os.close(descriptor)
             with contextlib.suppress(OSError):
-                temporary.unlink()
+                path.unlink()
             raise
-        return cls(number, size, path, descriptor, memory)
+        return cls(size, path, descriptor, memory)
 
-    def begin(self, run: bytes, first_sequence: int, chain: bytes) -> None:
-        """Write the header, and give the file its name: from now on it belongs to the run.
+    def begin(self, run: Run, number: int, first_sequence: int, chain: bytes) -> None:
+        """Write the header, and give the file its name: from now on it belongs to *run*.
 
         Raises:
             OSError: It cannot be renamed.
         """
-        header = SegmentHeader(run, self.number, first_sequence, chain, time.time_ns())
+        header = SegmentHeader(run.id, number, first_sequence, chain, time.time_ns())
         self._memory[:HEADER_BYTES] = header.to_bytes()
         self.end = HEADER_BYTES
-        self._path.with_suffix(".new").rename(self._path)
+        self._path = self._path.rename(run.segment_path(number))
+        self.number = number
 
     def store(self, rest: bytes) -> bool:
         """Store a record, given from behind its checksum; False if there is no room."""
@@ -101,7 +100,6 @@ class SegmentFile:
         Raises:
             OSError: It does not: nothing may be stored any more.
         """
-        end = self.end
         if sys.platform != "linux":
             self._memory.flush()
         # Writes mapped pages back too on Linux, and lets other threads run, as msync does not.
@@ -110,7 +108,6 @@ class SegmentFile:
             # Its name has to be on the disk too; not when it was given: an emitter waited then.
             _sync_directory(self._path.parent)
             self._named = True
-        self.synced_end = end
 
     def close(self, *, trim: bool) -> None:
         """Let go of it; with *trim* give back what was allocated and not used."""
@@ -125,7 +122,7 @@ class SegmentFile:
         """Let go of a spare one that was never begun."""
         self.close(trim=False)
         with contextlib.suppress(OSError):
-            self._path.with_suffix(".new").unlink()
+            self._path.unlink()
 
 
 def _sync_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from itertools import zip_longest
 
 from attrs import frozen
 
@@ -15,7 +16,7 @@ from .frames import (
     Record,
     SegmentHeader,
 )
-from .reader import SegmentReader
+from .reader import SegmentReader, in_force
 from .runs import Run
 
 
@@ -73,12 +74,16 @@ class _Walk:
         if segments and segments[0][0] != 0:
             self._begin_later(SegmentReader(segments[0][1]).header())
         headers = [self._header(path) for _, path in segments]
-        for place, (number, path) in enumerate(segments):
+        for place, (number, _) in enumerate(segments):
             if number != segments[0][0] + place:
                 raise _BadRecordError(self.sequence, f"segment {number - 1} is missing")
-            following = headers[place + 1] if place + 1 < len(headers) else None
-            self._enter(headers[place], number)
-            reader = SegmentReader(path)
+            if headers[place].run != self.run.id or headers[place].number != number:
+                raise _BadRecordError(self.sequence, "the segment belongs elsewhere")
+        valid = in_force(headers)
+        paths = dict(segments)
+        for header, following in zip_longest(valid, valid[1:]):
+            self._enter(header)
+            reader = SegmentReader(paths[header.number])
             for _, record in reader.records():
                 if following is not None and record.sequence >= following.first_sequence:
                     break  # repeated in the next segment, after an error
@@ -100,9 +105,7 @@ class _Walk:
         self.sequence = header.first_sequence
         self.chain = header.chain
 
-    def _enter(self, header: SegmentHeader, number: int) -> None:
-        if header.run != self.run.id or header.number != number:
-            raise _BadRecordError(self.sequence, "the segment belongs elsewhere")
+    def _enter(self, header: SegmentHeader) -> None:
         if header.first_sequence < self.sequence:
             raise _BadRecordError(header.first_sequence, "the record stands twice")
         if header.chain != self.chain:

@@ -94,8 +94,8 @@ class JournalWriter:
         self._lock_descriptor = -1
         self._segment: SegmentFile | None = None
         self._spare: SegmentFile | None = None
-        # Those before it that the disk is not known to hold yet.
-        self._full: deque[SegmentFile] = deque()
+        # Those before it that the disk is not known to hold yet, and where they end.
+        self._full: deque[tuple[SegmentFile, Position]] = deque()
         self._next_number = 0
         self._sequence = 0
         self._chain = bytes(DIGEST_BYTES)
@@ -132,7 +132,7 @@ class JournalWriter:
     @property
     def segment_number(self) -> int:
         """Number of the segment that is written: those before it are complete."""
-        segment = self._full[0] if self._full else self._segment
+        segment = self._full[0][0] if self._full else self._segment
         return -1 if segment is None else segment.number
 
     def open(self) -> None:
@@ -189,12 +189,16 @@ class JournalWriter:
         """
         with self._sync_lock:
             with self._lock:
-                written = Position(self._sequence, self._chain)
-                segments = [*self._full, *([self._segment] if self._segment else ())]
+                # Ends and positions of one moment: what comes now is of the next sync.
+                stretches = [(segment, segment.end, position) for segment, position in self._full]
+                if self._segment is not None:
+                    written = Position(self._sequence, self._chain)
+                    stretches.append((self._segment, self._segment.end, written))
                 since, self._unsynced_since = self._unsynced_since, None
             try:
-                for segment in segments:
+                for segment, end, position in stretches:
                     segment.sync()
+                    segment.synced_end, self._synced = end, position
             except OSError as error:
                 self._limited_log.warning(
                     "sync", "journal %s: not synced: %s", self.directory, error
@@ -203,10 +207,10 @@ class JournalWriter:
                     self._unsynced_since = since
                     self._repeat_unsynced()
                 raise
-            self._synced = written
+            synced = {segment for segment, _, _ in stretches}
             with self._lock:
-                while self._full and self._full[0] in segments:
-                    self._full.popleft().close(trim=True)
+                while self._full and self._full[0][0] in synced:
+                    self._full.popleft()[0].close(trim=True)
         if self.degraded:
             raise OSError("the journal has no segment to write: see the log")
 
@@ -219,9 +223,10 @@ class JournalWriter:
         segment = self._segment
         if segment is None or self.run is None or self._spare or segment.end * 2 < segment.size:
             return
-        spare = SegmentFile.allocate(self.run, self._next_number, self._segment_bytes)
+        run = self.run
+        spare = SegmentFile.allocate(run, self._segment_bytes)
         with self._lock:
-            if self._spare is None and spare.number == self._next_number and not self._closed:
+            if self._spare is None and run == self.run and not self._closed:
                 self._spare = spare
                 return
         spare.discard()
@@ -233,7 +238,7 @@ class JournalWriter:
         with self._lock:
             self._closed = True
             while self._full:
-                self._full.popleft().close(trim=False)
+                self._full.popleft()[0].close(trim=False)
             if self._spare is not None:
                 self._spare.discard()
             if self._segment is not None:
@@ -307,9 +312,9 @@ class JournalWriter:
                 segment.discard()
                 segment = None
             if segment is None:
-                segment = SegmentFile.allocate(self.run, self._next_number, size)
-            self._next_number = segment.number + 1
-            segment.begin(self.run.id, self._sequence, self._chain)
+                segment = SegmentFile.allocate(self.run, size)
+            segment.begin(self.run, self._next_number, self._sequence, self._chain)
+            self._next_number += 1
         except OSError as error:
             self._degrade(error)
             return None
@@ -320,7 +325,7 @@ class JournalWriter:
             )
         self._segment = segment
         if full is not None:
-            self._full.append(full)
+            self._full.append((full, Position(self._sequence, self._chain)))
         if begins and self.on_begin is not None:
             self.on_begin()
         return segment
@@ -340,7 +345,8 @@ class JournalWriter:
 
     def _repeat_unsynced(self) -> None:
         """Write what the disk is not known to hold once more, into segments of its own."""
-        failed = [*self._full, *([self._segment] if self._segment else ())]
+        failed = [segment for segment, _ in self._full]
+        failed += [self._segment] if self._segment else []
         self._full.clear()
         self._segment = None
         sequence, chain = self._sequence, self._chain
@@ -358,7 +364,7 @@ class JournalWriter:
 
     def begin_anew_after_fork(self) -> None:
         """Let go of the parent's run; the first append of the child begins another."""
-        for segment in (*self._full, self._segment, self._spare):
+        for segment in (*(full for full, _ in self._full), self._segment, self._spare):
             if segment is not None:
                 segment.close(trim=False)
         if self._lock_descriptor >= 0:

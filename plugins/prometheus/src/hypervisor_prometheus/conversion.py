@@ -66,7 +66,7 @@ def _counter(family: MetricFamily) -> Metric:
     totals: dict[LabelValues, float] = {}
     for key, value in family.series.items():
         labels = _scrubbed_all(key)
-        totals[labels] = totals.get(labels, 0) + float(value)
+        totals[labels] = totals[labels] + float(value) if labels in totals else float(value)
     if isinstance(counter, UnknownMetricFamily):
         for labels, total in totals.items():
             counter.add_metric(labels, total)
