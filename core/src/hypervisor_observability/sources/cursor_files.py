@@ -13,7 +13,9 @@ from ..limited_log import LimitedLog
 
 _VERSION = 1
 _SYNC_SECONDS = 1.0
-# Saving takes at most this part of a plugin's time, but for once a second.
+# What is small is saved with each batch, so that a crash repeats one at most. Saving more takes
+# no more than this part of a plugin's time, but for once a second.
+_SMALL_BYTES = 64 * 1024
 _SHARE = 0.05
 _LONGEST_WAIT_SECONDS = 1.0
 
@@ -46,7 +48,7 @@ def read_cursor(path: Path) -> Saved:
 
 @define(eq=False)
 class CursorFile:
-    """Saves a cursor, as often as it is worth it.
+    """Saves a cursor: with each batch, or as often as it is worth it.
 
     Attributes:
         name: Of the plugin.
@@ -77,7 +79,8 @@ class CursorFile:
         sync = last or begun >= self._sync_due
         try:
             document["state"] = state()
-            replace_file(path, json.dumps(document).encode("ascii"), sync=sync)
+            data = json.dumps(document).encode("ascii")
+            replace_file(path, data, sync=sync)
         except Exception as error:  # noqa: BLE001 - a plugin's own state may be odd as well
             self._limited_log.warning("save", "the cursor of plugin %s is not saved: %s",
                                       self.name, error)  # fmt: skip
@@ -85,6 +88,6 @@ class CursorFile:
         ended = time.monotonic()
         if sync:  # which takes long, but seldom
             self._sync_due = ended + _SYNC_SECONDS
-        else:
+        elif len(data) > _SMALL_BYTES:
             self._due = ended + min(_LONGEST_WAIT_SECONDS, (ended - begun) / _SHARE)
         return True

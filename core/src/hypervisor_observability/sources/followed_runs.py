@@ -37,11 +37,14 @@ class _Followed:
         """Find out how far it goes."""
         if self.done:
             return
+        # Asked first: what it wrote last is seen when it lives no more.
+        living = self.run.is_alive()
         try:
             end = self.reader.bounds[1]
         except OSError:  # gone: retention
             end = self.end
         self.end = max(self.end, end, self.next)
+        self.done = not living and self.next >= self.end
 
 
 @define(eq=False)

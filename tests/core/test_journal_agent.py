@@ -1,0 +1,291 @@
+"""``hvobs agent``: one process delivers what many have journalled."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from hypervisor_observability import (
+    Config,
+    ConfigError,
+    EventType,
+    HypervisorEvent,
+    Observability,
+    hookimpl,
+)
+from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.config import DeliveryConfig, JournalConfig, StateConfig
+from hypervisor_observability.journal_agent import AgentRunningError, JournalAgent
+from hypervisor_observability.spans.record import FinishedSpan
+
+HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
+FAST = DeliveryConfig(interval_seconds=0.01)
+
+
+class Recording:
+    """Takes everything."""
+
+    name = "recording"
+
+    def __init__(self) -> None:
+        self.events: list[HypervisorEvent] = []
+        self.spans: list[FinishedSpan] = []
+
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        self.events += events
+
+    @hookimpl
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        self.spans += spans
+
+
+def make_agent(directory: Path, *plugins: object, **options: Any) -> JournalAgent:
+    return JournalAgent(Config(delivery=FAST, **options), directory, plugins=plugins)
+
+
+def application(directory: Path) -> Observability:
+    journal = JournalConfig(directory=directory, segment_bytes=65_536)
+    return Observability(Config(journal=journal)).start()
+
+
+def breaches(agent: JournalAgent) -> dict[tuple[str, ...], float]:
+    name = "agent_hypervisor_ring_breaches_by_agent_total"
+    return {
+        labels: value
+        for family in agent.collect_metrics()
+        if family.name == name
+        for labels, value in family.series.items()
+        if value
+    }
+
+
+def rings(agent: JournalAgent) -> dict[tuple[str, ...], float]:
+    name = "agent_hypervisor_ring_current"
+    found = [family for family in agent.collect_metrics() if family.name == name]
+    return dict(found[0].series) if found else {}
+
+
+def breach(application: Observability, agent: str, count: int = 1) -> None:
+    application.bus.record(EventType.RING_ASSIGNED, agent_did=agent, payload={"ring": 1})
+    for _ in range(count):
+        application.bus.record(EventType.RING_BREACH_DETECTED, agent_did=agent, session_id="s")
+
+
+def test_agent_delivers_what_dead_and_living_processes_have_journalled(tmp_path: Path) -> None:
+    dead = application(tmp_path)
+    breach(dead, "a", 3)
+    dead.stop()
+    living = application(tmp_path)
+    breach(living, "b", 2)
+    recording = Recording()
+    with make_agent(tmp_path, recording) as agent:
+        assert agent.flush(30)
+        assert len(recording.events) == 7
+        breach(living, "c")
+        late = application(tmp_path)
+        breach(late, "d")
+        assert agent.flush(30)
+        counts = agent.counts()["recording"]
+        assert (counts.emitted, counts.delivered) == (11, 11)
+        assert agent.states() == {"recording": "running"}
+        assert agent.plugin("recording") is recording
+        assert breaches(agent) == {("a",): 3, ("b",): 2, ("c",): 1, ("d",): 1}
+    living.stop()
+    late.stop()
+    assert agent.stop()  # once more does no harm
+
+
+def test_gauges_of_a_run_go_with_it_and_totals_stay(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    one, other = application(tmp_path), application(tmp_path)
+    breach(one, "a", 2)
+    breach(other, "b")
+    with make_agent(tmp_path) as agent:
+        assert agent.flush(30)
+        assert rings(agent) == {("a",): 1, ("b",): 1}
+        one.stop()
+        wait_until(lambda: rings(agent) == {("b",): 1})
+        assert breaches(agent) == {("a",): 2, ("b",): 1}
+    other.stop()
+
+
+def test_totals_go_on_when_the_agent_is_started_again(tmp_path: Path) -> None:
+    for number in range(3):
+        one = application(tmp_path)
+        breach(one, "a", 2)
+        one.stop()
+        with make_agent(tmp_path) as agent:
+            # Before any worker had the time: nobody may see a total fall back.
+            assert breaches(agent) == {("a",): 2 * (number + 1)}
+            assert rings(agent) == {}
+
+
+def test_totals_that_cannot_be_restored_begin_at_zero(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = application(tmp_path)
+    breach(one, "a", 2)
+    one.stop()
+    with make_agent(tmp_path):
+        pass
+    (cursor,) = (tmp_path / "agent").glob("*.json")
+    text = cursor.read_text()
+    start = text.index('"state"')
+    cursor.write_text(text[:start] + '"state": {"version": 99}}')
+    with make_agent(tmp_path) as agent:
+        assert breaches(agent) == {}
+    assert "totals begin at zero" in caplog.text
+
+
+def test_span_open_over_two_processes_and_a_restart_of_the_agent(tmp_path: Path) -> None:
+    one = application(tmp_path)
+    one.bus.record(EventType.SAGA_CREATED, payload={"saga_id": "x"})
+    one.stop()
+    with make_agent(tmp_path, Recording()) as agent:
+        assert agent.flush(30)
+    two = application(tmp_path)
+    two.bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": "x"})
+    two.stop()
+    recording = Recording()
+    with make_agent(tmp_path, recording) as agent:
+        assert agent.flush(30)
+
+    (span,) = recording.spans
+    assert span.duration_seconds > 0
+    assert "agent.hypervisor.expired" not in span.attributes
+
+
+def test_one_agent_a_directory(tmp_path: Path) -> None:
+    with make_agent(tmp_path):
+        with pytest.raises(AgentRunningError, match="another agent reads"):
+            make_agent(tmp_path).start()
+    with make_agent(tmp_path):
+        pass
+
+
+def test_status_tells_of_the_runs(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    one = application(tmp_path / "j")
+    breach(one, "a")
+    state = StateConfig(directory=tmp_path / "state")
+    with make_agent(tmp_path / "j", Recording(), state=state) as agent:
+        assert agent.flush(30)
+        wait_until((tmp_path / "state" / "status.json").exists)
+        status = agent.status()
+    one.stop()
+
+    assert status["journal"] == {"directory": str(tmp_path / "j"), "unfinished_runs": 1}
+    assert status["plugins"]["recording"]["delivered"] == 2
+    result = CliRunner().invoke(hvobs, ["status", "--directory", str(tmp_path / "state")])
+    assert result.exit_code == 0, result.output
+
+
+def test_metrics_that_are_pushed_cover_what_the_plugin_was_told(tmp_path: Path) -> None:
+    class Pushed:
+        name = "pushed"
+        replays = True
+
+        def __init__(self) -> None:
+            self.breaches = 0.0
+
+        @hookimpl
+        def export_metrics(self, metrics: Sequence[Any]) -> None:
+            for family in metrics:
+                if family.name == "agent_hypervisor_ring_breaches_by_agent_total":
+                    self.breaches = sum(family.series.values())
+
+    one = application(tmp_path)
+    breach(one, "a", 5)
+    pushed = Pushed()
+    with make_agent(tmp_path, pushed) as agent:
+        assert agent.flush(30)
+        assert pushed.breaches == 5
+        assert agent.counts()["pushed"].delivered == 6
+    one.stop()
+
+
+def test_mistakes_in_plugins_tables_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such plugin"):
+        JournalAgent(Config(plugins={"nonesuch": {}}), tmp_path)
+
+
+# The command
+
+
+def write_config(folder: Path) -> Path:
+    file = folder / "hypervisor.toml"
+    file.write_text('[journal]\ndirectory = "journal"\n\n[plugins.prometheus]\nport = 0\n')
+    return file
+
+
+def test_command_delivers_what_there_is_and_ends(tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    one = application(tmp_path / "journal")
+    breach(one, "a", 3)
+    one.stop()
+    done = subprocess.run(
+        [*HVOBS, "agent", "--config", str(file),
+         "--once"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "delivered 4 of 4" in done.stdout
+    assert "delivering to prometheus" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_command_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> None:
+    file = write_config(tmp_path)
+    process = subprocess.Popen(
+        [*HVOBS, "agent", "--config", str(file),
+         "--journal", str(tmp_path / "other")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert "reading" in process.stderr.readline()
+    time.sleep(0.2)
+    os.kill(process.pid, number)
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 0, errors
+    assert "prometheus: delivered 0 of 0" in output
+
+
+def test_command_says_what_is_missing(tmp_path: Path) -> None:
+    file = tmp_path / "hypervisor.toml"
+    file.write_text("[bus]\n")
+    result = CliRunner().invoke(hvobs, ["agent", "--config", str(file)])
+    assert result.exit_code == 2
+    assert "name the journal here, or with --journal" in result.output
+
+
+def test_command_says_that_another_agent_runs(tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    with make_agent(tmp_path / "journal"):
+        result = CliRunner().invoke(hvobs, ["agent", "--config", str(file), "--once"])
+    assert result.exit_code == 1
+    assert "another agent reads" in result.output
+
+
+def test_key_file_is_made_by_a_command_once(tmp_path: Path) -> None:
+    result = CliRunner().invoke(hvobs, ["journal-key", str(tmp_path / "key")])
+    assert result.exit_code == 0
+    assert len(bytes.fromhex(result.stdout.strip())) == 32
+    again = CliRunner().invoke(hvobs, ["journal-key", str(tmp_path / "key")])
+    assert again.exit_code == 1
+    assert "is there already" in again.output

@@ -1,0 +1,263 @@
+"""The thread beside the writer: syncing, anchors with keys that ratchet, and the bounds."""
+
+import hmac
+import os
+import threading
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.journal.anchors import (
+    Anchor,
+    Anchorage,
+    anchor_of,
+    is_genuine,
+    make_key_file,
+    read_anchors,
+    take_run_key,
+)
+from hypervisor_observability.journal.retention import Retention
+from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.journal.upkeep import Upkeep
+from hypervisor_observability.journal.verification import Verdict, verify
+from hypervisor_observability.journal.writer import JournalWriter
+
+RUN = bytes(range(16))
+CHAIN = b"c" * 32
+
+
+def append(writer: JournalWriter, count: int) -> None:
+    for _ in range(count):
+        writer.append(HypervisorEvent(event_type=EventType.VFS_WRITE), lambda _: None)
+
+
+def make_upkeep(writer: JournalWriter, **options: object) -> Upkeep:
+    values = {"sync_seconds": 0.005, "retention": Retention(1 << 40), **options}
+    return Upkeep(writer=writer, **values)  # type: ignore[arg-type]  # as the test gives them
+
+
+# Anchors
+
+
+def test_anchor_is_what_is_read_from_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "anchors"
+    anchorage = Anchorage.of(RUN, path, None)
+    made = [anchorage.anchor(sequence, CHAIN) for sequence in (5, 9)]
+
+    assert list(read_anchors(path)) == made
+    assert [(anchor.sequence, anchor.number, anchor.mac) for anchor in made] == [
+        (5, 0, ""),
+        (9, 1, ""),
+    ]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_anchors_of_every_run_are_genuine_by_the_first_key(tmp_path: Path) -> None:
+    first_key = bytes.fromhex(make_key_file(tmp_path / "key"))
+    anchors = []
+    for number in range(3):
+        run = os.urandom(16)
+        key = take_run_key(tmp_path / "key", run)
+        assert key.number == number
+        assert key.key.hex() not in repr(key)
+        anchorage = Anchorage.of(run, None, key)
+        anchors += [anchorage.anchor(sequence, CHAIN) for sequence in range(4)]
+
+    assert all(is_genuine(anchor, first_key) for anchor in anchors)
+    for anchor in anchors:
+        for forged in (
+            evolve(anchor, sequence=anchor.sequence + 1),
+            evolve(anchor, chain="00" * 32),
+            evolve(anchor, number=anchor.number + 1),
+            evolve(anchor, key_number=anchor.key_number + 1),
+            evolve(anchor, run="no digits"),
+            evolve(anchor, number=-1),
+            evolve(anchor, number=10**9),
+            evolve(anchor, mac=""),
+        ):
+            assert not is_genuine(forged, first_key)
+    assert not is_genuine(anchors[0], b"another key")
+
+
+@pytest.mark.fault("J15")
+def test_who_finds_the_key_file_cannot_forge_the_anchors_before(tmp_path: Path) -> None:
+    first_key = bytes.fromhex(make_key_file(tmp_path / "key"))
+    key = take_run_key(tmp_path / "key", RUN)
+    anchorage = Anchorage.of(RUN, None, key)
+    before = anchorage.anchor(100, CHAIN)
+    stolen_file = bytes.fromhex((tmp_path / "key").read_text().split()[1])
+    stolen_memory = anchorage._key
+    assert stolen_memory is not None
+
+    for stolen in (stolen_file, stolen_memory, hmac.new(stolen_file, RUN, sha256).digest()):
+        forged = evolve(before, chain="00" * 32, mac="")
+        forged = evolve(forged, mac=hmac.new(stolen, forged.message(), sha256).hexdigest())
+        assert not is_genuine(forged, first_key)
+    assert first_key.hex() not in (tmp_path / "key").read_text()
+
+
+def test_key_file_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    key = make_key_file(tmp_path / "key")
+    assert len(bytes.fromhex(key)) == 32
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        make_key_file(tmp_path / "key")
+
+
+@pytest.mark.parametrize("content", [b"", b"0 zz", b"0 00", b"x " + b"00" * 32, b"\xff\xfe"])
+def test_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ValueError, match="hvobs journal-key"):
+        take_run_key(tmp_path / "key", RUN)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["", "{", "5", "[]", '{"run": "x"}', '{"run": 1, "sequence": "x", "chain": 1, "number": 1}'],
+)
+def test_line_that_is_no_anchor_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "anchors"
+    Anchorage.of(RUN, path, None).anchor(1, CHAIN)
+    with path.open("a") as file:
+        file.write(line + "\n")
+
+    with pytest.raises(ValueError, match="line 2: no anchor"):
+        list(read_anchors(path))
+
+
+def test_anchor_can_be_read_from_an_events_payload() -> None:
+    anchor = Anchor("ab", 1, "cd", 2, 3, "ef")
+    values = {
+        "run": "ab", "sequence": 1, "chain": "cd", "number": 2, "key_number": 3, "mac": "ef"
+    }  # fmt: skip
+    assert anchor_of(values) == anchor
+
+
+# The thread
+
+
+def test_events_are_synced_soon_and_anchored(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    first_key = bytes.fromhex(make_key_file(tmp_path / "key"))
+    announced: list[Anchor] = []
+    writer = JournalWriter(tmp_path / "journal", segment_bytes=65_536)
+    upkeep = make_upkeep(
+        writer,
+        anchor_file=tmp_path / "anchors",
+        key_file=tmp_path / "key",
+        checkpoint_events=100,
+        announce=announced.append,
+    )
+    upkeep.begin()
+    append(writer, 150)
+    wait_until(lambda: writer.synced.sequence == 150)
+    wait_until(lambda: announced)
+    append(writer, 10)
+    upkeep.end(30)
+
+    (run,) = runs_of(tmp_path / "journal")
+    anchors = list(read_anchors(tmp_path / "anchors"))
+    assert anchors[0] == announced[0]
+    assert anchors[-1].sequence == 160  # the last one is made at the end, and not announced
+    assert all(is_genuine(anchor, first_key) for anchor in anchors)
+    assert verify(run, anchors).verdict is Verdict.PROVEN
+    assert not run.is_alive()
+
+
+def test_checkpoint_is_due_after_a_time_but_not_for_its_own_announcement(
+    tmp_path: Path, wait_until: Callable[..., None]
+) -> None:
+    announced: list[Anchor] = []
+    writer = JournalWriter(tmp_path, segment_bytes=65_536)
+
+    def announce(anchor: Anchor) -> None:
+        announced.append(anchor)
+        append(writer, 1)
+
+    upkeep = make_upkeep(writer, checkpoint_seconds=0.001, announce=announce)
+    upkeep.begin()
+    append(writer, 3)
+    wait_until(lambda: announced)
+    wait_until(lambda: writer.synced.sequence == 4)
+    for _ in range(20):
+        upkeep._stopping.wait(0.005)
+    upkeep.end(30)
+
+    assert [anchor.sequence for anchor in announced][-1] <= 3
+    assert len(announced) <= 2
+
+
+@pytest.mark.parametrize("content", [None, "no key"])
+def test_key_that_cannot_be_had_is_told_and_anchors_are_made_without(
+    tmp_path: Path, content: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_text(content)
+    writer = JournalWriter(tmp_path / "journal", segment_bytes=65_536)
+    upkeep = make_upkeep(writer, anchor_file=tmp_path / "anchors", key_file=tmp_path / "key")
+    upkeep.begin()
+    append(writer, 3)
+    upkeep.end(30)
+
+    assert [anchor.mac for anchor in read_anchors(tmp_path / "anchors")] == [""]
+    assert "anchors have no HMAC" in caplog.text
+
+
+@pytest.mark.fault("J3")
+def test_upkeep_goes_on_when_anchors_cannot_be_written(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, wait_until: Callable[..., None]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    writer = JournalWriter(tmp_path / "journal", segment_bytes=65_536)
+    upkeep = make_upkeep(writer, anchor_file=tmp_path / "file" / "anchors", checkpoint_events=1)
+    upkeep.begin()
+    append(writer, 3)
+    wait_until(lambda: "upkeep" in caplog.text)
+    append(writer, 3)
+    wait_until(lambda: writer.synced.sequence == 6)
+    upkeep.end(30)
+
+
+def test_bounds_are_kept_and_told(tmp_path: Path, wait_until: Callable[..., None]) -> None:
+    writer = JournalWriter(tmp_path, segment_bytes=65_536)
+    upkeep = make_upkeep(writer, retention=Retention(200_000))
+    upkeep.begin()
+    for _ in range(40):
+        append(writer, 100)
+        wait_until(lambda: writer.synced.sequence == writer.next_sequence)
+    wait_until(lambda: 0 < upkeep.bytes <= 200_000)
+    upkeep.end(30)
+
+    (run,) = runs_of(tmp_path)
+    assert run.segments()[0][0] > 0
+
+
+def test_thread_that_the_system_refuses_is_told_and_the_run_is_closed_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    writer = JournalWriter(tmp_path, segment_bytes=65_536)
+    upkeep = make_upkeep(writer)
+    upkeep.begin()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        append(writer, 3)
+    assert "nothing syncs it" in caplog.text
+    upkeep.end(30)
+
+    (run,) = runs_of(tmp_path)
+    assert run.known_end() == 3
+
+
+def test_upkeep_that_never_began_ends(tmp_path: Path) -> None:
+    upkeep = make_upkeep(JournalWriter(tmp_path))
+    upkeep.begin()
+    upkeep.end(30)
+    assert list(runs_of(tmp_path)) == []
