@@ -1,7 +1,9 @@
 """``hvobs agent``: one process delivers what many have journalled."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,8 +49,8 @@ class Recording:
         self.spans += spans
 
 
-def make_agent(directory: Path, *plugins: object, **options: Any) -> JournalAgent:
-    return JournalAgent(Config(delivery=FAST, **options), directory, plugins=plugins)
+def make_agent(directory: Path, *instances: object, **options: Any) -> JournalAgent:
+    return JournalAgent(Config(delivery=FAST, **options), directory, plugins=instances)
 
 
 def application(directory: Path) -> Observability:
@@ -210,6 +212,32 @@ def test_metrics_that_are_pushed_cover_what_the_plugin_was_told(tmp_path: Path) 
         assert pushed.breaches == 5
         assert agent.counts()["pushed"].delivered == 6
     one.stop()
+
+
+@pytest.mark.fault("S7")
+def test_statsd_is_told_of_the_present_alone(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(30)
+        one = application(tmp_path)
+        breach(one, "a", 5)
+        table = {"host": "127.0.0.1", "port": server.getsockname()[1]}
+        for expected in (2, 3):
+            with make_agent(tmp_path, plugins={"statsd": table}) as agent:
+                breach(one, "a", expected)
+                assert agent.flush(30)
+            lines = ""
+            start = "agent_hypervisor_ring_breaches_by_agent_total:"
+            while start not in lines:
+                lines += server.recv(65_536).decode() + "\n"
+            (line,) = [line for line in lines.split("\n") if line.startswith(start)]
+            assert line.startswith(f"{start}{expected}|c")
+            server.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    server.recv(65_536)
+            server.settimeout(30)
+        one.stop()
 
 
 def test_mistakes_in_plugins_tables_are_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, Metr
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.meters import Meters
 from hypervisor_observability.metrics.series_metrics import series_families
-from hypervisor_observability.telemetry import DeliveryMetrics, process_metrics
+from hypervisor_observability.telemetry import DeliveryMetrics, journal_metrics, process_metrics
 from hypervisor_statsd.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +33,7 @@ def all_families() -> list[MetricFamily]:
             duplicates=0,
             conflicts=0,
         ),
+        *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
     ]
 
 

@@ -63,6 +63,8 @@ class PluginContext:
         logger: A logger of its own.
         metrics: The metrics of the process.
         clock: Gives the present time in nanoseconds since the epoch.
+        resumed: Whether the metrics begin with totals that an earlier process has counted: a
+            plugin that sends differences begins with what they are now.
     """
 
     name: str
@@ -70,6 +72,7 @@ class PluginContext:
     logger: logging.Logger
     metrics: MetricsView
     clock: Callable[[], int]
+    resumed: bool = False
 
 
 @hookspec

@@ -103,6 +103,7 @@ class JournalAgent:
             admit=gate.admit,
             own_threads=set(),
             state_directory=config.state.directory,
+            resumed=True,
         )
         self._group = ReaderGroup(config, feed)
         self._group.add(loaded, around)

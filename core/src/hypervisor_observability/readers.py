@@ -38,6 +38,7 @@ class Surroundings:
         admit: Takes from an event what may not leave the process.
         own_threads: Identifiers of the threads in which hooks are called.
         state_directory: Where dead letters are kept; None: nowhere.
+        resumed: Whether the metrics begin with totals of an earlier process.
     """
 
     service: str
@@ -46,6 +47,7 @@ class Surroundings:
     admit: Callable[[HypervisorEvent], HypervisorEvent]
     own_threads: set[int]
     state_directory: Path | None
+    resumed: bool = False
 
 
 @define(eq=False)
@@ -139,6 +141,7 @@ class Reader:
             logger=logging.getLogger(f"{__package__}.plugin.{self.name}"),
             metrics=self._surroundings.feed,
             clock=clock.now_ns,
+            resumed=self._surroundings.resumed,
         )
         # What was handed to the worker, or made in its place.
         cast(Plugin, outlet).start(context)

@@ -66,6 +66,9 @@ class StatsDPlugin:
     def start(self, context: PluginContext) -> None:
         """Keep the logger. The host is looked up in the plugin's own thread."""
         self._log = LimitedLog(context.logger.name)
+        if context.resumed:
+            # What earlier processes have counted is not of now.
+            self._note_told(self._readings.lines(context.metrics.collect())[0])
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
