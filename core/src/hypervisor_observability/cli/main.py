@@ -26,13 +26,18 @@ COMMANDS = {
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
     "demo": (f"{_PACKAGE}.demo:demo", "Show the whole at work: real work, all four plugins."),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
+    "erase": (f"{_PACKAGE}.erase:erase_command", "Erase the payloads of an agent or a session."),
     "journal-key": (
         f"{_PACKAGE}.journal_key:journal_key",
         "Make a key file for a journal's anchors.",
     ),
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
+    "query": (f"{_PACKAGE}.query:query", "Find events in a journal."),
+    "replay": (f"{_PACKAGE}.replay:replay", "Deliver a journal's events once more."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
+    "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are journalled."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),
+    "verify": (f"{_PACKAGE}.verify:verify_command", "Prove that a journal is what was written."),
 }
 """Subcommands: name to where the command is found, and what ``--help`` says of it."""
 

@@ -2,7 +2,8 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from typing import IO
+from pathlib import Path
+from typing import IO, cast
 
 import click
 from attrs import define, field
@@ -10,12 +11,39 @@ from attrs import define, field
 from .. import traceparent
 from ..causal_trace import CausalTraceId
 from ..events import HypervisorEvent
+from ..journal.history import read_history
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from . import output
 from .event_lines import EventLines
 
 _LINES = "├└│─…"
 _COLUMNS_OF_A_PIPE = 100
+
+
+@define(eq=False)
+class JournalEvents:
+    """The events of a journal, as a file of events is read.
+
+    Attributes:
+        directory: Of the journal.
+        events: How many events were read so far.
+        bad_lines: How many places could not be read.
+        first_bad: None: each is told when it is come across.
+    """
+
+    directory: Path
+    events: int = 0
+    bad_lines: int = 0
+    first_bad: tuple[int, str] | None = None
+
+    def __iter__(self) -> Iterator[HypervisorEvent]:
+        for entry in read_history(self.directory, self._notice):
+            self.events += 1
+            yield entry.event
+
+    def _notice(self, text: str) -> None:
+        self.bad_lines += 1
+        output.note(text)
 
 
 @define(eq=False)
@@ -74,24 +102,35 @@ def _key(trace_id: str) -> str:
 
 
 @click.command(short_help="Draw who caused what, from recorded events.")
-@click.argument("events", type=click.File("rb"))
+@click.argument("events", type=click.File("rb"), required=False)
+@click.option(
+    "--journal",
+    "directory",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    metavar="DIR",
+    help="Take the events of all processes from this journal, in place of a file.",
+)
 @click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
 @click.option("--width", type=click.IntRange(min=40), help="Columns; else those of the terminal.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def tree(
-    events: IO[bytes],
+    events: IO[bytes] | None,
+    directory: Path | None,
     trace_id: str | None,
     width: int | None,
     ascii_only: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Draw the causal tree of each trace in the file EVENTS (- for stdin).
+    """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a journal.
 
     EVENTS holds one event a line, as JSON of what HypervisorEvent.to_dict() gives. Lines that
     are no events are counted and skipped; exit code 1 if nothing else was there.
     """
-    lines = EventLines(events)
+    lines: EventLines | JournalEvents
+    if (events is None) == (directory is None):
+        raise click.UsageError("name a file of events, or a journal with --journal")
+    lines = EventLines(events) if events is not None else JournalEvents(cast("Path", directory))
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
@@ -129,7 +168,9 @@ def _draw(trees: Iterable[TraceTree], width: int | None, *, ascii_only: bool) ->
     return count
 
 
-def _tell_what_is_missing(lines: EventLines, by_trace: EventsByTrace, *, drawn: int) -> None:
+def _tell_what_is_missing(
+    lines: "EventLines | JournalEvents", by_trace: EventsByTrace, *, drawn: int
+) -> None:
     if lines.first_bad is not None:
         number, why = lines.first_bad
         output.note(f"skipped: {_count(lines.bad_lines, 'line')} (line {number}: {why})")

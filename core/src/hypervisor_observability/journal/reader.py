@@ -2,7 +2,7 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -130,10 +130,12 @@ class RunReader:
 
     Args:
         run: What is read.
+        on_damage: Told of each damaged place that is come across.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, on_damage: Callable[[Damage], object] | None = None) -> None:
         self.run = run
+        self._on_damage = on_damage
         self._segments: list[_Known] = []
         self._end = 0
         # Where reading may go on: sequence number to segment and byte.
@@ -187,7 +189,8 @@ class RunReader:
             last = number + 1 == len(self._segments)
             # A segment that follows an error repeats the last records of the one before.
             until = None if last else self._segments[number + 1].first_sequence
-            for at, record in SegmentReader(self._segments[number].path).records(offset):
+            segment = SegmentReader(self._segments[number].path)
+            for at, record in segment.records(offset):
                 if until is not None and record.sequence >= until:
                     break
                 if record.kind != EVENT:
@@ -196,6 +199,9 @@ class RunReader:
                 if record.sequence >= start:
                     self._remember(record.sequence + 1, number, at + record.size)
                     yield record
+            else:
+                if segment.damage is not None and self._on_damage is not None:
+                    self._on_damage(segment.damage)
             offset = HEADER_BYTES
 
     def _remember(self, sequence: int, number: int, offset: int) -> None:

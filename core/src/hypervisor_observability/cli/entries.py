@@ -1,0 +1,48 @@
+"""Entries of a journal as commands write them: a line each, as JSON or for people."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from ..journal.history import Entry
+from . import output
+
+_MAX_PAYLOAD = 200
+
+
+def as_dict(entry: Entry) -> dict[str, Any]:
+    """Give what ``to_dict()`` gives, with the entry's place in the journal."""
+    return {
+        **entry.event.to_dict(),
+        "sequence": entry.sequence,
+        "run": entry.run.path.name,
+    }
+
+
+def write_json(entry: Entry) -> None:
+    """Write a line of JSON, of ASCII characters alone."""
+    click.echo(json.dumps(as_dict(entry), ensure_ascii=True))
+
+
+def write_line(entry: Entry) -> None:
+    """Write a line for people."""
+    event = entry.event
+    moment = datetime.fromtimestamp(event.timestamp_ns / 1e9, UTC)
+    parts = [
+        f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
+        event.event_type.value,
+        event.agent_did or "-",
+        event.session_id or "-",
+    ]
+    if event.payload:
+        payload = json.dumps(event.to_dict()["payload"], ensure_ascii=False)
+        parts.append(payload[:_MAX_PAYLOAD] + ("…" if len(payload) > _MAX_PAYLOAD else ""))
+    output.tell(output.one_line("  ".join(parts)))
+
+
+def writer(*, as_json: bool) -> Callable[[Entry], None]:
+    """Choose how entries are written."""
+    return write_json if as_json else write_line

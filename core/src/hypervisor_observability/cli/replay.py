@@ -1,0 +1,59 @@
+"""``hvobs replay``: give what a journal holds to the plugins of a configuration once more."""
+
+from pathlib import Path
+
+import click
+from attrs import evolve
+
+from ..config import load_config
+from ..journal.history import read_history
+from ..runtime import Observability
+from . import output
+from .config_option import need_file
+from .journal_option import chosen_runs, journal_of, journal_option
+
+_STEP_EVENTS = 10_000
+_FLUSH_SECONDS = 600.0
+
+
+@journal_option
+@click.command(short_help="Deliver a journal's events once more.")
+@click.option("--run", "run_name", metavar="NAME", help="Only this run.")
+@click.option(
+    "--from", "first", type=click.IntRange(min=0), default=0, help="First sequence number."
+)
+@click.option("--to", "last", type=click.IntRange(min=0), help="Last sequence number.")
+def replay(
+    config_file: Path | None,
+    directory: Path | None,
+    run_name: str | None,
+    first: int,
+    last: int | None,
+) -> None:
+    """Deliver the events of a journal to the plugins of the configuration, with their own times.
+
+    Ids of spans are functions of the events: a backend that has them already gets the same
+    ones. Nothing is journalled, and no position is saved.
+    """
+    config = load_config(need_file(config_file))
+    journal = journal_of(config_file, directory)
+    notices: list[str] = []
+    runs = chosen_runs(journal, run_name)
+    count, complete = 0, True
+    with Observability(evolve(config, journal=None)) as observability:
+        for entry in read_history(journal, notices.append, runs):
+            if entry.sequence < first or (last is not None and entry.sequence > last):
+                continue
+            observability.bus.emit(entry.event)
+            count += 1
+            if count % _STEP_EVENTS == 0:
+                complete = observability.flush(_FLUSH_SECONDS) and complete
+                output.note(f"{count} events")
+        complete = observability.flush(_FLUSH_SECONDS) and complete
+        counts = observability.counts()
+    for name, one in counts.items():
+        output.tell(output.one_line(f"{name}: delivered {one.delivered} of {one.emitted}"))
+    for notice in notices:
+        output.note(notice)
+    if notices or not complete:
+        raise click.exceptions.Exit(1)

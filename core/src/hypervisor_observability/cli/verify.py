@@ -1,0 +1,125 @@
+"""``hvobs verify``: is the journal what was written?"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import load_config
+from ..journal.anchors import Anchor, is_genuine, read_anchors
+from ..journal.runs import Run
+from ..journal.verification import Verdict, Verification, verify
+from . import output
+from .config_option import find_file
+from .journal_option import chosen_runs, journal_of, journal_option
+
+_UNANCHORED = 3
+
+
+@journal_option
+@click.command(name="verify", short_help="Prove that a journal is what was written.")
+@click.option(
+    "--anchors",
+    "anchor_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Anchors; else anchor_file of the configuration.",
+)
+@click.option("--key", metavar="HEX", help="What 'hvobs journal-key' printed: checks the anchors.")
+@click.option("--run", "run_name", metavar="NAME", help="Only this run.")
+@click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+def verify_command(
+    config_file: Path | None,
+    directory: Path | None,
+    anchor_file: Path | None,
+    key: str | None,
+    run_name: str | None,
+    as_json: bool,  # noqa: FBT001 - click's flag
+) -> None:
+    """Prove that each run of a journal is what was written: whole, in order, unchanged.
+
+    Exit code 0: proven by anchors up to its end. 3: nothing is wrong, but no anchor says that
+    the end was not cut off, or all of it written anew. 1: a record is wrong; the first one is
+    named.
+    """
+    journal = journal_of(config_file, directory)
+    anchors = _genuine(_anchors(config_file, directory, anchor_file), key)
+    runs = chosen_runs(journal, run_name)
+    found: list[tuple[Run, Verification]] = []
+    with click.progressbar(
+        runs, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as progress:
+        found += [(run, verify(run, anchors)) for run in progress]
+    gone = {anchor.run for anchor in anchors} - {run.id.hex() for run in runs}
+    _tell(found, as_json=as_json)
+    if run_name is None:
+        for one in sorted(gone):
+            output.note(f"run {one} is gone: removed by the bounds of the journal, or by somebody")
+    verdicts = {verification.verdict for _, verification in found}
+    if Verdict.BAD in verdicts:
+        raise click.exceptions.Exit(1)
+    if Verdict.UNANCHORED in verdicts or (gone and run_name is None):
+        raise click.exceptions.Exit(_UNANCHORED)
+
+
+def _anchors(
+    config_file: Path | None, directory: Path | None, anchor_file: Path | None
+) -> list[Anchor]:
+    if anchor_file is None and directory is None:
+        path = find_file(config_file)
+        journal = None if path is None else load_config(path).journal
+        anchor_file = None if journal is None else journal.anchor_file
+    if anchor_file is None:
+        return []
+    try:
+        return list(read_anchors(anchor_file))
+    except FileNotFoundError:
+        output.note(f"there are no anchors in {anchor_file} yet")
+        return []
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _genuine(anchors: Sequence[Anchor], key: str | None) -> Sequence[Anchor]:
+    if key is None:
+        return anchors
+    try:
+        first_key = bytes.fromhex(key)
+    except ValueError:
+        raise click.UsageError("--key: expected hexadecimal digits") from None
+    forged = [anchor for anchor in anchors if not is_genuine(anchor, first_key)]
+    if forged:
+        first = forged[0]
+        raise click.ClickException(
+            f"{len(forged)} of {len(anchors)} anchors were not made with this key,"
+            f" the first of run {first.run} at {first.sequence}"
+        )
+    return anchors
+
+
+def _tell(found: Sequence[tuple[Run, Verification]], *, as_json: bool) -> None:
+    if as_json:
+        output.tell_json([_as_dict(run, verification) for run, verification in found])
+        return
+    rows = [("RUN", "VERDICT", "EVENTS", "ANCHORED", "ERASED", "LOST", "")]
+    for run, one in found:
+        reason = one.reason
+        if one.bad_sequence is not None:
+            reason = f"sequence {one.bad_sequence}: {reason}"
+        numbers = (str(number) for number in (one.events, one.anchored, one.erased, one.lost))
+        rows.append((run.path.name, one.verdict.value, *numbers, reason))  # type: ignore[arg-type]  # four numbers
+    output.tell(output.table(rows))
+
+
+def _as_dict(run: Run, verification: Verification) -> dict[str, Any]:
+    return {
+        "run": run.path.name,
+        "verdict": verification.verdict.value,
+        "events": verification.events,
+        "anchored": verification.anchored,
+        "erased": verification.erased,
+        "lost": verification.lost,
+        "bad_sequence": verification.bad_sequence,
+        "reason": verification.reason,
+    }
