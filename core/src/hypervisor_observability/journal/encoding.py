@@ -127,6 +127,8 @@ def event_of(record: Record) -> HypervisorEvent:
         raise BadEventError("the head has other keys than an event")
     if not isinstance(head["event_id"], str) or not isinstance(head["event_type"], str):
         raise BadEventError("the event's id or type is no string")
+    if not all(head[key] is None or isinstance(head[key], str) for key in _KEYS[2:]):
+        raise BadEventError("one of the event's ids is neither a string nor null")
     payload = {} if record.erased else _parsed(record.payload)
     if not isinstance(payload, dict):
         raise BadEventError("the payload is no object")
