@@ -212,6 +212,34 @@ def test_segment_that_could_not_be_synced_is_left_and_what_it_held_is_repeated(
     assert verify(run).reason == "no anchor vouches for the last 5 events"
 
 
+@pytest.mark.fault("J3")
+def test_what_filled_a_segment_while_it_was_synced_is_repeated_too(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(writer, 0)
+    first = writer._segment
+    assert first is not None
+    sync = SegmentFile.sync
+
+    def sync_slowly(segment: SegmentFile) -> None:
+        sync(segment)
+        number = 1
+        while writer._segment is first:
+            append(writer, number)
+            number += 1
+
+    monkeypatch.setattr(SegmentFile, "sync", sync_slowly)
+    writer.sync()
+    monkeypatch.setattr(
+        SegmentFile, "sync", lambda self: (_ for _ in ()).throw(OSError(errno.EIO, "broken"))
+    )
+    with pytest.raises(OSError, match="broken"):
+        writer.sync()
+
+    assert numbers_in(only_run(writer.directory)) == list(range(writer.next_sequence))
+    assert first.synced_end < first.end
+
+
 @pytest.mark.fault("J5")
 def test_run_that_somebody_removed_is_told_counted_and_followed_by_another(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

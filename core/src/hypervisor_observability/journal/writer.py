@@ -207,9 +207,9 @@ class JournalWriter:
                     self._unsynced_since = since
                     self._repeat_unsynced()
                 raise
-            synced = {segment for segment, _, _ in stretches}
             with self._lock:
-                while self._full and self._full[0][0] in synced:
+                # One that became full meanwhile may hold more than was synced.
+                while self._full and self._full[0][0].synced_end == self._full[0][0].end:
                     self._full.popleft()[0].close(trim=True)
         if self.degraded:
             raise OSError("the journal has no segment to write: see the log")
