@@ -23,7 +23,8 @@ from .frames import (
 from .runs import Run
 
 _STEP_BYTES = 3 * 1024 * 1024  # no record is longer
-_MAX_PLACES = 4
+_MAX_PLACES = 16  # those that were used last; a reader leaves one, and takes it up again
+_NEVER = 1 << 64
 
 
 @frozen
@@ -182,30 +183,37 @@ class RunReader:
         return self._walk(start)
 
     def _walk(self, start: int) -> Iterator[Record]:
-        place, offset = self._places.get(start, (None, HEADER_BYTES))
-        if place is None:
+        known = self._places.get(start)
+        if known is None:
             place = bisect_right(self._segments, start, key=_first_sequence) - 1
-        for number in range(max(0, place), len(self._segments)):
-            last = number + 1 == len(self._segments)
-            # A segment that follows an error repeats the last records of the one before.
-            until = None if last else self._segments[number + 1].first_sequence
-            segment = SegmentReader(self._segments[number].path)
-            for at, record in segment.records(offset):
-                if until is not None and record.sequence >= until:
-                    break
-                if record.kind != EVENT:
-                    continue
-                self._end = max(self._end, record.sequence + 1)
-                if record.sequence >= start:
-                    self._remember(record.sequence + 1, number, at + record.size)
-                    yield record
-            else:
-                if segment.damage is not None and self._on_damage is not None:
-                    self._on_damage(segment.damage)
-            offset = HEADER_BYTES
+            known = place, HEADER_BYTES
+        else:
+            self._remember(start, *known)
+        place, offset = known
+        reached: tuple[int, int, int] | None = None
+        try:
+            for number in range(max(0, place), len(self._segments)):
+                last = number + 1 == len(self._segments)
+                # A segment that follows an error repeats the last records of the one before.
+                until = _NEVER if last else self._segments[number + 1].first_sequence
+                segment = SegmentReader(self._segments[number].path)
+                for at, record in segment.records(offset):
+                    if record.sequence >= until:
+                        break
+                    if record.kind == EVENT and record.sequence >= start:
+                        reached = record.sequence + 1, number, at + record.size
+                        yield record
+                else:
+                    if segment.damage is not None and self._on_damage is not None:
+                        self._on_damage(segment.damage)
+                offset = HEADER_BYTES
+        finally:
+            if reached is not None:
+                self._remember(*reached)
 
     def _remember(self, sequence: int, number: int, offset: int) -> None:
-        self._places.pop(sequence - 1, None)
+        self._end = max(self._end, sequence)
+        self._places.pop(sequence, None)
         self._places[sequence] = (number, offset)
         while len(self._places) > _MAX_PLACES:
             del self._places[next(iter(self._places))]
