@@ -1,9 +1,10 @@
-"""``python -m faults``: try what must hold, print the figures, write them into the page.
+"""``python -m faults``: try what must hold, print the figures, keep them, write them into the page.
 
 Each case runs in a process of its own. Exit code 1 if a goal does not hold.
 """
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from pathlib import Path
 
 from attrs import asdict
 
-from faults.cases import CASES, Figure
+from faults.cases import CASES
+from faults.figure import Figure
 
+KEPT = Path(__file__).parent / "figures.json"
 PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
@@ -29,19 +32,29 @@ def main() -> int:
         figures = CASES[arguments.case](quick=arguments.quick)
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
         return 0
-    found: list[Figure] = []
+    found: dict[str, list[Figure]] = {}
     for name in arguments.only or CASES:
         begun = time.monotonic()
-        found += _run(name, quick=arguments.quick)
+        found[name] = _run(name, quick=arguments.quick)
         sys.stderr.write(f"{name}: {time.monotonic() - begun:.0f} s\n")
-    table = _table(found)
-    sys.stdout.write(table)
-    if not arguments.quick and not arguments.only:
-        text = PAGE.read_text("utf-8")
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", "utf-8")
-    return int(not all(figure.holds for figure in found))
+    sys.stdout.write(_table(found))
+    if not arguments.quick:
+        _keep(found)
+    return int(not all(figure.holds for figures in found.values() for figure in figures))
+
+
+def _keep(found: dict[str, list[Figure]]) -> None:
+    """Write the figures of these cases into the page, and leave those of the others."""
+    kept = json.loads(KEPT.read_text("utf-8")) if KEPT.exists() else {}
+    kept |= {name: [asdict(figure) for figure in figures] for name, figures in found.items()}
+    kept = {name: kept[name] for name in CASES if name in kept}
+    KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    table = _table(
+        {name: [Figure(**values) for values in figures] for name, figures in kept.items()}
+    )
+    before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n{END}{after}", "utf-8")
 
 
 def _run(name: str, *, quick: bool) -> list[Figure]:
@@ -50,9 +63,9 @@ def _run(name: str, *, quick: bool) -> list[Figure]:
     return [Figure(**values) for values in json.loads(done.stdout)]
 
 
-def _table(figures: list[Figure]) -> str:
+def _table(found: dict[str, list[Figure]]) -> str:
     rows = ["| fault | measured | figure | goal | holds |", "|---|---|--:|--:|---|"]
-    for figure in figures:
+    for figure in itertools.chain.from_iterable(found.values()):
         verdict = "" if not figure.goal else "yes" if figure.holds else "**NO**"
         rows.append(
             f"| {figure.fault} | {figure.what} | {figure.value} | {figure.goal} | {verdict} |"

@@ -14,7 +14,7 @@ from .event_types import EventType
 from .events import HypervisorEvent
 
 if TYPE_CHECKING:
-    from .config import Config, DeliveryConfig
+    from .config import Config, DeliveryConfig, JournalConfig
     from .delivery.accounts import Counts
     from .errors import ConfigError, ObservabilityError, Reject, RetryLater
     from .hookspecs import PluginContext, hookimpl
@@ -34,6 +34,7 @@ _LATER = {
     "ConfigError": "errors",
     "Counts": "delivery.accounts",
     "DeliveryConfig": "config",
+    "JournalConfig": "config",
     "Exemplar": "metrics.families",
     "FinishedSpan": "spans.record",
     "GovernanceMetrics": "metrics.governance",
@@ -73,6 +74,7 @@ __all__ = [
     "HistogramValue",
     "HypervisorEvent",
     "HypervisorEventBus",
+    "JournalConfig",
     "MetricFamily",
     "MetricKind",
     "Observability",

@@ -1,0 +1,323 @@
+"""What is tried of the journal: kills, failing calls, power cuts, damage, a backend away."""
+
+import itertools
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from faults.disk import after_power_cut, with_flipped_bit
+from faults.figure import Figure
+from faults.plugins import Away, Busy, Taking
+from faults.writing import SEGMENT_BYTES, found_in, numbered_event, told
+from hypervisor_observability import Config, EventType, JournalConfig, Observability
+from hypervisor_observability.journal.reader import RunReader
+from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.journal.verification import Verdict, verify
+from hypervisor_observability.journal.writer import JournalWriter
+
+_CALLS = ("mkdir", "fallocate", "rename", "fdatasync", "fsync", "ftruncate", "flock", "unlink")
+_ERRORS = ("ENOSPC", "EIO", "EFBIG", "EINTR")
+_SEED = 20261126
+
+
+def _start(directory: Path, count: int, *before: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [*before, sys.executable, "-m", "faults.writing", str(directory), str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,  # a line that is read takes none of the following along
+        start_new_session=True,
+    )
+
+
+def kills(*, quick: bool) -> Iterable[Figure]:
+    """Kill a writing process at a random moment."""
+    rounds = 25 if quick else 1_000
+    dice = random.Random(_SEED)
+    moments = [dice.uniform(0, 0.3) for _ in range(rounds)]
+    with _directory() as directory, ThreadPoolExecutor(2) as pool:
+        paths = [directory / str(number) for number in range(rounds)]
+        results = list(pool.map(_kill, paths, moments))
+    accepted = sum(result[0] for result in results)
+    lost, invented, bad = (sum(result[place] for result in results) for place in (1, 2, 3))
+    yield Figure(
+        fault="J1",
+        what=f"events accepted in {rounds:,} processes, each killed at a random moment",
+        value=f"{accepted:,}",
+    )
+    yield Figure(
+        fault="J1",
+        what="of them lost; events that nobody was told of, beyond the one being appended; "
+        "runs that do not verify",
+        value=f"{lost}; {invented}; {bad}",
+        goal="0; 0; 0",
+        holds=lost == invented == bad == 0,
+    )
+
+
+def _kill(directory: Path, moment: float) -> tuple[int, int, int, int]:
+    process = _start(directory, 100_000)
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(moment)
+    os.killpg(process.pid, signal.SIGKILL)
+    accepted, _ = told(first + process.communicate(timeout=60)[0])
+    found = found_in(directory)
+    bad = sum(verify(run).verdict is Verdict.BAD for run in runs_of(directory))
+    shutil.rmtree(directory)
+    lost = len(set(accepted) - set(found)) + (found != list(range(len(found))))
+    return len(accepted), lost, max(0, len(found) - len(accepted) - 1), bad
+
+
+def calls(*, quick: bool) -> Iterable[Figure]:
+    """Kill a writing process at a call of the system, or let the call fail."""
+    strace = shutil.which("strace")
+    if strace is None:
+        raise SystemExit("strace is not on this machine. On Debian: apt-get install strace.")
+    occurrences = 3 if quick else 25
+    tried = list(itertools.product(_CALLS, range(1, occurrences + 1), ("SIGKILL", *_ERRORS)))
+    with _directory() as directory, ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda case: _inject(strace, directory, *case), tried))
+    for kind in ("SIGKILL", "an error"):
+        chosen = [
+            result
+            for (_, _, what), result in zip(tried, results, strict=True)
+            if (what == "SIGKILL") == (kind == "SIGKILL")
+        ]
+        reached = sum(result[0] for result in chosen)
+        wrong = sum(result[1] for result in chosen)
+        yield Figure(
+            fault="J2" if kind == "SIGKILL" else "J3",
+            what=f"{kind} at the n-th call of {', '.join(_CALLS)}, n = 1 to {occurrences}"
+            f"{'' if kind == 'SIGKILL' else ' (' + ', '.join(_ERRORS) + ')'}: "
+            "cases in which the call came",
+            value=f"{reached:,} of {len(chosen):,}",
+        )
+        yield Figure(
+            fault="J2" if kind == "SIGKILL" else "J3",
+            what="events that were accepted and are not found, or not told of as lost",
+            value=f"{wrong}",
+            goal="0",
+            holds=wrong == 0,
+        )
+
+
+def _inject(strace: str, directory: Path, call: str, when: int, what: str) -> tuple[int, int]:
+    target = directory / f"{call}-{when}-{what}"
+    log = directory / f"{target.name}.log"
+    action = "signal=SIGKILL" if what == "SIGKILL" else f"error={what}"
+    # So many segments that each kind of call comes often.
+    process = _start(
+        target,
+        4_000,
+        *(strace, "-f", "-qq", "--seccomp-bpf", "-o", str(log), "-e", f"trace={call}"),
+        *("-e", f"inject={call}:{action}:when={when}"),
+    )
+    accepted, lost = told(process.communicate(timeout=300)[0])
+    found = found_in(target) if target.is_dir() else []
+    text = log.read_text("utf-8", "replace")
+    reached = process.returncode != 0 if what == "SIGKILL" else "(INJECTED)" in text
+    missing = len(set(accepted) - set(found)) + (found != sorted(set(found)))
+    if what != "SIGKILL":
+        # It went on to the end, so each event was told of, as one or the other.
+        missing += abs(4_000 - len(accepted) - len(lost)) + len(set(found) & set(lost))
+    log.unlink()
+    shutil.rmtree(target, ignore_errors=True)
+    return int(reached), missing
+
+
+def power(*, quick: bool) -> Iterable[Figure]:
+    """Cut the power in a model: of what was not synced, any part may be lost, names too."""
+    states = 500 if quick else 20_000
+    dice = random.Random(_SEED)
+    lost = invented = 0
+    with _directory() as directory:
+        for number in range(states // 100):
+            base = directory / str(number)
+            written, synced, last, total = _write_and_sync(base, dice)
+            for _ in range(100):
+                found = _state_of(base, written, synced, dice)
+                lost += len(set(range(last)) - set(found))
+                invented += found != sorted(set(found) & set(range(total)))
+            shutil.rmtree(base)
+    yield Figure(
+        fault="J6",
+        what=f"of {states:,} states after a power cut: synced events lost; states with an event "
+        "that was not written, or twice, or out of order",
+        value=f"{lost}; {invented}",
+        goal="0; 0",
+        holds=lost == invented == 0,
+    )
+
+
+def _write_and_sync(
+    directory: Path, dice: random.Random
+) -> tuple[dict[Path, bytes], dict[Path, bytes | None], int, int]:
+    """Write a run, syncing once.
+
+    Returns:
+        What stands in each segment; what the disk holds of it for certain, None where not even
+        its name; how many events were synced, and written.
+    """
+    writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
+    total = dice.randrange(50, 900)
+    last = dice.randrange(total)
+    synced: dict[Path, bytes | None] = {}
+    for number in range(total):
+        writer.append(numbered_event(number), lambda _: None)
+        if number + 1 == last:
+            writer.sync()
+            run = next(runs_of(directory))
+            synced = {path: path.read_bytes() for _, path in run.segments()}
+    (run,) = runs_of(directory)
+    written = {path: path.read_bytes() for _, path in run.segments()}
+    writer.begin_anew_after_fork()  # lets go without a word, as a power cut does
+    return written, {path: synced.get(path) for path in written}, last, total
+
+
+def _state_of(
+    directory: Path,
+    written: dict[Path, bytes],
+    synced: dict[Path, bytes | None],
+    dice: random.Random,
+) -> list[int]:
+    for path, data in written.items():
+        held = synced[path]
+        if held is None and dice.random() < 0.3:
+            path.unlink(missing_ok=True)  # its name was not on the disk
+            continue
+        before = (held or b"").ljust(len(data), b"\0")
+        path.write_bytes(after_power_cut(before, data, dice))
+    return found_in(directory)
+
+
+def flips(*, quick: bool) -> Iterable[Figure]:
+    """Turn one bit of a journal."""
+    rounds = 1_000 if quick else 20_000
+    dice = random.Random(_SEED)
+    altered = unseen = 0
+    with _directory() as directory:
+        writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
+        for number in range(600):
+            writer.append(numbered_event(number), lambda _: None)
+        writer.close()
+        (run,) = runs_of(directory)
+        whole = {path: path.read_bytes() for _, path in run.segments()}
+        good = {record.sequence: record for record in RunReader(run).records(0)}
+        for _ in range(rounds):
+            path = dice.choice(list(whole))
+            path.write_bytes(with_flipped_bit(whole[path], dice))
+            altered += sum(record != good[record.sequence] for record in RunReader(run).records(0))
+            unseen += verify(run).verdict is not Verdict.BAD
+            path.write_bytes(whole[path])
+    yield Figure(
+        fault="J9",
+        what=f"{rounds:,} flipped bits: altered records given as good; flips that `verify` "
+        "does not see",
+        value=f"{altered}; {unseen}",
+        goal="0; 0",
+        holds=altered == unseen == 0,
+    )
+
+
+def outage(*, quick: bool) -> Iterable[Figure]:
+    """Have a backend away for ten minutes at 500 events a second, with a journal."""
+    seconds = 20 if quick else 600
+    plugin = Away()
+    with _directory() as directory:
+        config = Config(journal=JournalConfig(directory=directory))
+        with Observability(config, plugins=[plugin]) as observability:
+            emitted: list[str] = []
+            begun = time.monotonic()
+            while time.monotonic() - begun < seconds:
+                emitted += [
+                    observability.bus.record(EventType.VFS_WRITE, payload={"n": n}).event_id
+                    for n in range(25)
+                ]
+                time.sleep(max(0.0, begun + len(emitted) / 500 - time.monotonic()))
+            plugin.back = True
+            returned = time.monotonic()
+            drained = observability.flush(120)
+            took = time.monotonic() - returned
+            counts = observability.counts()["away"]
+    got = set(plugin.taken)
+    missing, twice = len(set(emitted) - got), len(plugin.taken) - len(got)
+    yield Figure(
+        fault="O1",
+        what=f"with a journal, {len(emitted):,} events emitted in {seconds} s while a backend was "
+        "away: missing; delivered twice; counted as dropped",
+        value=f"{missing}; {twice}; {counts.dropped_total}",
+        goal="0; ≤ 512; 0",
+        holds=missing == counts.dropped_total == 0 and twice <= 512,
+    )
+    yield Figure(
+        fault="O1",
+        what="drained after its return",
+        value=f"{took:.1f} s",
+        goal="≤ 60 s",
+        holds=drained and took <= 60,
+    )
+
+
+def stalls(*, quick: bool) -> Iterable[Figure]:
+    """Time ``emit`` with a journal, beside idle plugins and beside one that never pauses."""
+    rounds = 5 if quick else 15
+    kinds: dict[str, Callable[[], object]] = {
+        "four plugins that take": Taking,
+        "one of four that computes without pause": Busy,
+    }
+    for name, first in kinds.items():
+        times = []
+        for _ in range(rounds):
+            plugins: list[object] = [first(), *(Taking(f"t{number}") for number in range(3))]
+            times.append(_p99_of_emit(plugins))
+        p99 = median(times)
+        yield Figure(
+            fault="J7",
+            what=f"p99 of `emit` with a journal and {name}",
+            value=f"{p99 * 1e6:.1f} µs",
+            goal="≤ 100 [200] µs",
+            holds=p99 <= 200e-6,
+        )
+
+
+def _p99_of_emit(plugins: list[object]) -> float:
+    with _directory() as directory:
+        config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=0.05)
+        with Observability(config, plugins=plugins) as observability:
+            observability.bus.record(EventType.VFS_WRITE)
+            time.sleep(0.3)
+            times = []
+            for number in range(10_000):
+                start = time.perf_counter_ns()
+                observability.bus.record(EventType.VFS_WRITE, payload={"a": 1})
+                times.append(time.perf_counter_ns() - start)
+                if number % 5 == 4:
+                    time.sleep(0.001)  # as from a busy application
+    return sorted(times)[len(times) * 99 // 100] / 1e9
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="hvobs-faults-") as name:
+        yield Path(name)
+
+
+JOURNAL: dict[str, Callable[..., Iterable[Figure]]] = {
+    "kills": kills,
+    "calls": calls,
+    "power": power,
+    "flips": flips,
+    "outage": outage,
+    "stalls": stalls,
+}

@@ -1,0 +1,66 @@
+"""``python -m faults.writing DIRECTORY COUNT``: write a journal, and tell of each event.
+
+A line for each, when ``append`` has returned: ``done`` or ``lost`` and the event's id.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.journal.encoding import event_of
+from hypervisor_observability.journal.reader import RunReader
+from hypervisor_observability.journal.retention import Retention
+from hypervisor_observability.journal.runs import Run, runs_of
+from hypervisor_observability.journal.upkeep import Upkeep
+from hypervisor_observability.journal.writer import JournalWriter
+
+SEGMENT_BYTES = 65_536
+"""The least that the configuration allows: many segments."""
+
+
+def numbered_event(number: int) -> HypervisorEvent:
+    """Make the event of a number, the same each time but for its moment."""
+    return HypervisorEvent(
+        event_id=f"{number:016x}",
+        event_type=EventType.VFS_WRITE,
+        session_id="s",
+        payload={"number": number},
+    )
+
+
+def write(directory: Path, count: int) -> None:
+    """Write *count* events into a run of its own, telling of each."""
+    writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
+    # Synced ten times as often as by default, so that every call of the system comes early.
+    upkeep = Upkeep(writer=writer, sync_seconds=0.005, retention=Retention(1 << 40))
+    upkeep.begin()
+    for number in range(count):
+        before = writer.lost
+        event = numbered_event(number)
+        writer.append(event, lambda _: None)
+        word = "lost" if writer.lost > before else "done"
+        os.write(1, f"{word} {event.event_id}\n".encode())
+    upkeep.end(10)
+
+
+def told(output: bytes) -> tuple[list[int], list[int]]:
+    """Read what was told: the numbers accepted, and lost. The last line may be cut off."""
+    lines = [line.split() for line in output.decode().splitlines() if len(line) == 21]
+    accepted = [int(number, 16) for word, number in lines if word == "done"]
+    lost = [int(number, 16) for word, number in lines if word == "lost"]
+    return accepted, lost
+
+
+def numbers_in(run: Run) -> list[int]:
+    """Give the numbers that a reader finds in *run*, each once and in its order."""
+    return [int(event_of(record).payload["number"]) for record in RunReader(run).records(0)]
+
+
+def found_in(directory: Path) -> list[int]:
+    """Give those of all runs."""
+    return [number for run in runs_of(directory) for number in numbers_in(run)]
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]), int(sys.argv[2]))
