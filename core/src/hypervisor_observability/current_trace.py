@@ -22,6 +22,21 @@ def current_trace() -> "CausalTraceId | None":
     return _current.get()
 
 
+def set_trace(trace: "CausalTraceId | None") -> "Token[CausalTraceId | None]":
+    """Make *trace* the current one until ``reset_trace`` is given what this returns."""
+    return _current.set(trace)
+
+
+def reset_trace(token: "Token[CausalTraceId | None]") -> None:
+    """Go back to what was current before *token* was made. Never raises."""
+    try:
+        _current.reset(token)
+    except ValueError:
+        # The block ends in another context than it began in, as an asynchronous
+        # generator does that the event loop finalises. That context keeps what it has.
+        pass
+
+
 class activate(Generic[TraceT]):  # noqa: N801 - read as a verb: ``with activate(trace):``
     """Make a trace the current one for the length of a ``with`` block.
 
@@ -36,14 +51,8 @@ class activate(Generic[TraceT]):  # noqa: N801 - read as a verb: ``with activate
         self._tokens: list[Token[CausalTraceId | None]] = []
 
     def __enter__(self) -> TraceT:
-        self._tokens.append(_current.set(self._trace))
+        self._tokens.append(set_trace(self._trace))
         return self._trace
 
     def __exit__(self, *_: object) -> None:
-        token = self._tokens.pop()
-        try:
-            _current.reset(token)
-        except ValueError:
-            # The block ends in another context than it began in, as an asynchronous
-            # generator does that the event loop finalises. That context keeps what it has.
-            pass
+        reset_trace(self._tokens.pop())

@@ -2,7 +2,7 @@
 
 import time
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from ..causal_trace import CausalTraceId
 from ..event_types import AGENT_FINISHED, EventType
@@ -34,7 +34,7 @@ def open_agent(
     trace, around = next_trace(), current_place()
     if session_id is None:
         session_id = around.session_id
-    place = evolve(around, session_id=session_id, agent_did=did)
+    place = around._replace(session_id=session_id, agent_did=did)
     joined = writer.write(EventType.SESSION_JOINED, place, trace, {"ring": ring, "name": name})
     inside = place.within(joined)
     began, leave = time.monotonic(), enter(inside, trace)

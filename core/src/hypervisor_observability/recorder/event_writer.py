@@ -33,14 +33,26 @@ class EventWriter:
         Returns:
             The event; None if it could not be recorded, which is logged at a limited rate.
         """
+        causal_id = None if trace is None else trace.full_id
+        known = {key: value for key, value in payload.items() if value is not None}
+        return self.write_known(event_type, place, causal_id, known)
+
+    def write_known(
+        self,
+        event_type: EventType,
+        place: Place,
+        causal_id: str | None,
+        payload: Mapping[str, object],
+    ) -> HypervisorEvent | None:
+        """Do as ``write``, given the id as text and a payload without None."""
         try:
             return self._bus.record(
                 event_type,
                 session_id=place.session_id,
                 agent_did=place.agent_did,
-                causal_trace_id=None if trace is None else trace.full_id,
+                causal_trace_id=causal_id,
                 parent_event_id=place.opened_by,
-                payload={key: value for key, value in payload.items() if value is not None},
+                payload=payload,
             )
         except Exception as error:  # noqa: BLE001 - no fault of recording reaches the work
             self._limited_log.warning(

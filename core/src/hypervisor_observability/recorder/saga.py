@@ -4,8 +4,6 @@ import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
-from attrs import evolve
-
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .event_writer import EventWriter
@@ -108,14 +106,22 @@ class Saga:
         self, action: str, step_id: str | None, attempt: int, undo: Undo | None
     ) -> Opened[Step]:
         trace = self.trace.child()
+        # As trace.full_id says it, which would make text of the saga's ids for each step anew.
+        causal_id = f"{self.trace.trace_id}/{trace.span_id}/{self.trace.span_id}"
         name = step_id if step_id is not None else self._free_step_id(action, attempt)
         step = Step(step_id=name, action=action, attempt=attempt, trace=trace)
         place = self._place_within()
-        payload = {**self._names(name, action), "attempt": attempt}
-        started = self._writer.write(
+        payload: dict[str, object] = {
+            "saga_id": self.saga_id,
+            "step_id": name,
+            "step_action": action,
+            "attempt": attempt,
+        }
+        write = self._writer.write_known
+        started = write(
             EventType.SAGA_STEP_STARTED,
             place,
-            trace,
+            causal_id,
             {**payload, "undo_api_present": undo is not None},
         )
         inside = place.within(started)
@@ -123,17 +129,15 @@ class Saga:
 
         def close(error: BaseException | None) -> None:
             leave()
-            if error is None:
+            if error is not None:
+                payload.update(describe(error))
+                write(EventType.SAGA_STEP_FAILED, inside, causal_id, payload)
+                return
+            if undo is not None:
                 self._outcome.committed(name, action, undo)
-                details: Mapping[str, object] = {"result": step.result}
-            else:
-                details = describe(error)
-            self._writer.write(
-                EventType.SAGA_STEP_COMMITTED if error is None else EventType.SAGA_STEP_FAILED,
-                inside,
-                trace,
-                {**payload, **details},
-            )
+            if step.result is not None:
+                payload["result"] = step.result
+            write(EventType.SAGA_STEP_COMMITTED, inside, causal_id, payload)
 
         return Opened(step, close)
 
@@ -201,7 +205,9 @@ class Saga:
         )
 
     def _place_within(self) -> Place:
-        return evolve(current_place().or_else(self._place), opened_by=self._place.opened_by)
+        here, saga = current_place(), self._place
+        # Within the saga's own scope, which is where most steps are, they are one.
+        return saga if here is saga else here.or_else(saga)._replace(opened_by=saga.opened_by)
 
     def _names(self, step_id: str, action: str) -> dict[str, object]:
         return {"saga_id": self.saga_id, "step_id": step_id, "step_action": action}

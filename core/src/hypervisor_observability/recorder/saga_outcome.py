@@ -36,23 +36,22 @@ class Conclusion:
 class _Committed:
     step_id: str
     action: str
-    undo: Undo | None
+    undo: Undo
 
 
 @define(eq=False)
 class SagaOutcome:
     """What has become of a saga's steps so far.
 
-    Only steps with an undo count as something to undo: one without changes nothing, as far
-    as anybody said.
+    Only steps with an undo are noted: one without changes nothing, as far as anybody said.
     """
 
     _steps: list[_Committed] = field(factory=list)
     # By the step that was to be undone: whether that succeeded, the last time.
     _compensations: dict[str, bool] = field(factory=dict)
 
-    def committed(self, step_id: str, action: str, undo: Undo | None) -> None:
-        """Note that a step was done."""
+    def committed(self, step_id: str, action: str, undo: Undo) -> None:
+        """Note that a step was done that has an undo."""
         self._steps.append(_Committed(step_id, action, undo))
 
     def compensated(self, step_id: str, *, succeeded: bool) -> None:
@@ -64,7 +63,7 @@ class SagaOutcome:
         return [
             (step.action, step.step_id, step.undo)
             for step in reversed(self._steps)
-            if step.undo is not None and not self._compensations.get(step.step_id)
+            if not self._compensations.get(step.step_id)
         ]
 
     def conclude(self, error: BaseException | None, *, automatic: bool) -> Conclusion:

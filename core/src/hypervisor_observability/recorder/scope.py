@@ -1,15 +1,12 @@
 """The context manager behind all of the recorder's: for ``with`` and for ``async with``."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
-
-from attrs import frozen
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 
-@frozen(eq=False)
-class Opened(Generic[T]):
+class Opened(NamedTuple, Generic[T]):
     """A scope that was entered.
 
     Attributes:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from .. import ids
 from ..current_trace import current_trace
@@ -31,7 +31,7 @@ def open_session(
     """Begin a session; see ``Recorder.session``."""
     if session_id is None:
         session_id = f"session-{ids.event_id_text(ids.next_number())}"
-    place, trace = evolve(current_place(), session_id=session_id), current_trace()
+    place, trace = current_place()._replace(session_id=session_id), current_trace()
     inside = place.within(writer.write(EventType.SESSION_CREATED, place, trace, payload))
     began, leave = time.monotonic(), enter(inside)
 
