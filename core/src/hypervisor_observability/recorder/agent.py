@@ -6,9 +6,10 @@ from attrs import frozen
 
 from ..causal_trace import CausalTraceId
 from ..event_types import AGENT_FINISHED, EventType
+from ..propagation import Extracted
 from .event_writer import EventWriter
 from .failure import describe
-from .place import current_place, enter, next_trace
+from .place import current_place, enter, link_text, next_trace
 from .scope import Opened
 
 
@@ -28,14 +29,20 @@ class Agent:
 
 
 def open_agent(
-    writer: EventWriter, did: str, session_id: str | None, ring: int | None, name: str | None
+    writer: EventWriter,
+    did: str,
+    session_id: str | None,
+    ring: int | None,
+    name: str | None,
+    caller: Extracted | None,
 ) -> Opened[Agent]:
     """Begin an agent's work; see ``Recorder.agent``."""
-    trace, around = next_trace(), current_place()
+    trace, around = next_trace(caller), current_place()
     if session_id is None:
         session_id = around.session_id
     place = around._replace(session_id=session_id, agent_did=did)
-    joined = writer.write(EventType.SESSION_JOINED, place, trace, {"ring": ring, "name": name})
+    payload = {"ring": ring, "name": name, "caller_trace": link_text(caller)}
+    joined = writer.write(EventType.SESSION_JOINED, place, trace, payload)
     inside = place.within(joined)
     began, leave = time.monotonic(), enter(inside, trace)
 

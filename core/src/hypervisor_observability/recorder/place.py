@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ..causal_trace import CausalTraceId
 from ..current_trace import current_trace, reset_trace, set_trace
 from ..events import HypervisorEvent
+from ..propagation import Extracted
 
 
 class Place(NamedTuple):  # one is made for each scope, and a tuple in a third of the time
@@ -49,10 +50,21 @@ def current_place() -> Place:
     return _current.get()
 
 
-def next_trace() -> CausalTraceId:
-    """Draw the causal id of work that begins here: below the current one, if there is one."""
+def next_trace(caller: Extracted | None = None) -> CausalTraceId:
+    """Draw the causal id of work that begins here: below the current one, if there is one.
+
+    Args:
+        caller: What came with the message that asked for the work: its id is taken.
+    """
+    if caller is not None:
+        return caller.trace
     around = current_trace()
     return CausalTraceId() if around is None else around.child()
+
+
+def link_text(caller: Extracted | None) -> str | None:
+    """Give the causal id that work of *caller* is linked with; None where it is not."""
+    return None if caller is None or caller.link is None else caller.link.full_id
 
 
 def enter(place: Place, trace: CausalTraceId | None = None) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from ..event_types import (
     EventType,
 )
 from ..events import HypervisorEvent
+from ..propagation import Extracted
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
@@ -51,6 +52,7 @@ class Recorder:
         session_id: str | None = None,
         ring: int | None = None,
         name: str | None = None,
+        caller: Extracted | None = None,
     ) -> Scope[Agent]:
         """Record an agent's work: joined and finished. Within another's it is a delegation.
 
@@ -59,8 +61,11 @@ class Recorder:
             session_id: By default the session around it.
             ring: The privilege ring in which it starts; 0 is the innermost.
             name: For people; of low cardinality.
+            caller: What ``extract`` gave for the message that asked for this work, where that
+                came from another process: the agent's id is the one that it tells, and a link
+                is recorded as ``caller_trace``.
         """
-        return Scope(lambda: open_agent(self._writer, did, session_id, ring, name))
+        return Scope(lambda: open_agent(self._writer, did, session_id, ring, name, caller))
 
     def saga(
         self,
@@ -69,6 +74,7 @@ class Recorder:
         saga_id: str | None = None,
         step_count: int | None = None,
         compensate: bool = False,
+        caller: Extracted | None = None,
     ) -> Scope[Saga]:
         """Record a saga: created and completed, or escalated if it ends badly.
 
@@ -79,8 +85,11 @@ class Recorder:
             compensate: If the block raises, call the undos of its committed steps, newest
                 first, before the exception goes on. An undo that raises does not keep the
                 others from being called.
+            caller: As of ``agent``.
         """
-        return Scope(lambda: open_saga(self._writer, name, saga_id, step_count, undo=compensate))
+        return Scope(
+            lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=compensate)
+        )
 
     def elevation(
         self, from_ring: int, to_ring: int, *, reason: str = "", ttl_seconds: float | None = None

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
+from ..propagation import Extracted
 from .event_writer import EventWriter
 from .failure import describe
-from .place import Place, current_place, enter, next_trace
+from .place import Place, current_place, enter, link_text, next_trace
 from .saga_outcome import SagaOutcome, Undo
 from .saga_step import Compensation, Step
 from .scope import Opened, Scope
@@ -220,13 +221,24 @@ class Saga:
 
 
 def open_saga(
-    writer: EventWriter, name: str, saga_id: str | None, step_count: int | None, *, undo: bool
+    writer: EventWriter,
+    name: str,
+    saga_id: str | None,
+    step_count: int | None,
+    caller: Extracted | None,
+    *,
+    undo: bool,
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
-    trace, place = next_trace(), current_place()
+    trace, place = next_trace(caller), current_place()
     if saga_id is None:
         saga_id = f"{name}-{trace.span_id}"
-    payload = {"saga_id": saga_id, "name": name, "step_count": step_count}
+    payload = {
+        "saga_id": saga_id,
+        "name": name,
+        "step_count": step_count,
+        "caller_trace": link_text(caller),
+    }
     inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
     leave = enter(inside, trace)
     return Saga(writer, saga_id, name, trace, inside).opened(leave, undo=undo)

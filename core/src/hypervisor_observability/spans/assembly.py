@@ -15,6 +15,7 @@ from .identity import (
     SpanIdentities,
     SpanIdentity,
     causal_id,
+    causal_id_of,
     span_of_event,
     span_of_saga,
     trace_of_saga,
@@ -113,6 +114,7 @@ class SpanAssembler:
             event.agent_did,
             event.session_id,
             {"agent.saga.id": saga_id},
+            _caller_links(event),
         )
         saga = self._sagas[saga_id] = OpenSaga(span)
         return saga
@@ -265,6 +267,7 @@ class SpanAssembler:
         ring = event.payload.get("ring")
         if isinstance(ring, int):
             span.attributes["agent.hypervisor.ring"] = ring
+        span.links += _caller_links(event)
         self._agents[causal.full_id] = span
         if len(self._agents) <= MAX_OPEN:
             return []
@@ -300,6 +303,12 @@ def _end(
 def _expired(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
     span.attributes["agent.hypervisor.expired"] = True
     return span.finish(event, SpanStatus.UNSET)
+
+
+def _caller_links(event: HypervisorEvent) -> list[SpanLink]:
+    """Link to the caller whose trace was not continued."""
+    caller = causal_id_of(event.payload.get("caller_trace"))
+    return [] if caller is None else [SpanLink(*caller.to_w3c(), {"link.type": "caller"})]
 
 
 def _parts(saga: OpenSaga) -> list[OpenSpan]:

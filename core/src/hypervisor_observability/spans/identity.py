@@ -68,10 +68,13 @@ class SpanIdentities:
 
 def causal_id(event: HypervisorEvent) -> CausalTraceId | None:
     """Parse the event's causal id; None if it has none or a malformed one."""
-    if event.causal_trace_id is None:
-        return None
+    return causal_id_of(event.causal_trace_id)
+
+
+def causal_id_of(text: object) -> CausalTraceId | None:
+    """Parse a causal id; None if *text* is none."""
     try:
-        return CausalTraceId.from_string(event.causal_trace_id)
+        return CausalTraceId.from_string(text) if isinstance(text, str) else None
     except ValueError:
         return None
 

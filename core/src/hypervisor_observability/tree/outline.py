@@ -45,6 +45,7 @@ def _agent_joined(found: Outline, node: TreeNode, event: HypervisorEvent) -> Non
         begun=event,
         agent_did=event.agent_did,
         ring=payload_facts.text(event, "ring"),
+        details=payload_facts.caller(event),
     )
     found.open(node, work, ("agent", node.span_id, event.agent_did or ""))
 
@@ -80,7 +81,7 @@ def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
             word="running",
             begun=created,
             agent_did=event.agent_did,
-            details=[payload_facts.saga_id(event)] if name else [],
+            details=[payload_facts.saga_id(event)] * bool(name) + payload_facts.caller(event),
         )
         found.open(node, saga, key)
     if event.event_type == EventType.SAGA_COMPLETED:

@@ -29,6 +29,12 @@ def step_id(event: HypervisorEvent) -> str:
     return text(event, "step_id") or action(event)
 
 
+def caller(event: HypervisorEvent) -> list[str]:
+    """Name the trace of a caller that was linked rather than continued, if there is one."""
+    trace_id = text(event, "caller_trace").partition("/")[0]
+    return [f"called from {trace_id}"] if trace_id else []
+
+
 def elevation_key(event: HypervisorEvent) -> tuple[str, ...]:
     """Give what an elevation and its end have in common."""
     elevation_id = text(event, "elevation_id")

@@ -157,6 +157,7 @@ def _label(tree: TraceTree, work: Work) -> str:
             facts = [work.agent_did or "", *ring]
         else:
             label, facts = f"agent {work.agent_did or ''}", ring
+        facts += work.details
     else:
         facts = list(work.details)
         if work.agent_did is not None and work.agent_did != _agent_around(work):

@@ -1,0 +1,92 @@
+"""Work that another process asked for: below its caller, or beside it with a link."""
+
+import pytest
+
+from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.current_trace import current_trace
+from hypervisor_observability.event_bus import HypervisorEventBus
+from hypervisor_observability.event_types import EventType
+from hypervisor_observability.propagation import Accept, Extracted, extract
+from hypervisor_observability.recorder import Recorder
+from hypervisor_observability.spans.assembly import SpanAssembler
+from hypervisor_observability.spans.record import FinishedSpan
+from hypervisor_observability.tree import render_tree
+
+
+@pytest.fixture
+def bus() -> HypervisorEventBus:
+    return HypervisorEventBus()
+
+
+@pytest.fixture
+def recorder(bus: HypervisorEventBus) -> Recorder:
+    return Recorder(bus)
+
+
+def sent_by(caller: CausalTraceId, accept: Accept) -> Extracted:
+    headers: dict[str, str] = {}
+    caller.inject(headers)
+    return extract(headers, accept=accept)
+
+
+def spans_of(bus: HypervisorEventBus) -> list[FinishedSpan]:
+    assembler = SpanAssembler()
+    return [span for event in bus.all_events for span in assembler.feed(event)]
+
+
+def test_agent_stands_right_below_a_caller_that_it_continues(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.agent("did:caller") as caller:
+        arrived = sent_by(caller.trace, "continue")
+    with recorder.agent("did:called", caller=arrived) as called:
+        assert current_trace() == called.trace
+
+    tree = bus.tree(caller.trace.trace_id)
+    assert tree.nodes[caller.trace.span_id].children == (called.trace.span_id,)
+    assert not any(node.orphan for node in tree.nodes.values())
+    assert "caller_trace" not in bus.query_by_type(EventType.SESSION_JOINED)[1].payload
+
+
+def test_saga_may_be_what_a_caller_asked_for(bus: HypervisorEventBus, recorder: Recorder) -> None:
+    caller = CausalTraceId()
+
+    with recorder.saga("payment", caller=sent_by(caller, "continue")) as saga:
+        pass
+
+    assert saga.trace.parent_span_id == caller.span_id
+
+
+def test_linked_caller_is_recorded_drawn_and_a_link_of_the_span(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    caller = CausalTraceId()
+    arrived = sent_by(caller, "link")
+
+    with (
+        recorder.agent("did:called", caller=arrived) as agent,
+        recorder.saga("payment", saga_id="p", caller=sent_by(caller, "link")),
+    ):
+        pass
+
+    assert agent.trace.trace_id != caller.trace_id
+    joined = bus.query_by_type(EventType.SESSION_JOINED)[0]
+    assert joined.payload["caller_trace"] == caller.full_id
+    text = render_tree(bus.tree(agent.trace.trace_id))
+    assert f"agent did:called (called from {caller.trace_id})" in text
+    for span in spans_of(bus):
+        ((trace_id, span_id, attributes),) = (
+            (link.trace_id, link.span_id, link.attributes) for link in span.links
+        )
+        assert (trace_id, span_id) == caller.to_w3c()
+        assert attributes == {"link.type": "caller"}
+
+
+@pytest.mark.parametrize("text", ["no id", 5, ["a/b"]])
+def test_link_that_cannot_be_read_makes_no_link(bus: HypervisorEventBus, text: object) -> None:
+    names = {"causal_trace_id": "t/s", "agent_did": "did:a"}
+    bus.record(EventType.SESSION_JOINED, payload={"caller_trace": text}, **names)
+    bus.record("agent.finished", payload={}, **names)  # type: ignore[arg-type]  # a plain string is what people write
+
+    (span,) = spans_of(bus)
+    assert span.links == ()
