@@ -2,11 +2,12 @@
 
 import pytest
 
+from hypervisor_observability.carriers import Accept
 from hypervisor_observability.causal_trace import CausalTraceId
 from hypervisor_observability.current_trace import current_trace
 from hypervisor_observability.event_bus import HypervisorEventBus
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.propagation import Accept, Extracted, extract
+from hypervisor_observability.event_types import AGENT_FINISHED, EventType
+from hypervisor_observability.propagation import Extracted, extract
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan
@@ -84,9 +85,8 @@ def test_linked_caller_is_recorded_drawn_and_a_link_of_the_span(
 
 @pytest.mark.parametrize("text", ["no id", 5, ["a/b"]])
 def test_link_that_cannot_be_read_makes_no_link(bus: HypervisorEventBus, text: object) -> None:
-    names = {"causal_trace_id": "t/s", "agent_did": "did:a"}
-    bus.record(EventType.SESSION_JOINED, payload={"caller_trace": text}, **names)
-    bus.record("agent.finished", payload={}, **names)  # type: ignore[arg-type]  # a plain string is what people write
+    bus.record(EventType.SESSION_JOINED, causal_trace_id="t/s", payload={"caller_trace": text})
+    bus.record(AGENT_FINISHED, causal_trace_id="t/s")
 
     (span,) = spans_of(bus)
     assert span.links == ()
