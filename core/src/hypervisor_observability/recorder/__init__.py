@@ -1,10 +1,12 @@
 """Instrumentation: context managers that record events, so that nobody writes them by hand."""
 
 from .agent import Agent
+from .compensation import Compensation
 from .elevation import Elevation
+from .fan_out import FanOut
 from .recorder import Recorder
 from .saga import Saga
-from .saga_step import Compensation, Step
+from .saga_step import Step
 from .scope import Scope
 from .session import Session
 
@@ -12,6 +14,7 @@ __all__ = [
     "Agent",
     "Compensation",
     "Elevation",
+    "FanOut",
     "Recorder",
     "Saga",
     "Scope",

@@ -1,8 +1,9 @@
-"""Ring elevations, from grant to demotion."""
+"""Ring elevations, from grant to demotion or expiry."""
 
 import time
+from collections.abc import Callable
 
-from attrs import frozen
+from attrs import define, field
 
 from .. import ids
 from ..current_trace import current_trace
@@ -12,7 +13,7 @@ from .place import current_place, enter
 from .scope import Opened
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Elevation:
     """A ring elevation, while it lasts.
 
@@ -20,19 +21,66 @@ class Elevation:
         elevation_id: Unique.
         from_ring: The ring before and after.
         to_ring: The ring meanwhile.
+        ttl_seconds: For how long it was granted at most; None: for as long as the block.
     """
 
     elevation_id: str
     from_ring: int
     to_ring: int
+    ttl_seconds: float | None
+    _end: Callable[[EventType, str], None] = field(alias="end")
+    _began: float = field(init=False, factory=time.monotonic)
+    _ended: bool = field(init=False, default=False)
+
+    @property
+    def expired(self) -> bool:
+        """Whether its time is over, or ``expire`` was called."""
+        over = self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
+        return over or self._ended
+
+    @property
+    def elevated_seconds(self) -> float:
+        """For how long it has lasted."""
+        return time.monotonic() - self._began
+
+    def expire(self, reason: str = "") -> None:
+        """Record that it ended before its block did; the block's end then records nothing.
+
+        Args:
+            reason: Why, where that is not the time.
+        """
+        self._finish(EventType.RING_ELEVATION_EXPIRED, reason)
+
+    def close(self) -> None:
+        """Record its end, if none was recorded: an expiry where its time is over."""
+        expired = self.expired
+        self._finish(EventType.RING_ELEVATION_EXPIRED if expired else EventType.RING_DEMOTED, "")
+
+    def _finish(self, event_type: EventType, reason: str) -> None:
+        if not self._ended:
+            self._ended = True
+            self._end(event_type, reason)
 
 
 def open_elevation(
     writer: EventWriter, from_ring: int, to_ring: int, reason: str, ttl_seconds: float | None
 ) -> Opened[Elevation]:
     """Begin an elevation; see ``Recorder.elevation``."""
-    elevation = Elevation(ids.event_id_text(ids.next_number()), from_ring, to_ring)
     place, trace = current_place(), current_trace()
+
+    def end(event_type: EventType, reason: str) -> None:
+        ended = {
+            "elevation_id": elevation.elevation_id,
+            "from_ring": to_ring,
+            "to_ring": from_ring,
+            "elevated_seconds": elevation.elevated_seconds,
+            "reason": reason or None,
+        }
+        writer.write(event_type, inside, trace, ended)
+
+    elevation = Elevation(
+        ids.event_id_text(ids.next_number()), from_ring, to_ring, ttl_seconds, end
+    )
     granted = {
         "elevation_id": elevation.elevation_id,
         "from_ring": from_ring,
@@ -41,16 +89,10 @@ def open_elevation(
         "ttl_seconds": ttl_seconds,
     }
     inside = place.within(writer.write(EventType.RING_ELEVATED, place, trace, granted))
-    began, leave = time.monotonic(), enter(inside)
+    leave = enter(inside)
 
     def close(_error: BaseException | None) -> None:
         leave()
-        ended = {
-            "elevation_id": elevation.elevation_id,
-            "from_ring": to_ring,
-            "to_ring": from_ring,
-            "elevated_seconds": time.monotonic() - began,
-        }
-        writer.write(EventType.RING_DEMOTED, inside, trace, ended)
+        elevation.close()
 
     return Opened(elevation, close)

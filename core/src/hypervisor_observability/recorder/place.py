@@ -6,12 +6,15 @@ where the code stood that created it, a new thread starts nowhere.
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..causal_trace import CausalTraceId
 from ..current_trace import current_trace, reset_trace, set_trace
 from ..events import HypervisorEvent
 from ..propagation import Extracted
+
+if TYPE_CHECKING:  # saga stands over this module
+    from .saga import Saga
 
 
 class Place(NamedTuple):  # one is made for each scope, and a tuple in a third of the time
@@ -21,17 +24,19 @@ class Place(NamedTuple):  # one is made for each scope, and a tuple in a third o
         session_id: The session around the code; None outside of any.
         agent_did: The agent that the code runs as; None outside of any.
         opened_by: ``event_id`` of the event that opened the innermost scope.
+        saga: The innermost saga around the code; None outside of any.
     """
 
     session_id: str | None = None
     agent_did: str | None = None
     opened_by: str | None = None
+    saga: "Saga | None" = None
 
     def within(self, opening: HypervisorEvent | None) -> "Place":
         """Give the place inside the scope that *opening* opened; None: it was not recorded."""
         if opening is None:
             return self
-        return Place(self.session_id, self.agent_did, opening.event_id)
+        return Place(self.session_id, self.agent_did, opening.event_id, self.saga)
 
     def or_else(self, other: "Place") -> "Place":
         """Give this place with what it does not know taken from *other*."""
@@ -39,6 +44,7 @@ class Place(NamedTuple):  # one is made for each scope, and a tuple in a third o
             other.session_id if self.session_id is None else self.session_id,
             other.agent_did if self.agent_did is None else self.agent_did,
             other.opened_by if self.opened_by is None else self.opened_by,
+            other.saga if self.saga is None else self.saga,
         )
 
 

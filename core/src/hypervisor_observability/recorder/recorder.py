@@ -13,7 +13,9 @@ from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
 from .place import current_place
-from .saga import Saga, open_saga
+from .saga import Saga, open_saga, open_step_anywhere
+from .saga_outcome import Undo
+from .saga_step import Step
 from .scope import Scope
 from .session import Session, open_session
 
@@ -91,6 +93,28 @@ class Recorder:
             lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=compensate)
         )
 
+    def step(
+        self,
+        action: str,
+        *,
+        step_id: str | None = None,
+        attempt: int = 1,
+        max_retries: int | None = None,
+        undo: Undo | None = None,
+    ) -> Scope[Step]:
+        """Record a step of the saga around the code; outside of any, of a saga of its own.
+
+        Args:
+            action: As of ``Saga.step``, like the others.
+            step_id: Likewise.
+            attempt: Likewise.
+            max_retries: Likewise.
+            undo: Likewise.
+        """
+        return Scope(
+            lambda: open_step_anywhere(self._writer, action, step_id, attempt, max_retries, undo)
+        )
+
     def elevation(
         self, from_ring: int, to_ring: int, *, reason: str = "", ttl_seconds: float | None = None
     ) -> Scope[Elevation]:
@@ -100,7 +124,8 @@ class Recorder:
             from_ring: Its ring before and after.
             to_ring: Its ring meanwhile; 0 is the innermost.
             reason: What for.
-            ttl_seconds: For how long it was granted at most.
+            ttl_seconds: For how long it was granted at most: a block that lasts longer ends
+                with an expiry. Nothing interrupts it; ``Elevation.expired`` tells.
         """
         return Scope(lambda: open_elevation(self._writer, from_ring, to_ring, reason, ttl_seconds))
 

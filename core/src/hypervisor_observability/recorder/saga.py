@@ -1,17 +1,20 @@
 """Sagas: steps that are undone, newest first, when a later one fails."""
 
-import threading
-from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine
 
+from .. import ids
 from ..causal_trace import CausalTraceId
+from ..current_trace import current_trace
 from ..event_types import EventType
+from ..events import HypervisorEvent
 from ..propagation import Extracted
+from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter
-from .failure import describe
-from .place import Place, current_place, enter, link_text, next_trace
-from .saga_outcome import SagaOutcome, Undo
-from .saga_step import Compensation, Step
+from .fan_out import FanOut, Policy, open_fan_out
+from .place import current_place, enter, link_text, next_trace
+from .saga_outcome import Undo
+from .saga_place import SagaPlace
+from .saga_step import Step, open_step
 from .scope import Opened, Scope
 
 
@@ -27,17 +30,12 @@ class Saga:
         trace: The saga's own causal id.
     """
 
-    def __init__(
-        self, writer: EventWriter, saga_id: str, name: str, trace: CausalTraceId, place: Place
-    ) -> None:
-        self.saga_id = saga_id
+    def __init__(self, name: str, within: SagaPlace) -> None:
+        self.saga_id = within.saga_id
         self.name = name
-        self.trace = trace
-        self._writer = writer
-        self._place = place
-        self._outcome = SagaOutcome()
-        self._lock = threading.Lock()
-        self._uses: Counter[tuple[str, int]] = Counter()
+        self.trace = within.trace
+        # The place inside names the saga itself, so that code further down finds it.
+        self._within = within.below(within.trace, within.place._replace(saga=self))
 
     def step(
         self,
@@ -45,6 +43,7 @@ class Saga:
         *,
         step_id: str | None = None,
         attempt: int = 1,
+        max_retries: int | None = None,
         undo: Undo | None = None,
     ) -> Scope[Step]:
         """Record a step: committed at the end of the block, failed if that raises.
@@ -54,10 +53,22 @@ class Saga:
             step_id: Unique within the saga; by default the action, numbered from its second
                 use with the same *attempt* on. Attempts of one step share their id.
             attempt: 1 for the first.
+            max_retries: How often it is tried again at most: a failure is then recorded
+                with ``will_retry``. Trying again is for the code around.
             undo: Takes back what the step did; called without arguments if the saga
                 compensates. In a saga entered by ``async with`` it may be asynchronous.
         """
-        return Scope(lambda: self._open_step(action, step_id, attempt, undo))
+        within = self._within
+        return Scope(lambda: open_step(within, action, step_id, attempt, max_retries, undo))
+
+    def fan_out(self, policy: Policy = "all", *, branch_count: int | None = None) -> Scope[FanOut]:
+        """Record steps that run beside each other, and whether enough of them succeeded.
+
+        Args:
+            policy: How many must: ``all``, ``majority`` or ``any``.
+            branch_count: How many there are going to be; by default as many as were begun.
+        """
+        return Scope(lambda: open_fan_out(self._within, policy, branch_count))
 
     def compensate(
         self, action: str, *, step_id: str | None = None, compensates_step_id: str | None = None
@@ -71,12 +82,58 @@ class Saga:
             step_id: The compensation's own id; by default the action.
             compensates_step_id: The step that it undoes.
         """
-        return Scope(lambda: self._open_compensation(action, step_id, compensates_step_id))
+        within = self._within
+        return Scope(lambda: open_compensation(within, action, step_id, compensates_step_id))
+
+    def checkpoint(
+        self, *, step_id: str | None = None, checkpoint_id: str | None = None, goal_hash: str = ""
+    ) -> HypervisorEvent | None:
+        """Record that the state was saved from which the saga can go on.
+
+        Args:
+            step_id: The last step that is in it.
+            checkpoint_id: Unique; drawn by default.
+            goal_hash: Digest of what was reached.
+
+        Returns:
+            The event; None if it could not be recorded.
+        """
+        if checkpoint_id is None:
+            checkpoint_id = ids.event_id_text(ids.next_number())
+        return self._record(
+            EventType.SAGA_CHECKPOINT_SAVED,
+            step_id=step_id,
+            checkpoint_id=checkpoint_id,
+            goal_hash=goal_hash or None,
+        )
+
+    def handoff(
+        self, step_id: str, *, from_agent: str, to_agent: str, status: str = "handed_off"
+    ) -> HypervisorEvent | None:
+        """Record that a step goes from one agent to another.
+
+        Args:
+            step_id: The step.
+            from_agent: Identifier of the agent that had it.
+            to_agent: Identifier of the one that has it now.
+            status: ``pending``, ``handed_off``, ``failed`` or ``compensated``.
+
+        Returns:
+            The event; None if it could not be recorded.
+        """
+        return self._record(
+            EventType.SAGA_HANDOFF,
+            step_id=step_id,
+            from_agent=from_agent,
+            to_agent=to_agent,
+            status=status,
+        )
 
     # Inside
 
-    def opened(self, leave: Callable[[], None], *, undo: bool) -> "Opened[Saga]":
-        """Give the saga as a scope; for ``open_saga``."""
+    def opened(self, *, undo: bool) -> "Opened[Saga]":
+        """Enter the saga; for ``open_saga``."""
+        leave = enter(self._within.place, self.trace)
         return Opened(
             self,
             lambda error: self._close(error, leave, undo=undo),
@@ -87,7 +144,7 @@ class Saga:
         """End the saga; if *undo*, and *error* ended its block, undo its steps before."""
         try:
             if error is not None and undo:
-                for action, step_id, function in self._outcome.undos():
+                for action, step_id, function in self._within.outcome.undos():
                     self._undo(action, step_id, function)
         finally:
             self._conclude(error, leave, undo=undo)
@@ -98,80 +155,17 @@ class Saga:
         """Do as ``_close``, and wait for undos that are asynchronous."""
         try:
             if error is not None and undo:
-                for action, step_id, function in self._outcome.undos():
+                for action, step_id, function in self._within.outcome.undos():
                     await self._undo_async(action, step_id, function)
         finally:
             self._conclude(error, leave, undo=undo)
-
-    def _open_step(
-        self, action: str, step_id: str | None, attempt: int, undo: Undo | None
-    ) -> Opened[Step]:
-        trace = self.trace.child()
-        # As trace.full_id says it, which would make text of the saga's ids for each step anew.
-        causal_id = f"{self.trace.trace_id}/{trace.span_id}/{self.trace.span_id}"
-        name = step_id if step_id is not None else self._free_step_id(action, attempt)
-        step = Step(step_id=name, action=action, attempt=attempt, trace=trace)
-        place = self._place_within()
-        payload: dict[str, object] = {
-            "saga_id": self.saga_id,
-            "step_id": name,
-            "step_action": action,
-            "attempt": attempt,
-        }
-        write = self._writer.write_known
-        started = write(
-            EventType.SAGA_STEP_STARTED,
-            place,
-            causal_id,
-            {**payload, "undo_api_present": undo is not None},
-        )
-        inside = place.within(started)
-        leave = enter(inside, trace)
-
-        def close(error: BaseException | None) -> None:
-            leave()
-            if error is not None:
-                payload.update(describe(error))
-                write(EventType.SAGA_STEP_FAILED, inside, causal_id, payload)
-                return
-            if undo is not None:
-                self._outcome.committed(name, action, undo)
-            if step.result is not None:
-                payload["result"] = step.result
-            write(EventType.SAGA_STEP_COMMITTED, inside, causal_id, payload)
-
-        return Opened(step, close)
-
-    def _open_compensation(
-        self, action: str, step_id: str | None, compensates_step_id: str | None
-    ) -> Opened[Compensation]:
-        trace = self.trace.child()
-        name = step_id if step_id is not None else action
-        place = self._place_within()
-        payload = {**self._names(name, action), "compensates_step_id": compensates_step_id}
-        started = self._writer.write(
-            EventType.SAGA_COMPENSATING, place, trace, {**payload, "phase": "started"}
-        )
-        inside = place.within(started)
-        leave = enter(inside, trace)
-
-        def close(error: BaseException | None) -> None:
-            leave()
-            undone = name if compensates_step_id is None else compensates_step_id
-            self._outcome.compensated(undone, succeeded=error is None)
-            details: Mapping[str, object] = {"phase": "succeeded"}
-            if error is not None:
-                details = {"phase": "failed", **describe(error)}
-            self._writer.write(EventType.SAGA_COMPENSATING, inside, trace, {**payload, **details})
-
-        return Opened(Compensation(name, action, compensates_step_id, trace), close)
 
     def _undo(self, action: str, step_id: str, function: Undo) -> None:
         try:
             with self._compensation_of(action, step_id):
                 _refuse_awaitable(function())
         except Exception as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-            self._writer.undo_failed(action, error)
+            self._within.writer.undo_failed(action, error)
 
     async def _undo_async(self, action: str, step_id: str, function: Undo) -> None:
         try:
@@ -180,7 +174,7 @@ class Saga:
                 if isinstance(returned, Awaitable):
                     await returned
         except Exception as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-            self._writer.undo_failed(action, error)
+            self._within.writer.undo_failed(action, error)
 
     def _compensation_of(self, action: str, step_id: str) -> Scope[Compensation]:
         return self.compensate(
@@ -191,10 +185,10 @@ class Saga:
         self, error: BaseException | None, leave: Callable[[], None], *, undo: bool
     ) -> None:
         leave()
-        conclusion = self._outcome.conclude(error, automatic=undo)
-        self._writer.write(
+        conclusion = self._within.outcome.conclude(error, automatic=undo)
+        self._within.writer.write(
             EventType.SAGA_ESCALATED if conclusion.escalated else EventType.SAGA_COMPLETED,
-            self._place,
+            self._within.place,
             self.trace,
             {
                 "saga_id": self.saga_id,
@@ -205,19 +199,11 @@ class Saga:
             },
         )
 
-    def _place_within(self) -> Place:
-        here, saga = current_place(), self._place
-        # Within the saga's own scope, which is where most steps are, they are one.
-        return saga if here is saga else here.or_else(saga)._replace(opened_by=saga.opened_by)
-
-    def _names(self, step_id: str, action: str) -> dict[str, object]:
-        return {"saga_id": self.saga_id, "step_id": step_id, "step_action": action}
-
-    def _free_step_id(self, action: str, attempt: int) -> str:
-        with self._lock:
-            self._uses[action, attempt] += 1
-            uses = self._uses[action, attempt]
-        return action if uses == 1 else f"{action}-{uses}"
+    def _record(self, event_type: EventType, **payload: object) -> HypervisorEvent | None:
+        trace: CausalTraceId = current_trace() or self.trace
+        place = current_place().or_else(self._within.place)
+        payload = {"saga_id": self.saga_id, **payload}
+        return self._within.writer.write(event_type, place, trace, payload)
 
 
 def open_saga(
@@ -240,8 +226,29 @@ def open_saga(
         "caller_trace": link_text(caller),
     }
     inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
-    leave = enter(inside, trace)
-    return Saga(writer, saga_id, name, trace, inside).opened(leave, undo=undo)
+    return Saga(name, SagaPlace(writer, saga_id, trace, inside)).opened(undo=undo)
+
+
+def open_step_anywhere(
+    writer: EventWriter,
+    action: str,
+    step_id: str | None,
+    attempt: int,
+    max_retries: int | None,
+    undo: Undo | None,
+) -> Opened[Step]:
+    """Begin a step of the saga around, or of one of its own; see ``Recorder.step``."""
+    saga = current_place().saga
+    if isinstance(saga, Saga):
+        return open_step(saga._within, action, step_id, attempt, max_retries, undo)
+    own = open_saga(writer, action, None, 1, None, undo=False)
+    step = open_step(own.subject._within, action, step_id, attempt, max_retries, undo)
+
+    def close(error: BaseException | None) -> None:
+        step.close(error)
+        own.close(error)
+
+    return Opened(step.subject, close)
 
 
 def _refuse_awaitable(returned: object) -> None:

@@ -1,9 +1,12 @@
 """The context manager behind all of the recorder's: for ``with`` and for ``async with``."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from .decoration import decorate
 
 T = TypeVar("T")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 class Opened(NamedTuple, Generic[T]):
@@ -23,12 +26,18 @@ class Opened(NamedTuple, Generic[T]):
 class Scope(Generic[T]):
     """A piece of work that is recorded from entry to exit; exceptions pass through it.
 
-    One object may be entered again: every entry is a piece of work of its own.
+    One object may be entered again: every entry is a piece of work of its own. As a decorator
+    it records every call of a function, be that a coroutine function or a generator.
     """
 
     def __init__(self, open_: Callable[[], Opened[T]]) -> None:
         self._open = open_
         self._entered: list[Opened[T]] = []
+
+    def __call__(self, function: FunctionT) -> FunctionT:
+        """Record every call of *function*, which stays what it was."""
+        # Calls overlap, over threads and tasks: each has a scope of its own.
+        return decorate(lambda: Scope(self._open), function)
 
     def __enter__(self) -> T:
         opened = self._open()

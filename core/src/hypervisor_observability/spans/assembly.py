@@ -44,6 +44,8 @@ class SpanAssembler:
             EventType.SAGA_STEP_COMMITTED: self._step_ended,
             EventType.SAGA_STEP_FAILED: self._step_ended,
             EventType.SAGA_COMPENSATING: self._compensating,
+            EventType.SAGA_FANOUT_STARTED: self._fan_out_started,
+            EventType.SAGA_FANOUT_RESOLVED: self._fan_out_resolved,
             EventType.SAGA_COMPLETED: self._saga_ended,
             EventType.SAGA_ESCALATED: self._saga_ended,
             EventType.SESSION_JOINED: self._agent_started,
@@ -78,7 +80,7 @@ class SpanAssembler:
     @property
     def open_spans(self) -> int:
         """How many spans have begun and not ended."""
-        within = sum(1 + len(saga.steps) + len(saga.compensations) for saga in self._sagas.values())
+        within = sum(1 + len(_parts(saga)) for saga in self._sagas.values())
         return within + len(self._agents)
 
     def feed(self, event: HypervisorEvent) -> list[FinishedSpan]:
@@ -183,6 +185,30 @@ class SpanAssembler:
             saga.failed_step = span_id
         return [_end(span, event, "error" if failed else "ok")]
 
+    # Fan-outs
+
+    def _fan_out_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        saga, key = self._saga_of(event), _group_id(event)
+        again = saga.fan_outs.pop(key, None)
+        expired = [] if again is None else [_expired(again, event)]
+        saga.fan_outs[key] = self._open_fan_out(saga, event)
+        while len(saga.fan_outs) > MAX_STEPS:
+            expired.append(_expired(saga.fan_outs.pop(next(iter(saga.fan_outs))), event))
+        self.expired += len(expired)
+        return expired
+
+    def _open_fan_out(self, saga: OpenSaga, event: HypervisorEvent) -> OpenSpan:
+        policy = str(event.payload.get("policy") or "")
+        span = self._part(saga, event, f"saga.fanout {policy}".rstrip(), "fanout")
+        del span.attributes["agent.saga.step_id"], span.attributes["agent.saga.step_action"]
+        return span
+
+    def _fan_out_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        saga = self._saga_of(event)
+        span = saga.fan_outs.pop(_group_id(event), None) or self._open_fan_out(saga, event)
+        satisfied = event.payload.get("policy_satisfied") is not False
+        return [_end(span, event, "ok" if satisfied else "error")]
+
     # Compensations
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
@@ -216,14 +242,18 @@ class SpanAssembler:
         return span
 
     def _part(self, saga: OpenSaga, event: HypervisorEvent, name: str, scope: str) -> OpenSpan:
-        """Open a child of the saga's span."""
+        """Open a child of the saga's span, or of that of a fan-out in it."""
         own = self._identities.of(event)
         within = saga.span.identity
         links = []
         if own is None:
             own = SpanIdentity(within.trace_id, span_of_event(event), within.span_id)
         elif own.trace_id == within.trace_id:
-            own = SpanIdentity(own.trace_id, own.span_id, within.span_id)
+            above = {span.identity.span_id for span in saga.fan_outs.values()}
+            parent = own.parent_span_id
+            if parent not in above:
+                parent = within.span_id
+            own = SpanIdentity(own.trace_id, own.span_id, parent)
         else:
             # Work in another trace is no child of the saga's span: it refers to it.
             links.append(SpanLink(within.trace_id, within.span_id, {"link.type": "saga"}))
@@ -312,7 +342,7 @@ def _caller_links(event: HypervisorEvent) -> list[SpanLink]:
 
 
 def _parts(saga: OpenSaga) -> list[OpenSpan]:
-    return [*saga.steps.values(), *saga.compensations.values()]
+    return [*saga.steps.values(), *saga.compensations.values(), *saga.fan_outs.values()]
 
 
 def _saga_id(event: HypervisorEvent) -> str:
@@ -320,6 +350,10 @@ def _saga_id(event: HypervisorEvent) -> str:
     if saga_id is None:
         saga_id = event.causal_trace_id or UNKNOWN_SAGA
     return str(saga_id)
+
+
+def _group_id(event: HypervisorEvent) -> str:
+    return str(event.payload.get("group_id") or event.causal_trace_id or "")
 
 
 def _action(event: HypervisorEvent) -> str:

@@ -93,6 +93,8 @@ class OpenSaga:
     span: OpenSpan
     steps: dict[tuple[str, int], OpenSpan] = field(factory=dict)
     compensations: dict[str, OpenSpan] = field(factory=dict)
+    # By group_id.
+    fan_outs: dict[str, OpenSpan] = field(factory=dict)
     # step_id to the span id of its last finished attempt.
     finished: dict[str, str] = field(factory=dict)
     failed_step: str | None = None
@@ -103,6 +105,7 @@ class OpenSaga:
             "span": self.span.state(),
             "steps": [[*key, span.state()] for key, span in self.steps.items()],
             "compensations": {key: span.state() for key, span in self.compensations.items()},
+            "fan_outs": {key: span.state() for key, span in self.fan_outs.items()},
             "finished": self.finished,
             "failed_step": self.failed_step,
         }
@@ -121,6 +124,8 @@ class OpenSaga:
                 for step_id, attempt, span in state["steps"]
             },
             {key: OpenSpan.from_state(span) for key, span in state["compensations"].items()},
+            # One that an older release saved knows of none.
+            {key: OpenSpan.from_state(span) for key, span in state.get("fan_outs", {}).items()},
             dict(state["finished"]),
             state["failed_step"],
         )

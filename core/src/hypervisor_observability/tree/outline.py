@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 
 from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
-from . import incidents, payload_facts
+from . import incidents, payload_facts, saga_parts
 from .trace_tree import TraceTree, TreeNode
-from .work import Outline, State, Work
+from .work import Outline, Work
 
 
 def outline(tree: TraceTree) -> list[Work]:
@@ -94,67 +94,6 @@ def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         saga.reason = payload_facts.reason(event)
 
 
-def _saga_in_span(found: Outline, node: TreeNode, event: HypervisorEvent) -> Work | None:
-    """Give the saga that *event* belongs to, if it shares the span."""
-    saga = found.by_key.get(("saga", payload_facts.saga_id(event)))
-    return saga if saga is not None and saga.span_id == node.span_id else None
-
-
-_STEP_ENDS: Mapping[EventType, tuple[State, str]] = {
-    EventType.SAGA_STEP_COMMITTED: ("ok", "ok"),
-    EventType.SAGA_STEP_FAILED: ("failed", "FAILED"),
-}
-
-
-def _step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
-    attempt = payload_facts.text(event, "attempt") or "1"
-    key = ("step", payload_facts.saga_id(event), payload_facts.step_id(event))
-    step = found.by_key.get((*key, attempt))
-    if step is None:
-        step = Work(
-            kind="step",
-            span_id=node.span_id,
-            title=payload_facts.action(event),
-            state="running",
-            word="running",
-            begun=event if event.event_type == EventType.SAGA_STEP_STARTED else None,
-            agent_did=event.agent_did,
-            details=[f"attempt {attempt}"] if attempt != "1" else [],
-        )
-        found.open(node, step, (*key, attempt), _saga_in_span(found, node, event))
-        found.by_key[key] = step  # its last attempt is the one that a compensation undoes
-    if event.event_type in _STEP_ENDS:
-        step.end(event, *_STEP_ENDS[event.event_type])
-        step.reason = payload_facts.reason(event) if step.state == "failed" else ""
-
-
-def _compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
-    undone = found.by_key.get(
-        ("step", payload_facts.saga_id(event), payload_facts.text(event, "compensates_step_id"))
-    )
-    key = ("compensation", payload_facts.saga_id(event), payload_facts.step_id(event))
-    phase = payload_facts.text(event, "phase")
-    compensation = None if phase == "started" else found.by_key.get(key)
-    if compensation is None:
-        compensation = Work(
-            kind="compensation",
-            span_id=node.span_id,
-            title=payload_facts.action(event),
-            state="running",
-            word="running",
-            begun=event,
-            agent_did=event.agent_did,
-        )
-        found.open(node, compensation, key, undone or _saga_in_span(found, node, event))
-    if phase == "failed":
-        compensation.end(event, "failed", "FAILED")
-        compensation.reason = payload_facts.reason(event)
-    elif phase != "started":
-        compensation.end(event, "ok", "ok")
-        if undone is not None and undone.state == "ok":
-            undone.state, undone.word = "undone", "undone"
-
-
 def _elevated(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     before = payload_facts.text(event, "from_ring") or "?"
     after = payload_facts.text(event, "to_ring") or "?"
@@ -199,14 +138,17 @@ _STRUCTURE: Mapping[EventType, _Reader] = {
     EventType.SAGA_CREATED: _saga,
     EventType.SAGA_COMPLETED: _saga,
     EventType.SAGA_ESCALATED: _saga,
-    EventType.SAGA_STEP_STARTED: _step,
-    EventType.SAGA_STEP_COMMITTED: _step,
-    EventType.SAGA_STEP_FAILED: _step,
-    EventType.SAGA_COMPENSATING: _compensation,
+    EventType.SAGA_STEP_STARTED: saga_parts.step,
+    EventType.SAGA_STEP_COMMITTED: saga_parts.step,
+    EventType.SAGA_STEP_FAILED: saga_parts.step,
+    EventType.SAGA_FANOUT_STARTED: saga_parts.fan_out,
+    EventType.SAGA_FANOUT_RESOLVED: saga_parts.fan_out,
+    EventType.SAGA_COMPENSATING: saga_parts.compensation,
 }
 _READERS: Mapping[EventType, _Reader] = {
     **_STRUCTURE,
     AGENT_FINISHED: _agent_finished,
+    EventType.SAGA_HANDOFF: saga_parts.handoff,
     EventType.RING_ASSIGNED: _ring_assigned,
     EventType.RING_ELEVATED: _elevated,
     EventType.RING_DEMOTED: _elevation_ended,

@@ -13,6 +13,8 @@ Kind = Literal[
     "saga",
     "step",
     "compensation",
+    "fan-out",
+    "handoff",
     "elevation",
     "breach",
     "decision",

@@ -1,0 +1,56 @@
+"""Where the parts of a saga stand: below the saga itself, or below a fan-out of it."""
+
+import threading
+from collections import Counter
+
+from attrs import evolve, field, frozen
+
+from ..causal_trace import CausalTraceId
+from .event_writer import EventWriter
+from .place import Place, current_place
+from .saga_outcome import SagaOutcome
+
+
+@frozen(eq=False)
+class SagaPlace:
+    """What the parts of a saga take over from what they belong to.
+
+    Attributes:
+        writer: Writes their events.
+        saga_id: Of the saga.
+        trace: The causal id above theirs.
+        place: Session and agent, for parts that know none, and the event that opened what
+            they belong to.
+        outcome: What becomes of the saga's steps.
+    """
+
+    writer: EventWriter
+    saga_id: str
+    trace: CausalTraceId
+    place: Place
+    outcome: SagaOutcome = field(factory=SagaOutcome)
+    _lock: threading.Lock = field(factory=threading.Lock, alias="lock")
+    _uses: Counter[tuple[str, int]] = field(factory=Counter, alias="uses")
+
+    def below(self, trace: CausalTraceId, place: Place) -> "SagaPlace":
+        """Give the place below a part of the same saga."""
+        return evolve(self, trace=trace, place=place)
+
+    def place_of_part(self) -> Place:
+        """Give the place of a part that begins here: in a thread, it may know nothing."""
+        here, own = current_place(), self.place
+        # Within the scope itself, which is where most parts begin, they are one.
+        if here is own:
+            return own
+        return here.or_else(own)._replace(opened_by=own.opened_by, saga=own.saga)
+
+    def names(self, step_id: str, action: str) -> dict[str, object]:
+        """Give the start of a part's payload."""
+        return {"saga_id": self.saga_id, "step_id": step_id, "step_action": action}
+
+    def free_step_id(self, action: str, attempt: int) -> str:
+        """Name a step by its action, numbered from its second use on."""
+        with self._lock:
+            self._uses[action, attempt] += 1
+            uses = self._uses[action, attempt]
+        return action if uses == 1 else f"{action}-{uses}"
