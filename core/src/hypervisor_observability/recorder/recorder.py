@@ -18,6 +18,7 @@ from .saga_outcome import Undo
 from .saga_step import Step
 from .scope import Scope
 from .session import Session, open_session
+from .topics import Audit, Liability, Security, Verification, Vfs
 
 
 class Recorder:
@@ -30,10 +31,22 @@ class Recorder:
 
     Args:
         bus: Where the events go.
+
+    Attributes:
+        audit: Records what becomes of the audit log.
+        liability: Records vouches, slashes, faults and quarantines.
+        security: Records rate limits, kills and verified identities.
+        verification: Records what checks found.
+        vfs: Records what becomes of the session's files.
     """
 
     def __init__(self, bus: HypervisorEventBus) -> None:
         self._writer = EventWriter(bus)
+        self.audit = Audit(self.record)
+        self.liability = Liability(self.record)
+        self.security = Security(self.record)
+        self.verification = Verification(self.record)
+        self.vfs = Vfs(self.record)
 
     def session(self, session_id: str | None = None, **payload: object) -> Scope[Session]:
         """Record a session: created and terminated.
@@ -187,20 +200,8 @@ class Recorder:
     def vfs_write(
         self, path: str, *, content_hash: str | None = None, previous_hash: str | None = None
     ) -> HypervisorEvent | None:
-        """Record that the agent wrote a file of the session.
-
-        Args:
-            path: The file.
-            content_hash: Digest of what is in it now.
-            previous_hash: Digest of what was in it before.
-        """
-        return self.record(
-            EventType.VFS_WRITE,
-            path=path,
-            operation="write",
-            content_hash=content_hash,
-            previous_hash=previous_hash,
-        )
+        """Record that the agent wrote a file of the session: short for ``vfs.write``."""
+        return self.vfs.write(path, content_hash=content_hash, previous_hash=previous_hash)
 
     def usage(
         self,

@@ -1,0 +1,91 @@
+"""The audit log: deltas, commitments, collections of garbage."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from ...event_types import EventType
+from ...events import HypervisorEvent
+from .record import Record
+
+
+@frozen(eq=False)
+class Audit:
+    """Records what becomes of the session's audit log."""
+
+    _record: Record
+
+    def delta_captured(
+        self,
+        delta_id: str,
+        *,
+        turn_id: int | None = None,
+        delta_hash: str | None = None,
+        parent_hash: str | None = None,
+        change_count: int | None = None,
+    ) -> HypervisorEvent | None:
+        """Record that a delta was appended.
+
+        Args:
+            delta_id: Unique.
+            turn_id: The turn that it comes from.
+            delta_hash: Its digest.
+            parent_hash: The digest of the one before it.
+            change_count: How many changes are in it.
+        """
+        return self._record(
+            EventType.AUDIT_DELTA_CAPTURED,
+            delta_id=delta_id,
+            turn_id=turn_id,
+            delta_hash=delta_hash,
+            parent_hash=parent_hash,
+            change_count=change_count,
+        )
+
+    def committed(
+        self,
+        hash_chain_root: str,
+        *,
+        delta_count: int | None = None,
+        participant_dids: Sequence[str] | None = None,
+        committed_to: str | None = None,
+    ) -> HypervisorEvent | None:
+        """Record that the log was committed to.
+
+        Args:
+            hash_chain_root: The digest of all of it.
+            delta_count: How many deltas it holds.
+            participant_dids: Whose work it holds.
+            committed_to: Where the digest was left.
+        """
+        return self._record(
+            EventType.AUDIT_COMMITTED,
+            hash_chain_root=hash_chain_root,
+            delta_count=delta_count,
+            participant_dids=None if participant_dids is None else list(participant_dids),
+            committed_to=committed_to,
+        )
+
+    def gc_collected(
+        self,
+        *,
+        retained_deltas: int | None = None,
+        purged_vfs_files: int | None = None,
+        purged_caches: int | None = None,
+        storage_saved_bytes: int | None = None,
+    ) -> HypervisorEvent | None:
+        """Record that what is needed no more was removed.
+
+        Args:
+            retained_deltas: How many deltas were kept.
+            purged_vfs_files: How many files went.
+            purged_caches: How many caches went.
+            storage_saved_bytes: Bytes that this freed.
+        """
+        return self._record(
+            EventType.AUDIT_GC_COLLECTED,
+            retained_deltas=retained_deltas,
+            purged_vfs_files=purged_vfs_files,
+            purged_caches=purged_caches,
+            storage_saved_bytes=storage_saved_bytes,
+        )

@@ -1,0 +1,14 @@
+"""What records an event in the place of the running code."""
+
+from typing import Protocol
+
+from ...event_types import EventType
+from ...events import HypervisorEvent
+
+
+class Record(Protocol):
+    """``Recorder.record``: leaves out what is None, and never raises."""
+
+    def __call__(self, event_type: EventType, /, **payload: object) -> HypervisorEvent | None:
+        """Record an event; None: it could not be."""
+        ...
