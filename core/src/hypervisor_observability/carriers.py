@@ -23,6 +23,19 @@ def check_accept(accept: object) -> None:
         raise ValueError(f"accept: expected 'link', 'continue' or 'restart', got {accept!r}")
 
 
+def read_baggage(carrier: Mapping[str, str]) -> str:
+    """Give the ``baggage`` of *carrier*; several headers are one (W3C Baggage, section 3.1)."""
+    values = [value for value in _values(carrier, "baggage") if isinstance(value, str)]
+    return ",".join(values)
+
+
+def write_baggage(
+    carrier: MutableMapping[str, str], baggage: str, *, environment: bool = False
+) -> None:
+    """Write a ``baggage`` into *carrier*, in the place of what stands there."""
+    _replace(carrier, "baggage", baggage, environment=environment)
+
+
 def read(carrier: Mapping[str, str]) -> tuple[str, str] | None:
     """Give the ``traceparent`` and the ``tracestate`` of *carrier*; None if neither is there.
 

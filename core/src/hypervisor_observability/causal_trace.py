@@ -7,7 +7,7 @@ they say, and never changed.
 import re
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, Final, final
+from typing import Any, Final, Literal, final
 
 from attrs import Factory, field, frozen
 
@@ -16,6 +16,9 @@ from .carriers import Accept, check_accept
 from .current_trace import activate as activate_trace
 from .lazy_slots import install
 from .lineage import Lineage
+
+IdWidth = Literal["short", "w3c"]
+"""How wide ids are drawn: 12 and 8 digits, or 32 and 16."""
 
 _MAX_PART: Final = 32
 _MAX_FULL: Final = 3 * _MAX_PART + 2
@@ -84,6 +87,17 @@ class CausalTraceId(Lineage):
             draft.__class__ = CausalTraceId
             return draft  # type: ignore[no-any-return]  # it is one since the line above
         return _given(trace_id, span_id, parent_span_id, depth)
+
+    @classmethod
+    def wide(cls) -> "CausalTraceId":
+        """Start a tree with ids as wide as the W3C's: 32 and 16 digits.
+
+        For more than a million traces a day, or more than some ten thousand spans in one,
+        where short ids would meet.
+        """
+        trace = ids.wide_trace_id_text(ids.next_number())
+        span = _span_in(trace)
+        return _build(trace, span, None, 0, (trace, True, span), False)
 
     def child(self) -> "CausalTraceId":
         """Make the id of work that this work causes."""
@@ -303,6 +317,23 @@ def _span_in(trace_id: str) -> str:
     return ids.event_id_text(number) if wide else ids.span_id_text(number)
 
 
-def answer_to(sender: CausalTraceId | None, accept: Accept) -> CausalTraceId:
+def answer_to(
+    sender: CausalTraceId | None, accept: Accept, id_width: IdWidth = "short"
+) -> CausalTraceId:
     """Give the id to work under for a request of *sender*: see ``CausalTraceId.extract``."""
-    return CausalTraceId() if sender is None or accept != "continue" else sender.child()
+    return new_root(id_width) if sender is None or accept != "continue" else sender.child()
+
+
+def new_root(id_width: IdWidth) -> CausalTraceId:
+    """Start a tree with ids of a width."""
+    return CausalTraceId.wide() if id_width == "w3c" else CausalTraceId()
+
+
+def check_id_width(id_width: object) -> None:
+    """Check a width.
+
+    Raises:
+        ValueError: *id_width* is none of the two.
+    """
+    if id_width not in ("short", "w3c"):
+        raise ValueError(f"id_width: expected 'short' or 'w3c', got {id_width!r}")

@@ -73,3 +73,11 @@ def trace_id_text(number: int) -> str:
 def span_id_text(number: int) -> str:
     """Give the span id of *number*: 8 hexadecimal digits, not all zeros."""
     return _text(number, 32, "%08x")
+
+
+def wide_trace_id_text(number: int) -> str:
+    """Give a trace id of 32 hexadecimal digits: 16 that are random, and 16 of *number*.
+
+    No two of a process are equal, whatever is random, and samplers find the low 8 bytes spread.
+    """
+    return os.urandom(8).hex() + event_id_text(number)

@@ -9,14 +9,14 @@ write what it likes into a header, so what becomes of it is for the receiver to 
 """
 
 import itertools
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from typing import Literal
 
 from attrs import define, field, frozen
 
-from . import carriers, traceparent
+from . import baggage, carriers, traceparent
 from .carriers import Accept, check_accept
-from .causal_trace import CausalTraceId, answer_to
+from .causal_trace import CausalTraceId, IdWidth, answer_to, check_id_width
 from .current_trace import current_trace
 
 Outcome = Literal["accepted", "refused", "absent"]
@@ -33,6 +33,8 @@ class Extracted:
         reason: Why it was refused; empty if it was not.
         sampled: The sender's decision to record the trace; None unless it is continued.
         tracestate: The entries of other vendors; empty unless the trace is continued.
+        baggage: What of the sender's baggage is on the list; empty unless the trace is
+            continued.
     """
 
     trace: CausalTraceId
@@ -41,6 +43,7 @@ class Extracted:
     reason: str = ""
     sampled: bool | None = None
     tracestate: str = ""
+    baggage: Mapping[str, str] = field(factory=dict)
 
 
 def inject(
@@ -67,25 +70,40 @@ def inject(
         carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
 
 
-def extract(carrier: Mapping[str, str], *, accept: Accept = "link") -> Extracted:
+def extract(
+    carrier: Mapping[str, str],
+    *,
+    accept: Accept = "link",
+    id_width: IdWidth = "short",
+    allowed_baggage: Collection[str] = (),
+) -> Extracted:
     """Decide what to work under on account of what *carrier* brought.
 
     Names are found in any case, so ``os.environ`` is a carrier too.
 
+    Args:
+        carrier: Headers, an environment, or what else maps strings to strings.
+        accept: The rule of trust.
+        id_width: How wide the ids of a trace of our own are drawn.
+        allowed_baggage: Names that are read of the ``baggage`` of a trace that is continued.
+
     Raises:
-        ValueError: *accept* is none of the three modes. Nothing that *carrier* holds raises.
+        ValueError: *accept* or *id_width* is none that there is. Nothing that *carrier* holds
+            raises.
     """
     check_accept(accept)
+    check_id_width(id_width)
     try:
         found = carriers.read(carrier)
         if found is None:
-            return Extracted(answer_to(None, accept))
+            return Extracted(answer_to(None, accept, id_width))
         parent, state = found
         _, _, flags = traceparent.parse_traceparent(parent)
         sender = CausalTraceId.from_traceparent(parent, state)
     except Exception as error:  # noqa: BLE001 - a peer's input must not reach the application
-        return Extracted(answer_to(None, accept), outcome="refused", reason=str(error))
-    trace = answer_to(sender, accept)
+        root = answer_to(None, accept, id_width)
+        return Extracted(root, outcome="refused", reason=str(error))
+    trace = answer_to(sender, accept, id_width)
     if accept != "continue":
         return Extracted(trace, sender if accept == "link" else None, "accepted")
     return Extracted(
@@ -93,7 +111,17 @@ def extract(carrier: Mapping[str, str], *, accept: Accept = "link") -> Extracted
         outcome="accepted",
         sampled=bool(flags & traceparent.SAMPLED),
         tracestate=traceparent.other_vendors(state),
+        baggage=_read_baggage(carrier, allowed_baggage),
     )
+
+
+def _read_baggage(carrier: Mapping[str, str], allowed: Collection[str]) -> dict[str, str]:
+    if not allowed:
+        return {}
+    try:
+        return baggage.parse(carriers.read_baggage(carrier), allowed)
+    except Exception:  # noqa: BLE001 - a carrier that raises has none; the trace was read
+        return {}
 
 
 class _Tally:
@@ -119,9 +147,16 @@ class Propagator:
 
     Attributes:
         accept: The rule: ``"link"``, ``"continue"`` or ``"restart"``.
+        id_width: How wide the ids of traces of our own are drawn.
+        allowed_baggage: What may travel as ``baggage``, of ``baggage.NAMES``: it is written
+            with every id, and read where the trace is continued. Nothing by default.
+        baggage_here: Gives all that could travel, in the place of the running code.
     """
 
     accept: Accept = field(default="link", validator=lambda _, __, value: check_accept(value))
+    id_width: IdWidth = field(default="short", validator=lambda _, __, value: check_id_width(value))
+    allowed_baggage: Collection[str] = ()
+    baggage_here: Callable[[], Mapping[str, str]] = field(default=dict, kw_only=True)
     _accepted: _Tally = field(init=False, factory=_Tally)
     _refused: _Tally = field(init=False, factory=_Tally)
     _absent: _Tally = field(init=False, factory=_Tally)
@@ -150,12 +185,23 @@ class Propagator:
         sampled: bool = True,
         tracestate: str = "",
     ) -> None:
-        """Do what the function ``inject`` does."""
+        """Do what the function ``inject`` does, and write the ``baggage`` that is allowed."""
         inject(carrier, trace, environment=environment, sampled=sampled, tracestate=tracestate)
+        if self.allowed_baggage and (trace or current_trace()) is not None:
+            here = self.baggage_here()
+            ours = {name: here[name] for name in self.allowed_baggage if name in here}
+            text = baggage.write(ours, carriers.read_baggage(carrier))
+            if text:
+                carriers.write_baggage(carrier, text, environment=environment)
 
     def extract(self, carrier: Mapping[str, str]) -> Extracted:
         """Do what the function ``extract`` does, and count the outcome. Never raises."""
-        extracted = extract(carrier, accept=self.accept)
+        extracted = extract(
+            carrier,
+            accept=self.accept,
+            id_width=self.id_width,
+            allowed_baggage=self.allowed_baggage,
+        )
         if extracted.outcome == "accepted":
             self._accepted.add()
         elif extracted.outcome == "refused":

@@ -32,6 +32,7 @@ from .propagation import Propagator
 from .reader_group import METRICS, ReaderGroup
 from .readers import Surroundings
 from .recorder import Recorder
+from .recorder.place import baggage_here
 from .sources import Cursor, Source
 from .status import write_status
 from .telemetry import process_metrics
@@ -69,10 +70,16 @@ class Observability:
     def __init__(self, config: Config | None = None, *, plugins: Iterable[object] = ()) -> None:
         self.config = config = Config() if config is None else config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
-        self.recorder = Recorder(self.bus)
+        propagation = config.propagation
+        self.recorder = Recorder(self.bus, id_width=propagation.id_width)
         rules = LabelRules(config.metrics.labels)
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
-        self.propagator = Propagator()
+        self.propagator = Propagator(
+            propagation.accept,
+            propagation.id_width,
+            propagation.baggage,
+            baggage_here=baggage_here,
+        )
         self._gate = Gate.of(config.redaction)
         self._disabled = disabled(os.environ)
         self._journal: ProcessJournal | None = None

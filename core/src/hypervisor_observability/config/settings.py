@@ -155,6 +155,29 @@ class MetricsConfig:
     )
 
 
+_BAGGAGE = ("session.id", "agent.did", "saga.id")
+
+
+@frozen(kw_only=True)
+class PropagationConfig:
+    """How causal ids are drawn, and what becomes of those that arrive.
+
+    Attributes:
+        accept: What ``Observability.propagator`` does with a caller's id: ``"link"`` for peers
+            that are not yours, ``"continue"`` for those that may write into your traces,
+            ``"restart"`` for those that you want to know nothing of.
+        baggage: What may travel beside an id: ``session.id``, ``agent.did`` (as a digest),
+            ``saga.id``.
+        id_width: ``"short"`` draws ids of 12 and 8 digits, ``"w3c"`` of 32 and 16.
+    """
+
+    accept: Literal["link", "continue", "restart"] = field(
+        default="link", validator=in_(("link", "continue", "restart"))
+    )
+    baggage: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(_BAGGAGE)))
+    id_width: Literal["short", "w3c"] = field(default="short", validator=in_(("short", "w3c")))
+
+
 @frozen(kw_only=True)
 class StateConfig:
     """Where a running process keeps what others may read.
@@ -216,6 +239,7 @@ class Config:
         state: Where a running process keeps what others may read.
         journal: Where events are journalled; None: nowhere.
         metrics: What the metrics show.
+        propagation: How causal ids are drawn, and what becomes of those that arrive.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
@@ -229,6 +253,7 @@ class Config:
     state: StateConfig = field(factory=StateConfig)
     journal: JournalConfig | None = None
     metrics: MetricsConfig = field(factory=MetricsConfig)
+    propagation: PropagationConfig = field(factory=PropagationConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
     handle_sigterm: bool = False
 

@@ -4,6 +4,7 @@ import time
 
 from attrs import frozen
 
+from .. import baggage
 from ..causal_trace import CausalTraceId
 from ..event_types import AGENT_FINISHED, EventType
 from ..propagation import Extracted
@@ -37,9 +38,11 @@ def open_agent(
     caller: Extracted | None,
 ) -> Opened[Agent]:
     """Begin an agent's work; see ``Recorder.agent``."""
-    trace, around = next_trace(caller), current_place()
+    trace, around = next_trace(writer.id_width, caller), current_place()
     if session_id is None:
         session_id = around.session_id
+    if session_id is None and caller is not None:
+        session_id = caller.baggage.get(baggage.SESSION_ID)
     place = around._replace(session_id=session_id, agent_did=did)
     payload = {"ring": ring, "name": name, "caller_trace": link_text(caller)}
     joined = writer.write(EventType.SESSION_JOINED, place, trace, payload)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ..causal_trace import CausalTraceId
+from ..causal_trace import CausalTraceId, IdWidth
 from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
@@ -15,10 +15,12 @@ class EventWriter:
 
     Args:
         bus: Where the events go.
+        id_width: How wide the ids of new traces are.
     """
 
-    def __init__(self, bus: HypervisorEventBus) -> None:
+    def __init__(self, bus: HypervisorEventBus, id_width: IdWidth = "short") -> None:
         self._bus = bus
+        self.id_width = id_width
         self._limited_log = LimitedLog(__name__)
 
     def write(

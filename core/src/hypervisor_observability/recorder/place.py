@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..causal_trace import CausalTraceId
+from .. import baggage
+from ..causal_trace import CausalTraceId, IdWidth, new_root
 from ..current_trace import current_trace, reset_trace, set_trace
 from ..events import HypervisorEvent
 from ..propagation import Extracted
@@ -56,21 +57,35 @@ def current_place() -> Place:
     return _current.get()
 
 
-def next_trace(caller: Extracted | None = None) -> CausalTraceId:
+def next_trace(id_width: IdWidth, caller: Extracted | None = None) -> CausalTraceId:
     """Draw the causal id of work that begins here: below the current one, if there is one.
 
     Args:
+        id_width: How wide the ids of a new trace are.
         caller: What came with the message that asked for the work: its id is taken.
     """
     if caller is not None:
         return caller.trace
     around = current_trace()
-    return CausalTraceId() if around is None else around.child()
+    return new_root(id_width) if around is None else around.child()
 
 
 def link_text(caller: Extracted | None) -> str | None:
     """Give the causal id that work of *caller* is linked with; None where it is not."""
     return None if caller is None or caller.link is None else caller.link.full_id
+
+
+def baggage_here() -> dict[str, str]:
+    """Give what may travel from here as baggage, by name: session, agent as a digest, saga."""
+    place = _current.get()
+    found: dict[str, str] = {}
+    if place.session_id is not None:
+        found[baggage.SESSION_ID] = place.session_id
+    if place.agent_did is not None:
+        found[baggage.AGENT_DID] = baggage.digest(place.agent_did)
+    if place.saga is not None:
+        found[baggage.SAGA_ID] = place.saga.saga_id
+    return found
 
 
 def enter(place: Place, trace: CausalTraceId | None = None) -> Callable[[], None]:

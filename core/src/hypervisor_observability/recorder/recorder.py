@@ -1,5 +1,6 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
+from ..causal_trace import IdWidth, check_id_width
 from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import (
@@ -31,6 +32,8 @@ class Recorder:
 
     Args:
         bus: Where the events go.
+        id_width: How wide the ids of new traces are: ``short`` (12 and 8 digits), or ``w3c``
+            (32 and 16).
 
     Attributes:
         audit: Records what becomes of the audit log.
@@ -40,8 +43,9 @@ class Recorder:
         vfs: Records what becomes of the session's files.
     """
 
-    def __init__(self, bus: HypervisorEventBus) -> None:
-        self._writer = EventWriter(bus)
+    def __init__(self, bus: HypervisorEventBus, *, id_width: IdWidth = "short") -> None:
+        check_id_width(id_width)
+        self._writer = EventWriter(bus, id_width)
         self.audit = Audit(self.record)
         self.liability = Liability(self.record)
         self.security = Security(self.record)
@@ -73,7 +77,7 @@ class Recorder:
 
         Args:
             did: Its decentralised identifier.
-            session_id: By default the session around it.
+            session_id: By default the session around it, else that of the *caller*'s baggage.
             ring: The privilege ring in which it starts; 0 is the innermost.
             name: For people; of low cardinality.
             caller: What ``extract`` gave for the message that asked for this work, where that

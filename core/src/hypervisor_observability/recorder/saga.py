@@ -216,7 +216,7 @@ def open_saga(
     undo: bool,
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
-    trace, place = next_trace(caller), current_place()
+    trace, place = next_trace(writer.id_width, caller), current_place()
     if saga_id is None:
         saga_id = f"{name}-{trace.span_id}"
     payload = {
