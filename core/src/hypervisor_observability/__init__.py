@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .metrics.governance import GovernanceMetrics
     from .metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
     from .propagation import Propagator
-    from .recorder import Recorder
+    from .recorder import CarryingExecutor, Recorder, carry
     from .runtime import Observability
     from .spans.record import FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
     from .spans.sagas import SagaSpanExporter, SagaSpanRecord, SpanSink
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LATER = {
+    "CarryingExecutor": "recorder",
     "Config": "config",
     "ConfigError": "errors",
     "Counts": "delivery.accounts",
@@ -57,10 +58,12 @@ _LATER = {
     "SpanLink": "spans.record",
     "SpanSink": "spans.sagas",
     "SpanStatus": "spans.record",
+    "carry": "recorder",
     "hookimpl": "hookspecs",
 }
 
 __all__ = [
+    "CarryingExecutor",
     "CausalTraceId",
     "Config",
     "ConfigError",
@@ -94,6 +97,7 @@ __all__ = [
     "SpanSink",
     "SpanStatus",
     "Subscription",
+    "carry",
     "current_trace",
     "hookimpl",
 ]

@@ -1,6 +1,7 @@
 """Instrumentation: context managers that record events, so that nobody writes them by hand."""
 
 from .agent import Agent
+from .carrying import CarryingExecutor, carry
 from .compensation import Compensation
 from .elevation import Elevation
 from .fan_out import FanOut
@@ -12,6 +13,7 @@ from .session import Session
 
 __all__ = [
     "Agent",
+    "CarryingExecutor",
     "Compensation",
     "Elevation",
     "FanOut",
@@ -20,4 +22,5 @@ __all__ = [
     "Scope",
     "Session",
     "Step",
+    "carry",
 ]

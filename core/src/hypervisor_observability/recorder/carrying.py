@@ -1,0 +1,88 @@
+"""Carry the surroundings of the running code to where it does not go by itself.
+
+A new thread, a pool's thread, a greenlet and another process start without a trace, a
+session or an agent. What is carried there starts where the code stood that carried it.
+"""
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, Generic, ParamSpec, TypeVar, final
+
+from ..causal_trace import CausalTraceId
+from ..current_trace import current_trace
+from .place import Place, current_place, enter
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@final
+class Carried(Generic[P, R]):
+    """A function that runs where ``carry`` was called; ``carry`` makes it.
+
+    May be called several times and from several threads at once. In this process it runs in
+    a copy of the whole context. It can be pickled if its function can: to another process go
+    the trace, the session and the agent, but no saga, whose steps are recorded in one.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        self._function = function
+        self._run_in_copy: Callable[..., R] = _copies(contextvars.copy_context())
+        self._trace = current_trace()
+        self._place = current_place()
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function there."""
+        return self._run_in_copy(self._function, *args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        place = self._place
+        known = (place.session_id, place.agent_did, place.opened_by)
+        return _arrive, (self._function, self._trace, known)
+
+
+def carry(function: Callable[P, R]) -> Carried[P, R]:
+    """Give *function* so that it runs in the surroundings of this call, wherever it is called.
+
+    For ``threading.Thread(target=carry(work))``, ``gevent.spawn(carry(work))``,
+    ``multiprocessing.Process(target=carry(work))`` and every other way to start something.
+    """
+    return Carried(function)
+
+
+class CarryingExecutor(Executor):
+    """An executor whose calls run in the surroundings of whoever submitted them.
+
+    Args:
+        executor: Does the work, in threads or processes; ``shutdown`` shuts it down.
+    """
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def submit(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Have *function* called as the executor does, in the surroundings of this call."""
+        return self._executor.submit(carry(function), *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor has it
+        """Shut the executor down."""
+        self._executor.shutdown(wait, cancel_futures=cancel_futures)
+
+
+def _copies(context: contextvars.Context) -> Callable[..., Any]:
+    # One context cannot be entered twice at once, and calls may overlap.
+    return lambda *args, **kwargs: context.copy().run(*args, **kwargs)
+
+
+def _arrive(
+    function: Callable[..., Any],
+    trace: CausalTraceId | None,
+    known: tuple[str | None, str | None, str | None],
+) -> Carried[..., Any]:
+    """Make what was carried in the process that it came to."""
+    leave = enter(Place(*known), trace)
+    try:
+        return Carried(function)
+    finally:
+        leave()
