@@ -71,7 +71,11 @@ class Observability:
         self.config = config = Config() if config is None else config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         propagation = config.propagation
-        self.recorder = Recorder(self.bus, id_width=propagation.id_width)
+        self.recorder = Recorder(
+            self.bus,
+            id_width=propagation.id_width,
+            opentelemetry=propagation.opentelemetry,
+        )
         rules = LabelRules(config.metrics.labels)
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator(

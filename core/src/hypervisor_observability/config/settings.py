@@ -169,6 +169,8 @@ class PropagationConfig:
         baggage: What may travel beside an id: ``session.id``, ``agent.did`` (as a digest),
             ``saga.id``.
         id_width: ``"short"`` draws ids of 12 and 8 digits, ``"w3c"`` of 32 and 16.
+        opentelemetry: Whether OpenTelemetry's active span is the parent of what the recorder
+            begins below it, and the recorder's the active one within.
     """
 
     accept: Literal["link", "continue", "restart"] = field(
@@ -176,6 +178,7 @@ class PropagationConfig:
     )
     baggage: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(_BAGGAGE)))
     id_width: Literal["short", "w3c"] = field(default="short", validator=in_(("short", "w3c")))
+    opentelemetry: bool = False
 
 
 @frozen(kw_only=True)

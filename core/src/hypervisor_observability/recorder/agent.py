@@ -10,7 +10,7 @@ from ..event_types import AGENT_FINISHED, EventType
 from ..propagation import Extracted
 from .event_writer import EventWriter
 from .failure import describe
-from .place import current_place, enter, link_text, next_trace
+from .place import current_place, link_text
 from .scope import Opened
 
 
@@ -38,7 +38,7 @@ def open_agent(
     caller: Extracted | None,
 ) -> Opened[Agent]:
     """Begin an agent's work; see ``Recorder.agent``."""
-    trace, around = next_trace(writer.id_width, caller), current_place()
+    trace, around = writer.next_trace(caller), current_place()
     if session_id is None:
         session_id = around.session_id
     if session_id is None and caller is not None:
@@ -47,7 +47,7 @@ def open_agent(
     payload = {"ring": ring, "name": name, "caller_trace": link_text(caller)}
     joined = writer.write(EventType.SESSION_JOINED, place, trace, payload)
     inside = place.within(joined)
-    began, leave = time.monotonic(), enter(inside, trace)
+    began, leave = time.monotonic(), writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
         leave()

@@ -5,7 +5,6 @@ from attrs import frozen
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
-from .place import enter
 from .saga_place import SagaPlace
 from .scope import Opened
 
@@ -38,7 +37,7 @@ def open_compensation(
     write = above.writer.write
     started = write(EventType.SAGA_COMPENSATING, place, trace, {**payload, "phase": "started"})
     inside = place.within(started)
-    leave = enter(inside, trace)
+    leave = above.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
         leave()

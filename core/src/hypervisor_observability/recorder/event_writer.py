@@ -1,13 +1,16 @@
 """Write events of a place to the bus, and keep every fault of doing so to itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from ..causal_trace import CausalTraceId, IdWidth
+from ..causal_trace import CausalTraceId, IdWidth, new_root
+from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
-from .place import Place
+from ..propagation import Extracted
+from .opentelemetry_spans import OpenTelemetrySpans
+from .place import Place, enter
 
 
 class EventWriter:
@@ -16,11 +19,18 @@ class EventWriter:
     Args:
         bus: Where the events go.
         id_width: How wide the ids of new traces are.
+        outer_spans: Spans of others among which ours stand; None: there are none.
     """
 
-    def __init__(self, bus: HypervisorEventBus, id_width: IdWidth = "short") -> None:
+    def __init__(
+        self,
+        bus: HypervisorEventBus,
+        id_width: IdWidth = "short",
+        outer_spans: OpenTelemetrySpans | None = None,
+    ) -> None:
         self._bus = bus
-        self.id_width = id_width
+        self._id_width: IdWidth = id_width
+        self._outer_spans = outer_spans
         self._limited_log = LimitedLog(__name__)
 
     def write(
@@ -61,6 +71,51 @@ class EventWriter:
                 "record", "an event of type %s was not recorded", event_type, error=error
             )
             return None
+
+    def next_trace(self, caller: Extracted | None = None) -> CausalTraceId:
+        """Draw the causal id of work that begins here: below the current one, if there is one.
+
+        Args:
+            caller: What came with the message that asked for the work: its id is taken.
+        """
+        if caller is not None:
+            return caller.trace
+        around = current_trace()
+        if self._outer_spans is not None:
+            try:
+                around = self._outer_spans.parent(around)
+            except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
+                self._note_fault_of_outer_spans(error)
+        return new_root(self._id_width) if around is None else around.child()
+
+    def enter(self, place: Place, trace: CausalTraceId) -> Callable[[], None]:
+        """Make *place* the current one, and *trace* the current trace.
+
+        Returns:
+            The function that goes back to what was there before; it never raises.
+        """
+        leave = enter(place, trace)
+        if self._outer_spans is None:
+            return leave
+        try:
+            leave_span = self._outer_spans.activate(trace)
+        except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
+            self._note_fault_of_outer_spans(error)
+            return leave
+
+        def leave_both() -> None:
+            try:
+                leave_span()
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._note_fault_of_outer_spans(error)
+            leave()
+
+        return leave_both
+
+    def _note_fault_of_outer_spans(self, error: Exception) -> None:
+        self._limited_log.warning(
+            "spans", "the active span of OpenTelemetry is out of reach", error=error
+        )
 
     def undo_failed(self, action: str, error: Exception) -> None:
         """Log that an undo raised, since nobody else gets to see its exception."""

@@ -9,7 +9,6 @@ from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
-from .place import enter
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .saga_step import Step, open_step
@@ -109,7 +108,7 @@ def open_fan_out(saga: SagaPlace, policy: Policy, branch_count: int | None) -> O
     )
     inside = place.within(started)
     fan_out = FanOut(group_id, policy, trace, saga.below(trace, inside), branch_count)
-    leave = enter(inside, trace)
+    leave = saga.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
         leave()

@@ -9,8 +9,8 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import baggage
-from ..causal_trace import CausalTraceId, IdWidth, new_root
-from ..current_trace import current_trace, reset_trace, set_trace
+from ..causal_trace import CausalTraceId
+from ..current_trace import reset_trace, set_trace
 from ..events import HypervisorEvent
 from ..propagation import Extracted
 
@@ -55,19 +55,6 @@ _current: ContextVar[Place] = ContextVar("hypervisor_observability.place", defau
 def current_place() -> Place:
     """Give the place of the running code."""
     return _current.get()
-
-
-def next_trace(id_width: IdWidth, caller: Extracted | None = None) -> CausalTraceId:
-    """Draw the causal id of work that begins here: below the current one, if there is one.
-
-    Args:
-        id_width: How wide the ids of a new trace are.
-        caller: What came with the message that asked for the work: its id is taken.
-    """
-    if caller is not None:
-        return caller.trace
-    around = current_trace()
-    return new_root(id_width) if around is None else around.child()
 
 
 def link_text(caller: Extracted | None) -> str | None:

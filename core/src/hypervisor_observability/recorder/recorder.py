@@ -13,6 +13,7 @@ from ..propagation import Extracted
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
+from .opentelemetry_spans import OpenTelemetrySpans
 from .place import current_place
 from .saga import Saga, open_saga, open_step_anywhere
 from .saga_outcome import Undo
@@ -34,6 +35,9 @@ class Recorder:
         bus: Where the events go.
         id_width: How wide the ids of new traces are: ``short`` (12 and 8 digits), or ``w3c``
             (32 and 16).
+        opentelemetry: Whether OpenTelemetry's active span is the parent of what begins below
+            it, and ours the active one within. Nothing comes of it where the package
+            opentelemetry-api is not installed.
 
     Attributes:
         audit: Records what becomes of the audit log.
@@ -43,9 +47,15 @@ class Recorder:
         vfs: Records what becomes of the session's files.
     """
 
-    def __init__(self, bus: HypervisorEventBus, *, id_width: IdWidth = "short") -> None:
+    def __init__(
+        self,
+        bus: HypervisorEventBus,
+        *,
+        id_width: IdWidth = "short",
+        opentelemetry: bool = False,
+    ) -> None:
         check_id_width(id_width)
-        self._writer = EventWriter(bus, id_width)
+        self._writer = EventWriter(bus, id_width, _outer_spans() if opentelemetry else None)
         self.audit = Audit(self.record)
         self.liability = Liability(self.record)
         self.security = Security(self.record)
@@ -241,3 +251,10 @@ class Recorder:
             The event; None if it could not be recorded.
         """
         return self._writer.write(event_type, current_place(), current_trace(), payload)
+
+
+def _outer_spans() -> OpenTelemetrySpans | None:
+    try:
+        return OpenTelemetrySpans()
+    except ImportError:
+        return None

@@ -11,7 +11,7 @@ from ..propagation import Extracted
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter
 from .fan_out import FanOut, Policy, open_fan_out
-from .place import current_place, enter, link_text, next_trace
+from .place import current_place, link_text
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .saga_step import Step, open_step
@@ -133,7 +133,7 @@ class Saga:
 
     def opened(self, *, undo: bool) -> "Opened[Saga]":
         """Enter the saga; for ``open_saga``."""
-        leave = enter(self._within.place, self.trace)
+        leave = self._within.writer.enter(self._within.place, self.trace)
         return Opened(
             self,
             lambda error: self._close(error, leave, undo=undo),
@@ -216,7 +216,7 @@ def open_saga(
     undo: bool,
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
-    trace, place = next_trace(writer.id_width, caller), current_place()
+    trace, place = writer.next_trace(caller), current_place()
     if saga_id is None:
         saga_id = f"{name}-{trace.span_id}"
     payload = {

@@ -5,7 +5,6 @@ from attrs import define
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
-from .place import enter
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .scope import Opened
@@ -52,7 +51,7 @@ def open_step(
     write = above.writer.write_known
     undoable = {**payload, "undo_api_present": undo is not None}
     inside = place.within(write(EventType.SAGA_STEP_STARTED, place, causal_id, undoable))
-    leave = enter(inside, trace)
+    leave = above.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
         leave()
