@@ -118,6 +118,25 @@ def _emitting(events: int) -> list[Case]:
             group="Emit",
             ids=events,
         ),
+        Case(
+            name="steps",
+            group="Emit",
+            other_name="two events by hand",
+            ours=Side(
+                Environment.OURS, "recording_steps", {"steps": events // 2, "recorder": True}
+            ),
+            other=Side(
+                Environment.OURS, "recording_steps", {"steps": events // 2, "recorder": False}
+            ),
+            rows=(
+                Row(
+                    title="a step by the recorder, against two events by hand",
+                    measure="step",
+                    goal=Goal(cost=3),
+                ),
+            ),
+            rounds=11,
+        ),
     ]
 
 
