@@ -219,6 +219,25 @@ def test_run_that_ended_leaves_its_totals_and_takes_its_gauges() -> None:
 
 
 @pytest.mark.fault("P9")
+def test_run_that_holds_but_a_gauge_is_known_until_it_ends() -> None:
+    registry = MetricsRegistry()
+    assigned = HypervisorEvent(
+        event_type=EventType.RING_ASSIGNED, agent_did="a", payload={"ring": 2}
+    )
+    registry.observe([assigned], run="one")
+    assert registry.runs == {"one"}
+    registry.observe([assigned], run="two")
+    assert registry.runs == {"two"}  # the gauge is that of who set it last
+
+    registry.end_run("one")
+    assert gauges(registry)["ring_current"] == {("a",): 2}
+    registry.end_run("two")
+
+    assert registry.runs == set()
+    assert "ring_current" not in gauges(registry)
+
+
+@pytest.mark.fault("P9")
 def test_runs_are_known_after_a_restart_and_gauges_are_not() -> None:
     first = MetricsRegistry()
     first.observe(at_work("s1", "a"), run="one")

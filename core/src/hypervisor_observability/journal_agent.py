@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from attrs import define, field
+from attrs import define
 
 from .config import Config
 from .delivery.accounts import Counts
@@ -46,19 +46,14 @@ class _FleetRegistry:
 
     registry: MetricsRegistry
     source: FollowedRuns
-    _open: set[str] = field(factory=set, init=False)
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
         run = self.source.current
-        if run is not None:
-            self._open.add(run.path.name)
         self.registry.observe(events, run="" if run is None else run.path.name)
 
     def collect(self) -> list[MetricFamily]:
-        # Runs of an earlier life of this process may be gone altogether.
-        for run in (self._open | self.registry.runs) - self.source.unfinished:
+        for run in self.registry.runs - self.source.unfinished:
             self.registry.end_run(run)
-        self._open = self.source.unfinished
         return self.registry.collect()
 
     def begin_anew(self) -> None:

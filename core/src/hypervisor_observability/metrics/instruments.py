@@ -153,6 +153,10 @@ class Gauge:
         self.series.pop(labels, None)
         self._runs.pop(labels, None)
 
+    def runs(self) -> frozenset[str]:
+        """Give the runs on whose behalf there is something."""
+        return frozenset(self._runs.values())
+
     def end_run(self, run: str) -> None:
         """Remove what was set on behalf of *run*."""
         for labels in [labels for labels, owner in self._runs.items() if owner == run]:

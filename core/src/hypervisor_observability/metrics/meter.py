@@ -57,8 +57,10 @@ class Instruments:
         self._forgotten({name: work.end_run(run) for name, work in self._open_work.items()})
 
     def runs(self) -> set[str]:
-        """Give the runs of which something goes on."""
-        return {run for work in self._open_work.values() for run in work.runs()}
+        """Give the runs of which there is something that ``end_run`` would forget."""
+        gauges = [instrument for instrument in self if isinstance(instrument, Gauge)]
+        holders: list[Gauge | OpenWork] = [*self._open_work.values(), *gauges]
+        return {run for holder in holders for run in holder.runs()}
 
     def state(self) -> dict[str, Any]:
         """Give what was counted and what goes on, as plain JSON values; no gauges."""

@@ -74,7 +74,7 @@ class MetricsRegistry:
 
     @property
     def runs(self) -> set[str]:
-        """The runs of which something goes on: sessions, elevations, sagas."""
+        """The runs of which there is something that ``end_run`` would forget."""
         with self._lock:
             return {run for meter in self._meters for run in meter.instruments.runs()}
 
