@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_prometheus.conversion import to_metric
+from hypervisor_prometheus.rendering import Renderer
 
 FORMATS = {
     "text/plain;version=0.0.4": parse_text,
@@ -188,6 +189,30 @@ def test_name_that_is_none_forges_nothing(name: str) -> None:
         return
     assert [line for line in lines if not line.startswith("#")] == [lines[-1]]
     assert "forged" not in lines[-1].split(" ")
+
+
+@pytest.mark.fault("P6")
+@pytest.mark.parametrize(
+    "labels",
+    [("a", "a"), ("é", "ü"), ("__name__",), ("\n\n",), ("é_",), ("\ud800",), ("",), ("le",)],
+)
+@pytest.mark.parametrize("accept", FORMATS)
+def test_label_that_no_reader_takes_hides_its_metric_alone(
+    labels: tuple[str, ...], accept: str
+) -> None:
+    family = MetricFamily(
+        name="bad",
+        kind=MetricKind.HISTOGRAM,
+        help="",
+        label_names=labels,
+        histograms={("x",) * len(labels): HistogramValue((1,), 1)},
+    )
+    sound = MetricFamily(name="sound", kind=MetricKind.GAUGE, help="", series={(): 1})
+
+    _, body = Renderer(lambda: [family, sound]).render(accept)
+
+    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+    assert lines == ["sound 1.0"]
 
 
 # Any character, lone surrogates among them.

@@ -1,5 +1,6 @@
 """From metric families to the objects that prometheus_client's encoders write out."""
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
@@ -19,6 +20,10 @@ from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
 
 _TOTAL = "_total"
+_BUCKET = "le"
+# Letters and digits of any script. More is allowed in quotes, but not all readers know that.
+_NAME = re.compile(r"[\w:./-]+")
+_NOT_PLAIN = re.compile("^[0-9]|[^a-zA-Z0-9_]")
 
 
 def to_metric(family: MetricFamily) -> Metric:
@@ -29,10 +34,11 @@ def to_metric(family: MetricFamily) -> Metric:
     so it becomes a metric of unknown type.
 
     Raises:
-        ValueError: The name of the family is none that Prometheus accepts.
+        ValueError: The name of the family or of a label is none that Prometheus accepts.
         TypeError, OverflowError: A value or a label is of another type than it says, or an
             integer too large for a float.
     """
+    _check_names(family)
     match family.kind:
         case MetricKind.HISTOGRAM:
             return _histogram(family)
@@ -50,6 +56,21 @@ def to_metric(family: MetricFamily) -> Metric:
             for labels, value in latest.items():
                 gauge.add_metric(labels, value)
             return gauge
+
+
+def _check_names(family: MetricFamily) -> None:
+    """Refuse what prometheus_client writes and no reader takes: it would hide all the others."""
+    for name in (family.name, *family.label_names):
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"no name: {name!r}")
+    # Older formats show what is no letter or digit of ASCII as underscores.
+    shown = [_NOT_PLAIN.sub("_", name) for name in family.label_names]
+    if any(name.startswith("__") for name in shown):
+        raise ValueError(f"names of labels that Prometheus keeps for itself: {family.label_names}")
+    if len(set(shown)) < len(shown):
+        raise ValueError(f"labels that would have one name: {family.label_names}")
+    if family.kind is MetricKind.HISTOGRAM and _BUCKET in shown:
+        raise ValueError(f"{_BUCKET!r} is the label of a histogram's buckets")
 
 
 def _counter(family: MetricFamily) -> Metric:
