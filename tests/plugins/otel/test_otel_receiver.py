@@ -84,7 +84,7 @@ def test_newest_spans_are_kept_and_all_are_counted(
 @pytest.mark.parametrize(
     ("headers", "path", "status"),
     [
-        (PROTOBUF, "/v1/metrics", 404),
+        (PROTOBUF, "/v1/profiles", 404),
         ({"Content-Type": "application/json"}, "/v1/traces", 415),
         ({**PROTOBUF, "Content-Length": "x"}, "/v1/traces", 411),
         ({**PROTOBUF, "Content-Length": str(MAX_BODY_BYTES + 1)}, "/v1/traces", 413),

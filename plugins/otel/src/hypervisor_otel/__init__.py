@@ -1,4 +1,4 @@
-"""OpenTelemetry for governed multi-agent systems: finished spans over OTLP.
+"""OpenTelemetry for governed multi-agent systems: spans, metrics and logs over OTLP.
 
 ``[plugins.otel]`` in the configuration turns :class:`OTelPlugin` on. The other names are for
 plugins that speak OTLP to a backend of their own.
@@ -8,7 +8,6 @@ from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, fit_integer, fit_tex
 from hypervisor_otel.config import (
     MAX_TIMEOUT_SECONDS,
     OTelConfig,
-    default_endpoint,
     show_endpoint,
     valid_endpoint,
     valid_headers,
@@ -17,6 +16,7 @@ from hypervisor_otel.encoding import encode_groups, encode_spans, span_attribute
 from hypervisor_otel.plugin import OTelPlugin
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
+from hypervisor_otel.variables import default_endpoint
 
 __all__ = [
     "MAX_NAME_CHARACTERS",

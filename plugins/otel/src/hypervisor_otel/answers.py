@@ -35,12 +35,12 @@ class Accepted:
     """The receiver took the request, perhaps not all of it.
 
     Attributes:
-        rejected_spans: How many spans it refused.
+        rejected: How many spans, data points or log records it refused.
         message: What it said about that; may be a warning although none was refused.
         is_understood: Whether the body was the answer of an OTLP receiver.
     """
 
-    rejected_spans: int = 0
+    rejected: int = 0
     message: str = ""
     is_understood: bool = True
 
@@ -78,8 +78,16 @@ def _accepted(answer: Answer) -> Accepted:
         return Accepted()
     if answer.content_type != PROTOBUF or not answer.is_whole:
         return Accepted(is_understood=False)
+    return understand(answer.body)
+
+
+def understand(body: bytes) -> Accepted:
+    """Say what the body of a receiver's answer tells.
+
+    The answers for metrics and logs have the same fields under other names, so they read alike.
+    """
     try:
-        partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
+        partial = ExportTraceServiceResponse.FromString(body).partial_success
     except DecodeError:
         return Accepted(is_understood=False)
     return Accepted(max(0, partial.rejected_spans), printable(partial.error_message))

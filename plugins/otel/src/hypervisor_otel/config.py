@@ -1,19 +1,32 @@
 """The table ``[plugins.otel]``, and the checks that other plugins which send OTLP share."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+import attrs
 from attrs import Attribute, field, frozen
-from attrs.validators import gt, in_, le
+from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
 from hypervisor_observability.config.secret import Secret
-from hypervisor_otel.endpoint import TRACES_PATH, is_link_local, parse_endpoint
+from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, is_link_local, parse_endpoint
+from hypervisor_otel.profiles import DEFAULT_PROFILES, PROFILES, ProfileName
+from hypervisor_otel.variables import (
+    GRPC,
+    HTTP,
+    default_ca_file,
+    default_compression,
+    default_endpoint,
+    default_headers,
+    default_protocol,
+    default_sample_ratio,
+    sibling_endpoint,
+)
 
-DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
-"""Where a collector listens for OTLP/HTTP unless told otherwise (OTLP specification)."""
+SignalName = Literal["traces", "metrics", "logs"]
+SIGNAL_NAMES: tuple[SignalName, ...] = ("traces", "metrics", "logs")
+DEFAULT_SIGNALS: tuple[SignalName, ...] = ("traces",)
 
 MAX_TIMEOUT_SECONDS = 300.0
 """Longest time that one request may be given."""
@@ -36,21 +49,6 @@ _OWN_HEADERS = frozenset(
 _OWN_ATTRIBUTES = frozenset(
     {"service.name", "telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version"}
 )
-
-
-def default_endpoint() -> str:
-    """The endpoint where the configuration names none.
-
-    It is what OpenTelemetry's environment variables say, as its specification has it
-    (Protocol Exporter, Endpoint URLs for OTLP/HTTP): ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT``
-    as it stands, else ``OTEL_EXPORTER_OTLP_ENDPOINT`` with ``/v1/traces`` appended, else
-    ``http://127.0.0.1:4318``.
-    """
-    traces = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "").strip()
-    if traces:
-        return traces
-    base = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
-    return base.rstrip("/") + TRACES_PATH if base else DEFAULT_ENDPOINT
 
 
 def show_endpoint(endpoint: str) -> str:
@@ -118,25 +116,98 @@ def valid_resource(
             raise ValueError(msg)
 
 
+def _check_paths(config: "OTelConfig") -> None:
+    """Check that no signal goes where another's receiver listens.
+
+    Raises:
+        ValueError: The path of ``endpoint`` tells nothing of the other signals' paths.
+    """
+    if config.protocol == GRPC:
+        return
+    for signal, path, endpoint in (
+        ("metrics", METRICS_PATH, config.metrics_endpoint),
+        ("logs", LOGS_PATH, config.logs_endpoint),
+    ):
+        taken = parse_endpoint(config.endpoint).path
+        if signal in config.signals and parse_endpoint(endpoint, path).path == taken:
+            msg = f"the path of 'endpoint' does not end with /v1/traces; set '{signal}_endpoint'"
+            raise ValueError(msg)
+
+
+def _traces_endpoint(config: "OTelConfig") -> str:
+    return default_endpoint(config.protocol)
+
+
+def _metrics_endpoint(config: "OTelConfig") -> str:
+    return sibling_endpoint(config.endpoint, "metrics", METRICS_PATH, config.protocol)
+
+
+def _logs_endpoint(config: "OTelConfig") -> str:
+    return sibling_endpoint(config.endpoint, "logs", LOGS_PATH, config.protocol)
+
+
+def _endpoint_field(default: Any) -> Any:
+    return field(
+        default=attrs.Factory(default, takes_self=True),
+        validator=valid_endpoint,
+        repr=show_endpoint,
+    )
+
+
 @frozen(kw_only=True)
 class OTelConfig:
     """What stands in ``[plugins.otel]``.
 
+    Where a key is missing, OpenTelemetry's variable for it is read; see
+    :mod:`hypervisor_otel.variables`.
+
     Attributes:
-        endpoint: URL of an OTLP/HTTP receiver. ``/v1/traces`` is appended where it has no
-            path. The default is :func:`default_endpoint`.
+        protocol: ``http/protobuf`` or ``grpc``; the latter needs the extra ``grpc``.
+        endpoint: URL of an OTLP receiver. Over HTTP ``/v1/traces`` is appended where it has no
+            path; over gRPC its path means nothing.
+        metrics_endpoint: Where metrics go; the default is the same receiver.
+        logs_endpoint: Where log records go, likewise.
+        signals: What is sent: ``traces``, ``metrics`` (the registry), ``logs`` (a record an
+            event).
         headers: Further headers of each request, such as an API key.
         timeout_seconds: Longest time for one request, from connecting to the last byte.
         compression: ``none`` or ``gzip``.
-        resource: Further attributes that say where the spans come from.
+        resource: Further attributes that say where the telemetry comes from.
+        profiles: Under which names spans tell what they know: ``seed``, ``otel-genai``,
+            ``openinference``.
+        sample_ratio: Which part of the traces is sent, from 0 to 1. All spans of a trace share
+            its fate, here and in every process.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
         allow_link_local: Whether the endpoint may be a link-local address.
     """
 
-    endpoint: str = field(factory=default_endpoint, validator=valid_endpoint, repr=show_endpoint)
-    headers: Mapping[str, Secret] = field(factory=dict, validator=valid_headers)
-    timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
-    compression: Literal["none", "gzip"] = field(default="none", validator=in_(("none", "gzip")))
-    resource: Mapping[str, str] = field(factory=dict, validator=valid_resource)
-    ca_file: Path | None = None
+    protocol: Literal["http/protobuf", "grpc"] = field(
+        factory=default_protocol, validator=in_((HTTP, GRPC))
+    )
+    # What a validator of an endpoint reads has to stand before it.
     allow_link_local: bool = False
+    endpoint: str = _endpoint_field(_traces_endpoint)
+    metrics_endpoint: str = _endpoint_field(_metrics_endpoint)
+    logs_endpoint: str = _endpoint_field(_logs_endpoint)
+    signals: tuple[SignalName, ...] = field(
+        default=DEFAULT_SIGNALS,
+        validator=[min_len(1), deep_iterable(in_(SIGNAL_NAMES))],
+    )
+    headers: Mapping[str, Secret] = field(factory=default_headers, validator=valid_headers)
+    timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
+    compression: Literal["none", "gzip"] = field(
+        factory=default_compression, validator=in_(("none", "gzip"))
+    )
+    resource: Mapping[str, str] = field(factory=dict, validator=valid_resource)
+    profiles: tuple[ProfileName, ...] = field(
+        default=DEFAULT_PROFILES, validator=[min_len(1), deep_iterable(in_(PROFILES))]
+    )
+    sample_ratio: float = field(factory=default_sample_ratio, validator=[ge(0.0), le(1.0)])
+    ca_file: Path | None = field(factory=default_ca_file)
+
+    def __attrs_post_init__(self) -> None:
+        _check_paths(self)
+
+    def towards(self, endpoint: str) -> "OTelConfig":
+        """Give the same configuration for the one signal that goes to *endpoint*."""
+        return attrs.evolve(self, endpoint=endpoint, signals=DEFAULT_SIGNALS)

@@ -1,11 +1,10 @@
 """Finished spans as the official protobuf messages of OTLP. Pure functions; no I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from hypervisor_observability import __version__
 from hypervisor_observability.spans.record import (
     AttributeValue,
     FinishedSpan,
@@ -15,7 +14,8 @@ from hypervisor_observability.spans.record import (
     SpanStatus,
 )
 from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, add_attributes, fit_text
-from hypervisor_otel.resource import SCOPE_NAME
+from hypervisor_otel.profiles import profiled
+from hypervisor_otel.scope import describe_scope
 
 MAX_EVENTS = 128
 """Most events of a span: OpenTelemetry's default (SDK, Span Limits)."""
@@ -39,18 +39,26 @@ _STATUSES = {
 
 
 def encode_spans(
-    spans: Sequence[FinishedSpan], resource: Mapping[str, AttributeValue]
+    spans: Sequence[FinishedSpan],
+    resource: Mapping[str, AttributeValue],
+    profiles: Collection[str] = (),
 ) -> ExportTraceServiceRequest:
     """Give the request that exports *spans*, all of the service that *resource* describes.
+
+    Args:
+        spans: In the order in which they are to stand.
+        resource: What they come from.
+        profiles: Names of attribute profiles; none: attributes are sent as they are.
 
     Raises:
         ValueError: An id of a span is malformed.
     """
-    return encode_groups([(spans, resource)])
+    return encode_groups([(spans, resource)], profiles)
 
 
 def encode_groups(
     groups: Iterable[tuple[Sequence[FinishedSpan], Mapping[str, AttributeValue]]],
+    profiles: Collection[str] = (),
 ) -> ExportTraceServiceRequest:
     """Give the request that exports spans of several services, each with its resource.
 
@@ -64,11 +72,10 @@ def encode_groups(
             group.resource.attributes, resource
         )
         scope_spans = group.scope_spans.add()
-        scope_spans.scope.name = SCOPE_NAME
-        scope_spans.scope.version = __version__
+        scope_spans.schema_url = describe_scope(scope_spans.scope, profiles)
         add = scope_spans.spans.add
         for span in spans:
-            _fill(add(), span)
+            _fill(add(), span, profiles)
     return request
 
 
@@ -82,11 +89,11 @@ def encode_span(span: FinishedSpan) -> trace_pb2.Span:
         ValueError: An id is malformed.
     """
     message = trace_pb2.Span()
-    _fill(message, span)
+    _fill(message, span, ())
     return message
 
 
-def _fill(message: trace_pb2.Span, span: FinishedSpan) -> None:
+def _fill(message: trace_pb2.Span, span: FinishedSpan, profiles: Collection[str]) -> None:
     message.trace_id = _id(span.trace_id, _TRACE_ID_BYTES)
     message.span_id = _id(span.span_id, _SPAN_ID_BYTES)
     if span.parent_span_id is not None:
@@ -95,7 +102,8 @@ def _fill(message: trace_pb2.Span, span: FinishedSpan) -> None:
     message.kind = _KINDS[span.kind]
     message.start_time_unix_nano = _time(span.start_ns)
     message.end_time_unix_nano = _time(span.end_ns)
-    dropped = add_attributes(message.attributes, span_attributes(span))
+    attributes = profiled(span, profiles) if profiles else span_attributes(span)
+    dropped = add_attributes(message.attributes, attributes)
     if dropped:
         message.dropped_attributes_count = dropped
     message.status.code = _STATUSES[span.status]

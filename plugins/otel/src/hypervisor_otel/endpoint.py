@@ -10,6 +10,12 @@ from attrs import field, frozen
 TRACES_PATH = "/v1/traces"
 """The path of a trace receiver (OTLP specification 1.x, OTLP/HTTP Request)."""
 
+METRICS_PATH = "/v1/metrics"
+"""The path of a receiver of metrics (the same)."""
+
+LOGS_PATH = "/v1/logs"
+"""The path of a receiver of logs (the same)."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
@@ -53,11 +59,11 @@ class Endpoint:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str, path: str = TRACES_PATH) -> Endpoint:
     """Take the URL *text* apart.
 
-    ``/v1/traces`` is appended where the URL has no path (or only a slash); any other path is
-    taken as it stands.
+    *path* is appended where the URL has no path (or only a slash); any other path is taken as
+    it stands.
 
     Raises:
         ValueError: It is no http or https URL with a host, its port is out of range, or it
@@ -85,7 +91,7 @@ def parse_endpoint(text: str) -> Endpoint:
     if parts.fragment:
         msg = "expected a URL without a fragment ('#...')"
         raise ValueError(msg)
-    path = TRACES_PATH if parts.path in {"", "/"} else parts.path
+    path = path if parts.path in {"", "/"} else parts.path
     return Endpoint(
         parts.scheme,
         parts.hostname,

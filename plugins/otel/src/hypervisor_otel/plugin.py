@@ -1,60 +1,109 @@
 """The plugin ``otel``."""
 
+import time
 from collections.abc import Mapping, Sequence
 
 from attrs import define, field
+from google.protobuf.message import Message
 
+from hypervisor_observability.events import HypervisorEvent
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
+from hypervisor_observability.metrics.families import MetricFamily
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 from hypervisor_otel.config import OTelConfig
 from hypervisor_otel.encoding import encode_spans
+from hypervisor_otel.log_records import encode_logs
+from hypervisor_otel.log_severity import SEVERITY_KEYS
+from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
-from hypervisor_otel.sender import OTLPSender
+from hypervisor_otel.sampling import is_sampled
+from hypervisor_otel.senders import Sender, make_senders
+from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
 
 
 @define(eq=False)
 class OTelPlugin:
-    """Send finished spans to an OpenTelemetry collector.
+    """Send finished spans, metrics and events as log records to an OpenTelemetry collector.
 
     They keep the ids, times and parents that they have in the causal trace. OpenTelemetry's
     global providers are neither read nor set.
+
+    Attributes:
+        config: Where to, and what.
+        unsampled_spans: Spans that were left out since their traces are not sampled.
     """
 
     Config = OTelConfig
-    default_payload = "none"
+    # A log record's severity depends on these; its body has nothing else unless that is asked.
+    default_payload = SEVERITY_KEYS
 
     config: OTelConfig = field(factory=OTelConfig)
-    _sender: OTLPSender | None = field(default=None, init=False)
+    unsampled_spans: int = field(default=0, init=False)
+    _senders: Mapping[str, Sender] = field(factory=dict, init=False)
     _resource: Mapping[str, AttributeValue] = field(factory=dict, init=False)
+    _start_ns: int = field(default=0, init=False)
 
     @property
     def rejected_spans(self) -> int:
         """Spans that the backend refused in answers that accepted the others of the batch."""
-        return 0 if self._sender is None else self._sender.rejected_spans
+        return self.rejected(TRACES)
+
+    def rejected(self, signal: Signal) -> int:
+        """Give how many items of *signal* were refused in answers that accepted the others."""
+        sender = self._senders.get(signal.name)
+        return 0 if sender is None else sender.rejected
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Read the certificates; the first batch opens the connection."""
-        self._sender = OTLPSender(self.config, context.logger)
+        self._senders = make_senders(self.config, context.logger)
         self._resource = describe_service(context.service, self.config.resource)
+        self._start_ns = context.clock()
+
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        """Send *events* as log records in one request, if logs are on."""
+        if LOGS.name in self.config.signals:
+            self._send(LOGS, encode_logs(events, self._resource))
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        """Send *spans* in one request."""
-        assert self._sender is not None, "start comes first"  # noqa: S101 - the hooks' order
-        self._sender.send(encode_spans(spans, self._resource))
+        """Send *spans* in one request, those of sampled traces."""
+        if TRACES.name not in self.config.signals:
+            return
+        ratio = self.config.sample_ratio
+        chosen = spans
+        if ratio < 1.0:
+            chosen = [span for span in spans if is_sampled(span.trace_id, ratio)]
+        if chosen:
+            self._send(TRACES, encode_spans(chosen, self._resource, self.config.profiles))
+        # Behind the request, which may be repeated.
+        self.unsampled_spans += len(spans) - len(chosen)
+
+    @hookimpl
+    def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
+        """Send the state of all *metrics* in one request, if metrics are on."""
+        if METRICS.name in self.config.signals:
+            request = encode_metrics(
+                metrics, self._resource, start_ns=self._start_ns, time_ns=time.time_ns()
+            )
+            self._send(METRICS, request)
 
     @hookimpl
     def stop(self) -> None:
-        """Close the connection."""
-        if self._sender is not None:
-            self._sender.close()
+        """Close the connections."""
+        for sender in self._senders.values():
+            sender.close()
 
     @hookimpl
     def check(self, context: PluginContext) -> str:
-        """Send a request without spans."""
-        sender = OTLPSender(self.config, context.logger)
+        """Send a request that holds nothing for each signal."""
+        senders = make_senders(self.config, context.logger)
         try:
-            return sender.probe()
+            return ", ".join([sender.probe() for sender in senders.values()])
         finally:
-            sender.close()
+            for sender in senders.values():
+                sender.close()
+
+    def _send(self, signal: Signal, request: Message) -> None:
+        self._senders[signal.name].send(request)

@@ -12,11 +12,16 @@ It is no collector: it keeps what it gets, in memory, up to a bound.
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from attrs import define, field, frozen
+from google.protobuf.message import Message
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from hypervisor_observability.spans.record import AttributeValue
@@ -68,10 +73,10 @@ class ReceivedSpan:
 
 @define(eq=False)
 class OTLPReceiver:
-    """Receive spans at ``endpoint`` between ``start`` and ``stop``; a context manager.
+    """Receive at ``endpoint`` between ``start`` and ``stop``; a context manager.
 
     Attributes:
-        max_spans: How many spans are kept; the newest are.
+        max_spans: How many spans are kept, and how many log records; the newest are.
         received_spans: How many have arrived.
         requests: How many requests were accepted.
     """
@@ -80,11 +85,14 @@ class OTLPReceiver:
     received_spans: int = field(default=0, init=False)
     requests: int = field(default=0, init=False)
     _kept: deque[ReceivedSpan] = field(init=False)
+    _logs: deque[LogRecord] = field(init=False)
+    _metrics: dict[str, Metric] = field(factory=dict, init=False)
     _changed: threading.Condition = field(factory=threading.Condition, init=False)
     _server: ReceiverServer | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._kept = deque(maxlen=self.max_spans)
+        self._logs = deque(maxlen=self.max_spans)
 
     def __enter__(self) -> Self:
         self.start()
@@ -130,26 +138,46 @@ class OTLPReceiver:
         with self._changed:
             return list(self._kept)
 
+    @property
+    def logs(self) -> list[LogRecord]:
+        """The newest log records, in the order of their arrival."""
+        with self._changed:
+            return list(self._logs)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The last state of each metric, by its name."""
+        with self._changed:
+            return dict(self._metrics)
+
     def wait_for(self, count: int, *, timeout: float = 5.0) -> bool:
         """Wait until *count* spans have arrived; False if *timeout* seconds were too short."""
         with self._changed:
             return self._changed.wait_for(lambda: self.received_spans >= count, timeout)
 
-    def keep(self, request: ExportTraceServiceRequest) -> None:
-        """Take the spans of *request*."""
-        arrived = [
-            ReceivedSpan(
-                span,
-                decode_attributes(group.resource.attributes),
-                scope.scope.name,
-                scope.scope.version,
-            )
-            for group in request.resource_spans
-            for scope in group.scope_spans
-            for span in scope.spans
-        ]
+    def keep(self, request: Message) -> None:
+        """Take what *request* holds."""
         with self._changed:
-            self._kept.extend(arrived)
-            self.received_spans += len(arrived)
+            if isinstance(request, ExportTraceServiceRequest):
+                arrived = list(_spans(request))
+                self._kept.extend(arrived)
+                self.received_spans += len(arrived)
+            elif isinstance(request, ExportLogsServiceRequest):
+                for logs in request.resource_logs:
+                    for log_scope in logs.scope_logs:
+                        self._logs.extend(log_scope.log_records)
+            elif isinstance(request, ExportMetricsServiceRequest):
+                for metrics in request.resource_metrics:
+                    for scope in metrics.scope_metrics:
+                        self._metrics.update({metric.name: metric for metric in scope.metrics})
             self.requests += 1
             self._changed.notify_all()
+
+
+def _spans(request: ExportTraceServiceRequest) -> Iterator[ReceivedSpan]:
+    for group in request.resource_spans:
+        resource = decode_attributes(group.resource.attributes)
+        for scope in group.scope_spans:
+            name, version = scope.scope.name, scope.scope.version
+            for span in scope.spans:
+                yield ReceivedSpan(span, resource, name, version)

@@ -8,17 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from google.protobuf.message import DecodeError
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from google.protobuf.message import DecodeError, Message
 
 from hypervisor_otel.answers import PROTOBUF
-from hypervisor_otel.endpoint import TRACES_PATH
+from hypervisor_otel.signals import LOGS, METRICS, TRACES
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """Longest body that is taken, before and after it is unpacked."""
+
+_REQUESTS = {signal.path: signal.empty for signal in (TRACES, METRICS, LOGS)}
 
 _IDLE_SECONDS = 30.0
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's manual, inflateInit2: 16 asks for gzip
@@ -34,7 +32,7 @@ class ReceiverServer(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, keep: Callable[[ExportTraceServiceRequest], None]) -> None:
+    def __init__(self, keep: Callable[[Message], None]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.keep = keep
         self._handlers: set[_Handler] = set()
@@ -88,12 +86,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(status, b"")
             return
         self.server.keep(request)
-        self._answer(status, ExportTraceServiceResponse().SerializeToString())
+        self._answer(status, b"")  # an answer whose fields are all unset has no bytes
 
-    def _request(self) -> tuple[int, ExportTraceServiceRequest | None]:
+    def _request(self) -> tuple[int, Message | None]:
         """Read the request; give the status to answer, and None where it is refused."""
         length = self.headers.get("Content-Length", "")
-        if self.path.partition("?")[0] != TRACES_PATH:
+        empty = _REQUESTS.get(self.path.partition("?")[0])
+        if empty is None:
             return 404, None
         if self.headers.get_content_type() != PROTOBUF:
             return 415, None
@@ -103,7 +102,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 413, None
         try:
             body = _unpacked(self.rfile.read(int(length)), self.headers.get("Content-Encoding"))
-            return 200, ExportTraceServiceRequest.FromString(body)
+            request = empty()
+            request.ParseFromString(body)
+            return 200, request
         except (DecodeError, zlib.error, ValueError):
             return 400, None
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from google.protobuf.message import Message
 
 from hypervisor_observability import __version__
 from hypervisor_observability.config.secret import Secret
@@ -19,6 +19,7 @@ from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_otel.answers import PROTOBUF, Accepted, judge
 from hypervisor_otel.connection import Connection, ForbiddenAddress
 from hypervisor_otel.endpoint import parse_endpoint
+from hypervisor_otel.signals import TRACES, Signal
 
 # Level 6, zlib's own default, is twice as slow for 3 % less on a batch of spans.
 _GZIP_LEVEL = 4
@@ -29,7 +30,7 @@ class SenderSettings(Protocol):
 
     @property
     def endpoint(self) -> str:
-        """URL of an OTLP/HTTP receiver."""
+        """URL of an OTLP receiver."""
 
     @property
     def headers(self) -> Mapping[str, Secret]:
@@ -61,8 +62,10 @@ class OTLPSender:
     Attributes:
         settings: Where to, and how.
         logger: Where warnings go, at a limited rate.
-        rejected_spans: How many spans the receiver has refused in answers that accepted the
-            others.
+        signal: What is sent.
+        rejected: How many spans, data points or log records the receiver has refused in
+            answers that accepted the others.
+        limited_log: Writes to *logger*.
 
     Raises:
         ValueError: The endpoint is malformed, or ``ca_file`` holds no certificates.
@@ -71,26 +74,32 @@ class OTLPSender:
 
     settings: SenderSettings
     logger: logging.Logger = field(factory=lambda: logging.getLogger("hypervisor_otel"))
-    rejected_spans: int = field(default=0, init=False)
+    signal: Signal = TRACES
+    rejected: int = field(default=0, init=False)
+    limited_log: LimitedLog = field(init=False)
     _connection: Connection = field(init=False)
-    _log: LimitedLog = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        endpoint = parse_endpoint(self.settings.endpoint)
+        endpoint = parse_endpoint(self.settings.endpoint, self.signal.path)
         tls = _trust(self.settings.ca_file) if endpoint.scheme == "https" else None
         self._connection = Connection(endpoint, tls, self.settings.allow_link_local)
-        self._log = LimitedLog(self.logger.name)
+        self.limited_log = LimitedLog(self.logger.name)
 
     @property
     def address(self) -> str:
         """Where requests go, without a query, which may be a secret."""
         return self._connection.endpoint.address
 
-    def send(self, request: ExportTraceServiceRequest) -> None:
+    @property
+    def rejected_spans(self) -> int:
+        """``rejected``, where spans are sent."""
+        return self.rejected
+
+    def send(self, request: Message) -> None:
         """Send *request*; returning means that the receiver has it.
 
         Where the receiver refuses some spans of several (partial success), that is logged and
-        counted in ``rejected_spans``, since the batch cannot be offered again without
+        counted in ``rejected``, since the batch cannot be offered again without
         repeating the others.
 
         Raises:
@@ -105,16 +114,16 @@ class OTLPSender:
         if self.settings.compression == "gzip":
             body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
             headers["Content-Encoding"] = "gzip"
-        self._note(self._post(body, headers), _span_count(request))
+        note_answer(self, self._post(body, headers), self.signal.count(request))
 
     def probe(self) -> str:
-        """Send a request without spans, and say in a line who took it.
+        """Send a request that holds nothing, and say in a line who took it.
 
         Raises:
             RetryLater: As for :meth:`send`.
             Reject: As for :meth:`send`.
         """
-        self.send(ExportTraceServiceRequest())
+        self.send(self.signal.empty())
         return f"OTLP at {self.address}"
 
     def close(self) -> None:
@@ -141,33 +150,41 @@ class OTLPSender:
             raise RetryLater(msg) from None
         return judge(answer, address=self.address, now_seconds=time.time())
 
-    def _note(self, accepted: Accepted, sent: int) -> None:
-        reason = accepted.message or "no reason given"
-        if accepted.rejected_spans and accepted.rejected_spans >= sent:
-            msg = f"{self.address} refused all {sent} spans: {reason}"
-            raise Reject(msg)
-        if accepted.rejected_spans:
-            self.rejected_spans += accepted.rejected_spans
-            self._log.warning(
-                "partial",
-                "%s refused %d of %d spans: %s",
-                self.address,
-                accepted.rejected_spans,
-                sent,
-                reason,
-            )
-        elif accepted.message:
-            self._log.warning("said", "%s accepts, and says: %s", self.address, accepted.message)
-        elif not accepted.is_understood:
-            self._log.warning(
-                "odd", "%s accepts, but its answer is not that of an OTLP receiver", self.address
-            )
+
+class Refused(Protocol):
+    """What a sender of whatever kind has to note a partial success in."""
+
+    signal: Signal
+    rejected: int
+    limited_log: LimitedLog
+
+    @property
+    def address(self) -> str:
+        """Where requests go."""
 
 
-def _span_count(request: ExportTraceServiceRequest) -> int:
-    return sum(
-        len(scope.spans) for resource in request.resource_spans for scope in resource.scope_spans
-    )
+def note_answer(sender: Refused, accepted: Accepted, sent: int) -> None:
+    """Count and log what the receiver of *sender* said about a request of *sent* items.
+
+    Raises:
+        Reject: It refused all of them.
+    """
+    address, items = sender.address, sender.signal.items
+    reason = accepted.message or "no reason given"
+    if accepted.rejected and accepted.rejected >= sent:
+        msg = f"{address} refused all {sent} {items}: {reason}"
+        raise Reject(msg)
+    if accepted.rejected:
+        sender.rejected += accepted.rejected
+        sender.limited_log.warning(
+            "partial", "%s refused %d of %d %s: %s", address, accepted.rejected, sent, items, reason
+        )
+    elif accepted.message:
+        sender.limited_log.warning("said", "%s accepts, and says: %s", address, accepted.message)
+    elif not accepted.is_understood:
+        sender.limited_log.warning(
+            "odd", "%s accepts, but its answer is not that of an OTLP receiver", address
+        )
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:

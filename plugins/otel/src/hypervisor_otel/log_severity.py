@@ -1,0 +1,48 @@
+"""How grave an event is, as OpenTelemetry's logs data model has it (SeverityNumber)."""
+
+from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
+
+from hypervisor_observability.event_types import GOVERNANCE_DECISION, EventType
+from hypervisor_observability.events import HypervisorEvent
+
+SEVERITY_KEYS = ("allowed", "severity", "to_ring")
+"""Keys of payloads that decide about severities; without them an event has its type's own."""
+
+DEBUG = SeverityNumber.SEVERITY_NUMBER_DEBUG
+INFO = SeverityNumber.SEVERITY_NUMBER_INFO
+WARN = SeverityNumber.SEVERITY_NUMBER_WARN
+ERROR = SeverityNumber.SEVERITY_NUMBER_ERROR
+FATAL = SeverityNumber.SEVERITY_NUMBER_FATAL
+
+TEXTS = {DEBUG: "DEBUG", INFO: "INFO", WARN: "WARN", ERROR: "ERROR", FATAL: "FATAL"}
+
+_BY_TYPE = {
+    EventType.RING_BREACH_DETECTED: ERROR,
+    EventType.SLASH_EXECUTED: ERROR,
+    EventType.FAULT_ATTRIBUTED: WARN,
+    EventType.QUARANTINE_ENTERED: WARN,
+    EventType.SAGA_STEP_FAILED: WARN,
+    EventType.SAGA_COMPENSATING: WARN,
+    EventType.SAGA_ESCALATED: ERROR,
+    EventType.SAGA_HANDOFF: WARN,
+    EventType.VFS_WRITE: DEBUG,
+    EventType.VFS_DELETE: DEBUG,
+    EventType.VFS_SNAPSHOT: DEBUG,
+    EventType.VFS_CONFLICT: WARN,
+    EventType.RATE_LIMITED: WARN,
+    EventType.AGENT_KILLED: FATAL,
+    EventType.BEHAVIOR_DRIFT: WARN,
+}
+
+
+def severity_of(event: HypervisorEvent) -> "SeverityNumber.ValueType":
+    """Give the severity of *event*: by its type, and for three types by its payload too."""
+    event_type, payload = event.event_type, event.payload
+    if event_type == EventType.RING_BREACH_DETECTED and payload.get("severity") == "critical":
+        return FATAL
+    if event_type == EventType.RING_ELEVATED:
+        ring = payload.get("to_ring")
+        return WARN if isinstance(ring, int) and ring <= 1 else INFO
+    if event_type == GOVERNANCE_DECISION:
+        return WARN if payload.get("allowed") is False else INFO
+    return _BY_TYPE.get(event_type, INFO)

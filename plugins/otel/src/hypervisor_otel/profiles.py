@@ -1,0 +1,82 @@
+"""Attribute profiles: under which names a span tells what it knows. Pure.
+
+``seed`` has the names ``agent.saga.*``, ``agent.did`` and ``session.id``. ``otel-genai`` adds
+those of OpenTelemetry's conventions for generative AI (in development there), and
+``openinference`` those of OpenInference. ``agent.hypervisor.*`` holds what has no standard name,
+and stays in all of them.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from hypervisor_observability.spans.record import AttributeValue, FinishedSpan, SpanStatus
+
+ProfileName = Literal["seed", "otel-genai", "openinference"]
+PROFILES: tuple[ProfileName, ...] = ("seed", "otel-genai", "openinference")
+DEFAULT_PROFILES: tuple[ProfileName, ...] = ("seed", "otel-genai")
+
+_GENAI = "gen_ai."
+_SEED = ("agent.saga.", "agent.did")
+_AGENT_NAME = "invoke_agent "
+_TOOL_NAME = "execute_tool "
+
+# OpenInference's semantic conventions, openinference.span.kind.
+_OPENINFERENCE_KINDS = {
+    "agent": "AGENT",
+    "decision": "GUARDRAIL",
+    "elevation": "GUARDRAIL",
+    "quarantine": "GUARDRAIL",
+}
+
+
+def profiled(span: FinishedSpan, profiles: Collection[str]) -> dict[str, AttributeValue]:
+    """Give the attributes of *span* under the names of *profiles*.
+
+    Those that the span has itself win over what a profile derives.
+    """
+    attributes = dict(span.attributes)
+    if span.agent_did is not None:
+        attributes.setdefault("agent.did", span.agent_did)
+    if span.session_id is not None:
+        attributes.setdefault("session.id", span.session_id)
+    if "otel-genai" in profiles:
+        attributes = {**_genai(span, attributes), **attributes}
+    else:
+        attributes = {k: v for k, v in attributes.items() if not k.startswith(_GENAI)}
+    if "openinference" in profiles:
+        attributes = {**_openinference(span), **attributes}
+    if "seed" not in profiles:
+        attributes = {k: v for k, v in attributes.items() if not k.startswith(_SEED)}
+    return attributes
+
+
+def _genai(
+    span: FinishedSpan, attributes: Mapping[str, AttributeValue]
+) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {}
+    if span.scope == "agent":
+        found["gen_ai.operation.name"] = "invoke_agent"
+        found["gen_ai.agent.name"] = span.name.removeprefix(_AGENT_NAME)
+        if span.agent_did is not None:
+            found["gen_ai.agent.id"] = span.agent_did
+    elif span.scope == "decision":
+        found["gen_ai.operation.name"] = "execute_tool"
+        if span.name.startswith(_TOOL_NAME):
+            found["gen_ai.tool.name"] = span.name.removeprefix(_TOOL_NAME)
+    elif span.scope == "session":
+        found["gen_ai.operation.name"] = "invoke_workflow"
+    if span.status is SpanStatus.ERROR and "error.type" not in attributes:
+        # The value for errors without a type (General attributes, error.type).
+        found["error.type"] = "_OTHER"
+    return found
+
+
+def _openinference(span: FinishedSpan) -> dict[str, AttributeValue]:
+    found: dict[str, AttributeValue] = {
+        "openinference.span.kind": _OPENINFERENCE_KINDS.get(span.scope, "CHAIN")
+    }
+    if span.scope == "agent":
+        found["agent.name"] = span.name.removeprefix(_AGENT_NAME)
+        if span.agent_did is not None:
+            found["graph.node.id"] = span.agent_did
+    return found
