@@ -16,7 +16,13 @@ import pytest
 from attrs import define, field
 
 from hypervisor_jaeger import JaegerConfig, JaegerPlugin
-from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
+from hypervisor_observability import (
+    CausalTraceId,
+    Config,
+    EventType,
+    HypervisorEvent,
+    Observability,
+)
 from hypervisor_observability.errors import Reject
 from hypervisor_otel import OTelConfig, OTelPlugin, OTLPSender
 
@@ -55,11 +61,16 @@ class Collector:
 
     Attributes:
         endpoint: Where it takes OTLP/HTTP.
+        grpc_endpoint: Where it takes OTLP/gRPC.
         output: What it has printed.
     """
 
     endpoint: str
+    grpc_endpoint: str
     output: Path
+
+    def endpoint_of(self, protocol: str) -> str:
+        return self.grpc_endpoint if protocol == "grpc" else self.endpoint
 
     def spans(self) -> dict[str, PrintedSpan]:
         """What it has printed so far, by span id."""
@@ -77,6 +88,13 @@ class Collector:
                 span.attributes = dict(pairs)
                 printed[span.fields["ID"]] = span
         return printed
+
+    def block(self, kind: str, inside: str, end: str = "") -> str:
+        """The first *kind* that it has printed with *inside* in it, up to *end*."""
+        for block in re.split(rf"^{kind} #\d+$", self._settled_output(), flags=re.MULTILINE)[1:]:
+            if inside in block:
+                return block.partition(end)[0] if end else block
+        return ""
 
     def _settled_output(self) -> str:
         """Its output once it has paused: no span is printed by half."""
@@ -116,7 +134,9 @@ def collector(
     command = [agent, "start", "--exporter", "blackhole", "--batch-timeout", "100ms"]
     command += ["--otlp-grpc-endpoint", f"127.0.0.1:{grpc_port}"]
     command += ["--otlp-http-endpoint", f"127.0.0.1:{http_port}"]
-    command += ["--debug-log", "traces", "--debug-log-verbosity", "detailed"]
+    for signal_name in ("traces", "metrics", "logs"):
+        command += ["--debug-log", signal_name]
+    command += ["--debug-log-verbosity", "detailed"]
     command += ["--pid-file", str(folder / "rotel.pid"), "--log-file", str(folder / "rotel.log")]
     output = folder / "output.txt"
     with output.open("wb") as stdout:
@@ -125,7 +145,9 @@ def collector(
         )
     try:
         wait_until(lambda: answers(http_port), timeout=10)
-        yield Collector(f"http://127.0.0.1:{http_port}", output)
+        wait_until(lambda: answers(grpc_port), timeout=10)
+        base = "http://127.0.0.1"
+        yield Collector(f"{base}:{http_port}", f"{base}:{grpc_port}", output)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
@@ -164,13 +186,18 @@ def spans_of_saga(collector: Collector, saga_id: str) -> dict[str, PrintedSpan]:
     }
 
 
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_collector_understands_ids_times_status_and_attributes(
-    collector: Collector, wait_until: WaitUntil, compression: str
+    collector: Collector, wait_until: WaitUntil, compression: str, protocol: str
 ) -> None:
-    saga_id = f"deploy-{compression}"
+    saga_id = f"deploy-{compression}-{protocol[:4]}"
     events = saga_events(saga_id)
-    config = OTelConfig(endpoint=collector.endpoint, compression=compression)  # type: ignore[arg-type] # one of both
+    config = OTelConfig(
+        protocol=protocol,  # type: ignore[arg-type] # one of both
+        endpoint=collector.endpoint_of(protocol),
+        compression=compression,  # type: ignore[arg-type] # one of both
+    )
 
     with Observability(Config(service="shop"), plugins=[OTelPlugin(config)]) as observability:
         for event in events:
@@ -204,6 +231,7 @@ def test_collector_understands_ids_times_status_and_attributes(
         "agent.saga.error": "Str(größer als 3 €)",
         "agent.did": "Str(did:mesh:orchestrator)",
         "session.id": "Str(s-42)",
+        "error.type": "Str(_OTHER)",
     }
     assert step.fields["ID"] in undone.text  # the link to the step that it undoes
 
@@ -246,3 +274,53 @@ def test_wrong_path_of_a_collector_is_refused(collector: Collector) -> None:
     with pytest.raises(Reject, match="answered 4"):
         sender.probe()
     sender.close()
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_collector_understands_metrics_and_logs(
+    collector: Collector, wait_until: WaitUntil, protocol: str
+) -> None:
+    config = OTelConfig(
+        protocol=protocol,  # type: ignore[arg-type] # one of both
+        endpoint=collector.endpoint_of(protocol),
+        signals=("metrics", "logs"),
+    )
+    agent, trace = f"did:mesh:{protocol[:4]}", CausalTraceId()
+    with Observability(Config(service="shop"), plugins=[OTelPlugin(config)]) as observability:
+        event = observability.bus.record(
+            EventType.RING_BREACH_DETECTED,
+            session_id="s-42",
+            agent_did=agent,
+            causal_trace_id=trace.full_id,
+            payload={"severity": "critical", "ring": 3},
+        )
+        with observability.recorder.saga("deploy"):
+            pass
+        assert observability.flush(30)
+
+    trace_id, span_id = trace.to_w3c()
+    wait_until(lambda: collector.block("LogRecord", trace_id, "Flags:"), timeout=10)
+    record = collector.block("LogRecord", trace_id, "Flags:")
+    for line in (
+        f"Timestamp: {event.timestamp_ns}",
+        "SeverityNumber: SEVERITY_NUMBER_FATAL(21)",
+        "EventName: agent.hypervisor.ring.breach_detected",
+        "Body: Map(severity:Str(critical))",  # other keys stay in the process
+        f"-> agent.did: Str({agent})",
+        "-> session.id: Str(s-42)",
+        f"-> agent.hypervisor.event.id: Str({event.event_id})",
+        f"Span ID        : {span_id}",
+    ):
+        assert line in record
+
+    wait_until(lambda: collector.block("Metric", f"-> agent_did: Str({agent})"), timeout=10)
+    metric = collector.block("Metric", f"-> agent_did: Str({agent})")
+    for line in (
+        "-> Name: agent_hypervisor_ring_breaches_total",
+        "-> IsMonotonic: true",
+        "-> AggregationTemporality: AGGREGATION_TEMPORALITY_CUMULATIVE",
+        "Value: 1",
+        f"-> Trace ID: {trace_id}",
+        f"-> Span ID: {span_id}",
+    ):
+        assert line in metric

@@ -67,9 +67,7 @@ class GRPCSender:
             Reject: It refused the request, or all that it holds.
         """
         channel = self._channel or self._open()
-        export = channel.unary_unary(
-            self.signal.method, request_serializer=Message.SerializeToString
-        )
+        export = channel.unary_unary(self.signal.method, request_serializer=_serialized)
         timeout_seconds = self.settings.timeout_seconds
         headers = self.settings.headers.items()
         is_packed = self.settings.compression == "gzip"
@@ -136,6 +134,10 @@ class GRPCSender:
         if any(is_link_local(str(row[4][0])) for row in found):
             msg = f"{self.address}: the host resolves to a link-local address"
             raise Reject(msg)
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 def _certificates(ca_file: Path | None) -> bytes | None:

@@ -1,7 +1,7 @@
 """The plugin ``otel``."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import define, field
 from google.protobuf.message import Message
@@ -41,6 +41,7 @@ class OTelPlugin:
     unsampled_spans: int = field(default=0, init=False)
     _senders: Mapping[str, Sender] = field(factory=dict, init=False)
     _resource: Mapping[str, AttributeValue] = field(factory=dict, init=False)
+    _clock: Callable[[], int] = field(default=time.time_ns, init=False)
     _start_ns: int = field(default=0, init=False)
 
     @property
@@ -58,6 +59,7 @@ class OTelPlugin:
         """Read the certificates; the first batch opens the connection."""
         self._senders = make_senders(self.config, context.logger)
         self._resource = describe_service(context.service, self.config.resource)
+        self._clock = context.clock
         self._start_ns = context.clock()
 
     @hookimpl
@@ -85,7 +87,7 @@ class OTelPlugin:
         """Send the state of all *metrics* in one request, if metrics are on."""
         if METRICS.name in self.config.signals:
             request = encode_metrics(
-                metrics, self._resource, start_ns=self._start_ns, time_ns=time.time_ns()
+                metrics, self._resource, start_ns=self._start_ns, time_ns=self._clock()
             )
             self._send(METRICS, request)
 
