@@ -54,7 +54,8 @@ def retry_info(seconds: int) -> bytes:
     detail.Pack(RetryInfo(retry_delay=Duration(seconds=seconds)))
     other = AnyMessage()
     other.Pack(ErrorInfo(reason="BUSY"))
-    return Status(code=8, details=[other, detail]).SerializeToString()
+    packed: bytes = Status(code=8, details=[other, detail]).SerializeToString()
+    return packed
 
 
 def partial(rejected: int, said: str = "") -> Behaviour:

@@ -23,6 +23,9 @@ MAX_EVENTS = 128
 MAX_LINKS = 128
 """Most links of a span: OpenTelemetry's default (SDK, Span Limits)."""
 
+# As the SDK has it for whatever is not known to come from another process.
+_FLAGS = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
+
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
 _MAX_TIME_NS = 2**64 - 1
@@ -100,6 +103,7 @@ def _fill(message: trace_pb2.Span, span: FinishedSpan, profiles: Collection[str]
         message.parent_span_id = _id(span.parent_span_id, _SPAN_ID_BYTES)
     message.name = fit_text(span.name, MAX_NAME_CHARACTERS)
     message.kind = _KINDS[span.kind]
+    message.flags = _FLAGS
     message.start_time_unix_nano = _time(span.start_ns)
     message.end_time_unix_nano = _time(span.end_ns)
     attributes = profiled(span, profiles) if profiles else span_attributes(span)
@@ -138,6 +142,7 @@ def _fill_event(message: trace_pb2.Span.Event, event: SpanEvent) -> None:
 def _fill_link(message: trace_pb2.Span.Link, link: SpanLink) -> None:
     message.trace_id = _id(link.trace_id, _TRACE_ID_BYTES)
     message.span_id = _id(link.span_id, _SPAN_ID_BYTES)
+    message.flags = _FLAGS
     message.dropped_attributes_count = add_attributes(message.attributes, link.attributes)
 
 
