@@ -23,7 +23,7 @@ from hypervisor_otel.scope import SCHEMA_URL
 
 RESOURCE = {"service.name": "shop", "region": "eu"}
 
-_texts = st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=40)
+_texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 _ids = {count: st.integers(1, 16**count - 1).map(f"{{:0{count}x}}".format) for count in (16, 32)}
 _times = st.integers(0, 2**63)
 _attributes = st.dictionaries(

@@ -13,9 +13,11 @@ from hypervisor_otel.config import (
     valid_headers,
 )
 from hypervisor_otel.encoding import encode_groups, encode_spans, span_attributes
+from hypervisor_otel.meter_exporter import OTelMetricsExporter
 from hypervisor_otel.plugin import OTelPlugin
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
+from hypervisor_otel.span_sink import OTelSpanSink
 from hypervisor_otel.variables import default_endpoint
 
 __all__ = [
@@ -24,7 +26,9 @@ __all__ = [
     "SCOPE_NAME",
     "OTLPSender",
     "OTelConfig",
+    "OTelMetricsExporter",
     "OTelPlugin",
+    "OTelSpanSink",
     "SenderSettings",
     "default_endpoint",
     "describe_service",
