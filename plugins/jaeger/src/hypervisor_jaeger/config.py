@@ -38,7 +38,8 @@ class JaegerConfig:
         upload_file: Where to write the newest spans for the upload in Jaeger's user
             interface; None: nowhere. Written when flushed and when stopped.
         upload_max_spans: How many spans that file holds at most.
-        ui_url: Where Jaeger's user interface is, for links.
+        ui_url: Where Jaeger's user interface is, for links and for ``hvobs jaeger``.
+        send_headers_to_ui: Whether ``hvobs jaeger`` sends ``headers`` there too.
     """
 
     endpoint: str = field(default=DEFAULT_ENDPOINT, validator=valid_endpoint, repr=show_endpoint)
@@ -52,3 +53,4 @@ class JaegerConfig:
     upload_file: Path | None = None
     upload_max_spans: int = field(default=10_000, validator=[ge(1), le(_MAX_UPLOAD_SPANS)])
     ui_url: str = field(default=DEFAULT_UI_URL, validator=_valid_ui_url)
+    send_headers_to_ui: bool = False

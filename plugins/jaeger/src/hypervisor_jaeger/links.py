@@ -12,6 +12,32 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 
 
+def wide_trace_id(text: str) -> str:
+    """Give the 32 digits under which Jaeger has the trace of *text*.
+
+    Args:
+        text: A causal id of the trace, its short trace id, or the 32 digits themselves.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if _TRACE_ID.fullmatch(text):
+        return text
+    # Any span will do: it has no part in the trace's id.
+    return CausalTraceId.from_string(text if "/" in text else f"{text}/1").to_w3c()[0]
+
+
+def compare_url(one: str, other: str, *, ui_url: str = DEFAULT_UI_URL) -> str:
+    """Give the address of the page that compares two traces, by their 32 digits each.
+
+    Raises:
+        ValueError: An id or *ui_url* is malformed.
+    """
+    base, _, one_id = trace_url(one, ui_url=ui_url).rpartition("/")
+    other_id = trace_url(other, ui_url=ui_url).rpartition("/")[2]
+    return f"{base}/{one_id}...{other_id}"
+
+
 def trace_url(trace: CausalTraceId | str, *, ui_url: str = DEFAULT_UI_URL) -> str:
     """Give the address of the page that shows a trace.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import click
 from attrs import define, field
 
 from hypervisor_jaeger import links
@@ -92,6 +93,13 @@ class JaegerPlugin:
             return f"Jaeger: {sender.probe()}"
         finally:
             sender.close()
+
+    @hookimpl
+    def commands(self) -> Sequence[click.Command]:
+        """Give ``open``, ``fetch``, ``compare`` and ``export``."""
+        from hypervisor_jaeger.commands import commands
+
+        return commands(self.config)
 
     def _describe(self, service: str) -> Mapping[str, AttributeValue]:
         is_agent = service != self._service

@@ -53,11 +53,16 @@ class UploadFile:
             spans_by_service.setdefault(service, []).append(span)
         document = trace_document(spans_by_service, self.process_tags)
         # Ours are JSON's own types, so no other encoder is needed; ASCII has no surrogates.
-        _replace(self.path, json.dumps(document, allow_nan=False).encode("ascii"))
+        replace_file(self.path, json.dumps(document, allow_nan=False).encode("ascii"))
         self._is_written = True
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write *content* to *path*, whole or not at all, readable by the owner alone.
+
+    Raises:
+        OSError: It cannot be written. The file that was there stays as it was.
+    """
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
