@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from hypervisor_observability import HypervisorEventBus, Recorder
 from hypervisor_observability.cli.main import hvobs
 
 Install = Callable[..., None]
@@ -283,3 +284,73 @@ def test_unknown_name_may_mean_a_plugin(install: Install) -> None:
     install("weblog")
 
     assert "(did you mean 'weblog'?)" in call("weblgo").stderr
+
+
+# Links of `hvobs tree`
+
+LINKING = """
+from attrs import define, frozen
+
+from hypervisor_observability import hookimpl
+
+
+@frozen
+class Config:
+    url: str = "http://127.0.0.1"
+
+
+@define(eq=False)
+class Plugin:
+    config: Config
+    Config = Config
+
+    @hookimpl
+    def trace_url(self, trace):
+        if self.config.url == "":
+            raise OSError("no address")
+        return f"{self.config.url}/t/{trace}\\x1b"
+"""
+
+
+def recorded(file: Path) -> str:
+    """Write the events of a saga to *file*, and give the 32 digits of its trace."""
+    bus = HypervisorEventBus()
+    with Recorder(bus).agent("did:mesh:a") as agent:
+        pass
+    file.write_text("".join(f"{json.dumps(event.to_dict())}\n" for event in bus.query()))
+    return agent.trace.to_w3c()[0]
+
+
+def test_links_lead_to_the_backends_of_the_configuration(install: Install, tmp_path: Path) -> None:
+    install("linking", source=LINKING)
+    config = tmp_path / "hvobs.toml"
+    config.write_text('[plugins.linking]\nurl = "https://ui"\n')
+    trace = recorded(tmp_path / "events.jsonl")
+
+    def tree(*options: str) -> Result:
+        return CliRunner().invoke(hvobs, ["tree", str(tmp_path / "events.jsonl"), *options])
+
+    drawn = tree("--links", "--config", str(config))
+    data = json.loads(tree("--links", "--json", "--config", str(config)).stdout)
+
+    assert drawn.exit_code == 0
+    assert drawn.stdout.splitlines()[-1] == f"linking: https://ui/t/{trace}\\x1b"
+    assert data["traces"][0]["links"] == {"linking": f"https://ui/t/{trace}\\x1b"}
+    assert "links" not in json.loads(tree("--json").stdout)["traces"][0]
+
+
+def test_link_that_cannot_be_had_is_told_and_the_tree_is_drawn(
+    install: Install, tmp_path: Path
+) -> None:
+    install("linking", source=LINKING)
+    config = tmp_path / "hvobs.toml"
+    config.write_text('[plugins.linking]\nurl = ""\n')
+
+    recorded(tmp_path / "events.jsonl")
+    drawn = CliRunner().invoke(
+        hvobs, ["tree", str(tmp_path / "events.jsonl"), "--links", "--config", str(config)]
+    )
+
+    assert drawn.exit_code == 0
+    assert "did:mesh:a" in drawn.stdout
+    assert "plugin linking gives no link: " in drawn.stderr

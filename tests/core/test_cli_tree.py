@@ -266,3 +266,12 @@ def test_any_values_of_the_keys_are_an_event_or_a_value_error(values: dict[str, 
         return
     assert event is not None
     json.dumps(event.to_dict(), allow_nan=False)
+
+
+def test_links_need_a_configuration_that_is_right(draw: Draw, tmp_path: Path) -> None:
+    config = tmp_path / "hvobs.toml"
+    config.write_text("[plugins.jaeger]\nui_url = 5\n")
+
+    assert draw(recorded(), "--links", "--config", str(config)).exit_code == 2
+    config.write_text("service = 5\n")
+    assert draw(recorded(), "--links", "--config", str(config)).exit_code == 2

@@ -157,3 +157,13 @@ def commands() -> Sequence[click.Command] | None:
 
     Called on an instance that was not started.
     """
+
+
+@hookspec(firstresult=True)
+def trace_url(trace: str) -> str | None:
+    """Give the address under which the backend shows a trace.
+
+    The command line's ``hvobs tree --links`` calls it on an instance that was not started.
+
+    :param trace: The trace's id in its wide form, 32 hexadecimal digits.
+    """

@@ -16,7 +16,7 @@ from hypervisor_jaeger import trace_document
 from hypervisor_jaeger.comparison import compare, has_failed
 from hypervisor_jaeger.links import compare_url, wide_trace_id
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
-from hypervisor_observability import CausalTraceId
+from hypervisor_observability import CausalTraceId, HypervisorEventBus, Recorder
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
 
@@ -267,3 +267,18 @@ def test_ids_of_every_form_lead_to_one_trace() -> None:
     assert wide_trace_id(wide) == wide_trace_id(id_.full_id) == wide_trace_id(id_.trace_id) == wide
     assert wide_trace_id(id_.child().full_id) == wide
     assert compare_url(ONE, OTHER) == f"http://127.0.0.1:16686/trace/{ONE}...{OTHER}"
+
+
+def test_tree_links_to_jaeger(tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('[plugins.jaeger]\nui_url = "https://jaeger.example/ui"\n')
+    bus = HypervisorEventBus()
+    with Recorder(bus).agent("did:mesh:a") as agent:
+        pass
+    events = tmp_path / "events.jsonl"
+    events.write_text("".join(f"{json.dumps(event.to_dict())}\n" for event in bus.query()))
+
+    result = CliRunner().invoke(hvobs, ["tree", str(events), "--links", "--config", str(config)])
+
+    address = f"https://jaeger.example/ui/trace/{agent.trace.to_w3c()[0]}"
+    assert result.stdout.splitlines()[-1] == f"jaeger: {address}"

@@ -14,7 +14,9 @@ from ..events import HypervisorEvent
 from ..journal.history import read_history
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from . import output
+from .config_option import config_option
 from .event_lines import EventLines
+from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
 _COLUMNS_OF_A_PIPE = 100
@@ -101,6 +103,7 @@ def _key(trace_id: str) -> str:
     return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
 
 
+@config_option
 @click.command(short_help="Draw who caused what, from recorded events.")
 @click.argument("events", type=click.File("rb"), required=False)
 @click.option(
@@ -113,13 +116,18 @@ def _key(trace_id: str) -> str:
 @click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
 @click.option("--width", type=click.IntRange(min=40), help="Columns; else those of the terminal.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
+@click.option(
+    "--links", "with_links", is_flag=True, help="Tell where the configuration's backends show it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def tree(
+    config_file: Path | None,
     events: IO[bytes] | None,
     directory: Path | None,
     trace_id: str | None,
     width: int | None,
     ascii_only: bool,  # noqa: FBT001 - click's flag
+    with_links: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a journal.
@@ -130,12 +138,13 @@ def tree(
     lines: EventLines | JournalEvents
     if (events is None) == (directory is None):
         raise click.UsageError("name a file of events, or a journal with --journal")
+    links = links_of(config_file) if with_links else no_links
     lines = EventLines(events) if events is not None else JournalEvents(cast("Path", directory))
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
     if as_json:
-        shown = [tree_to_dict(one) for one in trees]
+        shown = [{**tree_to_dict(one), **_linked(one, links)} for one in trees]
         output.tell_json(
             {
                 "traces": shown,
@@ -147,7 +156,7 @@ def tree(
         )
         count = len(shown)
     else:
-        count = _draw(trees, width, ascii_only=ascii_only)
+        count = _draw(trees, width, links, ascii_only=ascii_only)
     _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
         raise click.ClickException(f"no events of the trace {trace_id}")
@@ -155,7 +164,14 @@ def tree(
         raise click.exceptions.Exit(1)
 
 
-def _draw(trees: Iterable[TraceTree], width: int | None, *, ascii_only: bool) -> int:
+def _linked(tree: TraceTree, links: TraceLinks) -> dict[str, object]:
+    found = links(_key(tree.trace_id))
+    return {"links": dict(found)} if found else {}
+
+
+def _draw(
+    trees: Iterable[TraceTree], width: int | None, links: TraceLinks, *, ascii_only: bool
+) -> int:
     if width is None:
         width = shutil.get_terminal_size((_COLUMNS_OF_A_PIPE, 24)).columns
     ascii_only = ascii_only or not output.can_show(_LINES)
@@ -164,6 +180,8 @@ def _draw(trees: Iterable[TraceTree], width: int | None, *, ascii_only: bool) ->
     for one in trees:
         text = render_tree(one, width=width, color=color, ascii=ascii_only)
         output.tell(text if not count else f"\n{text}")
+        for name, url in links(_key(one.trace_id)).items():
+            output.tell(f"{output.one_line(name)}: {url}")
         count += 1
     return count
 

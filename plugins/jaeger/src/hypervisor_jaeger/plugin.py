@@ -35,6 +35,7 @@ class JaegerPlugin:
         """Spans that Jaeger refused in answers that accepted the others of the batch."""
         return 0 if self._sender is None else self._sender.rejected_spans
 
+    @hookimpl
     def trace_url(self, trace: CausalTraceId | str) -> str:
         """Give the address of the page of Jaeger that shows *trace*.
 
