@@ -161,7 +161,7 @@ def test_request_arrives_whole_with_its_headers(
     assert second == first
 
 
-@pytest.mark.fault("O7")
+@pytest.mark.fault("O5")
 @pytest.mark.parametrize(
     "code",
     [
