@@ -7,7 +7,7 @@ PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.to
 SET_UP := scripts/set-up.sh scripts/find-python.sh
 BENCHES := ours peer neighbours
 
-.PHONY: help demo test test-faults lint format coverage bench clean
+.PHONY: help demo test test-faults test-jaeger lint format coverage bench clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -22,6 +22,10 @@ test: lint ## Check and test everything, then the unit tests on every further Py
 
 test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for a minute
 	@$(BIN)/python -m faults $(FAULTS)
+
+test-jaeger: .venv/.tests ## Build Jaeger with Go, some 4 minutes once, and test against it
+	@sh scripts/build-jaeger.sh .servers/bin/jaeger
+	$(BIN)/python -m pytest tests/backends/test_jaeger_server.py
 
 lint: .venv/.tests ## Check style, types and layers
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_jaeger import trace_document
+from hypervisor_observability import __version__
 from hypervisor_observability.spans.record import (
     FinishedSpan,
     SpanEvent,
@@ -64,6 +65,7 @@ def test_document_of_a_parent_and_its_child(make_span: MakeSpan) -> None:
             {"key": "session.id", "type": "string", "value": "s1"},
             {"key": "span.kind", "type": "string", "value": "internal"},
             {"key": "otel.scope.name", "type": "string", "value": "hypervisor-observability"},
+            {"key": "otel.scope.version", "type": "string", "value": __version__},
         ],
         "logs": [],
         "processID": "p1",

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hypervisor_observability import __version__
 from hypervisor_observability.spans.record import (
     AttributeValue,
     FinishedSpan,
@@ -90,6 +91,7 @@ def _own_tags(span: FinishedSpan) -> dict[str, AttributeValue]:
     tags: dict[str, AttributeValue] = {
         "span.kind": span.kind.value,
         "otel.scope.name": SCOPE_NAME,
+        "otel.scope.version": __version__,
     }
     if span.status is not SpanStatus.UNSET:
         tags["otel.status_code"] = span.status.name
