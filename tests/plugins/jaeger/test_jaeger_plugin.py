@@ -11,7 +11,7 @@ import hypervisor_jaeger
 from hypervisor_jaeger import JaegerConfig, JaegerPlugin, trace_url
 from hypervisor_jaeger.shaping import by_service, operation_name, shape
 from hypervisor_jaeger.upload_file import UploadFile
-from hypervisor_observability import CausalTraceId, Config, Observability
+from hypervisor_observability import CausalTraceId, Config, EventType, Observability
 from hypervisor_observability.config import DeliveryConfig, PluginTable, structure_plugin_table
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import RetryLater
@@ -310,3 +310,26 @@ def test_delegated_work_arrives_as_one_trace_and_as_a_file(
     (trace,) = json.loads(path.read_text())["data"]
     assert {span["spanID"] for span in trace["spans"]} == {span.span_id for span in spans.values()}
     assert plugin.trace_url(trace["traceID"]).endswith(lead.trace_id)
+
+
+@pytest.mark.fault("G1")
+def test_short_ids_become_traces_one_to_one_and_the_same_in_every_run() -> None:
+    ids = [CausalTraceId().full_id for _ in range(300)]
+
+    def traces() -> list[str]:
+        with OTLPReceiver() as receiver:
+            plugin = JaegerPlugin(JaegerConfig(endpoint=receiver.endpoint))
+            with Observability(plugins=[plugin]) as observability:
+                for number, id_ in enumerate(ids):
+                    for event_type in (EventType.SAGA_CREATED, EventType.SAGA_COMPLETED):
+                        observability.bus.record(
+                            event_type, causal_trace_id=id_, payload={"saga_id": str(number)}
+                        )
+                assert observability.flush(60)
+        return [span.trace_id for span in receiver.spans]
+
+    first = traces()
+
+    assert len(set(first)) == len(ids)
+    assert {trace[-12:] for trace in first} == {id_.partition("/")[0] for id_ in ids}
+    assert sorted(traces()) == sorted(first)

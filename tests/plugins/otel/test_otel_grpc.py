@@ -42,7 +42,7 @@ def accepting(_: grpc.ServicerContext) -> bytes:
 def refusing(code: grpc.StatusCode, said: str = "no", details: bytes = b"") -> Behaviour:
     def behave(context: grpc.ServicerContext) -> bytes:
         if details:
-            context.set_trailing_metadata(((DETAILS, details),))
+            context.set_trailing_metadata((("other", "x"), (DETAILS, details)))
         context.abort(code, said)
         return b""  # abort has raised
 
@@ -241,7 +241,7 @@ def test_details_that_ask_for_no_wait_leave_it_to_the_backoff(
     request_of_two: ExportTraceServiceRequest,
     details: bytes,
 ) -> None:
-    serving = serve(refusing(grpc.StatusCode.UNAVAILABLE, "busy", details))
+    serving = serve(refusing(grpc.StatusCode.UNAVAILABLE, "", details))
 
     with pytest.raises(RetryLater) as raised:
         sender_to(serving.endpoint).send(request_of_two)

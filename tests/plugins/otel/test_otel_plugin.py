@@ -3,14 +3,16 @@
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 import opentelemetry.trace
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import hypervisor_otel
 from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
+from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.hookspecs import PluginContext
 from hypervisor_observability.spans.record import FinishedSpan
@@ -239,3 +241,57 @@ def test_hanging_backend_does_not_hold_up_flush_and_stop() -> None:
 
         assert not observability.flush(0.1)
         assert not observability.stop()
+
+
+@pytest.mark.fault("O7")
+def test_lost_acknowledgement_brings_the_same_spans_again(
+    start_backend: "Callable[..., FakeBackend]", acts: "type[Behaviours]"
+) -> None:
+    # It has read the request whole, and the connection breaks before it answers.
+    backend = start_backend(acts.resetting, acts.answering(200))
+    plugin = OTelPlugin(OTelConfig(endpoint=backend.endpoint))
+
+    with Observability(plugins=[plugin]) as observability:
+        with observability.recorder.saga("deploy") as saga, saga.step("build"):
+            pass
+        assert observability.flush(30)
+        counts = observability.counts()["otelplugin"]
+
+    assert counts.delivered == counts.emitted == 4
+    stored = [
+        span.span_id
+        for request in backend.requests
+        for span in ExportTraceServiceRequest.FromString(request.body)
+        .resource_spans[0]
+        .scope_spans[0]
+        .spans
+    ]
+    assert len(set(stored)) == 2
+    assert len(stored) > 2
+
+
+@pytest.mark.fault("O13")
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_no_secret_is_in_the_log_of_a_failure(
+    protocol: Literal["http/protobuf", "grpc"],
+    free_port: int,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("DEBUG")
+    config = OTelConfig(
+        protocol=protocol,
+        endpoint=f"http://127.0.0.1:{free_port}/v1/traces?token=hunter2",
+        headers={"api-key": Secret("hunter3")},
+        signals=("traces", "metrics", "logs"),
+        timeout_seconds=1.0,
+    )
+
+    with Observability(
+        Config(stop_timeout_seconds=0.2), plugins=[OTelPlugin(config)]
+    ) as observability:
+        with observability.recorder.saga("deploy"):
+            pass
+        assert not observability.flush(2)
+
+    assert f"127.0.0.1:{free_port}" in caplog.text
+    assert "hunter" not in caplog.text
