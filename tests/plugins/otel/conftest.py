@@ -2,13 +2,16 @@
 
 import logging
 import os
+import shutil
 import socket
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from io import BufferedIOBase
+from pathlib import Path
 
 import pytest
 from attrs import define, field, frozen
@@ -210,3 +213,27 @@ def start_backend() -> Iterator[Callable[..., FakeBackend]]:
     yield start
     for fake in started:
         fake.stop()
+
+
+@frozen
+class Certificate:
+    """A self-signed certificate for ``localhost``, and its key."""
+
+    file: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificate(
+    tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]
+) -> Certificate:
+    openssl = server_or_skip(
+        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    file, key = folder / "cert.pem", folder / "key.pem"
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(file)]
+    subprocess.run(command, check=True, capture_output=True)
+    return Certificate(file, key)

@@ -1,14 +1,13 @@
 """OTLP over gRPC against a server that answers as it is told."""
 
 import logging
-import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -30,6 +29,9 @@ from hypervisor_observability.hookspecs import PluginContext
 from hypervisor_observability.spans.record import FinishedSpan
 from hypervisor_otel import OTelConfig, OTelPlugin, encode_spans
 from hypervisor_otel.grpc_sender import GRPCSender
+
+if TYPE_CHECKING:
+    from tests.plugins.otel.conftest import Certificate
 
 Behaviour = Callable[[grpc.ServicerContext], bytes]
 DETAILS = "grpc-status-details-bin"
@@ -338,30 +340,14 @@ def test_ipv6_receiver_is_reached(sender_to: SenderTo, free_port: int) -> None:
         sender_to(f"http://[::1]:{free_port}", allow_link_local=True).probe()
 
 
-@pytest.fixture(scope="module")
-def certificate(
-    tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]
-) -> tuple[Path, Path]:
-    openssl = server_or_skip(
-        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
-    )
-    folder = tmp_path_factory.mktemp("grpc-tls")
-    file, key = folder / "cert.pem", folder / "key.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(file)]
-    subprocess.run(command, check=True, capture_output=True)
-    return file, key
-
-
 def test_certificates_are_verified(
     serve: Serve,
     sender_to: SenderTo,
     request_of_two: ExportTraceServiceRequest,
-    certificate: tuple[Path, Path],
+    certificate: "Certificate",
 ) -> None:
-    file, key = certificate
-    pair = (key.read_bytes(), file.read_bytes())
+    file = certificate.file
+    pair = (certificate.key.read_bytes(), file.read_bytes())
     serving = serve(credentials=grpc.ssl_server_credentials([pair]))
 
     sender_to(f"https://localhost:{serving.port}", ca_file=file).send(request_of_two)

@@ -1,27 +1,20 @@
 """Https: certificates are always verified, and what is wrong with one is told."""
 
 import logging
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
-from attrs import frozen
 
 from hypervisor_observability.errors import RetryLater
 from hypervisor_otel import OTelConfig, OTLPSender
 
-
-@frozen
-class Certificate:
-    """A self-signed certificate for ``localhost``, and its key."""
-
-    file: Path
-    key: Path
+if TYPE_CHECKING:
+    from tests.plugins.otel.conftest import Certificate
 
 
 class _Accepting(BaseHTTPRequestHandler):
@@ -37,24 +30,8 @@ class _Accepting(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def certificate(
-    tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]
-) -> Certificate:
-    openssl = server_or_skip(
-        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
-    )
-    folder = tmp_path_factory.mktemp("tls")
-    file, key = folder / "cert.pem", folder / "key.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(file)]
-    subprocess.run(command, check=True, capture_output=True)
-    return Certificate(file, key)
-
-
 @pytest.fixture
-def port(certificate: Certificate) -> Iterator[int]:
+def port(certificate: "Certificate") -> Iterator[int]:
     """The port of an https server that accepts everything."""
     server = HTTPServer(("127.0.0.1", 0), _Accepting)
     server.handle_error = lambda *_: None  # type: ignore[method-assign] # clients hang up
@@ -78,7 +55,7 @@ def probe(endpoint: str, ca_file: Path | None = None, timeout_seconds: float = 5
 
 
 def test_certificate_that_is_trusted_by_ca_file_is_accepted(
-    certificate: Certificate, port: int
+    certificate: "Certificate", port: int
 ) -> None:
     answer = probe(f"https://localhost:{port}", certificate.file)
 
@@ -92,7 +69,7 @@ def test_certificate_that_nobody_vouches_for_is_refused(port: int) -> None:
 
 
 @pytest.mark.fault("O15")
-def test_certificate_of_another_host_is_refused(certificate: Certificate, port: int) -> None:
+def test_certificate_of_another_host_is_refused(certificate: "Certificate", port: int) -> None:
     with pytest.raises(RetryLater, match=r"(?i)certificate.*127\.0\.0\.1"):
         probe(f"https://127.0.0.1:{port}", certificate.file)
 

@@ -12,9 +12,10 @@ from hypervisor_otel.config import (
     valid_endpoint,
     valid_headers,
 )
-from hypervisor_otel.encoding import encode_groups, encode_spans, span_attributes
+from hypervisor_otel.encoding import encode_groups, encode_spans
 from hypervisor_otel.meter_exporter import OTelMetricsExporter
 from hypervisor_otel.plugin import OTelPlugin
+from hypervisor_otel.profiles import span_attributes
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
 from hypervisor_otel.span_sink import OTelSpanSink

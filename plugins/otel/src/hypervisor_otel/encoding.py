@@ -14,7 +14,7 @@ from hypervisor_observability.spans.record import (
     SpanStatus,
 )
 from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, add_attributes, fit_text
-from hypervisor_otel.profiles import profiled
+from hypervisor_otel.profiles import profiled, span_attributes
 from hypervisor_otel.scope import describe_scope
 
 MAX_EVENTS = 128
@@ -121,16 +121,6 @@ def _fill(message: trace_pb2.Span, span: FinishedSpan, profiles: Collection[str]
         for link in span.links[:MAX_LINKS]:
             _fill_link(message.links.add(), link)
         message.dropped_links_count = max(0, len(span.links) - MAX_LINKS)
-
-
-def span_attributes(span: FinishedSpan) -> dict[str, AttributeValue]:
-    """The attributes of *span*, with its agent and session where they are not among them."""
-    attributes = dict(span.attributes)
-    if span.agent_did is not None:
-        attributes.setdefault("agent.did", span.agent_did)
-    if span.session_id is not None:
-        attributes.setdefault("session.id", span.session_id)
-    return attributes
 
 
 def _fill_event(message: trace_pb2.Span.Event, event: SpanEvent) -> None:

@@ -29,16 +29,22 @@ _OPENINFERENCE_KINDS = {
 }
 
 
-def profiled(span: FinishedSpan, profiles: Collection[str]) -> dict[str, AttributeValue]:
-    """Give the attributes of *span* under the names of *profiles*.
-
-    Those that the span has itself win over what a profile derives.
-    """
+def span_attributes(span: FinishedSpan) -> dict[str, AttributeValue]:
+    """The attributes of *span*, with its agent and session where they are not among them."""
     attributes = dict(span.attributes)
     if span.agent_did is not None:
         attributes.setdefault("agent.did", span.agent_did)
     if span.session_id is not None:
         attributes.setdefault("session.id", span.session_id)
+    return attributes
+
+
+def profiled(span: FinishedSpan, profiles: Collection[str]) -> dict[str, AttributeValue]:
+    """Give the attributes of *span* under the names of *profiles*.
+
+    Those that the span has itself win over what a profile derives.
+    """
+    attributes = span_attributes(span)
     if "otel-genai" in profiles:
         attributes = {**_genai(span, attributes), **attributes}
     else:
