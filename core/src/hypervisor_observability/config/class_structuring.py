@@ -20,6 +20,9 @@ _Field: typing.TypeAlias = "attrs.Attribute[Any]"
 NONE_WRITTEN_AS = "none_written_as"
 """In the metadata of a field: the string that stands for None, as TOML has no null."""
 
+WRITTEN_AS = "written_as"
+"""In the metadata of a field: its key, where that is a keyword of Python."""
+
 
 def structure_class(
     converter: BaseConverter, raw: object, type_: type[T], also_known: Iterable[str] = ()
@@ -35,7 +38,7 @@ def structure_class(
     Raises:
         Misfit: With everything that is wrong.
     """
-    by_key = {field.alias or field.name: field for field in _fields(type_)}
+    by_key = {_key(field): field for field in _fields(type_)}
     if isinstance(raw, type_):
         return raw
     if not isinstance(raw, Mapping):
@@ -58,7 +61,12 @@ def structure_class(
     findings += _refusals(type_, by_key, raw, values)
     if findings or incomplete:
         raise Misfit(*findings)
-    return _made(type_, values, raw)
+    arguments = {by_key[key].alias or by_key[key].name: value for key, value in values.items()}
+    return _made(type_, arguments, raw)
+
+
+def _key(field: _Field) -> str:
+    return str(field.metadata.get(WRITTEN_AS) or field.alias or field.name)
 
 
 def _fields(type_: type) -> list[_Field]:

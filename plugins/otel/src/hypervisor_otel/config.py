@@ -9,6 +9,7 @@ import attrs
 from attrs import Attribute, field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
+from hypervisor_observability.config.class_structuring import WRITTEN_AS
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, is_link_local, parse_endpoint
 from hypervisor_otel.profiles import DEFAULT_PROFILES, PROFILES, ProfileName
@@ -179,6 +180,9 @@ class OTelConfig:
             its fate, here and in every process.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
         allow_link_local: Whether the endpoint may be a link-local address.
+        global_: ``global`` in a table: whether the plugin sets OpenTelemetry's global
+            TracerProvider, so that the spans of other instrumentation are sent along; needs
+            the extra ``global``.
     """
 
     protocol: Literal["http/protobuf", "grpc"] = field(
@@ -204,6 +208,7 @@ class OTelConfig:
     )
     sample_ratio: float = field(factory=default_sample_ratio, validator=[ge(0.0), le(1.0)])
     ca_file: Path | None = field(factory=default_ca_file)
+    global_: bool = field(default=False, metadata={WRITTEN_AS: "global"})
 
     def __attrs_post_init__(self) -> None:
         _check_paths(self)

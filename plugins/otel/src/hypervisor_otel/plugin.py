@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import define, field
 from google.protobuf.message import Message
 
 from hypervisor_observability.events import HypervisorEvent
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
+from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.metrics.families import MetricFamily
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 from hypervisor_otel.config import OTelConfig
@@ -17,8 +19,11 @@ from hypervisor_otel.log_severity import SEVERITY_KEYS
 from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
 from hypervisor_otel.sampling import is_sampled
-from hypervisor_otel.senders import Sender, make_senders
+from hypervisor_otel.senders import Sender, make_sender, make_senders
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
 
 
 @define(eq=False)
@@ -26,7 +31,7 @@ class OTelPlugin:
     """Send finished spans, metrics and events as log records to an OpenTelemetry collector.
 
     They keep the ids, times and parents that they have in the causal trace. OpenTelemetry's
-    global providers are neither read nor set.
+    global providers are neither read nor set, unless ``global = true`` asks for it.
 
     Attributes:
         config: Where to, and what.
@@ -41,6 +46,7 @@ class OTelPlugin:
     unsampled_spans: int = field(default=0, init=False)
     _senders: Mapping[str, Sender] = field(factory=dict, init=False)
     _resource: Mapping[str, AttributeValue] = field(factory=dict, init=False)
+    _global: "TracerProvider | None" = field(default=None, init=False)
     _clock: Callable[[], int] = field(default=time.time_ns, init=False)
     _start_ns: int = field(default=0, init=False)
 
@@ -59,6 +65,8 @@ class OTelPlugin:
         """Read the certificates; the first batch opens the connection."""
         self._senders = make_senders(self.config, context.logger)
         self._resource = describe_service(context.service, self.config.resource)
+        if self.config.global_:
+            self._global = self._set_global(context)
         self._clock = context.clock
         self._start_ns = context.clock()
 
@@ -93,7 +101,9 @@ class OTelPlugin:
 
     @hookimpl
     def stop(self) -> None:
-        """Close the connections."""
+        """Close the connections; spans of others that wait are sent before."""
+        if self._global is not None:
+            self._global.shutdown()
         for sender in self._senders.values():
             sender.close()
 
@@ -106,6 +116,18 @@ class OTelPlugin:
         finally:
             for sender in senders.values():
                 sender.close()
+
+    def _set_global(self, context: PluginContext) -> "TracerProvider":
+        try:
+            # Here, since it needs the extra.
+            from hypervisor_otel.global_tracing import set_global_provider
+        except ImportError as error:
+            msg = f"global = true needs the extra hypervisor-otel[global] ({error})"
+            raise RuntimeError(msg) from error
+        config = self.config
+        sender = make_sender(config.towards(config.endpoint), context.logger, TRACES)
+        log = LimitedLog(context.logger.name)
+        return set_global_provider(sender, self._resource, config.sample_ratio, log)
 
     def _send(self, signal: Signal, request: Message) -> None:
         self._senders[signal.name].send(request)

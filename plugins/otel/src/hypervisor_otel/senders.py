@@ -49,12 +49,19 @@ def make_senders(config: OTelConfig, logger: logging.Logger) -> dict[str, Sender
         LOGS.name: config.logs_endpoint,
     }
     return {
-        name: _make(config.towards(endpoints[name]), logger, SIGNALS[name])
+        name: make_sender(config.towards(endpoints[name]), logger, SIGNALS[name])
         for name in dict.fromkeys(config.signals)
     }
 
 
-def _make(config: OTelConfig, logger: logging.Logger, signal: Signal) -> Sender:
+def make_sender(config: OTelConfig, logger: logging.Logger, signal: Signal) -> Sender:
+    """Make the sender of *signal*, to ``config.endpoint``.
+
+    Raises:
+        ValueError: ``ca_file`` holds no certificates.
+        OSError: It cannot be read.
+        RuntimeError: gRPC is asked for and not installed.
+    """
     if config.protocol != GRPC:
         return OTLPSender(config, logger, signal)
     try:
