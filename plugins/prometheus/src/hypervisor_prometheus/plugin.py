@@ -87,7 +87,7 @@ class PrometheusPlugin:
     @hookimpl
     def commands(self) -> Sequence[click.Command]:
         """Give what stands under ``hvobs prometheus``."""
-        return commands()
+        return commands(self.config)
 
     def _serve(self, context: PluginContext) -> None:
         renderer = Renderer(context.metrics.collect, LimitedLog(context.logger.name))

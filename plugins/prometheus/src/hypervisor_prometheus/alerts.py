@@ -1,0 +1,187 @@
+"""Alerts: of agents that need a look, and of an observability that does not see all.
+
+Each of them fires, and each resolves once its cause is gone. What asks whether a counter has
+grown uses counters that are there before: ``increase`` does not see one appear.
+"""
+
+from attrs import frozen
+
+from hypervisor_prometheus.yaml_text import Yaml, yaml_text
+
+_AGENT = "agent_hypervisor_"
+_OWN = "agent_hypervisor_observability_"
+_CHOSEN = 'reason!~"filtered|sampled|not_replayed|deferred"'
+_COMMENT = """\
+Alerts for hypervisor-observability, written by: hvobs prometheus rules
+Check them after a change with: promtool check rules FILE"""
+
+
+@frozen
+class Alert:
+    """An alert.
+
+    Attributes:
+        name: Its name.
+        promql: Gives a series for each thing that is wrong.
+        holds_for: How long it has to be so before the alert fires, as Prometheus writes it.
+        severity: ``critical``: somebody has to look now; ``warning``: today; ``info``: to know.
+        summary: One line, with Prometheus' templates.
+        description: What it means, and what to look at.
+    """
+
+    name: str
+    promql: str
+    holds_for: str
+    severity: str
+    summary: str
+    description: str
+
+    def rule(self) -> Yaml:
+        """Give it as a rule file has it."""
+        return {
+            "alert": self.name,
+            "expr": self.promql,
+            "for": self.holds_for,
+            "labels": {"severity": self.severity},
+            "annotations": {"summary": self.summary, "description": self.description},
+        }
+
+
+AGENT_ALERTS = (
+    Alert(
+        name="HighRingBreachRate",
+        promql=f"sum by (job, agent_did) (rate({_AGENT}ring_breaches_by_agent_total[5m])) > 0.5",
+        holds_for="2m",
+        severity="critical",
+        summary="Agent {{ $labels.agent_did }} breaches its ring {{ $value | humanize }}"
+        " times a second",
+        description="It has gone on for two minutes: the agent may be out of control, or its"
+        " ring too narrow for its work.",
+    ),
+    Alert(
+        name="RingBreach",
+        promql=f"sum by (job, severity) (increase({_AGENT}ring_breaches_by_severity_total[5m]))"
+        " > 0",
+        holds_for="0m",
+        severity="info",
+        summary="A ring was breached, severity {{ $labels.severity }}",
+        description="Somebody tried what their ring does not allow, if only once, in the last"
+        " five minutes.",
+    ),
+    Alert(
+        name="ElevationTooLong",
+        promql=f"max by (job, agent_did) ({_AGENT}ring_elevation_active_seconds) > 300",
+        holds_for="1m",
+        severity="warning",
+        summary="Agent {{ $labels.agent_did }} elevated for over 5 minutes",
+        description="It has been elevated for {{ $value | humanizeDuration }} and still is."
+        " Elevations are meant to be short: has somebody forgotten to end it?",
+    ),
+    Alert(
+        name="GovernanceLatencyHigh",
+        promql="histogram_quantile(0.99, sum by (job, le)"
+        " (rate(agent_governance_evaluation_latency_ms_bucket[5m]))) > 50",
+        holds_for="5m",
+        severity="warning",
+        summary="Governance evaluation P99 latency exceeds 50 ms",
+        description="One decision in a hundred takes {{ $value | humanize }} ms or longer;"
+        " agents wait for it.",
+    ),
+    Alert(
+        name="CompensationFailed",
+        promql=f'sum by (job) (increase({_AGENT}saga_compensations_total{{status="failed"}}[10m]))'
+        " > 0",
+        holds_for="0m",
+        severity="critical",
+        summary="A step of a saga could not be undone",
+        description="What the step did is still there: somebody has to clean up by hand."
+        " hvobs tree, or the trace, shows which step it is.",
+    ),
+)
+
+PIPELINE_ALERTS = (
+    Alert(
+        name="ObservabilityEventsLost",
+        # A plugin's counter for a reason appears with its first event.
+        promql=f"sum by (job, instance, plugin, reason) (increase({_OWN}events_dropped_total"
+        f"{{{_CHOSEN}}}[10m]) > 0 or ({_OWN}events_dropped_total{{{_CHOSEN}}} > 0"
+        f" unless {_OWN}events_dropped_total{{{_CHOSEN}}} offset 10m))",
+        holds_for="0m",
+        severity="critical",
+        summary="{{ $labels.plugin }} has lost events ({{ $labels.reason }})",
+        description="{{ $value | humanize }} events in ten minutes will never be in its backend."
+        " hvobs status in that process says more.",
+    ),
+    Alert(
+        name="ObservabilityEventsRejected",
+        promql=f"sum by (job, instance, plugin) (increase({_OWN}events_rejected_total[10m])) > 0",
+        holds_for="0m",
+        severity="warning",
+        summary="The backend of {{ $labels.plugin }} refuses events",
+        description="They are kept in the dead-letter file, if there is one, with the reason.",
+    ),
+    Alert(
+        name="ObservabilityBreakerOpen",
+        promql=f"max by (job, instance, plugin) ({_OWN}circuit_state) == 2",
+        holds_for="2m",
+        severity="warning",
+        summary="The backend of {{ $labels.plugin }} does not answer",
+        description="It failed again and again. Events wait in memory or in the journal, and are"
+        " lost when these are full.",
+    ),
+    Alert(
+        name="ObservabilityPluginDown",
+        promql=f"min by (job, instance, plugin) ({_OWN}plugin_up) == 0",
+        holds_for="1m",
+        severity="critical",
+        summary="The plugin {{ $labels.plugin }} is down in {{ $labels.instance }}",
+        description="It delivers nothing until the process is started again. The log and"
+        " hvobs status say why.",
+    ),
+    Alert(
+        name="ObservabilityQueueFilling",
+        promql=f"max by (job, instance, plugin) ({_OWN}queue_size / on (job, instance)"
+        f" group_left () {_OWN}queue_capacity) > 0.8",
+        holds_for="5m",
+        severity="warning",
+        summary="{{ $labels.plugin }} is behind by {{ $value | humanizePercentage }} of the log",
+        description="When the log is full, the oldest events are lost to it; with a journal,"
+        " it reads them from there.",
+    ),
+    Alert(
+        name="ObservabilityJournalDegraded",
+        promql=f"max by (job, instance) ({_OWN}journal_degraded) == 1",
+        holds_for="0m",
+        severity="critical",
+        summary="Events of {{ $labels.instance }} are not journalled at present",
+        description="The disk has failed or is full. Events go on in memory alone.",
+    ),
+    Alert(
+        name="ObservabilityJournalIncomplete",
+        promql=f"sum by (job, instance) (increase({_OWN}journal_lost_events_total[10m])) > 0",
+        holds_for="0m",
+        severity="critical",
+        summary="The journal of {{ $labels.instance }} has a gap",
+        description="{{ $value | humanize }} events in ten minutes are not in it.",
+    ),
+    Alert(
+        name="ObservabilitySeriesLimit",
+        promql=f"sum by (job, metric) (increase({_OWN}series_overflow_total[10m])) > 0",
+        holds_for="10m",
+        severity="info",
+        summary="{{ $labels.metric }} no longer tells all agents apart",
+        description='It has 2,000 series. Set labels = "production" in the table [metrics].',
+    ),
+)
+
+
+def rules_text() -> str:
+    """Give the file for Prometheus' ``rule_files``."""
+    groups: Yaml = [
+        {"name": name, "rules": [alert.rule() for alert in alerts]}
+        for name, alerts in (
+            ("agent-governance", AGENT_ALERTS),
+            ("agent-observability", PIPELINE_ALERTS),
+        )
+    ]
+    return yaml_text({"groups": groups}, _COMMENT)
