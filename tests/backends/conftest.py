@@ -66,9 +66,10 @@ def daemon(
 
 @frozen
 class PrometheusServer:
-    """A Prometheus that scrapes one target each second."""
+    """A Prometheus, as a rule one that scrapes one target each second."""
 
     port: int
+    folder: Path
 
     def get(self, path: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -87,10 +88,21 @@ class PrometheusServer:
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         """Give the vector that *promql* evaluates to."""
-        status, body = self.get("/api/v1/query?" + urlencode({"query": promql}))
+        found: list[dict[str, Any]] = self.ask("query", query=promql)["result"]
+        return found
+
+    def query_range(self, promql: str, since: float, until: float) -> list[dict[str, Any]]:
+        """Give what *promql* evaluates to in each second of a time, as Grafana asks."""
+        found: list[dict[str, Any]] = self.ask(
+            "query_range", query=promql, start=since, end=until, step=1
+        )["result"]
+        return found
+
+    def ask(self, what: str, **parameters: object) -> Any:
+        """Give the data that the HTTP API answers with."""
+        status, body = self.get(f"/api/v1/{what}?{urlencode(parameters)}")
         assert status == 200, body
-        result: list[dict[str, Any]] = json.loads(body)["data"]["result"]
-        return result
+        return json.loads(body)["data"]
 
     def value(self, promql: str) -> float | None:
         """Give the only value that *promql* evaluates to; None if there is none."""
@@ -120,31 +132,74 @@ def prometheus_program(server_or_skip: FindOrSkip) -> Callable[[str], str]:
 
 
 @pytest.fixture(scope="session")
-def start_prometheus(
+def configure_prometheus(
     prometheus_program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[int], PrometheusServer]]:
-    """Start a Prometheus that scrapes a port; the first scrape takes some seconds to come."""
+) -> Iterator[Callable[..., PrometheusServer]]:
+    """Start a Prometheus with a configuration, and files beside it."""
     program = prometheus_program("prometheus")
     with ExitStack() as stack:
 
-        def start(scraped_port: int) -> PrometheusServer:
+        def start(config: str, **files: str) -> PrometheusServer:
             folder = tmp_path_factory.mktemp("prometheus")
-            config = folder / "prometheus.yml"
-            config.write_text(
-                "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
-                "scrape_configs:\n"
-                "- job_name: agents\n"
-                f"  static_configs: [{{targets: ['127.0.0.1:{scraped_port}']}}]\n"
-            )
-            server = PrometheusServer(free_port())
+            for name, text in {"prometheus": config, **files}.items():
+                (folder / f"{name}.yml").write_text(text)
+            server = PrometheusServer(free_port(), folder)
             command = [
                 program,
-                f"--config.file={config}",
+                f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address=127.0.0.1:{server.port}",
+                "--enable-feature=exemplar-storage",
             ]
             stack.enter_context(daemon(command, folder / "prometheus.log", server.is_ready))
             return server
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def start_prometheus(
+    configure_prometheus: Callable[..., PrometheusServer],
+) -> Callable[[int], PrometheusServer]:
+    """Start a Prometheus that scrapes a port; the first scrape takes some seconds to come."""
+
+    def start(scraped_port: int) -> PrometheusServer:
+        return configure_prometheus(
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
+            "scrape_configs:\n"
+            "- job_name: agents\n"
+            f"  static_configs: [{{targets: ['127.0.0.1:{scraped_port}']}}]\n"
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def start_alertmanager(
+    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], int]]:
+    """Start an Alertmanager with a configuration; gives its port."""
+    program = server_or_skip(
+        "Alertmanager",
+        lambda: shutil.which("prometheus-alertmanager") or shutil.which("alertmanager"),
+        "Install it (Debian: apt-get install --no-install-recommends prometheus-alertmanager).",
+    )
+    with ExitStack() as stack:
+
+        def start(config: str) -> int:
+            folder, port = tmp_path_factory.mktemp("alertmanager"), free_port()
+            file = folder / "alertmanager.yml"
+            file.write_text(config)
+            command = [
+                program,
+                f"--config.file={file}",
+                f"--storage.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--cluster.listen-address=",
+            ]
+            is_ready = PrometheusServer(port, folder).is_ready
+            stack.enter_context(daemon(command, folder / "alertmanager.log", is_ready))
+            return port
 
         yield start
 

@@ -10,7 +10,8 @@ from hypervisor_prometheus.yaml_text import Yaml, yaml_text
 
 _AGENT = "agent_hypervisor_"
 _OWN = "agent_hypervisor_observability_"
-_CHOSEN = 'reason!~"filtered|sampled|not_replayed|deferred"'
+# Not the reasons that are a choice of the configuration, or made good later.
+_DROPPED = f'{_OWN}events_dropped_total{{reason!~"filtered|sampled|not_replayed|deferred"}}'
 _COMMENT = """\
 Alerts for hypervisor-observability, written by: hvobs prometheus rules
 Check them after a change with: promtool check rules FILE"""
@@ -103,14 +104,13 @@ PIPELINE_ALERTS = (
     Alert(
         name="ObservabilityEventsLost",
         # A plugin's counter for a reason appears with its first event.
-        promql=f"sum by (job, instance, plugin, reason) (increase({_OWN}events_dropped_total"
-        f"{{{_CHOSEN}}}[10m]) > 0 or ({_OWN}events_dropped_total{{{_CHOSEN}}} > 0"
-        f" unless {_OWN}events_dropped_total{{{_CHOSEN}}} offset 10m))",
+        promql=f"sum by (job, instance, plugin, reason) (({_DROPPED} > 0"
+        f" unless {_DROPPED} offset 10m) or increase({_DROPPED}[10m]) > 0)",
         holds_for="0m",
         severity="critical",
         summary="{{ $labels.plugin }} has lost events ({{ $labels.reason }})",
-        description="{{ $value | humanize }} events in ten minutes will never be in its backend."
-        " hvobs status in that process says more.",
+        description='{{ $value | printf "%.0f" }} events in ten minutes will never be in its'
+        " backend. hvobs status in that process says more.",
     ),
     Alert(
         name="ObservabilityEventsRejected",
@@ -162,7 +162,7 @@ PIPELINE_ALERTS = (
         holds_for="0m",
         severity="critical",
         summary="The journal of {{ $labels.instance }} has a gap",
-        description="{{ $value | humanize }} events in ten minutes are not in it.",
+        description='{{ $value | printf "%.0f" }} events in ten minutes are not in it.',
     ),
     Alert(
         name="ObservabilitySeriesLimit",

@@ -1,0 +1,399 @@
+"""Every alert fires, waits as long as it says, and resolves; one goes all the way to a webhook."""
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from attrs import field, frozen
+
+from hypervisor_observability import EventType, Observability
+from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
+from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+
+if TYPE_CHECKING:
+    from tests.backends.conftest import PrometheusServer
+
+pytestmark = pytest.mark.backend
+
+ALERTS = {alert.name: alert for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)}
+OWN = "agent_hypervisor_observability_"
+PLUGIN = 'job="a",instance="i",plugin="otel"'
+ARRIVAL_SECONDS = 90
+
+
+@frozen
+class Story:
+    """What is scraped every 15 seconds, and what becomes of one alert.
+
+    Attributes:
+        alert: Its name.
+        series: Series to their values, in promtool's notation: among them some that are fine.
+        quiet: When it does not fire, before its cause or while it waits.
+        fires: When it fires, for one thing alone.
+        labels: Those of that thing.
+        value: As the annotations write it.
+        resolved: When it fires no more.
+    """
+
+    alert: str
+    series: dict[str, str]
+    quiet: tuple[str, ...]
+    fires: str
+    labels: dict[str, str]
+    resolved: str
+    value: str = field(default="")
+
+
+BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
+ELEVATED = "agent_hypervisor_ring_elevation_active_seconds"
+LATENCY = "agent_governance_evaluation_latency_ms_bucket"
+COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
+OF_PLUGIN = {"job": "a", "instance": "i", "plugin": "otel"}
+OF_PROCESS = {"job": "a", "instance": "i"}
+
+STORIES = [
+    Story(
+        alert="HighRingBreachRate",
+        series={
+            # Five quiet minutes, ten with a breach a second, then none.
+            f'{BREACHES}{{job="a",agent_did="did:wild"}}': "0x19 0+15x40 600x60",
+            f'{BREACHES}{{job="a",agent_did="did:calm"}}': "0+6x120",
+        },
+        quiet=("4m", "8m"),
+        fires="15m",
+        labels={"job": "a", "agent_did": "did:wild"},
+        value="1",
+        resolved="21m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "0x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "5x70",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a", "severity": "high"},
+        resolved="9m",
+    ),
+    Story(
+        alert="ElevationTooLong",
+        series={
+            # The gauge ends with the elevation. The one of the last duration would stay.
+            f'{ELEVATED}{{job="a",agent_did="did:root"}}': "0+15x28 stale",
+            f'{ELEVATED}{{job="a",agent_did="did:short"}}': "0+15x18 stale",
+        },
+        quiet=("5m", "6m"),
+        fires="6m30s",
+        labels={"job": "a", "agent_did": "did:root"},
+        value="6m 30s",
+        resolved="7m30s",
+    ),
+    Story(
+        alert="GovernanceLatencyHigh",
+        series={
+            # Ten minutes of decisions between 50 and 100 ms, then faster ones.
+            f'{LATENCY}{{job="a",agent_id="x",le="50"}}': "0x40 0+15x60",
+            f'{LATENCY}{{job="a",agent_id="x",le="100"}}': "0+15x100",
+            f'{LATENCY}{{job="a",agent_id="x",le="+Inf"}}': "0+15x100",
+            f'{LATENCY}{{job="fast",agent_id="x",le="50"}}': "0+15x100",
+            f'{LATENCY}{{job="fast",agent_id="x",le="+Inf"}}': "0+15x100",
+        },
+        quiet=("4m", "5m"),
+        fires="10m",
+        labels={"job": "a"},
+        value="99.5",
+        resolved="16m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={
+            f'{COMPENSATIONS}{{job="a",status="failed"}}': "0x7 1x80",
+            f'{COMPENSATIONS}{{job="b",status="succeeded"}}': "0+1x80",
+            f'{COMPENSATIONS}{{job="b",status="failed"}}': "0x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a"},
+        resolved="14m",
+    ),
+    Story(
+        alert="ObservabilityEventsLost",
+        series={
+            # Nothing tells of a reason before the first event that is lost for it.
+            f'{OWN}events_dropped_total{{{PLUGIN},reason="expired"}}': "_x7 3x80",
+            f'{OWN}events_dropped_total{{{PLUGIN},reason="filtered"}}': "0+9x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={**OF_PLUGIN, "reason": "expired"},
+        value="3",
+        resolved="13m",
+    ),
+    Story(
+        alert="ObservabilityEventsLost",
+        series={f'{OWN}events_dropped_total{{{PLUGIN},reason="full"}}': "5x79 5+5x8 45x80"},
+        quiet=("12m", "19m"),
+        fires="25m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="40",
+        resolved="33m",
+    ),
+    Story(
+        alert="ObservabilityEventsRejected",
+        series={
+            f"{OWN}events_rejected_total{{{PLUGIN}}}": "0x7 1x80",
+            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': "4x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_PLUGIN,
+        resolved="14m",
+    ),
+    Story(
+        alert="ObservabilityBreakerOpen",
+        series={
+            f"{OWN}circuit_state{{{PLUGIN}}}": "0x7 2x20 0x20",
+            f'{OWN}circuit_state{{job="a",instance="i",plugin="jaeger"}}': "1x50",
+        },
+        quiet=("1m", "3m30s"),
+        fires="5m",
+        labels=OF_PLUGIN,
+        resolved="8m",
+    ),
+    Story(
+        alert="ObservabilityPluginDown",
+        series={
+            f"{OWN}plugin_up{{{PLUGIN}}}": "1x7 0x20 1x20",
+            f'{OWN}plugin_up{{job="a",instance="i",plugin="jaeger"}}': "1x50",
+        },
+        quiet=("1m", "2m30s"),
+        fires="4m",
+        labels=OF_PLUGIN,
+        resolved="8m",
+    ),
+    Story(
+        alert="ObservabilityQueueFilling",
+        series={
+            f"{OWN}queue_size{{{PLUGIN}}}": "10x7 90000x40 10x20",
+            f'{OWN}queue_size{{job="a",instance="i",plugin="jaeger"}}': "70000x70",
+            f'{OWN}queue_capacity{{job="a",instance="i"}}': "100000x70",
+        },
+        quiet=("1m", "6m"),
+        fires="8m",
+        labels=OF_PLUGIN,
+        value="90%",
+        resolved="13m",
+    ),
+    Story(
+        alert="ObservabilityJournalDegraded",
+        series={
+            f'{OWN}journal_degraded{{job="a",instance="i"}}': "0x7 1x7 0x20",
+            f'{OWN}journal_degraded{{job="b",instance="j"}}': "0x40",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_PROCESS,
+        resolved="5m",
+    ),
+    Story(
+        alert="ObservabilityJournalIncomplete",
+        series={
+            f'{OWN}journal_lost_events_total{{job="a",instance="i"}}': "0x39 8x80",
+            f'{OWN}journal_lost_events_total{{job="b",instance="j"}}': "0x120",
+        },
+        quiet=("9m",),
+        fires="15m",
+        labels=OF_PROCESS,
+        value="8",
+        resolved="21m",
+    ),
+    Story(
+        alert="ObservabilitySeriesLimit",
+        series={
+            f'{OWN}series_overflow_total{{job="a",metric="m"}}': "0+1x80 80x60",
+            f'{OWN}series_overflow_total{{job="a",metric="n"}}': "0x140",
+        },
+        quiet=("9m",),
+        fires="15m",
+        labels={"job": "a", "metric": "m"},
+        resolved="31m",
+    ),
+]
+
+
+def expected(story: Story) -> dict[str, Any]:
+    """Give the alert as promtool is to find it, its templates filled in."""
+    alert = ALERTS[story.alert]
+
+    def filled(text: str) -> str:
+        text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: story.labels[match[1]], text)
+        return re.sub(r"\{\{ \$value \| [^}]+ \}\}", story.value, text)
+
+    return {
+        "exp_labels": {**story.labels, "severity": alert.severity},
+        "exp_annotations": {
+            "summary": filled(alert.summary),
+            "description": filled(alert.description),
+        },
+    }
+
+
+def test_every_alert_has_a_story() -> None:
+    assert {story.alert for story in STORIES} == set(ALERTS)
+
+
+def test_promtool_accepts_the_rules(
+    prometheus_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    rules = tmp_path / "rules.yml"
+    rules.write_text(rules_text())
+    done = subprocess.run(
+        [prometheus_program("promtool"), "check", "rules", rules],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "story", STORIES, ids=[f"{story.alert}-{place}" for place, story in enumerate(STORIES)]
+)
+def test_alert_waits_fires_and_resolves(
+    story: Story, prometheus_program: Callable[[str], str], tmp_path: Path
+) -> None:
+    (tmp_path / "rules.yml").write_text(rules_text())
+    alone = {"alertname": story.alert}
+    tests = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": [
+                    {"series": name, "values": values} for name, values in story.series.items()
+                ],
+                "alert_rule_test": [
+                    *({**alone, "eval_time": moment, "exp_alerts": []} for moment in story.quiet),
+                    {**alone, "eval_time": story.fires, "exp_alerts": [expected(story)]},
+                    {**alone, "eval_time": story.resolved, "exp_alerts": []},
+                ],
+            }
+        ],
+    }
+    (tmp_path / "tests.yml").write_text(json.dumps(tests))
+    done = subprocess.run(
+        [prometheus_program("promtool"), "test", "rules", "tests.yml"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@frozen
+class Webhook:
+    """Keeps what Alertmanager tells."""
+
+    port: int
+    told: list[dict[str, Any]]
+
+    def statuses(self, alert: str) -> set[str]:
+        return {
+            one["status"]
+            for message in list(self.told)
+            for one in message["alerts"]
+            if one["labels"]["alertname"] == alert
+        }
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    told: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield Webhook(server.server_port, told)
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.slow
+def test_lone_breach_reaches_a_webhook_through_alertmanager(
+    configure_prometheus: "Callable[..., PrometheusServer]",
+    start_alertmanager: Callable[[str], int],
+    wait_until: Callable[..., None],
+    webhook: Webhook,
+) -> None:
+    alertmanager = start_alertmanager(
+        json.dumps(
+            {
+                "route": {
+                    "receiver": "hook",
+                    "group_wait": "1s",
+                    "group_interval": "1s",
+                    "group_by": ["alertname"],
+                },
+                "receivers": [
+                    {
+                        "name": "hook",
+                        "webhook_configs": [{"url": f"http://127.0.0.1:{webhook.port}/"}],
+                    }
+                ],
+            }
+        )
+    )
+    plugin = PrometheusPlugin(PrometheusConfig(port=0))
+    with Observability(plugins=[plugin]) as observability:
+        scraped = Scraped(
+            python=[f"127.0.0.1:{plugin.port}"],
+            dotnet=[],
+            rules=["rules.yml"],
+            alertmanagers=[f"127.0.0.1:{alertmanager}"],
+            interval_seconds=1,
+        )
+        config = scrape_config_text(scraped, PrometheusConfig())
+        server = configure_prometheus(config, rules=rules_text())
+        # A counter has to be seen at zero before its growth is.
+        zero = "agent_hypervisor_ring_breaches_by_severity_total{severity='critical'}"
+        wait_until(lambda: server.value(zero) == 0, timeout=ARRIVAL_SECONDS)
+        observability.bus.record(
+            EventType.RING_BREACH_DETECTED,
+            agent_did="did:mesh:a",
+            payload={"severity": "critical"},
+        )
+        wait_until(lambda: webhook.statuses("RingBreach"), timeout=ARRIVAL_SECONDS)
+
+    assert webhook.statuses("RingBreach") == {"firing"}
+    (alert,) = {
+        json.dumps(one["annotations"]["summary"])
+        for message in webhook.told
+        for one in message["alerts"]
+    }
+    assert alert == '"A ring was breached, severity critical"'
