@@ -32,6 +32,20 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[int], list[int]]:
+    """Give so many TCP ports that nothing listens on at this moment."""
+
+    def give(count: int) -> list[int]:
+        with ExitStack() as stack:
+            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+            for probe in probes:
+                probe.bind(("127.0.0.1", 0))
+            return [probe.getsockname()[1] for probe in probes]
+
+    return give
+
+
 @contextmanager
 def daemon(
     command: Sequence[str | Path], log: Path, is_ready: Callable[[], bool]
@@ -92,9 +106,9 @@ class PrometheusServer:
         return found
 
     def query_range(self, promql: str, since: float, until: float) -> list[dict[str, Any]]:
-        """Give what *promql* evaluates to in each second of a time, as Grafana asks."""
+        """Give what *promql* evaluates to in each tenth of a second of a time."""
         found: list[dict[str, Any]] = self.ask(
-            "query_range", query=promql, start=since, end=until, step=1
+            "query_range", query=promql, start=since, end=until, step=0.1
         )["result"]
         return found
 

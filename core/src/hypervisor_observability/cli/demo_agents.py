@@ -64,6 +64,8 @@ class GovernedAgent:
     own_ring: int
     policy: Policy
     recorder: Recorder
+    _asked: int = field(default=0, init=False)
+    _refused: int = field(default=0, init=False)
     # The ring of the running elevation, and until when (monotonic seconds).
     _elevated: tuple[int, float] | None = field(default=None, init=False)
 
@@ -78,6 +80,11 @@ class GovernedAgent:
         if self._elevated is not None and time.monotonic() < self._elevated[1]:
             return self._elevated[0]
         return self.own_ring
+
+    @property
+    def trust_score(self) -> float:
+        """How far it is trusted, 0 to 1000: the share of its questions that were not refused."""
+        return 1000 * (1 - self._refused / self._asked) if self._asked else 1000
 
     @contextmanager
     def at_work(self) -> Iterator[Agent]:
@@ -108,7 +115,9 @@ class GovernedAgent:
         self.recorder.decision(
             verdict.allowed, tool_name=tool, evaluation_ms=evaluation_ms, reason=verdict.reason
         )
+        self._asked += 1
         if not verdict.allowed:
+            self._refused += 1
             self.recorder.breach(
                 tool, ring=self.ring, required_ring=verdict.required_ring, severity="high"
             )

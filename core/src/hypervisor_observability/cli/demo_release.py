@@ -63,6 +63,17 @@ class Release:
         self._builder, self._tester = hire("builder", 3), hire("tester", 3)
         self._developer, self._publisher = hire("developer", 3), hire("publisher", 3)
 
+    def trust_scores(self) -> dict[str, float]:
+        """Give how far each agent is trusted, 0 to 1000."""
+        agents = (
+            self._orchestrator,
+            self._builder,
+            self._tester,
+            self._developer,
+            self._publisher,
+        )
+        return {agent.did: agent.trust_score for agent in agents}
+
     def run(self) -> None:
         """Do the work. What goes wrong against expectation is in ``problems``."""
         with self.recorder.session(max_participants=5), self._orchestrator.at_work() as agent:

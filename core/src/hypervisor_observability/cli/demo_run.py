@@ -71,6 +71,10 @@ def demonstrate(
                 if state != "running":
                     say(f"{name} is {state}")
             release = Release(observability.recorder, Project.write(folder), say)
+            observability.governance.register_trust_score_gauge(release.trust_scores)
+            observability.governance.register_active_agents_gauge(
+                lambda: len(release.trust_scores())
+            )
             release.run()
             say("waiting until every plugin has delivered")
             observability.flush(FLUSH_SECONDS)
