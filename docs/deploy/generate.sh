@@ -1,0 +1,9 @@
+#!/bin/sh
+# Write the generated files of this folder anew; a test sees that they are up to date.
+set -eu
+cd "$(dirname "$0")"
+hvobs prometheus dashboard agents >grafana/dashboards/agents.json
+hvobs prometheus dashboard pipeline >grafana/dashboards/pipeline.json
+hvobs prometheus rules >prometheus/rules.yml
+hvobs prometheus config --python agent:9464 --dotnet host.docker.internal:5000 \
+    --rules /etc/prometheus/rules.yml --alertmanager alertmanager:9093 >prometheus/prometheus.yml
