@@ -1,6 +1,7 @@
 """What stands under ``hvobs prometheus``: files for Prometheus and Grafana."""
 
 import json
+from ipaddress import ip_address
 
 import click
 
@@ -104,6 +105,13 @@ def _scrape_config(config: PrometheusConfig) -> click.Command:
 
 
 def _target(config: PrometheusConfig) -> str:
-    # An address of all interfaces is none to scrape.
-    host = "localhost" if config.host in {"", "0.0.0.0", "::"} else config.host  # noqa: S104 - not bound
+    host = "localhost" if _is_wildcard(config.host) else config.host
     return f"[{host}]:{config.port}" if ":" in host else f"{host}:{config.port}"
+
+
+def _is_wildcard(host: str) -> bool:
+    """Whether *host* stands for all interfaces: no address to scrape."""
+    try:
+        return not host or ip_address(host).is_unspecified
+    except ValueError:  # a name
+        return False
