@@ -34,6 +34,7 @@ COMMANDS = {
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
     "query": (f"{_PACKAGE}.query:query", "Find events in a journal."),
     "replay": (f"{_PACKAGE}.replay:replay", "Deliver a journal's events once more."),
+    "report": (f"{_PACKAGE}.report:report", "Write a journal as one page with pictures."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are journalled."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),

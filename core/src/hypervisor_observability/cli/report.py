@@ -1,0 +1,49 @@
+"""``hvobs report``: a journal as one page with pictures."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..atomic_file import replace_file
+from ..journal.history import read_history
+from ..report import Findings, report_page
+from . import output
+from .journal_option import journal_of, journal_option, wanted_of, wanted_options
+
+
+@journal_option
+@click.command(short_help="Write a journal as one page with pictures.")
+@wanted_options
+@click.option(
+    "--output",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Where to; else to stdout.",
+)
+def report(
+    config_file: Path | None, directory: Path | None, file: Path | None, **options: Any
+) -> None:
+    """Write one HTML file about the events of a journal, with pictures and without scripts.
+
+    It shows rings, breaches, elevations, decisions and sagas, needs no network, and can be read
+    on a phone and printed. What cannot be read is told on stderr; exit code 1 then.
+    """
+    wanted = wanted_of(options)
+    directory = journal_of(config_file, directory)
+    notices: list[str] = []
+    findings = Findings.of(
+        entry.event
+        for entry in read_history(directory, notices.append)
+        if wanted.covers(entry.event)
+    )
+    page = report_page(findings, str(directory))
+    if file is None:
+        click.echo(page, nl=False)
+    else:
+        replace_file(file, page.encode())
+    for notice in notices:
+        output.note(notice)
+    if notices:
+        raise click.exceptions.Exit(1)

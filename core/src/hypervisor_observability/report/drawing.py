@@ -1,0 +1,133 @@
+"""Pictures as SVG: bars over time, bars by name, and a waterfall.
+
+Colours are attributes, not styles, so that the page's policy can forbid styles of elements.
+"""
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ..terminal_text import escape, fit
+from .sagas import Piece, SagaStory
+
+WIDTH = 480
+_BINS = 40
+_ROW = 22
+_NAME_COLUMNS = 24
+COLOURS = {
+    "assigned": "#4878a8",
+    "elevated": "#c8553d",
+    "demoted": "#588157",
+    "expired": "#8d6a9f",
+    "low": "#b0a160",
+    "medium": "#d08c30",
+    "high": "#c8553d",
+    "critical": "#8b1e1e",
+    "unknown": "#777777",
+    "allowed": "#588157",
+    "denied": "#c8553d",
+    "committed": "#588157",
+    "compensated": "#4878a8",
+    "undone": "#9a9a9a",
+    "failed": "#c8553d",
+    "escalated": "#8b1e1e",
+    "running": "#d08c30",
+}
+
+
+def text_of(text: str, columns: int = 60) -> str:
+    """Make *text* harmless in HTML, and short; what would not be seen is written out."""
+    return html.escape(fit(escape(text), columns))
+
+
+def colour_of(name: str) -> str:
+    """Give the colour of a state or a kind."""
+    return COLOURS.get(name, COLOURS["unknown"])
+
+
+def over_time(moments: Sequence[tuple[int, str]], first_ns: int, last_ns: int) -> str:
+    """Draw how many there were in each fortieth of the time, by kind."""
+    span = max(1, last_ns - first_ns)
+    bins: list[Counter[str]] = [Counter() for _ in range(_BINS)]
+    for moment, kind in moments:
+        bins[min(_BINS - 1, (moment - first_ns) * _BINS // span)][kind] += 1
+    most = max(1, *(one.total() for one in bins))
+    height, step = 120, (WIDTH - 30) / _BINS
+    shapes = [
+        f'<line x1="26" y1="{height}" x2="{WIDTH}" y2="{height}" stroke="#999"/>',
+        f'<text x="22" y="12" text-anchor="end">{most}</text>',
+        f'<text x="22" y="{height}" text-anchor="end">0</text>',
+    ]
+    for place, one in enumerate(bins):
+        top = float(height)
+        for kind in sorted(one):
+            tall = one[kind] * (height - 6) / most
+            top -= tall
+            shapes.append(
+                f'<rect x="{28 + place * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}"'
+                f' height="{tall:.1f}" fill="{colour_of(kind)}"/>'
+            )
+    return _svg(shapes, height + 4) + legend(Counter(kind for _, kind in moments))
+
+
+def legend(counts: Mapping[str, int]) -> str:
+    """Name the kinds, each with its colour and number."""
+    entries = "".join(
+        f'<li><svg class="key" viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10"'
+        f' fill="{colour_of(kind)}"/></svg>{text_of(kind, 30)} <b>{counts[kind]}</b></li>'
+        for kind in sorted(counts)
+    )
+    return f'<ul class="legend">{entries}</ul>'
+
+
+def by_name(rows: Sequence[tuple[str, float, str, str]]) -> str:
+    """Draw a bar for each row.
+
+    Args:
+        rows: Name, length, what is written behind it, colour.
+    """
+    most = max([length for _, length, _, _ in rows], default=0) or 1
+    shapes = []
+    for place, (name, length, shown, colour) in enumerate(rows):
+        y = place * _ROW
+        shapes.append(
+            f'<text x="0" y="{y + 15}">{text_of(name, _NAME_COLUMNS)}</text>'
+            f'<rect x="180" y="{y + 4}" width="{max(1, length / most * 210):.1f}" height="14"'
+            f' fill="{colour}"/>'
+            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{text_of(shown, 14)}</text>'
+        )
+    return _svg(shapes, len(rows) * _ROW + 4)
+
+
+def waterfall(saga: SagaStory) -> str:
+    """Draw the pieces of a saga along its time."""
+    shapes = []
+    span = max(1, saga.ended_ns - saga.begun_ns)
+    for place, piece in enumerate(saga.pieces):
+        y = place * _ROW
+        ended = saga.ended_ns if piece.ended_ns is None else piece.ended_ns
+        left = (piece.begun_ns - saga.begun_ns) / span * 200
+        long = max(2.0, (ended - piece.begun_ns) / span * 200)
+        shapes.append(
+            f'<text x="0" y="{y + 15}">{text_of(piece.title, _NAME_COLUMNS)}</text>'
+            f'<rect x="{180 + left:.1f}" y="{y + 4}" width="{long:.1f}" height="14" rx="2"'
+            f' fill="{colour_of(piece.state)}"/>'
+            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{_told(piece)}</text>'
+        )
+    return _svg(shapes, len(saga.pieces) * _ROW + 4)
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in the unit that suits it."""
+    if seconds >= 60:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
+
+
+def _told(piece: Piece) -> str:
+    took = "" if piece.ended_ns is None else duration((piece.ended_ns - piece.begun_ns) / 1e9)
+    return f"{piece.state} {took}".strip()
+
+
+def _svg(shapes: Sequence[str], height: float) -> str:
+    return f'<svg class="picture" viewBox="0 0 {WIDTH} {height}">{"".join(shapes)}</svg>'

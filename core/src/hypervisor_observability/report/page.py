@@ -1,0 +1,173 @@
+"""The report's page: one file that needs nothing else, and can do nothing but be read."""
+
+import base64
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from . import drawing
+from .findings import Findings
+from .sagas import SagaStory
+
+_STYLE = """
+body{font:15px/1.4 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;
+max-width:1100px}
+h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:0 0 .5rem}
+h3{font-size:.95rem;margin:1rem 0 .2rem}
+main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr))}
+section{border:1px solid #ccc;border-radius:6px;padding:.8rem;overflow-wrap:anywhere;min-width:0;
+break-inside:avoid}
+.wide{grid-column:1/-1;break-inside:auto}.saga{break-inside:avoid}
+.picture{width:100%;max-width:680px;height:auto;font-size:14px}.picture text{fill:#222}
+.big{font-size:2rem;margin:0}.key{width:.8em;height:.8em;margin-right:.3em}
+.legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0 0}
+p{margin:.3rem 0}.note{color:#555;font-size:.9em}
+@media print{body{padding:0;max-width:none}main{display:block}section{margin-bottom:.6rem}}
+"""
+_BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
+_MOST_ROWS = 12
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def report_page(findings: Findings, title: str) -> str:
+    """Write the page about *findings*.
+
+    Its policy allows no script, no request and no style but its own, whatever a name holds.
+
+    Args:
+        findings: What it tells.
+        title: What it is about, such as the journal's directory.
+    """
+    digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    name = drawing.text_of(title, 200)
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Agents: {name}</title><style>{_STYLE}</style></head><body>"
+        f"<h1>What agents did</h1><p>{name}</p>{_span(findings)}"
+        f"<main>{''.join(_sections(findings))}</main></body></html>\n"
+    )
+
+
+def _span(findings: Findings) -> str:
+    if findings.first_ns is None or findings.last_ns is None:
+        return "<p>There are no events.</p>"
+    first, last = _moment(findings.first_ns), _moment(findings.last_ns)
+    return f"<p>{findings.events} events from {first} to {last} UTC</p>"
+
+
+def _moment(nanoseconds: int) -> str:
+    # The sum does not depend on the platform's range of timestamps.
+    return f"{_EPOCH + timedelta(microseconds=nanoseconds // 1_000):%Y-%m-%d %H:%M:%S}"
+
+
+def _sections(findings: Findings) -> Iterator[str]:
+    first, last = findings.first_ns or 0, findings.last_ns or 0
+    yield _section(
+        "Ring transitions",
+        drawing.over_time(findings.transitions, first, last) if findings.transitions else "",
+    )
+    yield _section("Breach rate", _breaches(findings, first, last))
+    yield _section("Current ring levels", _rings(findings))
+    yield _section("Elevation duration", _elevations(findings))
+    yield _section("Policy decisions", _decisions(findings))
+    yield _section("Trust: share of decisions that were allowed", _trust(findings))
+    yield _section("Saga timeline", _sagas(findings), kind="wide")
+
+
+def _section(title: str, body: str, kind: str = "") -> str:
+    body = body or '<p class="note">None.</p>'
+    return f'<section class="{kind}"><h2>{title}</h2>{body}</section>'
+
+
+def _breaches(findings: Findings, first: int, last: int) -> str:
+    if not findings.breaches:
+        return ""
+    minutes = max(1.0, (last - first) / 60e9)
+    rate = len(findings.breaches) / minutes
+    worst = findings.breaches_by_agent.most_common(_MOST_ROWS)
+    rows = [(agent, count, str(count), drawing.colour_of("high")) for agent, count in worst]
+    return (
+        f'<p class="big">{rate:.3g} a minute</p>'
+        + drawing.over_time(findings.breaches, first, last)
+        + drawing.by_name(rows)
+        + _more(len(findings.breaches_by_agent))
+    )
+
+
+def _rings(findings: Findings) -> str:
+    agents = sorted(findings.rings.items(), key=lambda one: one[1])
+    # The more a ring allows, the longer its bar.
+    rows = [
+        (agent, 4 - min(max(ring, 0), 3), f"ring {ring}", "#4878a8")
+        for agent, ring in agents[:_MOST_ROWS]
+    ]
+    return drawing.by_name(rows) + _more(len(agents)) if rows else ""
+
+
+def _elevations(findings: Findings) -> str:
+    if not findings.elevation_seconds:
+        return ""
+    counts = [0] * (len(_BOUNDS_SECONDS) + 1)
+    for seconds in findings.elevation_seconds:
+        counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
+    names = [f"up to {drawing.duration(bound)}" for bound in _BOUNDS_SECONDS] + ["longer"]
+    return drawing.by_name(
+        [
+            (name, count, str(count), drawing.colour_of("elevated"))
+            for name, count in zip(names, counts, strict=True)
+        ]
+    )
+
+
+def _decisions(findings: Findings) -> str:
+    rows = [
+        (kind, count, str(count), drawing.colour_of(kind))
+        for kind, count in sorted(findings.decisions.items())
+    ]
+    return drawing.by_name(rows) if rows else ""
+
+
+def _trust(findings: Findings) -> str:
+    shares = sorted(
+        (allowed / (allowed + denied), agent)
+        for agent, (denied, allowed) in findings.allowed_by_agent.items()
+    )
+    if not shares:
+        return ""
+    rows = [
+        (agent, share, f"{share:.0%}", drawing.colour_of("allowed"))
+        for share, agent in shares[:_MOST_ROWS]
+    ]
+    note = '<p class="note">Trust scores that a process registers are not in its journal.</p>'
+    return drawing.by_name(rows) + _more(len(shares)) + note
+
+
+def _sagas(findings: Findings) -> str:
+    if not findings.sagas:
+        return ""
+    left_out = findings.sagas_seen - len(findings.sagas)
+    note = f'<p class="note">The newest; {left_out} older ones are not drawn.</p>'
+    return (
+        drawing.legend(findings.outcomes)
+        + "".join(_saga(saga) for saga in reversed(findings.sagas.values()))
+        + (note if left_out else "")
+    )
+
+
+def _saga(saga: SagaStory) -> str:
+    took = drawing.duration((saga.ended_ns - saga.begun_ns) / 1e9)
+    name, outcome = drawing.text_of(saga.name), drawing.text_of(saga.outcome, 30)
+    more = f'<p class="note">and {saga.left_out} more</p>' if saga.left_out else ""
+    return (
+        f'<div class="saga"><h3><bdi>{name}</bdi>: {outcome}, {took}</h3>'
+        f"{drawing.waterfall(saga)}{more}</div>"
+    )
+
+
+def _more(count: int) -> str:
+    left_out = count - _MOST_ROWS
+    return f'<p class="note">and {left_out} more</p>' if left_out > 0 else ""

@@ -1,0 +1,112 @@
+"""The story of a saga: its steps and compensations, each with its time."""
+
+from attrs import define, field
+
+from ..event_types import EventType
+from ..events import HypervisorEvent
+from ..tree import payload_facts
+
+MOST_PIECES = 60
+"""How many steps and compensations of a saga are kept: the first."""
+
+_STARTS = EventType.SAGA_STEP_STARTED
+_ENDS = {EventType.SAGA_STEP_COMMITTED: "committed", EventType.SAGA_STEP_FAILED: "failed"}
+SAGA_TYPES = frozenset(
+    {
+        EventType.SAGA_CREATED,
+        _STARTS,
+        *_ENDS,
+        EventType.SAGA_COMPENSATING,
+        EventType.SAGA_COMPLETED,
+        EventType.SAGA_ESCALATED,
+    }
+)
+
+
+@define(eq=False)
+class Piece:
+    """A step, or a compensation.
+
+    Attributes:
+        title: What it does.
+        begun_ns: When it began; what was not recorded is when it ended.
+        ended_ns: When it ended; None: it has not.
+        state: ``running``, ``committed``, ``failed``, ``undone`` (a step that was undone) or
+            ``compensated`` (what undid it).
+    """
+
+    title: str
+    begun_ns: int
+    ended_ns: int | None = None
+    state: str = "running"
+
+
+@define(eq=False)
+class SagaStory:
+    """A saga.
+
+    Attributes:
+        name: Its id.
+        begun_ns: When it began.
+        ended_ns: The time of the last event about it.
+        outcome: How it ended; ``running`` until then.
+        pieces: Its steps and compensations, in order.
+        left_out: How many more there were.
+    """
+
+    name: str
+    begun_ns: int
+    ended_ns: int = 0
+    outcome: str = "running"
+    pieces: list[Piece] = field(factory=list)
+    left_out: int = 0
+    _by_key: dict[tuple[str, str], Piece] = field(factory=dict, init=False)
+
+    def piece(self, kind: str, name: str, title: str, now_ns: int, *, anew: bool) -> Piece:
+        """Give the piece of that name, a new one where there is none or it begins *anew*."""
+        piece = self._by_key.get((kind, name))
+        if piece is None or anew:
+            piece = Piece(title, now_ns)
+            if len(self.pieces) < MOST_PIECES:
+                self.pieces.append(piece)
+                self._by_key[kind, name] = piece
+            else:
+                self.left_out += 1
+        return piece
+
+    def undo(self, name: str) -> None:
+        """Note that a step was undone."""
+        step = self._by_key.get(("step", name))
+        if step is not None and step.state == "committed":
+            step.state = "undone"
+
+
+def tell_saga(saga: SagaStory, event: HypervisorEvent) -> str:
+    """Add what *event* tells to the story; give the outcome if that is its end."""
+    now, kind = event.timestamp_ns, event.event_type
+    saga.begun_ns = min(saga.begun_ns, now)
+    saga.ended_ns = max(saga.ended_ns, now)
+    step, title = payload_facts.step_id(event), payload_facts.action(event) or "step"
+    if kind == _STARTS:
+        saga.piece("step", step, title, now, anew=True)
+    elif kind in _ENDS:
+        piece = saga.piece("step", step, title, now, anew=False)
+        piece.ended_ns, piece.state = max(now, piece.begun_ns), _ENDS[kind]
+    elif kind == EventType.SAGA_COMPENSATING:
+        _compensate(saga, event, step, f"undo {title}")
+    elif kind in {EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED}:
+        done = "committed" if kind == EventType.SAGA_COMPLETED else "escalated"
+        saga.outcome = payload_facts.text(event, "outcome") or done
+        return saga.outcome
+    return ""
+
+
+def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) -> None:
+    phase, now = payload_facts.text(event, "phase"), event.timestamp_ns
+    piece = saga.piece("compensation", step, title, now, anew=phase == "started")
+    if phase == "started":
+        return
+    piece.ended_ns = max(now, piece.begun_ns)
+    piece.state = "failed" if phase == "failed" else "compensated"
+    if phase != "failed":
+        saga.undo(payload_facts.text(event, "compensates_step_id") or step)
