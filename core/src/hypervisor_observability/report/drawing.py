@@ -10,10 +10,12 @@ from collections.abc import Mapping, Sequence
 from ..terminal_text import escape, fit
 from .sagas import Piece, SagaStory
 
-WIDTH = 480
+WIDTH = 360
+"""Of every picture, in units of which text takes 14: narrow, so that a phone need not shrink it."""
+
 _BINS = 40
-_ROW = 22
-_NAME_COLUMNS = 24
+_ROW = 36
+_NAME_COLUMNS = 28
 COLOURS = {
     "assigned": "#4878a8",
     "elevated": "#c8553d",
@@ -87,34 +89,24 @@ def by_name(rows: Sequence[tuple[str, float, str, str]]) -> str:
         rows: Name, length, what is written behind it, colour.
     """
     most = max([length for _, length, _, _ in rows], default=0) or 1
-    shapes = []
+    shapes: list[str] = []
     for place, (name, length, shown, colour) in enumerate(rows):
-        y = place * _ROW
-        shapes.append(
-            f'<text x="0" y="{y + 15}">{text_of(name, _NAME_COLUMNS)}</text>'
-            f'<rect x="180" y="{y + 4}" width="{max(1, length / most * 210):.1f}" height="14"'
-            f' fill="{colour}"/>'
-            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{text_of(shown, 14)}</text>'
-        )
-    return _svg(shapes, len(rows) * _ROW + 4)
+        # A short bar is still one; none at all is none.
+        painted = colour if length else "none"
+        shapes += _row(place, name, shown, 0, length / most * WIDTH, painted)
+    return _svg(shapes, len(rows) * _ROW)
 
 
 def waterfall(saga: SagaStory) -> str:
     """Draw the pieces of a saga along its time."""
-    shapes = []
+    shapes: list[str] = []
     span = max(1, saga.ended_ns - saga.begun_ns)
     for place, piece in enumerate(saga.pieces):
-        y = place * _ROW
         ended = saga.ended_ns if piece.ended_ns is None else piece.ended_ns
-        left = (piece.begun_ns - saga.begun_ns) / span * 200
-        long = max(2.0, (ended - piece.begun_ns) / span * 200)
-        shapes.append(
-            f'<text x="0" y="{y + 15}">{text_of(piece.title, _NAME_COLUMNS)}</text>'
-            f'<rect x="{180 + left:.1f}" y="{y + 4}" width="{long:.1f}" height="14" rx="2"'
-            f' fill="{colour_of(piece.state)}"/>'
-            f'<text x="{WIDTH}" y="{y + 15}" text-anchor="end">{_told(piece)}</text>'
-        )
-    return _svg(shapes, len(saga.pieces) * _ROW + 4)
+        left = (piece.begun_ns - saga.begun_ns) / span * WIDTH
+        long = (ended - piece.begun_ns) / span * WIDTH
+        shapes += _row(place, piece.title, _told(piece), left, long, colour_of(piece.state))
+    return _svg(shapes, len(saga.pieces) * _ROW)
 
 
 def duration(seconds: float) -> str:
@@ -127,6 +119,22 @@ def duration(seconds: float) -> str:
 def _told(piece: Piece) -> str:
     took = "" if piece.ended_ns is None else duration((piece.ended_ns - piece.begun_ns) / 1e9)
     return f"{piece.state} {took}".strip()
+
+
+def _row(
+    place: int, name: str, shown: str, left: float, long: float, colour: str
+) -> tuple[str, ...]:
+    """Draw a bar below its name and what there is to tell."""
+    y = place * _ROW
+    left = min(left, WIDTH - 2)
+    shown_long = max(2, min(long, WIDTH - left))
+    box = f'x="{left:.1f}" y="{y + 20}" width="{shown_long:.1f}" height="9"'
+    return (
+        f'<text x="0" y="{y + 14}">{text_of(name, _NAME_COLUMNS)}</text>',
+        f'<text x="{WIDTH}" y="{y + 14}" text-anchor="end">{text_of(shown, 22)}</text>',
+        f'<rect x="0" y="{y + 20}" width="{WIDTH}" height="9" fill="#eee"/>',
+        f'<rect {box} fill="{colour}"/>',
+    )
 
 
 def _svg(shapes: Sequence[str], height: float) -> str:

@@ -18,14 +18,16 @@ h3{font-size:.95rem;margin:1rem 0 .2rem}
 main{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr))}
 section{border:1px solid #ccc;border-radius:6px;padding:.8rem;overflow-wrap:anywhere;min-width:0;
 break-inside:avoid}
-.wide{grid-column:1/-1;break-inside:auto}.saga{break-inside:avoid}
-.picture{width:100%;max-width:680px;height:auto;font-size:14px}.picture text{fill:#222}
+.wide{grid-column:1/-1;break-inside:auto}.saga{break-inside:avoid;display:inline-block;
+vertical-align:top;width:min(100%,330px);margin-right:1rem}
+.picture{width:100%;max-width:520px;height:auto;font-size:14px}.picture text{fill:#222}
 .big{font-size:2rem;margin:0}.key{width:.8em;height:.8em;margin-right:.3em}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0 0}
 p{margin:.3rem 0}.note{color:#555;font-size:.9em}
 @media print{body{padding:0;max-width:none}main{display:block}section{margin-bottom:.6rem}}
 """
 _BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
+_UP_TO = ("1 second", "10 seconds", "1 minute", "5 minutes", "15 minutes", "1 hour", "longer")
 _MOST_ROWS = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -114,7 +116,7 @@ def _elevations(findings: Findings) -> str:
     counts = [0] * (len(_BOUNDS_SECONDS) + 1)
     for seconds in findings.elevation_seconds:
         counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
-    names = [f"up to {drawing.duration(bound)}" for bound in _BOUNDS_SECONDS] + ["longer"]
+    names = [f"up to {bound}" for bound in _UP_TO[:-1]] + [_UP_TO[-1]]
     return drawing.by_name(
         [
             (name, count, str(count), drawing.colour_of("elevated"))

@@ -93,7 +93,7 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> str:
         piece = saga.piece("step", step, title, now, anew=False)
         piece.ended_ns, piece.state = max(now, piece.begun_ns), _ENDS[kind]
     elif kind == EventType.SAGA_COMPENSATING:
-        _compensate(saga, event, step, f"undo {title}")
+        _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
     elif kind in {EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED}:
         done = "committed" if kind == EventType.SAGA_COMPLETED else "escalated"
         saga.outcome = payload_facts.text(event, "outcome") or done

@@ -1,0 +1,271 @@
+"""A report tells what happened, and is harmless whatever names hold."""
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
+from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.config import JournalConfig
+from hypervisor_observability.event_types import GOVERNANCE_DECISION
+from hypervisor_observability.report import Findings, report_page
+from hypervisor_observability.report.drawing import duration
+
+START = 1_800_000_000.0
+HOSTILE = (
+    "<script>document.title='owned'</script>",
+    '"><img src=x onerror="document.title=\'owned\'">',
+    "</svg></style></title><script>document.title='owned'</script>",
+    "&lt;b&gt;",
+    "javascript:document.title='owned'",
+    "x" * 300,
+    "وكيل التحليل",
+    "\u202eevil\u2066",
+    "\ud800",
+    "nul\0 line\nbreak",
+)
+
+
+def event(
+    kind: EventType, at: float = 0, agent: str = "did:a", **payload: object
+) -> HypervisorEvent:
+    return HypervisorEvent(
+        event_type=kind, agent_did=agent, timestamp=START + at, session_id="s", payload=payload
+    )
+
+
+def told(*events: HypervisorEvent) -> Findings:
+    return Findings.of(events)
+
+
+class Reader(HTMLParser):
+    """Collects the elements and the texts of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def hostile_events(name: str) -> list[HypervisorEvent]:
+    return [
+        event(EventType.RING_ASSIGNED, 0, name, to_ring=1),
+        event(EventType.RING_BREACH_DETECTED, 1, name, severity=name),
+        event(GOVERNANCE_DECISION, 2, name, allowed=False),
+        event(EventType.SAGA_CREATED, 3, name, saga_id=name),
+        event(EventType.SAGA_STEP_STARTED, 4, name, saga_id=name, step_id="1", action=name),
+        event(EventType.SAGA_ESCALATED, 5, name, saga_id=name, outcome=name),
+    ]
+
+
+ELEMENTS = {
+    *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "main", "section"),
+    *("svg", "rect", "line", "text", "ul", "li", "b", "bdi", "div"),
+}
+
+
+@given(st.one_of(st.sampled_from(HOSTILE), st.text()))
+def test_no_name_makes_an_element_of_its_own(name: str) -> None:
+    page = report_page(Findings.of(hostile_events(name)), name)
+    read = Reader(page)
+
+    page.encode()  # nothing that UTF-8 cannot carry
+    assert {tag for tag, _ in read.elements} <= ELEMENTS
+    for _, attributes in read.elements:
+        assert not {"style", "src", "href"} & set(attributes)
+        assert not [one for one in attributes if one.startswith("on")]
+    assert "\u202e" not in page
+
+
+def test_policy_allows_nothing_but_the_pages_own_style() -> None:
+    read = Reader(report_page(Findings(), "j"))
+    policy = next(
+        attributes["content"] or ""
+        for tag, attributes in read.elements
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+
+
+def test_empty_journal_says_so() -> None:
+    page = report_page(Findings(), "j")
+
+    assert "There are no events." in page
+    assert page.count("None.") == 7
+
+
+def test_one_event_is_a_report() -> None:
+    page = report_page(told(event(EventType.RING_BREACH_DETECTED, severity="high")), "j")
+
+    assert "1 events from 2027-01-15 08:00:00" in page
+    assert "1 a minute" in page
+
+
+def test_rings_elevations_and_decisions_are_counted() -> None:
+    found = told(
+        event(EventType.RING_ASSIGNED, 0, ring=3),
+        event(EventType.RING_ELEVATED, 1, to_ring=0),
+        event(EventType.RING_DEMOTED, 3.5, to_ring=3),
+        event(EventType.RING_ELEVATION_EXPIRED, 4, to_ring=True),
+        event(EventType.RING_ASSIGNED, 4, "did:b", to_ring=0),
+        event(GOVERNANCE_DECISION, 5, allowed=True),
+        event(GOVERNANCE_DECISION, 6, allowed=False),
+    )
+
+    assert found.rings == {"did:a": 3, "did:b": 0}
+    assert list(found.elevation_seconds) == [2.5]
+    assert found.decisions == {"allowed": 1, "denied": 1}
+    assert found.allowed_by_agent == {"did:a": [1, 1]}
+    page = report_page(found, "j")
+    assert "50%" in page
+    assert "ring 0" in page
+
+
+def test_saga_is_told_with_what_was_undone() -> None:
+    saga = {"saga_id": "g"}
+    found = told(
+        event(EventType.SAGA_CREATED, 0, **saga),
+        event(EventType.SAGA_STEP_STARTED, 0, step_id="1", action="reserve", **saga),
+        event(EventType.SAGA_STEP_COMMITTED, 1, step_id="1", **saga),
+        event(EventType.SAGA_STEP_STARTED, 1, step_id="2", action="pay", **saga),
+        event(EventType.SAGA_STEP_FAILED, 2, step_id="2", **saga),
+        event(
+            EventType.SAGA_COMPENSATING,
+            2,
+            step_id="c1",
+            step_action="reserve",
+            compensates_step_id="1",
+            phase="started",
+            **saga,
+        ),
+        event(
+            EventType.SAGA_COMPENSATING,
+            3,
+            step_id="c1",
+            compensates_step_id="1",
+            phase="succeeded",
+            **saga,
+        ),
+        event(EventType.SAGA_COMPLETED, 3, outcome="compensated", **saga),
+    )
+    story = found.sagas["g"]
+
+    assert [(piece.title, piece.state) for piece in story.pieces] == [
+        ("reserve", "undone"),
+        ("pay", "failed"),
+        ("undo reserve", "compensated"),
+    ]
+    assert found.outcomes == {"compensated": 1}
+    page = report_page(found, "j")
+    assert "compensated, 3.00 s" in page
+    assert "undo reserve" in page
+
+
+def test_compensation_that_failed_and_one_without_phases_are_told() -> None:
+    found = told(
+        event(EventType.SAGA_COMPENSATING, 0, saga_id="g", step_id="1", phase="failed"),
+        event(EventType.SAGA_COMPENSATING, 1, saga_id="g", step_id="2", action="undo it"),
+        event(EventType.SAGA_ESCALATED, 1, saga_id="g"),
+    )
+
+    pieces = found.sagas["g"].pieces
+    assert [(piece.title, piece.state) for piece in pieces] == [
+        ("undo 1", "failed"),
+        ("undo it", "compensated"),
+    ]
+    assert found.outcomes == {"escalated": 1}
+
+
+def test_times_that_go_backwards_give_no_negative_lengths() -> None:
+    found = told(
+        event(EventType.RING_ELEVATED, 9, to_ring=0),
+        event(EventType.RING_DEMOTED, 3, to_ring=3),
+        event(EventType.SAGA_STEP_STARTED, 9, saga_id="g", step_id="1"),
+        event(EventType.SAGA_STEP_COMMITTED, 2, saga_id="g", step_id="1"),
+        event(EventType.SAGA_STEP_STARTED, 1, saga_id="g", step_id="2"),
+    )
+
+    assert list(found.elevation_seconds) == [0]
+    page = report_page(found, "j")
+    sizes = re.findall(r'(?:width|height|x|y)="(-?[\d.]+)"', page)
+    assert sizes
+    assert min(map(float, sizes)) >= 0
+
+
+def test_many_agents_sagas_and_steps_are_cut_and_counted() -> None:
+    found = Findings()
+    for number in range(30):
+        found.take(event(EventType.RING_ASSIGNED, number, f"did:{number}", to_ring=2))
+        found.take(event(EventType.SAGA_CREATED, number, saga_id=f"g{number}"))
+    for number in range(70):
+        found.take(event(EventType.SAGA_STEP_STARTED, 40, saga_id="g29", step_id=str(number)))
+    page = report_page(found, "j")
+
+    assert len(found.sagas) == 20
+    assert "10 older ones are not drawn" in page
+    assert "and 18 more" in page  # agents
+    assert "and 10 more" in page  # steps
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0015, "1.5 ms"), (1.5, "1.50 s"), (90, "1.5 min")]
+)
+def test_durations_are_written_in_the_unit_that_suits(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    directory = tmp_path / "journal"
+    config = Config(journal=JournalConfig(directory=directory))
+    with Observability(config) as observability:
+        for name in HOSTILE:
+            for one in hostile_events(name):
+                observability.bus.emit(one)
+    return directory
+
+
+def test_command_writes_a_file_or_to_stdout(journal: Path, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    run = CliRunner().invoke(hvobs, ["report", "--journal", str(journal), "--output", str(file)])
+    shown = CliRunner().invoke(hvobs, ["report", "--journal", str(journal)])
+
+    assert run.exit_code == 0, run.output
+    assert shown.exit_code == 0
+    assert file.read_text("utf-8") == shown.stdout
+    assert f"{6 * len(HOSTILE)} events" in shown.stdout
+
+
+def test_command_takes_only_the_events_that_are_asked_for(journal: Path) -> None:
+    shown = CliRunner().invoke(
+        hvobs, ["report", "--journal", str(journal), "--type", "ring.assigned"]
+    )
+
+    assert f"{len(HOSTILE)} events" in shown.stdout
+
+
+def test_damaged_journal_is_told_and_reported_as_far_as_it_goes(journal: Path) -> None:
+    segment = next(path for path in journal.rglob("*") if path.stat().st_size > 4096)
+    data = bytearray(segment.read_bytes())
+    data[3000] ^= 0xFF
+    segment.write_bytes(data)
+    shown = CliRunner().invoke(hvobs, ["report", "--journal", str(journal)])
+
+    assert shown.exit_code == 1
+    assert "cannot be read" in shown.stderr
+    assert shown.stdout.endswith("</html>\n")
