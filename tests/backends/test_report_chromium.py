@@ -57,21 +57,24 @@ def chromium(
 
 
 def page() -> str:
-    events = [
-        HypervisorEvent(
-            event_type=kind, agent_did=name, timestamp=1_800_000_000 + place, payload=payload
-        )
-        for name in HOSTILE
-        for place, (kind, payload) in enumerate(
-            (
-                (EventType.RING_ASSIGNED, {"to_ring": 1}),
-                (EventType.RING_BREACH_DETECTED, {"severity": name}),
-                (EventType.SAGA_CREATED, {"saga_id": name}),
-                (EventType.SAGA_STEP_STARTED, {"saga_id": name, "action": name}),
+    findings = Findings()
+    for name in HOSTILE:
+        payloads: dict[EventType, dict[str, object]] = {
+            EventType.RING_ASSIGNED: {"to_ring": 1},
+            EventType.RING_BREACH_DETECTED: {"severity": name},
+            EventType.SAGA_CREATED: {"saga_id": name},
+            EventType.SAGA_STEP_STARTED: {"saga_id": name, "action": name},
+        }
+        for place, (kind, payload) in enumerate(payloads.items()):
+            findings.take(
+                HypervisorEvent(
+                    event_type=kind,
+                    agent_did=name,
+                    timestamp=1_800_000_000 + place,
+                    payload=payload,
+                )
             )
-        )
-    ]
-    return report_page(Findings.of(events), HOSTILE[0])
+    return report_page(findings, HOSTILE[0])
 
 
 def test_names_are_text_and_the_console_is_empty(
