@@ -222,6 +222,21 @@ def test_many_agents_sagas_and_steps_are_cut_and_counted() -> None:
     assert "and 10 more" in page  # steps
 
 
+def test_page_does_not_grow_with_the_events() -> None:
+    def size(count: int) -> int:
+        found = Findings()
+        for number in range(count):
+            agent, saga = f"did:{number % 50}", f"g{number // 100}"
+            found.take(event(EventType.RING_ASSIGNED, number, agent, to_ring=number % 4))
+            found.take(event(EventType.RING_BREACH_DETECTED, number, agent, severity="low"))
+            found.take(
+                event(EventType.SAGA_STEP_STARTED, number, saga_id=saga, step_id=str(number))
+            )
+        return len(report_page(found, "j"))
+
+    assert size(10_000) < 1.1 * size(2_500)
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.0015, "1.5 ms"), (1.5, "1.50 s"), (90, "1.5 min")]
 )
