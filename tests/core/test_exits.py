@@ -314,3 +314,42 @@ def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: 
 
     assert code == 0, told
     assert delivered == Counter({"child by child": 90})
+
+
+EXPOSING = """
+class Exposing:
+    name = "exposing"
+    @hookimpl
+    def start(self, context):
+        pass
+    @hookimpl
+    def stop(self):
+        os.write(out, b"stop 0 0\\n")
+        {stopping}
+
+o = Observability(Config(), plugins=[Exposing()]).start()
+"""
+
+
+@pytest.mark.parametrize("events", [0, 3])
+def test_plugin_that_only_exposes_is_stopped_at_the_end_of_the_process(
+    tmp_path: Path, events: int
+) -> None:
+    # Python 3.12 and later start no thread there.
+    start = textwrap.dedent(EXPOSING.format(stopping="pass"))
+
+    code, _, told = run(f"emit({events})", tmp_path, start=start)
+
+    assert code == 0
+    assert "Error" not in told
+    assert (tmp_path / "out").read_text().startswith("stop ")
+
+
+@pytest.mark.fault("C23")
+def test_plugin_that_only_exposes_and_hangs_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    start = textwrap.dedent(EXPOSING.format(stopping="threading.Event().wait(600)"))
+
+    code, _, told = run("emit(3)", tmp_path, start=start)
+
+    assert code == 0
+    assert "not stopped within" in told

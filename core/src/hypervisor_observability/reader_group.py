@@ -74,7 +74,12 @@ class ReaderGroup:
         running = [worker.ensure_running() for worker in self.workers]
         if not all(running) or self._supervisor is None:
             return False
-        self._supervisor.ensure_running()
+        try:
+            self._supervisor.ensure_running()
+            for reader in self.readers.values():
+                reader.ensure_stoppable()
+        except RuntimeError:
+            return False
         return True
 
     def note_end(self, end: int) -> None:

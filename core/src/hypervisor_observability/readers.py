@@ -10,6 +10,7 @@ from typing import cast
 from attrs import define, field, frozen
 
 from . import clock
+from .closing import Closing
 from .config import matches
 from .delivery import accounts
 from .delivery.accounts import Account
@@ -65,8 +66,10 @@ class Reader:
     account: Account = field(init=False)
     worker: Worker | None = field(default=None, init=False)
     _down: str | None = field(default=None, init=False)
+    _closing: Closing = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._closing = Closing(self.name, self._stop_plugin)
         if self._plugin.only_exposes:
             self.account = self._surroundings.feed.account
         else:
@@ -112,15 +115,24 @@ class Reader:
             _logger.error("plugin %s is down: %s", self.name, self._down)
             _stop_quietly(self._plugin)
 
+    def ensure_stoppable(self) -> None:
+        """Have what stops a plugin without a worker ready.
+
+        Raises:
+            RuntimeError: The system refuses a new thread.
+        """
+        if self.worker is None and self._down is None:
+            self._closing.ensure_waiting()
+
     def stop_exposing(self) -> threading.Thread | None:
         """Have a plugin without a worker stopped, in a thread of its own: it may hang.
 
         Returns:
-            The thread; None if there is nothing to stop.
+            The thread; None if there is nothing to wait for.
         """
         if self.worker is not None or self._down is not None:
             return None
-        return in_daemon_thread(self.name, partial(_stop_quietly, self._plugin))
+        return self._closing.begin()
 
     def begin_anew_after_fork(self) -> None:
         """Forget what the parent's process has."""
@@ -128,11 +140,15 @@ class Reader:
             self.worker.begin_anew_after_fork()
         elif self._down is None and self._plugin.make is not None:
             self._plugin = self._plugin.renewed()
+        self._closing = Closing(self.name, self._stop_plugin)
 
     def start_exposing_after_fork(self) -> None:
         """Start a plugin without a worker in a fork's child, in a thread of its own."""
         if self.worker is None and self._down is None and self._plugin.make is not None:
             in_daemon_thread(self.name, self.start)
+
+    def _stop_plugin(self) -> None:
+        _stop_quietly(self._plugin)
 
     def _start_outlet(self, outlet: Outlet) -> None:
         context = PluginContext(
