@@ -151,7 +151,7 @@ class HypervisorEvent(_Draft):
             else:
                 draft.__class__ = HypervisorEvent
                 return draft  # type: ignore[return-value]  # it is one since the line above
-        draft.payload = snapshot(payload)
+        draft.payload = {} if payload is None else snapshot(payload)
         draft.__class__ = HypervisorEvent
         return draft  # type: ignore[return-value]  # it is one since the line above
 
