@@ -1,5 +1,6 @@
 """A report tells what happened, and is harmless whatever names hold."""
 
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -65,6 +66,7 @@ def hostile_events(name: str) -> list[HypervisorEvent]:
         event(EventType.RING_ASSIGNED, 0, name, to_ring=1),
         event(EventType.RING_BREACH_DETECTED, 1, name, severity=name),
         event(GOVERNANCE_DECISION, 2, name, allowed=False),
+        event(EventType.IDENTITY_VERIFIED, 2, name, iatp_trust_score=7),
         event(EventType.SAGA_CREATED, 3, name, saga_id=name),
         event(EventType.SAGA_STEP_STARTED, 4, name, saga_id=name, step_id="1", action=name),
         event(EventType.SAGA_ESCALATED, 5, name, saga_id=name, outcome=name),
@@ -106,7 +108,7 @@ def test_empty_journal_says_so() -> None:
     page = report_page(Findings(), "j")
 
     assert "There are no events." in page
-    assert page.count("None.") == 7
+    assert page.count("None.") == 8
 
 
 def test_one_event_is_a_report() -> None:
@@ -134,6 +136,24 @@ def test_rings_elevations_and_decisions_are_counted() -> None:
     page = report_page(found, "j")
     assert "50%" in page
     assert "ring 0" in page
+
+
+def test_trust_is_that_of_the_last_check() -> None:
+    def verified(second: float, agent: str, score: object) -> HypervisorEvent:
+        return event(EventType.IDENTITY_VERIFIED, second, agent, iatp_trust_score=score)
+
+    odd = [math.nan, math.inf, -1, True, "7", None, 10**400]
+    found = told(
+        verified(0, "did:a", 3),
+        verified(1, "did:b", 9.5),
+        verified(2, "did:a", 4),
+        *(verified(3, "did:a", score) for score in odd),
+    )
+
+    assert found.trust_by_agent == {"did:a": 4, "did:b": 9.5}
+    text = " ".join(Reader(report_page(found, "j")).texts)
+    assert text.index("did:a") < text.index("did:b")
+    assert "9.5" in text
 
 
 def test_saga_is_told_with_what_was_undone() -> None:
@@ -263,7 +283,7 @@ def test_command_writes_a_file_or_to_stdout(journal: Path, tmp_path: Path) -> No
     assert run.exit_code == 0, run.output
     assert shown.exit_code == 0
     assert file.read_text("utf-8") == shown.stdout
-    assert f"{6 * len(HOSTILE)} events" in shown.stdout
+    assert f"{7 * len(HOSTILE)} events" in shown.stdout
 
 
 def test_command_takes_only_the_events_that_are_asked_for(journal: Path) -> None:

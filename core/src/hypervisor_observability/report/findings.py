@@ -19,6 +19,8 @@ TRANSITIONS = {
 MOST_SAGAS = 20
 """How many sagas are drawn: the newest."""
 
+_GREATEST_SCORE = 1_000_000
+
 Moments = list[tuple[int, str]]
 
 
@@ -37,6 +39,8 @@ class Findings:
         elevation_seconds: How long each elevation took that ended.
         decisions: How many uses of tools were allowed, and how many denied.
         allowed_by_agent: The same for each agent: [denied, allowed].
+        trust_by_agent: The score that each agent had when its identity was last verified; in
+            agent-hypervisor, what its IATP manifest gives it, 0 to 10.
         sagas: The newest sagas by id, oldest first.
         sagas_seen: How many there were.
         outcomes: How sagas ended.
@@ -52,6 +56,7 @@ class Findings:
     elevation_seconds: deque[float] = field(factory=deque)
     decisions: Counter[str] = field(factory=Counter)
     allowed_by_agent: dict[str, list[int]] = field(factory=dict)
+    trust_by_agent: dict[str, float] = field(factory=dict)
     sagas: dict[str, SagaStory] = field(factory=dict)
     sagas_seen: int = 0
     outcomes: Counter[str] = field(factory=Counter)
@@ -81,6 +86,8 @@ class Findings:
             allowed = bool(event.payload.get("allowed"))
             self.decisions["allowed" if allowed else "denied"] += 1
             self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
+        elif kind == EventType.IDENTITY_VERIFIED:
+            self._identity(event)
         elif kind in SAGA_TYPES:
             self._saga(event)
 
@@ -97,6 +104,14 @@ class Findings:
             begun = self._elevated.pop(key, None)
             if begun is not None:
                 self.elevation_seconds.append(max(0, event.timestamp_ns - begun) / 1e9)
+
+    def _identity(self, event: HypervisorEvent) -> None:
+        score = event.payload.get("iatp_trust_score")
+        if isinstance(score, bool) or not isinstance(score, (int, float)):
+            return
+        # An integer may have more digits than a picture has room for.
+        if 0 <= score <= _GREATEST_SCORE:
+            self.trust_by_agent[_agent(event)] = score
 
     def _saga(self, event: HypervisorEvent) -> None:
         name = payload_facts.saga_id(event)

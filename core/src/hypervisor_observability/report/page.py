@@ -76,7 +76,8 @@ def _sections(findings: Findings) -> Iterator[str]:
     yield _section("Current ring levels", _rings(findings))
     yield _section("Elevation duration", _elevations(findings))
     yield _section("Policy decisions", _decisions(findings))
-    yield _section("Trust: share of decisions that were allowed", _trust(findings))
+    yield _section("Trust scores", _trust_scores(findings))
+    yield _section("Share of decisions that were allowed", _shares(findings))
     yield _section("Saga timeline", _sagas(findings), kind="wide")
 
 
@@ -133,7 +134,20 @@ def _decisions(findings: Findings) -> str:
     return drawing.by_name(rows) if rows else ""
 
 
-def _trust(findings: Findings) -> str:
+def _trust_scores(findings: Findings) -> str:
+    scores = sorted((score, agent) for agent, score in findings.trust_by_agent.items())
+    rows = [
+        (agent, score, f"{score:g}", drawing.colour_of("assigned"))
+        for score, agent in scores[:_MOST_ROWS]
+    ]
+    note = (
+        '<p class="note">When identities were last verified, 0 to 10; the least trusted first. '
+        "Scores of gauges that a process registers are in its metrics alone.</p>"
+    )
+    return drawing.by_name(rows) + _more(len(scores)) + note if rows else ""
+
+
+def _shares(findings: Findings) -> str:
     shares = sorted(
         (allowed / (allowed + denied), agent)
         for agent, (denied, allowed) in findings.allowed_by_agent.items()
@@ -144,8 +158,7 @@ def _trust(findings: Findings) -> str:
         (agent, share, f"{share:.0%}", drawing.colour_of("allowed"))
         for share, agent in shares[:_MOST_ROWS]
     ]
-    note = '<p class="note">Trust scores that a process registers are not in its journal.</p>'
-    return drawing.by_name(rows) + _more(len(shares)) + note
+    return drawing.by_name(rows) + _more(len(shares))
 
 
 def _sagas(findings: Findings) -> str:
