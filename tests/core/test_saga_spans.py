@@ -20,7 +20,7 @@ from hypervisor_observability import (
     SpanStatus,
 )
 from hypervisor_observability.event_types import AGENT_FINISHED
-from hypervisor_observability.spans import assembly, identity
+from hypervisor_observability.spans import identity, work
 from hypervisor_observability.spans.assembly import SpanAssembler
 
 S = EventType
@@ -311,17 +311,29 @@ def test_agent_is_a_span_from_joining_to_finishing() -> None:
     assert second.attributes["agent.hypervisor.ring"] == 2
 
 
-def test_agents_without_causal_id_or_twice_or_unknown_make_no_span() -> None:
+def test_agents_that_nothing_tells_apart_or_that_join_twice_make_no_further_span() -> None:
     causal = CausalTraceId().full_id
     spans = assemble(
-        event(S.SESSION_JOINED, agent="did:a"),
-        event(AGENT_FINISHED, agent="did:a"),
+        event(S.SESSION_JOINED),
+        event(AGENT_FINISHED),
         event(S.SESSION_JOINED, causal=causal),
         event(S.SESSION_JOINED, causal=causal),
         event(AGENT_FINISHED, causal=causal),
     )
 
     assert [span.name for span in spans] == ["invoke_agent agent"]
+
+
+def test_agent_without_causal_id_is_told_apart_by_its_session() -> None:
+    first, second = assemble(
+        event(S.SESSION_JOINED, 100, agent="did:a", session="s"),
+        event(S.SESSION_JOINED, 101, agent="did:a", session="t"),
+        event(AGENT_FINISHED, 103, agent="did:a", session="s"),
+        event(AGENT_FINISHED, 102, agent="did:a", session="t"),
+    )
+
+    assert (first.session_id, first.duration_seconds) == ("s", 3.0)
+    assert (second.session_id, second.duration_seconds) == ("t", 1.0)
 
 
 # Disorder and bounds
@@ -380,8 +392,7 @@ def test_unfinished_parts_are_given_out_marked() -> None:
 
 @pytest.mark.fault("G2")
 def test_open_work_is_bounded_and_what_goes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assembly, "MAX_OPEN", 2)
-    monkeypatch.setattr(assembly, "MAX_STEPS", 2)
+    monkeypatch.setattr(work, "MAX_OPEN", 2)
     assembler = SpanAssembler()
     spans = []
     for number in range(4):
@@ -400,7 +411,7 @@ def test_open_work_is_bounded_and_what_goes_is_counted(monkeypatch: pytest.Monke
 
     assert all(span.attributes.get("agent.hypervisor.expired") for span in spans)
     assert assembler.expired == len(spans) > 0
-    assert assembler.open_spans <= 2 + 2 + 2 * 2 + 2
+    assert assembler.open_spans <= 2 + 2 + 2 + 2
 
 
 def test_exporter_records_expired_sagas_too() -> None:

@@ -79,9 +79,20 @@ def causal_id_of(text: object) -> CausalTraceId | None:
         return None
 
 
+def caller_of(event: HypervisorEvent) -> tuple[str, str] | None:
+    """Give the ids of the caller whose trace was not continued, if there is one."""
+    caller = causal_id_of(event.payload.get("caller_trace"))
+    return None if caller is None else caller.to_w3c()
+
+
 def span_of_event(event: HypervisorEvent) -> str:
     """Give the span id of a span that has no causal id of its own."""
     return _digest(f"hv-event\0{event.event_id}", 16)
+
+
+def trace_of_event(event: HypervisorEvent) -> str:
+    """Give the trace id of work that *event* begins and that no causal id places."""
+    return _digest(f"hv-event-trace\0{event.event_id}", 32)
 
 
 def trace_of_saga(saga_id: str, first_event: HypervisorEvent) -> str:

@@ -1,131 +1,114 @@
-"""Work that has begun and not ended, and how it is saved."""
+"""The work that has begun and not ended, and how to find it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-from attrs import define, field
-
-from ..events import HypervisorEvent
-from .identity import SpanIdentity
-from .record import AttributeValue, FinishedSpan, SpanKind, SpanLink, SpanStatus
+from .open_span import Key, OpenSpan
 
 
-@define(eq=False)
-class OpenSpan:
-    """Work that has begun."""
+class OpenSpans:
+    """Open spans in the order in which they began, found by key, agent, place and causal id."""
 
-    name: str
-    identity: SpanIdentity
-    start_ns: int
-    scope: str
-    agent_did: str | None
-    session_id: str | None
-    attributes: dict[str, AttributeValue] = field(factory=dict)
-    links: list[SpanLink] = field(factory=list)
+    def __init__(self) -> None:
+        self._spans: dict[Key, OpenSpan] = {}
+        self._indexes: dict[tuple[Any, ...], dict[Key, OpenSpan]] = {}
 
-    def state(self) -> dict[str, Any]:
-        """Give it as plain JSON values."""
-        return {
-            "name": self.name,
-            "ids": [
-                self.identity.trace_id,
-                self.identity.span_id,
-                self.identity.parent_span_id,
-            ],
-            "start_ns": self.start_ns,
-            "scope": self.scope,
-            "agent_did": self.agent_did,
-            "session_id": self.session_id,
-            "attributes": self.attributes,
-            "links": [[link.trace_id, link.span_id, dict(link.attributes)] for link in self.links],
-        }
+    def __len__(self) -> int:
+        return len(self._spans)
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "OpenSpan":
-        """Make it again of what ``state`` gave.
+    def __iter__(self) -> Iterator[OpenSpan]:
+        return iter(self._spans.values())
 
-        Raises:
-            KeyError: Something is missing; likewise TypeError and ValueError.
-        """
-        return cls(
-            state["name"],
-            SpanIdentity(*state["ids"]),
-            int(state["start_ns"]),
-            state["scope"],
-            state["agent_did"],
-            state["session_id"],
-            dict(state["attributes"]),
-            [SpanLink(*link) for link in state["links"]],
+    def get(self, key: Key) -> OpenSpan | None:
+        """Give the span with *key*."""
+        return self._spans.get(key)
+
+    def add(self, span: OpenSpan) -> None:
+        """Take *span*, whose key is free."""
+        self._spans[span.key] = span
+        for index in _indexes_of(span):
+            self._indexes.setdefault(index, {})[span.key] = span
+
+    def pop(self, key: Key) -> OpenSpan | None:
+        """Take the span with *key* out."""
+        span = self._spans.pop(key, None)
+        if span is not None:
+            for index in _indexes_of(span):
+                found = self._indexes[index]
+                del found[key]
+                if not found:
+                    del self._indexes[index]
+        return span
+
+    def count(self, kind: str) -> int:
+        """How many of a kind are open."""
+        return len(self._indexes.get(("kind", kind), ()))
+
+    def oldest(self, kind: str) -> OpenSpan:
+        """Give the one of a kind that began first; there must be one."""
+        return next(iter(self._indexes["kind", kind].values()))
+
+    def of_agent(self, agent_did: str) -> list[OpenSpan]:
+        """Give the spans of an agent, oldest first."""
+        return list(self._indexes.get(("agent", agent_did), {}).values())
+
+    def of_session(self, session_id: str) -> list[OpenSpan]:
+        """Give the spans in a session, oldest first."""
+        return list(self._indexes.get(("session", session_id), {}).values())
+
+    def newest_at(
+        self, kind: str, agent_did: str | None, session_id: str | None
+    ) -> OpenSpan | None:
+        """Give the newest of a kind that an agent does in a session."""
+        return self._newest(("place", kind, agent_did, session_id))
+
+    def newest_of_agent(self, agent_did: str) -> OpenSpan | None:
+        """Give the newest that an agent does."""
+        return self._newest(("agent", agent_did))
+
+    def newest_under(self, causal: str) -> OpenSpan | None:
+        """Give the newest that began under a causal id."""
+        return self._newest(("causal", causal))
+
+    def newest_in_trace(self, trace_id: str) -> OpenSpan | None:
+        """Give the newest in a trace."""
+        return self._newest(("trace", trace_id))
+
+    def with_id(self, span_id: str) -> OpenSpan | None:
+        """Give the one with a span id."""
+        return self._newest(("id", span_id))
+
+    def newest_of_saga(self, kind: str, saga_id: str, part: str | None = None) -> OpenSpan | None:
+        """Give the newest part of a saga."""
+        return self._newest(
+            ("saga", kind, saga_id) if part is None else ("part", kind, saga_id, part)
         )
 
-    def finish(self, event: HypervisorEvent, status: SpanStatus, message: str = "") -> FinishedSpan:
-        """End the work with *event*."""
-        agent_did = self.agent_did or event.agent_did
-        session_id = self.session_id or event.session_id
-        attributes = dict(self.attributes)
-        if agent_did is not None:
-            attributes["agent.did"] = agent_did
-        if session_id is not None:
-            attributes["session.id"] = session_id
-        return FinishedSpan(
-            name=self.name,
-            trace_id=self.identity.trace_id,
-            span_id=self.identity.span_id,
-            parent_span_id=self.identity.parent_span_id,
-            start_ns=self.start_ns,
-            end_ns=max(self.start_ns, event.timestamp_ns),
-            kind=SpanKind.INTERNAL,
-            status=status,
-            status_message=message,
-            attributes=attributes,
-            links=tuple(self.links),
-            agent_did=agent_did,
-            session_id=session_id,
-            scope=self.scope,
-            closed_by=event.event_id,
-        )
+    def of_saga(self, saga_id: str) -> list[OpenSpan]:
+        """Give the parts of a saga, steps first."""
+        return [
+            span
+            for kind in ("step", "compensation", "fanout")
+            for span in self._indexes.get(("saga", kind, saga_id), {}).values()
+        ]
+
+    def _newest(self, index: tuple[Any, ...]) -> OpenSpan | None:
+        found = self._indexes.get(index)
+        return None if found is None else next(reversed(found.values()))
 
 
-@define(eq=False)
-class OpenSaga:
-    """A saga that has begun, with what is needed to link its parts."""
-
-    span: OpenSpan
-    steps: dict[tuple[str, int], OpenSpan] = field(factory=dict)
-    compensations: dict[str, OpenSpan] = field(factory=dict)
-    # By group_id.
-    fan_outs: dict[str, OpenSpan] = field(factory=dict)
-    # step_id to the span id of its last finished attempt.
-    finished: dict[str, str] = field(factory=dict)
-    failed_step: str | None = None
-
-    def state(self) -> dict[str, Any]:
-        """Give it as plain JSON values."""
-        return {
-            "span": self.span.state(),
-            "steps": [[*key, span.state()] for key, span in self.steps.items()],
-            "compensations": {key: span.state() for key, span in self.compensations.items()},
-            "fan_outs": {key: span.state() for key, span in self.fan_outs.items()},
-            "finished": self.finished,
-            "failed_step": self.failed_step,
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "OpenSaga":
-        """Make it again of what ``state`` gave.
-
-        Raises:
-            KeyError: Something is missing; likewise TypeError and ValueError.
-        """
-        return cls(
-            OpenSpan.from_state(state["span"]),
-            {
-                (step_id, int(attempt)): OpenSpan.from_state(span)
-                for step_id, attempt, span in state["steps"]
-            },
-            {key: OpenSpan.from_state(span) for key, span in state["compensations"].items()},
-            # One that an older release saved knows of none.
-            {key: OpenSpan.from_state(span) for key, span in state.get("fan_outs", {}).items()},
-            dict(state["finished"]),
-            state["failed_step"],
-        )
+def _indexes_of(span: OpenSpan) -> Iterator[tuple[Any, ...]]:
+    kind = span.key[0]
+    yield "kind", kind
+    yield "trace", span.identity.trace_id
+    yield "id", span.identity.span_id
+    yield "place", kind, span.agent_did, span.session_id
+    if span.agent_did is not None:
+        yield "agent", span.agent_did
+    if span.session_id is not None:
+        yield "session", span.session_id
+    if span.causal is not None:
+        yield "causal", span.causal
+    if kind in {"step", "compensation", "fanout"}:
+        yield "saga", kind, span.key[1]
+        yield "part", kind, span.key[1], span.key[2]

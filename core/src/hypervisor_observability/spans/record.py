@@ -75,8 +75,11 @@ class FinishedSpan:
         links: Other spans that it refers to.
         agent_did: The agent that did the work.
         session_id: The session in which it was done.
-        scope: What kind of work it is: ``saga``, ``step``, ``compensation`` or ``agent``.
+        scope: What kind of work it is: ``session``, ``agent``, ``elevation``, ``quarantine``,
+            ``saga``, ``step``, ``compensation``, ``fanout`` or ``decision``.
         closed_by: ``event_id`` of the event that ended it.
+        pending: Whether the work goes on: the span will come again, under the same ids, when
+            it has ended.
     """
 
     name: str
@@ -95,6 +98,7 @@ class FinishedSpan:
     session_id: str | None = None
     scope: str = "saga"
     closed_by: str = ""
+    pending: bool = False
 
     @property
     def duration_seconds(self) -> float:

@@ -1,0 +1,282 @@
+"""The spans of sessions, agents, elevations, quarantines and decisions."""
+
+from collections.abc import Callable
+
+from attrs import frozen
+
+from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..events import HypervisorEvent
+from .identity import (
+    SpanIdentities,
+    SpanIdentity,
+    caller_of,
+    causal_id,
+    span_of_event,
+    trace_of_event,
+)
+from .open_span import Key, OpenSpan
+from .payloads import scalars_of, text_of
+from .record import FinishedSpan, SpanKind, SpanStatus
+from .work import Work
+
+SESSION_WORKFLOW = "hypervisor.session"
+
+_WITH_THE_SESSION = frozenset({"agent", "elevation", "quarantine"})
+
+
+@frozen
+class AgentAssembly:
+    """Assemble the spans of what is no saga's part.
+
+    The end of a session ends the agents, elevations and quarantines in it whose own end was
+    not seen. The death of an agent ends all that it does.
+
+    Attributes:
+        work: What is open.
+        identities: Gives ids.
+        pending: Whether a session is told of when it begins, too.
+    """
+
+    work: Work
+    identities: SpanIdentities
+    pending: bool = False
+
+    @property
+    def handlers(self) -> dict[EventType, Callable[[HypervisorEvent], list[FinishedSpan]]]:
+        """What takes which events."""
+        return {
+            EventType.SESSION_CREATED: self._session_created,
+            EventType.SESSION_TERMINATED: self._session_ended,
+            EventType.SESSION_ARCHIVED: self._session_ended,
+            EventType.SESSION_JOINED: self._agent_joined,
+            AGENT_FINISHED: self._agent_finished,
+            EventType.RING_ASSIGNED: self._ring_assigned,
+            EventType.RING_ELEVATED: self._elevated,
+            EventType.RING_DEMOTED: self._elevation_ended,
+            EventType.RING_ELEVATION_EXPIRED: self._elevation_ended,
+            EventType.QUARANTINE_ENTERED: self._quarantined,
+            EventType.QUARANTINE_RELEASED: self._released,
+            EventType.AGENT_KILLED: self._killed,
+            GOVERNANCE_DECISION: self._decided,
+        }
+
+    # Sessions
+
+    def _session_created(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        if event.session_id is None:
+            return []  # nothing would tell which end belongs to it
+        span = self._open(
+            event, ("session", event.session_id), f"invoke_workflow {SESSION_WORKFLOW}"
+        )
+        span.attributes["gen_ai.operation.name"] = "invoke_workflow"
+        span.attributes["gen_ai.workflow.name"] = SESSION_WORKFLOW
+        conversation = text_of(event, "conversation_id")
+        if conversation is not None:
+            span.attributes["gen_ai.conversation.id"] = conversation
+        expired = self.work.begin(span, event)
+        return [*expired, span.begin(event)] if self.pending else expired
+
+    def _session_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        if event.session_id is None:
+            return []
+        span = self.work.open.pop(("session", event.session_id))
+        if span is None:
+            self.work.unmatched += event.event_type == EventType.SESSION_TERMINATED
+            return []
+        spans = []
+        for inner in reversed(self.work.open.of_session(event.session_id)):
+            if inner.key[0] in _WITH_THE_SESSION:
+                self.work.cut_short(inner)
+                inner.attributes["agent.hypervisor.ended_by"] = "session"
+                spans.append(inner.finish(event, SpanStatus.UNSET))
+        return [*spans, _end(span, event)]
+
+    # Agents
+
+    def _agent_joined(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        key = _agent_key(event)
+        if key is None or self.work.open.get(key) is not None:
+            return []
+        name = text_of(event, "name") or (event.agent_did or "agent").rpartition(":")[2]
+        span = self._open(event, key, f"invoke_agent {name}", within=False)
+        if event.payload.get("remote") is True:
+            span.kind = SpanKind.CLIENT
+        causal = causal_id(event)
+        span.attributes["gen_ai.operation.name"] = "invoke_agent"
+        span.attributes["agent.hypervisor.depth"] = 0 if causal is None else causal.depth
+        if event.agent_did is not None:
+            span.attributes["gen_ai.agent.id"] = event.agent_did
+        _note_ring(span, event)
+        span.add_caller(caller_of(event))
+        session = None if event.session_id is None else self._session(event.session_id)
+        if session is not None and session.identity.trace_id != span.identity.trace_id:
+            # A session may last for days: it is referred to, and is no parent.
+            span.add_link(session.identity.trace_id, session.identity.span_id, "session")
+        return self.work.begin(span, event)
+
+    def _agent_finished(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        key = _agent_key(event)
+        if key is not None and self.work.is_over(key):
+            return []
+        span = None if key is None else self.work.open.pop(key)
+        if span is None and event.causal_trace_id is None:
+            found = self._agent(event)
+            span = None if found is None else self.work.open.pop(found.key)
+        if span is None:
+            self.work.unmatched += 1
+            return []
+        return [_end(span, event)]
+
+    def _killed(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        did = event.agent_did
+        if did is None:
+            return []
+        # Innermost first, as they would have ended.
+        spans = [
+            span
+            for span in reversed(self.work.open.of_agent(did))
+            if span.key[0] != "session"
+            and (event.session_id is None or span.session_id in {None, event.session_id})
+        ]
+        return self.work.kill(spans, event)
+
+    # Rings
+
+    def _ring_assigned(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        agent = self._agent(event)
+        if agent is not None:
+            _note_ring(agent, event)
+        return []
+
+    def _elevated(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        rings = scalars_of(event, ("from_ring", "to_ring"))
+        named = len(rings) == len(_RINGS) and all(type(ring) is int for ring in rings.values())
+        name = "ring.elevate {from_ring}→{to_ring}".format(**rings) if named else "ring.elevate"
+        key = ("elevation", *_told_apart(event, "elevation_id"))
+        span = self._open(event, key, name)
+        for ring in _RINGS:
+            if ring in rings:
+                span.attributes[f"agent.hypervisor.{ring}"] = rings[ring]
+        return self.work.begin(span, event)
+
+    def _elevation_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        self._ring_assigned(event)
+        span = self._pop(event, "elevation", "elevation_id")
+        if span is None:
+            return []  # a demotion need not end an elevation
+        ended_by = event.event_type.value.partition(".")[2]
+        span.attributes["agent.hypervisor.ended_by"] = ended_by
+        return [_end(span, event)]
+
+    # Quarantines and decisions
+
+    def _quarantined(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        reason = text_of(event, "reason")
+        key = ("quarantine", *_told_apart(event, "quarantine_id"))
+        span = self._open(event, key, f"quarantine {reason}" if reason else "quarantine")
+        return self.work.begin(span, event)
+
+    def _released(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        span = self._pop(event, "quarantine", "quarantine_id")
+        if span is None:
+            self.work.unmatched += 1
+            return []
+        return [_end(span, event)]
+
+    def _decided(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        """Give the span of a decision: it takes no time of the tool's."""
+        tool = text_of(event, "tool_name")
+        span = self._open(event, ("decision", event.event_id), f"execute_tool {tool or 'unknown'}")
+        allowed = event.payload.get("allowed") is not False
+        span.attributes["gen_ai.operation.name"] = "execute_tool"
+        if tool is not None:
+            span.attributes["gen_ai.tool.name"] = tool
+        span.attributes["agent.hypervisor.policy.decision"] = "allow" if allowed else "deny"
+        for key, value in scalars_of(event, ("evaluation_ms", "rate_limited")).items():
+            span.attributes[f"agent.hypervisor.policy.{key}"] = value
+        if allowed:
+            return [span.finish(event, SpanStatus.UNSET)]
+        span.attributes["error.type"] = "policy_denied"
+        return [span.finish(event, SpanStatus.ERROR, text_of(event, "reason") or "denied")]
+
+    # What all of them need
+
+    def _session(self, session_id: str) -> OpenSpan | None:
+        return self.work.open.get(("session", session_id))
+
+    def _agent(self, event: HypervisorEvent) -> OpenSpan | None:
+        """Give the open span of the agent that *event* is about."""
+        key = _agent_key(event)
+        span = None if key is None else self.work.open.get(key)
+        if span is None and event.agent_did is not None:
+            span = self.work.open.newest_at("agent", event.agent_did, event.session_id)
+        return span
+
+    def _open(
+        self, event: HypervisorEvent, key: Key, name: str, *, within: bool = True
+    ) -> OpenSpan:
+        """Make a span that *event* opens.
+
+        Args:
+            event: Its causal id places the span.
+            key: As of the open span.
+            name: Likewise.
+            within: Whether it is a child of the agent's span where no causal id places it.
+        """
+        identity = self.identities.of(event)
+        if identity is None:
+            agent = self._agent(event) if within and event.agent_did is not None else None
+            span_id = span_of_event(event)
+            if agent is None:
+                identity = SpanIdentity(trace_of_event(event), span_id, None)
+            else:
+                identity = SpanIdentity(agent.identity.trace_id, span_id, agent.identity.span_id)
+        return OpenSpan(
+            key,
+            name,
+            identity,
+            event.timestamp_ns,
+            event.agent_did,
+            event.session_id,
+            event.causal_trace_id,
+        )
+
+    def _pop(self, event: HypervisorEvent, kind: str, id_key: str) -> OpenSpan | None:
+        """Take out what *event* ends: by its id, or the agent's newest in the session."""
+        span = self.work.open.pop((kind, *_told_apart(event, id_key)))
+        if span is None and text_of(event, id_key) is None:
+            newest = self.work.open.newest_at(kind, event.agent_did, event.session_id)
+            span = None if newest is None else self.work.open.pop(newest.key)
+        return span
+
+
+_RINGS = ("from_ring", "to_ring")
+
+
+def _agent_key(event: HypervisorEvent) -> Key | None:
+    """Tell an agent's work apart: by its causal id, else by who does it where."""
+    if event.causal_trace_id is not None and causal_id(event) is not None:
+        return ("agent", event.causal_trace_id)
+    if event.agent_did is None:
+        return None
+    return ("agent", event.agent_did, event.session_id or "")
+
+
+def _told_apart(event: HypervisorEvent, id_key: str) -> tuple[str, ...]:
+    own = text_of(event, id_key)
+    return (event.agent_did or "", event.session_id or "") if own is None else (own,)
+
+
+def _note_ring(span: OpenSpan, event: HypervisorEvent) -> None:
+    ring = event.payload.get("to_ring", event.payload.get("ring"))
+    if isinstance(ring, int):
+        span.attributes["agent.hypervisor.ring"] = ring
+
+
+def _end(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
+    if event.payload.get("status") == "error" or event.payload.get("error_type") is not None:
+        error_type = text_of(event, "error_type")
+        if error_type is not None:
+            span.attributes["error.type"] = error_type
+        return span.finish(event, SpanStatus.ERROR, str(event.payload.get("error") or ""))
+    return span.finish(event, SpanStatus.OK)

@@ -1,0 +1,261 @@
+"""The spans of sagas: steps, retries, compensations and fan-outs, and what links them."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..event_types import EventType
+from ..events import HypervisorEvent
+from .identity import (
+    SpanIdentities,
+    SpanIdentity,
+    caller_of,
+    causal_id,
+    span_of_saga,
+    trace_of_saga,
+)
+from .open_span import Key, OpenSpan
+from .payloads import saga_id_of, step_id_of, text_of
+from .record import FinishedSpan, SpanStatus
+from .saga_memory import FinishedPart, Saga, SagaMemory
+from .saga_parts import (
+    SagaParts,
+    compensation_key,
+    end_part,
+    fanout_key,
+    note_numbers,
+    step_key,
+)
+from .work import Work
+
+_Opener = Callable[[Saga, HypervisorEvent], OpenSpan]
+
+
+class SagaAssembly:
+    """Assemble the spans of sagas.
+
+    A part that comes before its saga's creation, or after its end, is a child of the saga's
+    span all the same. An end whose start was not seen took no time, and a start that comes
+    after its end begins nothing: no part is two spans.
+    """
+
+    def __init__(self, work: Work, identities: SpanIdentities) -> None:
+        self._work = work
+        self._identities = identities
+        self._memory = SagaMemory()
+        self._parts = SagaParts(work.open, identities)
+        self.handlers = {
+            EventType.SAGA_CREATED: self._created,
+            EventType.SAGA_STEP_STARTED: self._step_started,
+            EventType.SAGA_STEP_COMMITTED: self._step_ended,
+            EventType.SAGA_STEP_FAILED: self._step_ended,
+            EventType.SAGA_COMPENSATING: self._compensating,
+            EventType.SAGA_FANOUT_STARTED: self._fanout_started,
+            EventType.SAGA_FANOUT_RESOLVED: self._fanout_resolved,
+            EventType.SAGA_COMPLETED: self._saga_ended,
+            EventType.SAGA_ESCALATED: self._saga_ended,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Give what is known as plain JSON."""
+        return self._memory.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Know again what ``state()`` gave."""
+        self._memory.restore(state)
+
+    def hand_over(self, event: HypervisorEvent) -> None:
+        """Note that another agent goes on with a step: its next start links to this one."""
+        saga_id, part = saga_id_of(event), ("step", step_id_of(event))
+        saga = self._memory.going_on.get(saga_id)
+        if saga is None or event.payload.get("status") == "failed":
+            return
+        span = self._work.open.newest_of_saga("step", saga_id, part[1])
+        done = saga.finished.get(part) if span is None else span.identity
+        if done is not None:
+            over = FinishedPart(done.trace_id, done.span_id, "handed_over")
+            self._memory.remember(saga, part, over)
+
+    # Sagas
+
+    def _created(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        saga_id = saga_id_of(event)
+        key = ("saga", saga_id)
+        saga, ended = self._memory.going_on.get(saga_id), self._memory.ended.get(saga_id)
+        if ended is not None and not ended.created and event.timestamp_ns <= ended.end_ns:
+            ended.created = True
+            self._work.unmatched += 1
+            return []
+        if saga is not None and not saga.created:
+            # Parts of it came first. Its ids are out already, so they stay.
+            saga.created = True
+            span = self._work.open.pop(key)
+            if span is not None:
+                span.name = _saga_name(event)
+                span.start_ns = min(span.start_ns, event.timestamp_ns)
+                span.agent_did = event.agent_did or span.agent_did
+                span.session_id = event.session_id or span.session_id
+                span.add_caller(caller_of(event))
+                self._work.open.add(span)
+            return []
+        expired = [] if saga is None else self._expire_saga(saga_id, event)
+        self._memory.ended.pop(saga_id, None)
+        self._open_saga(saga_id, event)
+        return expired + self._bound(event)
+
+    def _bound(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        expired: list[FinishedSpan] = []
+        while len(self._memory.going_on) > self._work.max_open:
+            expired += self._expire_saga(next(iter(self._memory.going_on)), event)
+        return expired
+
+    def _open_saga(self, saga_id: str, event: HypervisorEvent) -> Saga:
+        created = event.event_type == EventType.SAGA_CREATED
+        identity = self._identities.of(event) if created else None
+        if identity is None:
+            # Where the creation was not seen, the event's own ids belong to a part of the saga.
+            causal = causal_id(event)
+            trace_id = trace_of_saga(saga_id, event) if causal is None else causal.to_w3c()[0]
+            identity = SpanIdentity(trace_id, span_of_saga(saga_id, event), None)
+        span = OpenSpan(
+            ("saga", saga_id),
+            _saga_name(event),
+            identity,
+            event.timestamp_ns,
+            event.agent_did,
+            event.session_id,
+            event.causal_trace_id if created else None,
+            attributes={"agent.saga.id": saga_id},
+        )
+        span.add_caller(caller_of(event))
+        self._work.open.add(span)
+        saga = self._memory.going_on[saga_id] = Saga(identity, created)
+        return saga
+
+    def _saga_of(self, event: HypervisorEvent) -> Saga:
+        """Give the event's saga; one whose creation was not seen begins with this event."""
+        saga_id = saga_id_of(event)
+        return self._memory.get(saga_id) or self._open_saga(saga_id, event)
+
+    def _saga_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        saga_id = saga_id_of(event)
+        key = ("saga", saga_id)
+        if saga_id in self._memory.ended:
+            self._work.unmatched += 1
+            return []
+        if saga_id not in self._memory.going_on:
+            if self._work.is_over(key):
+                return []  # too many were open, and it was given out
+            self._work.unmatched += 1
+            self._open_saga(saga_id, event)
+        spans = self._work.expire(self._work.open.of_saga(saga_id), event)
+        span = self._work.open.pop(key)
+        if span is None:
+            self._work.is_over(key)  # an agent's death has ended it
+        else:
+            escalated = event.event_type == EventType.SAGA_ESCALATED
+            outcome = event.payload.get("outcome")
+            if isinstance(outcome, str):
+                span.attributes["agent.saga.outcome"] = outcome
+            spans.append(end_part(span, event, "error" if escalated else "ok"))
+        forgotten = self._memory.close(saga_id, event.timestamp_ns)
+        if forgotten is None:
+            return spans
+        return spans + self._work.expire(self._work.open.of_saga(forgotten), event)
+
+    def _expire_saga(self, saga_id: str, event: HypervisorEvent) -> list[FinishedSpan]:
+        self._memory.forget(saga_id)
+        parts = self._work.open.of_saga(saga_id)
+        whole = self._work.open.get(("saga", saga_id))
+        return self._work.expire([*parts, *([] if whole is None else [whole])], event)
+
+    # Parts
+
+    def _step_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        key = step_key(event)
+        before = self._saga_of(event).finished.get(("step", key[2]))
+        links = []
+        if before is not None:
+            reason = "handoff" if before.outcome == "handed_over" else "retry_of"
+            links.append((before.trace_id, before.span_id, reason))
+        return self._part_started(key, event, self._parts.step, links)
+
+    def _step_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        key = step_key(event)
+        span = self._work.open.get(key)
+        if span is None and event.payload.get("attempt") is None:
+            span = self._work.open.newest_of_saga("step", key[1], key[2])
+        failed = event.event_type == EventType.SAGA_STEP_FAILED
+        span = self._part_ended(
+            key if span is None else span.key,
+            event,
+            self._parts.step,
+            "failed" if failed else "committed",
+        )
+        if span is None:
+            return []
+        if failed:
+            self._saga_of(event).failed_step = (span.identity.trace_id, span.identity.span_id)
+        return [end_part(span, event, "error" if failed else "ok"), *self._bound(event)]
+
+    def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        key, phase = compensation_key(event), event.payload.get("phase")
+        if phase == "started":
+            return self._part_started(key, event, self._parts.compensation)
+        if phase is None and self._work.open.get(key) is None:
+            # Without phases it is told of once, and was at one moment.
+            span = self._parts.compensation(self._saga_of(event), event)
+            return [end_part(span, event, "compensating", SpanStatus.OK), *self._bound(event)]
+        ended = self._part_ended(key, event, self._parts.compensation, str(phase))
+        if ended is None:
+            return []
+        status = SpanStatus.ERROR if phase == "failed" else SpanStatus.OK
+        return [end_part(ended, event, "compensating", status), *self._bound(event)]
+
+    def _fanout_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        return self._part_started(fanout_key(event), event, self._parts.fanout)
+
+    def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        satisfied = event.payload.get("policy_satisfied") is not False
+        outcome = "committed" if satisfied else "failed"
+        span = self._part_ended(fanout_key(event), event, self._parts.fanout, outcome)
+        if span is None:
+            return []
+        note_numbers(span, event, ("success_count", "failure_count"))
+        return [end_part(span, event, "ok" if satisfied else "error"), *self._bound(event)]
+
+    def _part_started(
+        self,
+        key: Key,
+        event: HypervisorEvent,
+        opener: _Opener,
+        links: list[tuple[str, str, str]] | None = None,
+    ) -> list[FinishedSpan]:
+        if self._work.came_late(key, event):
+            return []
+        span = opener(self._saga_of(event), event)
+        for link in links or ():
+            span.add_link(*link)
+        return self._work.begin(span, event) + self._bound(event)
+
+    def _part_ended(
+        self, key: Key, event: HypervisorEvent, opener: _Opener, outcome: str
+    ) -> OpenSpan | None:
+        """Take out what *event* ended; what nobody saw begin took no time.
+
+        Returns:
+            Its span; None if that was given out before.
+        """
+        saga, span = self._saga_of(event), self._work.open.pop(key)
+        if span is None:
+            if self._work.is_over(key):
+                return None
+            span = opener(saga, event)
+            self._work.end_unseen(key, event)
+        done = FinishedPart(span.identity.trace_id, span.identity.span_id, outcome)
+        self._memory.remember(saga, (key[0], key[2]), done)
+        return span
+
+
+def _saga_name(event: HypervisorEvent) -> str:
+    name = text_of(event, "name") if event.event_type == EventType.SAGA_CREATED else None
+    return "saga" if name is None else f"saga {name}"

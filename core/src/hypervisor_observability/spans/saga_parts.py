@@ -1,0 +1,144 @@
+"""The parts of a saga as open spans: what they are called, whose children they are."""
+
+from attrs import frozen
+
+from ..events import HypervisorEvent
+from .identity import SpanIdentities, SpanIdentity, span_of_event
+from .open_span import Key, OpenSpan
+from .open_spans import OpenSpans
+from .payloads import action_of, attempt_of, saga_id_of, step_id_of, text_of
+from .record import AttributeValue, FinishedSpan, SpanStatus
+from .saga_memory import Saga
+
+
+@frozen
+class SagaParts:
+    """Make the spans of steps, compensations and fan-outs.
+
+    Attributes:
+        open: The open spans: a branch is a child of its fan-out's.
+        identities: Gives ids.
+    """
+
+    open: OpenSpans
+    identities: SpanIdentities
+
+    def step(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
+        """Make a step's span."""
+        step_id = step_id_of(event)
+        name = f"saga.step.{action_of(event) or step_id}"
+        span = self._part(saga, event, step_key(event), name)
+        attempt = event.payload.get("attempt")
+        if isinstance(attempt, int):
+            span.attributes["agent.saga.attempt"] = attempt
+        return span
+
+    def compensation(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
+        """Make a compensation's span, with links to what failed and to what it undoes."""
+        step_id = step_id_of(event)
+        name = f"saga.compensate.{action_of(event) or step_id}"
+        span = self._part(saga, event, compensation_key(event), name)
+        if saga.failed_step is not None:
+            span.add_link(*saga.failed_step, "caused_by")
+        undone = saga.finished.get(("step", text_of(event, "compensates_step_id") or step_id))
+        if undone is not None and undone.outcome != "failed":
+            span.add_link(undone.trace_id, undone.span_id, "compensates")
+        return span
+
+    def fanout(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
+        """Make a fan-out's span."""
+        policy = text_of(event, "policy")
+        name = f"saga.fanout {policy}" if policy else "saga.fanout"
+        span = self._part(saga, event, fanout_key(event), name)
+        note_numbers(span, event, ("branch_count",))
+        return span
+
+    def _part(self, saga: Saga, event: HypervisorEvent, key: Key, name: str) -> OpenSpan:
+        """Open a child of the saga's span, or of the fan-out whose branch it is."""
+        own = self.identities.of(event)
+        within = saga.identity
+        if key[0] == "step":
+            fanout = self._fanout_of(key[1], event, own)
+            within = saga.identity if fanout is None else fanout.identity
+        elsewhere = own is not None and own.trace_id != within.trace_id
+        if own is None:
+            own = SpanIdentity(within.trace_id, span_of_event(event), within.span_id)
+        elif not elsewhere:
+            own = SpanIdentity(own.trace_id, own.span_id, within.span_id)
+        attributes: dict[str, AttributeValue] = {"agent.saga.id": key[1]}
+        if key[0] == "fanout":
+            attributes["agent.saga.group_id"] = key[2]
+        else:
+            attributes["agent.saga.step_id"] = step_id_of(event)
+            attributes["agent.saga.step_action"] = action_of(event)
+        span = OpenSpan(
+            key,
+            name,
+            own,
+            event.timestamp_ns,
+            event.agent_did,
+            event.session_id,
+            event.causal_trace_id,
+            attributes=attributes,
+        )
+        if elsewhere:
+            # Work in another trace is no child of the saga's span: it refers to it.
+            span.add_link(within.trace_id, within.span_id, "saga")
+        return span
+
+    def _fanout_of(
+        self, saga_id: str, event: HypervisorEvent, own: SpanIdentity | None
+    ) -> OpenSpan | None:
+        """Give the fan-out whose branch a step is: the one it names, else that of its causal id.
+
+        Where there is no causal id, a step that begins while branches run is one of them.
+        """
+        group_id = text_of(event, "group_id")
+        if group_id is None and own is not None:
+            parent = None if own.parent_span_id is None else self.open.with_id(own.parent_span_id)
+            return parent if parent is not None and parent.key[:2] == ("fanout", saga_id) else None
+        return self.open.newest_of_saga("fanout", saga_id, group_id)
+
+
+def step_key(event: HypervisorEvent) -> Key:
+    """Tell a step's attempt apart."""
+    return ("step", saga_id_of(event), step_id_of(event), str(attempt_of(event)))
+
+
+def compensation_key(event: HypervisorEvent) -> Key:
+    """Tell a compensation apart."""
+    return ("compensation", saga_id_of(event), step_id_of(event))
+
+
+def fanout_key(event: HypervisorEvent) -> Key:
+    """Tell a fan-out apart."""
+    group_id = event.payload.get("group_id") or event.causal_trace_id or ""
+    return ("fanout", saga_id_of(event), str(group_id))
+
+
+def note_numbers(span: OpenSpan, event: HypervisorEvent, keys: tuple[str, ...]) -> None:
+    """Take those of *keys* over that hold an integer."""
+    for key in keys:
+        number = event.payload.get(key)
+        if isinstance(number, int):
+            span.attributes[f"agent.saga.{key}"] = number
+
+
+def end_part(
+    span: OpenSpan, event: HypervisorEvent, state: str, status: SpanStatus | None = None
+) -> FinishedSpan:
+    """End a saga, or a part of one, in *state*."""
+    payload = event.payload
+    span.attributes["agent.saga.state"] = state
+    for key in ("error", "reason", "result"):
+        if key in payload:
+            span.attributes[f"agent.saga.{key}"] = str(payload[key])
+    if status is None:
+        status = SpanStatus.ERROR if state == "error" else SpanStatus.OK
+    message = ""
+    if status is SpanStatus.ERROR:
+        message = str(payload.get("error") or payload.get("reason") or "")
+    error_type = text_of(event, "error_type")
+    if error_type is not None and status is SpanStatus.ERROR:
+        span.attributes["error.type"] = error_type
+    return span.finish(event, status, message)
