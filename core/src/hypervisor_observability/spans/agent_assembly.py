@@ -42,7 +42,7 @@ class AgentAssembly:
     pending: bool = False
 
     @property
-    def handlers(self) -> dict[EventType, Callable[[HypervisorEvent], list[FinishedSpan]]]:
+    def handlers(self) -> dict[str, Callable[[HypervisorEvent], list[FinishedSpan]]]:
         """What takes which events."""
         return {
             EventType.SESSION_CREATED: self._session_created,

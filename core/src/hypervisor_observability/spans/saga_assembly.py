@@ -43,7 +43,7 @@ class SagaAssembly:
         self._identities = identities
         self._memory = SagaMemory()
         self._parts = SagaParts(work.open, identities)
-        self.handlers = {
+        self.handlers: dict[str, Callable[[HypervisorEvent], list[FinishedSpan]]] = {
             EventType.SAGA_CREATED: self._created,
             EventType.SAGA_STEP_STARTED: self._step_started,
             EventType.SAGA_STEP_COMMITTED: self._step_ended,
