@@ -115,7 +115,7 @@ def history(number: int, rng: random.Random) -> History:
 
 def _run_step(saga: History, step_id: str, rng: random.Random) -> bool:
     for attempt in range(1, 4):
-        keys = {"step_id": step_id, "action": "work", "attempt": attempt}
+        keys: dict[str, Any] = {"step_id": step_id, "action": "work", "attempt": attempt}
         part = ("step", step_id, attempt)
         saga.tell(S.SAGA_STEP_STARTED, part, begins=True, **keys)
         if rng.random() < 0.8:

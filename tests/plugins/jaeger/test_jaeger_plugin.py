@@ -298,16 +298,21 @@ def test_delegated_work_arrives_as_one_trace_and_as_a_file(
     assert counts.delivered == counts.emitted
     spans = {span.name: span for span in receiver.spans}
     assert set(spans) == {
+        "invoke_workflow hypervisor.session",
         "invoke_agent lead",
         "invoke_agent worker",
         "saga deploy",
         "saga.step.validate",
     }
+    session = spans.pop("invoke_workflow hypervisor.session")
     lead, worker = spans["invoke_agent lead"], spans["invoke_agent worker"]
     assert worker.parent_span_id == lead.span_id
     assert spans["saga.step.validate"].parent_span_id == spans["saga deploy"].span_id
     assert worker.resource["service.name"] == "did:mesh:worker"
-    (trace,) = json.loads(path.read_text())["data"]
+    # A session is referred to, and has a trace of its own.
+    written = {trace["traceID"]: trace for trace in json.loads(path.read_text())["data"]}
+    assert set(written) == {session.trace_id, lead.trace_id}
+    trace = written[lead.trace_id]
     assert {span["spanID"] for span in trace["spans"]} == {span.span_id for span in spans.values()}
     assert plugin.trace_url(trace["traceID"]).endswith(lead.trace_id)
 

@@ -34,11 +34,23 @@ def texts(durations: Durations, *spans: FinishedSpan) -> list[str]:
         ("saga", "agent_hypervisor.saga"),
         ("step", "agent_hypervisor.saga.step"),
         ("compensation", "agent_hypervisor.saga.compensation"),
+        ("fanout", "agent_hypervisor.saga.fanout"),
         ("agent", "agent_hypervisor.agent"),
+        ("session", "agent_hypervisor.session"),
     ],
 )
 def test_duration_is_told_in_milliseconds(scope: str, timer: str) -> None:
     assert texts(Durations(FORMAT), span(scope)) == [f"{timer}:2.5|ms|#status:ok"]
+
+
+def test_decision_is_at_one_moment_and_no_duration() -> None:
+    durations = Durations(FORMAT, sample_rate=1e-9)
+
+    assert texts(Durations(FORMAT), span("decision"), span("agent", number=3)) == [
+        "agent_hypervisor.agent:2.5|ms|#status:ok"
+    ]
+    durations.settle([span("decision")])
+    assert durations.sampled_out == 0
 
 
 def test_action_of_a_step_is_a_tag() -> None:

@@ -142,12 +142,12 @@ class StatsDBackend:
         return {"host": "127.0.0.1", "port": self.receiver.port, "tags": "dogstatsd"}
 
     def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the protocol's
-        """Compare the counter of all events, and the number of durations with that of spans."""
-        receiver, spans = self.receiver, len(emitted.spans)
-        receiver.wait_for(EVENTS, emitted.types.total(), spans, timeout=ARRIVAL_SECONDS)
+        """Compare the counter of all events, and the number of durations."""
+        receiver, durations = self.receiver, emitted.durations
+        receiver.wait_for(EVENTS, emitted.types.total(), durations, timeout=ARRIVAL_SECONDS)
         got, more = receiver.counter(EVENTS), []
-        if receiver.timers != spans:
-            more.append(f"durations: {spans} spans ended, received {receiver.timers}")
+        if receiver.timers != durations:
+            more.append(f"durations: {durations} spans ended, received {receiver.timers}")
         if receiver.unreadable:
             more.append(f"{receiver.unreadable} lines are not in StatsD's format")
         how = (

@@ -41,21 +41,25 @@ class Emitted:
         types: How many events of each type.
         spans: The name of each span that these events make.
         open_spans: How many spans have begun and not ended.
+        durations: How many of the spans stand for work that takes time: all but decisions.
     """
 
     types: Counter[str]
     spans: Mapping[SpanKey, str]
     open_spans: int = 0
+    durations: int = 0
 
     @classmethod
     def of(cls, events: Iterable[HypervisorEvent]) -> Self:
         """Count events, and assemble their spans as a plugin's worker does."""
         assembler, types, spans = SpanAssembler(), Counter[str](), dict[SpanKey, str]()
+        durations = 0
         for event in events:
             types[event.event_type.value] += 1
             for span in assembler.feed(event):
                 spans[span.trace_id, span.span_id, span.parent_span_id] = span.name
-        return cls(types, spans, assembler.open_spans)
+                durations += span.scope != "decision"
+        return cls(types, spans, assembler.open_spans, durations)
 
 
 @frozen(kw_only=True)

@@ -18,7 +18,7 @@ from .record import FinishedSpan
 from .saga_assembly import SagaAssembly
 from .work import Work
 
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 
 
 class SpanAssembler:

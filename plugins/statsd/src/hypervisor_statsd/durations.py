@@ -13,7 +13,10 @@ _TIMERS = {
     "saga": "agent_hypervisor.saga",
     "step": "agent_hypervisor.saga.step",
     "compensation": "agent_hypervisor.saga.compensation",
+    "fanout": "agent_hypervisor.saga.fanout",
 }
+# Decisions are at one moment; how long they took to make is a metric.
+_WITHOUT_DURATION = frozenset({"decision"})
 _ACTION = "agent.saga.step_action"
 _TYPES: dict[DurationType, MetricType] = {
     DurationType.TIMER: "ms",
@@ -45,7 +48,7 @@ class Durations:
         before, self._unsettled = self._unsettled, {}
         lines: list[Line] = []
         for span in spans:
-            if not self._is_sampled(span):
+            if span.scope in _WITHOUT_DURATION or not self._is_sampled(span):
                 continue
             key = span.trace_id, span.span_id
             series = before.get(key)
@@ -60,7 +63,9 @@ class Durations:
     def settle(self, spans: Sequence[FinishedSpan]) -> None:
         """Note that all of *spans* were told: they are not offered again."""
         self._unsettled = {}
-        self.sampled_out += sum(not self._is_sampled(span) for span in spans)
+        self.sampled_out += sum(
+            span.scope not in _WITHOUT_DURATION and not self._is_sampled(span) for span in spans
+        )
 
     def _is_sampled(self, span: FinishedSpan) -> bool:
         if self.sample_rate == 1:
