@@ -1,8 +1,10 @@
 """Read a run, dead or alive: record by record, with little memory."""
 
+import contextlib
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -23,8 +25,11 @@ from .frames import (
 from .runs import Run
 
 _STEP_BYTES = 3 * 1024 * 1024  # no record is longer
+_GLANCE_BYTES = 4096  # most records are shorter
+_AHEAD_BYTES = 128 * 1024  # read at once; a thousand runs are read side by side
 _MAX_PLACES = 16  # those that were used last; a reader leaves one, and takes it up again
 _NEVER = 1 << 64
+_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
 
 
 @frozen
@@ -78,43 +83,77 @@ class SegmentReader:
         Raises:
             OSError: The file cannot be read.
         """
-        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        try:
-            size = os.fstat(descriptor).st_size
-            if size <= offset:
-                return
-            # A mapping would make of a file that shrinks a signal; reading makes an end of it.
-            sequence = -1
-            start, data, more = offset, b"", True
-            while True:
-                if more and len(data) - (offset - start) < _STEP_BYTES:
-                    data = os.pread(descriptor, 2 * _STEP_BYTES, offset)
-                    start, more = offset, len(data) == 2 * _STEP_BYTES
+        # A mapping would make of a file that shrinks a signal; reading makes an end of it.
+        sequence = -1
+        start, data, more, least = offset, b"", True, _AHEAD_BYTES
+        while True:
+            if more and len(data) - (offset - start) < least:
                 try:
-                    record = record_at(data, offset - start) if data else None
-                except UnfinishedRecordError as error:
-                    if _holds_more(descriptor, offset + error.size):
-                        self.damage = Damage(self.path, offset, sequence + 1, str(error))
-                    return
-                except BadBytesError as error:
+                    data = self._read(offset, 2 * least)
+                except FileNotFoundError:
+                    if not data:
+                        raise
+                    return  # the bounds of the directory removed it meanwhile
+                start, more = offset, len(data) == 2 * least
+            try:
+                record = record_at(data, offset - start) if data else None
+            except BadBytesError as error:
+                if more and least < _STEP_BYTES:
+                    least = _STEP_BYTES  # it may be a long one, which goes on behind
+                    continue
+                if self._is_damage(error, offset):
                     self.damage = Damage(self.path, offset, sequence + 1, str(error))
-                    return
+                return
+            if record is None:
+                return
+            yield offset, record
+            least = _AHEAD_BYTES
+            sequence = record.sequence
+            offset += record.size
+
+    def records_at(self, offsets: Iterable[int]) -> Iterator[Record]:
+        """Give the records at these bytes, up to the first that is damaged.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        descriptor = os.open(self.path, _FLAGS)
+        try:
+            for offset in offsets:
+                record = self._record_at(descriptor, offset)
                 if record is None:
                     return
-                yield offset, record
-                sequence = record.sequence
-                offset += record.size
+                yield record
         finally:
             os.close(descriptor)
 
+    def _record_at(self, descriptor: int, offset: int) -> Record | None:
+        with contextlib.suppress(BadBytesError):
+            return record_at(os.pread(descriptor, _GLANCE_BYTES, offset), 0)
+        try:
+            return record_at(os.pread(descriptor, _STEP_BYTES, offset), 0)
+        except BadBytesError as error:
+            self.damage = Damage(self.path, offset, -1, str(error))
+            return None
 
-def _holds_more(descriptor: int, offset: int) -> bool:
-    """Tell whether anything but zeros stands from *offset* on: then nobody died just before."""
-    while data := os.pread(descriptor, _STEP_BYTES, offset):
-        if data.count(0) < len(data):
+    def _read(self, offset: int, size: int) -> bytes:
+        # Opened each time: there may be more runs than a process may open files.
+        descriptor = os.open(self.path, _FLAGS)
+        try:
+            return os.pread(descriptor, size, offset)
+        finally:
+            os.close(descriptor)
+
+    def _is_damage(self, error: BadBytesError, offset: int) -> bool:
+        """Tell whether that stands in the middle: where a process has died, zeros follow."""
+        if not isinstance(error, UnfinishedRecordError):
             return True
-        offset += len(data)
-    return False
+        offset += error.size
+        while data := self._read(offset, _STEP_BYTES):
+            if data.count(0) < len(data):
+                return True
+            offset += len(data)
+        return False
 
 
 @frozen
@@ -122,6 +161,23 @@ class _Known:
     number: int
     path: Path
     first_sequence: int
+
+
+@frozen
+class Stretch:
+    """A segment, as far as its records are in force.
+
+    Attributes:
+        number: Of the segment in its run.
+        path: Its file.
+        until: Records from this sequence number on stand in the next one.
+        last: Whether none follows, so that more may be appended.
+    """
+
+    number: int
+    path: Path
+    until: int
+    last: bool
 
 
 class RunReader:
@@ -176,6 +232,19 @@ class RunReader:
             if len(events) >= max_events:
                 break
         return Reading(events, start, start - position)
+
+    def stretches(self) -> list[Stretch]:
+        """Give the segments, the first one first."""
+        self._look_for_segments()
+        return [
+            Stretch(
+                one.number,
+                one.path,
+                _NEVER if following is None else following.first_sequence,
+                last=following is None,
+            )
+            for one, following in zip_longest(self._segments, self._segments[1:])
+        ]
 
     def records(self, start: int) -> Iterator[Record]:
         """Give the event records from sequence number *start* on, each number once."""
