@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from hypervisor_observability.cli.main import hvobs
-from hypervisor_observability.journal.history import read_history
+from hypervisor_observability.journal.history import History
 from hypervisor_observability.tree import build_tree
 
 PROGRAM = Path(__file__).with_name("causal_processes.py")
@@ -51,7 +51,7 @@ def test_tree_of_agents_over_processes_and_transports_is_the_truth(tmp_path: Pat
 
     assert (ran.returncode, ran.stderr) == (0, "")
     unread: list[str] = []
-    events = [entry.event for entry in read_history(tmp_path / "journal", unread.append)]
+    events = [entry.event for entry in History(tmp_path / "journal", unread.append).find()]
     assert not unread
     assert len(events) == 2 * AGENTS
     first = next(event for event in events if event.agent_did == "did:test:0")

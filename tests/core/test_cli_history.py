@@ -1,11 +1,12 @@
 """The commands over a journal: query, tail, tree, verify, erase, replay."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.cli import output
 from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.cli.tail import Followed
 from hypervisor_observability.journal.anchors import Anchorage, make_key_file, take_run_key
+from hypervisor_observability.journal.frames import HEADER_BYTES
+from hypervisor_observability.journal.history import EVERYTHING, Entry, History, Wanted
 from hypervisor_observability.journal.reader import SegmentReader
 from hypervisor_observability.journal.runs import Run, runs_of
 from hypervisor_observability.journal.writer import JournalWriter
@@ -100,6 +105,50 @@ def test_query_gives_the_events_of_all_runs_by_time(
     result = run_hvobs("query", "--journal", journal, "--json", *filters)
     assert result.exit_code == 0, result.output
     assert numbers(result) == expected
+
+
+@pytest.mark.parametrize("command", ["query", "tree", "report"])
+def test_index_is_made_by_a_question_unless_it_is_not_to_be(journal: Path, command: str) -> None:
+    arguments = (command, "--journal", journal, "--trace", TRACE)
+    without = run_hvobs(*arguments, "--no-index")
+    assert without.exit_code == 0, without.output
+    assert not (journal / "index").exists()
+    for _ in range(2):
+        result = run_hvobs(*arguments)
+        assert (result.exit_code, result.stdout) == (0, without.stdout)
+        assert (journal / "index").is_dir()
+
+
+def on_a_terminal(*arguments: object) -> tuple[str, str]:
+    """What ``hvobs`` writes to a pipe, and to stderr, which is a terminal."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*HVOBS, *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
+    ) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end was closed
+            while chunk := os.read(ours, 65_536):
+                shown += chunk
+        written, _ = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return written, shown.decode()
+
+
+@pytest.mark.slow
+def test_bar_shows_on_a_terminal_how_far_reading_is(journal: Path, tmp_path: Path) -> None:
+    file = tmp_path / "hypervisor.toml"
+    file.write_text('[plugins.prometheus]\nport = 0\nserve = false\ntextfile = "metrics.prom"\n')
+    written, shown = on_a_terminal("query", "--journal", journal, "--json")
+    assert [json.loads(line)["sequence"] for line in written.splitlines()] == [0, 0, 1, 1, 2]
+    assert "reading" in shown
+    assert "100%" in shown
+    written, shown = on_a_terminal("replay", "--journal", journal, "--config", file)
+    assert "delivered 5 of 5" in written
+    assert "replaying" in shown
+    assert "100%" in shown
+    assert run_hvobs("query", "--journal", journal).stderr == ""
 
 
 def test_query_tells_where_each_event_stands(journal: Path) -> None:
@@ -198,6 +247,59 @@ def test_tail_shows_what_comes_from_old_and_new_runs_once(
     os.kill(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60) == ("", "")
     assert process.returncode == 130
+
+
+def test_tail_shows_each_event_among_the_first_or_as_news(journal: Path) -> None:
+    for wanted in (EVERYTHING, Wanted(agent_did="did:mesh:a")):
+        followed = Followed(journal)
+        followed.skip()
+        writer = JournalWriter(journal, segment_bytes=65_536)
+        (first, second, *_) = runs_of(journal)
+        # Between looking where the journal ends and reading what stands there.
+        writer.append(make_event(100), lambda _: None)
+
+        def shown(entries: Iterable[Entry]) -> list[int]:
+            return [entry.event.payload["number"] for entry in entries]
+
+        first_ones = shown(followed.skipped(History(journal, print), wanted, 3))
+        assert 100 not in first_ones
+        assert first_ones == sorted(first_ones)
+        assert len(first_ones) == 3
+        assert shown(followed.news()) == [100]
+        writer.append(make_event(101), lambda _: None)
+        assert shown(followed.news()) == [101]
+        assert shown(followed.news()) == []
+        writer.close()
+        for run in set(runs_of(journal)) - {first, second}:
+            run.remove()
+
+
+def test_tail_reads_only_the_end_of_a_long_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = write(tmp_path, *(make_event(number) for number in range(1_000)))
+    followed = Followed(tmp_path)
+    followed.skip()
+    for _, path in run.segments()[:-1]:
+        path.write_bytes(path.read_bytes()[:HEADER_BYTES])  # whoever reads them finds nothing
+    notices: list[str] = []
+    monkeypatch.setattr(output, "note", notices.append)
+    found = followed.skipped(History(tmp_path, print), EVERYTHING, 5)
+    assert [entry.sequence for entry in found] == [995, 996, 997, 998, 999]
+    assert notices == []
+
+
+def test_tail_goes_on_when_a_run_that_it_follows_goes(journal: Path) -> None:
+    followed = Followed(journal)
+    followed.skip()
+    first, second = runs_of(journal)
+    first.remove()
+    for _, path in second.segments():
+        path.unlink()
+    assert list(followed.skipped(History(journal, print), EVERYTHING, 5)) == []
+    assert list(followed.news()) == []
+    write(journal, make_event(9))
+    assert [entry.event.payload["number"] for entry in followed.news()] == [9]
 
 
 @pytest.mark.fault("L2")

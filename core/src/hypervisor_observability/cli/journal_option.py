@@ -9,7 +9,7 @@ import click
 
 from ..config import load_config
 from ..events import nanoseconds
-from ..journal.history import Wanted
+from ..journal.history import Wanted, trace_key
 from ..journal.runs import Run, runs_of
 from .config_option import config_option, find_file
 
@@ -55,7 +55,7 @@ def wanted_of(options: dict[str, Any]) -> Wanted:
         event_type=options.pop("event_type"),
         session_id=options.pop("session"),
         agent_did=options.pop("agent"),
-        trace_id=None if trace is None else trace.partition("/")[0],
+        trace=None if trace is None else trace_key(trace),
         since_ns=options.pop("since"),
         until_ns=options.pop("until"),
     )

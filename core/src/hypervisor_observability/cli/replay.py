@@ -6,10 +6,10 @@ import click
 from attrs import evolve
 
 from ..config import load_config
-from ..journal.history import read_history
 from ..runtime import Observability
 from . import output
 from .config_option import need_file
+from .history_option import history_of
 from .journal_option import chosen_runs, journal_of, journal_option
 
 _STEP_EVENTS = 10_000
@@ -40,15 +40,17 @@ def replay(
     notices: list[str] = []
     runs = chosen_runs(journal, run_name)
     count, complete = 0, True
-    with Observability(evolve(config, journal=None)) as observability:
-        for entry in read_history(journal, notices.append, runs):
+    with (
+        Observability(evolve(config, journal=None)) as observability,
+        history_of(journal, notices.append, bar="replaying", runs=runs) as history,
+    ):
+        for entry in history.find(runs=runs):
             if entry.sequence < first or (last is not None and entry.sequence > last):
                 continue
             observability.bus.emit(entry.event)
             count += 1
             if count % _STEP_EVENTS == 0:
                 complete = observability.flush(_FLUSH_SECONDS) and complete
-                output.note(f"{count} events")
         complete = observability.flush(_FLUSH_SECONDS) and complete
         counts = observability.counts()
     for name, one in counts.items():

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from ..atomic_file import replace_file
-from ..journal.history import read_history
 from ..report import Findings, report_page
 from . import output
+from .history_option import history_of, index_option
 from .journal_option import journal_of, journal_option, wanted_of, wanted_options
 
 
@@ -22,8 +22,13 @@ from .journal_option import journal_of, journal_option, wanted_of, wanted_option
     metavar="FILE",
     help="Where to; else to stdout.",
 )
+@index_option
 def report(
-    config_file: Path | None, directory: Path | None, file: Path | None, **options: Any
+    config_file: Path | None,
+    directory: Path | None,
+    file: Path | None,
+    no_index: bool,  # noqa: FBT001 - click's flag
+    **options: Any,
 ) -> None:
     """Write one HTML file about the events of a journal, with pictures and without scripts.
 
@@ -33,11 +38,8 @@ def report(
     wanted = wanted_of(options)
     directory = journal_of(config_file, directory)
     notices: list[str] = []
-    findings = Findings.of(
-        entry.event
-        for entry in read_history(directory, notices.append)
-        if wanted.covers(entry.event)
-    )
+    with history_of(directory, notices.append, no_index=no_index, bar="reading") as history:
+        findings = Findings.of(entry.event for entry in history.find(wanted))
     page = report_page(findings, str(directory))
     if file is None:
         click.echo(page, nl=False)

@@ -1,6 +1,9 @@
 """``hvobs tail``: what is journalled now, as it comes."""
 
+import contextlib
+import heapq
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,38 +11,72 @@ from typing import Any
 import click
 from attrs import define, field
 
-from ..journal.history import Entry, entry_of, read_history
-from ..journal.reader import RunReader
-from ..journal.runs import runs_of
+from ..journal.history import EVERYTHING, Entry, History, Wanted, entry_of
+from ..journal.reader import Damage, RunReader
+from ..journal.runs import Run, runs_of
 from . import entries, output
+from .history_option import history_of, index_option
 from .journal_option import journal_of, journal_option, wanted_of, wanted_options
 
 _POLL_SECONDS = 0.2
 
 
 @define(eq=False)
-class _Followed:
+class Followed:
     """Runs, and how far each was read."""
 
     directory: Path
-    _readers: dict[str, tuple[RunReader, int]] = field(factory=dict)
+    _readers: dict[Run, tuple[RunReader, int]] = field(factory=dict)
 
     def skip(self) -> None:
         """Leave out what is there."""
         for run in runs_of(self.directory):
-            reader = RunReader(run)
-            self._readers[run.path.name] = (reader, reader.bounds[1])
+            with contextlib.suppress(FileNotFoundError):  # the directory's bounds removed it
+                reader = RunReader(run)
+                self._readers[run] = (reader, reader.bounds[1])
+
+    def skipped(self, history: History, wanted: Wanted, count: int) -> list[Entry]:
+        """Give the newest *count* of what was left out and is *wanted*."""
+        if wanted == EVERYTHING:
+            ends = (self._end_of(run, position, count) for run, position in self._positions())
+            found = heapq.merge(*ends, key=lambda entry: entry.event.timestamp_ns)
+        else:
+            found = (
+                entry
+                for entry in history.find(wanted, list(self._readers))
+                # What came meanwhile is news.
+                if entry.sequence < self._readers[entry.run][1]
+            )
+        return list(deque(found, maxlen=count))
+
+    def _positions(self) -> list[tuple[Run, int]]:
+        return [(run, position) for run, (_, position) in self._readers.items()]
+
+    @staticmethod
+    def _end_of(run: Run, position: int, count: int) -> Iterator[Entry]:
+        with contextlib.suppress(FileNotFoundError):
+            for record in RunReader(run, _tell).records(max(0, position - count)):
+                if record.sequence >= position:
+                    break
+                entry = entry_of(run, record, output.note)
+                if entry is not None:
+                    yield entry
 
     def news(self) -> Iterator[Entry]:
         """Give what has come since the last call."""
         for run in runs_of(self.directory):
-            reader, position = self._readers.get(run.path.name) or (RunReader(run), 0)
-            for record in reader.records(position):
-                position = record.sequence + 1
-                entry = entry_of(run, record, output.note)
-                if entry is not None:
-                    yield entry
-            self._readers[run.path.name] = (reader, position)
+            reader, position = self._readers.get(run) or (RunReader(run), 0)
+            with contextlib.suppress(FileNotFoundError):
+                for record in reader.records(position):
+                    position = record.sequence + 1
+                    entry = entry_of(run, record, output.note)
+                    if entry is not None:
+                        yield entry
+            self._readers[run] = (reader, position)
+
+
+def _tell(damage: Damage) -> None:
+    output.note(f"cannot be read: {damage}")
 
 
 @journal_option
@@ -54,11 +91,13 @@ class _Followed:
     help="How many of the events that are there to show first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each.")
+@index_option
 def tail(
     config_file: Path | None,
     directory: Path | None,
     lines: int,
     as_json: bool,  # noqa: FBT001 - click's flag
+    no_index: bool,  # noqa: FBT001 - click's flag
     **options: Any,
 ) -> None:
     """Write the newest events of a journal, then each that comes, until Ctrl-C.
@@ -67,13 +106,13 @@ def tail(
     """
     wanted = wanted_of(options)
     journal = journal_of(config_file, directory)
-    followed = _Followed(journal)
+    followed = Followed(journal)
     followed.skip()
     write = entries.writer(as_json=as_json)
     if lines:
-        there = [one for one in read_history(journal, output.note) if wanted.covers(one.event)]
-        for entry in there[-lines:]:
-            write(entry)
+        with history_of(journal, output.note, no_index=no_index) as history:
+            for entry in followed.skipped(history, wanted, lines):
+                write(entry)
     try:
         while True:
             for entry in followed.news():

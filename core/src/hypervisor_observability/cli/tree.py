@@ -8,14 +8,14 @@ from typing import IO, cast
 import click
 from attrs import define, field
 
-from .. import traceparent
 from ..causal_trace import CausalTraceId
 from ..events import HypervisorEvent
-from ..journal.history import read_history
+from ..journal.history import Wanted, trace_key
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from . import output
 from .config_option import config_option
 from .event_lines import EventLines
+from .history_option import history_of, index_option
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
@@ -28,24 +28,31 @@ class JournalEvents:
 
     Attributes:
         directory: Of the journal.
-        events: How many events were read so far.
+        wanted: Which events.
+        no_index: Whether to do without the journal's index.
+        events: How many events were found so far.
         bad_lines: How many places could not be read.
-        first_bad: None: each is told when it is come across.
+        first_bad: None: each is told.
     """
 
     directory: Path
+    wanted: Wanted
+    no_index: bool
     events: int = 0
     bad_lines: int = 0
     first_bad: tuple[int, str] | None = None
 
     def __iter__(self) -> Iterator[HypervisorEvent]:
-        for entry in read_history(self.directory, self._notice):
-            self.events += 1
-            yield entry.event
-
-    def _notice(self, text: str) -> None:
-        self.bad_lines += 1
-        output.note(text)
+        notices: list[str] = []
+        with history_of(
+            self.directory, notices.append, no_index=self.no_index, bar="reading"
+        ) as history:
+            for entry in history.find(self.wanted):
+                self.events += 1
+                yield entry.event
+        self.bad_lines = len(notices)
+        for notice in notices:
+            output.note(notice)
 
 
 @define(eq=False)
@@ -76,14 +83,14 @@ class EventsByTrace:
             if trace_id is None:
                 self.unreadable += 1
             else:
-                _, found = self.traces.setdefault(_key(trace_id), (trace_id, []))
+                _, found = self.traces.setdefault(trace_key(trace_id), (trace_id, []))
                 found.append(event)
 
     def trees(self, wanted: str | None = None) -> Iterator[TraceTree]:
         """Build the tree of each trace, or of the one that is *wanted*."""
         if wanted is not None:
             wanted = wanted.partition("/")[0]
-            key = _key(wanted)
+            key = trace_key(wanted)
             if key in self.traces:
                 yield build_tree(self.traces[key][1], wanted)
             return
@@ -96,11 +103,6 @@ def _trace_id(text: str) -> str | None:
         return CausalTraceId.from_string(text).trace_id
     except ValueError:
         return None
-
-
-def _key(trace_id: str) -> str:
-    # A trace has one wide form, whether it was recorded in that or in its short one.
-    return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
 
 
 @config_option
@@ -120,6 +122,7 @@ def _key(trace_id: str) -> str:
     "--links", "with_links", is_flag=True, help="Tell where the configuration's backends show it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
+@index_option
 def tree(
     config_file: Path | None,
     events: IO[bytes] | None,
@@ -129,6 +132,7 @@ def tree(
     ascii_only: bool,  # noqa: FBT001 - click's flag
     with_links: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
+    no_index: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a journal.
 
@@ -139,7 +143,11 @@ def tree(
     if (events is None) == (directory is None):
         raise click.UsageError("name a file of events, or a journal with --journal")
     links = links_of(config_file) if with_links else no_links
-    lines = EventLines(events) if events is not None else JournalEvents(cast("Path", directory))
+    if events is not None:
+        lines = EventLines(events)
+    else:
+        wanted = Wanted(trace=None if trace_id is None else trace_key(trace_id))
+        lines = JournalEvents(cast("Path", directory), wanted, no_index)
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
@@ -157,7 +165,8 @@ def tree(
         count = len(shown)
     else:
         count = _draw(trees, width, links, ascii_only=ascii_only)
-    _tell_what_is_missing(lines, by_trace, drawn=count)
+    if directory is None or trace_id is None or count:
+        _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
         raise click.ClickException(f"no events of the trace {trace_id}")
     if lines.bad_lines and not lines.events:
@@ -165,7 +174,7 @@ def tree(
 
 
 def _linked(tree: TraceTree, links: TraceLinks) -> dict[str, object]:
-    found = links(_key(tree.trace_id))
+    found = links(trace_key(tree.trace_id))
     return {"links": dict(found)} if found else {}
 
 
@@ -180,7 +189,7 @@ def _draw(
     for one in trees:
         text = render_tree(one, width=width, color=color, ascii=ascii_only)
         output.tell(text if not count else f"\n{text}")
-        for name, url in links(_key(one.trace_id)).items():
+        for name, url in links(trace_key(one.trace_id)).items():
             output.tell(f"{output.one_line(name)}: {url}")
         count += 1
     return count

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from ..events import HypervisorEvent
 from .encoding import BadEventError, event_of
+from .event_index import remove_index
 from .frames import EVENT, erased
 from .reader import SegmentReader
 from .runs import Run
@@ -23,7 +24,8 @@ def erase(run: Run, chosen: Callable[[HypervisorEvent], bool]) -> int:
         How many were erased.
 
     Raises:
-        OSError: A segment cannot be written; those before it are done.
+        OSError: A segment cannot be written; those before it are done. Or the index of the
+            journal cannot be removed, which is made of what was there before.
         ValueError: Its writer lives.
     """
     if run.is_alive():
@@ -45,6 +47,8 @@ def erase(run: Run, chosen: Callable[[HypervisorEvent], bool]) -> int:
         finally:
             os.close(descriptor)
         count += len(found)
+    if count:
+        remove_index(run.path.parent)
     return count
 
 

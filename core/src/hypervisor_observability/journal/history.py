@@ -1,15 +1,20 @@
 """What a journal's directory tells of the past: the events of all its runs, by time."""
 
+import contextlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
-from attrs import frozen
+from attrs import define, field, frozen
 
+from .. import traceparent
 from ..events import HypervisorEvent
 from .encoding import BadEventError, event_of
-from .frames import Record
-from .reader import Damage, RunReader
+from .event_index import EventIndex
+from .frames import EVENT, Record
+from .index_columns import Columns, IndexedSegment, Question, hash_of
+from .reader import RunReader, SegmentReader, Stretch
 from .runs import Run, runs_of
 
 Notice = Callable[[str], object]
@@ -38,7 +43,7 @@ class Wanted:
         event_type: Value of the type.
         session_id: The session.
         agent_did: The agent.
-        trace_id: First part of the causal id.
+        trace: Key of the trace; ``trace_key`` gives it.
         since_ns: The first moment, in nanoseconds since the epoch.
         until_ns: The last moment, included.
     """
@@ -46,7 +51,7 @@ class Wanted:
     event_type: str | None = None
     session_id: str | None = None
     agent_did: str | None = None
-    trace_id: str | None = None
+    trace: str | None = None
     since_ns: int | None = None
     until_ns: int | None = None
 
@@ -56,36 +61,37 @@ class Wanted:
             (self.event_type is None or event.event_type == self.event_type)
             and (self.session_id is None or event.session_id == self.session_id)
             and (self.agent_did is None or event.agent_did == self.agent_did)
-            and (self.trace_id is None or trace_of(event) == self.trace_id)
+            and (self.trace is None or trace_of(event) == self.trace)
             and (self.since_ns is None or event.timestamp_ns >= self.since_ns)
             and (self.until_ns is None or event.timestamp_ns <= self.until_ns)
         )
 
+    @property
+    def question(self) -> Question:
+        """What the index is asked for."""
+        asked = {
+            "type": self.event_type,
+            "session": self.session_id,
+            "agent": self.agent_did,
+            "trace": self.trace,
+        }
+        hashes = {name: hash_of(text) for name, text in asked.items() if text is not None}
+        return Question(hashes, self.since_ns, self.until_ns)
 
-def trace_of(event: HypervisorEvent) -> str:
-    """Give the first part of the event's causal id; empty if it has none."""
-    return (event.causal_trace_id or "").partition("/")[0]
+
+EVERYTHING = Wanted()
 
 
-def read_run(run: Run, notice: Notice, start: int = 0) -> Iterator[Entry]:
-    """Give the events of *run* from a sequence number on.
+@lru_cache(maxsize=10_000)
+def trace_key(causal_id: str) -> str:
+    """Give what tells a trace from others, from any id in it: a trace has one wide form."""
+    trace_id = causal_id.partition("/")[0]
+    return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
 
-    Args:
-        run: The run.
-        notice: Told of what cannot be read, a line each; reading goes on behind it.
-        start: The first sequence number.
 
-    Raises:
-        OSError: A segment cannot be read.
-    """
-
-    def tell(damage: Damage) -> None:
-        notice(f"cannot be read: {damage}")
-
-    for record in RunReader(run, tell).records(start):
-        entry = entry_of(run, record, notice)
-        if entry is not None:
-            yield entry
+def trace_of(event: HypervisorEvent) -> str | None:
+    """Give the key of the event's trace; None if it has no causal id."""
+    return None if event.causal_trace_id is None else trace_key(event.causal_trace_id)
 
 
 def entry_of(run: Run, record: Record, notice: Notice) -> Entry | None:
@@ -97,16 +103,123 @@ def entry_of(run: Run, record: Record, notice: Notice) -> Entry | None:
         return None
 
 
-def read_history(directory: Path, notice: Notice, runs: Sequence[Run] = ()) -> Iterator[Entry]:
-    """Give the events of all runs in the order of their times; within a run in its own order.
+@define(eq=False)
+class History:
+    """The events of all runs of a journal.
 
-    Args:
+    Attributes:
         directory: Of the journal.
-        notice: Told of what cannot be read.
-        runs: Only these.
+        notice: Told of what cannot be read, a line each.
+        index: Makes the next question fast; None: every question reads everything.
+        on_segment: Called after each segment, to tell how far it is.
     """
-    chosen = runs or list(runs_of(directory))
-    return heapq.merge(*(read_run(run, notice) for run in chosen), key=_time)
+
+    directory: Path
+    notice: Notice
+    index: EventIndex | None = None
+    on_segment: Callable[[], object] = field(default=lambda: None)
+
+    def find(
+        self, wanted: Wanted = EVERYTHING, runs: Sequence[Run] | None = None
+    ) -> Iterator[Entry]:
+        """Give the events that are *wanted*, in the order of their times; within a run in its
+        own order.
+
+        Args:
+            wanted: Which.
+            runs: Only those of these; None: of all.
+
+        Raises:
+            OSError: A segment cannot be read. One that has gone meanwhile is passed over.
+        """
+        chosen = list(runs_of(self.directory)) if runs is None else runs
+        if self.index is not None and runs is None:
+            self.index.keep_only(_places_of(chosen))
+        return heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
+
+    def _find_in(self, run: Run, wanted: Wanted) -> Iterator[Entry]:
+        with contextlib.suppress(FileNotFoundError):
+            for stretch in RunReader(run).stretches():
+                # The bounds of the directory remove segments at any time.
+                with contextlib.suppress(FileNotFoundError):
+                    yield from self._find_in_stretch(run, stretch, wanted)
+                self.on_segment()
+
+    def _find_in_stretch(self, run: Run, stretch: Stretch, wanted: Wanted) -> Iterator[Entry]:
+        index = self.index
+        # Nothing is gained where everything is read; and what grows is not known for long.
+        if wanted == EVERYTHING or (stretch.last and run.is_alive()):
+            index = None
+        # As it is before it is read: a change meanwhile makes it another one.
+        status = stretch.path.stat()
+        segment = IndexedSegment(
+            run.path.name, stretch.number, status.st_size, status.st_mtime_ns, stretch.until
+        )
+        found = None if index is None else index.find(segment, wanted.question)
+        if found is None:
+            yield from self._scan(run, stretch, wanted, index, segment)
+            return
+        following = 0
+        reader = SegmentReader(stretch.path)
+        for record in reader.records_at(found):
+            following = record.sequence + 1
+            entry = entry_of(run, record, self.notice)
+            if entry is not None and wanted.covers(entry.event):
+                yield entry
+        if reader.damage is not None:
+            # It is not what it was. Whoever reads all of it can tell where it ends.
+            for entry in self._scan(run, stretch, wanted, None, segment):
+                if entry.sequence >= following:
+                    yield entry
+
+    def _scan(
+        self,
+        run: Run,
+        stretch: Stretch,
+        wanted: Wanted,
+        index: EventIndex | None,
+        segment: IndexedSegment,
+    ) -> Iterator[Entry]:
+        columns, whole = Columns(), True
+        reader = SegmentReader(stretch.path)
+        for offset, record in reader.records():
+            if record.sequence >= stretch.until:
+                break
+            if record.kind != EVENT:
+                continue
+            entry = entry_of(run, record, self.notice)
+            if entry is None:
+                whole = False
+                continue
+            if index is not None:
+                _note(columns, offset, entry.event)
+            if wanted.covers(entry.event):
+                yield entry
+        else:
+            if reader.damage is not None:
+                self.notice(f"cannot be read: {reader.damage}")
+                whole = False
+        # What has to be told of is read each time.
+        if index is not None and whole:
+            index.add(segment, columns)
+
+
+def _note(columns: Columns, place: int, event: HypervisorEvent) -> None:
+    columns.add(
+        place,
+        event.timestamp_ns,
+        event_type=event.event_type,
+        session_id=event.session_id,
+        agent_did=event.agent_did,
+        trace=trace_of(event),
+    )
+
+
+def _places_of(runs: Iterable[Run]) -> Iterator[tuple[str, int]]:
+    for run in runs:
+        with contextlib.suppress(FileNotFoundError):
+            for number, _ in run.segments():
+                yield run.path.name, number
 
 
 def _time(entry: Entry) -> int:
