@@ -4,6 +4,8 @@ import json
 import os
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -513,6 +515,90 @@ def test_end_that_was_cut_off_is_caught_by_an_anchor(run: Run) -> None:
     last.unlink()
     assert verify(run, anchors).verdict is Verdict.BAD
     assert verify(run).verdict is Verdict.UNANCHORED
+
+
+# Size
+
+
+BIG = """
+import sys
+from pathlib import Path
+
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.journal.verification import verify
+from hypervisor_observability.journal.writer import JournalWriter
+
+directory, what = Path(sys.argv[1]), sys.argv[2]
+if what == "write":
+    writer = JournalWriter(directory, segment_bytes=65_536)
+    for number in range(100_000):
+        event = HypervisorEvent(
+            event_type=EventType.VFS_WRITE, payload={"number": number, "text": "x" * 640}
+        )
+        writer.append(event, lambda event: None)
+    writer.close()
+elif what == "verify":
+    (run,) = runs_of(directory)
+    print(verify(run).verdict.value, verify(run).events, len(run.segments()))
+else:
+    opened = []
+    sys.addaudithook(lambda name, args: name == "open" and opened.append(str(args[0])))
+    writer = JournalWriter(directory, segment_bytes=65_536)
+    writer.append(HypervisorEvent(event_type=EventType.VFS_WRITE), lambda event: None)
+    writer.close()
+    print(len([path for path in opened if path.endswith(".hvj")]), len(list(runs_of(directory))))
+# ru_maxrss would be that of the parent, where it was more.
+print(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+"""
+
+
+@pytest.mark.fault("J17")
+@pytest.mark.slow
+def test_big_journal_is_verified_in_little_memory_and_opened_without_being_read(
+    tmp_path: Path,
+) -> None:
+    def run(what: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", BIG, str(tmp_path), what],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        return done.stdout.split()
+
+    run("write")
+    verdict, events, segments, kibibytes = run("verify")
+    assert (verdict, events) == ("unanchored", "100000")
+    assert int(segments) > 1_000
+    size = sum(path.stat().st_size for path in tmp_path.rglob("*.hvj"))
+    assert size > 80 * 1024 * 1024
+    assert int(kibibytes) <= 64 * 1024
+    read, runs, kibibytes = run("append")
+    assert (read, runs) == ("0", "2")
+    assert int(kibibytes) <= 64 * 1024
+
+
+def test_records_longer_than_what_is_read_at_once_are_given_whole(tmp_path: Path) -> None:
+    dice = random.Random(SEED)
+    sizes = [dice.choice((0, 10, 130_000, 262_000, 900_000)) for _ in range(40)]
+    writer = JournalWriter(tmp_path, segment_bytes=4 * 1024 * 1024)
+    for number, size in enumerate(sizes):
+        texts = ["x" * 16_000 for _ in range(size // 16_000)]
+        event = HypervisorEvent(
+            event_type=EventType.VFS_WRITE,
+            payload={"number": number, "texts": texts, "rest": "x" * (size % 16_000)},
+        )
+        writer.append(event, lambda _: None)
+    writer.close()
+    (run,) = runs_of(tmp_path)
+    records = list(RunReader(run).records(0))
+    assert [event_of(record).payload["number"] for record in records] == list(range(40))
+    for _, path in run.segments():
+        found = list(SegmentReader(path).records())
+        again = SegmentReader(path).records_at([offset for offset, _ in found])
+        assert list(again) == [record for _, record in found]
 
 
 # Following

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from hypervisor_observability import (
     Config,
+    ConfigError,
     EventType,
     HypervisorEvent,
     Observability,
@@ -19,8 +21,15 @@ from hypervisor_observability import (
     RetryLater,
     hookimpl,
 )
-from hypervisor_observability.config import BusConfig, DeliveryConfig, JournalConfig, read_config
-from hypervisor_observability.journal.anchors import anchor_of
+from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.config import (
+    BusConfig,
+    DeliveryConfig,
+    JournalConfig,
+    load_config,
+    read_config,
+)
+from hypervisor_observability.journal.anchors import anchor_of, make_key_file, read_anchors
 from hypervisor_observability.journal.encoding import event_of
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
@@ -328,6 +337,69 @@ def test_plugin_that_is_slower_than_the_bounds_counts_what_expired(
     assert counts.dropped.keys() == {"expired"}
     assert counts.delivered == len(slow.events)
     assert counts.delivered + counts.dropped_total == counts.emitted
+
+
+def lay_nothing(path: Path) -> None:
+    """There is no file."""
+
+
+def lay_text(path: Path) -> None:
+    path.write_text("no key\n")
+
+
+def lay_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def lay_folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("lay", "why"),
+    [
+        (lay_nothing, "no such file: make one with 'hvobs journal-key FILE'"),
+        (lay_text, "it is no key file: make one with 'hvobs journal-key FILE'"),
+        (lay_pipe, "expected a regular file"),
+        (lay_folder, "cannot be read and written: Is a directory"),
+    ],
+)
+def test_key_file_that_cannot_be_used_is_a_problem_of_the_configuration(
+    tmp_path: Path, lay: Callable[[Path], None], why: str
+) -> None:
+    lay(tmp_path / "key")
+    file = tmp_path / "hypervisor.toml"
+    file.write_text('[journal]\ndirectory = "j"\n\nanchor_key_file = "key"\n')
+    told = f"{file}:4: journal.anchor_key_file: "
+    with pytest.raises(ConfigError) as caught:
+        Observability.from_config(file)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(told)
+    assert str(problem).endswith(why)
+    result = CliRunner().invoke(hvobs, ["check", "--config", str(file)])
+    assert result.exit_code == 2
+    assert told in result.stderr
+    with pytest.raises(ConfigError, match=r"Config\(\.\.\.\): journal.anchor_key_file: "):
+        Observability(config(tmp_path / "j", anchor_key_file=tmp_path / "key"))
+    assert not (tmp_path / "j").exists()
+    # Whoever only reads the journal has no need of it.
+    assert load_config(file).journal is not None
+
+
+def test_key_file_that_can_be_used_is_taken_once(tmp_path: Path) -> None:
+    make_key_file(tmp_path / "key")
+    file = tmp_path / "hypervisor.toml"
+    file.write_text(
+        '[journal]\ndirectory = "j"\nanchor_key_file = "key"\nanchor_file = "anchors"\n'
+    )
+    before = (tmp_path / "key").read_text()
+    assert CliRunner().invoke(hvobs, ["check", "--config", str(file)]).exit_code == 0
+    assert (tmp_path / "key").read_text() == before
+    with Observability.from_config(file) as observability:
+        record(observability, 0)
+    (anchor,) = read_anchors(tmp_path / "anchors")
+    assert anchor.key_number == 0
+    assert (tmp_path / "key").read_text().startswith("00000000000000000001 ")
 
 
 def test_checkpoints_go_through_every_plugin(

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .config import JournalConfig
+from .errors import ConfigError, ConfigProblem
 from .event_bus import HypervisorEventBus
 from .event_types import EventType
 from .events import HypervisorEvent
-from .journal.anchors import Anchor
+from .journal.anchors import Anchor, check_key_file
 from .journal.reader import RunReader
 from .journal.retention import Retention
 from .journal.runs import Run, runs_of
@@ -33,6 +34,9 @@ class ProcessJournal:
         config: The table.
         bus: Whose events.
         admit: Takes from an event what may not be written.
+
+    Raises:
+        ConfigError: The file of its keys cannot be used.
     """
 
     def __init__(
@@ -41,6 +45,13 @@ class ProcessJournal:
         bus: HypervisorEventBus,
         admit: Callable[[HypervisorEvent], HypervisorEvent],
     ) -> None:
+        if config.anchor_key_file is not None:
+            try:
+                check_key_file(config.anchor_key_file)
+            except ValueError as error:
+                key = "journal.anchor_key_file"
+                problem = ConfigProblem("Config(...)", None, key, str(error))
+                raise ConfigError([problem]) from None
         self._bus = bus
         self.writer = JournalWriter(
             config.directory, segment_bytes=config.segment_bytes, admit=admit

@@ -22,6 +22,7 @@ from .event_bus import HypervisorEventBus, Subscription
 from .events import HypervisorEvent
 from .exits import ExitHandlers
 from .gate import Gate
+from .journal.anchors import check_key_file
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
 from .metrics.labels import LabelRules
@@ -136,7 +137,7 @@ class Observability:
         Raises:
             ConfigError: All problems of the file, and of the plugins' tables in it.
         """
-        config, problems = read_config(Path(path))
+        config, problems = read_config(Path(path), check_key_file=check_key_file)
         if config is None:
             raise ConfigError(problems)
         if problems and not disabled(os.environ):

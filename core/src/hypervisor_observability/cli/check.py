@@ -15,6 +15,7 @@ from ..config import Config, disabled, read_config
 from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..hookspecs import PluginContext
+from ..journal.anchors import check_key_file
 from ..metrics.families import MetricFamily
 from ..plugins import Plugin, load_plugins
 from . import output
@@ -54,7 +55,7 @@ def load_all(path: Path) -> tuple[Config, list[Plugin]]:
     Raises:
         ConfigError: With everything that is wrong in it.
     """
-    config, problems = read_config(path)
+    config, problems = read_config(path, check_key_file=check_key_file)
     if config is None:
         raise ConfigError(problems)
     loaded, found = load_plugins(config)

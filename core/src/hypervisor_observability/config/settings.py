@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -294,9 +294,18 @@ def load_config(
 
 
 def read_config(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    check_key_file: Callable[[Path], object] | None = None,
 ) -> tuple[Config | None, list[ConfigProblem]]:
     """Read the file at *path* as :func:`load_config` does, but return what is wrong.
+
+    Args:
+        path: A TOML file.
+        environ: Variables for ``${...}``; the process's own unless given.
+        check_key_file: Raises ``ValueError`` with what is wrong with the file of the journal's
+            keys. Only who journals needs that file; for others None.
 
     Returns:
         The configuration and its problems, in the order of the file. Where there are
@@ -319,6 +328,12 @@ def read_config(
             for name, table in tables.items()
         }
     config, problems = _structure_core(raw, origin)
+    journal = None if config is None else config.journal
+    if check_key_file and journal is not None and journal.anchor_key_file is not None:
+        try:
+            check_key_file(journal.anchor_key_file)
+        except ValueError as error:
+            problems.append(origin.problem(("journal", "anchor_key_file"), str(error)))
     problems += [origin.problem(where, message) for where, message in findings]
     return config, sorted(problems, key=lambda problem: problem.line or 0)
 

@@ -13,6 +13,7 @@ has its very first key, kept elsewhere, can check every anchor.
 import hmac
 import json
 import os
+import stat
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -24,6 +25,7 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32
 _MAX_STEPS = 10_000_000
 _MAX_LINE_CHARACTERS = 1_000
+_HOW_TO_MAKE = "make one with 'hvobs journal-key FILE'"
 
 
 @frozen
@@ -122,6 +124,26 @@ def take_run_key(path: Path, run: bytes) -> RunKey:
     return RunKey(number, hmac.new(key, run, sha256).digest())
 
 
+def check_key_file(path: Path) -> None:
+    """Check that ``take_run_key`` could take keys from a key file; take none.
+
+    Raises:
+        ValueError: It could not; the text says why.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise ValueError(f"{path}: expected a regular file")
+            _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file: {_HOW_TO_MAKE}") from None
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read and written: {error.strerror}") from None
+
+
 def make_key_file(path: Path) -> str:
     """Make a key file.
 
@@ -211,7 +233,7 @@ def _parse_key(line: bytes) -> tuple[int, bytes]:
             return int(number), key
     except ValueError:
         pass
-    raise ValueError("it is no key file: make one with 'hvobs journal-key FILE'")
+    raise ValueError(f"it is no key file: {_HOW_TO_MAKE}")
 
 
 def _append_line(path: Path, line: str) -> None:
