@@ -76,11 +76,23 @@ STORIES = [
         alert="RingBreach",
         series={
             'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "0x7 1x60",
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "5x70",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x70",
         },
         quiet=("1m",),
         fires="3m",
         labels={"job": "a", "severity": "high"},
+        resolved="9m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            # It had happened when the process was scraped for the first time.
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "_x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "_x7 0x60",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a", "severity": "low"},
         resolved="9m",
     ),
     Story(
@@ -119,6 +131,14 @@ STORIES = [
             f'{COMPENSATIONS}{{job="b",status="succeeded"}}': "0+1x80",
             f'{COMPENSATIONS}{{job="b",status="failed"}}': "0x80",
         },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a"},
+        resolved="14m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={f'{COMPENSATIONS}{{job="a",status="failed"}}': "_x7 2x80"},
         quiet=("1m",),
         fires="3m",
         labels={"job": "a"},

@@ -1,7 +1,8 @@
 """Alerts: of agents that need a look, and of an observability that does not see all.
 
-Each of them fires, and each resolves once its cause is gone. What asks whether a counter has
-grown uses counters that are there before: ``increase`` does not see one appear.
+Each of them fires, and each resolves once its cause is gone. ``increase`` sees neither a counter
+appear nor what it counted before the first scrape, which for a job of seconds may be all: where
+a single event matters, a counter that is new and not zero has grown too.
 """
 
 from attrs import frozen
@@ -15,6 +16,11 @@ _DROPPED = f'{_OWN}events_dropped_total{{reason!~"filtered|sampled|not_replayed|
 _COMMENT = """\
 Alerts for hypervisor-observability, written by: hvobs prometheus rules
 Check them after a change with: promtool check rules FILE"""
+
+
+def _grown(counter: str, time: str) -> str:
+    """Give what tells which series of *counter* grew in *time*, those that are new included."""
+    return f"(({counter} > 0 unless {counter} offset {time}) or increase({counter}[{time}]) > 0)"
 
 
 @frozen
@@ -61,8 +67,7 @@ AGENT_ALERTS = (
     ),
     Alert(
         name="RingBreach",
-        promql=f"sum by (job, severity) (increase({_AGENT}ring_breaches_by_severity_total[5m]))"
-        " > 0",
+        promql=f"sum by (job, severity) {_grown(f'{_AGENT}ring_breaches_by_severity_total', '5m')}",
         holds_for="0m",
         severity="info",
         summary="A ring was breached, severity {{ $labels.severity }}",
@@ -90,8 +95,8 @@ AGENT_ALERTS = (
     ),
     Alert(
         name="CompensationFailed",
-        promql=f'sum by (job) (increase({_AGENT}saga_compensations_total{{status="failed"}}[10m]))'
-        " > 0",
+        promql="sum by (job)"
+        f""" {_grown(f'{_AGENT}saga_compensations_total{{status="failed"}}', "10m")}""",
         holds_for="0m",
         severity="critical",
         summary="A step of a saga could not be undone",
@@ -104,8 +109,7 @@ PIPELINE_ALERTS = (
     Alert(
         name="ObservabilityEventsLost",
         # A plugin's counter for a reason appears with its first event.
-        promql=f"sum by (job, instance, plugin, reason) (({_DROPPED} > 0"
-        f" unless {_DROPPED} offset 10m) or increase({_DROPPED}[10m]) > 0)",
+        promql=f"sum by (job, instance, plugin, reason) {_grown(_DROPPED, '10m')}",
         holds_for="0m",
         severity="critical",
         summary="{{ $labels.plugin }} has lost events ({{ $labels.reason }})",

@@ -1,0 +1,98 @@
+"""On a real Prometheus a lone breach is seen to be one, the first that ever was among them."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hypervisor_observability import EventType, Observability
+from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from hypervisor_prometheus.alerts import AGENT_ALERTS
+
+if TYPE_CHECKING:
+    from tests.backends.conftest import PrometheusServer
+
+pytestmark = [pytest.mark.backend, pytest.mark.slow]
+
+ARRIVAL_SECONDS = 90
+ALERT = next(alert.promql for alert in AGENT_ALERTS if alert.name == "RingBreach")
+SEVERITY = "agent_hypervisor_ring_breaches_by_severity_total"
+BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
+BREACHES = "agent_hypervisor_ring_breaches_total"
+WaitUntil = Callable[..., None]
+
+
+@pytest.fixture(scope="module")
+def late() -> Iterator[Observability]:
+    """An application whose agent has joined, and has done nothing wrong when it is scraped."""
+    with Observability(plugins=[PrometheusPlugin(PrometheusConfig(port=0))]) as observability:
+        observability.bus.record(
+            EventType.RING_ASSIGNED, agent_did="calm", session_id="s1", payload={"ring": 3}
+        )
+        yield observability
+
+
+@pytest.fixture(scope="module")
+def early() -> Iterator[Observability]:
+    """An application in which a ring is breached before anybody has scraped it."""
+    with Observability(plugins=[PrometheusPlugin(PrometheusConfig(port=0))]) as observability:
+        observability.bus.record(
+            EventType.RING_BREACH_DETECTED, agent_did="hasty", payload={"severity": "critical"}
+        )
+        yield observability
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    late: Observability,
+    early: Observability,
+    configure_prometheus: "Callable[..., PrometheusServer]",
+    wait_until: WaitUntil,
+) -> "PrometheusServer":
+    jobs = {"late": late, "early": early}
+    server = configure_prometheus(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
+        + "".join(
+            f"- job_name: {name}\n  static_configs:"
+            f" [{{targets: ['127.0.0.1:{one.plugin('prometheus').port}']}}]\n"
+            for name, one in jobs.items()
+        )
+    )
+    wait_until(lambda: server.value("sum(up)") == 2, timeout=ARRIVAL_SECONDS)
+    # What is asked about growth needs two scrapes.
+    scrapes = f"min(count_over_time({SEVERITY}[5m]))"
+    wait_until(lambda: (server.value(scrapes) or 0) >= 2, timeout=ARRIVAL_SECONDS)
+    return server
+
+
+def test_lone_breach_of_a_quiet_agent_has_increased_every_counter_of_it(
+    late: Observability, prometheus: "PrometheusServer", wait_until: WaitUntil
+) -> None:
+    growth = {
+        "by severity": f'increase({SEVERITY}{{job="late",severity="high"}}[5m])',
+        "by agent": f'increase({BY_AGENT}{{job="late",agent_did="calm"}}[5m])',
+        "by session": f'increase({BREACHES}{{job="late",agent_did="calm",session_id="s1"}}[5m])',
+        "alert": f'{ALERT} and on (job) up{{job="late"}}',
+    }
+    before = {name: prometheus.value(promql) for name, promql in growth.items()}
+    assert before == {"by severity": 0, "by agent": 0, "by session": 0, "alert": None}
+
+    record = partial(late.bus.record, EventType.RING_BREACH_DETECTED, payload={"severity": "high"})
+    record(agent_did="calm", session_id="s1")
+
+    for promql in growth.values():
+        # More than one breach is made of it where the scrapes are fewer than the time asked for.
+        wait_until(lambda promql=promql: (prometheus.value(promql) or 0) > 0, ARRIVAL_SECONDS)
+
+
+def test_breach_before_the_first_scrape_is_seen_by_the_alert(
+    prometheus: "PrometheusServer",
+) -> None:
+    found = prometheus.query(f'{ALERT} and on (job) up{{job="early"}}')
+
+    assert [(one["metric"]["severity"], float(one["value"][1])) for one in found] == [
+        ("critical", 1)
+    ]
+    # What asks for growth alone is blind to it.
+    assert prometheus.value(f'sum(increase({SEVERITY}{{job="early"}}[5m]))') == 0
