@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
+from hypervisor_observability import (
+    CausalTraceId,
+    GovernanceMetrics,
+    HypervisorEventBus,
+    MetricFamily,
+)
 
 DECISIONS = "agent_governance_policy_decisions_total"
 LATENCY = "agent_governance_evaluation_latency_ms"
@@ -40,6 +45,22 @@ def test_decision_is_an_event_and_is_counted() -> None:
     value = latency.histograms["deny", "did:c", "api_call"]
     assert value.counts[latency.bounds.index(50)] == 1
     assert (value.count, value.sum) == (1, 50.0)
+
+
+def test_decision_belongs_to_the_current_trace() -> None:
+    bus = HypervisorEventBus()
+    governance = GovernanceMetrics(bus)
+    trace = CausalTraceId()
+
+    with trace.activate():
+        governance.record_decision(True, "did:a", "file_read", 0.05)
+    governance.record_decision(True, "did:b", "file_read", 0.05)
+
+    assert [event.causal_trace_id for event in bus.query()] == [trace.full_id, None]
+    ((key, (exemplar,)),) = by_name(governance.collect())[DECISIONS].exemplars.items()
+    assert key == ("allow", "did:a", "file_read")
+    assert exemplar is not None
+    assert exemplar.causal_trace_id == trace.full_id
 
 
 @pytest.mark.parametrize("latency", [float("nan"), float("inf"), -1, True, "fast", None])

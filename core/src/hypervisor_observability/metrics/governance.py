@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
@@ -63,7 +64,7 @@ class GovernanceMetrics:
         evaluation_ms: float,
         rate_limited: bool = False,  # noqa: FBT001, FBT002 - likewise
     ) -> None:
-        """Record that a call was allowed or denied.
+        """Record that a call was allowed or denied, under the trace that is current.
 
         Args:
             allowed: Whether the policy permitted the call.
@@ -72,9 +73,11 @@ class GovernanceMetrics:
             evaluation_ms: How long the evaluation took, in milliseconds.
             rate_limited: Whether a rate limit was the reason.
         """
+        trace = current_trace()
         self._bus.record(
             GOVERNANCE_DECISION,
             agent_did=agent_id,
+            causal_trace_id=None if trace is None else trace.full_id,
             payload={
                 "allowed": allowed,
                 "tool_name": tool_name,
