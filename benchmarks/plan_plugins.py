@@ -91,6 +91,7 @@ def export_cases(*, quick: bool) -> list[Case]:
     return [
         _scraping(2_000, None),
         _scraping(10_000, Goal(cost=0.6)),
+        _scraping_agents(agents=600, samples=4_000),
         _spans("records", "spans to an OTLP receiver, from finished records", spans, Goal(times=5)),
         _spans("events", "the same, from `emit` on", spans, None),
         Case(
@@ -122,6 +123,27 @@ def _scraping(series: int, goal: Goal | None) -> Case:
         ours=Side(_OURS, "scraping", {"side": "ours", "series": series}),
         other=Side(_NEIGHBOURS, "scraping", {"side": "native", "series": series}),
         rows=(Row(title=f"scrape of {series:,} series", unit=Unit.MILLISECONDS, goal=goal),),
+    )
+
+
+def _scraping_agents(*, agents: int, samples: int) -> Case:
+    goal = Goal(below=50e-3)
+    title = f"scrape of {samples:,} samples of {agents} agents, all values new"
+    return Case(
+        name="scrape-agents",
+        group=_EXPORT,
+        other_name="",
+        ours=Side(_OURS, "scraping_agents", {"agents": agents, "samples": samples}),
+        other=None,
+        rows=(
+            Row(title=title, measure="text", unit=Unit.MILLISECONDS, goal=goal),
+            Row(
+                title="the same in OpenMetrics, with all exemplars new",
+                measure="openmetrics",
+                unit=Unit.MILLISECONDS,
+                goal=goal,
+            ),
+        ),
     )
 
 
