@@ -1,12 +1,17 @@
-"""On a real Prometheus a lone breach is seen to be one, the first that ever was among them."""
+"""On a real Prometheus breaches are seen to be as many as they were, a lone first one too."""
 
+import logging
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import frozen
 
-from hypervisor_observability import EventType, Observability
+from hypervisor_observability import EventType, HypervisorEvent, Observability, PluginContext
+from hypervisor_observability.metrics.registry import MetricsRegistry
+from hypervisor_observability.metrics.withdrawals import LINGER_NS
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS
 
@@ -96,3 +101,65 @@ def test_breach_before_the_first_scrape_is_seen_by_the_alert(
     ]
     # What asks for growth alone is blind to it.
     assert prometheus.value(f'sum(increase({SEVERITY}{{job="early"}}[5m]))') == 0
+
+
+@frozen
+class Aged:
+    """Metrics behind a real Prometheus, whose clock can be put forward.
+
+    Attributes:
+        clock_ns: How far it was put forward.
+    """
+
+    prometheus: "PrometheusServer"
+    registry: MetricsRegistry
+    clock_ns: list[int]
+    wait_until: WaitUntil
+
+    def session(self, session: str, breaches: int, total: int) -> None:
+        """Go through a session of one agent, until its series is gone from Prometheus too."""
+        record = partial(HypervisorEvent, agent_did="a", session_id=session)
+        self.registry.observe([record(event_type=EventType.RING_ASSIGNED)])
+        self.registry.observe([record(event_type=EventType.RING_BREACH_DETECTED)] * breaches)
+        self.wait_until(lambda: self.prometheus.value(BY_AGENT) == total, ARRIVAL_SECONDS)
+        self.registry.observe([record(event_type=EventType.SESSION_TERMINATED)])
+        self.clock_ns[0] += 2 * LINGER_NS
+        gone = f"absent({BREACHES})"
+        self.wait_until(lambda: self.prometheus.value(gone) == 1, ARRIVAL_SECONDS)
+
+
+@pytest.fixture
+def aged(
+    start_prometheus: "Callable[[int], PrometheusServer]", wait_until: WaitUntil
+) -> Iterator[Aged]:
+    clock_ns = [0]
+    registry = MetricsRegistry(now_ns=lambda: time.time_ns() + clock_ns[0])
+    plugin = PrometheusPlugin(PrometheusConfig(port=0))
+    plugin.start(
+        PluginContext(
+            name="prometheus",
+            service="test",
+            logger=logging.getLogger("test.breaches"),
+            metrics=registry,
+            clock=time.time_ns,
+        )
+    )
+    try:
+        yield Aged(start_prometheus(plugin.port), registry, clock_ns, wait_until)
+    finally:
+        plugin.stop()
+
+
+def test_growth_of_the_twins_is_what_happened_however_many_sessions_have_ended(
+    aged: Aged,
+) -> None:
+    for session, breaches, total in (("s0", 0, 0), ("s1", 5, 5), ("s2", 1, 6), ("s3", 3, 9)):
+        aged.session(session, breaches, total)
+
+    ask = aged.prometheus.value
+    grown = f"sum(max_over_time({BY_AGENT}[5m]) - min_over_time({BY_AGENT}[5m]))"
+    assert (ask(grown), ask(f"sum(resets({BY_AGENT}[5m]))")) == (9, 0)
+    # The same, but for what Prometheus expects of the time after the last scrape.
+    increase = ask(f"sum(increase({BY_AGENT}[5m]))")
+    assert increase is not None
+    assert 9 <= increase < 13
