@@ -417,6 +417,24 @@ def test_configuration_chooses_the_labels() -> None:
         MetricsConfig(labels="none")  # type: ignore[arg-type]  # what is refused
 
 
+def test_configuration_limits_the_series() -> None:
+    with Observability(Config(metrics=MetricsConfig(max_series=150))) as observability:
+        observability.governance.register_trust_score_gauge(
+            lambda: {f"agent-{n}": float(n) for n in range(500)}
+        )
+        for number in range(500):
+            observability.governance.record_decision(False, f"agent-{number}", "rm", 0.1)
+        found = {one.name: one for one in observability.collect_metrics()}
+
+    decisions = found["agent_governance_policy_decisions_total"].series
+    # Both decisions have an overflow series.
+    assert (len(decisions), sum(decisions.values())) == (151, 500)
+    assert len(found["agent_governance_trust_score"].series) == 150
+    for count in (99, 100_001):
+        with pytest.raises(ValueError, match="max_series"):
+            MetricsConfig(max_series=count)
+
+
 def test_trust_scores_beyond_the_limit_show_the_least_trusted() -> None:
     with Observability() as observability:
         observability.governance.register_trust_score_gauge(

@@ -11,8 +11,8 @@ from hypervisor_observability.event_types import AGENT_FINISHED, GOVERNANCE_DECI
 from hypervisor_observability.metrics.families import MetricFamily
 from hypervisor_observability.metrics.histogram import Histogram
 from hypervisor_observability.metrics.instruments import Counter, Gauge
+from hypervisor_observability.metrics.labels import MAX_SERIES, LabelRules
 from hypervisor_observability.metrics.registry import MetricsRegistry
-from hypervisor_observability.metrics.series import MAX_SERIES
 
 BREACHES = "agent_hypervisor_ring_breaches_total"
 BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
@@ -63,6 +63,21 @@ def breach(agent: str = "a", session: str = "s", **payload: Any) -> HypervisorEv
 
 
 # The limit
+
+
+def test_limit_of_every_metric_can_be_set() -> None:
+    registry = MetricsRegistry(LabelRules(max_series=100))
+    payload = {"ring": 3, "allowed": True, "tool_name": "t", "evaluation_ms": 1.0}
+    for kind in (EventType.RING_ASSIGNED, EventType.RING_BREACH_DETECTED, GOVERNANCE_DECISION):
+        registry.observe([event(kind, f"agent-{n}", "s", **payload) for n in range(300)])
+
+    found = families(registry)
+    assert {len(found[name].series) for name in (BREACHES, BY_AGENT, TRANSITIONS)} == {101}
+    assert len(found[CURRENT].series) == 100
+    assert {sum(found[name].series.values()) for name in (BREACHES, BY_AGENT)} == {300}
+    latency = found["agent_governance_evaluation_latency_ms"].histograms
+    assert len(latency) == 101
+    assert sum(value.count for value in latency.values()) == 300
 
 
 def test_what_is_beyond_the_limit_is_counted_in_the_overflow_series() -> None:

@@ -81,7 +81,8 @@ class JournalAgent:
         gate = Gate.of(config.redaction)
         self._sources: dict[str, FollowedRuns] = {}
         source = self._source(METRICS)
-        self._registry = MetricsRegistry(LabelRules(config.metrics.labels))
+        rules = LabelRules(config.metrics.labels, config.metrics.max_series)
+        self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self._telemetry)
         feed = MetricsFeed(
             source,

@@ -77,7 +77,7 @@ class Observability:
             id_width=propagation.id_width,
             opentelemetry=propagation.opentelemetry,
         )
-        rules = LabelRules(config.metrics.labels)
+        rules = LabelRules(config.metrics.labels, config.metrics.max_series)
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator(
             propagation.accept,

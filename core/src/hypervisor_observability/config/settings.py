@@ -148,11 +148,13 @@ class MetricsConfig:
     Attributes:
         labels: ``"seed"`` has labels for every agent and session; ``"production"`` has none for
             sessions, and of an agent the bucket that it falls into.
+        max_series: Most series of one metric; what comes beyond is counted in one more.
     """
 
     labels: Literal["seed", "production"] = field(
         default="seed", validator=in_(("seed", "production"))
     )
+    max_series: int = field(default=2_000, validator=[ge(100), le(100_000)])
 
 
 _BAGGAGE = ("session.id", "agent.did", "saga.id")

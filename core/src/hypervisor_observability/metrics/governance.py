@@ -17,7 +17,6 @@ from ..limited_log import LimitedLog
 from .decisions import GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
 from .labels import UNKNOWN, LabelRules
-from .series import MAX_SERIES
 
 TRUST_SCORE = "agent_governance_trust_score"
 ACTIVE_AGENTS = "agent_governance_active_agents"
@@ -34,7 +33,7 @@ class GovernanceMetrics:
         counting: Whether to count the bus's decisions here too, for ``collect``, by a
             synchronous subscriber. The one at ``Observability.governance`` does not: the
             metrics reader counts them.
-        rules: How agents are shown.
+        rules: How agents are shown, and how many.
     """
 
     def __init__(
@@ -49,6 +48,7 @@ class GovernanceMetrics:
         # Re-entrant: a signal handler may record a decision while another is counted.
         self._lock = threading.RLock()
         self._counts = GovernanceCounts(rules)
+        self._counts.instruments.limit(rules.max_series)
         self._trust_scores: list[TrustScores] = []
         self._active_agents: list[ActiveAgents] = []
         self._log = LimitedLog(__name__)
@@ -105,8 +105,9 @@ class GovernanceMetrics:
                 shown = agent if agent == (UNKNOWN,) else (self._rules.agent(agent[0]),)
                 # Where agents share a series, the one that is trusted least counts.
                 scores[shown] = score if shown == agent else min(score, scores.get(shown, score))
-        if len(scores) > MAX_SERIES:
-            scores = dict(heapq.nsmallest(MAX_SERIES, scores.items(), key=lambda one: one[1]))
+        most = self._rules.max_series
+        if len(scores) > most:
+            scores = dict(heapq.nsmallest(most, scores.items(), key=lambda one: one[1]))
         active: dict[LabelValues, float] = {}
         for active_agents in self._active_agents:
             active.update(self._asked(active_agents, lambda value: {(): float(value)}))

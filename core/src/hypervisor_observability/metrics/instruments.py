@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 from ..events import HypervisorEvent
 from .families import Exemplar, LabelValues, MetricFamily, MetricKind
-from .series import MAX_SERIES, SeriesKeys
+from .labels import MAX_SERIES
+from .series import SeriesKeys
 
 Fixed = Mapping[str, tuple[str, ...]]
 """Labels whose values are known in advance, with these values."""
@@ -118,7 +119,7 @@ class Counter:
 class Gauge:
     """A value that goes up and down.
 
-    Beyond ``MAX_SERIES`` the series that was not set for the longest time goes.
+    Beyond ``max_series`` the series that was not set for the longest time goes.
 
     Args:
         name: The exposed name.
@@ -135,6 +136,8 @@ class Gauge:
         self.label_names = label_names
         self.unit = unit
         self.series: OrderedDict[LabelValues, float] = OrderedDict()
+        self.max_series = MAX_SERIES
+        """Most series."""
         self.evicted = 0
         """Series that went for others."""
         self._runs: dict[LabelValues, str] = {}
@@ -144,7 +147,7 @@ class Gauge:
         self.series[labels] = value
         self.series.move_to_end(labels)
         self._runs[labels] = run
-        if len(self.series) > MAX_SERIES:
+        if len(self.series) > self.max_series:
             self.remove(next(iter(self.series)))
             self.evicted += 1
 

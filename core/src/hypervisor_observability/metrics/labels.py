@@ -16,19 +16,24 @@ OTHER = "other"
 BUCKETS = 64
 """Buckets over which the preset ``production`` spreads agents."""
 
+MAX_SERIES = 2_000
+"""Most series of one metric, as OpenTelemetry's default cardinality limit (Metrics SDK)."""
+
 _MAX_WORD_CHARACTERS = 64
 
 
 @frozen
 class LabelRules:
-    """How agents and sessions are shown.
+    """How agents and sessions are shown, and how many of them.
 
     Attributes:
         preset: ``seed`` shows both as they are. ``production`` shows no session, and of an
             agent the bucket that it falls into, the same one in every process.
+        max_series: Most series of one metric, beside that of the overflow.
     """
 
     preset: LabelPreset = "seed"
+    max_series: int = MAX_SERIES
 
     @property
     def shows_sessions(self) -> bool:

@@ -49,6 +49,14 @@ class Instruments:
     def __iter__(self) -> Iterator[Counter | Gauge | Histogram]:
         return iter(self._by_name.values())
 
+    def limit(self, max_series: int) -> None:
+        """Have at most *max_series* series of each from now on, beside those of the overflow."""
+        for instrument in self:
+            if isinstance(instrument, Gauge):
+                instrument.max_series = max_series
+            else:
+                instrument.keys.limit(max_series)
+
     def end_run(self, run: str) -> None:
         """Forget what only holds while *run* goes on."""
         for instrument in self:

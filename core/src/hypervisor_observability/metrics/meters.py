@@ -22,7 +22,7 @@ class Meters:
     """All meters, counting from nothing.
 
     Args:
-        rules: How agents and sessions are shown.
+        rules: How agents and sessions are shown, and how many.
         now_ns: Gives the present time in nanoseconds since the epoch.
 
     Attributes:
@@ -54,6 +54,8 @@ class Meters:
             "governance": GovernanceCounts(rules),
             "usage": UsageMetrics(rules),
         }
+        for meter in self:
+            meter.instruments.limit(rules.max_series)
 
     def __iter__(self) -> Iterator[Meter]:
         return iter(self._by_name.values())

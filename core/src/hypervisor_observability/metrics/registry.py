@@ -18,7 +18,7 @@ class MetricsRegistry:
     """The meters, behind one lock.
 
     Args:
-        rules: How agents and sessions are shown.
+        rules: How agents and sessions are shown, and how many.
         now_ns: Gives the present time in nanoseconds since the epoch.
     """
 

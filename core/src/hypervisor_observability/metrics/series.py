@@ -4,16 +4,13 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 
 from .families import LabelValues
-from .labels import OTHER
-
-MAX_SERIES = 2_000
-"""Most series of one metric, as OpenTelemetry's default cardinality limit (Metrics SDK)."""
+from .labels import MAX_SERIES, OTHER
 
 _SESSION = "session_id"
 
 
 class SeriesKeys:
-    """The label values of one metric's series, at most ``MAX_SERIES`` and one.
+    """The label values of one metric's series, at most so many and one; see ``limit``.
 
     What comes beyond goes to the overflow series, from its first observation: its labels are
     ``other``, but for those whose values are known in advance, so that sums by those stay
@@ -42,8 +39,12 @@ class SeriesKeys:
         self._open = tuple(name not in fixed for name in label_names)
         self._session = label_names.index(_SESSION) if _SESSION in label_names else None
         self._by_session: dict[str, list[LabelValues]] = {}
-        self._places = MAX_SERIES + 1 - len(self.known)
         self._taken = 0
+        self.limit(MAX_SERIES)
+
+    def limit(self, max_series: int) -> None:
+        """Have at most *max_series* series from now on, beside that of the overflow."""
+        self._places = max_series + 1 - len(self.known)
 
     def place(self, labels: LabelValues) -> LabelValues:
         """Give the label values of the series for an observation with new *labels*."""

@@ -174,7 +174,8 @@ PIPELINE_ALERTS = (
         holds_for="10m",
         severity="info",
         summary="{{ $labels.metric }} no longer tells all agents apart",
-        description='It has 2,000 series. Set labels = "production" in the table [metrics].',
+        description="It has as many series as it may. In the table [metrics], set labels ="
+        ' "production", or a higher max_series.',
     ),
 )
 

@@ -212,7 +212,7 @@ def _process() -> tuple[Panel, ...]:
         ).sized(12),
         lines(
             "Series of metrics",
-            "Of the ten metrics that have most; 2,001 is the limit of each.",
+            "Of the ten metrics that have most; each is limited to 2,001, or by max_series.",
             Query(f"topk(10, sum by (metric) ({_PREFIX}series{{{_JOB}}}))", "{{metric}}"),
         ).sized(12),
         lines(
