@@ -28,6 +28,9 @@ done
 [ -n "$tests" ] || exit 0
 
 done=" $(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])') "
+running=
+outputs=$(mktemp -d)
+trap 'rm -rf "$outputs"' EXIT
 for python in python3.12 python3.13 python3.14 python3.15 \
     "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin/python3; do
     version=$(minor_version "$python")
@@ -35,8 +38,20 @@ for python in python3.12 python3.13 python3.14 python3.15 \
     case $done in *" $version "*) continue ;; esac
     done="$done$version "
 
-    echo "Unit tests on Python $version"
     "${MAKE:-make}" --no-print-directory ".venv-$version/.tests" PYTHON="$python"
+    echo "Unit tests on Python $version have begun"
+    # All at the same time; what they print comes one after the other.
     # shellcheck disable=SC2086  # the folders are words
-    ".venv-$version/bin/python" -m pytest --no-header $tests
+    ".venv-$version/bin/python" -m pytest --no-header -q -p no:cacheprovider $tests \
+        >"$outputs/$version" 2>&1 &
+    running="$running $version:$!"
 done
+
+status=0
+for one in $running; do
+    version=${one%:*}
+    echo "Unit tests on Python $version"
+    wait "${one#*:}" || status=$?
+    cat "$outputs/$version"
+done
+exit "$status"
