@@ -1,6 +1,7 @@
 """``hvobs status``, and what ``hvobs doctor`` says of a running process."""
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 from hypervisor_observability import Config, EventType, Observability, hookimpl
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import StateConfig
+from hypervisor_observability.status import write_status
 
 
 class Refusing:
@@ -117,3 +119,26 @@ def test_doctor_tells_of_the_process() -> None:
     assert result.exit_code == 1
     assert "stopped, 1 events emitted" in result.stdout
     assert "problem: running process: refusing: 1 events were refused" in result.stdout
+
+
+@pytest.mark.fault("F9")
+def test_configuration_that_was_changed_while_the_process_runs_is_told() -> None:
+    file = Path("hvobs.toml")
+    file.write_text('[state]\ndirectory = "state"\n')
+    config = Config(state=StateConfig(directory=Path("state")))
+    with Observability(config, plugins=[Taking()]) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+        write_status(Path("state"), observability.status())
+        os.utime(file, (0, observability.status()["started_at"] - 1))
+        before = run("status", "--config", "hvobs.toml")
+        os.utime(file, (0, observability.status()["started_at"] + 1))
+        after = run("status", "--config", "hvobs.toml")
+        named = run("status", "--directory", "state")
+        doctor = run("doctor", "--config", "hvobs.toml")
+    stopped = run("status", "--config", "hvobs.toml")
+
+    assert "hvobs.toml was changed after process" in after.stdout
+    assert "restart it" in doctor.stdout
+    assert after.exit_code == 1
+    for result in (before, named, stopped):
+        assert "was changed" not in result.stdout

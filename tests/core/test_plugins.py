@@ -102,6 +102,7 @@ def test_installed_plugin_that_is_not_named_is_never_imported(
     assert "acme_idle" not in sys.modules
 
 
+@pytest.mark.fault("F5")
 def test_all_problems_of_the_file_are_told_at_once(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
@@ -140,6 +141,7 @@ def test_all_problems_of_the_file_are_told_at_once(
     ]
 
 
+@pytest.mark.fault("F5")
 def test_plugin_that_is_not_installed_is_told_with_those_that_are(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
@@ -153,6 +155,7 @@ def test_plugin_that_is_not_installed_is_told_with_those_that_are(
     assert "good" in problem
 
 
+@pytest.mark.fault("F5")
 def test_shipped_plugin_that_is_not_installed_is_told_with_its_distribution(
     monkeypatch: pytest.MonkeyPatch, problems_of: Callable[[str], list[str]]
 ) -> None:
@@ -193,6 +196,7 @@ def test_stranger_who_claims_a_shipped_name_is_refused(
     assert "acme_stats" not in sys.modules
 
 
+@pytest.mark.fault("F5")
 @pytest.mark.parametrize(
     ("source", "value", "expected"),
     [
@@ -249,3 +253,18 @@ def test_same_distribution_twice_on_the_path_is_no_conflict(
     monkeypatch.syspath_prepend(str(other))
 
     assert len(installed_plugins()["good"]) == 1
+
+
+@pytest.mark.fault("F6")
+def test_paths_and_names_do_not_lead_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "hypervisor.toml"
+    file.write_text(
+        '[state]\ndirectory = "a\\u0000b"\n'
+        '[journal]\ndirectory = ""\n'
+        '[plugins."../x"]\n[plugins."/etc/passwd"]\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        Observability.from_config(file)
+
+    assert [problem.line for problem in caught.value.problems] == [2, 4, 5, 6]
+    assert [one.name for one in tmp_path.iterdir()] == ["hypervisor.toml"]

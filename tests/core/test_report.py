@@ -79,6 +79,7 @@ ELEMENTS = {
 }
 
 
+@pytest.mark.fault("L5")
 @given(st.one_of(st.sampled_from(HOSTILE), st.text()))
 def test_no_name_makes_an_element_of_its_own(name: str) -> None:
     page = report_page(Findings.of(hostile_events(name)), name)

@@ -35,10 +35,13 @@ def status(
     """Say how a running process delivers to its plugins, and what was lost.
 
     Reads status.json, which a process writes each second into [state] directory. Exit code 1
-    if a plugin is down, events were lost, or the process writes no more.
+    if a plugin is down, events were lost, the process writes no more, or the configuration was
+    changed since it started.
     """
     found = read_status(state_directory(config_file, directory))
     worries = list(worries_of(found, time.time()))
+    if directory is None:
+        worries += _changes_of(find_file(config_file), found)
     if as_json:
         output.tell_json({**found, "problems": worries})
     else:
@@ -104,7 +107,19 @@ def examine_state(
         found = read_status(state_directory(config_file, None))
     except (NoStatusError, ConfigError):
         return None, []
-    return found, list(worries_of(found, now))
+    return found, [*worries_of(found, now), *_changes_of(find_file(config_file), found)]
+
+
+def _changes_of(path: Path | None, found: Mapping[str, Any]) -> Iterable[str]:
+    """Tell of a configuration that the running process has not read."""
+    if path is None or found["state"] != "running":
+        return
+    try:
+        changed_at = path.stat().st_mtime
+    except OSError:
+        return
+    if changed_at > found["started_at"]:
+        yield f"{path} was changed after process {found['pid']} started: restart it to apply that"
 
 
 def _rows(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
