@@ -128,13 +128,22 @@ def new_run(directory: Path) -> tuple[Run, int]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run = Run(directory / f"{moment}-{os.urandom(RUN_BYTES).hex()}")
-    run.path.mkdir(mode=0o700)
-    descriptor = os.open(
-        run.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600
-    )
-    if not _try_lock(descriptor):
-        os.close(descriptor)
-        raise OSError(f"{run.path} is locked by another process")
+    # It gets its name once it is locked: a run that nobody holds is taken for a dead one.
+    unnamed = run.path.with_name(run.path.name + SPARE_SUFFIX)
+    unnamed.mkdir(mode=0o700)
+    descriptor = -1
+    try:
+        descriptor = os.open(
+            unnamed / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600
+        )
+        if not _try_lock(descriptor):
+            raise OSError(f"{unnamed} is locked by another process")
+        unnamed.rename(run.path)
+    except BaseException:
+        if descriptor >= 0:
+            os.close(descriptor)
+        shutil.rmtree(unnamed, ignore_errors=True)
+        raise
     return run, descriptor
 
 
