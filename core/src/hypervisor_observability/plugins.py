@@ -18,6 +18,7 @@ from .events import HypervisorEvent
 from .hookspecs import PROJECT_NAME, PluginContext
 from .metrics.families import MetricFamily
 from .spans.record import FinishedSpan
+from .spans.sampling import Sampling
 
 SHIPPED = {
     "prometheus": "hypervisor-prometheus",
@@ -70,6 +71,22 @@ class Plugin:
         Not where the backend takes no times: it would see old events as new ones.
         """
         return bool(getattr(self.instance, "replays", True))
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """Which traces it is handed; None: all.
+
+        Raises:
+            ValueError: The share of them that its author has chosen is none.
+        """
+        ratio = getattr(self.instance, "sample_ratio", 1.0)
+        sampling = Sampling(
+            ratio=ratio,
+            keep_incidents=self.delivery.keep_incidents,
+            wait_seconds=self.delivery.sampling_wait_seconds,
+            max_held_spans=self.delivery.max_held_spans,
+        )
+        return None if ratio == 1.0 else sampling
 
     def renewed(self) -> "Plugin":
         """Make another instance, not started.
@@ -161,7 +178,9 @@ def checked(
     hooks = frozenset(called.name for called in manager.get_hookcallers(instance) or ())
     if not hooks:
         raise ValueError("implements no hook: mark its methods with @hookimpl")
-    return Plugin(name, instance, delivery, hooks, manager, make)
+    plugin = Plugin(name, instance, delivery, hooks, manager, make)
+    _ = plugin.sampling  # raises now rather than later
+    return plugin
 
 
 def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:

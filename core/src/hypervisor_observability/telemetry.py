@@ -12,6 +12,7 @@ from .delivery.breaker import BreakerState
 from .delivery.state import SECONDS_BOUNDS
 from .delivery.worker import Worker
 from .metrics.families import HistogramValue, LabelValues, MetricFamily, MetricKind
+from .spans.sampler import SpanSampler
 
 _PREFIX = "agent_hypervisor_observability_"
 _PLUGIN = ("plugin",)
@@ -31,6 +32,10 @@ class DeliveryMetrics:
     _exports: dict[LabelValues, float] = field(factory=dict, init=False)
     _seconds: dict[LabelValues, HistogramValue] = field(factory=dict, init=False)
     _circuit: dict[LabelValues, float] = field(factory=dict, init=False)
+    _held_spans: dict[LabelValues, float] = field(factory=dict, init=False)
+    _left_out: dict[LabelValues, float] = field(factory=dict, init=False)
+    _late: dict[LabelValues, float] = field(factory=dict, init=False)
+    _early: dict[LabelValues, float] = field(factory=dict, init=False)
     _open_spans: dict[LabelValues, float] = field(factory=dict, init=False)
 
     def add(self, name: str, counts: Counts, worker: Worker | None, *, up: bool) -> None:
@@ -50,6 +55,14 @@ class DeliveryMetrics:
             self._seconds[labels] = stats.seconds
             self._circuit[labels] = _BREAKER_VALUES[worker.breaker_state]
             self._open_spans[labels] = worker.open_spans
+            self._add_sampler(labels, worker.sampler)
+
+    def _add_sampler(self, labels: LabelValues, sampler: SpanSampler | None) -> None:
+        if sampler is not None:
+            self._held_spans[labels] = sampler.held_spans
+            self._left_out[labels] = sampler.left_out_spans
+            self._early[labels] = sampler.early_decisions
+            self._late[labels] = sampler.late_incidents
 
     def families(self) -> list[MetricFamily]:
         """Give all of it."""
@@ -80,6 +93,15 @@ class DeliveryMetrics:
                     self._circuit),
             _family("open_spans", gauge, "Spans that have begun and not ended", _PLUGIN,
                     self._open_spans),
+            _family("held_spans", gauge, "Spans that wait for the decision on their trace",
+                    _PLUGIN, self._held_spans),
+            _family("unsampled_spans_total", counter, "Spans of traces that were left out",
+                    _PLUGIN, self._left_out),
+            _family("early_sampling_decisions_total", counter,
+                    "Traces left out before their time, since too many spans were held",
+                    _PLUGIN, self._early),
+            _family("late_incidents_total", counter,
+                    "Incidents in traces that had been left out already", _PLUGIN, self._late),
         ]  # fmt: skip
 
 

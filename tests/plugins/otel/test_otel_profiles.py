@@ -9,11 +9,11 @@ from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 
 from hypervisor_observability import Observability
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
+from hypervisor_observability.spans.sampling import is_sampled
 from hypervisor_otel import OTelConfig, OTelPlugin, encode_spans
 from hypervisor_otel.attributes import decode_attributes
 from hypervisor_otel.profiles import PROFILES, ProfileName, profiled
 from hypervisor_otel.receiver import OTLPReceiver
-from hypervisor_otel.sampling import is_sampled
 from hypervisor_otel.scope import PROFILES_ATTRIBUTE
 
 MakeSpan = Callable[..., FinishedSpan]
@@ -124,8 +124,11 @@ def sampled_traces(ratio: float, count: int) -> tuple[set[str], int, int]:
                 with observability.recorder.agent("did:mesh:a"), observability.recorder.saga("s"):
                     pass
             assert observability.flush(60)
+            counts = observability.counts()["otelplugin"]
     spans: Sequence[str] = [span.trace_id for span in receiver.spans]
-    return set(spans), len(spans), plugin.unsampled_spans
+    assert counts.emitted == counts.delivered + counts.dropped_total
+    # Each span was ended by an event of its own.
+    return set(spans), len(spans), counts.dropped.get("sampled", 0)
 
 
 def test_traces_are_sampled_whole_and_the_rest_is_counted() -> None:

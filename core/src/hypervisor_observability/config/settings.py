@@ -79,6 +79,11 @@ class DeliveryConfig:
             :func:`matches`. Empty: all.
         payload: What of payloads the plugin sees: ``"all"``, ``"none"``, or a list of keys;
             None: what the plugin's author has chosen.
+        keep_incidents: Whether traces with an incident are kept whole beside the share of
+            traces that the plugin's ``sample_ratio`` asks for.
+        sampling_wait_seconds: For how long the spans of any other trace are held for that,
+            after the last of them.
+        max_held_spans: Most spans that are held.
     """
 
     max_batch_events: int = field(default=512, validator=[ge(1), le(65_536)])
@@ -88,6 +93,9 @@ class DeliveryConfig:
     hook_timeout_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
     events: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_pattern))
     payload: str | tuple[str, ...] | None = field(default=_PAYLOAD, validator=_check_payload)
+    keep_incidents: bool = False
+    sampling_wait_seconds: float = field(default=30.0, validator=[gt(0), le(_DAY_SECONDS)])
+    max_held_spans: int = field(default=20_000, validator=[ge(1), le(1_000_000)])
 
 
 _DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))

@@ -25,12 +25,16 @@ DEFERRED = "deferred"
 """Delivery has ended, or the plugin is down; the journal has the event for the next process."""
 FILTERED = "filtered"
 """The plugin's table asks for other types of events."""
+SAMPLED = "sampled"
+"""The trace of the spans that it ended is not among those that the plugin is handed."""
 STOPPED = "stopped"
 """Delivery had ended."""
 DOWN = "down"
 """The plugin could not start, or was turned off."""
 IN_DOUBT = "in_doubt"
 """The hook that had them hung and was given up: the backend may have them or not."""
+
+_UNWANTED = (FILTERED, SAMPLED, NOT_REPLAYED)
 
 
 @frozen(kw_only=True)
@@ -42,7 +46,8 @@ class Counts:
         delivered: The backend has them.
         rejected: They were offered and refused.
         dropped: They were never offered, by reason.
-        in_flight: They were handed to the plugin, whose answer is awaited.
+        in_flight: They were handed to the plugin, whose answer is awaited, or the spans that
+            they ended are held until their trace is decided on.
         pending: They wait.
     """
 
@@ -115,7 +120,7 @@ class Account:
     def lost(self) -> int:
         """Events rejected, or dropped although they were wanted, so far."""
         with self._lock:
-            unwanted = self._dropped[FILTERED] + self._dropped[NOT_REPLAYED]
+            unwanted = sum(self._dropped[reason] for reason in _UNWANTED)
             return self._rejected + self._dropped.total() - unwanted
 
     def read(self, max_events: int, max_bytes: int | None = None) -> Reading:

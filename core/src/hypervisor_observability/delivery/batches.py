@@ -1,11 +1,12 @@
 """A batch on its way: what of it was accepted, refused, or is still to be offered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from attrs import define, field
 
 from ..events import HypervisorEvent
+from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
 from .breaker import Breaker
 from .isolation import Outcome, offer
@@ -18,18 +19,44 @@ class Batch:
     """Events with the spans that they end.
 
     Attributes:
-        events: As they passed the gate.
-        disclosed: The same as the plugin may see them.
+        events: As they passed the gate; behind them those that came with earlier batches, and
+            whose spans are handed over only now.
+        disclosed: Those of this batch as the plugin may see them.
         spans: Each with the place of the event that ended it.
         refused: Places of refused events, with the reason.
+        endings: The events that ended spans, with their places, where spans are sampled.
     """
 
-    events: Sequence[HypervisorEvent]
+    events: list[HypervisorEvent]
     disclosed: Sequence[HypervisorEvent]
     spans: list[tuple[int, FinishedSpan]] = field(factory=list)
     refused: dict[int, BaseException] = field(factory=dict)
+    endings: dict[Ending, int] = field(factory=dict)
     _accepted_events: int = 0
     _accepted_spans: int = 0
+
+    @property
+    def size(self) -> int:
+        """How many events are decided by what becomes of the batch."""
+        return len(self.events) - sum(
+            ending.left_out or not ending.settled for ending in self.endings
+        )
+
+    def add_held(self, spans: Iterable[HeldSpan], place: int) -> None:
+        """Take spans that are not held any longer, because of the event at *place*.
+
+        Each stands for the event that ended it, unless that was settled with an earlier batch.
+        """
+        for held in spans:
+            ending, own = held.ending, place
+            if ending is not None:
+                if ending in self.endings:
+                    own = self.endings[ending]
+                elif not ending.settled:
+                    own = self.endings[ending] = len(self.events)
+                    self.events.append(ending.event)
+                ending.settled = True
+            self.spans.append((own, held.span))
 
     def offer_events(
         self, send: Callable[[Sequence[HypervisorEvent]], None], breaker: Breaker
@@ -37,14 +64,14 @@ class Batch:
         """Offer what was not offered yet; None if there is nothing left."""
         places = [
             place
-            for place in range(self._accepted_events, len(self.events))
+            for place in range(self._accepted_events, len(self.disclosed))
             if place not in self.refused
         ]
         outcome = _offered([self.disclosed[place] for place in places], send, breaker)
         if outcome is not None:
             self._note(places, outcome)
             self._accepted_events = (
-                places[outcome.settled] if outcome.settled < len(places) else len(self.events)
+                places[outcome.settled] if outcome.settled < len(places) else len(self.disclosed)
             )
         return outcome
 
@@ -74,10 +101,27 @@ class Batch:
         """
         left: set[int] = set()
         if events:
-            left.update(range(self._accepted_events, len(self.events)))
+            left.update(range(self._accepted_events, len(self.disclosed)))
         if spans:
             left.update(place for place, _ in self.spans[self._accepted_spans :])
         return left - self.refused.keys()
+
+    def settle(self, unsettled: set[int]) -> tuple[int, int]:
+        """Give how many of the events were accepted, and how many of this batch left out.
+
+        Args:
+            unsettled: Places of those that are counted elsewhere, beside the refused ones.
+        """
+        left_out = waiting = 0
+        others = self.refused.keys() | unsettled
+        for ending, place in self.endings.items():
+            if place in others:
+                ending.settled = True  # whatever becomes of its spans
+            elif ending.left_out:
+                left_out += 1
+            elif not ending.settled:
+                waiting += 1
+        return len(self.events) - len(others) - left_out - waiting, left_out
 
     def _note(self, places: Sequence[int], outcome: Outcome) -> None:
         for number, error in outcome.refused.items():

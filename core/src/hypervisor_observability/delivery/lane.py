@@ -175,6 +175,7 @@ class Lane:
                 state.unpushed = 0
             if not self._leaves:
                 state.account.commit(state.to_save, last=True)
+            state.settle_waiting(left=self._leaves)
             state.account.close(accounts.STOPPED)
             self._call("stop", self.outlet.stop)
         state.refuse_requests()
@@ -184,6 +185,9 @@ class Lane:
         state, terms = self.state, self.state.terms
         if self._leaves:
             return False
+        if state.sampler is not None:
+            state.sampler.leave_out_the_quiet()
+            state.count_left_out()
         events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
         if not events:
             return False
@@ -194,7 +198,9 @@ class Lane:
             events = chosen
         if events:
             self.unsettled = len(events)
-            whole = self._offer(self._batch_of(events))
+            batch = self._batch_of(events)
+            self.unsettled = batch.size
+            whole = self._offer(batch)
             self.unsettled = 0
             if not whole and state.account.defers:
                 self._leaves = True
@@ -203,13 +209,19 @@ class Lane:
         return True
 
     def _batch_of(self, events: Sequence[HypervisorEvent]) -> Batch:
-        terms, assembler = self.state.terms, self.state.assembler
+        terms, assembler, sampler = self.state.terms, self.state.assembler, self.state.sampler
         admitted = [terms.admit(event) for event in events]
         batch = Batch(admitted, [terms.disclose(event) for event in admitted])
         if assembler is not None:
             for place, event in enumerate(admitted):
                 try:
-                    batch.spans += [(place, span) for span in assembler.feed(event)]
+                    if sampler is None:
+                        batch.spans += [(place, span) for span in assembler.feed(event)]
+                        continue
+                    ending, chosen = sampler.feed(event)
+                    if ending is not None:
+                        batch.endings[ending] = place
+                    batch.add_held(chosen, place)
                 except Exception as error:  # noqa: BLE001 - one odd event costs itself alone
                     batch.refused[place] = error
         return batch
@@ -292,7 +304,9 @@ class Lane:
             )
         if unsettled:
             state.account.leave(len(unsettled))
-        accepted = len(batch.events) - len(batch.refused) - len(unsettled)
+        accepted, left_out = batch.settle(unsettled)
+        state.account.drop(left_out, accounts.SAMPLED)
+        state.count_left_out(but=batch.endings)
         if self.outlet.takes_metrics:
             state.unpushed += accepted
         else:

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from ..events import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
+from ..spans.sampling import Sampling
 from .dead_letters import DeadLetters
 
 
@@ -73,6 +74,7 @@ class Terms:
         renewed: Makes a fresh outlet in place of one that was given up; None: there is none.
         start: Starts a fresh one; may raise to say that it cannot run.
         own_threads: Gets the identifiers of the threads in which hooks are called.
+        sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
         dead_letters: Where refused events are kept; None: nowhere.
     """
@@ -89,5 +91,6 @@ class Terms:
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
     own_threads: set[int] = field(factory=set)
+    sampling: Sampling | None = None
     state: Callable[[], Mapping[str, Any]] | None = None
     dead_letters: DeadLetters | None = None

@@ -3,7 +3,7 @@
 import queue
 import threading
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -11,9 +11,13 @@ from attrs import define, field
 from ..limited_log import LimitedLog
 from ..metrics.families import HistogramValue
 from ..spans.assembly import SpanAssembler
-from .accounts import DOWN, Account
+from ..spans.held_traces import Ending
+from ..spans.sampler import SpanSampler
+from .accounts import DOWN, SAMPLED, Account
 from .breaker import Breaker
 from .outlet import Outlet, Terms
+
+_SAMPLING = "sampling"
 
 SECONDS_BOUNDS = (0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 """Upper bounds of the buckets for the time that an export takes."""
@@ -65,6 +69,7 @@ class WorkerState:
         terms: How events come to it.
         limited_log: For what operators should know.
         assembler: Makes spans of events; None if nobody wants any.
+        sampler: Chooses from them; None if all are wanted.
         breaker: Whether batches are offered.
         stats: How export calls went.
         unpushed: Events whose export hooks took them, and that still have to be in a push of
@@ -83,6 +88,7 @@ class WorkerState:
     terms: Terms
     limited_log: LimitedLog
     assembler: SpanAssembler | None = None
+    sampler: SpanSampler | None = None
     breaker: Breaker = field(factory=Breaker)
     stats: ExportStats = field(factory=ExportStats)
     unpushed: int = 0
@@ -102,14 +108,24 @@ class WorkerState:
     ) -> "WorkerState":
         """Begin, with *outlet* to deliver to."""
         assembler = SpanAssembler() if outlet.takes_spans else None
-        return cls(name, account, terms, limited_log, assembler)
+        state = cls(name, account, terms, limited_log)
+        state._assemble(assembler)
+        return state
+
+    def _assemble(self, assembler: SpanAssembler | None) -> None:
+        sampling = self.terms.sampling
+        self.assembler, self.sampler = assembler, None
+        if assembler is not None and sampling is not None:
+            self.sampler = SpanSampler(sampling, assembler)
 
     def restore(self) -> None:
         """Go on with the spans that an earlier process has left open."""
         saved = self.account.state
         if self.assembler is not None and saved is not None:
             try:
-                self.assembler = SpanAssembler.from_state(saved)
+                self._assemble(SpanAssembler.from_state(saved))
+                if self.sampler is not None and _SAMPLING in saved:
+                    self.sampler.restore(saved[_SAMPLING])
             except Exception as error:  # noqa: BLE001 - what an old file holds is no reason to end
                 self.limited_log.warning(
                     "restore", "plugin %s: open spans are lost", self.name, error=error
@@ -119,7 +135,34 @@ class WorkerState:
         """Give what is to be saved along with the position."""
         if self.terms.state is not None:
             return self.terms.state()
-        return None if self.assembler is None else self.assembler.state()
+        if self.assembler is None:
+            return None
+        sampling = {} if self.sampler is None else {_SAMPLING: self.sampler.state()}
+        return {**self.assembler.state(), **sampling}
+
+    def count_left_out(self, *, but: Container[Ending] = ()) -> None:
+        """Count the events whose spans were left out, but those in a batch that counts them."""
+        if self.sampler is not None and self.sampler.left_out:
+            earlier = sum(ending not in but for ending in self.sampler.left_out)
+            self.sampler.left_out.clear()
+            self.account.drop(earlier, SAMPLED)
+
+    def settle_waiting(self, *, left: bool) -> None:
+        """Count the events whose spans are held when nothing more comes.
+
+        Args:
+            left: Whether the next process reads them again.
+        """
+        if self.sampler is None:
+            return
+        if left:
+            self.account.leave(self.sampler.settle_waiting())
+        elif self.account.defers:
+            # The spans are saved along with the position.
+            self.account.deliver(self.sampler.settle_waiting())
+        else:
+            self.sampler.leave_out_all()
+        self.count_left_out()
 
     def take_requests(self) -> None:
         """Wait for the interval or a request, and take the requests that are there."""
@@ -148,6 +191,8 @@ class WorkerState:
     def turn_off(self, reason: str) -> None:
         """Deliver nothing more, and count what comes as dropped."""
         self.down = reason
+        if self.sampler is not None:
+            self.account.drop(self.sampler.settle_waiting(), DOWN)
         self.account.close(DOWN)
         self.limited_log.warning("off", "plugin %s is turned off: %s", self.name, reason)
         self.refuse_requests()

@@ -8,6 +8,7 @@ import threading
 import time
 
 from ..limited_log import LimitedLog
+from ..spans.sampler import SpanSampler
 from . import accounts
 from .accounts import Account
 from .breaker import BreakerState
@@ -74,6 +75,11 @@ class Worker:
         """Spans that have begun and not ended."""
         assembler = self._state.assembler
         return 0 if assembler is None else assembler.open_spans
+
+    @property
+    def sampler(self) -> SpanSampler | None:
+        """What chooses from the spans; None if all of them are handed over."""
+        return self._state.sampler
 
     @property
     def running(self) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .agent_assembly import AgentAssembly
-from .identity import SpanIdentities
-from .point_events import POINT_EVENTS, attach
+from .identity import SpanIdentities, causal_id
+from .point_events import POINT_EVENTS, attach, span_around
 from .record import FinishedSpan
 from .saga_assembly import SagaAssembly
 from .work import Work
@@ -63,6 +63,20 @@ class SpanAssembler:
                 self._sagas.hand_over(event)
         handler = self._handlers.get(event_type)
         return [] if handler is None else handler(event)
+
+    def traces_of(self, event: HypervisorEvent) -> set[str]:
+        """Give the traces that *event* belongs to: that of its causal id, and that of the open
+        span in which it happens.
+        """
+        causal, around = causal_id(event), span_around(event, self._work.open)
+        traces = set() if causal is None else {causal.to_w3c()[0]}
+        if around is not None:
+            traces.add(around.identity.trace_id)
+        return traces
+
+    def goes_on(self, trace_id: str) -> bool:
+        """Whether something of a trace is open."""
+        return self._work.open.newest_in_trace(trace_id) is not None
 
     def state(self) -> dict[str, Any]:
         """Give what is open as plain JSON, to be saved along with the reader's position."""

@@ -31,6 +31,11 @@ class JaegerPlugin:
     _upload: UploadFile | None = field(default=None, init=False)
 
     @property
+    def sample_ratio(self) -> float:
+        """Which part of the traces it is to be handed, from 0 to 1."""
+        return self.config.sample_ratio
+
+    @property
     def rejected_spans(self) -> int:
         """Spans that Jaeger refused in answers that accepted the others of the batch."""
         return 0 if self._sender is None else self._sender.rejected_spans

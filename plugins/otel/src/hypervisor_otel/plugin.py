@@ -18,7 +18,6 @@ from hypervisor_otel.log_records import encode_logs
 from hypervisor_otel.log_severity import SEVERITY_KEYS
 from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
-from hypervisor_otel.sampling import is_sampled
 from hypervisor_otel.senders import Sender, make_sender, make_senders
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
 
@@ -35,7 +34,6 @@ class OTelPlugin:
 
     Attributes:
         config: Where to, and what.
-        unsampled_spans: Spans that were left out since their traces are not sampled.
     """
 
     Config = OTelConfig
@@ -43,12 +41,16 @@ class OTelPlugin:
     default_payload = SEVERITY_KEYS
 
     config: OTelConfig = field(factory=OTelConfig)
-    unsampled_spans: int = field(default=0, init=False)
     _senders: Mapping[str, Sender] = field(factory=dict, init=False)
     _resource: Mapping[str, AttributeValue] = field(factory=dict, init=False)
     _global: "TracerProvider | None" = field(default=None, init=False)
     _clock: Callable[[], int] = field(default=time.time_ns, init=False)
     _start_ns: int = field(default=0, init=False)
+
+    @property
+    def sample_ratio(self) -> float:
+        """Which part of the traces it is to be handed, from 0 to 1."""
+        return self.config.sample_ratio
 
     @property
     def rejected_spans(self) -> int:
@@ -78,17 +80,9 @@ class OTelPlugin:
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        """Send *spans* in one request, those of sampled traces."""
-        if TRACES.name not in self.config.signals:
-            return
-        ratio = self.config.sample_ratio
-        chosen = spans
-        if ratio < 1.0:
-            chosen = [span for span in spans if is_sampled(span.trace_id, ratio)]
-        if chosen:
-            self._send(TRACES, encode_spans(chosen, self._resource, self.config.profiles))
-        # Behind the request, which may be repeated.
-        self.unsampled_spans += len(spans) - len(chosen)
+        """Send *spans* in one request, if traces are on."""
+        if TRACES.name in self.config.signals:
+            self._send(TRACES, encode_spans(spans, self._resource, self.config.profiles))
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
