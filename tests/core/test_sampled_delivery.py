@@ -232,7 +232,12 @@ def test_event_that_ended_spans_of_two_traces_counts_once() -> None:
     first, second = CausalTraceId(), CausalTraceId()
     bus.record(E.SESSION_CREATED, session_id="s")
     for trace in (first, second):
-        bus.record(E.SESSION_JOINED, session_id="s", causal_trace_id=trace.full_id, agent_did=trace.trace_id)
+        bus.record(
+            E.SESSION_JOINED,
+            session_id="s",
+            causal_trace_id=trace.full_id,
+            agent_did=trace.trace_id,
+        )
     bus.record(E.SESSION_TERMINATED, session_id="s")
     assert flushed(worker, bus).in_flight == 1
 
@@ -270,7 +275,11 @@ def test_plugin_that_is_turned_off_has_no_event_in_flight() -> None:
 def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on() -> None:
     bus = HypervisorEventBus()
     release = threading.Event()
-    outlets = [Outlet(answer=lambda _: release.wait(60) and None), Outlet()]
+
+    def hang(_: Sequence[Any]) -> None:
+        release.wait(60)
+
+    outlets = [Outlet(answer=hang), Outlet()]
     fresh = outlets[1]
     worker = make_worker(bus, outlets[0], hook_timeout_seconds=0.05, renewed=lambda: fresh)
     held, hung = CausalTraceId(), CausalTraceId()
@@ -364,3 +373,19 @@ def test_ratio_that_is_none_is_refused() -> None:
 
     with pytest.raises(ValueError, match="ratio"):
         Observability(plugins=[plugin])
+
+
+def test_session_is_told_of_when_it_begins_if_the_plugin_asks_for_it() -> None:
+    bus = HypervisorEventBus()
+    outlet = Outlet()
+    worker = make_worker(bus, outlet, sampling=None, pending_sessions=True)
+    bus.record(E.SESSION_CREATED, session_id="s")
+    flushed(worker, bus)
+    bus.record(E.SESSION_TERMINATED, session_id="s")
+    stopped(worker)
+
+    begun, ended = outlet.spans
+    assert (begun.trace_id, begun.span_id) == (ended.trace_id, ended.span_id)
+    assert (begun.pending, ended.pending) == (True, False)
+    assert begun.attributes["agent.hypervisor.pending"] is True
+    assert "agent.hypervisor.pending" not in ended.attributes

@@ -122,7 +122,7 @@ def incident_events(kind: str, ids: Callable[[], str], root: str, saga_id: str) 
         yield event(GOVERNANCE_DECISION, ids(), allowed=False, tool_name="shell")
     elif kind == "error":
         step = ids()
-        keys = {"saga_id": saga_id, "step_id": "odd", "action": "odd"}
+        keys: dict[str, Any] = {"saga_id": saga_id, "step_id": "odd", "action": "odd"}
         yield event(E.SAGA_STEP_STARTED, step, **keys)
         yield event(E.SAGA_STEP_FAILED, step, error="no", **keys)
 
@@ -146,7 +146,12 @@ def trace(number: int, rng: random.Random, incidents: float) -> Trace:
     events.append(event(E.SAGA_CREATED, saga, saga_id=saga_id, agent_did=did))
     for index in range(3):
         step = ids()
-        keys = {"saga_id": saga_id, "step_id": f"{index}", "action": "work", "agent_did": did}
+        keys: dict[str, Any] = {
+            "saga_id": saga_id,
+            "step_id": f"{index}",
+            "action": "work",
+            "agent_did": did,
+        }
         events.append(event(E.SAGA_STEP_STARTED, step, **keys))
         events.append(event(E.SAGA_STEP_COMMITTED, step, **keys))
     end = E.SAGA_ESCALATED if kind == "escalation" else E.SAGA_COMPLETED

@@ -73,6 +73,11 @@ class Plugin:
         return bool(getattr(self.instance, "replays", True))
 
     @property
+    def pending_sessions(self) -> bool:
+        """Whether it wants the spans of sessions when they begin, and again when they end."""
+        return bool(getattr(self.instance, "pending_sessions", False))
+
+    @property
     def sampling(self) -> Sampling | None:
         """Which traces it is handed; None: all.
 

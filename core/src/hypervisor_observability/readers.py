@@ -179,6 +179,7 @@ class Reader:
             renewed=plugin.renewed if plugin.make is not None else None,
             start=self._start_outlet,
             own_threads=around.own_threads,
+            pending_sessions=plugin.pending_sessions,
             sampling=plugin.sampling,
             dead_letters=None if letters is None else DeadLetters.of(letters, plugin.name),
         )

@@ -338,3 +338,31 @@ def test_short_ids_become_traces_one_to_one_and_the_same_in_every_run() -> None:
     assert len(set(first)) == len(ids)
     assert {trace[-12:] for trace in first} == {id_.partition("/")[0] for id_ in ids}
     assert sorted(traces()) == sorted(first)
+
+
+def test_traces_with_an_incident_are_kept_of_those_that_are_not_sampled(
+    receiver: OTLPReceiver,
+) -> None:
+    plugin = JaegerPlugin(
+        JaegerConfig(endpoint=receiver.endpoint, sample_ratio=0.0, pending_sessions=True)
+    )
+    config = Config(delivery=DeliveryConfig(keep_incidents=True))
+
+    with Observability(config, plugins=[plugin]) as observability:
+        recorder = observability.recorder
+        for name in ("quiet", "loud", "quiet"):
+            with recorder.agent("did:mesh:a"), recorder.saga(name) as saga, saga.step("work"):
+                if name == "loud":
+                    recorder.decision(False, tool_name="shell", reason="ring 3")
+        assert observability.flush(30)
+    counts = observability.counts()["jaegerplugin"]
+
+    assert sorted(span.name for span in receiver.spans) == [
+        "execute_tool shell",
+        "invoke_agent a",
+        "saga loud",
+        "saga.step.work",
+    ]
+    assert len({span.trace_id for span in receiver.spans}) == 1
+    assert counts.dropped == {"sampled": 6}
+    assert counts.emitted == counts.delivered + 6

@@ -74,6 +74,7 @@ class Terms:
         renewed: Makes a fresh outlet in place of one that was given up; None: there is none.
         start: Starts a fresh one; may raise to say that it cannot run.
         own_threads: Gets the identifiers of the threads in which hooks are called.
+        pending_sessions: Whether sessions are handed over when they begin, too.
         sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
         dead_letters: Where refused events are kept; None: nowhere.
@@ -91,6 +92,7 @@ class Terms:
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
     own_threads: set[int] = field(factory=set)
+    pending_sessions: bool = False
     sampling: Sampling | None = None
     state: Callable[[], Mapping[str, Any]] | None = None
     dead_letters: DeadLetters | None = None

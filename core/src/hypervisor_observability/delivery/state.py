@@ -107,7 +107,8 @@ class WorkerState:
         cls, name: str, account: Account, terms: Terms, limited_log: LimitedLog, outlet: Outlet
     ) -> "WorkerState":
         """Begin, with *outlet* to deliver to."""
-        assembler = SpanAssembler() if outlet.takes_spans else None
+        pending = terms.pending_sessions
+        assembler = SpanAssembler(pending=pending) if outlet.takes_spans else None
         state = cls(name, account, terms, limited_log)
         state._assemble(assembler)
         return state
@@ -123,7 +124,8 @@ class WorkerState:
         saved = self.account.state
         if self.assembler is not None and saved is not None:
             try:
-                self._assemble(SpanAssembler.from_state(saved))
+                pending = self.terms.pending_sessions
+                self._assemble(SpanAssembler.from_state(saved, pending=pending))
                 if self.sampler is not None and _SAMPLING in saved:
                     self.sampler.restore(saved[_SAMPLING])
             except Exception as error:  # noqa: BLE001 - what an old file holds is no reason to end

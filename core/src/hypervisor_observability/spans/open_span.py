@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..events import HypervisorEvent
 from .identity import SpanIdentity
@@ -12,6 +12,7 @@ MAX_SPAN_EVENTS = 128
 """Most events, and most links, of a span: OpenTelemetry's defaults (SDK, Span Limits)."""
 
 EXPIRED = "agent.hypervisor.expired"
+PENDING = "agent.hypervisor.pending"
 DROPPED_EVENTS = "agent.hypervisor.dropped_events"
 
 Key = tuple[str, ...]
@@ -81,7 +82,8 @@ class OpenSpan:
 
     def begin(self, event: HypervisorEvent) -> FinishedSpan:
         """Tell that the work has begun."""
-        return self._span(event, self.start_ns, SpanStatus.UNSET, "", pending=True)
+        span = self._span(event, self.start_ns, SpanStatus.UNSET, "", pending=True)
+        return evolve(span, attributes={**span.attributes, PENDING: True})
 
     def _span(
         self,

@@ -35,6 +35,8 @@ class JaegerConfig:
         allow_link_local: Whether the endpoint may be a link-local address.
         service: What Jaeger calls the service; empty: the configuration's ``service``.
         service_per_agent: Whether each agent is a service of its own, called by its DID.
+        pending_sessions: Whether the span of a session is sent when it begins, too. Jaeger
+            shows both.
         sample_ratio: Which part of the traces is sent, from 0 to 1.
         upload_file: Where to write the newest spans for the upload in Jaeger's user
             interface; None: nowhere. Written when flushed and when stopped.
@@ -51,6 +53,7 @@ class JaegerConfig:
     allow_link_local: bool = False
     service: str = ""
     service_per_agent: bool = False
+    pending_sessions: bool = False
     sample_ratio: float = field(default=1.0, validator=[ge(0.0), le(1.0)])
     upload_file: Path | None = None
     upload_max_spans: int = field(default=10_000, validator=[ge(1), le(_MAX_UPLOAD_SPANS)])

@@ -36,6 +36,11 @@ class JaegerPlugin:
         return self.config.sample_ratio
 
     @property
+    def pending_sessions(self) -> bool:
+        """Whether it is to be told of sessions when they begin, too."""
+        return self.config.pending_sessions
+
+    @property
     def rejected_spans(self) -> int:
         """Spans that Jaeger refused in answers that accepted the others of the batch."""
         return 0 if self._sender is None else self._sender.rejected_spans

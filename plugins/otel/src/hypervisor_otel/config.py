@@ -176,8 +176,10 @@ class OTelConfig:
         resource: Further attributes that say where the telemetry comes from.
         profiles: Under which names spans tell what they know: ``seed``, ``otel-genai``,
             ``openinference``.
+        pending_sessions: Whether the span of a session is sent when it begins, too; it comes
+            again, under the same ids, when the session has ended.
         sample_ratio: Which part of the traces is sent, from 0 to 1. All spans of a trace share
-            its fate, here and in every process.
+            its fate, here and in every process; ``keep_incidents`` adds others.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
         allow_link_local: Whether the endpoint may be a link-local address.
         global_: ``global`` in a table: whether the plugin sets OpenTelemetry's global
@@ -206,6 +208,7 @@ class OTelConfig:
     profiles: tuple[ProfileName, ...] = field(
         default=DEFAULT_PROFILES, validator=[min_len(1), deep_iterable(in_(PROFILES))]
     )
+    pending_sessions: bool = False
     sample_ratio: float = field(factory=default_sample_ratio, validator=[ge(0.0), le(1.0)])
     ca_file: Path | None = field(factory=default_ca_file)
     global_: bool = field(default=False, metadata={WRITTEN_AS: "global"})

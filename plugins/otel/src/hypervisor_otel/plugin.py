@@ -53,6 +53,11 @@ class OTelPlugin:
         return self.config.sample_ratio
 
     @property
+    def pending_sessions(self) -> bool:
+        """Whether it is to be told of sessions when they begin, too."""
+        return self.config.pending_sessions
+
+    @property
     def rejected_spans(self) -> int:
         """Spans that the backend refused in answers that accepted the others of the batch."""
         return self.rejected(TRACES)
