@@ -154,6 +154,7 @@ def test_incident_of_the_same_batch_delivers_them_at_once() -> None:
 
     assert (counts.delivered, counts.in_flight, len(outlet.spans)) == (3, 0, 1)
     assert len(outlet.events) == 3
+    assert stopped(worker).dropped == {}
 
 
 def test_quiet_traces_are_left_out_while_nothing_is_emitted() -> None:
@@ -270,6 +271,7 @@ def test_plugin_that_is_turned_off_has_no_event_in_flight() -> None:
     counts = settled(worker)
     assert (counts.in_flight, counts.dropped["down"]) == (0, 1)
     assert (counts.delivered, counts.rejected) == (2, 2)
+    stopped(worker)
 
 
 def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on() -> None:
