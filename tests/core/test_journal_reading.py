@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -62,6 +63,13 @@ def run(tmp_path: Path) -> Run:
     (run,) = runs_of(tmp_path / "journal")
     assert len(run.segments()) == 3
     return run
+
+
+def encoders() -> tuple[EventEncoder, EventEncoder]:
+    """One that uses msgspec, where that is installed, and one that does not."""
+    with mock.patch.dict(sys.modules, {"msgspec": None}):
+        without = EventEncoder()
+    return EventEncoder(), without
 
 
 def small_run(directory: Path, count: int = 8) -> Run:
@@ -167,8 +175,8 @@ def test_event_is_what_is_read_back(
             payload=payload,
         )
     )
-    encoder = EventEncoder()
-    for _ in range(2):
+    first, second = encoders()
+    for encoder in (first, second, first):
         head, body = encoder.parts_of(admitted)
         rest, chain = new_record(b"\0" * 32, EVENT, 0, admitted.timestamp_ns, b"s" * 16, head, body)
         record = Record(EVENT, 0, 0, admitted.timestamp_ns, b"s" * 16, chain, head, body)
@@ -187,11 +195,22 @@ def test_encoder_forgets_names_before_they_are_too_many() -> None:
     assert len(encoder._quoted) <= 10_003
 
 
-def test_what_json_cannot_say_is_refused() -> None:
-    event = HypervisorEvent(payload={"x": float("nan")})
-    with pytest.raises(ValueError, match="JSON"):
-        EventEncoder().parts_of(event)
-    assert type(raw_payload(event)) is dict
+@pytest.mark.parametrize("payload", [{"x": float("nan")}, {"x": [{"y": float("-inf")}]}])
+def test_what_json_cannot_say_is_refused(payload: dict[str, object]) -> None:
+    event = HypervisorEvent(payload=payload)
+    for encoder in encoders():
+        with pytest.raises(ValueError, match="JSON"):
+            encoder.parts_of(event)
+
+
+def test_payload_of_plain_values_comes_to_the_encoder_as_it_is() -> None:
+    assert type(raw_payload(HypervisorEvent(payload={"x": float("nan")}))) is dict
+
+
+def test_what_msgspec_cannot_write_is_written_without() -> None:
+    event = HypervisorEvent(payload={"x": [10**30, None]})
+    for encoder in encoders():
+        assert json.loads(encoder.parts_of(event)[1]) == {"x": [10**30, None]}
 
 
 def record_of(head: bytes, payload: bytes, **fields: Any) -> Record:

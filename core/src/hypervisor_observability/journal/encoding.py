@@ -118,9 +118,11 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
 
     def either(value: Any) -> bytes:
         try:
-            return encode(value)
+            encoded = encode(value)
         except Exception:  # noqa: BLE001 - such as an integer beyond 64 bits, which JSON has
             return own(value)
+        # It makes null of NaN, which is to be refused.
+        return own(value) if b"null" in encoded else encoded
 
     return either
 
