@@ -59,7 +59,7 @@ clean: ## Remove what these commands have made
 
 # What is measured, and what it is measured against: an environment each.
 .cache/bench-ours/.runs: $(PROJECTS) $(SET_UP)
-	@sh scripts/set-up.sh .cache/bench-ours
+	@sh scripts/set-up.sh .cache/bench-ours bench
 	@touch $@
 
 .cache/bench-%/.runs: benchmarks/%.txt benchmarks/set-up.sh scripts/find-python.sh

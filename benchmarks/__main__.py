@@ -12,6 +12,7 @@ from benchmarks.goals import Case
 from benchmarks.machine import facts, in_words
 from benchmarks.outcome import Outcome, outcomes
 from benchmarks.plan import bus_cases
+from benchmarks.plan_journal import journal_cases
 from benchmarks.plan_plugins import emitting_cases, export_cases, neighbour_cases
 from benchmarks.rounds import ROOT, BenchmarkError, run
 from benchmarks.table import as_json, as_markdown, as_text, replace_table
@@ -25,6 +26,7 @@ def all_cases(*, quick: bool) -> list[Case]:
         *bus_cases(quick=quick),
         *emitting_cases(quick=quick),
         *export_cases(quick=quick),
+        *journal_cases(quick=quick),
         *neighbour_cases(quick=quick),
     ]
     return [case for case in cases if not (quick and case.full_only)]

@@ -17,6 +17,7 @@ class Environment(Enum):
 class Unit(Enum):
     """How a figure is shown: its name, and how many of the base unit it has."""
 
+    SECONDS = ("s", 1.0)
     MICROSECONDS = ("µs", 1e-6)
     MILLISECONDS = ("ms", 1e-3)
     BYTES = ("B", 1.0)

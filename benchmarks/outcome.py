@@ -4,7 +4,7 @@ from statistics import median
 
 from attrs import frozen
 
-from benchmarks.goals import Case, Row
+from benchmarks.goals import Case, Row, Unit
 from benchmarks.rounds import Round
 
 
@@ -89,8 +89,10 @@ def _goal_text(row: Row) -> str:
         parts.append(f"≥ {goal.times:g}")
     if goal.cost is not None:
         parts.append(f"≤ {goal.cost:g}")
-    if goal.limit is not None:
-        parts.append(f"≤ {goal.limit:g}")
+    if goal.limit is not None and row.unit is Unit.PER_SECOND:
+        parts.append(f"≥ {row.unit.show(goal.limit)}")  # at most so many seconds an item
+    elif goal.limit is not None:
+        parts.append(f"≤ {row.unit.show(goal.limit)}" if goal.limit else "≤ 0")
     if goal.below is not None:
         parts.append(f"< {row.unit.show(goal.below)}")
     return ", ".join(parts)
