@@ -1,0 +1,82 @@
+"""A real Prometheus reads guarded metrics with the configuration that is written for it."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import evolve
+
+from hypervisor_observability import Observability
+from hypervisor_observability.config import Secret
+from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from hypervisor_prometheus.scraping import PYTHON_JOB, Scraped, scrape_config_text
+
+if TYPE_CHECKING:
+    from tests.backends.conftest import PrometheusServer
+
+pytestmark = [pytest.mark.backend, pytest.mark.slow]
+
+ARRIVAL_SECONDS = 90
+# Where the configuration says that an operator puts them.
+PLACE = "/etc/prometheus/"
+SECRETS = {"token": "t0ken", "password": "s3cret:wörd"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]) -> Path:
+    """What both sides show each other: certificates, a token, a password."""
+    openssl = server_or_skip(
+        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
+    )
+    made: Path = tmp_path_factory.mktemp("secrets")
+    for certificate, key in (("agents-ca.pem", "agents.key"), ("client.pem", "client.key")):
+        command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt"]
+        command += ["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test"]
+        command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+        command += ["-keyout", str(made / key), "-out", str(made / certificate)]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    for name, secret in SECRETS.items():
+        (made / f"agents-{name}").write_text(secret)
+    return made
+
+
+def served_by(folder: Path, way: str, **secrets: Secret) -> PrometheusConfig:
+    config = PrometheusConfig(
+        port=0, tls_certificate=folder / "agents-ca.pem", tls_key=folder / "agents.key"
+    )
+    if way == "token":
+        return evolve(config, bearer_token=secrets["token"])
+    return evolve(
+        config,
+        username="scraper",
+        password=secrets["password"],
+        tls_client_authority=folder / "client.pem",
+    )
+
+
+@pytest.mark.parametrize("way", ["token", "password and certificate"])
+def test_guarded_metrics_are_read_by_whoever_may_and_nobody_else(
+    folder: Path,
+    configure_prometheus: "Callable[..., PrometheusServer]",
+    wait_until: Callable[..., None],
+    way: str,
+) -> None:
+    config = served_by(folder, way, **{name: Secret(text) for name, text in SECRETS.items()})
+    plugin = PrometheusPlugin(config)
+    other = PrometheusPlugin(served_by(folder, way, **dict.fromkeys(SECRETS, Secret("another"))))
+    with Observability(plugins=[plugin]), Observability(plugins=[other]):
+        ports = plugin.port, other.port
+        scraped = Scraped([f"127.0.0.1:{port}" for port in ports], dotnet=[], interval_seconds=1)
+        text = scrape_config_text(scraped, config)
+        server = configure_prometheus(text.replace(PLACE, f"{folder}/"))
+
+        def up(port: int) -> float | None:
+            return server.value(f'up{{job="{PYTHON_JOB}",instance="127.0.0.1:{port}"}}')
+
+        wait_until(lambda: None not in (up(plugin.port), up(other.port)), ARRIVAL_SECONDS)
+        assert (up(plugin.port), up(other.port)) == (1, 0)
+        found = server.query('agent_hypervisor_ring_breaches_by_severity_total{severity="high"}')
+        assert [one["metric"]["instance"] for one in found] == [f"127.0.0.1:{plugin.port}"]
