@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 CONCEPTS = {"bus", "trace-ids", "rings", "sagas", "governance", "plugins", "configuration"}
 BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -78,6 +79,23 @@ def test_links_of_the_page_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
 
     assert [target for target in LINK.findall(text) if not (page.parent / target).exists()] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of *page*'s headings, as GitHub makes them."""
+    headings = re.findall("^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", one.lower()).strip().replace(" ", "-") for one in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_into_pages_find_their_headings(page: Path) -> None:
+    links = ANCHOR.findall(page.read_text(encoding="utf-8"))
+
+    assert [
+        (target, anchor)
+        for target, anchor in links
+        if anchor not in anchors(page.parent / target if target else page)
+    ] == []
 
 
 def test_every_hook_is_documented_with_its_arguments() -> None:
