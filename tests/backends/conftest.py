@@ -100,6 +100,13 @@ class PrometheusServer:
         except OSError:
             return False
 
+    def shows_metrics(self) -> bool:
+        """Whether it can be scraped itself."""
+        try:
+            return self.get("/metrics")[0] == 200
+        except OSError:
+            return False
+
     def query(self, promql: str) -> list[dict[str, Any]]:
         """Give the vector that *promql* evaluates to."""
         found: list[dict[str, Any]] = self.ask("query", query=promql)["result"]
@@ -186,6 +193,21 @@ def start_prometheus(
         )
 
     return start
+
+
+@pytest.fixture
+def start_web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Start one of Prometheus' further servers on a port of its own, until the test ends."""
+    with ExitStack() as stack:
+
+        def start(program: str, *arguments: str) -> PrometheusServer:
+            folder = tmp_path_factory.mktemp(Path(program).name)
+            server = PrometheusServer(free_port(), folder)
+            command = [program, f"--web.listen-address=127.0.0.1:{server.port}", *arguments]
+            stack.enter_context(daemon(command, folder / "log", server.shows_metrics))
+            return server
+
+        yield start
 
 
 @pytest.fixture(scope="session")
