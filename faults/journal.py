@@ -1,12 +1,9 @@
 """What is tried of the journal: kills, failing calls, power cuts, damage, a backend away."""
 
-import itertools
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,26 +15,15 @@ from statistics import median
 from faults.disk import after_power_cut, with_flipped_bit
 from faults.figure import Figure
 from faults.plugins import Away, Busy, Taking
-from faults.writing import SEGMENT_BYTES, found_in, numbered_event, told
+from faults.system_calls import calls
+from faults.writing import SEGMENT_BYTES, found_in, numbered_event, start, told
 from hypervisor_observability import Config, EventType, JournalConfig, Observability
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 
-_CALLS = ("mkdir", "fallocate", "rename", "fdatasync", "fsync", "ftruncate", "flock", "unlink")
-_ERRORS = ("ENOSPC", "EIO", "EFBIG", "EINTR")
 _SEED = 20261126
-
-
-def _start(directory: Path, count: int, *before: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(
-        [*before, sys.executable, "-m", "faults.writing", str(directory), str(count)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,  # a line that is read takes none of the following along
-        start_new_session=True,
-    )
 
 
 def kills(*, quick: bool) -> Iterable[Figure]:
@@ -66,7 +52,7 @@ def kills(*, quick: bool) -> Iterable[Figure]:
 
 
 def _kill(directory: Path, moment: float) -> tuple[int, int, int, int]:
-    process = _start(directory, 100_000)
+    process = start(directory, 100_000)
     assert process.stdout is not None
     first = process.stdout.readline()
     time.sleep(moment)
@@ -77,63 +63,6 @@ def _kill(directory: Path, moment: float) -> tuple[int, int, int, int]:
     shutil.rmtree(directory)
     lost = len(set(accepted) - set(found)) + (found != list(range(len(found))))
     return len(accepted), lost, max(0, len(found) - len(accepted) - 1), bad
-
-
-def calls(*, quick: bool) -> Iterable[Figure]:
-    """Kill a writing process at a call of the system, or let the call fail."""
-    strace = shutil.which("strace")
-    if strace is None:
-        raise SystemExit("strace is not on this machine. On Debian: apt-get install strace.")
-    occurrences = 3 if quick else 25
-    tried = list(itertools.product(_CALLS, range(1, occurrences + 1), ("SIGKILL", *_ERRORS)))
-    with _directory() as directory, ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda case: _inject(strace, directory, *case), tried))
-    for kind in ("SIGKILL", "an error"):
-        chosen = [
-            result
-            for (_, _, what), result in zip(tried, results, strict=True)
-            if (what == "SIGKILL") == (kind == "SIGKILL")
-        ]
-        reached = sum(result[0] for result in chosen)
-        wrong = sum(result[1] for result in chosen)
-        yield Figure(
-            fault="J2" if kind == "SIGKILL" else "J3",
-            what=f"{kind} at the n-th call of {', '.join(_CALLS)}, n = 1 to {occurrences}"
-            f"{'' if kind == 'SIGKILL' else ' (' + ', '.join(_ERRORS) + ')'}: "
-            "cases in which the call came",
-            value=f"{reached:,} of {len(chosen):,}",
-        )
-        yield Figure(
-            fault="J2" if kind == "SIGKILL" else "J3",
-            what="events that were accepted and are not found, or not told of as lost",
-            value=f"{wrong}",
-            goal="0",
-            holds=wrong == 0,
-        )
-
-
-def _inject(strace: str, directory: Path, call: str, when: int, what: str) -> tuple[int, int]:
-    target = directory / f"{call}-{when}-{what}"
-    log = directory / f"{target.name}.log"
-    action = "signal=SIGKILL" if what == "SIGKILL" else f"error={what}"
-    # So many segments that each kind of call comes often.
-    process = _start(
-        target,
-        4_000,
-        *(strace, "-f", "-qq", "--seccomp-bpf", "-o", str(log), "-e", f"trace={call}"),
-        *("-e", f"inject={call}:{action}:when={when}"),
-    )
-    accepted, lost = told(process.communicate(timeout=300)[0])
-    found = found_in(target) if target.is_dir() else []
-    text = log.read_text("utf-8", "replace")
-    reached = process.returncode != 0 if what == "SIGKILL" else "(INJECTED)" in text
-    missing = len(set(accepted) - set(found)) + (found != sorted(set(found)))
-    if what != "SIGKILL":
-        # It went on to the end, so each event was told of, as one or the other.
-        missing += abs(4_000 - len(accepted) - len(lost)) + len(set(found) & set(lost))
-    log.unlink()
-    shutil.rmtree(target, ignore_errors=True)
-    return int(reached), missing
 
 
 def power(*, quick: bool) -> Iterable[Figure]:
@@ -293,7 +222,7 @@ def stalls(*, quick: bool) -> Iterable[Figure]:
 
 def _p99_of_emit(plugins: list[object]) -> float:
     with _directory() as directory:
-        config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=0.05)
+        config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=30)
         with Observability(config, plugins=plugins) as observability:
             observability.bus.record(EventType.VFS_WRITE)
             time.sleep(0.3)
@@ -304,6 +233,9 @@ def _p99_of_emit(plugins: list[object]) -> float:
                 times.append(time.perf_counter_ns() - start)
                 if number % 5 == 4:
                     time.sleep(0.001)  # as from a busy application
+            for plugin in plugins:
+                if isinstance(plugin, Busy):
+                    plugin.rests = True  # or nothing stops in time, and the directory is in use
     return sorted(times)[len(times) * 99 // 100] / 1e9
 
 

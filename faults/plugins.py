@@ -93,13 +93,18 @@ class Slow:
 
 
 class Busy:
-    """Never lets go of the interpreter, but for its switch interval."""
+    """Never lets go of the interpreter, but for its switch interval, until it is told to rest."""
 
     name = "busy"
+
+    def __init__(self) -> None:
+        self.rests = False
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
         """Compute."""
+        if self.rests:
+            return
         for _ in itertools.repeat(None, 20_000 * len(events)):
             pass
 

@@ -4,6 +4,7 @@ A line for each, when ``append`` has returned: ``done`` or ``lost`` and the even
 """
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def write(directory: Path, count: int) -> None:
         word = "lost" if writer.lost > before else "done"
         os.write(1, f"{word} {event.event_id}\n".encode())
     upkeep.end(10)
+
+
+def start(directory: Path, count: int, *before: str) -> "subprocess.Popen[bytes]":
+    """Write in a process of its own; *before* is a command that starts it."""
+    return subprocess.Popen(
+        [*before, sys.executable, "-m", "faults.writing", str(directory), str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,  # a line that is read takes none of the following along
+        start_new_session=True,
+    )
 
 
 def told(output: bytes) -> tuple[list[int], list[int]]:
