@@ -12,6 +12,7 @@ from .delivery.breaker import BreakerState
 from .delivery.state import SECONDS_BOUNDS
 from .delivery.worker import Worker
 from .metrics.families import HistogramValue, LabelValues, MetricFamily, MetricKind
+from .spans.assembly import SpanAssembler
 from .spans.sampler import SpanSampler
 
 _PREFIX = "agent_hypervisor_observability_"
@@ -37,6 +38,8 @@ class DeliveryMetrics:
     _late: dict[LabelValues, float] = field(factory=dict, init=False)
     _early: dict[LabelValues, float] = field(factory=dict, init=False)
     _open_spans: dict[LabelValues, float] = field(factory=dict, init=False)
+    _expired: dict[LabelValues, float] = field(factory=dict, init=False)
+    _unmatched: dict[LabelValues, float] = field(factory=dict, init=False)
 
     def add(self, name: str, counts: Counts, worker: Worker | None, *, up: bool) -> None:
         """Tell of a plugin, or of the internal reader."""
@@ -54,8 +57,15 @@ class DeliveryMetrics:
             self._exports[name, "refused"] = stats.refused
             self._seconds[labels] = stats.seconds
             self._circuit[labels] = _BREAKER_VALUES[worker.breaker_state]
-            self._open_spans[labels] = worker.open_spans
+            self._add_assembler(labels, worker.assembler)
             self._add_sampler(labels, worker.sampler)
+
+    def _add_assembler(self, labels: LabelValues, assembler: SpanAssembler | None) -> None:
+        # Series of plugins that take no spans were there before, and stay.
+        self._open_spans[labels] = 0 if assembler is None else assembler.open_spans
+        if assembler is not None:
+            self._expired[labels] = assembler.expired
+            self._unmatched[labels] = assembler.unmatched
 
     def _add_sampler(self, labels: LabelValues, sampler: SpanSampler | None) -> None:
         if sampler is not None:
@@ -93,6 +103,11 @@ class DeliveryMetrics:
                     self._circuit),
             _family("open_spans", gauge, "Spans that have begun and not ended", _PLUGIN,
                     self._open_spans),
+            _family("expired_spans_total", counter, "Spans given out before their end was seen",
+                    _PLUGIN, self._expired),
+            _family("unmatched_span_events_total", counter,
+                    "Ends without a start, and starts and ends that came when all was over",
+                    _PLUGIN, self._unmatched),
             _family("held_spans", gauge, "Spans that wait for the decision on their trace",
                     _PLUGIN, self._held_spans),
             _family("unsampled_spans_total", counter, "Spans of traces that were left out",

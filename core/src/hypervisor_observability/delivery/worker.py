@@ -8,6 +8,7 @@ import threading
 import time
 
 from ..limited_log import LimitedLog
+from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
 from . import accounts
 from .accounts import Account
@@ -71,10 +72,9 @@ class Worker:
         return self._state.down
 
     @property
-    def open_spans(self) -> int:
-        """Spans that have begun and not ended."""
-        assembler = self._state.assembler
-        return 0 if assembler is None else assembler.open_spans
+    def assembler(self) -> SpanAssembler | None:
+        """What makes spans of events; None if nobody wants any."""
+        return self._state.assembler
 
     @property
     def sampler(self) -> SpanSampler | None:
