@@ -6,6 +6,12 @@ from faults.delivery import DELIVERY
 from faults.figure import Figure
 from faults.journal import JOURNAL
 from faults.oracle import ORACLE
+from faults.sampling import sampling
 
-CASES: dict[str, Callable[..., Iterable[Figure]]] = {**DELIVERY, **JOURNAL, **ORACLE}
+CASES: dict[str, Callable[..., Iterable[Figure]]] = {
+    **DELIVERY,
+    **JOURNAL,
+    **ORACLE,
+    "sampling": sampling,
+}
 """In the order in which they run."""

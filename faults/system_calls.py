@@ -3,6 +3,7 @@
 import re
 import shutil
 import signal
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
@@ -86,23 +87,33 @@ def _figures(fault: str, what: str, results: list[_Result]) -> Iterable[Figure]:
 
 
 def _first_calls(strace: str, target: Path, most: int) -> list[Call]:
-    """Give the first calls that name the journal's directory, or a file in it."""
+    """Give the first calls that name the journal's directory, or a file in it.
+
+    A fault is asked for by a call's number in any thread. Where that number is another call
+    in the main thread, from Python's start say, it would come there first: such are left out.
+    """
     log = target.with_suffix(".log")
     process = start(target, _EVENTS, strace, "-f", "-y", "-qq", "-o", str(log))
     process.communicate(timeout=300)
     before: Counter[tuple[str, str]] = Counter()
+    others: set[Call] = set()
     found: dict[Call, None] = {}
+    main = ""
     for line in log.read_text("utf-8", "replace").splitlines():
         begin = _CALL.match(line)
         if begin is None:
             continue  # a signal, or the rest of a call that was begun before
         thread, name = begin.groups()
+        main = main or thread
         before[thread, name] += 1
+        call = Call(name, before[thread, name])
         if f"{target}" in line and name != "execve":
-            found[Call(name, before[thread, name])] = None
+            found[call] = None
+        elif thread == main:
+            others.add(call)
     shutil.rmtree(target)
     log.unlink()
-    return list(found)[:most]
+    return [call for call in found if call not in others][:most]
 
 
 def _inject(strace: str, directory: Path, call: Call, what: str) -> _Result:
@@ -116,13 +127,16 @@ def _inject(strace: str, directory: Path, call: Call, what: str) -> _Result:
         *(strace, "-f", "-qq", "-o", str(log), "-e", f"trace={call.name}"),
         *("-e", f"inject={call.name}:{action}:when={call.number}"),
     )
-    accepted, lost = told(process.communicate(timeout=300)[0])
+    output, complaint = process.communicate(timeout=300)
+    accepted, lost = told(output)
     found = found_in(target) if target.is_dir() else []
     text = log.read_text("utf-8", "replace")
     wrong = len(set(accepted) - set(found)) + (found != sorted(set(found)))
     if what != _KILL:
         # It went on to the end, so each event was told of, as one or the other.
         wrong += abs(_EVENTS - len(accepted) - len(lost)) + len(set(found) & set(lost))
+    if wrong:
+        print(f"{call} {what}: {wrong:,} wrong. {complaint.decode()}", file=sys.stderr)
     log.unlink()
     shutil.rmtree(target, ignore_errors=True)
     # strace ends as what it traces did.
