@@ -1,5 +1,6 @@
 #!/bin/sh
 # Run the unit tests on every further CPython from 3.12 on that this machine has.
+# Those marked slow try much of the same: they run on one Python only.
 #
 # Usage: test-other-pythons.sh
 # "Further" means: of another minor version than .venv. Looks on PATH and among pyenv's versions;
@@ -42,7 +43,7 @@ for python in python3.12 python3.13 python3.14 python3.15 \
     echo "Unit tests on Python $version have begun"
     # All at the same time; what they print comes one after the other.
     # shellcheck disable=SC2086  # the folders are words
-    ".venv-$version/bin/python" -m pytest --no-header -q -p no:cacheprovider $tests \
+    ".venv-$version/bin/python" -m pytest --no-header -q -p no:cacheprovider -m "not slow" $tests \
         >"$outputs/$version" 2>&1 &
     running="$running $version:$!"
 done
