@@ -30,6 +30,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Try great numbers of things without counting lines, which doubles what they take.
+
+    Other tests count the same lines. Those with servers count theirs.
+    """
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("backend"):
+            item.add_marker(pytest.mark.no_cover)
+
+
 def found_or_skip(name: str, find: Callable[[], Found | None], how_to_get: str) -> Found:
     """Give what *find* finds; where it finds nothing, fail in CI and skip elsewhere.
 

@@ -432,6 +432,7 @@ def test_what_is_remembered_of_sagas_is_bounded(monkeypatch: pytest.MonkeyPatch)
     assert assembler.open_spans == 2
 
 
+@pytest.mark.slow
 @pytest.mark.fault("G2")
 def test_hundred_thousand_open_spans_are_bounded_and_counted() -> None:
     assembler = SpanAssembler()

@@ -277,6 +277,7 @@ def test_reading_goes_on_behind_a_record_that_holds_no_event(tmp_path: Path) -> 
 # Damage
 
 
+@pytest.mark.slow
 @pytest.mark.fault("J9")
 def test_no_flipped_bit_is_taken_for_what_was_written(run: Run) -> None:
     dice = random.Random(SEED)

@@ -53,6 +53,7 @@ def through_json(state: dict[str, Any]) -> dict[str, Any]:
     return loaded
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(before=st.lists(EVENTS, max_size=30), after=st.lists(EVENTS, max_size=30))
 def test_registry_that_was_restored_counts_like_one_that_went_on(

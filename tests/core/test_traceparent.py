@@ -15,6 +15,7 @@ SPAN = "b7ad6b7169203331"
 PARENT = f"00-{TRACE}-{SPAN}-01"
 
 
+@pytest.mark.slow
 def test_hundred_thousand_ids_come_back_from_the_wide_form() -> None:
     root = CausalTraceId()
     for _ in range(50_000):

@@ -215,6 +215,7 @@ def test_connection_that_the_server_has_closed_is_not_written_to(
         plugin.flush()
 
 
+@pytest.mark.slow
 @pytest.mark.fault("S3")
 @pytest.mark.parametrize("via", [Via.TCP, Via.UNIX])
 def test_lines_that_a_full_stream_took_whole_are_not_sent_again(
