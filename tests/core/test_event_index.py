@@ -29,10 +29,10 @@ SEGMENT = 65_536
 SEED = 20261126
 START = 1_000_000
 TYPES = (EventType.VFS_WRITE, EventType.AGENT_KILLED, EventType.custom("acme.paid"))
-SESSIONS = (None, "s1", "s2", "ß\u2028")
+SESSIONS = (None, "session-1", "session-2", "ß\u2028")
 AGENTS = (None, "did:mesh:a", "did:mesh:b")
 TRACES = (None, "a1b2c3d4e5f6", trace_key("a1b2c3d4e5f6"), "checkout", "é")
-OF_ONE = Wanted(session_id="s1")
+OF_ONE = Wanted(session_id="session-1")
 
 Answer = tuple[list[tuple[str, int, HypervisorEvent, dict[str, object]]], list[str]]
 
@@ -288,7 +288,7 @@ def test_what_somebody_wrote_into_the_index_makes_no_answer_wrong(
     database.execute(statement)
     database.commit()
     database.close()
-    narrow = Wanted(session_id="s1", since_ns=(START + 100) * 10**9)
+    narrow = Wanted(session_id="session-1", since_ns=(START + 100) * 10**9)
     assert ask_by_index(journal, narrow) == ask(journal, narrow)
     assert ask_by_index(journal) == expected
     assert ask_by_index(journal) == expected
@@ -524,7 +524,14 @@ def test_what_was_erased_is_not_in_the_index_nor_in_an_answer(journal: Path) -> 
     wanted = Wanted(agent_did="did:mesh:a")
     before, _ = ask_by_index(journal, wanted)
     data = file_of(journal).read_bytes()
-    for text in (b"did:mesh", b"of a person", b"s1", b"secret", b"a1b2c3d4e5f6", b"vfs.write"):
+    for text in (
+        b"did:mesh",
+        b"of a person",
+        b"session-1",
+        b"secret",
+        b"a1b2c3d4e5f6",
+        b"vfs.write",
+    ):
         assert text not in data
     count = sum(
         erase(run, lambda event: event.agent_did == "did:mesh:a") for run in runs_of(journal)
@@ -541,7 +548,7 @@ def test_segment_that_was_changed_in_place_is_read_anew(journal: Path) -> None:
     expected = ask_by_index(journal)
     run = next(runs_of(journal))
     kept = file_of(journal).read_bytes()
-    erase(run, lambda event: event.session_id == "s1")
+    erase(run, lambda event: event.session_id == "session-1")
     file_of(journal).write_bytes(kept)  # as when another process held it open
     file_of(journal).chmod(0o600)
     assert ask_by_index(journal) == ask(journal, OF_ONE)
