@@ -267,7 +267,8 @@ def test_client_without_a_certificate_is_refused_where_one_is_asked_for(
     )
     served.start()
 
-    with pytest.raises(OSError, match=r"(?i)ssl|reset|eof|certificate"):
+    # In TLS 1.3 the server refuses after the client's handshake: the request may meet its end.
+    with pytest.raises(OSError, match=r"(?i)ssl|reset|eof|certificate|broken pipe"):
         ask_securely(served.plugin.port, trusting)
     trusting.load_cert_chain(certificates.other_certificate, certificates.other_key)
     assert ask_securely(served.plugin.port, trusting)[0] == 200
