@@ -67,7 +67,7 @@ def test_counters_sum_up_over_datagrams(statsd: StatsDReceiver) -> None:
         client.send(b"events:2|c|#type:a\nevents:1|c|#type:b,x:y")
         client.send(b"events:3|c|#type:a\nw:1.5|ms")
 
-        assert statsd.wait_for("events", 6, 1, timeout=5)
+        assert statsd.wait_for("events", 6, 1, timeout=30)
     assert statsd.counter("events") == {"a": 5, "b": 1}
     assert statsd.counter("others") == {}
     assert (statsd.datagrams, statsd.timers, statsd.unreadable) == (2, 1, 0)

@@ -176,7 +176,7 @@ def test_process_with_hung_plugins_ends_in_time_and_tells(tmp_path: Path) -> Non
     emit(10)
     begun = time.monotonic()
     assert not o.flush(1)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     o.config.stop_timeout_seconds
     """
     code, delivered, told = run(program, tmp_path, start=start)

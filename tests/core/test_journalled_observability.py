@@ -148,7 +148,7 @@ def test_what_a_stop_leaves_is_delivered_by_the_next_process(tmp_path: Path) -> 
     with Observability(config(tmp_path), plugins=[Away()]) as observability:
         emitted = record(observability, *range(1_000))
         observability.flush(0.05)
-        observability.stop(0.2)
+        assert observability.stop(30)
         left = observability.counts()["recording"]
     recording = Recording()
     with Observability(config(tmp_path), plugins=[recording]) as observability:

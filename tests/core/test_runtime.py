@@ -233,8 +233,8 @@ def test_stuck_plugin_does_not_hold_up_another(caplog: pytest.LogCaptureFixture)
     with observability:
         observability.bus.record(EventType.VFS_WRITE)
         begun = time.monotonic()
-        assert not observability.flush(0.3)
-        assert time.monotonic() - begun < 5
+        assert not observability.flush(2)
+        assert time.monotonic() - begun < 30
 
         assert len(recording.events) == 1
         assert observability.counts()["stuck"].in_flight == 1
@@ -521,7 +521,7 @@ def test_flush_of_a_hung_plugin_does_not_hold_up_the_event_loop() -> None:
         stuck = Stuck()
         async with Observability(plugins=[stuck]) as observability:
             observability.bus.record(EventType.VFS_WRITE)
-            flushing = asyncio.create_task(observability.aflush(0.5))
+            flushing = asyncio.create_task(observability.aflush(2))
             while not flushing.done():
                 await asyncio.sleep(0.005)
                 ticks += 1

@@ -292,7 +292,7 @@ def test_delegated_work_arrives_as_one_trace_and_as_a_file(
             saga.step("validate"),
         ):
             pass
-        assert observability.flush(5)
+        assert observability.flush(30)
         counts = observability.counts()["jaegerplugin"]
 
     assert counts.delivered == counts.emitted

@@ -172,7 +172,7 @@ def test_saga_arrives_as_spans_with_the_times_of_its_events(receiver: OTLPReceiv
     with Observability(Config(service="shop"), plugins=[plugin]) as observability:
         for event in events:
             observability.bus.emit(event)
-        assert observability.flush(5)
+        assert observability.flush(30)
         counts = observability.counts()["otelplugin"]
 
     assert (counts.emitted, counts.delivered) == (5, 5)
