@@ -5,6 +5,16 @@
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 SET_UP := scripts/set-up.sh scripts/find-python.sh
+# A process for each core, up to four: tests start servers of their own. Each file's tests stay
+# together, with the servers that they share.
+PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Tests kill processes that are counted: combining may tell of a file or two that are no data.
+define COUNTED
+$(BIN)/coverage erase
+$(BIN)/coverage run -m pytest $(PROCESSES)
+$(BIN)/coverage combine --quiet
+@rm -f .coverage/data.*
+endef
 BENCHES := ours peer neighbours
 
 .PHONY: help demo test test-faults test-jaeger lint format coverage bench clean
@@ -17,7 +27,8 @@ demo: .venv/.runs ## Show the whole at work: no server, no configuration
 	@$(BIN)/hvobs demo
 
 test: lint ## Check and test everything, then the unit tests on every further Python
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=95
+	$(COUNTED)
+	$(BIN)/coverage report --fail-under=95
 	@MAKE='$(MAKE)' sh scripts/test-other-pythons.sh
 
 test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for a minute
@@ -38,7 +49,9 @@ format: .venv/.tests ## Format the code and sort the imports
 	$(BIN)/ruff format .
 
 coverage: .venv/.tests ## Run the tests and write .coverage/html/index.html
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=html
+	$(COUNTED)
+	$(BIN)/coverage report
+	$(BIN)/coverage html
 
 bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BENCH=--quick for a minute
 	@.cache/bench-ours/bin/python -m benchmarks $(BENCH)

@@ -4,10 +4,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 import pytest
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 Found = TypeVar("Found")
@@ -30,14 +31,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Try great numbers of things without counting lines, which doubles what they take.
 
     Other tests count the same lines. Those with servers count theirs.
     """
-    for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("backend"):
-            item.add_marker(pytest.mark.no_cover)
+    counting = Coverage.current()
+    great = item.get_closest_marker("slow") and not item.get_closest_marker("backend")
+    if counting is None or not great:
+        return (yield)
+    counting.stop()
+    try:
+        return (yield)
+    finally:
+        counting.start()
 
 
 def found_or_skip(name: str, find: Callable[[], Found | None], how_to_get: str) -> Found:

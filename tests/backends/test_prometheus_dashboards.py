@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -97,7 +97,8 @@ def dotnet_application() -> Iterator[int]:
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(DOTNET)))
             self.end_headers()
-            self.wfile.write(DOTNET.encode())
+            with suppress(ConnectionError):  # Prometheus is stopped while it scrapes
+                self.wfile.write(DOTNET.encode())
 
         def log_message(self, *_: object) -> None:
             pass

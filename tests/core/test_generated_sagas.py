@@ -19,7 +19,7 @@ from hypervisor_observability import (
 from hypervisor_observability.spans import saga_memory
 from hypervisor_observability.spans.assembly import SpanAssembler
 
-SAGAS = 10_000
+SAGAS = 4_000
 S = EventType
 EXPIRED = "expired"
 

@@ -17,7 +17,7 @@ from hypervisor_observability.spans.sampler import SpanSampler
 from hypervisor_observability.spans.sampling import Sampling, is_sampled
 
 E = EventType
-TRACES = 10_000
+TRACES = 4_000
 RATIO = 0.01
 NEVER = "0" * 16 + "f" * 16
 """A trace that no ratio below 1 chooses."""
@@ -183,7 +183,7 @@ def interleaved(count: int, rng: random.Random, width: int) -> Iterator[tuple[Tr
 
 
 @pytest.mark.slow
-def test_ten_thousand_traces_keep_all_incidents_whole_and_little_else() -> None:
+def test_thousands_of_traces_keep_all_incidents_whole_and_little_else() -> None:
     rng = random.Random(20)
     told, assembler = sampled(max_held_spans=5_000), SpanAssembler()
     whole, kept = Counter[str](), Counter[str]()
