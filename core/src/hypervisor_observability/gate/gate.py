@@ -5,7 +5,8 @@ from typing import Any
 
 from ..config import RedactionConfig
 from ..events import HypervisorEvent, raw_payload, with_payload
-from .normal_form import NormalForm, encodable
+from ..utf8_text import encodable
+from .normal_form import NormalForm
 from .redaction import DEFAULT_KEYS, DEFAULT_PATTERNS, Redaction
 
 _INFINITY = float("inf")

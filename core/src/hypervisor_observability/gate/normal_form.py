@@ -5,14 +5,8 @@ from typing import Any
 
 from attrs import define, field
 
+from ..utf8_text import encodable
 from .redaction import REDACTED, Redaction
-
-
-def encodable(text: str) -> str:
-    r"""Write lone surrogates, which UTF-8 cannot carry, as ``\udXXX``."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @define(eq=False)

@@ -18,6 +18,7 @@ from prometheus_client.utils import floatToGoString
 from hypervisor_observability import Exemplar as TracedExemplar
 from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
+from hypervisor_observability.utf8_text import encodable
 
 _TOTAL = "_total"
 _BUCKET = "le"
@@ -47,12 +48,12 @@ def to_metric(family: MetricFamily) -> Metric:
         case MetricKind.GAUGE:
             gauge = GaugeMetricFamily(
                 family.name,
-                _scrubbed(family.help),
+                encodable(family.help),
                 labels=family.label_names,
                 unit=_unit(family.name, family.unit),
             )
             # Of two series that look the same once scrubbed, the last one shows.
-            latest = {_scrubbed_all(key): float(value) for key, value in family.series.items()}
+            latest = {_encodable(key): float(value) for key, value in family.series.items()}
             for labels, value in latest.items():
                 gauge.add_metric(labels, value)
             return gauge
@@ -78,15 +79,15 @@ def _counter(family: MetricFamily) -> Metric:
     if family.name.endswith(_TOTAL):
         unit = _unit(family.name.removesuffix(_TOTAL), family.unit)
         counter = CounterMetricFamily(
-            family.name, _scrubbed(family.help), labels=family.label_names, unit=unit
+            family.name, encodable(family.help), labels=family.label_names, unit=unit
         )
     else:
         counter = UnknownMetricFamily(
-            family.name, _scrubbed(family.help), labels=family.label_names
+            family.name, encodable(family.help), labels=family.label_names
         )
     totals: dict[LabelValues, float] = {}
     for key, value in family.series.items():
-        labels = _scrubbed_all(key)
+        labels = _encodable(key)
         totals[labels] = totals[labels] + float(value) if labels in totals else float(value)
     if isinstance(counter, UnknownMetricFamily):
         for labels, total in totals.items():
@@ -102,7 +103,7 @@ def _counter(family: MetricFamily) -> Metric:
 def _histogram(family: MetricFamily) -> Metric:
     histogram = HistogramMetricFamily(
         family.name,
-        _scrubbed(family.help),
+        encodable(family.help),
         labels=family.label_names,
         unit=_unit(family.name, family.unit),
     )
@@ -118,9 +119,7 @@ def _histogram(family: MetricFamily) -> Metric:
 
 
 def _examples(family: MetricFamily) -> dict[LabelValues, tuple[Exemplar | None, ...]]:
-    return {
-        _scrubbed_all(key): tuple(map(_example, found)) for key, found in family.exemplars.items()
-    }
+    return {_encodable(key): tuple(map(_example, found)) for key, found in family.exemplars.items()}
 
 
 def _example(exemplar: TracedExemplar | None) -> Exemplar | None:
@@ -134,7 +133,7 @@ def _merged(histograms: Mapping[LabelValues, HistogramValue]) -> dict[LabelValue
     """Add up the series whose labels look the same once scrubbed."""
     merged: dict[LabelValues, HistogramValue] = {}
     for key, value in histograms.items():
-        labels = _scrubbed_all(key)
+        labels = _encodable(key)
         if (other := merged.get(labels)) is not None:
             pairs = zip(value.counts, other.counts, strict=True)
             value = HistogramValue(tuple(map(sum, pairs)), value.sum + other.sum)  # noqa: PLW2901 - the sum takes its place
@@ -147,12 +146,5 @@ def _unit(name: str, unit: str) -> str:
     return unit if unit and name.endswith(f"_{unit}") else ""
 
 
-def _scrubbed_all(labels: Iterable[str]) -> LabelValues:
-    return tuple(map(_scrubbed, labels))
-
-
-def _scrubbed(text: str) -> str:
-    r"""Write lone surrogates, which UTF-8 cannot carry, as ``\udXXX``."""
-    if text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _encodable(labels: Iterable[str]) -> LabelValues:
+    return tuple(map(encodable, labels))

@@ -1,0 +1,8 @@
+"""Text that UTF-8 can carry."""
+
+
+def encodable(text: str) -> str:
+    r"""Write lone surrogates, which UTF-8 cannot carry, as ``\udXXX``."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
