@@ -1,21 +1,17 @@
 """The configuration: what can be set, and how a file or a Python program sets it."""
 
+from .loading import load_config, read_config, structure_plugin_table
 from .lookup import disabled, find_config
+from .plugin_tables import DeliveryConfig, PluginTable, matches
 from .secret import Secret
 from .settings import (
     BusConfig,
     Config,
-    DeliveryConfig,
     JournalConfig,
     MetricsConfig,
-    PluginTable,
     PropagationConfig,
     RedactionConfig,
     StateConfig,
-    load_config,
-    matches,
-    read_config,
-    structure_plugin_table,
 )
 
 __all__ = [

@@ -1,31 +1,19 @@
-"""What can be set: classes, and how a file becomes one of them."""
+"""What can be set: a class for each table of the file, and one for the whole."""
 
-import os
 import re
-from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Literal
 
-import attrs
 from attrs import field, frozen
 from attrs.converters import optional as optional_converter
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
-from ..errors import ConfigError, ConfigProblem
 from .class_structuring import NONE_WRITTEN_AS
-from .file import UnusableFile, read_document
-from .interpolation import interpolate, interpolate_tree
-from .structuring import Origin, structure
-from .toml_lines import KeyPath
-
-T = TypeVar("T")
+from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
-_DAY_SECONDS = 86_400
 _MAX_EVENTS: int | None = 100_000  # annotated, like the next, for the validator's type
-_PAYLOAD: str | tuple[str, ...] | None = None
 _UNBOUNDED: float | None = None
 
 
@@ -44,94 +32,12 @@ class BusConfig:
     max_bytes: int = field(default=64 * _MIB, validator=ge(64 * _KIB))
 
 
-def _check_pattern(_: object, __: object, pattern: str) -> None:
-    if not pattern.removeprefix("!"):
-        msg = "expected a pattern such as 'ring.*' or '!vfs.*', got an empty one"
-        raise ValueError(msg)
-
-
 def _check_expression(_: object, __: object, expression: str) -> None:
     try:
         re.compile(expression)
     except re.error as error:
         msg = f"{expression!r} is no regular expression: {error}"
         raise ValueError(msg) from None
-
-
-def _check_payload(_: object, __: object, payload: str | tuple[str, ...] | None) -> None:
-    if isinstance(payload, str) and payload not in {"all", "none"}:
-        msg = f"expected 'all', 'none' or a list of payload keys, got {payload!r}"
-        raise ValueError(msg)
-
-
-@frozen(kw_only=True)
-class DeliveryConfig:
-    """How events come to one plugin.
-
-    Attributes:
-        max_batch_events: Most events handed to one hook call.
-        max_batch_bytes: Most memory that they hold, as estimated; a single event may hold more.
-        interval_seconds: Longest time that an event waits before it is handed over.
-        metrics_interval_seconds: Time between two pushes of all metrics.
-        hook_timeout_seconds: Longest time for one call of a hook; after it the plugin is given
-            up and a fresh instance takes over.
-        events: Glob patterns over event types, ``!`` before those to leave out; see
-            :func:`matches`. Empty: all.
-        payload: What of payloads the plugin sees: ``"all"``, ``"none"``, or a list of keys;
-            None: what the plugin's author has chosen.
-        keep_incidents: Whether traces with an incident are kept whole beside the share of
-            traces that the plugin's ``sample_ratio`` asks for.
-        sampling_wait_seconds: For how long the spans of any other trace are held for that,
-            after the last of them.
-        max_held_spans: Most spans that are held.
-    """
-
-    max_batch_events: int = field(default=512, validator=[ge(1), le(65_536)])
-    interval_seconds: float = field(default=0.2, validator=[gt(0), le(_DAY_SECONDS)])
-    max_batch_bytes: int = field(default=_MIB, validator=[ge(_KIB), le(1024 * _MIB)])
-    metrics_interval_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
-    hook_timeout_seconds: float = field(default=10.0, validator=[gt(0), le(_DAY_SECONDS)])
-    events: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_pattern))
-    payload: str | tuple[str, ...] | None = field(default=_PAYLOAD, validator=_check_payload)
-    keep_incidents: bool = False
-    sampling_wait_seconds: float = field(default=30.0, validator=[gt(0), le(_DAY_SECONDS)])
-    max_held_spans: int = field(default=20_000, validator=[ge(1), le(1_000_000)])
-
-
-_DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))
-
-
-@frozen
-class PluginTable:
-    """The table of one plugin as it was written, before the plugin's class is known.
-
-    Attributes:
-        name: The plugin's name, as in ``[plugins.NAME]``.
-        values: The keys and values. Not shown by ``repr``: there may be secrets.
-        origin: Where they come from.
-    """
-
-    name: str
-    values: Mapping[str, Any] = field(factory=dict, repr=False)
-    origin: Origin = field(factory=Origin, repr=False)
-
-    @property
-    def path(self) -> KeyPath:
-        """Where the table stands in the document."""
-        return ("plugins", self.name)
-
-    def problem(self, message: str, *keys: str | int) -> ConfigProblem:
-        """Make a problem of the table, or of the key in it to which *keys* lead."""
-        return self.origin.problem((*self.path, *keys), message)
-
-
-def _plugin_tables(
-    tables: Mapping[str, PluginTable | Mapping[str, Any]],
-) -> Mapping[str, PluginTable]:
-    return {
-        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table))
-        for name, table in tables.items()
-    }
 
 
 @frozen(kw_only=True)
@@ -231,7 +137,7 @@ class JournalConfig:
     anchor_file: Path | None = field(default=None, converter=optional_converter(Path))
     anchor_key_file: Path | None = field(default=None, converter=optional_converter(Path))
     checkpoint_events: int = field(default=1_000, validator=ge(1))
-    checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(_DAY_SECONDS)])
+    checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(DAY_SECONDS)])
 
     def __attrs_post_init__(self) -> None:
         if self.max_bytes < 2 * self.segment_bytes:
@@ -261,136 +167,11 @@ class Config:
     service: str = field(default="agents", validator=[instance_of(str), min_len(1)])
     bus: BusConfig = field(factory=BusConfig)
     delivery: DeliveryConfig = field(factory=DeliveryConfig)
-    plugins: Mapping[str, PluginTable] = field(factory=dict, converter=_plugin_tables)
+    plugins: Mapping[str, PluginTable] = field(factory=dict, converter=plugin_tables)
     redaction: RedactionConfig = field(factory=RedactionConfig)
     state: StateConfig = field(factory=StateConfig)
     journal: JournalConfig | None = None
     metrics: MetricsConfig = field(factory=MetricsConfig)
     propagation: PropagationConfig = field(factory=PropagationConfig)
-    stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(_DAY_SECONDS)])
+    stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(DAY_SECONDS)])
     handle_sigterm: bool = False
-
-
-def matches(patterns: tuple[str, ...], event_type_value: str) -> bool:
-    """Whether the *patterns* let an event type through.
-
-    A pattern is a glob (``*``, ``?``, ``[...]``); with ``!`` before it, it leaves out. No
-    patterns: every type. Only ``!`` patterns: every type but those. Otherwise a type needs
-    a match without ``!`` and none with it; the order is of no matter.
-    """
-    left_out = [pattern[1:] for pattern in patterns if pattern.startswith("!")]
-    if any(fnmatchcase(event_type_value, pattern) for pattern in left_out):
-        return False
-    let_in = [pattern for pattern in patterns if not pattern.startswith("!")]
-    return not let_in or any(fnmatchcase(event_type_value, pattern) for pattern in let_in)
-
-
-def load_config(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
-) -> Config:
-    """Read the configuration file at *path*, without the plugins' own keys.
-
-    Args:
-        path: A TOML file.
-        environ: Variables for ``${...}``; the process's own unless given.
-
-    Raises:
-        ConfigError: With everything that is wrong.
-    """
-    config, problems = read_config(path, environ=environ)
-    if config is None or problems:
-        raise ConfigError(problems)
-    return config
-
-
-def read_config(
-    path: str | os.PathLike[str],
-    *,
-    environ: Mapping[str, str] | None = None,
-    check_key_file: Callable[[Path], object] | None = None,
-) -> tuple[Config | None, list[ConfigProblem]]:
-    """Read the file at *path* as :func:`load_config` does, but return what is wrong.
-
-    Args:
-        path: A TOML file.
-        environ: Variables for ``${...}``; the process's own unless given.
-        check_key_file: Raises ``ValueError`` with what is wrong with the file of the journal's
-            keys. Only who journals needs that file; for others None.
-
-    Returns:
-        The configuration and its problems, in the order of the file. Where there are
-        problems, it has defaults in place of what is wrong, so that the plugins' tables can be
-        checked too: do not run it. It is None if the file cannot be read as TOML.
-    """
-    path = Path(path)
-    try:
-        document = read_document(path)
-    except UnusableFile as error:
-        return None, [ConfigProblem(str(path), error.line, "", str(error))]
-    folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
-    origin = Origin(str(path), folder, document.lines)
-    fill = partial(interpolate, environ=os.environ if environ is None else environ, folder=folder)
-    findings: list[tuple[KeyPath, str]] = []
-    raw = interpolate_tree(document.values, fill, findings)
-    if isinstance(tables := raw.get("plugins"), dict):
-        raw["plugins"] = {
-            name: PluginTable(name, table, origin) if isinstance(table, dict) else table
-            for name, table in tables.items()
-        }
-    config, problems = _structure_core(raw, origin)
-    journal = None if config is None else config.journal
-    if check_key_file and journal is not None and journal.anchor_key_file is not None:
-        try:
-            check_key_file(journal.anchor_key_file)
-        except ValueError as error:
-            problems.append(origin.problem(("journal", "anchor_key_file"), str(error)))
-    problems += [origin.problem(where, message) for where, message in findings]
-    return config, sorted(problems, key=lambda problem: problem.line or 0)
-
-
-def _structure_core(
-    raw: dict[str, Any], origin: Origin
-) -> tuple[Config | None, list[ConfigProblem]]:
-    config, problems = structure(raw, Config, origin)
-    if config is not None:
-        return config, problems
-    # Once more with only those top-level keys that are right by themselves.
-    sound: dict[str, Any] = {}
-    for key, value in raw.items():
-        if key == "plugins" and isinstance(value, dict):
-            sound[key] = {n: table for n, table in value.items() if isinstance(table, PluginTable)}
-        elif structure({key: value}, Config, origin)[0] is not None:
-            sound[key] = value
-    return structure(sound, Config, origin)[0], problems
-
-
-def structure_plugin_table(
-    table: PluginTable, config_class: type[T], delivery: DeliveryConfig
-) -> tuple[T | None, DeliveryConfig, list[ConfigProblem]]:
-    """Make a plugin's configuration of its *table*.
-
-    Args:
-        table: As found in :attr:`Config.plugins`.
-        config_class: The plugin's ``Config``, an attrs class.
-        delivery: What holds where the table has no delivery keys.
-
-    Returns:
-        The plugin's configuration, how events come to it, and what is wrong. The first is
-        None if something is wrong in it, be it told here or, for a ``${...}`` that could
-        not be filled, by :func:`read_config`; the second is then *delivery* where needed.
-    """
-    own = {key: value for key, value in table.values.items() if key not in _DELIVERY_KEYS}
-    common = {key: value for key, value in table.values.items() if key in _DELIVERY_KEYS}
-    config, problems = structure(
-        own, config_class, table.origin, table.path, also_known=_DELIVERY_KEYS
-    )
-    inherited = {key: getattr(delivery, key) for key in _DELIVERY_KEYS}
-    changed, delivery_problems = structure(
-        {**inherited, **common}, DeliveryConfig, table.origin, table.path
-    )
-    problems += delivery_problems
-    for key in _DELIVERY_KEYS:
-        if attrs.has(config_class) and hasattr(attrs.fields(config_class), key):
-            message = "the plugin's Config has a field of this name, which delivery takes"
-            problems.append(table.problem(message, key))
-    return config, changed or delivery, problems

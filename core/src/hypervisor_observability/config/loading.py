@@ -1,0 +1,130 @@
+"""How a file becomes a configuration, and a plugin's table one of the plugin's own class."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+
+from ..errors import ConfigError, ConfigProblem
+from .file import UnusableFile, read_document
+from .interpolation import interpolate, interpolate_tree
+from .plugin_tables import DELIVERY_KEYS, DeliveryConfig, PluginTable
+from .settings import Config
+from .structuring import Origin, structure
+from .toml_lines import KeyPath
+
+T = TypeVar("T")
+
+
+def load_config(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read the configuration file at *path*, without the plugins' own keys.
+
+    Args:
+        path: A TOML file.
+        environ: Variables for ``${...}``; the process's own unless given.
+
+    Raises:
+        ConfigError: With everything that is wrong.
+    """
+    config, problems = read_config(path, environ=environ)
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config
+
+
+def read_config(
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    check_key_file: Callable[[Path], object] | None = None,
+) -> tuple[Config | None, list[ConfigProblem]]:
+    """Read the file at *path* as :func:`load_config` does, but return what is wrong.
+
+    Args:
+        path: A TOML file.
+        environ: Variables for ``${...}``; the process's own unless given.
+        check_key_file: Raises ``ValueError`` with what is wrong with the file of the journal's
+            keys. Only who journals needs that file; for others None.
+
+    Returns:
+        The configuration and its problems, in the order of the file. Where there are
+        problems, it has defaults in place of what is wrong, so that the plugins' tables can be
+        checked too: do not run it. It is None if the file cannot be read as TOML.
+    """
+    path = Path(path)
+    try:
+        document = read_document(path)
+    except UnusableFile as error:
+        return None, [ConfigProblem(str(path), error.line, "", str(error))]
+    folder = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
+    origin = Origin(str(path), folder, document.lines)
+    fill = partial(interpolate, environ=os.environ if environ is None else environ, folder=folder)
+    findings: list[tuple[KeyPath, str]] = []
+    raw = interpolate_tree(document.values, fill, findings)
+    if isinstance(tables := raw.get("plugins"), dict):
+        raw["plugins"] = {
+            name: PluginTable(name, table, origin) if isinstance(table, dict) else table
+            for name, table in tables.items()
+        }
+    config, problems = _structure_core(raw, origin)
+    journal = None if config is None else config.journal
+    if check_key_file and journal is not None and journal.anchor_key_file is not None:
+        try:
+            check_key_file(journal.anchor_key_file)
+        except ValueError as error:
+            problems.append(origin.problem(("journal", "anchor_key_file"), str(error)))
+    problems += [origin.problem(where, message) for where, message in findings]
+    return config, sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _structure_core(
+    raw: dict[str, Any], origin: Origin
+) -> tuple[Config | None, list[ConfigProblem]]:
+    config, problems = structure(raw, Config, origin)
+    if config is not None:
+        return config, problems
+    # Once more with only those top-level keys that are right by themselves.
+    sound: dict[str, Any] = {}
+    for key, value in raw.items():
+        if key == "plugins" and isinstance(value, dict):
+            sound[key] = {n: table for n, table in value.items() if isinstance(table, PluginTable)}
+        elif structure({key: value}, Config, origin)[0] is not None:
+            sound[key] = value
+    return structure(sound, Config, origin)[0], problems
+
+
+def structure_plugin_table(
+    table: PluginTable, config_class: type[T], delivery: DeliveryConfig
+) -> tuple[T | None, DeliveryConfig, list[ConfigProblem]]:
+    """Make a plugin's configuration of its *table*.
+
+    Args:
+        table: As found in :attr:`Config.plugins`.
+        config_class: The plugin's ``Config``, an attrs class.
+        delivery: What holds where the table has no delivery keys.
+
+    Returns:
+        The plugin's configuration, how events come to it, and what is wrong. The first is
+        None if something is wrong in it, be it told here or, for a ``${...}`` that could
+        not be filled, by :func:`read_config`; the second is then *delivery* where needed.
+    """
+    own = {key: value for key, value in table.values.items() if key not in DELIVERY_KEYS}
+    common = {key: value for key, value in table.values.items() if key in DELIVERY_KEYS}
+    config, problems = structure(
+        own, config_class, table.origin, table.path, also_known=DELIVERY_KEYS
+    )
+    inherited = {key: getattr(delivery, key) for key in DELIVERY_KEYS}
+    changed, delivery_problems = structure(
+        {**inherited, **common}, DeliveryConfig, table.origin, table.path
+    )
+    problems += delivery_problems
+    for key in DELIVERY_KEYS:
+        if attrs.has(config_class) and hasattr(attrs.fields(config_class), key):
+            message = "the plugin's Config has a field of this name, which delivery takes"
+            problems.append(table.problem(message, key))
+    return config, changed or delivery, problems
