@@ -359,6 +359,24 @@ def test_certificates_are_verified(
     assert len(serving.receiver.calls) == 1
 
 
+def test_client_shows_its_certificate_to_who_asks_for_one(
+    serve: Serve,
+    sender_to: SenderTo,
+    request_of_two: ExportTraceServiceRequest,
+    certificate: "Certificate",
+) -> None:
+    file, key = certificate.file, certificate.key
+    pair, trusted = (key.read_bytes(), file.read_bytes()), file.read_bytes()
+    serving = serve(credentials=grpc.ssl_server_credentials([pair], trusted, True))
+    endpoint = f"https://localhost:{serving.port}"
+
+    with pytest.raises(RetryLater, match="UNAVAILABLE"):
+        sender_to(endpoint, ca_file=file).send(request_of_two)
+    sender_to(endpoint, ca_file=file, cert_file=file, key_file=key).send(request_of_two)
+
+    assert len(serving.receiver.calls) == 1
+
+
 def test_ca_file_that_holds_none_is_told(sender_to: SenderTo, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="ca_file: cannot read"):
         sender_to("https://h", ca_file=tmp_path / "no.pem")

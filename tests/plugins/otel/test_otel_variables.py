@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_otel import OTelConfig, describe_service
+from hypervisor_observability import Observability
+from hypervisor_otel import OTelConfig, OTelPlugin, describe_service
 
 BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -96,6 +97,51 @@ def test_protocol_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) 
 
     with pytest.raises(ValueError, match="http/json"):
         OTelConfig()
+
+
+def test_files_of_a_clients_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "/etc/c.pem")
+    with pytest.raises(ValueError, match="cert_file and key_file go together"):
+        OTelConfig()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/etc/k.pem")
+
+    config = OTelConfig()
+
+    assert (config.cert_file, config.key_file) == (Path("/etc/c.pem"), Path("/etc/k.pem"))
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("", 10.0),
+        ("2500", 2.5),
+        (" 1 ", 0.001),
+        ("0", 10.0),
+        ("-5", 10.0),
+        ("soon", 10.0),
+        ("nan", 10.0),
+        ("9000000", 300.0),
+        ("inf", 300.0),
+    ],
+)
+def test_timeout_is_in_milliseconds(
+    monkeypatch: pytest.MonkeyPatch, said: str, seconds: float
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", said)
+
+    assert OTelConfig().timeout_seconds == seconds
+    assert OTelConfig(timeout_seconds=1.0).timeout_seconds == 1.0
+
+
+@pytest.mark.parametrize(("said", "down"), [("true", True), ("TRUE", True), ("1", False)])
+def test_sdk_that_is_disabled_is_down_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, said: str, down: bool
+) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", said)
+    with Observability(plugins=[OTelPlugin()]) as observability:
+        state = observability.states()["otelplugin"]
+
+    assert state.startswith("down: OTEL_SDK_DISABLED is true") == down
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,13 @@ from attrs.validators import ge, gt, in_, le
 
 from hypervisor_jaeger.links import DEFAULT_UI_URL, checked_ui_url
 from hypervisor_observability.config.secret import Secret
-from hypervisor_otel import MAX_TIMEOUT_SECONDS, show_endpoint, valid_endpoint, valid_headers
+from hypervisor_otel import (
+    MAX_TIMEOUT_SECONDS,
+    check_client_certificate,
+    show_endpoint,
+    valid_endpoint,
+    valid_headers,
+)
 
 DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 """Where Jaeger listens for OTLP/HTTP unless told otherwise (Jaeger 2, APIs)."""
@@ -32,6 +38,8 @@ class JaegerConfig:
         timeout_seconds: Longest time for one request, from connecting to the last byte.
         compression: ``none`` or ``gzip``.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
+        cert_file: The certificate (PEM) that is shown to a receiver that asks for one.
+        key_file: Its private key (PEM, unencrypted).
         allow_link_local: Whether the endpoint may be a link-local address.
         service: What Jaeger calls the service; empty: the configuration's ``service``.
         service_per_agent: Whether each agent is a service of its own, called by its DID.
@@ -50,6 +58,8 @@ class JaegerConfig:
     timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
     compression: Literal["none", "gzip"] = field(default="none", validator=in_(("none", "gzip")))
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     allow_link_local: bool = False
     service: str = ""
     service_per_agent: bool = False
@@ -59,3 +69,6 @@ class JaegerConfig:
     upload_max_spans: int = field(default=10_000, validator=[ge(1), le(_MAX_UPLOAD_SPANS)])
     ui_url: str = field(default=DEFAULT_UI_URL, validator=_valid_ui_url)
     send_headers_to_ui: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        check_client_certificate(self.cert_file, self.key_file)

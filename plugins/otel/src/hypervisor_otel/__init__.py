@@ -5,8 +5,8 @@ plugins that speak OTLP to a backend of their own.
 """
 
 from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, fit_integer, fit_text
+from hypervisor_otel.client_tls import check_client_certificate
 from hypervisor_otel.config import (
-    MAX_TIMEOUT_SECONDS,
     OTelConfig,
     show_endpoint,
     valid_endpoint,
@@ -19,7 +19,7 @@ from hypervisor_otel.profiles import span_attributes
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
 from hypervisor_otel.span_sink import OTelSpanSink
-from hypervisor_otel.variables import default_endpoint
+from hypervisor_otel.variables import MAX_TIMEOUT_SECONDS, default_endpoint
 
 __all__ = [
     "MAX_NAME_CHARACTERS",
@@ -31,6 +31,7 @@ __all__ = [
     "OTelPlugin",
     "OTelSpanSink",
     "SenderSettings",
+    "check_client_certificate",
     "default_endpoint",
     "describe_service",
     "encode_groups",

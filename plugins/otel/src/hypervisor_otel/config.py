@@ -11,26 +11,28 @@ from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
 from hypervisor_observability.config.class_structuring import WRITTEN_AS
 from hypervisor_observability.config.secret import Secret
+from hypervisor_otel.client_tls import check_client_certificate
 from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, is_link_local, parse_endpoint
 from hypervisor_otel.profiles import DEFAULT_PROFILES, PROFILES, ProfileName
 from hypervisor_otel.variables import (
     GRPC,
     HTTP,
+    MAX_TIMEOUT_SECONDS,
     default_ca_file,
+    default_cert_file,
     default_compression,
     default_endpoint,
     default_headers,
+    default_key_file,
     default_protocol,
     default_sample_ratio,
+    default_timeout_seconds,
     sibling_endpoint,
 )
 
 SignalName = Literal["traces", "metrics", "logs"]
 SIGNAL_NAMES: tuple[SignalName, ...] = ("traces", "metrics", "logs")
 DEFAULT_SIGNALS: tuple[SignalName, ...] = ("traces",)
-
-MAX_TIMEOUT_SECONDS = 300.0
-"""Longest time that one request may be given."""
 
 # RFC 9110, section 5.6.2: what a header's name may consist of.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -181,6 +183,8 @@ class OTelConfig:
         sample_ratio: Which part of the traces is sent, from 0 to 1. All spans of a trace share
             its fate, here and in every process; ``keep_incidents`` adds others.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
+        cert_file: The certificate (PEM) that is shown to a receiver that asks for one.
+        key_file: Its private key (PEM, unencrypted).
         allow_link_local: Whether the endpoint may be a link-local address.
         global_: ``global`` in a table: whether the plugin sets OpenTelemetry's global
             TracerProvider, so that the spans of other instrumentation are sent along; needs
@@ -200,7 +204,9 @@ class OTelConfig:
         validator=[min_len(1), deep_iterable(in_(SIGNAL_NAMES))],
     )
     headers: Mapping[str, Secret] = field(factory=default_headers, validator=valid_headers)
-    timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
+    timeout_seconds: float = field(
+        factory=default_timeout_seconds, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)]
+    )
     compression: Literal["none", "gzip"] = field(
         factory=default_compression, validator=in_(("none", "gzip"))
     )
@@ -211,10 +217,13 @@ class OTelConfig:
     pending_sessions: bool = False
     sample_ratio: float = field(factory=default_sample_ratio, validator=[ge(0.0), le(1.0)])
     ca_file: Path | None = field(factory=default_ca_file)
+    cert_file: Path | None = field(factory=default_cert_file)
+    key_file: Path | None = field(factory=default_key_file)
     global_: bool = field(default=False, metadata={WRITTEN_AS: "global"})
 
     def __attrs_post_init__(self) -> None:
         _check_paths(self)
+        check_client_certificate(self.cert_file, self.key_file)
 
     def towards(self, endpoint: str) -> "OTelConfig":
         """Give the same configuration for the one signal that goes to *endpoint*."""

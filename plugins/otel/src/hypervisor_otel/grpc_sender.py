@@ -2,7 +2,6 @@
 
 import logging
 import socket
-from pathlib import Path
 
 import grpc
 from attrs import define, field
@@ -12,6 +11,7 @@ from hypervisor_observability import __version__
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_otel.answers import understand
+from hypervisor_otel.client_tls import PEMFiles, pem_files
 from hypervisor_otel.connection import MAX_ANSWER_BYTES
 from hypervisor_otel.endpoint import Endpoint, is_link_local, parse_endpoint
 from hypervisor_otel.grpc_status import refusal
@@ -34,8 +34,8 @@ class GRPCSender:
             answers that accepted the others.
 
     Raises:
-        ValueError: The endpoint is malformed, or ``ca_file`` holds no certificates.
-        OSError: ``ca_file`` cannot be read.
+        ValueError: The endpoint is malformed, or a file of TLS holds something else.
+        OSError: Such a file cannot be read.
     """
 
     settings: SenderSettings
@@ -44,13 +44,13 @@ class GRPCSender:
     rejected: int = field(default=0, init=False)
     limited_log: LimitedLog = field(init=False)
     _endpoint: Endpoint = field(init=False)
-    _roots: bytes | None = field(init=False)
+    _pem: PEMFiles | None = field(init=False)
     _channel: grpc.Channel | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._endpoint = parse_endpoint(self.settings.endpoint, "/")
         is_secure = self._endpoint.scheme == "https"
-        self._roots = _certificates(self.settings.ca_file) if is_secure else None
+        self._pem = pem_files(self.settings) if is_secure else None
         self.limited_log = LimitedLog(self.logger.name)
 
     @property
@@ -118,9 +118,10 @@ class GRPCSender:
             ("grpc.use_local_subchannel_pool", 1),
             ("grpc.primary_user_agent", f"hypervisor-otel/{__version__}"),
         ]
-        if self._endpoint.scheme == "https":
-            trust = grpc.ssl_channel_credentials(self._roots)
-            self._channel = grpc.secure_channel(target, trust, options)
+        if self._pem is not None:
+            pem = self._pem
+            credentials = grpc.ssl_channel_credentials(pem.ca, pem.key, pem.chain)
+            self._channel = grpc.secure_channel(target, credentials, options)
         else:
             self._channel = grpc.insecure_channel(target, options)
         return self._channel
@@ -138,17 +139,3 @@ class GRPCSender:
 
 def _serialized(message: Message) -> bytes:
     return message.SerializeToString()
-
-
-def _certificates(ca_file: Path | None) -> bytes | None:
-    if ca_file is None:
-        return None
-    try:
-        content = ca_file.read_bytes()
-    except OSError as error:
-        msg = f"ca_file: cannot read {ca_file}: {error.strerror}"
-        raise OSError(msg) from None
-    if b"-----BEGIN CERTIFICATE-----" not in content:
-        msg = f"ca_file: expected certificates in PEM form in {ca_file}"
-        raise ValueError(msg)
-    return content

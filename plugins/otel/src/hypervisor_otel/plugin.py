@@ -20,6 +20,7 @@ from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
 from hypervisor_otel.senders import Sender, make_sender, make_senders
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
+from hypervisor_otel.variables import refuse_if_disabled
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
@@ -69,7 +70,14 @@ class OTelPlugin:
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
-        """Read the certificates; the first batch opens the connection."""
+        """Read the certificates; the first batch opens the connection.
+
+        Raises:
+            RuntimeError: ``OTEL_SDK_DISABLED`` is set, or an extra is not installed.
+            ValueError: A file of TLS holds something else.
+            OSError: Such a file cannot be read.
+        """
+        refuse_if_disabled()
         self._senders = make_senders(self.config, context.logger)
         self._resource = describe_service(context.service, self.config.resource)
         if self.config.global_:
@@ -109,6 +117,7 @@ class OTelPlugin:
     @hookimpl
     def check(self, context: PluginContext) -> str:
         """Send a request that holds nothing for each signal."""
+        refuse_if_disabled()
         senders = make_senders(self.config, context.logger)
         try:
             return ", ".join([sender.probe() for sender in senders.values()])

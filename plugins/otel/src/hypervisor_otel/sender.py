@@ -3,10 +3,8 @@
 import gzip
 import http.client
 import logging
-import ssl
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from attrs import define, field
@@ -17,6 +15,7 @@ from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_otel.answers import PROTOBUF, Accepted, judge
+from hypervisor_otel.client_tls import TLSFiles, client_context
 from hypervisor_otel.connection import Connection, ForbiddenAddress
 from hypervisor_otel.endpoint import parse_endpoint
 from hypervisor_otel.signals import TRACES, Signal
@@ -25,7 +24,7 @@ from hypervisor_otel.signals import TRACES, Signal
 _GZIP_LEVEL = 4
 
 
-class SenderSettings(Protocol):
+class SenderSettings(TLSFiles, Protocol):
     """What a sender reads of a plugin's config class; :class:`OTelConfig` says what it means."""
 
     @property
@@ -43,10 +42,6 @@ class SenderSettings(Protocol):
     @property
     def compression(self) -> str:
         """``none`` or ``gzip``."""
-
-    @property
-    def ca_file(self) -> Path | None:
-        """Certificates to trust instead of the system's."""
 
     @property
     def allow_link_local(self) -> bool:
@@ -68,8 +63,8 @@ class OTLPSender:
         limited_log: Writes to *logger*.
 
     Raises:
-        ValueError: The endpoint is malformed, or ``ca_file`` holds no certificates.
-        OSError: ``ca_file`` cannot be read.
+        ValueError: The endpoint is malformed, or a file of TLS holds something else.
+        OSError: Such a file cannot be read.
     """
 
     settings: SenderSettings
@@ -81,7 +76,7 @@ class OTLPSender:
 
     def __attrs_post_init__(self) -> None:
         endpoint = parse_endpoint(self.settings.endpoint, self.signal.path)
-        tls = _trust(self.settings.ca_file) if endpoint.scheme == "https" else None
+        tls = client_context(self.settings) if endpoint.scheme == "https" else None
         self._connection = Connection(endpoint, tls, self.settings.allow_link_local)
         self.limited_log = LimitedLog(self.logger.name)
 
@@ -185,14 +180,3 @@ def note_answer(sender: Refused, accepted: Accepted, sent: int) -> None:
         sender.limited_log.warning(
             "odd", "%s accepts, but its answer is not that of an OTLP receiver", address
         )
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except ssl.SSLError:
-        msg = f"ca_file: expected certificates in PEM form in {ca_file}"
-        raise ValueError(msg) from None
-    except OSError as error:
-        msg = f"ca_file: cannot read {ca_file}: {error.strerror}"
-        raise OSError(msg) from None

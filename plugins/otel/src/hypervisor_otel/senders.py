@@ -39,8 +39,8 @@ def make_senders(config: OTelConfig, logger: logging.Logger) -> dict[str, Sender
     """Make a sender for each signal of *config*, by name. Nothing is opened.
 
     Raises:
-        ValueError: ``ca_file`` holds no certificates.
-        OSError: It cannot be read.
+        ValueError: A file of TLS holds something else.
+        OSError: Such a file cannot be read.
         RuntimeError: gRPC is asked for and not installed.
     """
     endpoints = {
@@ -58,8 +58,8 @@ def make_sender(config: OTelConfig, logger: logging.Logger, signal: Signal) -> S
     """Make the sender of *signal*, to ``config.endpoint``.
 
     Raises:
-        ValueError: ``ca_file`` holds no certificates.
-        OSError: It cannot be read.
+        ValueError: A file of TLS holds something else.
+        OSError: Such a file cannot be read.
         RuntimeError: gRPC is asked for and not installed.
     """
     if config.protocol != GRPC:

@@ -18,6 +18,12 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 DEFAULT_GRPC_ENDPOINT = "http://127.0.0.1:4317"
 """Where it listens for OTLP/gRPC (the same)."""
 
+DEFAULT_TIMEOUT_SECONDS = 10.0
+"""How long a request may take unless told otherwise (OpenTelemetry's specification)."""
+
+MAX_TIMEOUT_SECONDS = 300.0
+"""Longest time that one request may be given."""
+
 GRPC = "grpc"
 HTTP = "http/protobuf"
 
@@ -93,10 +99,47 @@ def default_sample_ratio() -> float:
     return ratio if 0.0 <= ratio <= 1.0 else 1.0
 
 
+def default_timeout_seconds() -> float:
+    """``OTEL_EXPORTER_OTLP_TIMEOUT``, which is in milliseconds, else 10 s.
+
+    What is no number above 0 counts as not set; what is too long is cut.
+    """
+    try:
+        seconds = float(variable("OTEL_EXPORTER_OTLP_TIMEOUT")) / 1_000
+    except ValueError:
+        return DEFAULT_TIMEOUT_SECONDS
+    return min(seconds, MAX_TIMEOUT_SECONDS) if seconds > 0 else DEFAULT_TIMEOUT_SECONDS
+
+
 def default_ca_file() -> Path | None:
     """``OTEL_EXPORTER_OTLP_CERTIFICATE``, if set."""
-    name = variable("OTEL_EXPORTER_OTLP_CERTIFICATE")
-    return Path(name) if name else None
+    return _file("OTEL_EXPORTER_OTLP_CERTIFICATE")
+
+
+def default_cert_file() -> Path | None:
+    """``OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE``, if set."""
+    return _file("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE")
+
+
+def default_key_file() -> Path | None:
+    """``OTEL_EXPORTER_OTLP_CLIENT_KEY``, if set."""
+    return _file("OTEL_EXPORTER_OTLP_CLIENT_KEY")
+
+
+def refuse_if_disabled() -> None:
+    """Obey ``OTEL_SDK_DISABLED``, which turns OpenTelemetry off whatever is configured.
+
+    Raises:
+        RuntimeError: It is ``true``, in whatever case.
+    """
+    if variable("OTEL_SDK_DISABLED").lower() == "true":
+        msg = "OTEL_SDK_DISABLED is true: unset it, or leave [plugins.otel] out"
+        raise RuntimeError(msg)
+
+
+def _file(name: str) -> Path | None:
+    said = variable(name)
+    return Path(said) if said else None
 
 
 def default_headers() -> dict[str, Secret]:
