@@ -3,9 +3,10 @@
 ::
 
     ObservabilityError
-      ConfigError        the configuration is wrong; raised before anything starts
-      RetryLater         raised by a plugin: offer the same batch again
-      Reject             raised by a plugin: this batch will never be accepted
+      ConfigError              the configuration is wrong; raised before anything starts
+      RetryLater               raised by a plugin: offer the same batch again
+      Reject                   raised by a plugin: this batch will never be accepted
+      SourceUnavailableError   raised by a source: it cannot be read at present, wait
 
 After a start nothing that a plugin does reaches the application, so these are all.
 """
@@ -75,3 +76,25 @@ class RetryLater(ObservabilityError):  # noqa: N818 - a request, named for what 
 
 class Reject(ObservabilityError):  # noqa: N818 - a verdict, named for what it says
     """Say that the backend will never accept this batch: it is counted as rejected."""
+
+
+class SourceUnavailableError(ObservabilityError):
+    """A source cannot be read at present. Nothing is lost and nothing has changed: wait, and try
+    again.
+
+    Attributes:
+        what: What could not be read: a file's name, a server's.
+        reason: Why not.
+    """
+
+    def __init__(self, what: object, reason: BaseException | str) -> None:
+        self.what = str(what)
+        self.reason = _why(reason)
+        super().__init__(f"{self.what}: {self.reason}")
+
+
+def _why(reason: BaseException | str) -> str:
+    """Give an error's own words; an ``OSError`` without the name that it was told."""
+    if isinstance(reason, OSError) and reason.strerror:
+        return reason.strerror
+    return str(reason) or type(reason).__name__

@@ -11,6 +11,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from ..errors import SourceUnavailableError
 from ..events import HypervisorEvent, estimated_bytes, weigh
 from ..log import Reading
 from ..sources import Cursor, Source
@@ -96,6 +97,7 @@ class Account:
         self._dropped: Counter[str] = Counter()
         self._in_flight = 0
         self._closed: str | None = None
+        self._bounds = (0, 0)
         self.begin()
 
     def begin(self) -> None:
@@ -103,6 +105,7 @@ class Account:
         cursor = self._cursor
         self._position = self._start = 0 if cursor is None else cursor.start
         self._skipped = 0 if cursor is None else cursor.skipped
+        self._bounds = (self._start, self._start)
         self._dropped[NOT_REPLAYED] = self._skipped
 
     def begin_anew(self) -> None:
@@ -129,6 +132,10 @@ class Account:
         Args:
             max_events: Most events.
             max_bytes: Most memory that they hold, as estimated; one event may hold more.
+
+        Raises:
+            SourceUnavailableError: The source cannot be read at present: the position is what
+                it was, and the same call gives the same events later.
         """
         with self._lock:
             if self._closed is not None:
@@ -149,6 +156,21 @@ class Account:
             self._position = reading.position
             if reading.events:
                 return reading
+
+    def _known_bounds(self) -> tuple[int, int]:
+        """Give the source's bounds: those known last, while it cannot be read."""
+        try:
+            self._bounds = self._source.bounds
+        except SourceUnavailableError:
+            first, end = self._bounds
+            self._bounds = first, max(end, self._position)
+        return self._bounds
+
+    @property
+    def end(self) -> int:
+        """Position behind all that is known to be in the source."""
+        with self._lock:
+            return self._known_bounds()[1]
 
     @property
     def _gone(self) -> str:
@@ -207,7 +229,7 @@ class Account:
     def counts(self) -> Counts:
         """Give the present counts."""
         with self._lock:
-            first, emitted = self._source.bounds
+            first, emitted = self._known_bounds()
             dropped = +self._dropped
             gone = max(0, first - self._position)
             pending = emitted - self._position - gone

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from ..errors import Reject, RetryLater
+from ..errors import Reject, RetryLater, SourceUnavailableError
 from ..events import HypervisorEvent
 from . import accounts
 from .batches import Batch
@@ -127,8 +127,7 @@ class Lane:
         while not state.stopping.is_set():
             state.take_requests()
             self._deliver_pending()
-            while state.taken:
-                self._answer(state.taken[0])
+            while state.taken and self._answer(state.taken[0]):
                 del state.taken[0]
         self._end()
 
@@ -148,11 +147,14 @@ class Lane:
             if time.monotonic() >= self.state.next_push:
                 self._push_metrics()
 
-    def _answer(self, request: Flush) -> None:
+    def _answer(self, request: Flush) -> bool:
+        """Deliver what was asked for; False while the source cannot be read."""
         state = self.state
         with self._delivering:
             while state.account.position < request.target and self._deliver_batch():
                 pass
+            if state.account.position < request.target and state.wait.waiting:
+                return False
             self._push_metrics()
             flushed = self._call("flush", self.outlet.flush)
         lost = state.account.lost
@@ -164,6 +166,7 @@ class Lane:
         )
         state.lost_at_last_flush = lost
         request.done.set()
+        return True
 
     def _end(self) -> None:
         state = self.state
@@ -183,12 +186,21 @@ class Lane:
     def _deliver_batch(self) -> bool:
         """Deliver one batch; tell whether there was any."""
         state, terms = self.state, self.state.terms
-        if self._leaves:
+        if self._leaves or (state.wait.waiting and not state.stopping.is_set()):
             return False
         if state.sampler is not None:
             state.sampler.leave_out_the_quiet()
             state.count_left_out()
-        events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
+        try:
+            events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
+        except SourceUnavailableError as error:
+            state.wait.fail()
+            state.limited_log.warning(
+                "source", "plugin %s waits, because its source cannot be read: %s",
+                state.name, error,
+            )  # fmt: skip
+            return False
+        state.wait.succeed()
         if not events:
             return False
         if terms.wanted is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..errors import SourceUnavailableError
 from ..events import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..sources import Cursor, Source
@@ -92,7 +93,7 @@ class MetricsFeed:
 
     def collect(self) -> list[MetricFamily]:
         """Count what was emitted until now, for at most 100 ms, and give all families."""
-        self.worker.catch_up(self._source.bounds[1], SCRAPE_SECONDS)
+        self.worker.catch_up(self.account.end, SCRAPE_SECONDS)
         return self._registry.collect()
 
     def collect_at(self, position: int, timeout: float) -> list[MetricFamily] | None:
@@ -100,5 +101,8 @@ class MetricsFeed:
         longer than *timeout* seconds.
         """
         if not self._shared:
-            position = self._source.bounds[1]
+            try:
+                position = self._source.bounds[1]
+            except SourceUnavailableError:
+                return None  # nobody can say what would be covered
         return self._registry.collect() if self.worker.catch_up(position, timeout) else None

@@ -16,6 +16,7 @@ from ..spans.sampler import SpanSampler
 from .accounts import DOWN, SAMPLED, Account
 from .breaker import Breaker
 from .outlet import Outlet, Terms
+from .source_wait import SourceWait
 
 _SAMPLING = "sampling"
 
@@ -90,6 +91,7 @@ class WorkerState:
     assembler: SpanAssembler | None = None
     sampler: SpanSampler | None = None
     breaker: Breaker = field(factory=Breaker)
+    wait: SourceWait = field(factory=SourceWait)
     stats: ExportStats = field(factory=ExportStats)
     unpushed: int = 0
     next_push: float = 0.0

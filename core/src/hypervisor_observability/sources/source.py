@@ -1,4 +1,26 @@
-"""What a worker reads from: events with sequence numbers, from a position on."""
+"""What a worker reads from, and the contract that every store keeps: in memory, on a disk, or on
+a network.
+
+Positions
+    A position is the number of an event in one reader's order. Two readers of a store need not
+    agree on them. They rise by one from event to event, never fall, and never name another event
+    later. A reader goes on at the ``next_position`` of its last reading. It never goes back, but
+    that it may ask again for the reading that it had last.
+An empty reading
+    The source has looked, and there is nothing to read at present. ``skipped`` counts events that
+    *nobody will ever read again*, because the bounds of the store took them. Both are facts.
+A failed read
+    Whatever keeps the source from looking (too many open files, a disk or a network that does not
+    answer, a permission) raises ``SourceUnavailableError``. It means: wait, and make the same call
+    again. It is no answer: never an empty reading, never "gone", "dead" or "no position yet". Those
+    follow from ``FileNotFoundError``, or from a lock's own answer, alone. A call that raises has
+    changed nothing.
+A batch
+    One reading may hold events of several runs. Events of one run are in its order.
+Costs
+    ``read`` costs what it returns, ``bounds`` what has come since the last call; neither grows with
+    the number of runs that are over, nor with what was read before. Both may wait for a disk.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -11,12 +33,19 @@ class Source(Protocol):
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """Sequence numbers of the oldest event that can be read, and of the next one to
-        come, both of one moment.
+        """Positions of the oldest event that can be read, and of the next one to come, both of
+        one moment. Neither ever falls.
+
+        Raises:
+            SourceUnavailableError: It cannot be told at present.
         """
 
     def read(self, position: int, max_events: int) -> Reading:
-        """Read up to *max_events* from *position* on, telling how many were gone."""
+        """Read up to *max_events* from *position* on, telling how many were gone.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present; nothing has changed.
+        """
 
 
 class Cursor(Protocol):
