@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..atomic_file import replace_file
+from ..atomic_file import write_where_told
 from ..report import Findings, report_page
 from . import output
 from .history_option import history_of, index_option
@@ -20,7 +20,7 @@ from .journal_option import journal_of, journal_option, wanted_of, wanted_option
     "file",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Where to; else to stdout.",
+    help="Where to, a regular file or a pipe; else to stdout.",
 )
 @index_option
 def report(
@@ -44,7 +44,7 @@ def report(
     if file is None:
         click.echo(page, nl=False)
     else:
-        replace_file(file, page.encode())
+        write_where_told(file, page.encode())
     for notice in notices:
         output.note(notice)
     if notices:

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
+from ..regular_file import open_regular
 
 MAX_BYTES = 16 * 1024 * 1024
 """Most bytes of a file; beyond it, dead letters are counted only."""
@@ -54,8 +55,7 @@ class DeadLetters:
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
-        descriptor = os.open(self.path, flags, 0o600)
+        descriptor = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             if os.fstat(descriptor).st_size + len(line) > MAX_BYTES:
                 raise OSError(f"it has {MAX_BYTES >> 20} MiB: look into it and move it away")

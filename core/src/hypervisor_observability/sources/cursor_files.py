@@ -10,8 +10,10 @@ from attrs import define, field, frozen
 
 from ..atomic_file import replace_file
 from ..limited_log import LimitedLog
+from ..regular_file import read_json
 
 _VERSION = 1
+_MAX_BYTES = 256 * 1024 * 1024
 _SYNC_SECONDS = 1.0
 # What is small is saved with each batch, so that a crash repeats one at most. Saving more takes
 # no more than this part of a plugin's time, but for once a second.
@@ -36,12 +38,12 @@ class Saved:
 def read_cursor(path: Path) -> Saved:
     """Read a cursor's file; nothing where there is none, or a damaged one."""
     try:
-        document = json.loads(path.read_bytes())
+        document = read_json(path, _MAX_BYTES)
         if document["version"] != _VERSION:
             return Saved()
         values = {str(name): int(value) for name, value in document["sequences"].items()}
         state = document["state"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return Saved()
     return Saved(values, state if isinstance(state, dict) else None)
 

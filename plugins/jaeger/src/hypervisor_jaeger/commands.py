@@ -12,7 +12,7 @@ from hypervisor_jaeger.comparison import OperationDifference, compare, has_faile
 from hypervisor_jaeger.config import JaegerConfig
 from hypervisor_jaeger.links import compare_url, trace_url, wide_trace_id
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
-from hypervisor_jaeger.upload_file import replace_file
+from hypervisor_observability.atomic_file import write_where_told
 from hypervisor_observability.terminal_text import escape
 
 _ID = "Any causal id of the trace, or the 32 digits of its trace id."
@@ -127,7 +127,7 @@ def _export(jaeger: _Jaeger) -> click.Command:
     def command(trace_id: str, file: Path) -> None:
         document = {"data": [jaeger.trace(trace_id)]}
         try:
-            replace_file(file, json.dumps(document, ensure_ascii=True).encode("ascii"))
+            write_where_told(file, json.dumps(document, ensure_ascii=True).encode("ascii"))
         except OSError as error:
             msg = f"{file} cannot be written: {error.strerror or error}"
             raise click.ClickException(escape(msg)) from error

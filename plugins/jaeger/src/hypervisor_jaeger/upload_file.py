@@ -1,8 +1,6 @@
 """The file for the upload in Jaeger's user interface."""
 
 import json
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +8,7 @@ from pathlib import Path
 from attrs import define, field
 
 from hypervisor_jaeger.trace_document import trace_document
+from hypervisor_observability.atomic_file import replace_file
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 
 
@@ -53,21 +52,6 @@ class UploadFile:
             spans_by_service.setdefault(service, []).append(span)
         document = trace_document(spans_by_service, self.process_tags)
         # Ours are JSON's own types, so no other encoder is needed; ASCII has no surrogates.
-        replace_file(self.path, json.dumps(document, allow_nan=False).encode("ascii"))
+        text = json.dumps(document, allow_nan=False)
+        replace_file(self.path, text.encode("ascii"), make_folder=False)
         self._is_written = True
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write *content* to *path*, whole or not at all, readable by the owner alone.
-
-    Raises:
-        OSError: It cannot be written. The file that was there stays as it was.
-    """
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,14 +1,12 @@
 """Metrics that are left behind by a job that ends before anybody scrapes it."""
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from prometheus_client.exposition import push_to_gateway
 
+from hypervisor_observability.atomic_file import replace_file
 from hypervisor_prometheus.rendering import Collect, Renderer, as_registry
 
 
@@ -19,26 +17,14 @@ def write_textfile(collect: Collect, file: Path) -> None:
 
     Args:
         collect: Gives the metrics.
-        file: Its folder must be there.
+        file: A regular file or nothing yet; its folder must be there.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: It cannot be written; it is then what it was.
     """
     _, text = Renderer(collect).render("")
-    # Not named .prom: the collector reads it only when it is whole.
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(handle, "wb") as temporary:
-            temporary.write(text)
-            temporary.flush()
-            os.fsync(temporary.fileno())
-        # The node exporter runs as a user of its own.
-        Path(name).chmod(0o644)
-        Path(name).replace(file)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
-        raise
+    # The node exporter runs as a user of its own.
+    replace_file(file, text, sync=True, mode=0o644, make_folder=False)
 
 
 def push(

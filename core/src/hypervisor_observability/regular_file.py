@@ -1,0 +1,68 @@
+"""Open what others may have put in our place: a regular file, or nothing.
+
+A FIFO of that name would hold its reader for ever, a device do worse, and a symbolic link lead
+elsewhere. What a file holds may be anything: too long, no JSON, or nested without end.
+"""
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
+    """Open *path* without ever waiting, and give its descriptor.
+
+    Args:
+        path: A regular file, no symbolic link.
+        flags: As of ``os.open``.
+        mode: Of the file, where *flags* make it.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    try:
+        descriptor = os.open(path, flags | _NO_FOLLOW, mode)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a FIFO that nobody reads
+            raise OSError(errno.EINVAL, "is no regular file", str(path)) from None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no regular file", str(path))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Read all of *path*.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: It holds more than *max_bytes*.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"longer than {max_bytes} bytes")
+    return data
+
+
+def read_json(path: Path, max_bytes: int) -> Any:
+    """Read the JSON in *path*.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        ValueError: It holds more than *max_bytes*, or no JSON, or JSON that is nested too deeply.
+    """
+    data = read_regular(path, max_bytes)
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
