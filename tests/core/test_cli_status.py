@@ -142,3 +142,71 @@ def test_configuration_that_was_changed_while_the_process_runs_is_told() -> None
     assert after.exit_code == 1
     for result in (before, named, stopped):
         assert "was changed" not in result.stdout
+
+
+def damaged(**changes: Any) -> bytes:
+    """A whole status with these keys; None leaves one out."""
+    reader: dict[str, Any] = {
+        "state": "running", "breaker": None, "delivered": 0, "rejected": 0, "dropped": {},
+        "in_flight": 0, "pending": 0,
+    }  # fmt: skip
+    whole = {
+        "version": 1, "pid": 1, "written_at": 1.0, "started_at": 1.0, "state": "stopped",
+        "emitted": 0, "plugins": {"p": reader}, "metrics": reader, "journal": None,
+    }  # fmt: skip
+    merged = {**whole, **changes}
+    return json.dumps({k: v for k, v in merged.items() if v is not ...}).encode()
+
+
+DAMAGED: dict[str, bytes | None] = {
+    "no keys": b'{"version": 1}',
+    "list": b"[]",
+    "brackets": b"[" * 100_000,
+    "no UTF-8": b'{"version": 1, "\xff": 1}',
+    "longer than any": b" " * 2_000_000,
+    "FIFO": None,
+    "text for a time": damaged(written_at="now"),
+    "no finite time": damaged(written_at=float("nan")),
+    "time beyond all floats": damaged(started_at=10**400),
+    "true for a number": damaged(emitted=True),
+    "list of plugins": damaged(plugins=[]),
+    "plugin that is text": damaged(plugins={"p": "running"}),
+    "plugin without numbers": damaged(plugins={"p": {"state": "running"}}),
+    "no metrics": damaged(metrics=...),
+    "journal that is text": damaged(journal="/there"),
+    "dropped by nobody": damaged(
+        metrics={**json.loads(damaged())["metrics"], "dropped": {"a": []}}
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_file_that_is_no_status_is_told_in_a_line_and_doctor_tells_the_rest(kind: str) -> None:
+    Path("hvobs.toml").write_text('[state]\ndirectory = "state"\n')
+    Path("state").mkdir()
+    content = DAMAGED[kind]
+    if content is None:
+        os.mkfifo("state/status.json")
+    else:
+        Path("state/status.json").write_bytes(content)
+    status, doctor = (run(one, "--config", "hvobs.toml") for one in ("status", "doctor"))
+
+    for told in (status.stderr, doctor.stdout):
+        assert "status.json" in told
+        assert "cannot be read" in told or "another version" in told
+        assert "--traceback" not in told
+    assert (status.exit_code, doctor.exit_code) == (1, 1)
+    assert "Python" in doctor.stdout
+
+
+def test_whole_status_is_shown_without_what_is_not_known() -> None:
+    deep: Any = []
+    for _ in range(400):
+        deep = [deep]
+    Path("state").mkdir()
+    Path("state/status.json").write_bytes(damaged(new=deep, newer="x"))
+    result = run("status", "--directory", "state", "--json")
+
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["newer"] == "x"
+    assert "new" not in json.loads(result.stdout)

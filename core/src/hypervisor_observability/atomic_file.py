@@ -79,7 +79,7 @@ def write_where_told(path: Path, data: bytes) -> None:
         replace_file(path, data, make_folder=False)
         return
     if kind == stat.S_IFIFO and found.st_uid not in {os.geteuid(), 0}:
-        raise OSError(errno.EPERM, "is a FIFO of another user: not written to", str(path))
+        raise OSError(errno.EPERM, "a FIFO of another user is not written to", str(path))
     with path.open("wb") as file:  # a FIFO waits for its reader
         file.write(data)
 
@@ -94,7 +94,7 @@ def kind_of(path: Path) -> str | None:
 
 def _refuse(path: Path, kind: str | None) -> None:
     if kind is not None:
-        raise OSError(errno.EINVAL, f"is {kind}, which is not replaced by a file", str(path))
+        raise OSError(errno.EINVAL, f"{kind} is not replaced by a file", str(path))
 
 
 def _status(path: Path, *, follow: bool) -> os.stat_result | None:

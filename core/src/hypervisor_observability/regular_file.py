@@ -29,11 +29,11 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int
         descriptor = os.open(path, flags | _NO_FOLLOW, mode)
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a FIFO that nobody reads
-            raise OSError(errno.EINVAL, "is no regular file", str(path)) from None
+            raise OSError(errno.EINVAL, "not a regular file", str(path)) from None
         raise
     try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "is no regular file", str(path))
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
     except BaseException:
         os.close(descriptor)
         raise

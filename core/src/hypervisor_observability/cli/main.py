@@ -17,7 +17,7 @@ import click
 
 from hypervisor_observability import __version__
 
-from ..errors import ConfigError
+from ..errors import ConfigError, ObservabilityError
 from . import output
 
 _PACKAGE = "hypervisor_observability.cli"
@@ -146,7 +146,7 @@ def _explained(*, traceback: bool) -> Iterator[None]:
         if traceback:
             raise
         text = output.reason(error)
-        if not isinstance(error, OSError):
+        if not isinstance(error, (OSError, ObservabilityError)):
             text += " (hvobs --traceback ... shows where)"
         raise click.ClickException(text) from error
 

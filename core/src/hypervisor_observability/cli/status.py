@@ -9,7 +9,7 @@ import click
 
 from ..delivery.accounts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
-from ..status import STALE_SECONDS, NoStatusError, read_status
+from ..status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
 from . import output
 from .config_option import config_option, find_file
 from .plugins import read_tables
@@ -101,10 +101,12 @@ def examine_state(
 ) -> tuple[Mapping[str, Any] | None, list[str]]:
     """Give the status of the configuration's state directory and what is wrong with it.
 
-    None where there is no such directory, or nothing in it yet.
+    None where there is no such directory, nothing in it yet, or something else.
     """
     try:
         found = read_status(state_directory(config_file, None))
+    except DamagedStatusError as error:
+        return None, [str(error)]
     except (NoStatusError, ConfigError):
         return None, []
     return found, [*worries_of(found, now), *_changes_of(find_file(config_file), found)]
