@@ -368,7 +368,7 @@ def test_length_that_no_record_has_is_refused_at_once(tmp_path: Path, length: in
         (lambda data: b"", "no segment of a journal"),
         (lambda data: b"other\r\n\0" + data[8:], "no segment of a journal"),
         (lambda data: data[:8] + b"\2\0" + data[10:], "format version 2; this release reads 1"),
-        (lambda data: data[:20] + b"x" + data[21:], "header is damaged"),
+        (lambda data: data[:20] + bytes([data[20] ^ 1]) + data[21:], "header is damaged"),
         (lambda data: data[:50], "no segment of a journal"),
     ],
 )

@@ -17,8 +17,10 @@ import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.journal import writer as writer_module
+from hypervisor_observability.journal.anchors import Anchor
 from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.reader import RunReader
+from hypervisor_observability.journal.frames import EVENT, NOTE
+from hypervisor_observability.journal.reader import RunReader, SegmentReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.runs import Run, runs_of
 from hypervisor_observability.journal.segment_files import SegmentFile
@@ -622,3 +624,26 @@ def test_old_segments_go_whatever_room_there_is(writer: JournalWriter) -> None:
 
     assert [path for _, path in run.segments()] == paths[-1:]
     assert json.dumps(numbers_in(run)[-1]) == "599"
+
+
+# Records that are no events
+
+
+def test_note_takes_no_number_and_is_proven(writer: JournalWriter) -> None:
+    append(writer, 0)
+    writer.note(kind="clock_stepped", step_seconds=-3.5)
+    append(writer, 1)
+    writer.sync()
+
+    run = only_run(writer.directory)
+    records = [record for _, record in SegmentReader(run.segment_path(0)).records()]
+    assert [(record.kind, record.sequence) for record in records] == [
+        (EVENT, 0), (NOTE, 1), (EVENT, 1)
+    ]  # fmt: skip
+    assert json.loads(records[1].head) == {"kind": "clock_stepped", "step_seconds": -3.5}
+    assert numbers_in(run) == [0, 1]
+    for chain in (records[0].chain, records[1].chain):
+        found = verify(run, [Anchor(run.id.hex(), 1, chain.hex())])
+        assert (found.verdict, found.anchored) == (Verdict.UNANCHORED, 1)
+    forged = verify(run, [Anchor(run.id.hex(), 1, bytes(32).hex())])
+    assert (forged.verdict, forged.bad_sequence) == (Verdict.BAD, 0)

@@ -6,6 +6,7 @@ whoever has one chain value has proof of all that came before, and a payload can
 proof needs its salted digest alone.
 """
 
+import re
 import struct
 import zlib
 from hashlib import sha256
@@ -28,6 +29,12 @@ DIGEST_BYTES = 32
 EVENT, CHECKPOINT = 1, 2
 """Kinds of records. Of others those from 128 on may be skipped."""
 SKIPPABLE = 128
+GAP = 128
+"""Kind of a record that accounts for events the writer lost: its sequence number is the first
+lost one, its head says how many were lost."""
+NOTE = 129
+"""Kind of a record about the process, such as a step of its clock. It takes no sequence number:
+it carries that of the event behind it."""
 ERASED = 1
 """Flag: salt and payload are gone; in place of the payload stand their digest and zeros."""
 
@@ -43,6 +50,7 @@ HEADER_BYTES = _HEADER.size + _CRC.size
 # time in nanoseconds, salt, chain value; then head and payload.
 _RECORD = struct.Struct("<IIIBB2xQq16s32s")
 _CHAINED = struct.Struct("<32sB7xQq32s")
+_GAP_HEAD = re.compile(rb'\{"count":([1-9][0-9]{0,18})\}')
 RECORD_BYTES = _RECORD.size
 _REST_BYTES = RECORD_BYTES - CHECKSUM_BYTES
 
@@ -186,6 +194,23 @@ def new_record(
     chain = sha256(_CHAINED.pack(before, kind, sequence, time_ns, digest) + head).digest()
     fixed = _RECORD.pack(0, len(head), len(payload), kind, 0, sequence, time_ns, salt, chain)
     return fixed[CHECKSUM_BYTES:] + head + payload, chain
+
+
+def gap_head(count: int) -> bytes:
+    """Write the head of a ``GAP``: how many events were lost."""
+    return b'{"count":%d}' % count
+
+
+def gap_count(record: Record) -> int:
+    """Read how many events a ``GAP`` accounts for.
+
+    Raises:
+        BadBytesError: Its head does not say.
+    """
+    found = _GAP_HEAD.fullmatch(record.head)
+    if found is None:
+        raise BadBytesError("a gap that does not say how many events it stands for")
+    return int(found[1])
 
 
 def record_at(data: bytes, offset: int) -> Record | None:

@@ -11,10 +11,12 @@ from .frames import (
     CHECKPOINT,
     DIGEST_BYTES,
     EVENT,
+    GAP,
     SKIPPABLE,
     BadBytesError,
     Record,
     SegmentHeader,
+    gap_count,
 )
 from .reader import SegmentReader, in_force
 from .runs import Run
@@ -67,6 +69,7 @@ class _Walk:
         self.anchors = anchors
         self.chain = bytes(DIGEST_BYTES)
         self.sequence = 0
+        self.start = 0
         self.events = self.erased = self.lost = self.anchored = 0
 
     def walk(self) -> None:
@@ -93,6 +96,7 @@ class _Walk:
                     following is None or self.sequence < following.first_sequence
                 ):
                     raise _BadRecordError(self.sequence, reader.damage.reason)
+        self._leave_number()
 
     def _header(self, path: object) -> SegmentHeader:
         try:
@@ -102,7 +106,7 @@ class _Walk:
 
     def _begin_later(self, header: SegmentHeader) -> None:
         # The segments before went by retention; what they held is not proven.
-        self.sequence = header.first_sequence
+        self.sequence = self.start = header.first_sequence
         self.chain = header.chain
 
     def _enter(self, header: SegmentHeader) -> None:
@@ -124,18 +128,39 @@ class _Walk:
             self.sequence = record.sequence
         if not record.follows(self.chain):
             raise _BadRecordError(record.sequence, "the record is not what was written")
+        if record.kind in (EVENT, GAP):
+            self._leave_number()
         self.chain = record.chain
         if record.kind == EVENT:
             self.events += 1
             self.erased += record.erased
             self.sequence += 1
-        expected = self.anchors.get(self.sequence)
-        if expected is not None:
-            if expected != self.chain.hex():
-                raise _BadRecordError(
-                    record.sequence, "an anchor has another chain value: all was written anew"
-                )
+        elif record.kind == GAP:
+            count = self._count_of(record)
+            self.lost += count
+            self.sequence += count
+        if self.anchors.get(self.sequence) == self.chain.hex():
             self.anchored = self.sequence
+
+    def _leave_number(self) -> None:
+        """Check the anchor of the number that is left, once all records that carry it are known.
+
+        Records that take no number of their own change the chain value too.
+        """
+        if (
+            self.sequence > self.start
+            and self.sequence in self.anchors
+            and self.anchored != self.sequence
+        ):
+            raise _BadRecordError(
+                self.sequence - 1, "an anchor has another chain value: all was written anew"
+            )
+
+    def _count_of(self, gap: Record) -> int:
+        try:
+            return gap_count(gap)
+        except BadBytesError as error:
+            raise _BadRecordError(self.sequence, str(error)) from error
 
 
 def verify(run: Run, anchors: Iterable[Anchor] = ()) -> Verification:

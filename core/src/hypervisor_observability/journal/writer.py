@@ -11,6 +11,7 @@ the file while it is written, may end the process with SIGBUS.
 """
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -29,6 +30,7 @@ from .frames import (
     EVENT,
     HEADER_BYTES,
     MAX_PART_BYTES,
+    NOTE,
     RECORD_BYTES,
     SALT_BYTES,
     BadBytesError,
@@ -170,6 +172,24 @@ class JournalWriter:
                 self._busy = False
             while self._parked and not self._busy:
                 self.append(self._parked.popleft(), then)
+
+    def note(self, **values: str | float) -> None:
+        """Record what befell the process, such as a step of its clock, if a segment is open.
+
+        It is no event: it takes no sequence number, no reader gets it, and the chain proves it.
+
+        Args:
+            values: What to record; JSON has a form for each.
+        """
+        head = json.dumps(values).encode()
+        with self._lock:
+            if self._busy or self._segment is None:
+                return
+            salt, now = os.urandom(SALT_BYTES), time.time_ns()
+            payload = bytes(b" " * DIGEST_BYTES)
+            rest, chain = new_record(self._chain, NOTE, self._sequence, now, salt, head, payload)
+            if self._segment.store(rest):
+                self._chain = chain
 
     def hold(self) -> "threading.RLock":
         """Give the lock under which events are appended, as a context manager."""
