@@ -216,6 +216,82 @@ def test_poisonous_event_costs_itself_alone(
     stopped(worker)
 
 
+def test_backend_that_takes_few_events_at_once_gets_them_all() -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("events", "spans")
+    take, take_spans = outlet.export_events, outlet.export_spans
+
+    def export_events(events: Sequence[HypervisorEvent]) -> None:
+        if len(events) > 10:
+            raise Reject("413: too large")
+        take(events)
+
+    def export_spans(spans: Sequence[FinishedSpan]) -> None:
+        if len(spans) > 7:
+            raise Reject("413: too large")
+        take_spans(spans)
+
+    outlet.export_events = export_events  # type: ignore[method-assign]  # this one alone
+    outlet.export_spans = export_spans  # type: ignore[method-assign]  # this one alone
+    worker = make_worker(bus, outlet)
+    for number in range(1_000):
+        bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": f"{number}"})
+
+    assert flushed(worker, bus)
+    assert outlet.events == bus.all_events
+    assert len(outlet.spans) == 1_000
+    assert worker.account.counts().rejected == 0
+    stopped(worker)
+
+
+@pytest.mark.parametrize("error", [ValueError("500"), Reject("500")])
+def test_one_odd_answer_costs_no_event(error: Exception) -> None:
+    bus = HypervisorEventBus()
+    worker = make_worker(bus, outlet := Outlet("events", answer=raising(error)))
+    emit(bus, 1)
+
+    assert flushed(worker, bus)
+    assert outlet.events == bus.all_events
+    stopped(worker)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RetryLater("busy"), "asks to retry: busy"),
+        (Reject("too old"), "was refused: too old"),
+    ],
+)
+def test_what_is_expected_of_a_hook_is_one_line_in_the_log(
+    error: Exception, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus, outlet = HypervisorEventBus(), Outlet("metrics", answer=raising(error))
+    outlet.flush = outlet.stop = raising(error, error)  # type: ignore[method-assign]  # these too
+    worker = pushed(bus, outlet)
+    emit(bus, 1)
+
+    assert not flushed(worker, bus)
+    stopped(worker)
+
+    assert [record for record in caplog.records if record.exc_info] == []
+    for hook in ("export_metrics", "flush", "stop"):
+        assert f"{hook} {told}" in caplog.text
+
+
+def test_refusal_is_never_called_a_retry(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(breaker_module, "_BACKOFF_SECONDS", 0.001)
+    bus = HypervisorEventBus()
+    refusals = raising(*[Reject("401")] * 40)
+    worker = make_worker(bus, Outlet("events", answer=refusals))
+    emit(bus, 100)
+
+    assert not flushed(worker, bus)
+    assert "refused events alone 3 times in a row, so the others wait: 401" in caplog.text
+    assert "retry" not in caplog.text
+    stopped(worker)
+
+
 def test_refused_events_are_kept_as_dead_letters(tmp_path: Path) -> None:
     bus = HypervisorEventBus()
     outlet = Outlet("events")
@@ -423,7 +499,7 @@ def test_fresh_instance_that_cannot_start_turns_the_plugin_off() -> None:
     until(worker.replace_if_stuck)
     until(lambda: worker.down)
 
-    assert worker.down == "port taken"
+    assert worker.down == "OSError: port taken"
     stuck.release.set()
 
 

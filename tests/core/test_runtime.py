@@ -199,12 +199,13 @@ def test_plugin_that_cannot_start_is_down_and_the_others_run(
         assert not observability.flush(10)
 
         assert observability.states() == {
-            "failing": "down: port 9464 is taken",
+            "failing": "down: OSError: port 9464 is taken",
             "recording": "running",
         }
         assert observability.counts()["failing"].dropped == {"down": 1}
         assert len(recording.events) == 1
-    assert "plugin failing is down: port 9464 is taken" in caplog.text
+    assert "plugin failing is down: OSError: port 9464 is taken" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_plugin_that_exits_at_its_start_is_down_and_ctrl_c_is_the_users() -> None:
@@ -222,7 +223,7 @@ def test_plugin_that_exits_at_its_start_is_down_and_ctrl_c_is_the_users() -> Non
             raise SystemExit(4)
 
     with Observability(plugins=[Ending(SystemExit(3))]) as observability:
-        assert observability.states() == {"ending": "down: 3"}
+        assert observability.states() == {"ending": "down: SystemExit: 3"}
     with pytest.raises(KeyboardInterrupt):
         Observability(plugins=[Ending(KeyboardInterrupt())]).start()
 

@@ -93,7 +93,8 @@ def export_events(events: Sequence[HypervisorEvent]) -> None:
 
     May block: each plugin has a thread of its own. Returning means that the backend has
     them. Raise ``RetryLater`` to be offered the same batch again; ``Reject`` or any other
-    exception says that it never will be accepted, and counts it as rejected.
+    exception refuses the batch, which is halved until the bad event stands alone. That one is
+    offered once more, and is then rejected.
 
     :param events: Between 1 and ``max_batch_events`` events, oldest first.
     """

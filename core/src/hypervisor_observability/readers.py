@@ -15,7 +15,7 @@ from .config import matches
 from .delivery import accounts
 from .delivery.accounts import Account
 from .delivery.dead_letters import DeadLetters
-from .delivery.lane import in_daemon_thread
+from .delivery.lane import in_daemon_thread, named
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.outlet import Outlet, Terms
 from .delivery.worker import Worker
@@ -106,13 +106,14 @@ class Reader:
             self._start_outlet(self._plugin)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
-            self._down = f"{error}" or type(error).__name__
+        except BaseException as error:
+            self._down = named(error)
             if self.worker is None:  # until now its account was that of all who only expose
                 self.account = Account(self._surroundings.source_for(self._plugin)[0])
             self.worker = None
             self.account.close(accounts.DOWN)
             _logger.error("plugin %s is down: %s", self.name, self._down)
+            _logger.debug("plugin %s: start raised", self.name, exc_info=error)
             _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:

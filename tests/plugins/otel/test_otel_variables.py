@@ -141,7 +141,7 @@ def test_sdk_that_is_disabled_is_down_and_says_so(
     with Observability(plugins=[OTelPlugin()]) as observability:
         state = observability.states()["otelplugin"]
 
-    assert state.startswith("down: OTEL_SDK_DISABLED is true") == down
+    assert state.startswith("down: RuntimeError: OTEL_SDK_DISABLED is true") == down
 
 
 @pytest.mark.parametrize(

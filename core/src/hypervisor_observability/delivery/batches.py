@@ -9,7 +9,7 @@ from ..events import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
 from .breaker import Breaker
-from .isolation import Outcome, offer
+from .isolation import OfferSize, Outcome, offer
 
 Item = TypeVar("Item")
 
@@ -59,7 +59,10 @@ class Batch:
             self.spans.append((own, held.span))
 
     def offer_events(
-        self, send: Callable[[Sequence[HypervisorEvent]], None], breaker: Breaker
+        self,
+        send: Callable[[Sequence[HypervisorEvent]], None],
+        breaker: Breaker,
+        size: OfferSize,
     ) -> Outcome | None:
         """Offer what was not offered yet; None if there is nothing left."""
         places = [
@@ -67,7 +70,7 @@ class Batch:
             for place in range(self._accepted_events, len(self.disclosed))
             if place not in self.refused
         ]
-        outcome = _offered([self.disclosed[place] for place in places], send, breaker)
+        outcome = _offered([self.disclosed[place] for place in places], send, breaker, size)
         if outcome is not None:
             self._note(places, outcome)
             self._accepted_events = (
@@ -76,7 +79,7 @@ class Batch:
         return outcome
 
     def offer_spans(
-        self, send: Callable[[Sequence[FinishedSpan]], None], breaker: Breaker
+        self, send: Callable[[Sequence[FinishedSpan]], None], breaker: Breaker, size: OfferSize
     ) -> Outcome | None:
         """Offer what was not offered yet of the spans of accepted events."""
         numbers = [
@@ -84,7 +87,7 @@ class Batch:
             for number in range(self._accepted_spans, len(self.spans))
             if self.spans[number][0] not in self.refused
         ]
-        outcome = _offered([self.spans[number][1] for number in numbers], send, breaker)
+        outcome = _offered([self.spans[number][1] for number in numbers], send, breaker, size)
         if outcome is not None:
             self._note([self.spans[number][0] for number in numbers], outcome)
             self._accepted_spans = (
@@ -129,8 +132,11 @@ class Batch:
 
 
 def _offered(
-    items: Sequence[Item], send: Callable[[Sequence[Item]], None], breaker: Breaker
+    items: Sequence[Item],
+    send: Callable[[Sequence[Item]], None],
+    breaker: Breaker,
+    size: OfferSize,
 ) -> Outcome | None:
     if not items:
         return None
-    return offer(items[:1] if breaker.tripped else items, send)
+    return offer(items[:1] if breaker.tripped else items, send, size)

@@ -62,12 +62,23 @@ class Breaker:
             after: Seconds that the backend asked to wait. A plugin's word: it may be anything.
 
         Returns:
-            Seconds to wait before the next try.
+            Seconds to wait before the next try: never fewer than the own backoff.
         """
         attempt = self.failures
         self.failures += 1
-        if isinstance(after, int | float) and after == after:  # noqa: PLR0124 - NaN is no time
-            return min(max(0.0, after), MAX_RETRY_SECONDS)
         longest = min(_MAX_BACKOFF_SECONDS, _BACKOFF_SECONDS * 2.0 ** min(attempt, 16))
         # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter
-        return longest * random.random()  # noqa: S311 - spreads load, keeps no secret
+        own = longest * random.random()  # noqa: S311 - spreads load, keeps no secret
+        return max(own, seconds_asked_for(after))
+
+
+def seconds_asked_for(after: object) -> float:
+    """Give for how long a backend has itself waited for, 0 to ``MAX_RETRY_SECONDS``.
+
+    Args:
+        after: ``RetryLater.after``. A plugin's word: what is no number of seconds is 0.
+    """
+    if isinstance(after, bool) or not isinstance(after, int | float):
+        return 0.0
+    # In this order NaN, which compares as false, becomes 0.
+    return min(max(0.0, after), MAX_RETRY_SECONDS)

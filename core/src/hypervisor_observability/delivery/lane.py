@@ -12,7 +12,7 @@ from ..events import HypervisorEvent
 from . import accounts
 from .batches import Batch
 from .hook_calls import AbandonedError, HookCalls
-from .isolation import Outcome
+from .isolation import MAX_REFUSED_IN_A_ROW, Outcome
 from .outlet import Outlet
 from .state import Flush, WorkerState
 
@@ -30,6 +30,21 @@ def in_daemon_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=target, name=f"hvobs-{name}", daemon=True)
     thread.start()
     return thread
+
+
+def _said(error: BaseException | None) -> str:
+    """Give what was raised in one line: a plugin's word may hold more."""
+    if error is None:
+        return "refused"
+    if isinstance(error, RetryLater | Reject):
+        return str(error) or type(error).__name__
+    return named(error)
+
+
+def named(error: BaseException) -> str:
+    """Give an exception's type and, where there is one, its text."""
+    text = f"{error}"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class _TurnedOffError(BaseException):
@@ -116,7 +131,7 @@ class Lane:
         except (AbandonedError, _TurnedOffError):
             pass
         except BaseException as error:  # noqa: BLE001 - a mistake of our own must not be silent
-            self._turn_off(f"{type(error).__name__}: {error}")
+            self._turn_off(named(error))
         finally:
             own_threads.discard(ident)
 
@@ -137,7 +152,7 @@ class Lane:
         except AbandonedError:
             raise
         except BaseException as error:  # a plugin's: it says that it cannot run
-            self._turn_off(f"{error}" or type(error).__name__)
+            self._turn_off(named(error))
             raise _TurnedOffError from error
 
     def _deliver_pending(self) -> None:
@@ -246,6 +261,7 @@ class Lane:
                 lambda: batch.offer_events(
                     lambda events: self._send("export_events", self.outlet.export_events, events),
                     self.state.breaker,
+                    self.state.event_size,
                 )
             )
         if takes_spans and not batch.unsettled(events=takes_events, spans=False):
@@ -253,6 +269,7 @@ class Lane:
                 lambda: batch.offer_spans(
                     lambda spans: self._send("export_spans", self.outlet.export_spans, spans),
                     self.state.breaker,
+                    self.state.span_size,
                 )
             )
         unsettled = batch.unsettled(events=takes_events, spans=takes_spans)
@@ -292,10 +309,18 @@ class Lane:
                 " tries whether the backend is back: %s",
                 state.name,
                 state.breaker.failures,
-                error or "refused",
+                _said(error),
             )
-        else:
+        elif isinstance(error, RetryLater):
             state.limited_log.warning("retry", "plugin %s asks to retry: %s", state.name, error)
+        else:
+            state.limited_log.warning(
+                "refusals",
+                "plugin %s refused events alone %d times in a row, so the others wait: %s",
+                state.name,
+                MAX_REFUSED_IN_A_ROW,
+                _said(error),
+            )
 
     def _settle(self, batch: Batch, unsettled: set[int]) -> None:
         state = self.state
@@ -359,11 +384,19 @@ class Lane:
         try:
             self._call_hook(hook, function, *arguments)
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises
-            self.state.limited_log.warning(
-                hook, "plugin %s: %s raised", self.state.name, hook, error=error
-            )
+            self._tell(hook, error)
             return False
         return True
+
+    def _tell(self, hook: str, error: Exception) -> None:
+        """Tell what a hook other than those that export events or spans has raised."""
+        log, name = self.state.limited_log, self.state.name
+        if isinstance(error, RetryLater):
+            log.warning(hook, "plugin %s: %s asks to retry: %s", name, hook, error)
+        elif isinstance(error, Reject):
+            log.warning(hook, "plugin %s: %s was refused: %s", name, hook, error)
+        else:
+            log.warning(hook, "plugin %s: %s raised", name, hook, error=error)
 
     def _call_hook(self, hook: str, function: Callable[..., None], *arguments: Any) -> None:
         try:

@@ -15,6 +15,7 @@ from ..spans.held_traces import Ending
 from ..spans.sampler import SpanSampler
 from .accounts import DOWN, SAMPLED, Account
 from .breaker import Breaker
+from .isolation import OfferSize
 from .outlet import Outlet, Terms
 from .source_wait import SourceWait
 
@@ -72,6 +73,8 @@ class WorkerState:
         assembler: Makes spans of events; None if nobody wants any.
         sampler: Chooses from them; None if all are wanted.
         breaker: Whether batches are offered.
+        event_size: How many events the backend takes at once.
+        span_size: How many spans.
         stats: How export calls went.
         unpushed: Events whose export hooks took them, and that still have to be in a push of
             metrics.
@@ -91,6 +94,8 @@ class WorkerState:
     assembler: SpanAssembler | None = None
     sampler: SpanSampler | None = None
     breaker: Breaker = field(factory=Breaker)
+    event_size: OfferSize = field(factory=OfferSize)
+    span_size: OfferSize = field(factory=OfferSize)
     wait: SourceWait = field(factory=SourceWait)
     stats: ExportStats = field(factory=ExportStats)
     unpushed: int = 0
