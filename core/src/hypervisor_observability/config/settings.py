@@ -35,8 +35,8 @@ class BusConfig:
 def _check_expression(_: object, __: object, expression: str) -> None:
     try:
         re.compile(expression)
-    except re.error as error:
-        msg = f"{expression!r} is no regular expression: {error}"
+    except (re.error, RecursionError, OverflowError) as error:
+        msg = f"{expression!r} is not a regular expression: {error}"
         raise ValueError(msg) from None
 
 

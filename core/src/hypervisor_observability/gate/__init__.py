@@ -2,6 +2,8 @@
 
 from .gate import Gate
 from .policy import PayloadPolicy
-from .redaction import DEFAULT_KEYS, DEFAULT_PATTERNS, REDACTED
+from .redaction import REDACTED
+from .secret_names import DEFAULT_KEYS
+from .token_patterns import DEFAULT_PATTERNS
 
 __all__ = ["DEFAULT_KEYS", "DEFAULT_PATTERNS", "REDACTED", "Gate", "PayloadPolicy"]

@@ -7,7 +7,9 @@ from ..config import RedactionConfig
 from ..events import HypervisorEvent, raw_payload, with_payload
 from ..utf8_text import encodable
 from .normal_form import NormalForm
-from .redaction import DEFAULT_KEYS, DEFAULT_PATTERNS, Redaction
+from .redaction import Redaction
+from .secret_names import DEFAULT_KEYS
+from .token_patterns import DEFAULT_PATTERNS
 
 _INFINITY = float("inf")
 _MAX_KEYS = 10_000
@@ -23,7 +25,7 @@ class Gate:
         patterns: Regular expressions for secrets in text.
 
     Raises:
-        ValueError: A pattern is no regular expression.
+        ValueError: A pattern is not a regular expression.
     """
 
     def __init__(

@@ -36,16 +36,22 @@ class NormalForm:
         return value
 
     def dict(self, values: dict[Any, Any]) -> dict[str, Any]:
-        """Convert a dict; keys that are no strings become some."""
+        """Convert a dict; keys that are not strings become strings."""
         result: dict[str, Any] = {}
         for key, value in values.items():
             name = key if isinstance(key, str) else str(key)
-            hidden = self.redaction is not None and self.redaction.hides(name)
+            redaction = self.redaction
+            hidden = (
+                redaction is not None
+                and redaction.hides(name)
+                and redaction.hides_value(name, value)
+            )
             name = self.text(name)
             while name in result:  # what was converted may look like another key
                 name += "#"
-            if hidden and value is not None:
-                self.redacted += 1
+            if hidden:
+                # Another reader's gate may have taken it out before.
+                self.redacted += value != REDACTED
                 result[name] = REDACTED
             else:
                 result[name] = self.value(value)
