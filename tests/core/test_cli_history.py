@@ -20,8 +20,8 @@ from hypervisor_observability.cli.tail import Followed
 from hypervisor_observability.journal.anchors import Anchorage, make_key_file, take_run_key
 from hypervisor_observability.journal.frames import HEADER_BYTES
 from hypervisor_observability.journal.history import EVERYTHING, Entry, History, Wanted
-from hypervisor_observability.journal.reader import SegmentReader
 from hypervisor_observability.journal.runs import Run, runs_of
+from hypervisor_observability.journal.segment_reader import SegmentReader
 from hypervisor_observability.journal.writer import JournalWriter
 
 HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")

@@ -20,9 +20,10 @@ from hypervisor_observability.journal.event_index import EventIndex, remove_inde
 from hypervisor_observability.journal.frames import HEADER_BYTES, SegmentHeader, record_at
 from hypervisor_observability.journal.history import EVERYTHING, History, Wanted, trace_key
 from hypervisor_observability.journal.index_columns import Columns, IndexedSegment
-from hypervisor_observability.journal.reader import RunReader, SegmentReader
+from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.runs import Run, runs_of
+from hypervisor_observability.journal.segment_reader import SegmentReader
 from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT = 65_536

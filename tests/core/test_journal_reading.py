@@ -35,8 +35,9 @@ from hypervisor_observability.journal.frames import (
     new_record,
     record_at,
 )
-from hypervisor_observability.journal.reader import Damage, RunReader, SegmentReader
+from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import Run, runs_of
+from hypervisor_observability.journal.segment_reader import Damage, SegmentReader
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 

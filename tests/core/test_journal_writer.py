@@ -20,10 +20,11 @@ from hypervisor_observability.journal import writer as writer_module
 from hypervisor_observability.journal.anchors import Anchor
 from hypervisor_observability.journal.encoding import event_of
 from hypervisor_observability.journal.frames import EVENT, NOTE
-from hypervisor_observability.journal.reader import RunReader, SegmentReader
+from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.runs import Run, runs_of
 from hypervisor_observability.journal.segment_files import SegmentFile
+from hypervisor_observability.journal.segment_reader import SegmentReader
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 

@@ -11,6 +11,8 @@ import click
 from ..journal.event_index import EventIndex
 from ..journal.history import History, Notice
 from ..journal.runs import Run, runs_of
+from ..journal.segment_reader import Damage
+from . import output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,10 +47,22 @@ def history_of(
     index = None if no_index else EventIndex.of(directory)
     try:
         with _progress(directory, runs, bar) as on_segment:
-            yield History(directory, notice, index, on_segment)
+            history = History(directory, notice, index, on_segment)
+            yield history
+        if history.torn:
+            output.note(_torn(history.torn))
     finally:
         if index is not None:
             index.close()
+
+
+def _torn(places: Sequence[Damage]) -> str:
+    many = len(places) > 1
+    what = f"{len(places)} runs end" if many else "a run ends"
+    return (
+        f"{what} in the middle of a record, because the process was killed while writing it;"
+        f" that event was never accepted{', the first one' if many else ''}: {places[0].path}"
+    )
 
 
 @contextmanager

@@ -12,8 +12,9 @@ import click
 from attrs import define, field
 
 from ..journal.history import EVERYTHING, Entry, History, Wanted, entry_of
-from ..journal.reader import Damage, RunReader
+from ..journal.reader import RunReader
 from ..journal.runs import Run, runs_of
+from ..journal.segment_reader import Damage
 from . import entries, output
 from .history_option import history_of, index_option
 from .journal_option import journal_of, journal_option, wanted_of, wanted_options
@@ -27,6 +28,7 @@ class Followed:
 
     directory: Path
     _readers: dict[Run, tuple[RunReader, int]] = field(factory=dict)
+    _trouble: dict[Run, str] = field(factory=dict)
 
     def skip(self) -> None:
         """Leave out what is there."""
@@ -63,16 +65,29 @@ class Followed:
                     yield entry
 
     def news(self) -> Iterator[Entry]:
-        """Give what has come since the last call."""
-        for run in runs_of(self.directory):
-            reader, position = self._readers.get(run) or (RunReader(run), 0)
-            with contextlib.suppress(FileNotFoundError):
+        """Give what has come since the last call; what cannot be read is tried again with it."""
+        runs = list(runs_of(self.directory))
+        for gone in self._readers.keys() - set(runs):
+            del self._readers[gone]
+        for run in runs:
+            reader, position = self._readers.get(run) or (RunReader(run, _tell), 0)
+            try:
                 for record in reader.records(position):
                     position = record.sequence + 1
                     entry = entry_of(run, record, output.note)
                     if entry is not None:
                         yield entry
+                self._trouble.pop(run, None)
+            except FileNotFoundError:
+                pass  # the directory's bounds removed it
+            except OSError as error:
+                self._note_once(run, error)
             self._readers[run] = (reader, position)
+
+    def _note_once(self, run: Run, error: OSError) -> None:
+        if self._trouble.get(run) != str(error):
+            self._trouble[run] = str(error)
+            output.note(f"cannot be read: {run.path}: {error}")
 
 
 def _tell(damage: Damage) -> None:

@@ -137,7 +137,8 @@ def tree(
     """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a journal.
 
     EVENTS holds one event a line, as JSON of what HypervisorEvent.to_dict() gives. Lines that
-    are no events are counted and skipped; exit code 1 if nothing else was there.
+    are no events are counted and skipped; exit code 1 if nothing else was there. What cannot be
+    read of a journal is told on stderr; exit code 1 then.
     """
     lines: EventLines | JournalEvents
     if (events is None) == (directory is None):
@@ -169,7 +170,7 @@ def tree(
         _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
         raise click.ClickException(f"no events of the trace {trace_id}")
-    if lines.bad_lines and not lines.events:
+    if lines.bad_lines and (directory is not None or not lines.events):
         raise click.exceptions.Exit(1)
 
 

@@ -1,5 +1,6 @@
 """``hvobs verify``: is the journal what was written?"""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,8 +41,9 @@ def verify_command(
     """Prove that each run of a journal is what was written: whole, in order, unchanged.
 
     Exit code 0: proven by anchors up to its end. 3: nothing is wrong, but no anchor says that
-    the end was not cut off, or all of it written anew. 1: a record is wrong; the first one is
-    named.
+    the end was not cut off, or all of it written anew. 1: a record is wrong, and the first one
+    is named; or a file cannot be read. A run whose process was killed while writing a record is
+    said to be torn at its end: that event was never accepted, and nothing is wrong.
     """
     journal = journal_of(config_file, directory)
     anchors = _genuine(_anchors(config_file, directory, anchor_file), key)
@@ -50,14 +52,16 @@ def verify_command(
     with click.progressbar(
         runs, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as progress:
-        found += [(run, verify(run, anchors)) for run in progress]
+        for run in progress:
+            with contextlib.suppress(FileNotFoundError):  # removed by the bounds of the journal
+                found.append((run, verify(run, anchors)))
     gone = {anchor.run for anchor in anchors} - {run.id.hex() for run in runs}
     _tell(found, as_json=as_json)
     if run_name is None:
         for one in sorted(gone):
             output.note(f"run {one} is gone: removed by the bounds of the journal, or by somebody")
     verdicts = {verification.verdict for _, verification in found}
-    if Verdict.BAD in verdicts:
+    if not verdicts.isdisjoint((Verdict.BAD, Verdict.UNREADABLE)):
         raise click.exceptions.Exit(1)
     if Verdict.UNANCHORED in verdicts or (gone and run_name is None):
         raise click.exceptions.Exit(_UNANCHORED)
@@ -107,6 +111,8 @@ def _tell(found: Sequence[tuple[Run, Verification]], *, as_json: bool) -> None:
         reason = one.reason
         if one.bad_sequence is not None:
             reason = f"sequence {one.bad_sequence}: {reason}"
+        if one.torn:
+            reason += f"{'; ' if reason else ''}torn at the end: its process was killed"
         numbers = (str(number) for number in (one.events, one.anchored, one.erased, one.lost))
         rows.append((run.path.name, one.verdict.value, *numbers, reason))  # type: ignore[arg-type]  # four numbers
     output.tell(output.table(rows))
@@ -122,4 +128,5 @@ def _as_dict(run: Run, verification: Verification) -> dict[str, Any]:
         "lost": verification.lost,
         "bad_sequence": verification.bad_sequence,
         "reason": verification.reason,
+        "torn": verification.torn,
     }

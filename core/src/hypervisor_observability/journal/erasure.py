@@ -7,8 +7,8 @@ from ..events import HypervisorEvent
 from .encoding import BadEventError, event_of
 from .event_index import remove_index
 from .frames import EVENT, erased
-from .reader import SegmentReader
 from .runs import Run
+from .segment_reader import SegmentReader
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 

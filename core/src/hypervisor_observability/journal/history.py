@@ -14,8 +14,9 @@ from .encoding import BadEventError, event_of
 from .event_index import EventIndex
 from .frames import EVENT, Record
 from .index_columns import Columns, IndexedSegment, Question, hash_of
-from .reader import RunReader, SegmentReader, Stretch
+from .reader import RunReader, Stretch
 from .runs import Run, runs_of
+from .segment_reader import Damage
 
 Notice = Callable[[str], object]
 
@@ -112,12 +113,15 @@ class History:
         notice: Told of what cannot be read, a line each.
         index: Makes the next question fast; None: every question reads everything.
         on_segment: Called after each segment, to tell how far it is.
+        torn: Where runs end with a record that their process did not live to finish. The
+            event was never accepted, so nothing is missing.
     """
 
     directory: Path
     notice: Notice
     index: EventIndex | None = None
     on_segment: Callable[[], object] = field(default=lambda: None)
+    torn: list[Damage] = field(factory=list, init=False)
 
     def find(
         self, wanted: Wanted = EVERYTHING, runs: Sequence[Run] | None = None
@@ -129,26 +133,45 @@ class History:
             wanted: Which.
             runs: Only those of these; None: of all.
 
+        A run or segment that cannot be read is passed over after a notice; one that has gone
+        meanwhile without.
+
         Raises:
-            OSError: A segment cannot be read. One that has gone meanwhile is passed over.
+            OSError: The journal's directory cannot be listed.
         """
         chosen = list(runs_of(self.directory)) if runs is None else runs
         if self.index is not None and runs is None:
-            self.index.keep_only(_places_of(chosen))
+            with contextlib.suppress(OSError):  # told of when that run is read
+                self.index.keep_only(list(_places_of(chosen)))
         return heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
 
     def _find_in(self, run: Run, wanted: Wanted) -> Iterator[Entry]:
-        with contextlib.suppress(FileNotFoundError):
-            for stretch in RunReader(run).stretches():
-                # The bounds of the directory remove segments at any time.
-                with contextlib.suppress(FileNotFoundError):
-                    yield from self._find_in_stretch(run, stretch, wanted)
-                self.on_segment()
+        stretches: list[Stretch] = []
+        with self._telling_of(run.path):
+            stretches = RunReader(run, self._tell).stretches()
+        for stretch in stretches:
+            with self._telling_of(stretch.path):
+                yield from self._find_in_stretch(run, stretch, wanted)
+            self.on_segment()
+
+    @contextlib.contextmanager
+    def _telling_of(self, path: Path) -> Iterator[None]:
+        """Make a notice of an ``OSError``, but for *path* having gone."""
+        try:
+            yield
+        except FileNotFoundError:
+            pass  # the bounds of the directory remove segments at any time
+        except OSError as error:
+            self.notice(f"cannot be read: {path}: {error.strerror or error}")
+
+    def _tell(self, damage: Damage) -> None:
+        self.notice(f"cannot be read: {damage}")
 
     def _find_in_stretch(self, run: Run, stretch: Stretch, wanted: Wanted) -> Iterator[Entry]:
         index = self.index
         # Nothing is gained where everything is read; and what grows is not known for long.
-        if wanted == EVERYTHING or (stretch.last and run.is_alive()):
+        growing = stretch.following is None and run.is_alive()
+        if wanted == EVERYTHING or growing:
             index = None
         # As it is before it is read: a change meanwhile makes it another one.
         status = stretch.path.stat()
@@ -160,13 +183,13 @@ class History:
             yield from self._scan(run, stretch, wanted, index, segment)
             return
         following = 0
-        reader = SegmentReader(stretch.path)
+        reader = stretch.reader()
         for record in reader.records_at(found):
             following = record.sequence + 1
             entry = entry_of(run, record, self.notice)
             if entry is not None and wanted.covers(entry.event):
                 yield entry
-        if reader.damage is not None:
+        if reader.damage is not None or reader.torn is not None:
             # It is not what it was. Whoever reads all of it can tell where it ends.
             for entry in self._scan(run, stretch, wanted, None, segment):
                 if entry.sequence >= following:
@@ -181,10 +204,8 @@ class History:
         segment: IndexedSegment,
     ) -> Iterator[Entry]:
         columns, whole = Columns(), True
-        reader = SegmentReader(stretch.path)
+        reader = stretch.reader()
         for offset, record in reader.records():
-            if record.sequence >= stretch.until:
-                break
             if record.kind != EVENT:
                 continue
             entry = entry_of(run, record, self.notice)
@@ -195,10 +216,11 @@ class History:
                 _note(columns, offset, entry.event)
             if wanted.covers(entry.event):
                 yield entry
-        else:
-            if reader.damage is not None:
-                self.notice(f"cannot be read: {reader.damage}")
-                whole = False
+        if reader.damage is not None:
+            self._tell(reader.damage)
+            whole = False
+        elif reader.torn is not None and not run.is_alive():
+            self.torn.append(reader.torn)
         # What has to be told of is read each time.
         if index is not None and whole:
             index.add(segment, columns)

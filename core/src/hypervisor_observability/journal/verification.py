@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from errno import ENOENT
 from itertools import zip_longest
+from pathlib import Path
 
 from attrs import frozen
 
@@ -18,8 +20,11 @@ from .frames import (
     SegmentHeader,
     gap_count,
 )
-from .reader import SegmentReader, in_force
+from .reader import in_force
 from .runs import Run
+from .segment_reader import SegmentReader
+
+_TRIES = 5
 
 
 class Verdict(Enum):
@@ -28,6 +33,7 @@ class Verdict(Enum):
     PROVEN = "proven"
     UNANCHORED = "unanchored"
     BAD = "bad"
+    UNREADABLE = "unreadable"
 
 
 @frozen(kw_only=True)
@@ -38,12 +44,15 @@ class Verification:
         verdict: ``PROVEN``: an anchor shows that the run is whole up to it. ``UNANCHORED``: all
             records follow each other, but nothing outside the run says that none was cut off at
             the end, or that all were not written anew. ``BAD``: something is wrong.
+            ``UNREADABLE``: the system did not let it be read, so nothing was found out.
         events: Events that were read.
         erased: Those of them whose payload is gone.
         lost: Events that the writer could not write, as it said itself.
         anchored: Events that an anchor vouches for.
         bad_sequence: Sequence number of the first record that is wrong.
         reason: What is wrong with it, or what is not proven.
+        torn: Whether it ends in the middle of a record, because its process was killed while
+            writing it. The event was never accepted, so nothing is wrong.
     """
 
     verdict: Verdict
@@ -53,6 +62,7 @@ class Verification:
     anchored: int = 0
     bad_sequence: int | None = None
     reason: str = ""
+    torn: bool = False
 
 
 class _BadRecordError(Exception):
@@ -71,38 +81,50 @@ class _Walk:
         self.sequence = 0
         self.start = 0
         self.events = self.erased = self.lost = self.anchored = 0
+        self.torn = False
 
     def walk(self) -> None:
         segments = self.run.segments()
-        if segments and segments[0][0] != 0:
-            self._begin_later(SegmentReader(segments[0][1]).header())
+        while segments and SegmentReader(segments[-1][1]).is_blank():
+            segments.pop()  # it was begun when the machine stopped
+            self.torn = True
         headers = [self._header(path) for _, path in segments]
         for place, (number, _) in enumerate(segments):
             if number != segments[0][0] + place:
                 raise _BadRecordError(self.sequence, f"segment {number - 1} is missing")
             if headers[place].run != self.run.id or headers[place].number != number:
                 raise _BadRecordError(self.sequence, "the segment belongs elsewhere")
+        if segments and segments[0][0] != 0:
+            self._begin_later(headers[0])
         valid = in_force(headers)
         paths = dict(segments)
         for header, following in zip_longest(valid, valid[1:]):
             self._enter(header)
-            reader = SegmentReader(paths[header.number])
+            reader = SegmentReader(paths[header.number], following)
             for _, record in reader.records():
-                if following is not None and record.sequence >= following.first_sequence:
-                    break  # repeated in the next segment, after an error
                 self._take(record)
-            else:
-                if reader.damage is not None and (
-                    following is None or self.sequence < following.first_sequence
-                ):
-                    raise _BadRecordError(self.sequence, reader.damage.reason)
+            if reader.damage is not None:
+                raise _BadRecordError(self.sequence, reader.damage.reason)
+            self.torn = self.torn or reader.torn is not None
         self._leave_number()
 
-    def _header(self, path: object) -> SegmentHeader:
+    def _header(self, path: Path) -> SegmentHeader:
         try:
-            return SegmentReader(path).header()  # type: ignore[arg-type]  # a path of segments()
-        except (BadBytesError, OSError) as error:
+            return SegmentReader(path).header()
+        except BadBytesError as error:
             raise _BadRecordError(self.sequence, f"{path}: {error}") from error
+
+    def result(self, verdict: Verdict, bad_sequence: int | None, reason: str) -> Verification:
+        return Verification(
+            verdict=verdict,
+            events=self.events,
+            erased=self.erased,
+            lost=self.lost,
+            anchored=self.anchored,
+            bad_sequence=bad_sequence,
+            reason=reason,
+            torn=self.torn and verdict is not Verdict.BAD and not self.run.is_alive(),
+        )
 
     def _begin_later(self, header: SegmentHeader) -> None:
         # The segments before went by retention; what they held is not proven.
@@ -169,33 +191,32 @@ def verify(run: Run, anchors: Iterable[Anchor] = ()) -> Verification:
     Args:
         run: The run.
         anchors: Kept elsewhere, and genuine; those of other runs are passed over.
+
+    Raises:
+        FileNotFoundError: It has gone.
     """
     ours = {one.sequence: one.chain for one in anchors if one.run == run.id.hex()}
-    walk = _Walk(run, ours)
-    bad: tuple[int, str] | None = None
-    try:
-        walk.walk()
-    except _BadRecordError as error:
-        bad = error.sequence, str(error)
-    except (OSError, BadBytesError) as error:
-        bad = walk.sequence, str(error)
+    for _ in range(_TRIES):
+        walk = _Walk(run, ours)
+        bad: tuple[int, str] | None = None
+        try:
+            walk.walk()
+        except FileNotFoundError:
+            continue  # the bounds of the directory removed a segment meanwhile
+        except OSError as error:
+            return walk.result(Verdict.UNREADABLE, None, str(error))
+        except _BadRecordError as error:
+            bad = error.sequence, str(error)
+        break
+    else:
+        raise FileNotFoundError(ENOENT, "the run goes while it is read", str(run.path))
     latest = max(ours, default=0)
     if bad is None and latest > walk.sequence:
         bad = walk.sequence, f"the run ends here, before the anchor at {latest}"
     if bad is not None:
-        verdict, reason = Verdict.BAD, bad[1]
-    elif walk.anchored == walk.sequence and walk.sequence:
-        verdict, reason = Verdict.PROVEN, ""
-    else:
-        unproven = walk.sequence - walk.anchored
-        verdict = Verdict.UNANCHORED
-        reason = f"no anchor vouches for the last {unproven} events"
-    return Verification(
-        verdict=verdict,
-        events=walk.events,
-        erased=walk.erased,
-        lost=walk.lost,
-        anchored=walk.anchored,
-        bad_sequence=None if bad is None else bad[0],
-        reason=reason,
-    )
+        return walk.result(Verdict.BAD, *bad)
+    if walk.anchored == walk.sequence and walk.sequence:
+        return walk.result(Verdict.PROVEN, None, "")
+    unproven = walk.sequence - walk.anchored
+    reason = f"no anchor vouches for the last {unproven} events"
+    return walk.result(Verdict.UNANCHORED, None, reason)
