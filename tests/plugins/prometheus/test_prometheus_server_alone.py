@@ -13,6 +13,7 @@ import pytest
 
 from hypervisor_observability import MetricFamily, MetricKind
 from hypervisor_prometheus import PrometheusPlugin
+from hypervisor_prometheus import connections as connections_module
 from hypervisor_prometheus.connections import Connections
 from hypervisor_prometheus.requests import SiteHandler
 from hypervisor_prometheus.server import MAX_CONNECTIONS, MetricsServer
@@ -372,3 +373,190 @@ def test_connection_that_is_served_is_not_evicted() -> None:
         assert its_client.recv(10) == b"whole"
         connections.release(served)
         assert connections.admit(late)
+
+
+# Clients that are slow on purpose
+
+BEGINNINGS = {
+    "request line": b"GET /met",
+    "headers": b"GET /metrics HTTP/1.1\r\nX: ",
+    "body": b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 65536\r\n\r\n",
+    "body of a GET": b"GET /metrics HTTP/1.1\r\nContent-Length: 65536\r\n\r\n",
+}
+
+
+def drip_until_the_end(client: socket.socket, seconds: float) -> bool:
+    """Send a byte now and then; tell whether the server ended that."""
+    end = time.monotonic() + seconds
+    client.settimeout(0.02)
+    while time.monotonic() < end:
+        try:
+            client.sendall(b"x")
+            if client.recv(1_000) == b"":
+                return True
+        except TimeoutError:
+            pass
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_whole_request_has_one_deadline_however_it_drips(served: "Served", beginning: str) -> None:
+    server_of(served.plugin).connections.read_seconds = 0.3
+    with connect(served.plugin.port) as client:
+        client.sendall(BEGINNINGS[beginning])
+
+        assert drip_until_the_end(client, WIDE_SECONDS)
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_clients_that_drip_do_not_keep_a_scrape_out(served: "Served", beginning: str) -> None:
+    server_of(served.plugin).connections.read_seconds = 10 * WIDE_SECONDS
+    dripping = [connect(served.plugin.port) for _ in range(2 * MAX_CONNECTIONS)]
+    try:
+        for client in dripping:
+            client.sendall(BEGINNINGS[beginning])
+        answers = [served.ask().status for _ in range(5)]
+    finally:
+        for client in dripping:
+            client.close()
+
+    assert answers == [200] * 5
+
+
+def large(served: "Served") -> None:
+    # Far more than the system keeps for a client that does not read.
+    names = (f"{'agent' * 200}-{number}" for number in range(20_000))
+    served.metrics.families = [gauge(1, *names)]
+
+
+@pytest.mark.fault("P2")
+def test_client_that_does_not_take_its_answer_is_let_go(
+    served: "Served", wait_until: Callable[..., None]
+) -> None:
+    connections = server_of(served.plugin).connections
+    connections.answer_seconds = 0.3
+    large(served)
+    with connect(served.plugin.port) as client:
+        client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_until(lambda: connections._open, timeout=WIDE_SECONDS)
+        wait_until(lambda: not connections._open, timeout=WIDE_SECONDS)
+
+
+@pytest.mark.fault("P2")
+def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
+    served: "Served", monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
+    monkeypatch.setattr(connections_module, "_STALLED_SECONDS", 0.0)
+    connections = server_of(served.plugin).connections
+    connections.answer_seconds = 10 * WIDE_SECONDS
+    large(served)
+    idle = [connect(served.plugin.port) for _ in range(MAX_CONNECTIONS)]
+    try:
+        for client in idle:
+            client.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        wait_until(
+            lambda: len([one for one in connections._open.values() if one.answered]) == len(idle),
+            timeout=WIDE_SECONDS,
+        )
+        served.metrics.families = [gauge(1)]
+        answers = [served.ask().status for _ in range(3)]
+    finally:
+        for client in idle:
+            client.close()
+
+    assert answers == [200] * 3
+
+
+# Targets and headers of any kind
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"http://[", b" 400 "),
+        (b"http://[/metrics", b" 400 "),
+        (b"http://a]b/", b" 400 "),
+        (b"//[x", b" 404 "),
+        (b"http://localhost/metrics", b" 200 "),
+        (b"http://attacker.example/metrics", b" 403 "),
+        (b"http://localhost@attacker.example/metrics", b" 403 "),
+        (b"/metrics?http://[", b" 200 "),
+        (b"/[", b" 404 "),
+        (b"http:", b" 404 "),
+        (b"*", b" 404 "),
+        (b"\xff\xfe", b" 404 "),
+    ],
+)
+def test_odd_target_is_answered_and_leaves_no_trace_in_the_log(
+    served: "Served", target: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+    assert status in raw_answer(served.plugin.port, request)
+    assert not [one for one in caplog.records if one.levelno > logging.DEBUG]
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize("host", [b"a/b", b"localhost/x", b"localhost?", b"attacker@localhost"])
+def test_host_that_could_be_read_in_two_ways_is_refused(served: "Served", host: bytes) -> None:
+    request = b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
+
+    assert b" 403 " in raw_answer(served.plugin.port, request)
+
+
+def test_second_host_is_refused(served: "Served") -> None:
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: attacker.example\r\n\r\n"
+
+    assert b" 400 " in raw_answer(served.plugin.port, request)
+
+
+def fail_with(text: str) -> Callable[[], None]:
+    def fail() -> None:
+        raise RuntimeError(text)
+
+    return fail
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b\x85\x7f\x08"
+
+
+@pytest.mark.fault("P2")
+@pytest.mark.parametrize(
+    "request_",
+    [
+        f"GET /nothing?{HOSTILE} HTTP/1.1\r\n\r\n",
+        f"GET /metrics?{HOSTILE} HTTP/1.1\r\n\r\n",
+        f"GET http://[{HOSTILE} HTTP/1.1\r\n\r\n",
+        f"{HOSTILE} /metrics HTTP/1.1\r\n\r\n",
+        f"GET /metrics {HOSTILE}\r\n\r\n",
+        f"GET /metrics HTTP/1.1\r\nAccept: {HOSTILE}\r\nHost: {HOSTILE}\r\n\r\n",
+        f"GET /metrics HTTP/1.1\r\nAuthorization: {HOSTILE}\r\nAccept: a;q={HOSTILE}\r\n\r\n",
+        f"{HOSTILE}\r\n\r\n",
+        "GET /metrics\rWARNING:root:forged HTTP/1.1\r\n\r\n",
+    ],
+)
+def test_nothing_of_a_request_commands_who_reads_the_log(
+    served: "Served", request_: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    served.metrics.before_collecting = fail_with(f"caused by {request_}")
+    raw_answer(served.plugin.port, request_.encode("latin-1"))
+
+    lines = "\n".join(map(logging.Formatter().format, caplog.records)).split("\n")
+    assert lines
+    assert all(line.isprintable() for line in lines)
+
+
+def test_failing_metrics_are_told_at_a_limited_rate(
+    served: "Served", caplog: pytest.LogCaptureFixture
+) -> None:
+    served.metrics.before_collecting = fail_with("no")
+    answers = {served.ask().status for _ in range(20)}
+
+    assert answers == {500}
+    assert len([one for one in caplog.records if one.levelno == logging.WARNING]) == 1

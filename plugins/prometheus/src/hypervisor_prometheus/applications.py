@@ -4,6 +4,7 @@ Both answer at every path that they are mounted at. Who may read is the server's
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -48,7 +49,8 @@ def wsgi_app(collect: Collect) -> WSGIApplication:
 def asgi_app(collect: Collect) -> ASGIApplication:
     """Make an ASGI application (version 3) that answers with the metrics.
 
-    They are collected in a thread, so that the event loop goes on.
+    They are collected in a thread, so that the event loop goes on: asyncio's or trio's. In any
+    other loop they are collected at once.
 
     Args:
         collect: Gives the metrics: ``observability.collect_metrics``.
@@ -65,13 +67,13 @@ def asgi_app(collect: Collect) -> ASGIApplication:
             return
         if scope["type"] != "http":
             raise ValueError(f"expected an HTTP request, got {scope['type']!r}")
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        answer = await asyncio.to_thread(
-            _answer,
-            renderer,
-            scope["method"],
-            headers.get(b"accept", ""),
-            headers.get(b"accept-encoding", ""),
+        answer = await _in_thread(
+            lambda: _answer(
+                renderer,
+                scope["method"],
+                _header(scope, b"accept"),
+                _header(scope, b"accept-encoding"),
+            )
         )
         raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status.value, "headers": raw})
@@ -100,6 +102,31 @@ def _answer(renderer: Renderer, method: str, accept: str, accept_encoding: str) 
         headers.append(("Content-Encoding", "gzip"))
     headers.append(("Content-Length", str(len(body))))
     return _Answer(HTTPStatus.OK, headers, b"" if method == "HEAD" else body)
+
+
+def _header(scope: Message, name: bytes) -> str:
+    """Give the value of a header; those of one that comes several times are joined."""
+    values = [value for key, value in scope["headers"] if key.lower() == name]
+    return b", ".join(values).decode("latin-1")
+
+
+async def _in_thread(make: Callable[[], _Answer]) -> _Answer:
+    trio = sys.modules.get("trio")
+    # In a loop of trio's that is a guest of asyncio, both are there.
+    if trio is not None and _is_current(trio.lowlevel.current_task):
+        answer: _Answer = await trio.to_thread.run_sync(make)
+        return answer
+    if _is_current(asyncio.get_running_loop):
+        return await asyncio.to_thread(make)
+    return make()
+
+
+def _is_current(find: Callable[[], object]) -> bool:
+    try:
+        find()
+    except RuntimeError:
+        return False
+    return True
 
 
 async def _live(

@@ -2,14 +2,13 @@
 
 import gzip
 
+from hypervisor_prometheus.negotiation import elements
+
 
 def takes_gzip(accept_encoding: str) -> bool:
     """Tell whether the header names gzip, and not with the weight 0 (RFC 9110, 12.5.3)."""
-    for part in accept_encoding.split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip().lower() == "gzip":
-            return weight.replace(" ", "").rstrip("0") not in {"q=", "q=0."}
-    return False
+    weights = [one.weight for one in elements(accept_encoding) if one.name in {"gzip", "x-gzip"}]
+    return bool(weights) and min(weights) > 0
 
 
 def compressed(body: bytes) -> bytes:

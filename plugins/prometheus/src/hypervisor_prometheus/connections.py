@@ -1,57 +1,89 @@
-"""The open connections of a server: how many there may be, and who has to go for another."""
+"""The open connections of a server: how many there may be, for how long, and who has to go."""
 
 import contextlib
 import socket
 import threading
+import time
 
 from attrs import define, field
 
+READ_SECONDS = 5.0
+"""Longest time of a client for its whole request: keys, request line, headers and body."""
+ANSWER_SECONDS = 10.0
+"""Longest time of a client to take the whole answer: as long as Prometheus waits for one."""
+
+_STALLED_SECONDS = 2.0
 _PATIENCE_SECONDS = 0.2
 
 
 @define(eq=False)
-class Connections:
-    """Connections, at most *limit* at once.
+class _Times:
+    """When a connection came, was understood, and began to be answered; in monotonic seconds."""
 
-    When all places are taken, the connection that has waited longest without telling what
-    it wants is closed for the new one, so that slow or silent clients cannot keep a scrape
-    out.
+    admitted: float
+    read: float | None = None
+    answered: float | None = None
+
+
+@define(eq=False)
+class Connections:
+    """Connections, at most *limit* at once, each for a bounded time.
+
+    When all places are taken, one is closed for the new one: the one that has waited longest
+    without telling all that it wants, else one that has been slow to take its answer. So clients
+    that are slow or silent, in whatever way, cannot keep a scrape out.
 
     Attributes:
         limit: How many there may be.
+        read_seconds: Longest time for a request.
+        answer_seconds: Longest time for taking the answer.
     """
 
     limit: int
-    _open: set[socket.socket] = field(factory=set, init=False)
-    # Those whose request was not read to its end, the oldest first.
-    _reading: dict[socket.socket, None] = field(factory=dict, init=False)
+    read_seconds: float = READ_SECONDS
+    answer_seconds: float = ANSWER_SECONDS
+    # The oldest first.
+    _open: dict[socket.socket, _Times] = field(factory=dict, init=False)
     _changed: threading.Condition = field(factory=threading.Condition, init=False)
 
     def admit(self, connection: socket.socket) -> bool:
         """Give *connection* a place; False if none could be made."""
         with self._changed:
             if len(self._open) >= self.limit:
-                self._evict_oldest_reader()
+                self._evict()
                 self._changed.wait_for(
                     lambda: len(self._open) < self.limit, timeout=_PATIENCE_SECONDS
                 )
             if len(self._open) >= self.limit:
                 return False
-            self._open.add(connection)
-            self._reading[connection] = None
+            self._open[connection] = _Times(time.monotonic())
             return True
 
     def serve(self, connection: socket.socket) -> None:
-        """Note that *connection* has told what it wants, and is no longer to be evicted."""
+        """Note that *connection* has told all that it wants: what takes time now is ours."""
         with self._changed:
-            self._reading.pop(connection, None)
+            if (times := self._open.get(connection)) is not None and times.read is None:
+                times.read = time.monotonic()
+
+    def answer(self, connection: socket.socket) -> None:
+        """Note that *connection* is being answered."""
+        with self._changed:
+            if (times := self._open.get(connection)) is not None and times.answered is None:
+                times.answered = time.monotonic()
 
     def release(self, connection: socket.socket) -> None:
         """Give the place of *connection* back."""
         with self._changed:
-            self._reading.pop(connection, None)
-            self._open.discard(connection)
+            self._open.pop(connection, None)
             self._changed.notify_all()
+
+    def end_late(self) -> None:
+        """End the connections whose time is over; to be called again and again."""
+        now = time.monotonic()
+        with self._changed:
+            for connection, times in self._open.items():
+                if self._is_late(times, now):
+                    _end(connection)
 
     def hang_up(self) -> None:
         """End every connection; the threads that serve them then see it and release them."""
@@ -59,11 +91,24 @@ class Connections:
             for connection in self._open:
                 _end(connection)
 
-    def _evict_oldest_reader(self) -> None:
-        oldest = next(iter(self._reading), None)
-        if oldest is not None:
-            del self._reading[oldest]
-            _end(oldest)
+    def _is_late(self, times: _Times, now: float) -> bool:
+        if times.read is None:
+            return now > times.admitted + self.read_seconds
+        return times.answered is not None and now > times.answered + self.answer_seconds
+
+    def _evict(self) -> None:
+        stalled = time.monotonic() - _STALLED_SECONDS
+        reading = (one for one, times in self._open.items() if times.read is None)
+        slow = (
+            one
+            for one, times in self._open.items()
+            if times.answered is not None and times.answered < stalled
+        )
+        chosen = next(reading, None) or next(slow, None)
+        if chosen is not None:
+            # Not to be chosen again, while its thread takes its leave.
+            self._open[chosen].read = self._open[chosen].answered = time.monotonic()
+            _end(chosen)
 
 
 def _end(connection: socket.socket) -> None:

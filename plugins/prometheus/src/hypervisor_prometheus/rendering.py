@@ -12,6 +12,7 @@ from hypervisor_observability import MetricFamily
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_prometheus.conversion import to_metric
 from hypervisor_prometheus.exposition import dialect_of, exposition
+from hypervisor_prometheus.negotiation import chosen_format
 
 Collect = Callable[[], Sequence[MetricFamily]]
 """Gives the present state of all metrics, as ``Observability.collect_metrics`` does."""
@@ -68,7 +69,8 @@ class Renderer:
 
     def render(self, accept: str) -> tuple[str, bytes]:
         """Give the content type and the body of the answer to a header ``Accept``."""
-        encode, content_type = choose_encoder(accept)
+        # The library's own reading of the header knows neither weights nor quotes.
+        encode, content_type = choose_encoder(chosen_format(accept))
         families = self._collect()
         dialect = dialect_of(content_type)
         text = None if dialect is None else exposition(families, dialect)

@@ -1,21 +1,26 @@
 """One HTTP request: what is asked for, by whom, and what is answered."""
 
 import logging
+import re
 import ssl
+import traceback
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
+from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.terminal_text import escape
 from hypervisor_prometheus.coding import compressed, takes_gzip
+from hypervisor_prometheus.connections import ANSWER_SECONDS
 from hypervisor_prometheus.credentials import Credentials
 from hypervisor_prometheus.loopback import is_loopback
 
-TIMEOUT_SECONDS = 5.0
 _MAX_DISCARDED_BYTES = 65_536
+_MAX_LOGGED_CHARACTERS = 500
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -37,7 +42,7 @@ class Request:
     """What a page may depend on.
 
     Attributes:
-        accept: The header ``Accept``; empty where there is none.
+        accept: The header ``Accept``, several of them joined; empty where there is none.
     """
 
     accept: str = ""
@@ -60,6 +65,22 @@ class Site:
     logger: logging.Logger
     credentials: Credentials = field(factory=Credentials)
     open_pages: frozenset[str] = frozenset()
+    _log: LimitedLog = field(
+        init=False, default=Factory(lambda site: LimitedLog(site.logger.name), takes_self=True)
+    )
+
+    def tell_of_failure(self, what: str, error: BaseException) -> None:
+        """Log that *what* failed, at a limited rate, with nothing that commands a terminal.
+
+        The exception's text may hold what the client sent.
+        """
+        lines = "".join(traceback.format_exception(error)).splitlines()
+        self._log.warning(
+            type(error).__name__,
+            "%s failed: %s",
+            what,
+            "\n".join(map(escape, [str(error), *lines])),
+        )
 
 
 class SiteServer(Protocol):
@@ -68,21 +89,26 @@ class SiteServer(Protocol):
     site: Site
 
     def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
-        """Note that the client has said what it wants."""
+        """Note that the client has said all that it wants."""
+
+    def answer_begins(self, handler: BaseHTTPRequestHandler) -> None:
+        """Note that the client gets its answer from now on."""
 
 
 class SiteHandler(BaseHTTPRequestHandler):
     """Answer one request and close the connection (HTTP/1.0).
 
-    The socket has a timeout: a client that stops reading or writing is let go.
+    How long all of a request may take, and all of an answer, is the server's to watch: the
+    timeout of the socket is one for each part, and a client that drips may have many.
     """
 
     server: SiteServer  # type: ignore[assignment]  # it is made by a server of that kind
-    timeout = TIMEOUT_SECONDS
+    timeout = ANSWER_SECONDS
     # Else a request that is none is answered as in HTTP/0.9, without a status line.
     default_request_version = "HTTP/1.0"
     server_version = "hypervisor-prometheus"
     sys_version = ""
+    _is_read = False
 
     def setup(self) -> None:
         """Take the connection over; with TLS, agree on keys first."""
@@ -92,13 +118,22 @@ class SiteHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page."""
-        self.server.request_is_read(self)
+        self._finish_reading()
         site = self.server.site
-        if site.local_only and not _is_local(self.headers.get("Host")):
+        try:
+            path, host = _target(self.path)
+        except ValueError:
+            self.send_error(HTTPStatus.BAD_REQUEST, "the target is no address")
+            return
+        hosts = [*self.headers.get_all("Host", []), *host]
+        if len(hosts) > 1 + len(host):
+            self.send_error(HTTPStatus.BAD_REQUEST, "more than one Host")
+            return
+        # Without one, it is no browser: they all send it.
+        if site.local_only and not all(map(_is_local, hosts)):
             # A page in a browser may have pointed a name of its own at this machine.
             self.send_error(HTTPStatus.FORBIDDEN, "served under names of this machine only")
             return
-        path = urlsplit(self.path).path
         if path not in site.open_pages and not site.credentials.admit(
             self.headers.get("Authorization")
         ):
@@ -109,9 +144,9 @@ class SiteHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND, "there is /metrics, /-/healthy and /-/ready")
             return
         try:
-            page = make(Request(self.headers.get("Accept") or ""))
-        except Exception as error:  # whoever scrapes is told, and the next scrape may succeed
-            site.logger.warning("%s could not be made: %s", self.path, error, exc_info=error)
+            page = make(Request(self._header("Accept")))
+        except Exception as error:  # noqa: BLE001 - whoever scrapes is told, and the next scrape may succeed
+            site.tell_of_failure(path, error)
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "see the application's log")
             return
         self._answer(HTTPStatus.OK, page)
@@ -122,21 +157,23 @@ class SiteHandler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer with an error, in plain text."""
-        self.server.request_is_read(self)
+        self._finish_reading()
         status = HTTPStatus(code)
         if status is HTTPStatus.NOT_IMPLEMENTED:
             # The base class says so of each method that has no function here.
             status, message = HTTPStatus.METHOD_NOT_ALLOWED, "use GET or HEAD"
-            self._discard_body()
         text = f"{status.value} {status.phrase}: {message or explain or status.description}\n"
         self._answer(status, Page(_TEXT, text.encode("utf-8", "replace")))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Keep what the base class writes to stderr for those who look for it."""
-        self.server.site.logger.debug(format, *args)
+        logger = self.server.site.logger
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("%s", escape((format % args)[:_MAX_LOGGED_CHARACTERS]))
 
     def _answer(self, status: HTTPStatus, page: Page) -> None:
         body = page.body
+        self.server.answer_begins(self)
         self.send_response(status)
         self.send_header("Content-Type", page.content_type)
         self.send_header("X-Content-Type-Options", "nosniff")
@@ -147,7 +184,7 @@ class SiteHandler(BaseHTTPRequestHandler):
                 self.send_header("WWW-Authenticate", challenge)
         if status is HTTPStatus.OK:
             self.send_header("Vary", "Accept, Accept-Encoding")
-            if takes_gzip(self.headers.get("Accept-Encoding") or ""):
+            if takes_gzip(self._header("Accept-Encoding")):
                 body = compressed(body)
                 self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
@@ -155,11 +192,20 @@ class SiteHandler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _discard_body(self) -> None:
+    def _header(self, name: str) -> str:
+        return ", ".join(self.headers.get_all(name, []))
+
+    def _finish_reading(self) -> None:
+        """Discard the body, once, and note that all is read."""
+        if self._is_read:
+            return
+        self._is_read = True
         # Closing a socket with unread bytes resets it, and the client misses the answer.
-        length = self.headers.get("Content-Length") or ""
+        headers = getattr(self, "headers", None)  # none of a request that is none
+        length = (headers and headers.get("Content-Length")) or ""
         if length.isdecimal() and len(length) < 20:
             self.rfile.read(min(int(length), _MAX_DISCARDED_BYTES))
+        self.server.request_is_read(self)
 
 
 def text_page(text: str) -> Page:
@@ -167,9 +213,21 @@ def text_page(text: str) -> Page:
     return Page(_TEXT, text.encode())
 
 
-def _is_local(host: str | None) -> bool:
-    if host is None:
-        return True  # no browser: they all send it
+def _target(target: str) -> tuple[str, list[str]]:
+    """Give the path of a request's target, and its host where it names one (RFC 9112, 3.2).
+
+    Raises:
+        ValueError: It is no address.
+    """
+    if target.startswith("/"):
+        return re.split("[?#]", target, maxsplit=1)[0], []
+    parts = urlsplit(target)
+    return parts.path, [parts.netloc] if parts.netloc else []
+
+
+def _is_local(host: str) -> bool:
+    if not set(host).isdisjoint("/?#@"):
+        return False  # part of it would be read as something else
     try:
         name = urlsplit(f"//{host}").hostname
     except ValueError:

@@ -8,6 +8,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from hypervisor_observability.terminal_text import escape
 from hypervisor_prometheus.connections import Connections
 from hypervisor_prometheus.requests import Site, SiteHandler
 
@@ -112,14 +113,22 @@ class MetricsServer(ThreadingHTTPServer):
         assert isinstance(request, socket.socket)  # noqa: S101 - tells mypy; the tuple is UDP's
         self.connections.release(request)
 
+    def service_actions(self) -> None:
+        """End the connections whose time is over; called at each turn of ``serve_forever``."""
+        self.connections.end_late()
+
     def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
         """Keep the handler's connection from being evicted."""
         self.connections.serve(handler.connection)
+
+    def answer_begins(self, handler: BaseHTTPRequestHandler) -> None:
+        """Begin to count the time that the client takes for the answer."""
+        self.connections.answer(handler.connection)
 
     def handle_error(self, _request: object, client_address: object) -> None:
         """Log that a client went away, or whatever else went wrong with it."""
         error = sys.exception()
         if isinstance(error, OSError):
-            self.site.logger.debug("%s went away: %s", client_address, error)
-        else:
-            self.site.logger.warning("request of %s failed", client_address, exc_info=error)
+            self.site.logger.debug("%s went away: %s", client_address, escape(str(error)))
+        elif error is not None:
+            self.site.tell_of_failure(f"request of {client_address}", error)
