@@ -12,6 +12,7 @@ from .current_trace import current_trace
 from .event_bus import EventHandler, HypervisorEventBus, Subscription
 from .event_types import EventType
 from .events import HypervisorEvent
+from .release import RELEASE
 
 if TYPE_CHECKING:
     from .config import Config, DeliveryConfig, JournalConfig
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .spans.record import FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
     from .spans.sagas import SagaSpanExporter, SagaSpanRecord, SpanSink
 
-__version__ = "0.1.0"
+__version__ = RELEASE
 
 _LATER = {
     "CarryingExecutor": "recorder",

@@ -7,25 +7,26 @@ they say, and never changed.
 import re
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 from attrs import Factory, field, frozen
 
 from . import carriers, ids, lineage, traceparent
 from .carriers import Accept, check_accept
 from .current_trace import activate as activate_trace
+from .dataclass_view import DataclassFields
 from .lazy_slots import install
 from .lineage import Lineage
 
 IdWidth = Literal["short", "w3c"]
 """How wide ids are drawn: 12 and 8 digits, or 32 and 16."""
 
-_MAX_PART: Final = 32
+_MAX_PART: Final = 64  # a UUID as text has 36
 _MAX_FULL: Final = 3 * _MAX_PART + 2
 _WIDE: Final = 32  # digits of a W3C trace id
 _FULL: Final = lineage.FULL  # a global of this module is read in half the time
 _ABOVE: Final = 2  # entries of a line in front of its first span
-_PART = re.compile(r"(?!0+\Z)[A-Za-z0-9_-]{1,32}").fullmatch
+_PART = re.compile(r"(?!0+\Z)[A-Za-z0-9_-]{1,64}").fullmatch
 
 
 def _checked(name: str, value: object) -> str:
@@ -49,7 +50,7 @@ class CausalTraceId(Lineage):
     """The place of one piece of work in the tree of what caused it.
 
     ``CausalTraceId()`` starts a tree, ``child()`` goes down in it. Any short ids can be
-    given: 1 to 32 of ASCII letters, digits, ``_`` and ``-``, not all zeros.
+    given: 1 to 64 of ASCII letters, digits, ``_`` and ``-``, not all zeros.
 
     Attributes:
         trace_id: Common to the whole tree. Drawn: 12 lower-case hexadecimal digits.
@@ -67,6 +68,17 @@ class CausalTraceId(Lineage):
     span_id: str = field(default=Factory(lambda: ids.span_id_text(ids.next_number())))
     parent_span_id: str | None = None
     depth: int = 0
+
+    __dataclass_fields__ = DataclassFields()
+    if TYPE_CHECKING:
+        # Type checkers read here what attrs.evolve takes.
+        def __init__(
+            self,
+            trace_id: str | None = None,
+            span_id: str | None = None,
+            parent_span_id: str | None = None,
+            depth: int = 0,
+        ) -> None: ...
 
     def __new__(
         cls,
@@ -129,7 +141,7 @@ class CausalTraceId(Lineage):
 
     @property
     def full_id(self) -> str:
-        """The id as text, at most 98 characters; ``from_string`` reads it."""
+        """The id as text, at most 194 characters; ``from_string`` reads it."""
         parent = self.parent_span_id
         short = f"{self.trace_id}/{self.span_id}"
         return short if parent is None else f"{short}/{parent}"

@@ -1,6 +1,7 @@
 """Find installed plugins by their distributions' metadata, importing none of them."""
 
-from importlib.metadata import Distribution, EntryPoint, distributions
+import re
+from importlib.metadata import EntryPoint, distributions
 
 from attrs import frozen
 
@@ -13,7 +14,7 @@ class InstalledPlugin:
 
     Attributes:
         name: Of the plugin: what its table is called.
-        distribution: The distribution that provides it.
+        distribution: The distribution that provides it, as indexes spell it.
         version: Of the distribution.
         entry_point: Imports the plugin's class when it is loaded.
     """
@@ -32,7 +33,7 @@ def installed_plugins() -> dict[str, tuple[InstalledPlugin, ...]]:
             if entry_point.group == ENTRY_POINT_GROUP:
                 plugin = InstalledPlugin(
                     entry_point.name,
-                    _name(distribution),
+                    canonical(str(distribution.metadata["Name"])),
                     distribution.version,
                     entry_point,
                 )
@@ -41,5 +42,6 @@ def installed_plugins() -> dict[str, tuple[InstalledPlugin, ...]]:
     return {name: tuple(found[name].values()) for name in sorted(found)}
 
 
-def _name(distribution: Distribution) -> str:
-    return str(distribution.metadata["Name"])
+def canonical(distribution: str) -> str:
+    """Give the name as indexes compare it (PEP 503); metadata may spell it otherwise."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()

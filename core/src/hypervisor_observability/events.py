@@ -4,11 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic_ns
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
 from attrs import field, frozen
 
 from . import clock, ids, lazy_slots
+from .dataclass_view import DataclassFields
 from .event_types import EventType
 from .json_values import (
     MAX_INT_BITS,
@@ -63,6 +64,19 @@ class _Draft:
     timestamp: Any
 
 
+class EventChanges(TypedDict, total=False):
+    """What :meth:`HypervisorEvent.replace` takes: the fields of an event."""
+
+    event_id: str
+    event_type: EventType
+    timestamp: datetime | float
+    session_id: str | None
+    agent_did: str | None
+    causal_trace_id: str | None
+    parent_event_id: str | None
+    payload: Mapping[str, Any] | None
+
+
 @final
 @frozen(init=False, eq=False, weakref_slot=False)
 class HypervisorEvent(_Draft):
@@ -92,6 +106,21 @@ class HypervisorEvent(_Draft):
     causal_trace_id: str | None
     parent_event_id: str | None
     payload: Mapping[str, Any] = field(factory=dict)
+
+    __dataclass_fields__ = DataclassFields()
+    if TYPE_CHECKING:
+        # Type checkers read here what attrs.evolve takes.
+        def __init__(
+            self,
+            event_id: str | None = None,
+            event_type: EventType = EventType.SESSION_CREATED,
+            timestamp: datetime | float | None = None,
+            session_id: str | None = None,
+            agent_did: str | None = None,
+            causal_trace_id: str | None = None,
+            parent_event_id: str | None = None,
+            payload: Mapping[str, Any] | None = None,
+        ) -> None: ...
 
     def __new__(  # noqa: D102 - in line for speed; the class says how it is made
         cls,
@@ -159,6 +188,20 @@ class HypervisorEvent(_Draft):
     def timestamp_ns(self) -> int:
         """When it happened, in nanoseconds since the epoch."""
         return raw_timestamp(self)  # type: ignore[no-any-return]  # a slot that holds an int
+
+    def replace(self, **changes: Unpack[EventChanges]) -> "HypervisorEvent":
+        """Make the same event with some fields changed; its id too stays unless it is given.
+
+        Raises:
+            TypeError: A name is not a field's.
+            ValueError: The timestamp is bad, as for the constructor.
+        """
+        kept = {name: getattr(self, name) for name in _Draft.__slots__}
+        changed = HypervisorEvent(**{**kept, **changes})
+        # A datetime has microseconds only.
+        return changed if "timestamp" in changes else at_nanoseconds(changed, self.timestamp_ns)
+
+    __replace__ = replace  # copy.replace, of Python 3.13
 
     def to_dict(self) -> dict[str, Any]:
         """Give a fresh plain dict of the eight fields that ``json.dumps`` takes."""

@@ -4,7 +4,6 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +22,7 @@ from .metrics.registry import MetricsRegistry
 from .plugins import Plugin, load_plugins, take_instances
 from .reader_group import METRICS, ReaderGroup
 from .readers import Surroundings
+from .release import RELEASE
 from .sources import Cursor, Source
 from .sources.followed_runs import FollowedRuns
 from .status import write_status
@@ -191,7 +191,7 @@ class JournalAgent:
         """Give what ``status.json`` holds: plain data, for JSON."""
         return {
             "service": self.config.service,
-            "release": version("hypervisor-observability"),
+            "release": RELEASE,
             "started_at": self._started_at,
             "state": self._state,
             "emitted": self._group.feed.account.counts().emitted,

@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -234,7 +233,7 @@ def load_class(
     found = candidates[0]
     origin = f"{found.distribution} {found.version}"
     shipped = SHIPPED.get(table.name)
-    if shipped is not None and canonical(found.distribution) != shipped:
+    if shipped is not None and found.distribution != shipped:
         message = f"{origin} claims this name, which belongs to {shipped}: uninstall it"
         return None, [table.problem(message)]
     try:
@@ -269,11 +268,6 @@ def _load(
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
-
-
-def canonical(distribution: str) -> str:
-    """Give the name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _not_installed(name: str, installed: Iterable[str]) -> str:

@@ -8,7 +8,6 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +33,7 @@ from .reader_group import METRICS, ReaderGroup
 from .readers import Surroundings
 from .recorder import Recorder
 from .recorder.place import baggage_here
+from .release import RELEASE
 from .sources import Cursor, Source
 from .status import write_status
 from .telemetry import process_metrics
@@ -257,7 +257,7 @@ class Observability:
         """Give what ``status.json`` holds: plain data, for JSON."""
         return {
             "service": self.config.service,
-            "release": version("hypervisor-observability"),
+            "release": RELEASE,
             "started_at": self._started_at,
             "state": self._state,
             "emitted": self.bus.emitted,

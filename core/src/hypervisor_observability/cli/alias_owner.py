@@ -6,7 +6,6 @@ distributions whose file that is.
 """
 
 import json
-import re
 import sys
 from collections.abc import Iterable
 from importlib.machinery import ModuleSpec
@@ -19,6 +18,8 @@ from urllib.request import url2pathname
 from attrs import frozen
 
 import hypervisor_observability
+
+from ..discovery import canonical
 
 ALIAS = "hypervisor.observability"
 OURS = "hypervisor-observability"
@@ -72,21 +73,16 @@ def _owner_of(file: Path) -> str | None:
     known = list(distributions())
     for distribution in known:
         if file in _files_like(distribution, file.name):
-            return _name(distribution)
+            return canonical(str(distribution.metadata["Name"]))
     # An editable installation lists no file of its sources, but names their folder.
     folders = [(folder, one) for one in known if (folder := _editable_folder(one)) is not None]
     around = [(len(folder.parts), one) for folder, one in folders if folder in file.parents]
     if around:
         _, distribution = max(around, key=lambda found: found[0])
-        return _name(distribution)
+        return canonical(str(distribution.metadata["Name"]))
     # Run from a checkout that is just on the path: beside our own code lies our own file.
     source = Path(hypervisor_observability.__file__).resolve().parents[1]
     return OURS if file == source.joinpath(*ALIAS.split(".")).with_suffix(".py") else None
-
-
-def _name(distribution: Distribution) -> str:
-    # Names are compared in this form (PEP 503); metadata may write them otherwise.
-    return re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
 
 
 def _files_like(distribution: Distribution, name: str) -> Iterable[Path]:

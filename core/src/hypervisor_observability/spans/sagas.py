@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
+from ..dataclass_view import DataclassFields
 from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
@@ -66,6 +67,8 @@ class SagaSpanRecord:
     end_time: float
     status: str
     attributes: Mapping[str, Any] = field(factory=dict)
+
+    __dataclass_fields__ = DataclassFields()
 
     @property
     def duration_seconds(self) -> float:

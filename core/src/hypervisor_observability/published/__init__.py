@@ -1,0 +1,1 @@
+"""Modules under the names that agent-hypervisor gives them: ``hypervisor.observability.*``."""
