@@ -8,9 +8,11 @@ from typing import Any
 import click
 
 from ..journal.history import Entry
+from ..terminal_text import MAX_MARKS, fit
 from . import output
 
 _MAX_PAYLOAD = 200
+_MAX_NAME = 120
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
@@ -33,14 +35,19 @@ def write_line(entry: Entry) -> None:
     moment = datetime.fromtimestamp(event.timestamp_ns / 1e9, UTC)
     parts = [
         f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
-        event.event_type.value,
-        event.agent_did or "-",
-        event.session_id or "-",
+        _short(event.event_type.value),
+        _short(event.agent_did or "-"),
+        _short(event.session_id or "-"),
     ]
     if event.payload:
         payload = json.dumps(event.to_dict()["payload"], ensure_ascii=False)
-        parts.append(payload[:_MAX_PAYLOAD] + ("…" if len(payload) > _MAX_PAYLOAD else ""))
-    output.tell(output.one_line("  ".join(parts)))
+        parts.append(_short(payload, _MAX_PAYLOAD))
+    output.tell("  ".join(parts))
+
+
+def _short(text: str, width: int = _MAX_NAME) -> str:
+    # Cut first: a long text need not be looked at to its end.
+    return fit(output.one_line(text[: width * (1 + MAX_MARKS) + 1]), width)
 
 
 def writer(*, as_json: bool) -> Callable[[Entry], None]:

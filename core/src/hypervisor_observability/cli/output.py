@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import select
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,8 @@ from ..errors import ObservabilityError
 from ..terminal_text import columns, escape
 
 _GAP = "  "
+# Other characters of the kind are written out: they would look like these.
+_WHITE = re.compile(r"[ \t\r\n]+")
 # Raised with a sentence, as a rule; of others, such as KeyError, the type says more.
 _TOLD_AS_THEY_ARE = (ObservabilityError, OSError, RuntimeError, ValueError)
 
@@ -47,8 +50,8 @@ def harmless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Make one harmless line of *text*."""
-    return escape(" ".join(text.split()))
+    """Make one harmless line of *text*: runs of plain white space are one space."""
+    return escape(_WHITE.sub(" ", text).strip(" "))
 
 
 def reason(error: BaseException) -> str:
