@@ -64,21 +64,26 @@ def render_tree(
     pen = _ASCII if ascii else _Pen()
     width = max(width, 40)
     lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
-    # The work, what stands before it on its own line, and before further lines.
     roots = outline(tree)
-    # An exception on its way out is the reason of every scope that it leaves: told once.
-    told = {work.reason for work in walk(roots) if work.kind in _TELLERS}
-    waiting = [(work, "", "") for work in reversed(roots)]
+    telling = _telling(roots)
+    # The work, who does what is around it, what stands before it on its own line, and before
+    # further lines.
+    waiting: list[tuple[Work, str | None, str, str]]
+    waiting = [(work, None, "", "") for work in reversed(roots)]
     while waiting:
-        work, before, below = waiting.pop()
-        lines.append(_line(tree, work, before, width, pen, color=color))
-        if _tells(work, told) and not any(
-            other.reason == work.reason and _tells(other, told) for other in walk(work.children)
-        ):
+        work, around, before, below = waiting.pop()
+        lines.append(_line(tree, work, around, before, width, pen, color=color))
+        if id(work) in telling:
             lines.extend(_reason_lines(work, below, width, pen))
-        children = [(child, below + pen.fork, below + pen.line) for child in work.children[:-1]]
-        children += [(child, below + pen.last, below + "   ") for child in work.children[-1:]]
-        waiting.extend(reversed(children))
+        last = len(work.children) - 1
+        # Of a deep tree's lines only the right end is drawn: no more of them is carried along.
+        fork, line = (below + pen.fork)[-width:], (below + pen.line)[-width:]
+        end, gap = (below + pen.last)[-width:], (below + "   ")[-width:]
+        within = work.agent_did if work.kind != "step" else around
+        waiting.extend(
+            (child, within, end, gap) if number == last else (child, within, fork, line)
+            for number, child in reversed([*enumerate(work.children)])
+        )
     lines += [fit(text, width, ellipsis=pen.ellipsis) for text in _notes(tree)]
     return "\n".join(lines)
 
@@ -128,7 +133,16 @@ def tree_to_dict(tree: TraceTree) -> dict[str, Any]:
     }
 
 
-def _line(tree: TraceTree, work: Work, before: str, width: int, pen: _Pen, *, color: bool) -> str:
+def _line(
+    tree: TraceTree,
+    work: Work,
+    around: str | None,
+    before: str,
+    width: int,
+    pen: _Pen,
+    *,
+    color: bool,
+) -> str:
     room = width - _TIME_COLUMNS - _STATUS_COLUMNS - 2
     before = _shortened(before, room - _LEAST_LABEL_COLUMNS, pen)
     duration = work.duration_seconds
@@ -138,7 +152,7 @@ def _line(tree: TraceTree, work: Work, before: str, width: int, pen: _Pen, *, co
     if not time and not word:
         room = width
     room -= columns(before)
-    label = fit(pen.safe(_label(tree, work)), room, ellipsis=pen.ellipsis)
+    label = fit(pen.safe(_label(tree, work, around)), room, ellipsis=pen.ellipsis)
     if not time and not word:
         return before + label
     if color and work.state in _COLOURS:
@@ -147,7 +161,7 @@ def _line(tree: TraceTree, work: Work, before: str, width: int, pen: _Pen, *, co
     return f"{before}{label}{padding} {time:>{_TIME_COLUMNS}} {word}".rstrip()
 
 
-def _label(tree: TraceTree, work: Work) -> str:
+def _label(tree: TraceTree, work: Work, around: str | None) -> str:
     label = f"{work.kind} {work.title}" if work.title else work.kind
     if work.kind == "span":
         label = f"span {work.span_id}"
@@ -160,17 +174,10 @@ def _label(tree: TraceTree, work: Work) -> str:
         facts += work.details
     else:
         facts = list(work.details)
-        if work.agent_did is not None and work.agent_did != _agent_around(work):
+        if work.agent_did is not None and work.agent_did != around:
             facts.append(f"by {work.agent_did}")
     facts += _marks(tree, work)
     return f"{label} ({', '.join(facts)})" if facts else label
-
-
-def _agent_around(work: Work) -> str | None:
-    around = work.parent
-    while around is not None and around.kind == "step":
-        around = around.parent
-    return None if around is None else around.agent_did
 
 
 def _marks(tree: TraceTree, work: Work) -> list[str]:
@@ -185,8 +192,27 @@ def _marks(tree: TraceTree, work: Work) -> list[str]:
     return marks
 
 
-def _tells(work: Work, told: set[str]) -> bool:
-    return bool(work.reason) and (work.kind in _TELLERS or work.reason not in told)
+def _telling(roots: list[Work]) -> set[int]:
+    """Choose the work that tells its reason: the innermost of those that have the same one.
+
+    An exception on its way out is the reason of every scope that it leaves: told once.
+    """
+    works = list(walk(roots))
+    told = {work.reason for work in works if work.kind in _TELLERS}
+    # Where the work below each ends, and where each reason was last met: counted from behind.
+    position = {id(work): number for number, work in enumerate(works)}
+    ends: dict[int, int] = {}
+    met: dict[str, int] = {}
+    telling: set[int] = set()
+    for number in range(len(works) - 1, -1, -1):
+        work = works[number]
+        last = position[id(work.children[-1])] if work.children else None
+        ends[number] = number if last is None else ends[last]
+        if work.reason and (work.kind in _TELLERS or work.reason not in told):
+            if met.get(work.reason, len(works)) > ends[number]:
+                telling.add(id(work))
+            met[work.reason] = number
+    return telling
 
 
 def _reason_lines(work: Work, below: str, width: int, pen: _Pen) -> list[str]:
