@@ -2,6 +2,8 @@
 
 import math
 import re
+import tracemalloc
+from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from hypervisor_observability import Config, EventType, HypervisorEvent, Observa
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.event_types import GOVERNANCE_DECISION
-from hypervisor_observability.report import Findings, report_page
+from hypervisor_observability.report import Findings, report_page, saga_census, timeline
 from hypervisor_observability.report.drawing import duration
+from hypervisor_observability.report.timeline import Timeline
 
 START = 1_800_000_000.0
 HOSTILE = (
@@ -131,7 +134,7 @@ def test_rings_elevations_and_decisions_are_counted() -> None:
     )
 
     assert found.rings == {"did:a": 3, "did:b": 0}
-    assert list(found.elevation_seconds) == [2.5]
+    assert found.elevations == [0, 1, 0, 0, 0, 0, 0]
     assert found.decisions == {"allowed": 1, "denied": 1}
     assert found.allowed_by_agent == {"did:a": [1, 1]}
     page = report_page(found, "j")
@@ -221,7 +224,7 @@ def test_times_that_go_backwards_give_no_negative_lengths() -> None:
         event(EventType.SAGA_STEP_STARTED, 1, saga_id="g", step_id="2"),
     )
 
-    assert list(found.elevation_seconds) == [0]
+    assert found.elevations == [1, 0, 0, 0, 0, 0, 0]
     page = report_page(found, "j")
     sizes = re.findall(r'(?:width|height|x|y)="(-?[\d.]+)"', page)
     assert sizes
@@ -256,6 +259,111 @@ def test_page_does_not_grow_with_the_events() -> None:
         return len(report_page(found, "j"))
 
     assert size(10_000) < 1.1 * size(2_500)
+
+
+def side_by_side(count: int, name: str = "g{}") -> list[HypervisorEvent]:
+    sagas = [name.format(number) for number in range(count)]
+    return [
+        *(event(EventType.SAGA_CREATED, 0, saga_id=one) for one in sagas),
+        *(event(EventType.SAGA_STEP_STARTED, 1, saga_id=one, step_id="1") for one in sagas),
+        *(event(EventType.SAGA_STEP_COMMITTED, 2, saga_id=one, step_id="1") for one in sagas),
+        *(event(EventType.SAGA_COMPLETED, 3, saga_id=one) for one in sagas),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 20, 21, 300])
+def test_sagas_side_by_side_are_counted_once_and_drawn_whole(count: int) -> None:
+    found = told(*side_by_side(count))
+
+    assert found.sagas_seen == count
+    assert found.outcomes == {"committed": count}
+    assert list(found.sagas) == [f"g{number}" for number in range(max(0, count - 20), count)]
+    assert {len(story.pieces) for story in found.sagas.values()} == {1}
+    assert ("older ones" in report_page(found, "j")) == (count > 20)
+
+
+def test_saga_that_ends_twice_is_counted_once() -> None:
+    found = told(
+        event(EventType.SAGA_ESCALATED, 0, saga_id="g"),
+        event(EventType.SAGA_COMPLETED, 1, saga_id="g", outcome="compensated"),
+        event(EventType.SAGA_COMPLETED, 2, saga_id="g", outcome="compensated"),
+    )
+
+    assert found.outcomes == {"compensated": 1}
+
+
+def test_step_that_is_left_out_is_counted_once() -> None:
+    kinds = (EventType.SAGA_STEP_STARTED, EventType.SAGA_STEP_COMMITTED)
+    steps = [
+        event(kind, number, saga_id="g", step_id=str(number))
+        for number in range(70)
+        for kind in kinds
+    ]
+
+    assert told(*steps).sagas["g"].left_out == 10
+
+
+def test_report_says_where_it_stopped_counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saga_census, "MOST_COUNTED", 25)
+    found = told(*side_by_side(30))
+
+    assert found.sagas_seen == 25
+    assert "5 or more older ones are not drawn" in report_page(found, "j")
+
+
+def test_page_does_not_grow_with_what_payloads_say() -> None:
+    def size(count: int) -> int:
+        found = told(
+            *(event(EventType.RING_BREACH_DETECTED, n, severity=f"s{n}") for n in range(count)),
+            *(
+                event(EventType.SAGA_COMPLETED, n, saga_id=f"{n}", outcome=f"o{n}")
+                for n in range(count)
+            ),
+        )
+        assert len(found.breaches) == count
+        assert found.breaches.kinds["other"] == count - 12
+        assert found.outcomes["other"] == count - 12
+        return len(report_page(found, "j"))
+
+    assert size(2_000) < 1.2 * size(500)
+
+
+def test_findings_do_not_grow_with_the_events() -> None:
+    def size(count: int) -> int:
+        tracemalloc.start()
+        found = Findings()
+        for n in range(count):
+            found.take(event(EventType.RING_BREACH_DETECTED, n, severity="low"))
+            found.take(event(EventType.RING_ELEVATED, n, to_ring=0))
+            found.take(event(EventType.RING_DEMOTED, n, to_ring=3))
+        now = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return now
+
+    assert size(24_000) < 1.5 * size(6_000)
+
+
+@given(
+    st.lists(st.tuples(st.integers(-(10**18), 10**18), st.sampled_from("abc")), max_size=200),
+    st.integers(1, 20),
+)
+def test_timeline_loses_no_moment_and_keeps_to_its_bins(
+    moments: list[tuple[int, str]], most: int
+) -> None:
+    line = Timeline()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "_MOST_BINS", 6 * most)
+        for moment, kind in moments:
+            line.add(moment, kind)
+
+    found = sorted(line)
+    assert len(found) <= 6 * most
+    assert line.kinds == Counter(kind for _, kind in moments)
+    for kind in line.kinds:
+        times = sorted(moment for moment, one in moments if one == kind)
+        told_at = sorted(at for at, one, count in found if one == kind for _ in range(count))
+        unit = line._unit_ns
+        assert all(at <= moment < at + unit for at, moment in zip(told_at, times, strict=True))
 
 
 @pytest.mark.parametrize(

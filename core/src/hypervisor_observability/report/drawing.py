@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from ..terminal_text import escape, fit
 from .sagas import Piece, SagaStory
+from .timeline import Timeline
 
 WIDTH = 360
 """Of every picture, in units of which text takes 14: narrow, so that a phone need not shrink it."""
@@ -47,12 +48,13 @@ def colour_of(name: str) -> str:
     return COLOURS.get(name, COLOURS["unknown"])
 
 
-def over_time(moments: Sequence[tuple[int, str]], first_ns: int, last_ns: int) -> str:
+def over_time(moments: Timeline, first_ns: int, last_ns: int) -> str:
     """Draw how many there were in each fortieth of the time, by kind."""
     span = max(1, last_ns - first_ns)
     bins: list[Counter[str]] = [Counter() for _ in range(_BINS)]
-    for moment, kind in moments:
-        bins[min(_BINS - 1, (moment - first_ns) * _BINS // span)][kind] += 1
+    for moment, kind, count in moments:
+        place = (moment - first_ns) * _BINS // span
+        bins[min(_BINS - 1, max(0, place))][kind] += count
     most = max(1, *(one.total() for one in bins))
     height, step = 120, (WIDTH - 30) / _BINS
     shapes = [
@@ -69,7 +71,7 @@ def over_time(moments: Sequence[tuple[int, str]], first_ns: int, last_ns: int) -
                 f'<rect x="{28 + place * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}"'
                 f' height="{tall:.1f}" fill="{colour_of(kind)}"/>'
             )
-    return _svg(shapes, height + 4) + legend(Counter(kind for _, kind in moments))
+    return _svg(shapes, height + 4) + legend(moments.kinds)
 
 
 def legend(counts: Mapping[str, int]) -> str:

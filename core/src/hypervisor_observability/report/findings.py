@@ -1,6 +1,7 @@
 """What a report tells, gathered from events in one pass."""
 
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 
 from attrs import define, field
@@ -8,7 +9,9 @@ from attrs import define, field
 from ..event_types import GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
 from ..tree import payload_facts
-from .sagas import SAGA_TYPES, SagaStory, tell_saga
+from .saga_census import SagaCensus
+from .sagas import SAGA_TYPES, SagaStory, outcome_of, tell_saga
+from .timeline import Timeline
 
 TRANSITIONS = {
     EventType.RING_ASSIGNED: "assigned",
@@ -19,9 +22,10 @@ TRANSITIONS = {
 MOST_SAGAS = 20
 """How many sagas are drawn: the newest."""
 
-_GREATEST_SCORE = 1_000_000
+ELEVATION_BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
 
-Moments = list[tuple[int, str]]
+_GREATEST_SCORE = 1_000_000
+_MOST_ELEVATED = 100_000
 
 
 @define(eq=False)
@@ -36,30 +40,30 @@ class Findings:
         breaches: When, and of which severity.
         breaches_by_agent: How many.
         rings: Each agent's last known ring.
-        elevation_seconds: How long each elevation took that ended.
+        elevations: How many elevations that ended took up to each of
+            :data:`ELEVATION_BOUNDS_SECONDS` and more than the one before, and how many longer.
         decisions: How many uses of tools were allowed, and how many denied.
         allowed_by_agent: The same for each agent: [denied, allowed].
         trust_by_agent: The score that each agent had when its identity was last verified; in
             agent-hypervisor, what its IATP manifest gives it, 0 to 10.
-        sagas: The newest sagas by id, oldest first.
-        sagas_seen: How many there were.
-        outcomes: How sagas ended.
+        sagas: The newest sagas by id, oldest first. Each has all that is told of it: one that
+            had to go for a newer one does not come back.
+        census: How many there were, and how they ended.
     """
 
     events: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
-    transitions: Moments = field(factory=list)
-    breaches: Moments = field(factory=list)
+    transitions: Timeline = field(factory=Timeline)
+    breaches: Timeline = field(factory=Timeline)
     breaches_by_agent: Counter[str] = field(factory=Counter)
     rings: dict[str, int] = field(factory=dict)
-    elevation_seconds: deque[float] = field(factory=deque)
+    elevations: list[int] = field(factory=lambda: [0] * (len(ELEVATION_BOUNDS_SECONDS) + 1))
     decisions: Counter[str] = field(factory=Counter)
     allowed_by_agent: dict[str, list[int]] = field(factory=dict)
     trust_by_agent: dict[str, float] = field(factory=dict)
     sagas: dict[str, SagaStory] = field(factory=dict)
-    sagas_seen: int = 0
-    outcomes: Counter[str] = field(factory=Counter)
+    census: SagaCensus = field(factory=SagaCensus)
     _elevated: dict[tuple[str, ...], int] = field(factory=dict, init=False)
 
     @classmethod
@@ -80,7 +84,7 @@ class Findings:
         if kind in TRANSITIONS:
             self._transition(event)
         elif kind == EventType.RING_BREACH_DETECTED:
-            self.breaches.append((now, payload_facts.text(event, "severity") or "unknown"))
+            self.breaches.add(now, payload_facts.text(event, "severity") or "unknown")
             self.breaches_by_agent[_agent(event)] += 1
         elif kind == GOVERNANCE_DECISION:
             allowed = bool(event.payload.get("allowed"))
@@ -93,17 +97,20 @@ class Findings:
 
     def _transition(self, event: HypervisorEvent) -> None:
         agent = _agent(event)
-        self.transitions.append((event.timestamp_ns, TRANSITIONS[event.event_type]))
+        self.transitions.add(event.timestamp_ns, TRANSITIONS[event.event_type])
         ring = event.payload.get("to_ring", event.payload.get("ring"))
         if isinstance(ring, int) and not isinstance(ring, bool):
             self.rings[agent] = ring
         key = payload_facts.elevation_key(event)
         if event.event_type == EventType.RING_ELEVATED:
             self._elevated[key] = event.timestamp_ns
+            if len(self._elevated) > _MOST_ELEVATED:
+                del self._elevated[next(iter(self._elevated))]
         elif event.event_type != EventType.RING_ASSIGNED:
             begun = self._elevated.pop(key, None)
             if begun is not None:
-                self.elevation_seconds.append(max(0, event.timestamp_ns - begun) / 1e9)
+                seconds = max(0, event.timestamp_ns - begun) / 1e9
+                self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
 
     def _identity(self, event: HypervisorEvent) -> None:
         score = event.payload.get("iatp_trust_score")
@@ -115,15 +122,24 @@ class Findings:
 
     def _saga(self, event: HypervisorEvent) -> None:
         name = payload_facts.saga_id(event)
-        saga = self.sagas.get(name)
-        if saga is None:
-            self.sagas_seen += 1
-            saga = self.sagas[name] = SagaStory(name, event.timestamp_ns)
+        if self.census.meet(name):
+            self.sagas[name] = SagaStory(name, event.timestamp_ns)
             if len(self.sagas) > MOST_SAGAS:
                 del self.sagas[next(iter(self.sagas))]
-        outcome = tell_saga(saga, event)
-        if outcome:
-            self.outcomes[outcome] += 1
+        if (saga := self.sagas.get(name)) is not None:
+            tell_saga(saga, event)
+        if outcome := outcome_of(event):
+            self.census.end(name, outcome)
+
+    @property
+    def sagas_seen(self) -> int:
+        """How many sagas there were, at least: see ``census.is_complete``."""
+        return len(self.census)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many sagas ended in which way."""
+        return self.census.outcomes
 
 
 def _agent(event: HypervisorEvent) -> str:

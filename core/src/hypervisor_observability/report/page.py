@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +25,6 @@ vertical-align:top;width:min(100%,330px);margin-right:1rem}
 p{margin:.3rem 0}.note{color:#555;font-size:.9em}
 @media print{body{padding:0;max-width:none}main{display:block}section{margin-bottom:.6rem}}
 """
-_BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
 _UP_TO = ("1 second", "10 seconds", "1 minute", "5 minutes", "15 minutes", "1 hour", "longer")
 _MOST_ROWS = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,16 +110,13 @@ def _rings(findings: Findings) -> str:
 
 
 def _elevations(findings: Findings) -> str:
-    if not findings.elevation_seconds:
+    if not any(findings.elevations):
         return ""
-    counts = [0] * (len(_BOUNDS_SECONDS) + 1)
-    for seconds in findings.elevation_seconds:
-        counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
     names = [f"up to {bound}" for bound in _UP_TO[:-1]] + [_UP_TO[-1]]
     return drawing.by_name(
         [
             (name, count, str(count), drawing.colour_of("elevated"))
-            for name, count in zip(names, counts, strict=True)
+            for name, count in zip(names, findings.elevations, strict=True)
         ]
     )
 
@@ -165,7 +160,8 @@ def _sagas(findings: Findings) -> str:
     if not findings.sagas:
         return ""
     left_out = findings.sagas_seen - len(findings.sagas)
-    note = f'<p class="note">The newest; {left_out} older ones are not drawn.</p>'
+    count = f"{left_out}" if findings.census.is_complete else f"{left_out} or more"
+    note = f'<p class="note">The newest; {count} older ones are not drawn.</p>'
     return (
         drawing.legend(findings.outcomes)
         + "".join(_saga(saga) for saga in reversed(findings.sagas.values()))

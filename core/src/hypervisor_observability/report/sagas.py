@@ -8,17 +8,18 @@ from ..tree import payload_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""
+_MOST_LEFT = 10_000
 
 _STARTS = EventType.SAGA_STEP_STARTED
 _ENDS = {EventType.SAGA_STEP_COMMITTED: "committed", EventType.SAGA_STEP_FAILED: "failed"}
+_SAGA_ENDS = {EventType.SAGA_COMPLETED: "committed", EventType.SAGA_ESCALATED: "escalated"}
 SAGA_TYPES = frozenset(
     {
         EventType.SAGA_CREATED,
         _STARTS,
         *_ENDS,
         EventType.SAGA_COMPENSATING,
-        EventType.SAGA_COMPLETED,
-        EventType.SAGA_ESCALATED,
+        *_SAGA_ENDS,
     }
 )
 
@@ -61,6 +62,8 @@ class SagaStory:
     pieces: list[Piece] = field(factory=list)
     left_out: int = 0
     _by_key: dict[tuple[str, str], Piece] = field(factory=dict, init=False)
+    # Of what was left out, so that its end is not counted once more.
+    _left: set[int] = field(factory=set, init=False)
 
     def piece(self, kind: str, name: str, title: str, now_ns: int, *, anew: bool) -> Piece:
         """Give the piece of that name, a new one where there is none or it begins *anew*."""
@@ -71,8 +74,14 @@ class SagaStory:
                 self.pieces.append(piece)
                 self._by_key[kind, name] = piece
             else:
-                self.left_out += 1
+                self._leave_out(hash((kind, name)), anew=anew)
         return piece
+
+    def _leave_out(self, key: int, *, anew: bool) -> None:
+        if anew or key not in self._left:
+            self.left_out += 1
+        if len(self._left) < _MOST_LEFT:
+            self._left.add(key)
 
     def undo(self, name: str) -> None:
         """Note that a step was undone."""
@@ -81,8 +90,15 @@ class SagaStory:
             step.state = "undone"
 
 
-def tell_saga(saga: SagaStory, event: HypervisorEvent) -> str:
-    """Add what *event* tells to the story; give the outcome if that is its end."""
+def outcome_of(event: HypervisorEvent) -> str:
+    """Give how its saga ended; empty where *event* is not its end."""
+    if event.event_type not in _SAGA_ENDS:
+        return ""
+    return payload_facts.text(event, "outcome") or _SAGA_ENDS[event.event_type]
+
+
+def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
+    """Add what *event* tells to the story."""
     now, kind = event.timestamp_ns, event.event_type
     saga.begun_ns = min(saga.begun_ns, now)
     saga.ended_ns = max(saga.ended_ns, now)
@@ -94,11 +110,8 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> str:
         piece.ended_ns, piece.state = max(now, piece.begun_ns), _ENDS[kind]
     elif kind == EventType.SAGA_COMPENSATING:
         _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
-    elif kind in {EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED}:
-        done = "committed" if kind == EventType.SAGA_COMPLETED else "escalated"
-        saga.outcome = payload_facts.text(event, "outcome") or done
-        return saga.outcome
-    return ""
+    elif outcome := outcome_of(event):
+        saga.outcome = outcome
 
 
 def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import define, field, frozen
 from opentelemetry import trace
 from opentelemetry.context import Context
 
@@ -37,13 +37,33 @@ class _Record:
         # Of a compensation the status says only that it is one.
         return self.status == "error" or bool(self.said("error"))
 
+    @property
+    def is_compensation(self) -> bool:
+        return self.name.startswith(_COMPENSATION)
 
-@frozen
-class _Made:
-    """A part that was made into a span: later ones may have links to it."""
 
-    record: _Record
-    context: trace.SpanContext
+@define(eq=False)
+class _MadeSteps:
+    """Steps that were made into spans, by what the links of compensations ask for."""
+
+    failed: trace.SpanContext | None = None
+    by_id: dict[str, trace.SpanContext] = field(factory=dict)
+
+    def add(self, record: _Record, context: trace.SpanContext) -> None:
+        if record.is_compensation:
+            return
+        self.by_id[record.said("step_id")] = context
+        if record.failed:
+            self.failed = context
+
+    def links_of(self, record: _Record) -> list[trace.Link]:
+        """A compensation's: to the step that failed last, and to the one that it undoes."""
+        if not record.is_compensation:
+            return []
+        step_id = record.said("step_id")
+        undone = self.by_id.get(step_id) if step_id else None
+        pairs = [(self.failed, "caused_by"), (undone, "compensates")]
+        return [trace.Link(one, {"link.type": kind}) for one, kind in pairs if one is not None]
 
 
 class OTelSpanSink:
@@ -118,11 +138,11 @@ class OTelSpanSink:
         saga.end(record.end_ns)
 
     def _make_parts(self, parts: Sequence[_Record], parent: Context | None) -> None:
-        made: list[_Made] = []
+        made = _MadeSteps()
         for record in parts:
-            span = self._make(record, record.name, parent, _links(record, made))
+            span = self._make(record, record.name, parent, made.links_of(record))
             span.end(record.end_ns)
-            made.append(_Made(record, span.get_span_context()))
+            made.add(record, span.get_span_context())
 
     def _make(
         self, record: _Record, name: str, parent: Context | None, links: Sequence[trace.Link]
@@ -142,18 +162,6 @@ class OTelSpanSink:
         else:
             span.set_status(trace.StatusCode.OK)
         return span
-
-
-def _links(record: _Record, made: Sequence[_Made]) -> list[trace.Link]:
-    """The links of a compensation: to the step that failed last and to the one that it undoes."""
-    if not record.name.startswith(_COMPENSATION):
-        return []
-    steps = [one for one in reversed(made) if not one.record.name.startswith(_COMPENSATION)]
-    failed = next((one for one in steps if one.record.failed), None)
-    step_id = record.said("step_id")
-    undone = next((one for one in steps if step_id and one.record.said("step_id") == step_id), None)
-    pairs = [(failed, "caused_by"), (undone, "compensates")]
-    return [trace.Link(one.context, {"link.type": kind}) for one, kind in pairs if one is not None]
 
 
 def _fit(value: Any) -> str | bool | int | float:
