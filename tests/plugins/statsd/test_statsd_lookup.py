@@ -16,8 +16,8 @@ from hypervisor_observability import (
     Observability,
     RetryLater,
 )
+from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
-from hypervisor_statsd.lookup import Address, Lookup, system_addresses
 
 if TYPE_CHECKING:
     from tests.plugins.statsd.conftest import Receiver
@@ -62,133 +62,6 @@ def names() -> Iterator[Names]:
     made.open.set()
 
 
-def lookup(names: Names, *, seconds: float = 3_600, wait: float = SECONDS) -> Lookup:
-    return Lookup("stats.example", 8125, socket.SOCK_DGRAM, names, seconds, wait)
-
-
-def test_name_is_asked_for_once_while_its_answer_is_good(names: Names) -> None:
-    names.answer = [at("192.0.2.1")]
-    looked_up = lookup(names)
-
-    assert looked_up.addresses() == looked_up.addresses() == (at("192.0.2.1"),)
-    assert names.asked_in == ["hvobs-statsd-lookup"]
-
-
-def test_answer_of_many_addresses_is_cut_and_has_no_twins(names: Names) -> None:
-    names.answer = [at("192.0.2.1")] * 3 + [at(f"192.0.2.{number}") for number in range(1, 200)]
-
-    assert lookup(names).addresses() == (at("192.0.2.1"), at("192.0.2.2"))
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (socket.gaierror(-2, "Name or service not known"), "Name or service not known"),
-        (OSError("no words"), "no words"),
-        (UnicodeError("label too long"), "UnicodeError: label too long"),
-        (RuntimeError("broken"), "RuntimeError: broken"),
-        ([], "the name has no address"),
-    ],
-)
-def test_name_that_leads_nowhere_says_why_and_is_asked_for_again(
-    names: Names, answer: Sequence[Address] | Exception, said: str
-) -> None:
-    names.answer = answer
-    looked_up = lookup(names)
-    for _ in range(2):
-        with pytest.raises(OSError, match=said):
-            looked_up.addresses()
-    names.answer = [at("192.0.2.1")]
-
-    assert looked_up.addresses() == (at("192.0.2.1"),)
-    assert len(names.asked_in) == 3
-
-
-def test_system_that_refuses_a_thread_is_told_and_asked_again(
-    names: Names, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names.answer = [at("192.0.2.1")]
-    looked_up = lookup(names)
-    with monkeypatch.context() as patched:
-
-        def refuse(_: threading.Thread) -> None:
-            raise RuntimeError("can't start new thread")
-
-        patched.setattr(threading.Thread, "start", refuse)
-        with pytest.raises(OSError, match="can't start new thread"):
-            looked_up.addresses()
-
-    assert looked_up.addresses() == (at("192.0.2.1"),)
-
-
-def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(
-    names: Names, wait_until: WaitUntil
-) -> None:
-    names.answer = [at("192.0.2.1")]
-    names.open.clear()
-    looked_up = lookup(names, wait=0.01)
-    for _ in range(3):
-        with pytest.raises(TimeoutError, match=r"no answer within 0\.01 s to where stats\.example"):
-            looked_up.addresses()
-    assert len(names.asked_in) == 1  # one question, however often somebody wants to know
-    names.open.set()
-
-    def answered() -> bool:
-        try:
-            return looked_up.addresses() == (at("192.0.2.1"),)
-        except TimeoutError:
-            return False
-
-    wait_until(answered, timeout=SECONDS)
-
-
-def test_known_address_is_used_while_a_new_answer_is_awaited(
-    names: Names, wait_until: WaitUntil
-) -> None:
-    names.answer = [at("192.0.2.1")]
-    looked_up = lookup(names, seconds=0.001)
-    looked_up.addresses()
-    names.open.clear()
-    names.answer = [at("192.0.2.2")]
-    time.sleep(0.002)
-
-    assert looked_up.addresses() == (at("192.0.2.1"),)
-    names.open.set()
-    wait_until(lambda: looked_up.addresses() == (at("192.0.2.2"),), timeout=SECONDS)
-
-
-def test_known_address_outlives_a_failing_and_a_slow_server_of_names(names: Names) -> None:
-    names.answer = [at("192.0.2.1")]
-    looked_up = lookup(names)
-    looked_up.addresses()
-    names.answer = socket.gaierror(-3, "Temporary failure in name resolution")
-    looked_up.look_again()
-
-    assert looked_up.addresses() == (at("192.0.2.1"),)
-    names.open.clear()
-    looked_up.wait_seconds = 0.01
-    looked_up.look_again()
-    assert looked_up.addresses() == (at("192.0.2.1"),)
-
-
-def test_address_is_taken_as_it_is() -> None:
-    def never(*_: object) -> Sequence[Address]:
-        raise AssertionError
-
-    for host in ("127.0.0.1", "::1"):
-        (address,) = Lookup(host, 8125, socket.SOCK_DGRAM, system_addresses).addresses()
-        assert address.place[:2] == (host, 8125)
-    assert "localhost" not in {"127.0.0.1", "::1"}
-    with pytest.raises(OSError, match="AssertionError"):
-        Lookup("localhost", 8125, socket.SOCK_DGRAM, never).addresses()
-
-
-def test_system_tells_addresses_and_that_there_are_none() -> None:
-    assert at("127.0.0.1") in system_addresses("localhost", 8125, socket.SOCK_DGRAM)
-    with pytest.raises(UnicodeError):
-        system_addresses("a" * 70 + ".example", 8125, socket.SOCK_DGRAM)
-
-
 def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
     make_plugin: Callable[..., StatsDPlugin],
     receiver: "Receiver",
@@ -199,7 +72,7 @@ def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
         silent.bind(("127.0.0.1", 0))
         names.answer = [at("127.0.0.1", silent.getsockname()[1])]
         plugin = make_plugin(host="stats.example", lookup_seconds=0.001)
-        plugin._transport.server._lookup.resolve = names
+        plugin._transport.server._routes.lookup.resolve = names
         plugin.export_metrics([family(1)])
         names.answer = [at("127.0.0.1", receiver.port), *names.answer]
         total = 1
@@ -257,7 +130,7 @@ def test_names_that_take_ten_seconds_hold_up_neither_emit_nor_the_worker(
             observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
         # The question hangs, and is given up after 1.5 s; nothing is lost for it.
         assert not observability.flush(timeout=10)
-        assert names.asked_in == ["hvobs-statsd-lookup"]
+        assert names.asked_in == ["hvobs-lookup"]
         assert observability.counts()["statsd"].dropped == {}
         names.open.set()
         assert observability.flush(timeout=SECONDS) or observability.flush(timeout=SECONDS)

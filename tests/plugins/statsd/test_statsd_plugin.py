@@ -19,6 +19,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_observability.metrics.families import LabelValues
+from hypervisor_observability.network import Deadline
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
 from hypervisor_statsd.clients import UDPClient
 from hypervisor_statsd.transport import Transport
@@ -134,11 +135,11 @@ def test_what_was_sent_before_a_failure_is_not_sent_again(
     send = Transport.send
     sent: list[str] = []
 
-    def fail_at_the_second(self: Transport, datagram: str) -> None:
+    def fail_at_the_second(self: Transport, datagram: str, deadline: Deadline) -> None:
         sent.append(datagram)
         if len(sent) == 2:
             raise OSError(105, "No buffer space available")
-        send(self, datagram)
+        send(self, datagram, deadline)
 
     monkeypatch.setattr(Transport, "send", fail_at_the_second)
     with pytest.raises(RetryLater, match="No buffer space available"):

@@ -13,10 +13,10 @@ from typing import Protocol
 
 from statsd import StatsClient, TCPStatsClient, UnixSocketStatsClient
 
-from hypervisor_statsd.lookup import Address
+from hypervisor_observability.network import Address, Deadline
 
 SEND_SECONDS = 2.0
-"""Longest time for one call of the system: a full socket, a host that does not answer."""
+"""Longest time for connecting, and for sending one text: a full socket, a host that is silent."""
 
 
 class PartlySentError(OSError):
@@ -34,8 +34,8 @@ class PartlySentError(OSError):
 class Client(Protocol):
     """A connection to one address."""
 
-    def send(self, text: str) -> None:
-        """Send ASCII lines.
+    def send(self, text: str, deadline: Deadline) -> None:
+        """Send ASCII lines by *deadline*.
 
         Raises:
             PartlySentError: A part was sent, and the connection is of no more use.
@@ -83,18 +83,19 @@ class _Refusals:
 class UDPClient(_Refusals, StatsClient):  # type: ignore[misc]  # the statsd package has no types
     """Datagrams to a host."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, deadline: Deadline) -> None:
         host, port, *_ = address.place
         super().__init__(host, port, ipv6=address.family == socket.AF_INET6)
         try:
-            self._sock.settimeout(SEND_SECONDS)
+            self._sock.settimeout(deadline.left())
             self._sock.connect(address.place)
         except OSError:
             self.close()
             raise
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, deadline: Deadline) -> None:
         """Send one datagram."""
+        self._sock.settimeout(deadline.left())
         self._sock.send(text.encode("ascii"))
         self.raise_refusal()
 
@@ -102,13 +103,15 @@ class UDPClient(_Refusals, StatsClient):  # type: ignore[misc]  # the statsd pac
 class _Stream(_Refusals):
     """Lines over a connection."""
 
-    def send(self, text: str) -> None:
+    def send(self, text: str, deadline: Deadline) -> None:
         """Send lines, each with its end."""
         data = memoryview(f"{text}\n".encode("ascii"))
         sent = 0
         try:
             self._raise_if_closed()
             while sent < len(data):
+                # A server that reads a byte a second may not take a while for each of them.
+                self._sock.settimeout(deadline.left())
                 sent += self._sock.send(data[sent:])
         except OSError as error:
             if not sent:
@@ -128,53 +131,46 @@ class _Stream(_Refusals):
 class TCPClient(_Stream, TCPStatsClient):  # type: ignore[misc]  # the statsd package has no types
     """Lines over TCP."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, deadline: Deadline) -> None:
         host, port, *_ = address.place
-        ipv6 = address.family == socket.AF_INET6
-        super().__init__(host, port, timeout=SEND_SECONDS, ipv6=ipv6)
-        self._address = address
-        self.connect()
-
-    def connect(self) -> None:
-        """Connect to the very address: a zone of IPv6 is lost on the package's way."""
-        self._sock = socket.socket(self._address.family, socket.SOCK_STREAM)
-        _connect(self._sock, self._address.place)
+        super().__init__(host, port, ipv6=address.family == socket.AF_INET6)
+        # To the very address: a zone of IPv6 is lost on the package's way.
+        self._sock = _connected(address.family, socket.SOCK_STREAM, address.place, deadline)
 
 
 class UnixClient(_Stream, UnixSocketStatsClient):  # type: ignore[misc]  # the same
     """Lines over a socket in the file system."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), timeout=SEND_SECONDS)
-        self.connect()
-
-    def connect(self) -> None:
-        """Connect, and leave no socket behind where that fails."""
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        _connect(self._sock, self._socket_path)
+    def __init__(self, path: Path, deadline: Deadline) -> None:
+        super().__init__(str(path))
+        self._sock = _connected(socket.AF_UNIX, socket.SOCK_STREAM, str(path), deadline)
 
 
 class UnixgramClient(_Refusals, UnixSocketStatsClient):  # type: ignore[misc]  # the same
     """Datagrams over a socket in the file system, as DogStatsD takes them."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(str(path), timeout=SEND_SECONDS)
-        self.connect()
+    def __init__(self, path: Path, deadline: Deadline) -> None:
+        super().__init__(str(path))
+        # For datagrams, which the package does not.
+        self._sock = _connected(socket.AF_UNIX, socket.SOCK_DGRAM, str(path), deadline)
 
-    def connect(self) -> None:
-        """Connect for datagrams, which the package does not."""
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        _connect(self._sock, self._socket_path)
-
-    def send(self, text: str) -> None:
+    def send(self, text: str, deadline: Deadline) -> None:
         """Send one datagram; a full queue is waited for."""
+        self._sock.settimeout(deadline.left())
         self._sock.send(text.encode("ascii"))
 
 
-def _connect(sock: socket.socket, place: str | tuple[str | int, ...]) -> None:
+def _connected(
+    family: socket.AddressFamily,
+    kind: socket.SocketKind,
+    place: str | tuple[str | int, ...],
+    deadline: Deadline,
+) -> socket.socket:
+    sock = socket.socket(family, kind)
     try:
-        sock.settimeout(SEND_SECONDS)
+        sock.settimeout(deadline.left())
         sock.connect(place)
-    except OSError:
+    except BaseException:
         sock.close()
         raise
+    return sock

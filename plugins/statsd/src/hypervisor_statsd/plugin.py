@@ -1,6 +1,5 @@
 """The plugin: metrics and durations, sent to a StatsD server."""
 
-import time
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
@@ -14,11 +13,11 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.network import Deadline, Resolve, system_addresses
 from hypervisor_statsd.clients import PartlySentError
 from hypervisor_statsd.config import StatsDConfig, Via
 from hypervisor_statsd.durations import Durations
 from hypervisor_statsd.lines import Line, LineFormat, packed
-from hypervisor_statsd.lookup import Resolve, system_addresses
 from hypervisor_statsd.readings import Readings
 from hypervisor_statsd.traffic import Traffic
 from hypervisor_statsd.transport import Server, Transport
@@ -126,12 +125,12 @@ class StatsDPlugin:
         return f"StatsD at {config.server} ({proof})"
 
     def _send(self, lines: Iterable[Line]) -> None:
-        deadline = time.monotonic() + _HOOK_SECONDS
+        deadline = Deadline.after(_HOOK_SECONDS)
         for group in packed(lines, self.config.packed_bytes):
-            if time.monotonic() > deadline:
+            if deadline.passed:
                 raise RetryLater(f"{self.config.server}: takes what it is sent too slowly")
             try:
-                self._transport.send("\n".join([text for text, *_ in group]))
+                self._transport.send("\n".join([text for text, *_ in group]), deadline)
             except PartlySentError as error:
                 self._note_told(_before(group, error.sent_bytes))
                 raise self._failure(error) from error

@@ -11,6 +11,15 @@ from pathlib import Path
 
 from attrs import define, field
 
+from hypervisor_observability.network import (
+    Address,
+    Deadline,
+    Lookup,
+    Resolve,
+    Routes,
+    system_addresses,
+)
+from hypervisor_statsd import clients
 from hypervisor_statsd.clients import (
     Client,
     PartlySentError,
@@ -20,13 +29,18 @@ from hypervisor_statsd.clients import (
     UnixgramClient,
 )
 from hypervisor_statsd.config import StatsDConfig, Via
-from hypervisor_statsd.lookup import Address, Lookup, Resolve, system_addresses
 from hypervisor_statsd.traffic import Traffic
 
-Connect = Callable[[], Client]
+Connect = Callable[[Deadline], Client]
 
-_NETWORK_CLIENTS: dict[Via, Callable[[Address], Client]] = {Via.UDP: UDPClient, Via.TCP: TCPClient}
-_LOCAL_CLIENTS: dict[Via, Callable[[Path], Client]] = {
+MAX_PLACES = 8
+"""How many addresses are tried for one text; the next one begins with the others."""
+
+_NETWORK_CLIENTS: dict[Via, Callable[[Address, Deadline], Client]] = {
+    Via.UDP: UDPClient,
+    Via.TCP: TCPClient,
+}
+_LOCAL_CLIENTS: dict[Via, Callable[[Path, Deadline], Client]] = {
     Via.UNIX: UnixClient,
     Via.UNIXGRAM: UnixgramClient,
 }
@@ -43,10 +57,11 @@ class Server:
     def __init__(self, config: StatsDConfig, resolve: Resolve = system_addresses) -> None:
         self._config = config
         kind = socket.SOCK_STREAM if config.via.is_stream else socket.SOCK_DGRAM
-        self._lookup = Lookup(config.host, config.port, kind, resolve, config.lookup_seconds)
+        lookup = Lookup(config.host, config.port, kind, resolve, config.lookup_seconds)
+        self._routes = Routes(lookup)
 
-    def places(self) -> Sequence[tuple[object, Connect]]:
-        """Give each place where it may be, with how to connect to it.
+    def places(self, deadline: Deadline) -> Sequence[tuple[object, Connect]]:
+        """Give each place where it may be, with how to connect to it, the likeliest first.
 
         A place differs from another one if what is to be reached there is another thing, so
         that whoever is connected to one that is not among them has to connect anew.
@@ -57,7 +72,7 @@ class Server:
         config = self._config
         if config.socket is None:
             connect = _NETWORK_CLIENTS[config.via]
-            addresses = self._lookup.addresses()
+            addresses = self._routes.addresses(deadline)[:MAX_PLACES]
             return [(address, partial(connect, address)) for address in addresses]
         # Another socket may have been put at the same path: its server was started again.
         found = config.socket.stat()
@@ -66,9 +81,10 @@ class Server:
         place = found.st_dev, found.st_ino, found.st_ctime_ns
         return [(place, partial(_LOCAL_CLIENTS[config.via], config.socket))]
 
-    def look_again(self) -> None:
-        """Have it looked for anew: it could not be reached where it was."""
-        self._lookup.look_again()
+    def avoid(self, place: object) -> None:
+        """Have it looked for anew, elsewhere first: it could not be reached at *place*."""
+        if isinstance(place, Address):
+            self._routes.avoid(place)
 
 
 @define(eq=False)
@@ -86,8 +102,8 @@ class Transport:
     _client: Client | None = field(default=None, init=False)
     _place: object = field(default=None, init=False)
 
-    def send(self, text: str) -> None:
-        """Send ASCII lines.
+    def send(self, text: str, deadline: Deadline | None = None) -> None:
+        """Send ASCII lines, by *deadline* and within ``SEND_SECONDS`` whatever has to be done.
 
         What an old connection refuses is sent once more over a new one: the server may have
         been started again.
@@ -97,9 +113,11 @@ class Transport:
                 listens for datagrams shows at once on the same machine, over a network later
                 or never. ``PartlySentError`` where a part was sent.
         """
-        places = self._found()
-        if self._client is None or not self._sent_as_before(self._client, text):
-            self._send_anew(text, places)
+        seconds = clients.SEND_SECONDS
+        deadline = Deadline.after(seconds) if deadline is None else deadline.within(seconds)
+        places = self._found(deadline)
+        if self._client is None or not self._sent_as_before(self._client, text, deadline):
+            self._send_anew(text, places, deadline)
 
     def raise_refusal(self, *, wait_seconds: float = 0) -> None:
         """Raise if the system has learnt that what was sent has not arrived.
@@ -121,9 +139,9 @@ class Transport:
             self._client.close()
             self._client = None
 
-    def _sent_as_before(self, client: Client, text: str) -> bool:
+    def _sent_as_before(self, client: Client, text: str, deadline: Deadline) -> bool:
         try:
-            client.send(text)
+            client.send(text, deadline)
             return True
         except OSError as error:
             self.traffic.send_errors += 1
@@ -134,27 +152,30 @@ class Transport:
                 raise
             return False
 
-    def _found(self) -> Sequence[tuple[object, Connect]]:
+    def _found(self, deadline: Deadline) -> Sequence[tuple[object, Connect]]:
         with self._closing_on_failure():
-            places = self.server.places()
+            places = self.server.places(deadline)
         if self._client is not None and self._place not in [place for place, _ in places]:
             self.close()
         return places
 
-    def _send_anew(self, text: str, places: Sequence[tuple[object, Connect]]) -> None:
+    def _send_anew(
+        self, text: str, places: Sequence[tuple[object, Connect]], deadline: Deadline
+    ) -> None:
         failure = OSError(errno.EDESTADDRREQ, os.strerror(errno.EDESTADDRREQ))
-        for place, connect in places:
+        for number, (place, connect) in enumerate(places):
             try:
-                self._client, self._place = connect(), place
-                self._client.send(text)
+                share = deadline.share(len(places) - number)
+                self._client, self._place = connect(share), place
+                self._client.send(text, share)
                 return
             except OSError as error:
                 self.close()
+                self.server.avoid(place)
                 failure = error
                 if isinstance(error, PartlySentError):
                     break
         self.traffic.send_errors += 1
-        self.server.look_again()
         raise failure
 
     @contextlib.contextmanager

@@ -6,10 +6,11 @@ would hold up its client for as long as it likes.
 
 import io
 import socket
-import time
 from typing import TYPE_CHECKING
 
 from attrs import define
+
+from .deadline import Deadline
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
@@ -21,12 +22,11 @@ class DeadlineSocket:
 
     Attributes:
         wrapped: A connected socket, plain or TLS.
-        deadline: When every operation must have ended, on the clock of ``time.monotonic``.
-            Set it anew before each exchange.
+        deadline: When every operation must have ended. Set it anew before each exchange.
     """
 
     wrapped: socket.socket
-    deadline: float
+    deadline: Deadline
 
     def arm(self) -> None:
         """Give the next operation what is left of the time.
@@ -34,7 +34,7 @@ class DeadlineSocket:
         Raises:
             TimeoutError: Nothing is left.
         """
-        self.wrapped.settimeout(seconds_until(self.deadline))
+        self.wrapped.settimeout(self.deadline.left())
 
     def sendall(self, data: "ReadableBuffer") -> None:
         """Send all of *data*."""
@@ -70,16 +70,3 @@ class _DeadlineReader(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-def seconds_until(deadline: float) -> float:
-    """Seconds that are left.
-
-    Raises:
-        TimeoutError: None are.
-    """
-    left = deadline - time.monotonic()
-    if left <= 0:
-        msg = "the deadline has passed"
-        raise TimeoutError(msg)
-    return left
