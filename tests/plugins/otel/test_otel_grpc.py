@@ -219,14 +219,19 @@ def test_receiver_that_refuses_is_not_asked_again(
 
 @pytest.mark.parametrize(
     ("details", "after"),
-    [(retry_info(7), 7.0), (retry_info(86_400), 300.0), (retry_info(-5), 0.0)],
+    [
+        (retry_info(7), 7.0),
+        (retry_info(86_400), 300.0),
+        (retry_info(0), None),
+        (retry_info(-5), None),
+    ],
 )
 def test_wait_that_the_receiver_asks_for_is_kept_within_bounds(
     serve: Serve,
     sender_to: SenderTo,
     request_of_two: ExportTraceServiceRequest,
     details: bytes,
-    after: float,
+    after: float | None,
 ) -> None:
     serving = serve(refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "quota", details))
 

@@ -41,6 +41,8 @@ class _Jaeger:
             headers=config.headers if config.send_headers_to_ui else {},
             timeout_seconds=config.timeout_seconds,
             ca_file=config.ca_file,
+            cert_file=config.cert_file,
+            key_file=config.key_file,
         )
 
     def trace(self, trace_id: str) -> dict[str, Any]:

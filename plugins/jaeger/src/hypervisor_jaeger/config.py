@@ -12,6 +12,7 @@ from hypervisor_observability.config.secret import Secret
 from hypervisor_otel import (
     MAX_TIMEOUT_SECONDS,
     check_client_certificate,
+    max_request_bytes_field,
     show_endpoint,
     valid_endpoint,
     valid_headers,
@@ -35,7 +36,10 @@ class JaegerConfig:
         endpoint: URL of Jaeger's OTLP/HTTP receiver. ``/v1/traces`` is appended where it has
             no path.
         headers: Further headers of each request, such as a token.
-        timeout_seconds: Longest time for one request, from connecting to the last byte.
+        timeout_seconds: Longest time for one hook call, or one question of ``hvobs jaeger``,
+            from looking the host's name up to the last byte of the answer.
+        max_request_bytes: Most bytes of a request before it is compressed; what is larger is
+            sent in several.
         compression: ``none`` or ``gzip``.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
         cert_file: The certificate (PEM) that is shown to a receiver that asks for one.
@@ -56,6 +60,7 @@ class JaegerConfig:
     endpoint: str = field(default=DEFAULT_ENDPOINT, validator=valid_endpoint, repr=show_endpoint)
     headers: Mapping[str, Secret] = field(factory=dict, validator=valid_headers)
     timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
+    max_request_bytes: int = max_request_bytes_field()
     compression: Literal["none", "gzip"] = field(default="none", validator=in_(("none", "gzip")))
     ca_file: Path | None = None
     cert_file: Path | None = None

@@ -2,16 +2,17 @@
 
 import http.client
 import json
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from attrs import field, frozen
 
 from hypervisor_jaeger.links import checked_ui_url
 from hypervisor_observability.config.secret import Secret
+from hypervisor_observability.network import Deadline, UnansweredError
+from hypervisor_otel import Answer, Connection, ForbiddenAddress, client_context, parse_endpoint
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """How much of an answer is read. A trace of 100,000 spans has about 50 MiB."""
@@ -32,14 +33,21 @@ class QueryAPI:
     Attributes:
         url: Where the user interface is, with its base path if it has one.
         headers: Further headers of each request, such as a token.
-        timeout_seconds: Longest time for one operation of the socket.
+        timeout_seconds: Longest time for one question, from looking the host's name up to the
+            last byte of the answer.
         ca_file: Certificates (PEM) to trust instead of the system's, for https.
+        cert_file: The certificate (PEM) that is shown to a server that asks for one.
+        key_file: Its private key (PEM, unencrypted).
+        allow_link_local: Whether the host may be a link-local address.
     """
 
     url: str
     headers: Mapping[str, Secret] = field(factory=dict, kw_only=True)
     timeout_seconds: float = field(default=10.0, kw_only=True)
     ca_file: Path | None = field(default=None, kw_only=True)
+    cert_file: Path | None = field(default=None, kw_only=True)
+    key_file: Path | None = field(default=None, kw_only=True)
+    allow_link_local: bool = field(default=True, kw_only=True)
 
     def services(self) -> list[str]:
         """Give the names of all services.
@@ -96,29 +104,38 @@ class QueryAPI:
         return QueryError(f"{self.url} answers otherwise than Jaeger does; is 'ui_url' right?")
 
     def _get(self, path: str) -> tuple[int, bytes]:
-        parts = urlsplit(checked_ui_url(self.url))
-        assert parts.hostname is not None, "checked"  # noqa: S101 - for mypy
-        timeout = self.timeout_seconds
-        connection: http.client.HTTPConnection
-        if parts.scheme == "https":
-            tls = ssl.create_default_context(cafile=self.ca_file)
-            connection = http.client.HTTPSConnection(
-                parts.hostname, parts.port, timeout=timeout, context=tls
-            )
-        else:
-            connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
         headers = {name: value.reveal() for name, value in self.headers.items()}
+        target = parse_endpoint(checked_ui_url(self.url), "").path + path
+        deadline = Deadline.after(self.timeout_seconds)
+        connection = self._connection()
         try:
-            connection.request("GET", parts.path + path, headers=headers)
-            response = connection.getresponse()
-            body = response.read(MAX_ANSWER_BYTES + 1)
-        except (OSError, http.client.HTTPException) as error:
-            said = str(error) or type(error).__name__
-            msg = f"{self.url} cannot be asked: {said}"
+            answer = connection.ask(
+                "GET", target, deadline, headers=headers, max_bytes=MAX_ANSWER_BYTES
+            )
+        except (OSError, http.client.HTTPException, ForbiddenAddress) as error:
+            msg = f"{self.url} cannot be asked: {self._reason(error)}"
             raise QueryError(msg) from None
         finally:
             connection.close()
-        if len(body) > MAX_ANSWER_BYTES:
+        return answer.status, self._whole(answer)
+
+    def _connection(self) -> Connection:
+        endpoint = parse_endpoint(checked_ui_url(self.url), "")
+        try:
+            tls = client_context(self) if endpoint.scheme == "https" else None
+        except (OSError, ValueError) as error:
+            raise QueryError(f"{error}") from None
+        return Connection(endpoint, tls, self.allow_link_local)
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError) and not isinstance(error, UnansweredError):
+            return f"no whole answer within {self.timeout_seconds:g} s"
+        if isinstance(error, ForbiddenAddress):
+            return "the host is a link-local address, or resolves to one"
+        return str(error) or type(error).__name__
+
+    def _whole(self, answer: Answer) -> bytes:
+        if not answer.is_whole:
             msg = f"{self.url}: an answer of more than {MAX_ANSWER_BYTES} bytes"
             raise QueryError(msg)
-        return response.status, body
+        return answer.body

@@ -5,14 +5,17 @@ plugins that speak OTLP to a backend of their own.
 """
 
 from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, fit_integer, fit_text
-from hypervisor_otel.client_tls import check_client_certificate
+from hypervisor_otel.client_tls import check_client_certificate, client_context
 from hypervisor_otel.config import (
     OTelConfig,
+    max_request_bytes_field,
     show_endpoint,
     valid_endpoint,
-    valid_headers,
 )
+from hypervisor_otel.connection import Answer, Connection, ForbiddenAddress
 from hypervisor_otel.encoding import encode_groups, encode_spans
+from hypervisor_otel.endpoint import Endpoint, parse_endpoint
+from hypervisor_otel.headers import valid_headers
 from hypervisor_otel.meter_exporter import OTelMetricsExporter
 from hypervisor_otel.plugin import OTelPlugin
 from hypervisor_otel.profiles import span_attributes
@@ -25,6 +28,10 @@ __all__ = [
     "MAX_NAME_CHARACTERS",
     "MAX_TIMEOUT_SECONDS",
     "SCOPE_NAME",
+    "Answer",
+    "Connection",
+    "Endpoint",
+    "ForbiddenAddress",
     "OTLPSender",
     "OTelConfig",
     "OTelMetricsExporter",
@@ -32,12 +39,15 @@ __all__ = [
     "OTelSpanSink",
     "SenderSettings",
     "check_client_certificate",
+    "client_context",
     "default_endpoint",
     "describe_service",
     "encode_groups",
     "encode_spans",
     "fit_integer",
     "fit_text",
+    "max_request_bytes_field",
+    "parse_endpoint",
     "show_endpoint",
     "span_attributes",
     "valid_endpoint",

@@ -16,9 +16,13 @@ from hypervisor_otel.connection import Answer
 MAX_WAIT_SECONDS = 300.0
 """Longest wait that a backend can ask for."""
 
+MIN_WAIT_SECONDS = 1.0
+"""Shortest wait that it can ask for. Less says nothing: the core's own pause is the longer one."""
+
 PROTOBUF = "application/x-protobuf"
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
+_TOO_LARGE = 413
 _MAX_MESSAGE_CHARACTERS = 200
 _HINTS = {
     401: "the credentials in 'headers' are missing or wrong",
@@ -28,6 +32,10 @@ _HINTS = {
     413: "the batch is too large for it",
     415: "it takes no OTLP over http/protobuf",
 }
+
+
+class TooLarge(Reject):
+    """The receiver takes no request of that size; it may take each part of it."""
 
 
 @frozen
@@ -55,6 +63,7 @@ def judge(answer: Answer, *, address: str, now_seconds: float) -> Accepted:
 
     Raises:
         RetryLater: 429, 502, 503 or 504.
+        TooLarge: 413.
         Reject: Any other status but 2xx. Redirects are not followed.
     """
     if 200 <= answer.status < 300:
@@ -66,7 +75,8 @@ def judge(answer: Answer, *, address: str, now_seconds: float) -> Accepted:
     if 300 <= answer.status < 400:
         said = "redirects are not followed; set 'endpoint' to where it leads"
     hint = _HINTS.get(answer.status, "")
-    raise Reject(_sentence(address, answer.status, ": ".join(filter(None, (hint, said)))))
+    sentence = _sentence(address, answer.status, ": ".join(filter(None, (hint, said))))
+    raise TooLarge(sentence) if answer.status == _TOO_LARGE else Reject(sentence)
 
 
 def _sentence(address: str, status: int, said: str) -> str:
@@ -116,16 +126,17 @@ def printable(text: str) -> str:
 
 
 def retry_after_seconds(header: str | None, *, now_seconds: float) -> float | None:
-    """Give the wait that *header* asks for, from 0 to 300 s; None where it asks for none.
+    """Give the wait that *header* asks for, at most 300 s; None where it asks for none.
 
-    The header holds seconds or a date (RFC 9110, section 10.2.3).
+    The header holds seconds or a date (RFC 9110, section 10.2.3). Of a date that has passed,
+    and of no seconds, ``useful_wait`` says what they mean.
     """
     if header is None:
         return None
     header = header.strip()
     if header.isascii() and header.isdigit():
         # Nine digits are 31 years; longer ones Python may refuse to convert.
-        return min(float(header[:9]), MAX_WAIT_SECONDS)
+        return useful_wait(float(header[:9]))
     try:
         date = parsedate_to_datetime(header)
         if date.tzinfo is None:
@@ -133,4 +144,13 @@ def retry_after_seconds(header: str | None, *, now_seconds: float) -> float | No
         wait = date.timestamp() - now_seconds
     except (ValueError, TypeError, OverflowError):
         return None
-    return min(max(0.0, wait), MAX_WAIT_SECONDS)
+    return useful_wait(wait)
+
+
+def useful_wait(seconds: float) -> float | None:
+    """Give *seconds* as a wait that a backend may ask for, or None where they are none.
+
+    A backend that is overloaded and says "at once" would be asked without any pause, and so
+    would one whose clock is behind.
+    """
+    return min(seconds, MAX_WAIT_SECONDS) if seconds >= MIN_WAIT_SECONDS else None

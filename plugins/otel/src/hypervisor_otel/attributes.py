@@ -17,6 +17,7 @@ MAX_TEXT_CHARACTERS = 4_096
 """Longest string in an attribute or a status. Backends cut or refuse beyond 1 to 32 KiB."""
 
 _INT64_BITS = 63  # beside the sign
+_MAX_TIME_NS = 2**64 - 1
 # Python refuses to write longer integers in decimal; see sys.set_int_max_str_digits.
 _DECIMAL_BITS = 2_000
 
@@ -35,6 +36,11 @@ def fit_integer(value: int) -> int | str:
     if -(2**_INT64_BITS) <= value < 2**_INT64_BITS:
         return value
     return fit_text(str(value) if value.bit_length() < _DECIMAL_BITS else hex(value))
+
+
+def fit_time(time_ns: int) -> int:
+    """Keep a time within OTLP's unsigned 64 bits, from 1970 to 2554."""
+    return time_ns if 0 <= time_ns <= _MAX_TIME_NS else min(max(0, time_ns), _MAX_TIME_NS)
 
 
 def encode_value(value: AttributeValue) -> AnyValue:
@@ -82,12 +88,13 @@ def _fill(message: AnyValue, value: AttributeValue) -> None:
         message.bool_value = value
     elif isinstance(value, float):
         message.double_value = value
+    elif not isinstance(value, int):
+        # Of a span that somebody else made: its author's mistake must not cost the others.
+        message.string_value = fit_text(str(value))  # type: ignore[unreachable]  # as just said
+    elif isinstance(fit := fit_integer(value), str):
+        message.string_value = fit
     else:
-        fit = fit_integer(value)
-        if isinstance(fit, str):
-            message.string_value = fit
-        else:
-            message.int_value = fit
+        message.int_value = fit
 
 
 def _first_named(

@@ -1,6 +1,5 @@
 """The table ``[plugins.otel]``, and the checks that other plugins which send OTLP share."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,9 @@ from hypervisor_observability.config.class_structuring import WRITTEN_AS
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel.client_tls import check_client_certificate
 from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, is_link_local, parse_endpoint
+from hypervisor_otel.headers import check_metadata, valid_headers
 from hypervisor_otel.profiles import DEFAULT_PROFILES, PROFILES, ProfileName
+from hypervisor_otel.sending import DEFAULT_MAX_REQUEST_BYTES
 from hypervisor_otel.variables import (
     GRPC,
     HTTP,
@@ -30,25 +31,14 @@ from hypervisor_otel.variables import (
     sibling_endpoint,
 )
 
+MIN_REQUEST_BYTES = 1_024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
+"""Bounds of ``max_request_bytes``; the greater one is what a collector's server can be told."""
+
 SignalName = Literal["traces", "metrics", "logs"]
 SIGNAL_NAMES: tuple[SignalName, ...] = ("traces", "metrics", "logs")
 DEFAULT_SIGNALS: tuple[SignalName, ...] = ("traces",)
 
-# RFC 9110, section 5.6.2: what a header's name may consist of.
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-# RFC 9110, section 5.5, without its obsolete letters beyond ASCII.
-_HEADER_VALUE = re.compile(r"[\t -~]*")
-_OWN_HEADERS = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "transfer-encoding",
-    }
-)
 _OWN_ATTRIBUTES = frozenset(
     {"service.name", "telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version"}
 )
@@ -78,27 +68,6 @@ def valid_endpoint(
         raise ValueError(msg)
 
 
-def valid_headers(
-    _instance: object, _attribute: "Attribute[Mapping[str, Secret]]", headers: Mapping[str, Secret]
-) -> None:
-    """Check names and values of additional headers.
-
-    Raises:
-        ValueError: A name is malformed or one that the sender sets itself, or a value holds
-            what no header may hold. Values are never shown.
-    """
-    for name, value in headers.items():
-        if not _TOKEN.fullmatch(name):
-            msg = f"{name!r} is no name of an HTTP header"
-            raise ValueError(msg)
-        if name.lower() in _OWN_HEADERS:
-            msg = f"the header {name} is set by the sender itself; leave it out"
-            raise ValueError(msg)
-        if not _HEADER_VALUE.fullmatch(value.reveal()):
-            msg = f"the value of the header {name} holds line breaks or letters beyond ASCII"
-            raise ValueError(msg)
-
-
 def valid_resource(
     _instance: object, _attribute: "Attribute[Mapping[str, str]]", resource: Mapping[str, str]
 ) -> None:
@@ -117,6 +86,15 @@ def valid_resource(
         if name in _OWN_ATTRIBUTES:
             msg = f"{name} is set by the plugin itself; leave it out"
             raise ValueError(msg)
+
+
+def max_request_bytes_field() -> Any:
+    """Make the field ``max_request_bytes`` of a config class."""
+    return field(
+        default=DEFAULT_MAX_REQUEST_BYTES,
+        validator=[ge(MIN_REQUEST_BYTES), le(MAX_REQUEST_BYTES)],
+        kw_only=True,
+    )
 
 
 def _check_paths(config: "OTelConfig") -> None:
@@ -173,7 +151,10 @@ class OTelConfig:
         signals: What is sent: ``traces``, ``metrics`` (the registry), ``logs`` (a record an
             event).
         headers: Further headers of each request, such as an API key.
-        timeout_seconds: Longest time for one request, from connecting to the last byte.
+        timeout_seconds: Longest time for one hook call: to look the host's name up, to connect,
+            and for all requests that a batch takes, to the last byte of their answers.
+        max_request_bytes: Most bytes of a request before it is compressed; what is larger is
+            sent in several.
         compression: ``none`` or ``gzip``.
         resource: Further attributes that say where the telemetry comes from.
         profiles: Under which names spans tell what they know: ``seed``, ``otel-genai``,
@@ -207,6 +188,7 @@ class OTelConfig:
     timeout_seconds: float = field(
         factory=default_timeout_seconds, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)]
     )
+    max_request_bytes: int = max_request_bytes_field()
     compression: Literal["none", "gzip"] = field(
         factory=default_compression, validator=in_(("none", "gzip"))
     )
@@ -224,6 +206,8 @@ class OTelConfig:
     def __attrs_post_init__(self) -> None:
         _check_paths(self)
         check_client_certificate(self.cert_file, self.key_file)
+        if self.protocol == GRPC:
+            check_metadata(self.headers)
 
     def towards(self, endpoint: str) -> "OTelConfig":
         """Give the same configuration for the one signal that goes to *endpoint*."""

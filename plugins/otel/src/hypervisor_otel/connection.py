@@ -1,19 +1,27 @@
 """One kept-alive HTTP connection: no proxies, no redirects, bounded in time and size."""
 
 import http.client
+import math
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from typing import cast
 
 from attrs import define, field, frozen
 
-from hypervisor_otel.deadline_socket import DeadlineSocket, seconds_until
+from hypervisor_observability.network import (
+    Address,
+    Deadline,
+    DeadlineSocket,
+    Lookup,
+    Routes,
+    connect,
+    dial,
+)
 from hypervisor_otel.endpoint import Endpoint, is_link_local
 
 MAX_ANSWER_BYTES = 65_536
-"""How much of an answer is read. An OTLP receiver's is under 100 bytes."""
+"""How much of an answer is read, unless told otherwise. An OTLP receiver's is under 100 bytes."""
 
 
 class ForbiddenAddress(Exception):  # noqa: N818 - a verdict on an address
@@ -28,7 +36,7 @@ class Answer:
         status: HTTP status.
         content_type: The type of the body, in lower case, without parameters.
         retry_after: The header of that name; None where there is none.
-        body: At most the first 64 KiB.
+        body: Its beginning, as much as was to be read.
         is_whole: Whether the body ended there.
     """
 
@@ -39,9 +47,25 @@ class Answer:
     is_whole: bool = True
 
 
+def routes_to(endpoint: Endpoint, *, allow_link_local: bool) -> Routes:
+    """Give the addresses of the host of *endpoint*.
+
+    Asking them raises ``ForbiddenAddress`` where one is link-local, unless that is allowed.
+    """
+
+    def check(address: Address) -> None:
+        if not allow_link_local and is_link_local(str(address.place[0])):
+            raise ForbiddenAddress
+
+    # As long as no address is known, nothing else can be done with a deadline.
+    return Routes(Lookup(endpoint.host, endpoint.port, wait_seconds=math.inf), check)
+
+
 @define(eq=False)
 class Connection:
-    """Post to one endpoint, over one connection at a time. For one thread.
+    """Ask one endpoint, over one connection at a time. For one thread.
+
+    Every address of the host is tried. Once one was left, the others are tried before it.
 
     Attributes:
         endpoint: Where to.
@@ -52,35 +76,67 @@ class Connection:
     endpoint: Endpoint
     tls: ssl.SSLContext | None = None
     allow_link_local: bool = False
+    _routes: Routes = field(init=False)
     _http: http.client.HTTPConnection | None = field(default=None, init=False)
+    _address: Address | None = field(default=None, init=False)
 
-    def post(self, body: bytes, headers: Mapping[str, str], *, timeout_seconds: float) -> Answer:
-        """Post *body* and give the answer, whatever its status.
+    def __attrs_post_init__(self) -> None:
+        self._routes = routes_to(self.endpoint, allow_link_local=self.allow_link_local)
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        deadline: Deadline,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        max_bytes: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        """Send a request and give the answer, whatever its status.
 
         A kept connection that the server has closed meanwhile is replaced by a new one, once.
-        Looking up the host's name is not under the timeout: no resolver offers one.
+        After any other failure the address is left.
 
         Args:
-            body: The content.
+            method: Such as ``POST``.
+            target: Path and query.
+            deadline: Of all of it, from the look-up of the name to the last byte.
             headers: Of the request, beside Host and Content-Length.
-            timeout_seconds: For all of it together.
+            body: The content, if any.
+            max_bytes: How much of the answer is read.
 
         Raises:
             ForbiddenAddress: The host resolves to a link-local address.
+            UnansweredError: The name server has not answered in time.
             OSError: No connection, no answer in time (``TimeoutError``), or no trust.
             http.client.HTTPException: The answer is no HTTP.
         """
-        deadline = time.monotonic() + timeout_seconds
-        if self._http is not None:
-            try:
-                return self._exchange(self._http, body, headers, deadline)
-            except ConnectionError:
-                # Servers close what was idle for a while; that says nothing of the backend.
-                pass
-        return self._exchange(self._connect(deadline), body, headers, deadline)
+        request = (method, target, body, {"Host": self.endpoint.authority, **headers})
+        try:
+            if self._http is not None:
+                try:
+                    return self._exchange(self._http, request, deadline, max_bytes)
+                except ConnectionError:
+                    # Servers close what was idle for a while; that says nothing of the backend.
+                    self.close()
+            return self._exchange(self._connect(deadline), request, deadline, max_bytes)
+        except (OSError, http.client.HTTPException):
+            self.leave()
+            raise
+
+    def leave(self) -> None:
+        """Close the connection, and try the other addresses of the host first from now on.
+
+        Behind one address, too, a new connection may lead to another node.
+        """
+        if self._address is not None:
+            self._routes.avoid(self._address)
+            self._address = None
+        self.close()
 
     def close(self) -> None:
-        """Close the connection, if there is one. The next post opens another."""
+        """Close the connection, if there is one. The next request opens another."""
         if self._http is not None:
             self._http.close()
             self._http = None
@@ -88,15 +144,15 @@ class Connection:
     def _exchange(
         self,
         connection: http.client.HTTPConnection,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline: float,
+        request: tuple[str, str, bytes | None, Mapping[str, str]],
+        deadline: Deadline,
+        max_bytes: int,
     ) -> Answer:
         cast("DeadlineSocket", connection.sock).deadline = deadline
         is_reusable = False
         try:
-            with self._ask(connection, body, headers) as response:
-                content = response.read(MAX_ANSWER_BYTES)
+            with _response(connection, *request) as response:
+                content = response.read(max_bytes)
                 is_whole = response.isclosed() or not response.read(1)
                 is_reusable = is_whole and not response.will_close
         finally:
@@ -106,48 +162,39 @@ class Connection:
         retry_after = response.headers.get("Retry-After")
         return Answer(response.status, kind, retry_after, content, is_whole)
 
-    def _ask(
-        self, connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str]
-    ) -> http.client.HTTPResponse:
-        everything = {"Host": self.endpoint.authority, **headers}
-        try:
-            connection.request("POST", self.endpoint.target, body, everything)
-        except ConnectionError as error:
-            # A server that refuses a long body answers and closes before it has read it.
-            try:
-                return connection.getresponse()
-            except (OSError, http.client.HTTPException):
-                raise error from None
-        return connection.getresponse()
-
-    def _connect(self, deadline: float) -> http.client.HTTPConnection:
-        self.close()
+    def _connect(self, deadline: Deadline) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self.endpoint.host, self.endpoint.port)
+        self._address, opened = dial(self._routes, deadline, self._open)
         # Whatever http.client needs of a socket, a DeadlineSocket has.
-        connection.sock = cast("socket.socket", DeadlineSocket(self._open(deadline), deadline))
+        connection.sock = cast("socket.socket", DeadlineSocket(opened, deadline))
         self._http = connection
         return connection
 
-    def _open(self, deadline: float) -> socket.socket:
-        """Connect to the first address of the host that takes the connection."""
-        found = socket.getaddrinfo(self.endpoint.host, self.endpoint.port, type=socket.SOCK_STREAM)
-        if not self.allow_link_local and any(is_link_local(str(row[4][0])) for row in found):
-            raise ForbiddenAddress
-        error: OSError = ConnectionError("the host has no address")
-        for family, kind, protocol, _, address in found:
-            opened = socket.socket(family, kind, protocol)
-            try:
-                opened.settimeout(seconds_until(deadline))
-                opened.connect(address)
-                opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return self._secure(opened, deadline)
-            except OSError as failure:
-                opened.close()
-                error = failure
-        raise error
-
-    def _secure(self, opened: socket.socket, deadline: float) -> socket.socket:
+    def _open(self, address: Address, deadline: Deadline) -> socket.socket:
+        opened = connect(address, deadline)
         if self.tls is None:
             return opened
-        opened.settimeout(seconds_until(deadline))
-        return self.tls.wrap_socket(opened, server_hostname=self.endpoint.host)
+        try:
+            opened.settimeout(deadline.left())
+            return self.tls.wrap_socket(opened, server_hostname=self.endpoint.server_name)
+        except BaseException:
+            opened.close()
+            raise
+
+
+def _response(
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+) -> http.client.HTTPResponse:
+    try:
+        connection.request(method, target, body, dict(headers))
+    except ConnectionError as error:
+        # A server that refuses a long body answers and closes before it has read it.
+        try:
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            raise error from None
+    return connection.getresponse()

@@ -13,7 +13,7 @@ from hypervisor_observability.spans.record import (
     SpanLink,
     SpanStatus,
 )
-from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, add_attributes, fit_text
+from hypervisor_otel.attributes import MAX_NAME_CHARACTERS, add_attributes, fit_text, fit_time
 from hypervisor_otel.profiles import profiled, span_attributes
 from hypervisor_otel.scope import describe_scope
 
@@ -28,7 +28,6 @@ _FLAGS = trace_pb2.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 
 _TRACE_ID_BYTES = 16
 _SPAN_ID_BYTES = 8
-_MAX_TIME_NS = 2**64 - 1
 
 _KINDS = {
     SpanKind.INTERNAL: trace_pb2.Span.SPAN_KIND_INTERNAL,
@@ -104,8 +103,8 @@ def _fill(message: trace_pb2.Span, span: FinishedSpan, profiles: Collection[str]
     message.name = fit_text(span.name, MAX_NAME_CHARACTERS)
     message.kind = _KINDS[span.kind]
     message.flags = _FLAGS
-    message.start_time_unix_nano = _time(span.start_ns)
-    message.end_time_unix_nano = _time(span.end_ns)
+    message.start_time_unix_nano = fit_time(span.start_ns)
+    message.end_time_unix_nano = fit_time(span.end_ns)
     attributes = profiled(span, profiles) if profiles else span_attributes(span)
     dropped = add_attributes(message.attributes, attributes)
     if dropped:
@@ -124,7 +123,7 @@ def _fill(message: trace_pb2.Span, span: FinishedSpan, profiles: Collection[str]
 
 
 def _fill_event(message: trace_pb2.Span.Event, event: SpanEvent) -> None:
-    message.time_unix_nano = _time(event.time_ns)
+    message.time_unix_nano = fit_time(event.time_ns)
     message.name = fit_text(event.name, MAX_NAME_CHARACTERS)
     message.dropped_attributes_count = add_attributes(message.attributes, event.attributes)
 
@@ -145,8 +144,3 @@ def _id(text: str, length: int) -> bytes:
             pass
     msg = f"expected an id of {2 * length} hexadecimal digits, got {text[:80]!r}"
     raise ValueError(msg)
-
-
-def _time(time_ns: int) -> int:
-    """Keep a time within OTLP's unsigned 64 bits; it knows none before 1970."""
-    return time_ns if 0 <= time_ns <= _MAX_TIME_NS else min(max(0, time_ns), _MAX_TIME_NS)

@@ -3,7 +3,7 @@
 import ipaddress
 import re
 import socket
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from attrs import field, frozen
 
@@ -18,6 +18,8 @@ LOGS_PATH = "/v1/logs"
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
+# RFC 6874, section 2, without the characters that would have to be escaped.
+_ZONE = re.compile(r"[A-Za-z0-9._~-]+")
 
 # Where Amazon's machines answer with their credentials over IPv6; 169.254.169.254 is
 # link-local as it stands.
@@ -30,7 +32,8 @@ class Endpoint:
 
     Attributes:
         scheme: ``http`` or ``https``.
-        host: A name or an IP address, without brackets.
+        host: A name or an IP address, without brackets; behind an IPv6 address may stand its
+            zone, with a bare ``%``.
         port: From 1 to 65535.
         path: Starts with a slash.
         query: What stands behind the question mark. It may be a secret, so it is not shown.
@@ -48,15 +51,23 @@ class Endpoint:
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
+    def server_name(self) -> str:
+        """The host as the server knows it: a zone means something on this machine alone."""
+        return self.host.partition("%")[0]
+
+    @property
     def authority(self) -> str:
         """Host and, unless it is the scheme's own, port: the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return self._with_port(self.server_name)
 
     @property
     def address(self) -> str:
         """The URL without its query, for messages."""
-        return f"{self.scheme}://{self.authority}{self.path}"
+        return f"{self.scheme}://{self._with_port(self.host.replace('%', '%25'))}{self.path}"
+
+    def _with_port(self, host: str) -> str:
+        host = f"[{host}]" if ":" in host else host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def parse_endpoint(text: str, path: str = TRACES_PATH) -> Endpoint:
@@ -94,11 +105,24 @@ def parse_endpoint(text: str, path: str = TRACES_PATH) -> Endpoint:
     path = path if parts.path in {"", "/"} else parts.path
     return Endpoint(
         parts.scheme,
-        parts.hostname,
+        _without_escapes(parts.hostname),
         _DEFAULT_PORTS[parts.scheme] if port is None else port,
         path,
         parts.query,
     )
+
+
+def _without_escapes(host: str) -> str:
+    """Give *host* with the zone of an IPv6 address as the system knows it (RFC 6874)."""
+    address, percent, zone = host.partition("%")
+    if not percent:
+        return host
+    # Some write the sign as it is, which only a URL's grammar forbids.
+    zone = unquote(zone.removeprefix("25"))
+    if ":" not in address or not _ZONE.fullmatch(zone):
+        msg = "expected a host without '%', but for an IPv6 address such as [fe80::1%25eth0]"
+        raise ValueError(msg)
+    return f"{address}%{zone}"
 
 
 def _split(text: str) -> tuple[SplitResult, int | None]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from attrs import define
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -29,7 +30,7 @@ class _Exporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send *spans* once."""
         try:
-            self.sender.send(encode_spans(spans))
+            self.sender.send(self._encoded(spans))
         except (RetryLater, Reject) as error:
             self.limited_log.warning("global", "%d spans of others are lost: %s", len(spans), error)
             return SpanExportResult.FAILURE
@@ -38,6 +39,28 @@ class _Exporter(SpanExporter):
     def shutdown(self) -> None:
         """Close the connection."""
         self.sender.close()
+
+    def _encoded(self, spans: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+        """Encode *spans*; one that cannot be written is left out alone."""
+        try:
+            return encode_spans(spans)
+        except Exception as error:  # noqa: BLE001 - of the SDK's encoder, whatever it may be
+            writable = [span for span in spans if _is_writable(span)]
+            self.limited_log.warning(
+                "unwritable",
+                "%d spans of others cannot be written: %s",
+                len(spans) - len(writable),
+                error,
+            )
+            return encode_spans(writable)
+
+
+def _is_writable(span: ReadableSpan) -> bool:
+    try:
+        encode_spans([span])
+    except Exception:  # noqa: BLE001 - of the SDK's encoder, whatever it may be
+        return False
+    return True
 
 
 def set_global_provider(

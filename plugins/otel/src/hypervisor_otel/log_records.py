@@ -16,6 +16,7 @@ from hypervisor_otel.attributes import (
     add_attributes,
     encode_value,
     fit_text,
+    fit_time,
 )
 from hypervisor_otel.log_severity import TEXTS, severity_of
 from hypervisor_otel.scope import describe_scope
@@ -52,8 +53,7 @@ def encode_record(event: HypervisorEvent) -> LogRecord:
 
 
 def _fill(record: LogRecord, event: HypervisorEvent) -> None:
-    time_ns = max(0, event.timestamp_ns)
-    record.time_unix_nano = record.observed_time_unix_nano = time_ns
+    record.time_unix_nano = record.observed_time_unix_nano = fit_time(event.timestamp_ns)
     record.event_name = EVENT_NAME_PREFIX + fit_text(event.event_type.value, MAX_NAME_CHARACTERS)
     record.severity_number = severity = severity_of(event)
     record.severity_text = TEXTS[severity]

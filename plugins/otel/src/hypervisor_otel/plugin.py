@@ -1,6 +1,7 @@
 """The plugin ``otel``."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from hypervisor_observability.hookspecs import PluginContext, hookimpl
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.metrics.families import MetricFamily
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
+from hypervisor_otel.attributes import fit_text
 from hypervisor_otel.config import OTelConfig
 from hypervisor_otel.encoding import encode_spans
 from hypervisor_otel.log_records import encode_logs
@@ -35,6 +37,7 @@ class OTelPlugin:
 
     Attributes:
         config: Where to, and what.
+        left_out: How many data points could not be written, by the name of their metric.
     """
 
     Config = OTelConfig
@@ -42,11 +45,13 @@ class OTelPlugin:
     default_payload = SEVERITY_KEYS
 
     config: OTelConfig = field(factory=OTelConfig)
+    left_out: Counter[str] = field(factory=Counter, init=False)
     _senders: Mapping[str, Sender] = field(factory=dict, init=False)
     _resource: Mapping[str, AttributeValue] = field(factory=dict, init=False)
     _global: "TracerProvider | None" = field(default=None, init=False)
     _clock: Callable[[], int] = field(default=time.time_ns, init=False)
     _start_ns: int = field(default=0, init=False)
+    _log: LimitedLog = field(factory=lambda: LimitedLog("hypervisor_otel"), init=False)
 
     @property
     def sample_ratio(self) -> float:
@@ -78,6 +83,7 @@ class OTelPlugin:
             OSError: Such a file cannot be read.
         """
         refuse_if_disabled()
+        self._log = LimitedLog(context.logger.name)
         self._senders = make_senders(self.config, context.logger)
         self._resource = describe_service(context.service, self.config.resource)
         if self.config.global_:
@@ -87,24 +93,37 @@ class OTelPlugin:
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        """Send *events* as log records in one request, if logs are on."""
+        """Send *events* as log records, if logs are on."""
         if LOGS.name in self.config.signals:
             self._send(LOGS, encode_logs(events, self._resource))
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        """Send *spans* in one request, if traces are on."""
+        """Send *spans*, if traces are on."""
         if TRACES.name in self.config.signals:
             self._send(TRACES, encode_spans(spans, self._resource, self.config.profiles))
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
-        """Send the state of all *metrics* in one request, if metrics are on."""
-        if METRICS.name in self.config.signals:
-            request = encode_metrics(
-                metrics, self._resource, start_ns=self._start_ns, time_ns=self._clock()
-            )
-            self._send(METRICS, request)
+        """Send the state of all *metrics*, if metrics are on.
+
+        A value that is not finite, or beyond what OTLP holds, is left out, counted and told.
+        """
+        if METRICS.name not in self.config.signals:
+            return
+        missing: Counter[str] = Counter()
+        request = encode_metrics(
+            metrics,
+            self._resource,
+            start_ns=self._start_ns,
+            time_ns=self._clock(),
+            left_out=missing,
+        )
+        if missing:
+            self.left_out += missing
+            names = ", ".join(map(fit_text, missing))
+            self._log.warning("unwritable", "left out values that OTLP cannot hold: %s", names)
+        self._send(METRICS, request)
 
     @hookimpl
     def stop(self) -> None:
@@ -134,8 +153,7 @@ class OTelPlugin:
             raise RuntimeError(msg) from error
         config = self.config
         sender = make_sender(config.towards(config.endpoint), context.logger, TRACES)
-        log = LimitedLog(context.logger.name)
-        return set_global_provider(sender, self._resource, config.sample_ratio, log)
+        return set_global_provider(sender, self._resource, config.sample_ratio, self._log)
 
     def _send(self, signal: Signal, request: Message) -> None:
         self._senders[signal.name].send(request)

@@ -1,4 +1,4 @@
-"""What the three signals of OTLP have of their own: a path, a request, and what is counted."""
+"""What the three signals of OTLP have of their own: a path, a request, and what it consists of."""
 
 from collections.abc import Callable
 
@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 
 from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, TRACES_PATH
+from hypervisor_otel.splitting import Levels, count
 
 
 @frozen
@@ -21,7 +22,7 @@ class Signal:
         path: Where receivers take it over HTTP (OTLP specification, OTLP/HTTP Request).
         method: The gRPC method (opentelemetry-proto, the collector's services).
         empty: Makes a request that holds nothing.
-        count: Counts what a request holds.
+        levels: What the messages in a request are called.
     """
 
     name: str
@@ -29,29 +30,11 @@ class Signal:
     path: str
     method: str
     empty: Callable[[], Message]
-    count: Callable[[Message], int]
+    levels: Levels
 
-
-def _spans(request: Message) -> int:
-    assert isinstance(request, trace_service_pb2.ExportTraceServiceRequest)  # noqa: S101 - for mypy
-    return sum(len(scope.spans) for group in request.resource_spans for scope in group.scope_spans)
-
-
-def _points(request: Message) -> int:
-    assert isinstance(request, metrics_service_pb2.ExportMetricsServiceRequest)  # noqa: S101 - as above
-    return sum(
-        len(getattr(metric, str(metric.WhichOneof("data"))).data_points)
-        for group in request.resource_metrics
-        for scope in group.scope_metrics
-        for metric in scope.metrics
-    )
-
-
-def _records(request: Message) -> int:
-    assert isinstance(request, logs_service_pb2.ExportLogsServiceRequest)  # noqa: S101 - as above
-    return sum(
-        len(scope.log_records) for group in request.resource_logs for scope in group.scope_logs
-    )
+    def count(self, request: Message) -> int:
+        """Count what *request* holds."""
+        return count(request, self.levels)
 
 
 _SERVICE = "/opentelemetry.proto.collector"
@@ -62,7 +45,7 @@ TRACES = Signal(
     TRACES_PATH,
     f"{_SERVICE}.trace.v1.TraceService/Export",
     trace_service_pb2.ExportTraceServiceRequest,
-    _spans,
+    Levels("resource_spans", "scope_spans", "spans"),
 )
 METRICS = Signal(
     "metrics",
@@ -70,7 +53,7 @@ METRICS = Signal(
     METRICS_PATH,
     f"{_SERVICE}.metrics.v1.MetricsService/Export",
     metrics_service_pb2.ExportMetricsServiceRequest,
-    _points,
+    Levels("resource_metrics", "scope_metrics", "metrics", has_points=True),
 )
 LOGS = Signal(
     "logs",
@@ -78,5 +61,5 @@ LOGS = Signal(
     LOGS_PATH,
     f"{_SERVICE}.logs.v1.LogsService/Export",
     logs_service_pb2.ExportLogsServiceRequest,
-    _records,
+    Levels("resource_logs", "scope_logs", "log_records"),
 )

@@ -11,7 +11,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from hypervisor_observability import __version__
-from hypervisor_otel.attributes import fit_integer, fit_text
+from hypervisor_otel.attributes import fit_integer, fit_text, fit_time
 from hypervisor_otel.resource import SCOPE_NAME
 
 MAX_WAITING_SPANS = 10_000
@@ -97,7 +97,7 @@ class OTelSpanSink:
     ) -> None:
         """Take a span; times are seconds since the epoch."""
         record = _Record(
-            name, round(start_time * 1e9), round(end_time * 1e9), dict(attributes), status
+            name, _nanoseconds(start_time), _nanoseconds(end_time), dict(attributes), status
         )
         if _SAGA.match(name):
             self._make_saga(record, self._parts_of(record.said("id")))
@@ -162,6 +162,14 @@ class OTelSpanSink:
         else:
             span.set_status(trace.StatusCode.OK)
         return span
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Give a time as the SDK's exporters can write it; one that cannot be would cost a batch."""
+    try:
+        return fit_time(round(seconds * 1e9))
+    except (ValueError, OverflowError):  # no number, or infinite
+        return 0
 
 
 def _fit(value: Any) -> str | bool | int | float:

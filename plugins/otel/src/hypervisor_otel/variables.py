@@ -37,7 +37,7 @@ def default_endpoint(protocol: str = HTTP) -> str:
     """The endpoint of traces where the configuration names none.
 
     It is ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` as it stands, else
-    ``OTEL_EXPORTER_OTLP_ENDPOINT``, over HTTP with ``/v1/traces`` appended, else
+    ``OTEL_EXPORTER_OTLP_ENDPOINT``, over HTTP with ``/v1/traces`` appended to its path, else
     ``http://127.0.0.1:4318``, or port 4317 for gRPC.
     """
     return signal_endpoint("traces", TRACES_PATH, protocol)
@@ -51,7 +51,8 @@ def signal_endpoint(signal: str, path: str, protocol: str) -> str:
     base = variable("OTEL_EXPORTER_OTLP_ENDPOINT")
     if protocol == GRPC:
         return base or DEFAULT_GRPC_ENDPOINT
-    return base.rstrip("/") + path if base else DEFAULT_ENDPOINT
+    url, mark, query = base.partition("?")
+    return url.rstrip("/") + path + mark + query if base else DEFAULT_ENDPOINT
 
 
 def sibling_endpoint(endpoint: str, signal: str, path: str, protocol: str) -> str:
