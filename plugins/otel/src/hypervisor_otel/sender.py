@@ -87,8 +87,7 @@ class OTLPSender(PartSender):
             msg = f"{self.address} cannot be reached: {error}"
             raise RetryLater(msg) from None
         except TimeoutError:
-            msg = f"{self.address} did not answer within {self.settings.timeout_seconds:g} s"
-            raise RetryLater(msg) from None
+            raise RetryLater(self.late()) from None
         except http.client.HTTPException as error:
             # RemoteDisconnected is an OSError too, and its text reads well.
             reason = str(error) if isinstance(error, OSError) else "its answer is no whole HTTP"

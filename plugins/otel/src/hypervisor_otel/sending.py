@@ -161,6 +161,10 @@ class PartSender:
         theirs = [headers.pop(name) for name in list(headers) if name.lower() == "user-agent"]
         return headers, " ".join([*filter(None, theirs), _USER_AGENT])
 
+    def late(self) -> str:
+        """Say that the deadline has passed."""
+        return f"{self.address} did not answer within {self.settings.timeout_seconds:g} s"
+
     def _split(self, request: Message) -> list[Message]:
         return split(request, self.signal.levels, self.max_request_bytes)
 
