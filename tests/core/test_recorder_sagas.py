@@ -158,22 +158,6 @@ def test_undo_that_raises_escalates_and_does_not_keep_the_others(
     assert failed.payload["error_type"] == "ZeroDivisionError"
 
 
-def test_interrupted_undo_passes_through_and_names_what_still_stands(
-    bus: HypervisorEventBus, recorder: Recorder
-) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt), recorder.saga("release", compensate=True) as saga:
-        with saga.step("one", undo=list):
-            pass
-        with saga.step("two", undo=interrupted):
-            pass
-        raise WorkError
-
-    assert ending(bus).payload["failed_compensations"] == ["two", "one"]
-
-
 def test_saga_without_compensation_leaves_its_steps_and_says_so(
     bus: HypervisorEventBus, recorder: Recorder
 ) -> None:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from . import ids
+
 SESSION_ID: Final = "session.id"
 AGENT_DID: Final = "agent.did"
 SAGA_ID: Final = "saga.id"
@@ -25,14 +27,13 @@ _MEMBER = re.compile(
 ).fullmatch
 
 
-def digest(agent_did: str) -> str:
+def digest(agent_did: object) -> str:
     """Give what stands for an agent where its identifier must not be told."""
     # Loading OpenSSL takes longer than all the rest of this module.
     from hashlib import sha256
 
-    return sha256(f"hv-agent\0{agent_did}".encode("utf-8", "surrogatepass")).hexdigest()[
-        :_DIGEST_DIGITS
-    ]
+    named = f"hv-agent\0{ids.as_text(agent_did)}".encode("utf-8", "surrogatepass")
+    return sha256(named).hexdigest()[:_DIGEST_DIGITS]
 
 
 def parse(text: object, names: Collection[str]) -> dict[str, str]:
@@ -63,8 +64,9 @@ def write(entries: Mapping[str, str], present: object = "") -> str:
 
     members = []
     for name, value in entries.items():
-        if len(value) <= _MAX_VALUE:
-            members.append(f"{name}={quote(value, safe='', errors='replace')}")
+        text = ids.as_text(value)
+        if len(text) <= _MAX_VALUE:
+            members.append(f"{name}={quote(text, safe='', errors='replace')}")
     for name, value, properties in _members(present):
         if name not in entries:
             members.append(f"{name}={value}{properties}")

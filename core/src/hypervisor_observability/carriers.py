@@ -1,10 +1,11 @@
 """Headers and environments: where trace ids are written to travel, and found on arrival.
 
-A carrier is any mapping of strings to strings. Names are found in whatever case they
-stand there: HTTP does not tell cases apart, environments have capitals.
+A carrier is whatever maps strings to strings, or a list of pairs. Names are found in whatever
+case they stand there: HTTP does not tell cases apart, environments have capitals. A header that
+stands there several times is found each time, in the order of the carrier.
 """
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Container, Iterator, MutableMapping
 from typing import Any, Literal
 
 from . import traceparent
@@ -23,10 +24,10 @@ def check_accept(accept: object) -> None:
         raise ValueError(f"accept: expected 'link', 'continue' or 'restart', got {accept!r}")
 
 
-def read_baggage(carrier: Mapping[str, str]) -> str:
+def read_baggage(carrier: Any) -> str:
     """Give the ``baggage`` of *carrier*; several headers are one (W3C Baggage, section 3.1)."""
-    values = [value for value in _values(carrier, "baggage") if isinstance(value, str)]
-    return ",".join(values)
+    (values,) = _values(carrier, "baggage")
+    return ",".join(value for value in values if isinstance(value, str))
 
 
 def write_baggage(
@@ -36,22 +37,22 @@ def write_baggage(
     _replace(carrier, "baggage", baggage, environment=environment)
 
 
-def read(carrier: Mapping[str, str]) -> tuple[str, str] | None:
+def read(carrier: Any) -> tuple[Any, str] | None:
     """Give the ``traceparent`` and the ``tracestate`` of *carrier*; None if neither is there.
 
-    Several ``tracestate`` headers are one list (W3C Trace Context, section 3.3.1). One of
-    which nothing can be read counts as empty: it must not spoil the ``traceparent``.
+    Several ``tracestate`` headers are one list, in their order (W3C Trace Context, section
+    3.3.1; RFC 9110, section 5.3). One of which nothing can be read counts as empty: it must not
+    spoil the ``traceparent``.
 
     Raises:
-        ValueError: There are two different ``traceparent``.
+        ValueError: There are several ``traceparent``, be they equal: a list of them is none.
     """
-    parents = set(_values(carrier, "traceparent"))
+    parents, states = _values(carrier, "traceparent", "tracestate")
     if not parents:
         return None
     if len(parents) > 1:
-        raise ValueError(f"traceparent: expected one, got {len(parents)} that differ")
-    states = [state for state in _values(carrier, "tracestate") if isinstance(state, str)]
-    return parents.pop(), ",".join(states)
+        raise ValueError(f"traceparent: expected one, got {len(parents)}")
+    return parents[0], ",".join(state for state in states if isinstance(state, str))
 
 
 def write(
@@ -71,24 +72,65 @@ def write(
         others: Entries of other vendors to hand on, as a ``tracestate``.
         environment: Write the names in capitals.
     """
-    present = [state for state in _values(carrier, "tracestate") if isinstance(state, str)]
-    state = traceparent.format_tracestate(depth, ",".join(filter(None, [others, *present])))
+    (present,) = _values(carrier, "tracestate")
+    states: list[Any] = [others, *present]
+    readable = [state for state in states if isinstance(state, str) and state]
+    state = traceparent.format_tracestate(depth, ",".join(readable))
     _replace(carrier, "traceparent", parent, environment=environment)
     _replace(carrier, "tracestate", state, environment=environment)
 
 
-def _spellings(carrier: Mapping[Any, Any], name: str) -> Iterator[Any]:
-    return (key for key in carrier if isinstance(key, str) and key.lower() == name)
+def _values(carrier: Any, *names: str) -> list[list[Any]]:
+    """Give the values that stand in *carrier* under each of *names*, in its order."""
+    found: dict[str, list[Any]] = {name: [] for name in names}
+    # A server's environ has what the request said under names of its own (PEP 3333), and beside
+    # that the environment of the process, which says nothing about the request.
+    wsgi = isinstance(carrier, dict) and isinstance(carrier.get("wsgi.version"), tuple)
+    if wsgi:
+        found = {f"http_{name}": values for name, values in found.items()}
+    for name, value in _pairs(carrier, found):
+        found[name].append(_text(value))
+    return list(found.values())
 
 
-def _values(carrier: Mapping[str, str], name: str) -> list[Any]:
-    return [carrier[key] for key in _spellings(carrier, name)]
+def _pairs(carrier: Any, names: Container[str]) -> Iterator[tuple[str, Any]]:
+    """Give what stands in *carrier* under *names*, in its order. Nothing else is looked up."""
+    places = [place for place in carrier if _name(place) in names]
+    if all(isinstance(place, (str, bytes)) for place in places):
+        if len({_name(key) for key in places}) < len(places):
+            # Libraries whose headers can stand there several times give each by items().
+            places = [pair for pair in carrier.items() if _name(pair) in names]
+        else:
+            places = [(key, carrier[key]) for key in places]
+    for place in places:
+        yield _name(place), place[1]
+
+
+def _name(place: Any) -> str:
+    """Give the name, in lower case, that a key is, or that a pair has; empty: it is neither."""
+    if isinstance(place, (tuple, list)):
+        place = place[0] if len(place) == 2 else None  # a name and a value
+    name = _text(place)
+    return name.lower() if isinstance(name, str) else ""
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return value
+    return value
 
 
 def _replace(
-    carrier: MutableMapping[str, str], name: str, value: str, *, environment: bool
+    carrier: MutableMapping[Any, Any], name: str, value: str, *, environment: bool
 ) -> None:
     # Two spellings of one header would reach the peer as two headers.
-    for key in list(_spellings(carrier, name)):
-        del carrier[key]
+    spellings = [key for key in carrier if isinstance(key, str) and key.lower() == name]
+    for key in dict.fromkeys(spellings):
+        try:
+            del carrier[key]
+        except KeyError:  # with the spelling before: it was one header
+            pass
     carrier[name.upper() if environment else name] = value

@@ -226,13 +226,20 @@ class CausalTraceId(Lineage):
         depth = traceparent.depth_in_tracestate(tracestate)
         return cls.from_w3c(trace32, span16, depth=depth)
 
-    def inject(self, carrier: MutableMapping[str, str], *, environment: bool = False) -> None:
-        """Write the id into *carrier* as ``traceparent`` and ``tracestate``.
+    def inject(self, carrier: MutableMapping[str, str], *, environment: bool = False) -> bool:
+        """Write the id into *carrier* as ``traceparent`` and ``tracestate``. Never raises.
 
         Entries of other vendors in its ``tracestate`` are kept. *environment* writes the
         names in capitals, as the environment of a subprocess has them.
+
+        Returns:
+            Whether it was written: it is not into what cannot be written to.
         """
-        carriers.write(carrier, self.to_traceparent(), self.depth, environment=environment)
+        try:
+            carriers.write(carrier, self.to_traceparent(), self.depth, environment=environment)
+        except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+            return False
+        return True
 
     @classmethod
     def extract(cls, carrier: Mapping[str, str], *, accept: Accept = "link") -> "CausalTraceId":

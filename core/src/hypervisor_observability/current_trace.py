@@ -4,55 +4,42 @@ A context variable holds it, so every asyncio task and every thread has its own.
 starts with the trace of the code that created it; a new thread starts with none.
 """
 
-from contextvars import ContextVar, Token
+import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from .standing import Entries, Standing, leave, stand, standing
 
 if TYPE_CHECKING:  # causal_trace stands over this module
     from .causal_trace import CausalTraceId
 
 TraceT = TypeVar("TraceT", bound="CausalTraceId | None")
 
-_current: ContextVar["CausalTraceId | None"] = ContextVar(
-    "hypervisor_observability.current_trace", default=None
-)
-
 
 def current_trace() -> "CausalTraceId | None":
     """Give the trace that is active here; None where none is."""
-    return _current.get()
-
-
-def set_trace(trace: "CausalTraceId | None") -> "Token[CausalTraceId | None]":
-    """Make *trace* the current one until ``reset_trace`` is given what this returns."""
-    return _current.set(trace)
-
-
-def reset_trace(token: "Token[CausalTraceId | None]") -> None:
-    """Go back to what was current before *token* was made. Never raises."""
-    try:
-        _current.reset(token)
-    except ValueError:
-        # The block ends in another context than it began in, as an asynchronous
-        # generator does that the event loop finalises. That context keeps what it has.
-        pass
+    return standing().trace
 
 
 class activate(Generic[TraceT]):  # noqa: N801 - read as a verb: ``with activate(trace):``
     """Make a trace the current one for the length of a ``with`` block.
 
-    Works in coroutines as well. Blocks nest. One object may be entered again, but serves
-    one thread or task. None makes the block one without a trace.
+    Works in coroutines as well. Blocks nest, and may end in another order or context than they
+    began in. One object may be entered again, and by several threads and tasks at once. None
+    makes the block one without a trace.
     """
 
-    __slots__ = ("_tokens", "_trace")
+    __slots__ = ("_entries", "_trace")
 
     def __init__(self, trace: TraceT) -> None:
         self._trace = trace
-        self._tokens: list[Token[CausalTraceId | None]] = []
+        self._entries: Entries[Standing] = Entries()
 
     def __enter__(self) -> TraceT:
-        self._tokens.append(set_trace(self._trace))
+        inside = stand(self._trace, standing().place)
+        self._entries.add(sys._getframe(1), inside, inside)
         return self._trace
 
     def __exit__(self, *_: object) -> None:
-        reset_trace(self._tokens.pop())
+        inside = self._entries.take(sys._getframe(1))
+        if inside is not None:
+            leave(inside)

@@ -139,27 +139,27 @@ class HypervisorEvent(_Draft):
             if event_id is None
             else event_id
             if type(event_id) is str
-            else _text(event_id)
+            else ids.as_text(event_id)
         )
         draft.event_type = event_type if type(event_type) is EventType else EventType.of(event_type)
         draft.timestamp = (
             monotonic_ns() + clock.utc_offset_ns if timestamp is None else nanoseconds(timestamp)
         )
         draft.session_id = (
-            session_id if session_id is None or type(session_id) is str else _text(session_id)
+            session_id if session_id is None or type(session_id) is str else ids.as_text(session_id)
         )
         draft.agent_did = (
-            agent_did if agent_did is None or type(agent_did) is str else _text(agent_did)
+            agent_did if agent_did is None or type(agent_did) is str else ids.as_text(agent_did)
         )
         draft.causal_trace_id = (
             causal_trace_id
             if causal_trace_id is None or type(causal_trace_id) is str
-            else _text(causal_trace_id)
+            else ids.as_text(causal_trace_id)
         )
         draft.parent_event_id = (
             parent_event_id
             if parent_event_id is None or type(parent_event_id) is str
-            else _text(parent_event_id)
+            else ids.as_text(parent_event_id)
         )
         # In line, because nearly every payload is so: one level of scalars and short strings.
         # Its copy stays a plain dict, which the garbage collector need not look into.
@@ -376,11 +376,3 @@ def weigh(events: Sequence[HypervisorEvent]) -> tuple[int, int]:
                 size += payload.weight
                 cuts += payload.cuts
     return size, cuts
-
-
-def _text(value: object) -> str:
-    """Give the text of an id that is no plain str, such as a UUID or a CausalTraceId."""
-    try:
-        return str.__str__(value if isinstance(value, str) else str(value))
-    except Exception:  # noqa: BLE001 - a hostile __str__: an id is no reason to raise
-        return f"<{type(value).__name__}>"

@@ -81,3 +81,11 @@ def wide_trace_id_text(number: int) -> str:
     No two of a process are equal, whatever is random, and samplers find the low 8 bytes spread.
     """
     return os.urandom(8).hex() + event_id_text(number)
+
+
+def as_text(value: object) -> str:
+    """Give the text of an id that is no plain str, such as a UUID or a number. Never raises."""
+    try:
+        return str.__str__(value if isinstance(value, str) else str(value))
+    except Exception:  # noqa: BLE001 - a hostile __str__: an id is no reason to raise
+        return f"<{type(value).__name__}>"

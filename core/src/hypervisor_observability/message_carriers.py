@@ -42,8 +42,8 @@ def carrier_of(message: object, key: str) -> Mapping[str, Any]:
 class HeaderPairs(MutableMapping[str, str]):
     """A list of pairs as a carrier: headers of Kafka or of ASGI.
 
-    Bytes are read as UTF-8; what is none counts as absent. A name that stands there several
-    times has its values joined by commas, as in HTTP.
+    Bytes are read as UTF-8; what is none counts as absent. Names are told apart by more than
+    their case. One that stands there several times has its values joined by commas, as in HTTP.
 
     Attributes:
         pairs: Name and value, changed in place.
@@ -56,7 +56,7 @@ class HeaderPairs(MutableMapping[str, str]):
     values_as: type[str] | type[bytes] = field(default=bytes, kw_only=True, alias="values")
 
     def __getitem__(self, name: str) -> str:
-        values = [value for key, value in self._texts() if key == name]
+        values = [value for key, value in self._texts() if key.lower() == name.lower()]
         if not values:
             raise KeyError(name)
         return ",".join(values)
@@ -70,13 +70,13 @@ class HeaderPairs(MutableMapping[str, str]):
             raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(key for key, _ in self._texts()))
+        return iter({key.lower(): key for key, _ in self._texts()}.values())
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
     def _drop(self, name: str) -> int:
-        kept = [pair for pair in self.pairs if _text(pair[0]) != name]
+        kept = [pair for pair in self.pairs if (_text(pair[0]) or "").lower() != name.lower()]
         dropped = len(self.pairs) - len(kept)
         self.pairs[:] = kept
         return dropped

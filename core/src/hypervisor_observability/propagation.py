@@ -10,14 +10,15 @@ write what it likes into a header, so what becomes of it is for the receiver to 
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field, frozen
 
-from . import baggage, carriers, traceparent
+from . import baggage, carriers, ids, traceparent
 from .carriers import Accept, check_accept
 from .causal_trace import CausalTraceId, IdWidth, answer_to, check_id_width
 from .current_trace import current_trace
+from .limited_log import LimitedLog
 
 Outcome = Literal["accepted", "refused", "absent"]
 
@@ -44,6 +45,23 @@ class Extracted:
     sampled: bool | None = None
     tracestate: str = ""
     baggage: Mapping[str, str] = field(factory=dict)
+    _untaken: list[bool] = field(init=False, eq=False, repr=False, factory=lambda: [True])
+
+    def next_trace(self) -> CausalTraceId:
+        """Give an id for one piece of work that the message asked for: ``trace``, once.
+
+        Further ones stand beside it: right below the sender too, or in a trace of their own.
+        """
+        try:
+            self._untaken.pop()
+        except IndexError:
+            beside = self.trace.sibling()
+            return beside if not beside.orphan_root else _root_like(self.trace)
+        return self.trace
+
+
+def _root_like(trace: CausalTraceId) -> CausalTraceId:
+    return CausalTraceId.wide() if traceparent.is_wide_trace(trace.trace_id) else CausalTraceId()
 
 
 def inject(
@@ -53,8 +71,8 @@ def inject(
     environment: bool = False,
     sampled: bool = True,
     tracestate: str = "",
-) -> None:
-    """Write a trace id into *carrier* as ``traceparent`` and ``tracestate``.
+) -> bool:
+    """Write a trace id into *carrier* as ``traceparent`` and ``tracestate``. Never raises.
 
     Args:
         carrier: Headers or an environment, changed in place. Entries of other vendors in
@@ -63,15 +81,23 @@ def inject(
         environment: Write the names in capitals, as variables of an environment.
         sampled: Whether this process records the trace.
         tracestate: Entries of other vendors to hand on: ``Extracted.tracestate``.
+
+    Returns:
+        False if *carrier* could not be written to, or *trace* is no trace.
     """
-    trace = trace or current_trace()
-    if trace is not None:
-        parent = trace.to_traceparent(sampled=sampled)
-        carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
+    try:
+        if trace is None:
+            trace = current_trace()
+        if trace is not None:
+            parent = trace.to_traceparent(sampled=sampled)
+            carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
+    except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+        return False
+    return True
 
 
 def extract(
-    carrier: Mapping[str, str],
+    carrier: Any,
     *,
     accept: Accept = "link",
     id_width: IdWidth = "short",
@@ -79,10 +105,12 @@ def extract(
 ) -> Extracted:
     """Decide what to work under on account of what *carrier* brought.
 
-    Names are found in any case, so ``os.environ`` is a carrier too.
+    Names are found in any case, so ``os.environ`` is a carrier too. In the ``environ`` of a WSGI
+    server they are what stands under ``HTTP_TRACEPARENT`` and so on.
 
     Args:
-        carrier: Headers, an environment, or what else maps strings to strings.
+        carrier: Headers, an environment, or what else maps strings to strings; or pairs of
+            strings or bytes, as ASGI and Kafka have them.
         accept: The rule of trust.
         id_width: How wide the ids of a trace of our own are drawn.
         allowed_baggage: Names that are read of the ``baggage`` of a trace that is continued.
@@ -102,7 +130,7 @@ def extract(
         sender = CausalTraceId.from_traceparent(parent, state)
     except Exception as error:  # noqa: BLE001 - a peer's input must not reach the application
         root = answer_to(None, accept, id_width)
-        return Extracted(root, outcome="refused", reason=str(error))
+        return Extracted(root, outcome="refused", reason=ids.as_text(error))
     trace = answer_to(sender, accept, id_width)
     if accept != "continue":
         return Extracted(trace, sender if accept == "link" else None, "accepted")
@@ -115,7 +143,7 @@ def extract(
     )
 
 
-def _read_baggage(carrier: Mapping[str, str], allowed: Collection[str]) -> dict[str, str]:
+def _read_baggage(carrier: Any, allowed: Collection[str]) -> dict[str, str]:
     if not allowed:
         return {}
     try:
@@ -160,6 +188,8 @@ class Propagator:
     _accepted: _Tally = field(init=False, factory=_Tally)
     _refused: _Tally = field(init=False, factory=_Tally)
     _absent: _Tally = field(init=False, factory=_Tally)
+    _unwritten: _Tally = field(init=False, factory=_Tally)
+    _log: LimitedLog = field(init=False, factory=lambda: LimitedLog(__name__))
 
     @property
     def accepted(self) -> int:
@@ -176,6 +206,11 @@ class Propagator:
         """How many carriers brought nothing."""
         return int(self._absent)
 
+    @property
+    def unwritten(self) -> int:
+        """How many carriers could not be written to."""
+        return int(self._unwritten)
+
     def inject(
         self,
         carrier: MutableMapping[str, str],
@@ -184,17 +219,33 @@ class Propagator:
         environment: bool = False,
         sampled: bool = True,
         tracestate: str = "",
-    ) -> None:
-        """Do what the function ``inject`` does, and write the ``baggage`` that is allowed."""
-        inject(carrier, trace, environment=environment, sampled=sampled, tracestate=tracestate)
-        if self.allowed_baggage and (trace or current_trace()) is not None:
-            here = self.baggage_here()
-            ours = {name: here[name] for name in self.allowed_baggage if name in here}
-            text = baggage.write(ours, carriers.read_baggage(carrier))
-            if text:
-                carriers.write_baggage(carrier, text, environment=environment)
+    ) -> bool:
+        """Do what the function ``inject`` does, and write the ``baggage`` that is allowed.
 
-    def extract(self, carrier: Mapping[str, str]) -> Extracted:
+        What cannot be written to is counted, and logged at a limited rate. Never raises.
+        """
+        written = inject(
+            carrier, trace, environment=environment, sampled=sampled, tracestate=tracestate
+        )
+        try:
+            if written and self.allowed_baggage and (trace or current_trace()) is not None:
+                self._write_baggage(carrier, environment=environment)
+        except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+            written = False
+        if not written:
+            self._unwritten.add()
+            kind = type(carrier).__name__
+            self._log.warning(kind, "no trace id can be written into a carrier of type %s", kind)
+        return written
+
+    def _write_baggage(self, carrier: MutableMapping[str, str], *, environment: bool) -> None:
+        here = self.baggage_here()
+        ours = {name: here[name] for name in self.allowed_baggage if name in here}
+        text = baggage.write(ours, carriers.read_baggage(carrier))
+        if text:
+            carriers.write_baggage(carrier, text, environment=environment)
+
+    def extract(self, carrier: Any) -> Extracted:
         """Do what the function ``extract`` does, and count the outcome. Never raises."""
         extracted = extract(
             carrier,

@@ -14,6 +14,7 @@ from ..event_bus import HypervisorEventBus
 from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
+from ..truth import as_bool
 from .decisions import GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
 from .labels import UNKNOWN, LabelRules
@@ -79,10 +80,10 @@ class GovernanceMetrics:
             agent_did=agent_id,
             causal_trace_id=None if trace is None else trace.full_id,
             payload={
-                "allowed": allowed,
+                "allowed": as_bool(allowed),
                 "tool_name": tool_name,
                 "evaluation_ms": evaluation_ms,
-                "rate_limited": rate_limited,
+                "rate_limited": as_bool(rate_limited),
             },
         )
 

@@ -4,7 +4,7 @@ import time
 
 from attrs import frozen
 
-from .. import baggage
+from .. import baggage, ids
 from ..causal_trace import CausalTraceId
 from ..event_types import AGENT_FINISHED, EventType
 from ..propagation import Extracted
@@ -39,22 +39,21 @@ def open_agent(
 ) -> Opened[Agent]:
     """Begin an agent's work; see ``Recorder.agent``."""
     trace, around = writer.next_trace(caller), current_place()
-    if session_id is None:
-        session_id = around.session_id
+    did = ids.as_text(did)
+    session_id = around.session_id if session_id is None else ids.as_text(session_id)
     if session_id is None and caller is not None:
         session_id = caller.baggage.get(baggage.SESSION_ID)
     place = around._replace(session_id=session_id, agent_did=did)
     payload = {"ring": ring, "name": name, "caller_trace": link_text(caller)}
     joined = writer.write(EventType.SESSION_JOINED, place, trace, payload)
     inside = place.within(joined)
-    began, leave = time.monotonic(), writer.enter(inside, trace)
+    began = time.monotonic()
 
     def close(error: BaseException | None) -> None:
-        leave()
         finished = {
             "status": "ok" if error is None else "error",
             "duration_seconds": time.monotonic() - began,
         }
         writer.write(AGENT_FINISHED, inside, trace, finished | describe(error))
 
-    return Opened(Agent(did, session_id, trace), close)
+    return Opened(Agent(did, session_id, trace), writer.enter(inside, trace), writer, close)

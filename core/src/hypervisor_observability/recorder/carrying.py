@@ -5,13 +5,17 @@ session or an agent. What is carried there starts where the code stood that carr
 """
 
 import contextvars
+import inspect
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Generic, ParamSpec, TypeVar, final
 
 from ..causal_trace import CausalTraceId
 from ..current_trace import current_trace
-from .place import Place, current_place, enter
+from ..standing import leave, stand
+from .driving import Driven, driven, driving_async
+from .place import Place, current_place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,7 +26,8 @@ class Carried(Generic[P, R]):
     """A function that runs where ``carry`` was called; ``carry`` makes it.
 
     May be called several times and from several threads at once. In this process it runs in
-    a copy of the whole context. It can be pickled if its function can: to another process go
+    a copy of the whole context, and what it gives does too where that is a coroutine or a
+    generator of either kind. It can be pickled if its function can: to another process go
     the trace, the session and the agent, but no saga, whose steps are recorded in one.
     """
 
@@ -71,8 +76,27 @@ class CarryingExecutor(Executor):
 
 
 def _copies(context: contextvars.Context) -> Callable[..., Any]:
-    # One context cannot be entered twice at once, and calls may overlap.
-    return lambda *args, **kwargs: context.copy().run(*args, **kwargs)
+    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        # One context cannot be entered twice at once, and calls may overlap.
+        copy = context.copy()
+        return _staying(copy.run(function, *args, **kwargs), copy)
+
+    return run
+
+
+def _staying(value: Any, context: contextvars.Context) -> Any:
+    """Give *value*, which a call in *context* gave; what of it is still to be done stays there."""
+    if isinstance(value, AsyncGeneratorType):
+        return driving_async(lambda: (value, None), context)()
+    if inspect.iscoroutine(value):
+        return _result(value, context)
+    if isinstance(value, GeneratorType):
+        return driven(value, context)
+    return value
+
+
+async def _result(coroutine: Any, context: contextvars.Context) -> Any:
+    return await Driven(coroutine, context)
 
 
 def _arrive(
@@ -81,8 +105,8 @@ def _arrive(
     known: tuple[str | None, str | None, str | None],
 ) -> Carried[..., Any]:
     """Make what was carried in the process that it came to."""
-    leave = enter(Place(*known), trace)
+    inside = stand(trace, Place(*known))
     try:
         return Carried(function)
     finally:
-        leave()
+        leave(inside)

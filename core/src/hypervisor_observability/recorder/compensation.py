@@ -2,9 +2,11 @@
 
 from attrs import frozen
 
+from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
+from .saga_outcome import Undoable
 from .saga_place import SagaPlace
 from .scope import Opened
 
@@ -27,24 +29,43 @@ class Compensation:
 
 
 def open_compensation(
-    above: SagaPlace, action: str, step_id: str | None, compensates_step_id: str | None
+    above: SagaPlace,
+    action: str,
+    step_id: str | None,
+    compensates_step_id: str | None,
+    undone_by_saga: Undoable | None = None,
 ) -> Opened[Compensation]:
-    """Begin a compensation; see ``Saga.compensate``."""
-    trace = above.trace.child()
-    name = step_id if step_id is not None else action
+    """Begin a compensation; see ``Saga.compensate``.
+
+    Args:
+        above: The saga.
+        action: What it does.
+        step_id: Its own id.
+        compensates_step_id: The step that it undoes.
+        undone_by_saga: That step, where the saga undoes it by itself.
+    """
+    trace, action = above.trace.child(), ids.as_text(action)
+    name = action if step_id is None else ids.as_text(step_id)
+    if compensates_step_id is not None:
+        compensates_step_id = ids.as_text(compensates_step_id)
+    undone = name if compensates_step_id is None else compensates_step_id
+    outcome = above.outcome
+    if undone_by_saga is None:
+        steps = outcome.compensating(undone)
+    else:
+        steps = outcome.undoing(undone_by_saga)
     place = above.place_of_part()
     payload = {**above.names(name, action), "compensates_step_id": compensates_step_id}
     write = above.writer.write
     started = write(EventType.SAGA_COMPENSATING, place, trace, {**payload, "phase": "started"})
     inside = place.within(started)
-    leave = above.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
-        leave()
-        undone = name if compensates_step_id is None else compensates_step_id
-        above.outcome.compensated(undone, succeeded=error is None)
+        by_hand = undone_by_saga is None
+        outcome.compensated(undone, steps, succeeded=error is None, by_hand=by_hand)
         phase = "succeeded" if error is None else "failed"
         ended = {**payload, "phase": phase, **describe(error)}
         write(EventType.SAGA_COMPENSATING, inside, trace, ended)
 
-    return Opened(Compensation(name, action, compensates_step_id, trace), close)
+    compensation = Compensation(name, action, compensates_step_id, trace)
+    return Opened(compensation, above.writer.enter(inside, trace), above.writer, close)

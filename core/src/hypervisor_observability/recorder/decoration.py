@@ -1,122 +1,124 @@
 """Functions that are recorded at every call: the recorder's scopes as decorators.
 
-Generators are driven in a context of their own. Otherwise the code that takes their values
-would stand in their scope between two of them, since a generator shares the context of
-whoever asks it (PEP 568 tells why).
+What a call gives may be work that is still to be done: see ``unended``.
 """
 
 import contextvars
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .driving import End, driven, driving_async
+from .failure import unless_left
+from .unended import is_unended, until_ended
+
 if TYPE_CHECKING:  # scope stands over this module
-    from .scope import Scope
+    from .scope import Opened
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+    Open = Callable[[], Opened[Any]]
+
+FunctionT = TypeVar("FunctionT", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
 
 
-def decorate(enter: "Callable[[], Scope[Any]]", function: FunctionT) -> FunctionT:
-    """Give *function* with each call of it in a scope that *enter* makes.
+def decorate(open_: "Open", function: FunctionT) -> FunctionT:
+    """Give *function* with each call of it in a scope of its own, which *open_* enters.
 
-    It stays what it was: a function, a coroutine function or a generator of either kind.
+    It stays what it was: a function, a coroutine function or a generator of either kind, be
+    that by a partial, by an object's ``__call__``, or as a static or class method.
+
+    Raises:
+        TypeError: *function* cannot be called.
     """
+    if isinstance(function, (staticmethod, classmethod)):
+        return type(function)(decorate(open_, function.__func__))
+    if not callable(function):
+        raise TypeError(f"expected a function to record, got {type(function).__name__}")
     wrapper: Callable[..., Any]
-    if inspect.isasyncgenfunction(function):
-        wrapper = _async_generator(enter, function)
-    elif inspect.isgeneratorfunction(function):
-        wrapper = _generator(enter, function)
-    elif inspect.iscoroutinefunction(function):
-
-        async def wrapper(*args: Any, **kwargs: Any) -> Any:
-            async with enter():
-                return await function(*args, **kwargs)
+    if _is(inspect.isasyncgenfunction, function):
+        wrapper = _async_generator(open_, function)
+    elif _is(inspect.iscoroutinefunction, function) or _is(_is_flagged, function):
+        wrapper = _coroutine(open_, function)
+    elif _is(inspect.isgeneratorfunction, function):
+        wrapper = _generator(open_, function)
     else:
-
-        def wrapper(*args: Any, **kwargs: Any) -> Any:
-            with enter():
-                return function(*args, **kwargs)
-
+        wrapper = _plain(open_, function)
     return functools.update_wrapper(wrapper, function)  # type: ignore[return-value]  # of the same signature
 
 
+def _is(kind: Callable[[Any], bool], function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    if kind(function):
+        return True
+    return not isinstance(function, type) and kind(getattr(type(function), "__call__", None))  # noqa: B004 - what is called, not whether
+
+
+def _is_flagged(function: Any) -> bool:
+    """Tell whether *function* is a coroutine function by types.coroutine."""
+    code = getattr(function, "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
+
+
+def _plain(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        opened = open_()
+        try:
+            value = function(*args, **kwargs)
+        except BaseException as error:
+            opened.end(error)
+            raise
+        if is_unended(value):
+            return until_ended(opened, value)
+        opened.end(None)
+        return value
+
+    return wrapper
+
+
+def _coroutine(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any]:
+    async def wrapper(*args: Any, **kwargs: Any) -> Any:
+        opened = open_()
+        try:
+            value = await function(*args, **kwargs)
+        except BaseException as error:
+            await opened.end_async(error)
+            raise
+        await opened.end_async(None)
+        return value
+
+    return wrapper
+
+
 def _generator(
-    enter: "Callable[[], Scope[Any]]", function: Callable[..., Generator[Any, Any, Any]]
+    open_: "Open", function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        with enter():
-            return (yield from function(*args, **kwargs))
+        opened = open_()
+        try:
+            value = yield from function(*args, **kwargs)
+        except BaseException as error:
+            opened.end(unless_left(error))
+            raise
+        opened.end(None)
+        return value
 
     def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from _driven(inside(*args, **kwargs)))
+        return (yield from driven(inside(*args, **kwargs), contextvars.copy_context()))
 
     return wrapper
 
 
 def _async_generator(
-    enter: "Callable[[], Scope[Any]]", function: Callable[..., AsyncIterator[Any]]
+    open_: "Open", function: Callable[..., AsyncIterator[Any]]
 ) -> Callable[..., AsyncIterator[Any]]:
-    async def wrapper(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        context = contextvars.copy_context()
-        scope: Scope[Any] = enter()
-        await _Driven(scope.__aenter__(), context)
-        values: Any = None
+    def begin(*args: Any, **kwargs: Any) -> tuple[AsyncIterator[Any], End]:
+        opened = open_()
         try:
             values = function(*args, **kwargs)
-            step = values.__anext__()
-            while True:
-                try:
-                    value = await _Driven(step, context)
-                except StopAsyncIteration:
-                    break
-                try:
-                    sent = yield value
-                except GeneratorExit:  # the reader has had enough
-                    await _Driven(values.aclose(), context)
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in: it is the generator's to answer
-                    step = values.athrow(error)
-                else:
-                    step = values.asend(sent)
         except BaseException as error:
-            await _Driven(scope.__aexit__(type(error), error, error.__traceback__), context)
+            opened.end(error)
             raise
-        await _Driven(scope.__aexit__(None, None, None), context)
+        return values, lambda error: opened.end_async(unless_left(error))
 
-    return wrapper
-
-
-class _Driven:
-    """Something to await, which runs in a context of its own wherever it is awaited."""
-
-    def __init__(self, awaitable: Any, context: contextvars.Context) -> None:
-        self._awaitable = awaitable
-        self._context = context
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        # An asynchronous generator's steps are awaitable, but only __await__ makes them
-        # iterators that take send and throw on all versions.
-        return _driven(self._awaitable.__await__(), self._context)
-
-
-def _driven(
-    generator: Generator[Any, Any, Any] | Coroutine[Any, Any, Any],
-    context: contextvars.Context | None = None,
-) -> Generator[Any, Any, Any]:
-    """Do as ``yield from generator``, with *generator* in a context of its own (PEP 380)."""
-    run = (contextvars.copy_context() if context is None else context).run
-    try:
-        value = run(generator.send, None)
-        while True:
-            try:
-                sent = yield value
-            except GeneratorExit:
-                run(generator.close)
-                raise
-            except BaseException as error:  # noqa: BLE001 - thrown in: it is the generator's to answer
-                value = run(generator.throw, error)
-            else:
-                value = run(generator.send, sent)
-    except StopIteration as stop:
-        return stop.value
+    return driving_async(begin)

@@ -8,8 +8,9 @@ from attrs import define, field
 from .. import ids
 from ..current_trace import current_trace
 from ..event_types import EventType
+from ..standing import stand
 from .event_writer import EventWriter
-from .place import current_place, enter
+from .place import current_place
 from .scope import Opened
 
 
@@ -35,8 +36,12 @@ class Elevation:
     @property
     def expired(self) -> bool:
         """Whether its time is over, or ``expire`` was called."""
-        over = self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
-        return over or self._ended
+        if self._ended:
+            return True
+        try:
+            return self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
+        except TypeError:  # a time that is no number: nobody can tell that it is over
+            return False
 
     @property
     def elevated_seconds(self) -> float:
@@ -89,10 +94,8 @@ def open_elevation(
         "ttl_seconds": ttl_seconds,
     }
     inside = place.within(writer.write(EventType.RING_ELEVATED, place, trace, granted))
-    leave = enter(inside)
 
     def close(_error: BaseException | None) -> None:
-        leave()
         elevation.close()
 
-    return Opened(elevation, close)
+    return Opened(elevation, stand(trace, inside), writer, close)

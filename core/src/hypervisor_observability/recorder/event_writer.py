@@ -1,6 +1,7 @@
 """Write events of a place to the bus, and keep every fault of doing so to itself."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ..causal_trace import CausalTraceId, IdWidth, new_root
 from ..current_trace import current_trace
@@ -9,8 +10,9 @@ from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from ..propagation import Extracted
+from ..standing import Standing, stand
 from .opentelemetry_spans import OpenTelemetrySpans
-from .place import Place, enter
+from .place import Place
 
 
 class EventWriter:
@@ -76,10 +78,11 @@ class EventWriter:
         """Draw the causal id of work that begins here: below the current one, if there is one.
 
         Args:
-            caller: What came with the message that asked for the work: its id is taken.
+            caller: What came with the message that asked for the work: its id is taken, or
+                one beside it where another piece of work has that already.
         """
         if caller is not None:
-            return caller.trace
+            return caller.next_trace()
         around = current_trace()
         if self._outer_spans is not None:
             try:
@@ -88,35 +91,37 @@ class EventWriter:
                 self._note_fault_of_outer_spans(error)
         return new_root(self._id_width) if around is None else around.child()
 
-    def enter(self, place: Place, trace: CausalTraceId) -> Callable[[], None]:
-        """Make *place* the current one, and *trace* the current trace.
-
-        Returns:
-            The function that goes back to what was there before; it never raises.
-        """
-        leave = enter(place, trace)
-        if self._outer_spans is None:
-            return leave
-        try:
-            leave_span = self._outer_spans.activate(trace)
-        except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
-            self._note_fault_of_outer_spans(error)
-            return leave
-
-        def leave_both() -> None:
+    def enter(self, place: Place, trace: CausalTraceId) -> Standing:
+        """Make *place* the current one, and *trace* the current trace, until ``leave``."""
+        inside = stand(trace, place)
+        if self._outer_spans is not None:
             try:
-                leave_span()
-            except Exception as error:  # noqa: BLE001 - likewise
+                inside.on_leave = partial(self._leave_span, self._outer_spans.activate(trace))
+            except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
                 self._note_fault_of_outer_spans(error)
-            leave()
+        return inside
 
-        return leave_both
+    def _leave_span(self, leave_span: Callable[[], None]) -> None:
+        try:
+            leave_span()
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._note_fault_of_outer_spans(error)
 
     def _note_fault_of_outer_spans(self, error: Exception) -> None:
         self._limited_log.warning(
             "spans", "the active span of OpenTelemetry is out of reach", error=error
         )
 
-    def undo_failed(self, action: str, error: Exception) -> None:
+    def end_failed(self, error: Exception) -> None:
+        """Log that the end of a scope could not be recorded."""
+        self._limited_log.warning("end", "the end of a scope was not recorded", error=error)
+
+    def undo_failed(self, action: str, error: BaseException) -> None:
         """Log that an undo raised, since nobody else gets to see its exception."""
         self._limited_log.warning("undo", "the undo of %s raised", action, error=error)
+
+    def committed_late(self, saga_id: str, step_id: str) -> None:
+        """Log that a step was committed whose saga had ended otherwise, and nobody undoes it."""
+        self._limited_log.warning(
+            "late", "step %s was committed after saga %s had ended", step_id, saga_id
+        )

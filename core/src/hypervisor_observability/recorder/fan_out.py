@@ -34,8 +34,10 @@ class FanOut:
     trace: CausalTraceId
     _above: SagaPlace = field(alias="above")
     _branch_count: int | None = field(alias="branch_count")
-    _lock: threading.Lock = field(init=False, factory=threading.Lock)
+    # Re-entrant: the garbage collector closes generators, and so ends branches, anywhere.
+    _lock: threading.RLock = field(init=False, factory=threading.RLock)
     _begun: int = field(init=False, default=0)
+    _running: dict[Step, Undo | None] = field(init=False, factory=dict)
     _succeeded: list[tuple[str, Undo | None]] = field(init=False, factory=list)
     _failed: int = field(init=False, default=0)
 
@@ -63,39 +65,52 @@ class FanOut:
     @property
     def policy_satisfied(self) -> bool:
         """Whether enough branches succeeded so far."""
-        branches = self._begun if self._branch_count is None else self._branch_count
-        needed = {"all": branches, "majority": branches // 2 + 1, "any": 1}
-        return len(self._succeeded) >= needed.get(self.policy, branches)
+        given: object = self._branch_count
+        branches = given if isinstance(given, int) else self._begun
+        needed = {"majority": branches // 2 + 1, "any": 1}.get(ids.as_text(self.policy), branches)
+        return len(self._succeeded) >= needed
 
     # Inside
 
     def resolution(self) -> dict[str, object]:
         """Give what is recorded of the end; for ``open_fan_out``."""
-        satisfied = self.policy_satisfied
-        undoable = [step_id for step_id, undo in self._succeeded if undo is not None]
-        return {
-            "success_count": len(self._succeeded),
-            "failure_count": self._failed,
-            "policy_satisfied": satisfied,
-            "compensation_needed": [] if satisfied else undoable,
-        }
+        with self._lock:
+            satisfied = self.policy_satisfied
+            running = [(step.step_id, undo) for step, undo in self._running.items()]
+            undoable = [id_ for id_, undo in self._succeeded + running if undo is not None]
+            return {
+                "success_count": len(self._succeeded),
+                "failure_count": self._failed,
+                "policy_satisfied": satisfied,
+                "compensation_needed": [] if satisfied else undoable,
+            }
 
     def _open_branch(
         self, action: str, step_id: str | None, attempt: int, undo: Undo | None
     ) -> Opened[Step]:
+        opened = open_step(self._above, action, step_id, attempt, None, undo)
+        step = opened.subject
         with self._lock:
             self._begun += 1
-        opened = open_step(self._above, action, step_id, attempt, None, undo)
+            self._running[step] = undo
 
-        def close(error: BaseException | None) -> None:
-            opened.close(error)
+        def note(error: BaseException | None) -> None:
             with self._lock:
+                del self._running[step]
                 if error is None:
-                    self._succeeded.append((opened.subject.step_id, undo))
+                    self._succeeded.append((step.step_id, undo))
                 else:
                     self._failed += 1
 
-        return Opened(opened.subject, close)
+        def close(error: BaseException | None) -> None:
+            note(error)
+            opened.end(error)
+
+        async def close_async(error: BaseException | None) -> None:
+            note(error)
+            await opened.end_async(error)
+
+        return opened._replace(close=close, close_async=close_async)
 
 
 def open_fan_out(saga: SagaPlace, policy: Policy, branch_count: int | None) -> Opened[FanOut]:
@@ -108,11 +123,9 @@ def open_fan_out(saga: SagaPlace, policy: Policy, branch_count: int | None) -> O
     )
     inside = place.within(started)
     fan_out = FanOut(group_id, policy, trace, saga.below(trace, inside), branch_count)
-    leave = saga.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
-        leave()
         resolved = {**payload, **fan_out.resolution(), **describe(error)}
         saga.writer.write(EventType.SAGA_FANOUT_RESOLVED, inside, trace, resolved)
 
-    return Opened(fan_out, close)
+    return Opened(fan_out, saga.writer.enter(inside, trace), saga.writer, close)

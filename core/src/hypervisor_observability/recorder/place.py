@@ -1,18 +1,14 @@
 """Where the running code stands: in which session, as which agent, opened by which event.
 
-A context variable holds it, beside the one of the current trace: an asyncio task starts
-where the code stood that created it, a new thread starts nowhere.
+An asyncio task starts where the code stood that created it, a new thread starts nowhere.
 """
 
-from collections.abc import Callable
-from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, NamedTuple
 
 from .. import baggage
-from ..causal_trace import CausalTraceId
-from ..current_trace import reset_trace, set_trace
 from ..events import HypervisorEvent
 from ..propagation import Extracted
+from ..standing import standing
 
 if TYPE_CHECKING:  # saga stands over this module
     from .saga import Saga
@@ -49,12 +45,23 @@ class Place(NamedTuple):  # one is made for each scope, and a tuple in a third o
         )
 
 
-_current: ContextVar[Place] = ContextVar("hypervisor_observability.place", default=Place())  # noqa: B039 - a Place never changes
+_NOWHERE = Place()
 
 
 def current_place() -> Place:
     """Give the place of the running code."""
-    return _current.get()
+    place: Place | None = standing().place
+    return _NOWHERE if place is None else place
+
+
+def check_caller(caller: object) -> None:
+    """Check what a scope was given as its caller.
+
+    Raises:
+        TypeError: It is not what ``extract`` gives.
+    """
+    if caller is not None and not isinstance(caller, Extracted):
+        raise TypeError(f"caller: expected what extract() gives, got {type(caller).__name__}")
 
 
 def link_text(caller: Extracted | None) -> str | None:
@@ -64,7 +71,7 @@ def link_text(caller: Extracted | None) -> str | None:
 
 def baggage_here() -> dict[str, str]:
     """Give what may travel from here as baggage, by name: session, agent as a digest, saga."""
-    place = _current.get()
+    place = current_place()
     found: dict[str, str] = {}
     if place.session_id is not None:
         found[baggage.SESSION_ID] = place.session_id
@@ -73,30 +80,3 @@ def baggage_here() -> dict[str, str]:
     if place.saga is not None:
         found[baggage.SAGA_ID] = place.saga.saga_id
     return found
-
-
-def enter(place: Place, trace: CausalTraceId | None = None) -> Callable[[], None]:
-    """Make *place* the current one, and *trace*, unless it is None, the current trace.
-
-    Returns:
-        The function that goes back to what was there before; it never raises.
-    """
-    place_token = _current.set(place)
-    if trace is None:
-        return lambda: _leave(place_token)
-    trace_token = set_trace(trace)
-
-    def leave() -> None:
-        reset_trace(trace_token)
-        _leave(place_token)
-
-    return leave
-
-
-def _leave(token: Token[Place]) -> None:
-    try:
-        _current.reset(token)
-    except ValueError:
-        # Left in another context than it was entered in, as an asynchronous generator is
-        # that the event loop finalises: that context keeps what it has.
-        pass

@@ -10,11 +10,12 @@ from ..event_types import (
 )
 from ..events import HypervisorEvent
 from ..propagation import Extracted
+from ..truth import as_bool
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
 from .opentelemetry_spans import OpenTelemetrySpans
-from .place import current_place
+from .place import check_caller, current_place
 from .saga import Saga, open_saga, open_step_anywhere
 from .saga_outcome import Undo
 from .saga_step import Step
@@ -91,9 +92,14 @@ class Recorder:
             ring: The privilege ring in which it starts; 0 is the innermost.
             name: For people; of low cardinality.
             caller: What ``extract`` gave for the message that asked for this work, where that
-                came from another process: the agent's id is the one that it tells, and a link
-                is recorded as ``caller_trace``.
+                came from another process: the agent's id is the one that it tells, or one
+                beside that from the second agent on, and a link is recorded as
+                ``caller_trace``.
+
+        Raises:
+            TypeError: *caller* is not what ``extract`` gives.
         """
+        check_caller(caller)
         return Scope(lambda: open_agent(self._writer, did, session_id, ring, name, caller))
 
     def saga(
@@ -115,7 +121,11 @@ class Recorder:
                 first, before the exception goes on. An undo that raises does not keep the
                 others from being called.
             caller: As of ``agent``.
+
+        Raises:
+            TypeError: *caller* is not what ``extract`` gives.
         """
+        check_caller(caller)
         return Scope(
             lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=compensate)
         )
@@ -204,10 +214,10 @@ class Recorder:
         """
         return self.record(
             GOVERNANCE_DECISION,
-            allowed=allowed,
+            allowed=as_bool(allowed),
             tool_name=tool_name,
             evaluation_ms=evaluation_ms,
-            rate_limited=rate_limited,
+            rate_limited=as_bool(rate_limited),
             reason=reason,
         )
 

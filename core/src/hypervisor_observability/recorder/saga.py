@@ -1,13 +1,12 @@
 """Sagas: steps that are undone, newest first, when a later one fails."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-
 from .. import ids
 from ..causal_trace import CausalTraceId
 from ..current_trace import current_trace
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..propagation import Extracted
+from ..standing import leave
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter
 from .fan_out import FanOut, Policy, open_fan_out
@@ -16,6 +15,7 @@ from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .saga_step import Step, open_step
 from .scope import Opened, Scope
+from .undoing import is_cancellation, undo_all, undo_all_async
 
 
 class Saga:
@@ -133,58 +133,46 @@ class Saga:
 
     def opened(self, *, undo: bool) -> "Opened[Saga]":
         """Enter the saga; for ``open_saga``."""
-        leave = self._within.writer.enter(self._within.place, self.trace)
+        within = self._within
         return Opened(
             self,
-            lambda error: self._close(error, leave, undo=undo),
-            lambda error: self._close_async(error, leave, undo=undo),
+            within.writer.enter(within.place, self.trace),
+            within.writer,
+            lambda error: self._close(error, undo=undo),
+            lambda error: self._close_async(error, undo=undo),
         )
 
-    def _close(self, error: BaseException | None, leave: Callable[[], None], *, undo: bool) -> None:
+    def _close(self, error: BaseException | None, *, undo: bool) -> None:
         """End the saga; if *undo*, and *error* ended its block, undo its steps before."""
+        interruptions: list[BaseException] = []
         try:
             if error is not None and undo:
-                for action, step_id, function in self._within.outcome.undos():
-                    self._undo(action, step_id, function)
+                interruptions = undo_all(self._within)
         finally:
-            self._conclude(error, leave, undo=undo)
+            self._conclude(error, undo=undo)
+        _note(error, interruptions)
 
-    async def _close_async(
-        self, error: BaseException | None, leave: Callable[[], None], *, undo: bool
-    ) -> None:
-        """Do as ``_close``, and wait for undos that are asynchronous."""
+    async def _close_async(self, error: BaseException | None, *, undo: bool) -> None:
+        """Do as ``_close``, and wait for undos that are asynchronous.
+
+        Raises:
+            asyncio.CancelledError: The running task was cancelled meanwhile.
+        """
+        if not undo or error is None or isinstance(error, GeneratorExit):
+            # A coroutine that is being closed cannot await.
+            self._close(error, undo=undo)
+            return
+        interruptions: list[BaseException] = []
         try:
-            if error is not None and undo:
-                for action, step_id, function in self._within.outcome.undos():
-                    await self._undo_async(action, step_id, function)
+            interruptions = await undo_all_async(self._within)
         finally:
-            self._conclude(error, leave, undo=undo)
+            self._conclude(error, undo=undo)
+        _note(error, interruptions)
+        for interruption in interruptions:
+            if is_cancellation(interruption) and not is_cancellation(error):
+                raise interruption
 
-    def _undo(self, action: str, step_id: str, function: Undo) -> None:
-        try:
-            with self._compensation_of(action, step_id):
-                _refuse_awaitable(function())
-        except Exception as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-            self._within.writer.undo_failed(action, error)
-
-    async def _undo_async(self, action: str, step_id: str, function: Undo) -> None:
-        try:
-            async with self._compensation_of(action, step_id):
-                returned = function()
-                if isinstance(returned, Awaitable):
-                    await returned
-        except Exception as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-            self._within.writer.undo_failed(action, error)
-
-    def _compensation_of(self, action: str, step_id: str) -> Scope[Compensation]:
-        return self.compensate(
-            f"undo-{action}", step_id=f"undo-{step_id}", compensates_step_id=step_id
-        )
-
-    def _conclude(
-        self, error: BaseException | None, leave: Callable[[], None], *, undo: bool
-    ) -> None:
-        leave()
+    def _conclude(self, error: BaseException | None, *, undo: bool) -> None:
         conclusion = self._within.outcome.conclude(error, automatic=undo)
         self._within.writer.write(
             EventType.SAGA_ESCALATED if conclusion.escalated else EventType.SAGA_COMPLETED,
@@ -217,8 +205,8 @@ def open_saga(
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
     trace, place = writer.next_trace(caller), current_place()
-    if saga_id is None:
-        saga_id = f"{name}-{trace.span_id}"
+    name = ids.as_text(name)
+    saga_id = f"{name}-{trace.span_id}" if saga_id is None else ids.as_text(saga_id)
     payload = {
         "saga_id": saga_id,
         "name": name,
@@ -242,17 +230,21 @@ def open_step_anywhere(
     if isinstance(saga, Saga):
         return open_step(saga._within, action, step_id, attempt, max_retries, undo)
     own = open_saga(writer, action, None, 1, None, undo=False)
+    leave(own.inside)  # the code in the step stands in that alone
     step = open_step(own.subject._within, action, step_id, attempt, max_retries, undo)
 
     def close(error: BaseException | None) -> None:
-        step.close(error)
-        own.close(error)
+        step.end(error)
+        own.end(error)
 
-    return Opened(step.subject, close)
+    return Opened(step.subject, step.inside, writer, close)
 
 
-def _refuse_awaitable(returned: object) -> None:
-    if isinstance(returned, Coroutine):
-        returned.close()  # or it warns that nobody awaited it
-    if isinstance(returned, Awaitable):
-        raise TypeError("an asynchronous undo needs a saga entered by 'async with'")
+def _note(error: BaseException | None, interruptions: list[BaseException]) -> None:
+    """Add to the application's exception what it keeps from being raised."""
+    for interruption in interruptions:
+        if error is not None and not is_cancellation(interruption):
+            try:
+                error.add_note(f"{type(interruption).__name__} ended an undo before its end")
+            except Exception:  # noqa: BLE001 - an exception with notes of its own kind
+                return

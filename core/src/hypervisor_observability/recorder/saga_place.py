@@ -5,6 +5,7 @@ from collections import Counter
 
 from attrs import evolve, field, frozen
 
+from .. import ids
 from ..causal_trace import CausalTraceId
 from .event_writer import EventWriter
 from .place import Place, current_place
@@ -29,8 +30,9 @@ class SagaPlace:
     trace: CausalTraceId
     place: Place
     outcome: SagaOutcome = field(factory=SagaOutcome)
-    _lock: threading.Lock = field(factory=threading.Lock, alias="lock")
-    _uses: Counter[tuple[str, int]] = field(factory=Counter, alias="uses")
+    # Re-entrant: the garbage collector closes generators, which may begin steps, anywhere.
+    _lock: threading.RLock = field(factory=threading.RLock, alias="lock")
+    _uses: Counter[tuple[str, str]] = field(factory=Counter, alias="uses")
 
     def below(self, trace: CausalTraceId, place: Place) -> "SagaPlace":
         """Give the place below a part of the same saga."""
@@ -50,7 +52,8 @@ class SagaPlace:
 
     def free_step_id(self, action: str, attempt: int) -> str:
         """Name a step by its action, numbered from its second use on."""
+        key = action, ids.as_text(attempt)
         with self._lock:
-            self._uses[action, attempt] += 1
-            uses = self._uses[action, attempt]
+            self._uses[key] += 1
+            uses = self._uses[key]
         return action if uses == 1 else f"{action}-{uses}"

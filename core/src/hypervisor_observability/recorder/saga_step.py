@@ -1,13 +1,21 @@
 """Steps of a saga, from start to commitment or failure."""
 
+from collections.abc import Callable
+
 from attrs import define
 
+from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
-from .saga_outcome import Undo
+from .saga_outcome import Undo, Undoable
 from .saga_place import SagaPlace
 from .scope import Opened
+from .undoing import is_cancellation
+from .undoing import undo as undo_step
+from .undoing import undo_async as undo_step_async
+
+Close = Callable[[BaseException | None], None]
 
 
 @define(eq=False)
@@ -41,30 +49,79 @@ def open_step(
     trace = above.trace.child()
     # As trace.full_id says it, which would make text of the ids above for each step anew.
     causal_id = f"{above.trace.trace_id}/{trace.span_id}/{above.trace.span_id}"
-    name = step_id if step_id is not None else above.free_step_id(action, attempt)
-    step = Step(step_id=name, action=action, attempt=attempt, trace=trace)
+    if type(action) is not str:
+        action = ids.as_text(action)
+    if step_id is None:
+        step_id = above.free_step_id(action, attempt)
+    elif type(step_id) is not str:
+        step_id = ids.as_text(step_id)
+    step = Step(step_id, action, attempt, trace)
     place = above.place_of_part()
-    payload = above.names(name, action)
+    payload = above.names(step_id, action)
     payload["attempt"] = attempt
     if max_retries is not None:
         payload["max_retries"] = max_retries
     write = above.writer.write_known
     undoable = {**payload, "undo_api_present": undo is not None}
     inside = place.within(write(EventType.SAGA_STEP_STARTED, place, causal_id, undoable))
-    leave = above.writer.enter(inside, trace)
 
     def close(error: BaseException | None) -> None:
-        leave()
         if error is not None:
             payload.update(describe(error))
             if max_retries is not None:
-                payload["will_retry"] = isinstance(error, Exception) and attempt <= max_retries
+                payload["will_retry"] = isinstance(error, Exception) and _more(attempt, max_retries)
             write(EventType.SAGA_STEP_FAILED, inside, causal_id, payload)
             return
-        if undo is not None:
-            above.outcome.committed(name, action, undo)
         if step.result is not None:
             payload["result"] = step.result
         write(EventType.SAGA_STEP_COMMITTED, inside, causal_id, payload)
 
-    return Opened(step, close)
+    standing = above.writer.enter(inside, trace)
+    if undo is None:
+        return Opened(step, standing, above.writer, close)
+    noted = above.outcome.begun(step_id, action, undo)
+    return Opened(
+        step,
+        standing,
+        above.writer,
+        lambda error: _end_noted(above, noted, error, close),
+        lambda error: _end_noted_async(above, noted, error, close),
+    )
+
+
+def _end_noted(
+    above: SagaPlace, noted: Undoable, error: BaseException | None, close: Close
+) -> None:
+    if not _is_late(above, noted, error, close):
+        return
+    for interruption in undo_step(above, noted):
+        if not is_cancellation(interruption):
+            raise interruption
+
+
+async def _end_noted_async(
+    above: SagaPlace, noted: Undoable, error: BaseException | None, close: Close
+) -> None:
+    if _is_late(above, noted, error, close):
+        for interruption in await undo_step_async(above, noted):
+            raise interruption
+
+
+def _is_late(above: SagaPlace, noted: Undoable, error: BaseException | None, close: Close) -> bool:
+    """Record the end of a step that has an undo; tell whether it is to be undone at once."""
+    if error is not None:
+        above.outcome.failed(noted)
+        close(error)
+        return False
+    close(None)
+    verdict = above.outcome.committed(noted)
+    if verdict == "late":
+        above.writer.committed_late(above.saga_id, noted.step_id)
+    return verdict == "undo it"
+
+
+def _more(attempt: object, max_retries: object) -> bool:
+    try:
+        return bool(attempt <= max_retries)  # type: ignore[operator]  # somebody's numbers, or not
+    except Exception:  # noqa: BLE001 - what cannot be compared says nothing about retries
+        return False

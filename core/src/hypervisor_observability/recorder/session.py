@@ -8,9 +8,10 @@ from attrs import frozen
 from .. import ids
 from ..current_trace import current_trace
 from ..event_types import EventType
+from ..standing import stand
 from .event_writer import EventWriter
 from .failure import describe
-from .place import current_place, enter
+from .place import current_place
 from .scope import Opened
 
 
@@ -31,13 +32,13 @@ def open_session(
     """Begin a session; see ``Recorder.session``."""
     if session_id is None:
         session_id = f"session-{ids.event_id_text(ids.next_number())}"
+    session_id = ids.as_text(session_id)
     place, trace = current_place()._replace(session_id=session_id), current_trace()
     inside = place.within(writer.write(EventType.SESSION_CREATED, place, trace, payload))
-    began, leave = time.monotonic(), enter(inside)
+    began = time.monotonic()
 
     def close(error: BaseException | None) -> None:
-        leave()
         ended = {"duration_seconds": time.monotonic() - began}
         writer.write(EventType.SESSION_TERMINATED, inside, trace, ended | describe(error))
 
-    return Opened(Session(session_id), close)
+    return Opened(Session(session_id), stand(trace, inside), writer, close)

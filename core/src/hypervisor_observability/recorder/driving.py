@@ -1,0 +1,93 @@
+"""Run generators and awaitables in a context of their own, wherever they are asked.
+
+A generator shares the context of whoever asks it (PEP 568 tells why), and a coroutine that of
+whoever awaits it. What is driven stays in its own between two of its steps.
+"""
+
+import contextvars
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any
+
+End = Callable[[BaseException | None], Awaitable[None]]
+
+
+class Driven:
+    """Something to await, which runs in a context of its own wherever it is awaited."""
+
+    def __init__(self, awaitable: Any, context: contextvars.Context) -> None:
+        self._awaitable = awaitable
+        self._context = context
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        # An asynchronous generator's steps are awaitable, but only __await__ makes them
+        # iterators that take send and throw on all versions. A generator may be awaitable by
+        # a flag alone (types.coroutine), and has none.
+        await_ = getattr(self._awaitable, "__await__", None)
+        if await_ is None:
+            return driven(self._awaitable, self._context)
+        return driven(self._context.run(await_), self._context)
+
+
+def driven(generator: Any, context: contextvars.Context) -> Generator[Any, Any, Any]:
+    """Do as ``yield from generator``, with *generator* in *context* (PEP 380)."""
+    run = context.run
+    try:
+        value = run(next, generator)
+        while True:
+            try:
+                sent = yield value
+            except GeneratorExit:
+                close = getattr(generator, "close", None)
+                if close is not None:
+                    run(close)
+                raise
+            except BaseException as error:
+                throw = getattr(generator, "throw", None)
+                if throw is None:
+                    raise
+                value = run(throw, error)
+            else:
+                value = run(next, generator) if sent is None else run(generator.send, sent)
+    except StopIteration as stop:
+        return stop.value
+
+
+def driving_async(
+    begin: Callable[..., tuple[Any, End | None]], context: contextvars.Context | None = None
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Make an asynchronous generator function whose generators run in a context of their own.
+
+    Args:
+        begin: Called there with the call's arguments; gives what generates the values, and what
+            is awaited there when that has ended, with the exception that ended it.
+        context: That context; by default a copy of the one in which the first value is asked.
+    """
+
+    async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        own = contextvars.copy_context() if context is None else context
+        values, end = own.run(begin, *args, **kwargs)
+        failure: BaseException | None = None
+        try:
+            step = values.__anext__()
+            while True:
+                try:
+                    value = await Driven(step, own)
+                except StopAsyncIteration:
+                    return
+                try:
+                    sent = yield value
+                except GeneratorExit:  # the reader has had enough
+                    await Driven(values.aclose(), own)
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown in: it is the generator's to answer
+                    step = values.athrow(error)
+                else:
+                    step = values.asend(sent)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if end is not None:
+                await Driven(end(failure), own)
+
+    return generate

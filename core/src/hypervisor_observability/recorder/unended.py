@@ -1,0 +1,143 @@
+"""What a call can give that is still to be done: coroutines, futures, generators.
+
+A scope around the call alone would be over before the work began.
+"""
+
+import contextvars
+import inspect
+import weakref
+from collections.abc import AsyncGenerator, Generator
+from functools import partial
+from types import AsyncGeneratorType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from ..standing import leave
+from .driving import Driven, End, driven, driving_async
+from .failure import unless_left
+
+if TYPE_CHECKING:  # scope stands over this module
+    from .scope import Opened
+
+
+def is_unended(value: object) -> bool:
+    """Tell whether *value* is work that is still to be done, or being done."""
+    return (
+        inspect.isawaitable(value)
+        or isinstance(value, (GeneratorType, AsyncGeneratorType))
+        or is_future(value)
+    )
+
+
+def is_future(value: object) -> bool:
+    """Tell whether *value* calls back when it is done, as futures and tasks do."""
+    # By the type: a mock has whatever attribute it is asked for.
+    return callable(getattr(type(value), "add_done_callback", None))
+
+
+def until_ended(opened: "Opened[Any]", value: Any) -> Any:
+    """Give *value*, which a call within *opened* gave, with the scope ending when that has ended.
+
+    A future stays itself. A coroutine and generators are what they were, in a context of their
+    own, for which that of the running code is taken; another awaitable is a proxy.
+    """
+    context = contextvars.copy_context()
+    leave(opened.inside)
+    if is_future(value):
+        value.add_done_callback(partial(_done, opened))
+        return value
+    begun: list[bool] = []
+    if isinstance(value, AsyncGeneratorType):
+        recorded: Any = _async_values(opened, value, context, begun)
+    elif inspect.isawaitable(value):
+        recorded = _result(opened, value, context, begun)
+        if not inspect.iscoroutine(value):
+            recorded = AwaitableProxy(value, recorded)
+    else:
+        recorded = _values(opened, value, context, begun)
+    for name in ("__name__", "__qualname__"):
+        if hasattr(value, name) and not isinstance(recorded, AwaitableProxy):
+            setattr(recorded, name, getattr(value, name))
+    dropped = weakref.finalize(recorded, _dropped, opened, value, begun)
+    dropped.atexit = False
+    return recorded
+
+
+class AwaitableProxy:
+    """Something to await that is recorded until it has ended, and is otherwise what it was."""
+
+    def __init__(self, value: Any, recorded: Any) -> None:
+        self._value = value
+        self._recorded = recorded
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        recorded, self._recorded = self._recorded, self._value
+        return recorded.__await__()  # type: ignore[no-any-return]  # as the protocol has it
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._value, name)
+
+    @property  # type: ignore[misc]  # read only, and nobody assigns it
+    def __class__(self) -> type:
+        return type(self._value)
+
+
+async def _result(
+    opened: "Opened[Any]", awaitable: Any, context: contextvars.Context, begun: list[bool]
+) -> Any:
+    begun.append(True)
+    try:
+        value = await Driven(awaitable, context)
+    except BaseException as error:
+        await Driven(opened.end_async(error), context)
+        raise
+    await Driven(opened.end_async(None), context)
+    return value
+
+
+def _values(
+    opened: "Opened[Any]", generator: Any, context: contextvars.Context, begun: list[bool]
+) -> Generator[Any, Any, Any]:
+    begun.append(True)
+    try:
+        value = yield from driven(generator, context)
+    except BaseException as error:
+        context.run(opened.end, unless_left(error))
+        raise
+    context.run(opened.end, None)
+    return value
+
+
+def _async_values(
+    opened: "Opened[Any]", values: Any, context: contextvars.Context, begun: list[bool]
+) -> AsyncGenerator[Any, Any]:
+    def begin() -> tuple[Any, End]:
+        begun.append(True)
+        return values, lambda error: opened.end_async(unless_left(error))
+
+    return driving_async(begin, context)()
+
+
+def _done(opened: "Opened[Any]", future: Any) -> None:
+    error: BaseException | None = None
+    try:
+        # asking a future of asyncio for its exception would say that somebody took care of it
+        if future.cancelled() or not hasattr(future, "_exception"):
+            error = future.exception()
+        else:
+            error = future._exception
+    except BaseException as cancelled:  # noqa: BLE001 - of several modules; it is recorded
+        error = cancelled
+    opened.end(error)
+
+
+def _dropped(opened: "Opened[Any]", value: Any, begun: list[bool]) -> None:
+    """Record the end of what nobody began to await or to read."""
+    if begun:
+        return
+    if isinstance(value, (GeneratorType, AsyncGeneratorType)):
+        opened.end(None)
+        return
+    close = getattr(value, "close", None)
+    if inspect.iscoroutine(value) and close is not None:
+        close()  # or it warns too that nobody awaited it
+    opened.end(GeneratorExit())
