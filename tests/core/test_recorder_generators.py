@@ -63,7 +63,9 @@ class LateCounter:
 
 @pytest.mark.parametrize("read", [0, 1, 2])
 @pytest.mark.parametrize(
-    "function", [count, lambda _=None: count(), Counter(), functools.partial(count)], ids=repr
+    "function",
+    [count, lambda _=None: count(), Counter(), functools.partial(count)],
+    ids=lambda function: type(function).__name__,
 )
 def test_generators_are_recorded_until_they_end_or_are_left(
     bus: HypervisorEventBus, recorder: Recorder, function: Callable[..., Any], read: int
@@ -83,7 +85,9 @@ def test_generators_are_recorded_until_they_end_or_are_left(
 
 @pytest.mark.parametrize("how", ["read", "break", "aclose", "never"])
 @pytest.mark.parametrize(
-    "function", [count_later, lambda _=None: count_later(), LateCounter()], ids=repr
+    "function",
+    [count_later, lambda _=None: count_later(), LateCounter()],
+    ids=lambda function: type(function).__name__,
 )
 def test_asynchronous_generators_are_recorded_until_they_end_or_are_left(
     bus: HypervisorEventBus, recorder: Recorder, function: Callable[..., Any], how: str
