@@ -294,6 +294,71 @@ def test_command_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals)
     assert "prometheus: delivered 0 of 0" in output
 
 
+def write_unreachable_config(folder: Path) -> Path:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    file = folder / "hypervisor.toml"
+    file.write_text(
+        f'[journal]\ndirectory = "journal"\n[plugins.otel]\nendpoint = "http://127.0.0.1:{port}"\n'
+    )
+    return file
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_command_that_waits_for_a_backend_ends_when_it_is_told_to(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    one = application(tmp_path / "journal")
+    breach(one, "a", 3)
+    one.stop()
+    process = subprocess.Popen(
+        [*HVOBS, "agent", "--config", str(write_unreachable_config(tmp_path)),
+         "--once", "--timeout", "3600"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    assert "reading" in process.stderr.readline()
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 1, errors
+    assert "otel: delivered" in output
+    assert "metrics: delivered 4 of 4" in output
+
+
+STARTS_SLOWLY = """
+import sys, threading
+from hypervisor_observability import hookimpl
+from hypervisor_observability.cli import agent, main
+from hypervisor_observability.journal_agent import JournalAgent
+def start(self):
+    print("starting", flush=True)
+    threading.Event().wait(600)
+JournalAgent.start = start
+main.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_command_that_still_starts_ends_when_it_is_told_to(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTS_SLOWLY, "agent", "--config", str(write_config(tmp_path))],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"starting\n"
+    process.send_signal(number)
+    process.communicate(timeout=60)
+
+    assert process.returncode == 130
+
+
 def test_command_says_what_is_missing(tmp_path: Path) -> None:
     file = tmp_path / "hypervisor.toml"
     file.write_text("[bus]\n")

@@ -3,11 +3,15 @@
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
+from typing import Any, Self
 
 import click
+from attrs import define, field
 
-from ..config import load_config
+from ..config import Config, load_config
 from ..delivery.accounts import Counts
 from ..errors import ConfigError, ConfigProblem
 from ..journal_agent import AgentRunningError, JournalAgent
@@ -15,6 +19,7 @@ from . import output
 from .config_option import config_option, need_file
 
 _TELL_SECONDS = 1.0
+_LOOK_SECONDS = 0.1
 
 
 @config_option
@@ -44,7 +49,7 @@ def agent(
 
     Applications then need no plugin of their own: they journal, and this process delivers what
     all of them write, follows new ones, and goes on where it was when it is started again.
-    Ctrl-C and SIGTERM end it, after it has saved how far it came.
+    Ctrl-C and SIGTERM end it, after it has saved how far it came; a second one ends it at once.
     """
     path = need_file(config_file)
     config = load_config(path)
@@ -53,23 +58,74 @@ def agent(
             message = "missing: name the journal here, or with --journal"
             raise ConfigError([ConfigProblem(str(path), None, "journal.directory", message)])
         directory = config.journal.directory
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    with _Signals() as signals:
+        complete, in_time, counts = _deliver(config, directory, timeout if once else None, signals)
+    for name, one in counts.items():
+        output.tell(_line(name, one))
+    if not (complete and in_time):
+        raise click.exceptions.Exit(1)
+
+
+def _deliver(
+    config: Config, directory: Path, once_seconds: float | None, signals: "_Signals"
+) -> tuple[bool, bool, Mapping[str, Counts]]:
+    """Run until all is delivered, or until asked to end; tell whether all is well."""
     journal_agent = JournalAgent(config, directory)
     try:
         journal_agent.start()
     except AgentRunningError as error:
         raise click.ClickException(str(error)) from error
+    signals.running = True
     output.note(
         f"reading {directory}, delivering to {', '.join(journal_agent.states()) or 'nobody'}"
     )
-    complete = journal_agent.flush(timeout) if once else _run(journal_agent, stopping)
+    if once_seconds is None:
+        complete = _run(journal_agent, signals.stopping)
+    else:
+        complete = _flush(journal_agent, once_seconds, signals.stopping)
     in_time = journal_agent.stop()
-    for name, counts in journal_agent.counts().items():
-        output.tell(_line(name, counts))
-    if not (complete and in_time):
-        raise click.exceptions.Exit(1)
+    return complete, in_time, journal_agent.counts()
+
+
+@define(eq=False)
+class _Signals:
+    """What Ctrl-C and SIGTERM do: they end the start at once, and what runs in order.
+
+    Attributes:
+        running: Whether there is something to save.
+        stopping: Set by the first signal; a second one interrupts.
+    """
+
+    running: bool = False
+    stopping: threading.Event = field(factory=threading.Event)
+    _before: dict[int, Any] = field(factory=dict, init=False)
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        wanted_before = self.stopping.is_set()
+        self.stopping.set()
+        if wanted_before or not self.running:
+            signal.default_int_handler(number, frame)
+
+
+def _flush(journal_agent: JournalAgent, timeout: float, stopping: threading.Event) -> bool:
+    """Deliver what is journalled now, unless asked to end before."""
+    answers: list[bool] = []
+    flushing = threading.Thread(
+        target=lambda: answers.append(journal_agent.flush(timeout)), daemon=True
+    )
+    flushing.start()
+    while flushing.is_alive() and not stopping.is_set():
+        flushing.join(_LOOK_SECONDS)
+    return answers == [True]
 
 
 def _run(journal_agent: JournalAgent, stopping: threading.Event) -> bool:
