@@ -498,3 +498,118 @@ def test_replay_delivers_with_the_times_that_were(journal: Path, tmp_path: Path)
     assert "prometheus: delivered 3 of 3" in one.stdout
     damage_second_record(next(runs_of(journal)))
     assert run_hvobs("replay", "--journal", journal, "--config", file).exit_code == 1
+
+
+# Directories that are no journal, and files of somebody else
+
+
+COMMANDS_OVER_A_JOURNAL = [
+    ("query",),
+    ("report",),
+    ("tree",),
+    ("erase", "--subject", "did:a", "--yes"),
+]
+
+
+def everything_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("words", COMMANDS_OVER_A_JOURNAL)
+@pytest.mark.parametrize("holds", ["notes.txt", None])
+def test_directory_that_is_no_journal_is_left_as_it_is(
+    words: tuple[str, ...], holds: str | None, tmp_path: Path
+) -> None:
+    if holds is not None:
+        (tmp_path / holds).write_text("mine")
+    before = everything_in(tmp_path)
+    result = CliRunner().invoke(hvobs, [*words, "--journal", str(tmp_path)])
+
+    assert result.exit_code == 2
+    assert f"there is no journal in {tmp_path}" in result.stderr
+    assert everything_in(tmp_path) == before
+
+
+@pytest.mark.parametrize("words", [("agent", "--once"), ("replay",)])
+def test_command_with_plugins_leaves_a_directory_that_is_no_journal_as_it_is(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "a"\n')
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "notes.txt").write_text("mine")
+    result = CliRunner().invoke(hvobs, [*words, "--config", str(config), "--journal", str(other)])
+
+    assert result.exit_code == 2
+    assert f"there is no journal in {other}" in result.stderr
+    assert everything_in(other) == ["notes.txt"]
+
+
+def test_agent_waits_in_a_directory_that_may_become_a_journal(tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "a"\n')
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "lost+found").mkdir()
+    (tmp_path / "journal" / ".gitignore").touch()
+    result = CliRunner().invoke(
+        hvobs,
+        ["agent", "--once", "--config", str(config), "--journal", str(tmp_path / "journal")],
+    )
+
+    assert result.exit_code == 0, result.output
+
+
+def test_replay_saves_nothing_in_the_state_directory_of_the_application(
+    journal: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('[state]\ndirectory = "state"\n')
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "status.json").write_text("of the application")
+    run_hvobs("replay", "--journal", journal, "--config", config)
+
+    assert everything_in(state) == ["status.json"]
+    assert (state / "status.json").read_text() == "of the application"
+
+
+INTERRUPTED = """
+import sys, threading
+from hypervisor_observability.cli import main
+from hypervisor_observability.journal.history import History
+from hypervisor_observability.runtime import Observability
+def wait(*_, **__):
+    print("waits", flush=True)
+    threading.Event().wait(600)
+    yield
+if sys.argv[1] == "replay":
+    Observability.flush = lambda *_: next(wait())
+else:
+    History.find = wait
+main.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("words", [["query"], ["report"], ["tree"], ["replay"], ["tail"]])
+def test_command_ends_on_ctrl_c_wherever_it_waits(
+    words: list[str], journal: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "a"\n')
+    if words != ["tree"]:
+        words = [*words, "--config", str(config)]
+    if words[0] == "tail":
+        words = [*words, "--type", "vfs.write"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, *words, "--journal", str(journal)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"waits\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130, errors
+    assert b"Traceback" not in errors

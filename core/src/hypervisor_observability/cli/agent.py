@@ -17,6 +17,7 @@ from ..errors import ConfigError, ConfigProblem
 from ..journal_agent import AgentRunningError, JournalAgent
 from . import output
 from .config_option import config_option, need_file
+from .journal_option import refuse_foreign
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
@@ -58,6 +59,7 @@ def agent(
             message = "missing: name the journal here, or with --journal"
             raise ConfigError([ConfigProblem(str(path), None, "journal.directory", message)])
         directory = config.journal.directory
+    refuse_foreign(directory)
     with _Signals() as signals:
         complete, in_time, counts = _deliver(config, directory, timeout if once else None, signals)
     for name, one in counts.items():

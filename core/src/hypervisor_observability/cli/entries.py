@@ -42,7 +42,7 @@ def write_line(entry: Entry) -> None:
     if event.payload:
         payload = json.dumps(event.to_dict()["payload"], ensure_ascii=False)
         parts.append(_short(payload, _MAX_PAYLOAD))
-    output.tell("  ".join(parts))
+    output.tell(" ".join(parts))
 
 
 def _short(text: str, width: int = _MAX_NAME) -> str:

@@ -9,8 +9,10 @@ import click
 
 from ..config import load_config
 from ..events import nanoseconds
+from ..journal.event_index import FOLDER as INDEX
 from ..journal.history import Wanted, trace_key
 from ..journal.runs import Run, runs_of
+from ..journal_agent import CURSORS
 from .config_option import config_option, find_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -85,8 +87,15 @@ class Moment(click.ParamType):  # type: ignore[type-arg]  # generic for type che
             self.fail(f"{value!r} is no time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d", param)
 
 
-def journal_of(config_file: Path | None, directory: Path | None) -> Path:
-    """Find the journal's directory.
+def journal_of(
+    config_file: Path | None, directory: Path | None, *, may_be_empty: bool = False
+) -> Path:
+    """Find the journal's directory. Whatever else it holds, one without a run is no journal.
+
+    Args:
+        config_file: The configuration.
+        directory: What the command was given; None: that of the configuration.
+        may_be_empty: Whether the runs may be gone, or still to come.
 
     Raises:
         ConfigError: There is a configuration, and it cannot be used.
@@ -98,9 +107,32 @@ def journal_of(config_file: Path | None, directory: Path | None) -> Path:
         if journal is None:
             raise click.UsageError("no journal: name its directory with --journal")
         directory = journal.directory
-    if not directory.is_dir():
+    if not directory.is_dir() or not (holds_runs(directory) or may_be_empty):
         raise click.UsageError(f"there is no journal in {directory}")
     return directory
+
+
+def holds_runs(directory: Path) -> bool:
+    """Whether a process has journalled there."""
+    return any(True for _ in runs_of(directory))
+
+
+def refuse_foreign(directory: Path) -> None:
+    """Refuse a directory that holds other things than a journal, or what may become one.
+
+    Raises:
+        UsageError: It does. Hidden names, and what a new file system holds, are passed over.
+    """
+    if not directory.is_dir() or holds_runs(directory):
+        return
+    ours = {CURSORS, INDEX, "lost+found"}
+    foreign = sorted(
+        path.name
+        for path in directory.iterdir()
+        if path.name not in ours and not path.name.startswith(".")
+    )
+    if foreign:
+        raise click.UsageError(f"there is no journal in {directory}, but {foreign[0]!r}")
 
 
 def chosen_runs(directory: Path, name: str | None) -> list[Run]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from attrs import evolve
 
-from ..config import load_config
+from ..config import StateConfig, load_config
 from ..runtime import Observability
 from . import output
 from .config_option import need_file
@@ -33,7 +33,8 @@ def replay(
     """Deliver the events of a journal to the plugins of the configuration, with their own times.
 
     Ids of spans are functions of the events: a backend that has them already gets the same
-    ones. Nothing is journalled, and no position is saved.
+    ones. Nothing is journalled, and nothing is saved: no position, no status.json and no dead
+    letters, for the state directory is that of the application. What a backend refuses is told.
     """
     config = load_config(need_file(config_file))
     journal = journal_of(config_file, directory)
@@ -41,7 +42,7 @@ def replay(
     runs = chosen_runs(journal, run_name)
     count, complete = 0, True
     with (
-        Observability(evolve(config, journal=None)) as observability,
+        Observability(evolve(config, journal=None, state=StateConfig())) as observability,
         history_of(journal, notices.append, bar="replaying", runs=runs) as history,
     ):
         for entry in history.find(runs=runs):
@@ -54,7 +55,8 @@ def replay(
         complete = observability.flush(_FLUSH_SECONDS) and complete
         counts = observability.counts()
     for name, one in counts.items():
-        output.tell(output.one_line(f"{name}: delivered {one.delivered} of {one.emitted}"))
+        refused = f", rejected {one.rejected}" if one.rejected else ""
+        output.tell(output.one_line(f"{name}: delivered {one.delivered} of {one.emitted}{refused}"))
     for notice in notices:
         output.note(notice)
     if notices or not complete:

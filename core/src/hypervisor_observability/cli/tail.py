@@ -17,7 +17,7 @@ from ..journal.runs import Run, runs_of
 from ..journal.segment_reader import Damage
 from . import entries, output
 from .history_option import history_of, index_option
-from .journal_option import journal_of, journal_option, wanted_of, wanted_options
+from .journal_option import holds_runs, journal_of, journal_option, wanted_of, wanted_options
 
 _POLL_SECONDS = 0.2
 
@@ -120,11 +120,11 @@ def tail(
     New processes that journal into the directory are followed too.
     """
     wanted = wanted_of(options)
-    journal = journal_of(config_file, directory)
+    journal = journal_of(config_file, directory, may_be_empty=True)
     followed = Followed(journal)
     followed.skip()
     write = entries.writer(as_json=as_json)
-    if lines:
+    if lines and holds_runs(journal):
         with history_of(journal, output.note, no_index=no_index) as history:
             for entry in followed.skipped(history, wanted, lines):
                 write(entry)

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 import click
 from attrs import define, field
@@ -16,6 +16,7 @@ from . import output
 from .config_option import config_option
 from .event_lines import EventLines
 from .history_option import history_of, index_option
+from .journal_option import journal_of
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
@@ -111,7 +112,7 @@ def _trace_id(text: str) -> str | None:
 @click.option(
     "--journal",
     "directory",
-    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Take the events of all processes from this journal, in place of a file.",
 )
@@ -148,7 +149,7 @@ def tree(
         lines = EventLines(events)
     else:
         wanted = Wanted(trace=None if trace_id is None else trace_key(trace_id))
-        lines = JournalEvents(cast("Path", directory), wanted, no_index)
+        lines = JournalEvents(journal_of(None, directory), wanted, no_index)
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)

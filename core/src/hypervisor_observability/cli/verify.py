@@ -45,7 +45,7 @@ def verify_command(
     is named; or a file cannot be read. A run whose process was killed while writing a record is
     said to be torn at its end: that event was never accepted, and nothing is wrong.
     """
-    journal = journal_of(config_file, directory)
+    journal = journal_of(config_file, directory, may_be_empty=True)
     anchors = _genuine(_anchors(config_file, directory, anchor_file), key)
     runs = chosen_runs(journal, run_name)
     found: list[tuple[Run, Verification]] = []
