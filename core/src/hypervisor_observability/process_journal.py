@@ -147,15 +147,8 @@ class ProcessJournal:
 
     def _take_over(self) -> None:
         """Journal from now on, and first what the bus holds: both count alike."""
-        with self.writer.hold():
-            self._bus.record_through(self.writer.append, self.writer.sync)
-            position, end = 0, self._bus.emitted
-            while position < end:
-                reading = self._bus.log.read(position, end - position)
-                self.writer.pass_over(reading.skipped)
-                for event in reading.events:
-                    self.writer.append(event, _ignore)
-                position = reading.next_position
+        record, sync = self.writer.append, self.writer.sync
+        self.writer.take_over(self._bus.log, lambda: self._bus.record_through(record, sync))
 
     def _claim_runs(self) -> list[tuple[RunReader, int, int]]:
         """Hold the runs whose processes have died, find their ends, and how they are held."""
@@ -187,7 +180,3 @@ class ProcessJournal:
         for descriptor in self._claims:
             os.close(descriptor)
         self._claims.clear()
-
-
-def _ignore(_event: HypervisorEvent) -> None:
-    """The log has it already."""
