@@ -1,7 +1,7 @@
 """A source that cannot be read: a worker waits, and nothing else happens."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -139,6 +139,9 @@ def test_metrics_that_cannot_catch_up_are_served_but_cover_nothing() -> None:
         start = skipped = 0
         defers = True
         state: Mapping[str, Any] | None = None
+
+        def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+            return iter(())
 
         def commit(self, *_: object, **__: object) -> None:
             pass

@@ -1,29 +1,31 @@
 """Runs: nobody sees one that is not locked yet."""
 
+import fcntl
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from hypervisor_observability.journal import runs
-from hypervisor_observability.journal.runs import new_run, runs_of
+from hypervisor_observability.journal.runs import new_run, remove_half_made, runs_of
 
 
 def test_run_is_seen_once_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = runs._try_lock
+    lock = runs._lock
     seen: list[int] = []
 
-    def look_and_lock(descriptor: int) -> bool:
+    def look_and_lock(descriptor: int) -> None:
         seen.append(len(list(runs_of(tmp_path))))
-        return lock(descriptor)
+        lock(descriptor)
 
-    monkeypatch.setattr(runs, "_try_lock", look_and_lock)
+    monkeypatch.setattr(runs, "_lock", look_and_lock)
     run, descriptor = new_run(tmp_path)
 
     assert seen == [0]
     assert list(runs_of(tmp_path)) == [run]
     assert run.is_alive()
-    assert run.claim() is None
+    assert run.is_written()
     os.close(descriptor)
     assert not run.is_alive()
 
@@ -40,12 +42,82 @@ def test_run_that_cannot_be_made_leaves_nothing(
         raise OSError("no space")
 
     if refused == "lock":
-        monkeypatch.setattr(runs, "_try_lock", lambda _descriptor: False)
+        monkeypatch.setattr(fcntl, "flock", fail)
     else:
         monkeypatch.setattr(Path, "rename", fail)
     before = descriptors()
-    with pytest.raises(OSError, match=r"locked by another process|no space"):
+    with pytest.raises(OSError, match="no space"):
         new_run(tmp_path)
 
     assert not list(tmp_path.iterdir())
     assert descriptors() == before
+
+
+def test_folder_that_was_taken_for_a_dead_process_s_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = runs._lock
+    swept: list[list[Path]] = []
+
+    def sweep_before_the_first_lock(descriptor: int) -> None:
+        if not swept:
+            remove_half_made(tmp_path)
+            swept.append(list(tmp_path.iterdir()))
+        lock(descriptor)
+
+    monkeypatch.setattr(runs, "_lock", sweep_before_the_first_lock)
+    run, descriptor = new_run(tmp_path)
+
+    assert swept == [[]]
+    assert list(tmp_path.iterdir()) == [run.path]
+    assert run.is_written()
+    os.close(descriptor)
+
+
+def test_half_made_folders_of_dead_processes_go_and_locked_ones_stay(tmp_path: Path) -> None:
+    for name in ("ab" * 16 + ".new", "ef" * 16 + ".gone"):
+        folder = tmp_path / f"20260101T000000.000000Z-{name}"
+        folder.mkdir()
+        (folder / "lock").touch()
+    living = tmp_path / ("20260101T000000.000001Z-" + "cd" * 16 + ".new")
+    living.mkdir()
+    (tmp_path / "notes.new").mkdir()
+    with (living / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        remove_half_made(tmp_path)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [living.name, "notes.new"]
+
+
+def test_look_at_a_run_that_is_being_made_does_not_keep_it_from_being_made(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with path.open("w") as maker, path.open() as looker:
+        fcntl.flock(looker, fcntl.LOCK_SH)
+        timer = threading.Timer(0.03, lambda: fcntl.flock(looker, fcntl.LOCK_UN))
+        timer.start()
+        runs._lock(maker.fileno())
+        timer.join()
+        assert runs._is_locked(path)
+
+
+def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, descriptor = new_run(tmp_path)
+
+    def fail(*_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    for name in ("open", "scandir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fail)
+            with pytest.raises(OSError, match="Too many"):
+                _ = run.is_written() if name == "open" else list(runs_of(tmp_path))
+            if name == "scandir":
+                with pytest.raises(OSError, match="Too many"):
+                    run.segments()
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", fail)
+        with pytest.raises(OSError, match="Too many"):
+            run.is_written()
+    os.close(descriptor)

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import rotation
+from hypervisor_observability.journal import writer as writer_module
 from hypervisor_observability.journal.anchors import Anchor
+from hypervisor_observability.journal.claims import Claims
 from hypervisor_observability.journal.encoding import event_of
 from hypervisor_observability.journal.frames import EVENT, NOTE
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
+from hypervisor_observability.journal.run_ledger import RunLedger
 from hypervisor_observability.journal.runs import Run, runs_of
 from hypervisor_observability.journal.segment_files import SegmentFile
 from hypervisor_observability.journal.segment_reader import SegmentReader
@@ -73,7 +75,7 @@ def append(writer: JournalWriter, *numbers: int) -> None:
 
 
 def spare_of(writer: JournalWriter) -> SegmentFile | None:
-    return writer._rotation.ready
+    return writer._spare
 
 
 def only_run(directory: Path) -> Run:
@@ -197,7 +199,7 @@ def test_segment_that_could_not_be_synced_is_left_and_what_it_held_is_repeated(
     append(writer, 0, 1)
     writer.sync()
     append(writer, 2, 3)
-    broken = writer._appender.end[0]
+    broken = writer._segment
     assert broken is not None
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -220,14 +222,14 @@ def test_what_filled_a_segment_while_it_was_synced_is_repeated_too(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(writer, 0)
-    first = writer._appender.end[0]
+    first = writer._segment
     assert first is not None
     sync = SegmentFile.sync
 
     def sync_slowly(segment: SegmentFile) -> None:
         sync(segment)
         number = 1
-        while writer._appender.end[0] is first:
+        while writer._segment is first:
             append(writer, number)
             number += 1
 
@@ -240,14 +242,14 @@ def test_what_filled_a_segment_while_it_was_synced_is_repeated_too(
         writer.sync()
 
     assert numbers_in(only_run(writer.directory)) == list(range(writer.next_sequence))
-    assert first.synced_end < len(first.held or b"")
+    assert first.synced_end < first.end
 
 
 @pytest.mark.fault("J5")
 def test_run_that_somebody_removed_is_told_counted_and_followed_by_another(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(rotation, "TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(writer_module, "TRY_AGAIN_SECONDS", 0.0)
     writer.open()
     shutil.rmtree(writer.directory)
     padding = "x" * 8_000
@@ -297,14 +299,13 @@ FULL_DISK = """
 import contextlib, sys
 from pathlib import Path
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.journal import rotation
+from hypervisor_observability.journal import writer as module
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.writer import JournalWriter
 
-rotation.TRY_AGAIN_SECONDS = 0.0
+module.TRY_AGAIN_SECONDS = 0.0
 directory = Path(sys.argv[1])
-writer = JournalWriter(directory, segment_bytes=65536)
+writer = module.JournalWriter(directory, segment_bytes=65536)
 def append(number):
     writer.append(HypervisorEvent(event_id=f"{number:016x}", payload={"x": "x" * 8000}), id)
 number = 0
@@ -352,9 +353,9 @@ def test_what_was_synced_survives_any_loss_of_what_was_not(tmp_path: Path) -> No
     writer = JournalWriter(tmp_path / "journal", segment_bytes=SEGMENT)
     append(writer, *range(40))
     writer.sync()
-    segment = writer._appender.end[0]
+    segment = writer._segment
     assert segment is not None
-    synced_bytes, run = segment.synced_end, only_run(tmp_path / "journal")
+    synced_bytes, run = segment.end, only_run(tmp_path / "journal")
     append(writer, *range(40, 80))
     path = run.segment_path(0)
     after = path.read_bytes()
@@ -413,7 +414,7 @@ def test_two_writers_of_a_directory_have_runs_of_their_own(tmp_path: Path) -> No
 
     assert sorted(map(numbers_in, runs)) == [[0, 2], [1, 3]]
     assert all(run.is_alive() for run in runs)
-    assert [run.claim() for run in runs] == [None, None]
+    assert all(run.is_written() for run in runs)
     one.close()
     other.close()
     assert not any(run.is_alive() for run in runs)
@@ -424,11 +425,13 @@ def test_lock_that_a_dead_process_left_is_free(tmp_path: Path) -> None:
     process = start_workload(tmp_path, 5)
     process.communicate(timeout=60)
     run = only_run(tmp_path)
-    descriptor = run.claim()
+    claims = Claims(tmp_path)
 
-    assert descriptor is not None
+    assert not run.is_alive()
+    assert claims.take(run.path)
     assert run.is_alive()  # whoever claims it holds it
-    os.close(descriptor)
+    assert not run.is_written()
+    claims.close()
 
 
 @pytest.mark.fault("C11")
@@ -452,19 +455,16 @@ def test_forked_child_writes_a_run_of_its_own(writer: JournalWriter) -> None:
 
 
 @pytest.mark.fault("C10")
-def test_append_that_interrupts_another_is_done_behind_it(
-    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_append_that_interrupts_another_is_done_behind_it(writer: JournalWriter) -> None:
     order: list[HypervisorEvent] = []
-    store = SegmentFile.store
 
-    def store_interrupted(segment: SegmentFile, start: int, rest: bytes) -> int:
-        if make_event(1).event_id.encode() in rest:
+    def interrupting(event: HypervisorEvent) -> HypervisorEvent:
+        if event.event_id == make_event(1).event_id:
             writer.append(make_event(9), order.append)
             assert order[-1:] == [make_event(0)]
-        return store(segment, start, rest)
+        return event
 
-    monkeypatch.setattr(SegmentFile, "store", store_interrupted)
+    writer._admit = interrupting
     for number in range(3):
         writer.append(make_event(number), order.append)
 
@@ -502,10 +502,10 @@ def test_exception_that_ends_an_append_keeps_the_numbers_together(writer: Journa
 
     order: list[HypervisorEvent] = []
     writer.append(make_event(0), order.append)
-    writer._maker.admit = interrupt
+    writer._admit = interrupt
     with pytest.raises(KeyboardInterrupt):
         writer.append(make_event(1), order.append)
-    writer._maker.admit = None
+    writer._admit = None
     writer.append(make_event(2), order.append)
 
     assert writer.next_sequence == len(order) == 2
@@ -536,17 +536,17 @@ def test_spare_segment_is_there_before_it_is_needed(writer: JournalWriter) -> No
     writer.prepare_spare()
     assert spare_of(writer) is None  # half of the first is free
     number = 0
-    while writer._appender.end[1] * 2 < SEGMENT:
+    while writer._segment is not None and writer._segment.end * 2 < SEGMENT:
         append(writer, number)
         number += 1
     writer.prepare_spare()
     spare = spare_of(writer)
     assert spare is not None
-    while spare.number < 0:
+    while not spare.end:
         append(writer, number)
         number += 1
 
-    assert writer._appender.end[0] is spare
+    assert writer._segment is spare
     assert writer.segment_number == 0  # the first is not synced yet
     writer.sync()
     assert writer.segment_number == 1
@@ -580,11 +580,9 @@ def test_closed_run_takes_no_more_of_the_disk_than_it_has(writer: JournalWriter)
     run = only_run(writer.directory)
 
     assert run.segment_path(0).stat().st_size < 1_000
-    assert run.known_end() == 2
-    run.note_end(3)
-    assert run.known_end() == 3
-    (run.path / "end").write_bytes(b"no number")
-    assert run.known_end() is None
+    ledger = RunLedger(writer.directory)
+    ledger.look()
+    assert ledger.runs[run.path.name].end == 2
 
 
 # Retention

@@ -3,7 +3,8 @@
 import logging
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,9 +14,10 @@ from attrs import define
 from .config import Config
 from .delivery.accounts import Counts
 from .delivery.metrics_feed import MetricsFeed
-from .errors import ConfigError, ObservabilityError
+from .errors import ConfigError, ObservabilityError, SourceUnavailableError
 from .events import HypervisorEvent
 from .gate import Gate
+from .limited_log import LimitedLog
 from .metrics.families import MetricFamily
 from .metrics.labels import LabelRules
 from .metrics.registry import MetricsRegistry
@@ -31,6 +33,8 @@ CURSORS = "agent"
 """Folder of a journal's directory in which the agent's cursors are."""
 
 _CATCH_UP_SECONDS = 60.0
+_PATIENCE_SECONDS = 10.0
+_AGAIN_SECONDS = 0.1
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 _logger = logging.getLogger(__name__)
@@ -48,8 +52,10 @@ class _FleetRegistry:
     source: FollowedRuns
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
-        run = self.source.current
-        self.registry.observe(events, run="" if run is None else run.path.name)
+        # A batch may hold events of many runs, in their order; or a part of them, offered again.
+        runs = {event.event_id: run for run, some in self.source.in_flight for event in some}
+        for run, some in groupby(events, lambda event: runs.get(event.event_id, "")):
+            self.registry.observe(list(some), run=run)
 
     def collect(self) -> list[MetricFamily]:
         for run in self.registry.runs - self.source.unfinished:
@@ -79,6 +85,8 @@ class JournalAgent:
             raise ConfigError(problems)
         loaded += take_instances(plugins, loaded, config.delivery)
         gate = Gate.of(config.redaction)
+        self._admit = gate.admit
+        self._limited_log = LimitedLog(__name__)
         self._sources: dict[str, FollowedRuns] = {}
         source = self._source(METRICS)
         rules = LabelRules(config.metrics.labels, config.metrics.max_series)
@@ -115,15 +123,20 @@ class JournalAgent:
 
         Raises:
             AgentRunningError: Another one runs for this directory.
+            SourceUnavailableError: It could not be told for ten seconds where to go on.
             OSError: The directory cannot be written: cursors could not be kept.
         """
         self._lock_descriptor = _lock(self.directory / CURSORS)
-        self._state, self._started_at = "running", time.time()
-        for source in self._sources.values():
-            source.open()
         feed = self._group.feed
-        feed.worker.begin()
-        self._restore(feed.account.state)
+        try:
+            for source in self._sources.values():
+                self._patiently(source.open)
+            feed.worker.begin()
+            self._patiently(self._restore)
+        except BaseException:
+            os.close(self._lock_descriptor)
+            raise
+        self._state, self._started_at = "running", time.time()
         if not feed.worker.catch_up(self._end_of(METRICS), _CATCH_UP_SECONDS):
             _logger.warning("the metrics are still behind the journal: totals may look reset")
         self._group.start(None if self.config.state.directory is None else self._write_status)
@@ -169,7 +182,15 @@ class JournalAgent:
         Returns:
             True only if every plugin has delivered all of it in time.
         """
-        return self._group.flush(self._end_of, time.monotonic() + timeout)
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self._group.flush(self._end_of, deadline)
+            except SourceUnavailableError as error:
+                self._limited_log.warning("flush", "flush waits: %s", error)
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(min(_AGAIN_SECONDS, max(0.0, deadline - time.monotonic())))
 
     def counts(self) -> dict[str, Counts]:
         """Give what became of the events, by plugin, since the agent was started."""
@@ -222,13 +243,31 @@ class JournalAgent:
     def _end_of(self, name: str) -> int:
         return self._sources[name].bounds[1]
 
-    def _restore(self, state: Mapping[str, Any] | None) -> None:
-        if state is None:
-            return
-        try:
-            self._registry.restore(state)
-        except ValueError as error:
-            _logger.warning("totals begin at zero: %s", error)
+    def _patiently(self, action: Callable[[], None]) -> None:
+        """Try *action* until what it reads can be read."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                action()
+            except SourceUnavailableError as error:
+                self._limited_log.warning("start", "the agent waits: %s", error)
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(_AGAIN_SECONDS)
+            else:
+                return
+
+    def _restore(self) -> None:
+        """Go on with the totals that were saved, and with what was delivered since."""
+        source = self._sources[METRICS]
+        self._registry.begin_anew()
+        if source.state is not None:
+            try:
+                self._registry.restore(source.state)
+            except ValueError as error:
+                _logger.warning("totals begin at zero: %s", error)
+        for run, events in source.since_state_by_run():
+            self._registry.observe([self._admit(event) for event in events], run=run)
 
     def _write_status(self) -> None:
         directory = self.config.state.directory
@@ -246,7 +285,9 @@ def _lock(folder: Path) -> int:
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except BaseException as error:
         os.close(descriptor)
-        raise AgentRunningError(f"another agent reads {folder.parent} already") from None
+        if isinstance(error, BlockingIOError):
+            raise AgentRunningError(f"another agent reads {folder.parent} already") from None
+        raise
     return descriptor

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, NoReturn, SupportsIndex
 
-from .interruptions import is_from_handler
-
 MAX_DEPTH = 16
 MAX_NODES = 4_096
 MAX_KEYS = 256
@@ -103,9 +101,7 @@ def snapshot(payload: Any) -> FrozenDict:
         return payload  # made by this function before
     try:
         return _Copier().copy({} if payload is None else payload)
-    except Exception as error:  # a hostile mapping: its items(), its keys' hash
-        if is_from_handler(error):
-            raise
+    except Exception as error:  # noqa: BLE001 - a hostile mapping: its items(), its keys' hash
         return _tagged_payload(f"unreadable {_type_name(payload)}", _type_name(error))
 
 
@@ -147,9 +143,7 @@ class _Copier:
                     self._fill_dict(source, target, depth, around)
                 else:
                     self._fill_list(source, target, depth, around)
-            except Exception as error:  # a container that cannot be read costs itself alone
-                if is_from_handler(error):
-                    raise
+            except Exception as error:  # noqa: BLE001 - a container that cannot be read costs itself alone
                 self._unreadable(source, target, error)
         # Children come after their parents, so the innermost tuples are made first.
         for container, key, items in reversed(self._tuples):
@@ -206,9 +200,7 @@ class _Copier:
                 _store(target, key, self._set(value))
             else:
                 _store(target, key, self._odd(value))
-        except Exception as error:  # whatever asking for its type has run
-            if is_from_handler(error):
-                raise
+        except Exception as error:  # noqa: BLE001 - whatever asking for its type has run
             self.cuts += 1
             _store(target, key, _tag(f"unreadable {_type_name(value)}", _type_name(error)))
 
@@ -310,9 +302,7 @@ def _text_of(value: Any) -> str:
             return f"{int.bit_length(value)} bits"
         if type(value) is float or type(value) is str:
             return str(value)
-    except Exception as error:  # such as a time zone of the user's
-        if is_from_handler(error):
-            raise
+    except Exception:  # noqa: BLE001 - such as a time zone of the user's
         return ""
     return ""
 

@@ -1,22 +1,25 @@
 """The journal of a process: its run, what the plugins read of it, and what earlier runs left."""
 
 import contextlib
-import logging
-import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .config import JournalConfig
-from .errors import ConfigError, ConfigProblem
+from .errors import ConfigError, ConfigProblem, SourceUnavailableError
 from .event_bus import HypervisorEventBus
 from .event_types import EventType
 from .events import HypervisorEvent
 from .journal.anchors import Anchor, check_key_file
-from .journal.reader import RunReader
+from .journal.claims import Claims
+from .journal.dead_runs import end_of
 from .journal.retention import Retention
-from .journal.runs import Run, runs_of
+from .journal.run_ledger import RunLedger
+from .journal.runs import Run, run_names
 from .journal.upkeep import Upkeep
 from .journal.writer import JournalWriter
+from .limited_log import LimitedLog
 from .metrics.families import MetricFamily
 from .sources.journalled_log import JournalledLog
 from .telemetry import journal_metrics
@@ -24,7 +27,9 @@ from .telemetry import journal_metrics
 CHECKPOINT = EventType.of("observability.checkpoint")
 """An anchor on its way through the plugins: whoever keeps it elsewhere can prove the journal."""
 
-_logger = logging.getLogger(__name__)
+_PATIENCE_SECONDS = 0.25
+"""Longest time for which a start waits for what cannot be read at the moment."""
+_AGAIN_SECONDS = 0.02
 
 
 class ProcessJournal:
@@ -66,7 +71,8 @@ class ProcessJournal:
             checkpoint_seconds=config.checkpoint_seconds,
             announce=self._announce,
         )
-        self._claims: list[int] = []
+        self._claims = Claims(config.directory)
+        self._limited_log = LimitedLog(__name__)
         self._sources: list[JournalledLog] = []
 
     def source_for(self, name: str, *, defers: bool) -> JournalledLog:
@@ -76,7 +82,7 @@ class ProcessJournal:
             name: Of the plugin.
             defers: Whether what it does not get is for the next process.
         """
-        source = JournalledLog(name, self._bus.log, self._run, defers)
+        source = JournalledLog(name, self._bus.log, self._run, defers, self.writer.directory)
         self._sources.append(source)
         return source
 
@@ -88,26 +94,21 @@ class ProcessJournal:
         """Begin the run, and look for what earlier ones have left."""
         with contextlib.suppress(OSError):  # told by the writer, and tried again
             self.writer.open()
-        try:
-            claimed = self._claim_runs()
-        except OSError as error:
-            _logger.warning("journal %s: earlier runs are left: %s", self.writer.directory, error)
-            claimed = []
+        self._claim_runs()
         for source in self._sources:
-            source.recover([(reader, end) for reader, end, _ in claimed])
-        self._keep_claims(claimed)
+            source.begin()
         self._take_over()
         self._upkeep.begin()
 
     def stop(self, timeout: float) -> None:
         """Close the run, for *timeout* seconds at most."""
         self._upkeep.end(timeout)
-        self._release()
+        self._claims.close()
 
     def begin_anew_after_fork(self) -> None:
         """Leave the earlier runs to the parent; the writer has begun anew by itself."""
         self._upkeep.begin_anew_after_fork()
-        self._release()
+        self._claims.close()
 
     def status(self) -> dict[str, Any]:
         """Tell of it, in plain data."""
@@ -147,36 +148,77 @@ class ProcessJournal:
 
     def _take_over(self) -> None:
         """Journal from now on, and first what the bus holds: both count alike."""
-        record, sync = self.writer.append, self.writer.sync
-        self.writer.take_over(self._bus.log, lambda: self._bus.record_through(record, sync))
+        with self.writer.hold():
+            self._bus.record_through(self.writer.append, self.writer.sync)
+            position, end = 0, self._bus.emitted
+            while position < end:
+                reading = self._bus.log.read(position, end - position)
+                self.writer.pass_over(reading.skipped)
+                for event in reading.events:
+                    self.writer.append(event, _ignore)
+                position = reading.next_position
 
-    def _claim_runs(self) -> list[tuple[RunReader, int, int]]:
-        """Hold the runs whose processes have died, find their ends, and how they are held."""
-        own, claimed = self.writer.run, []
-        for run in runs_of(self.writer.directory):
-            if run == own:
-                continue
-            descriptor = run.claim()
-            if descriptor is None:
-                continue
-            reader = RunReader(run)
-            end = run.known_end()
-            if end is None:
-                end = reader.bounds[1]
-                run.note_end(end)
-            claimed.append((reader, end, descriptor))
-        return claimed
+    def _claim_runs(self) -> None:
+        """Claim what earlier runs have left for anybody, the oldest first.
 
-    def _keep_claims(self, claimed: Sequence[tuple[RunReader, int, int]]) -> None:
-        """Let go of runs that have nothing left for anybody."""
-        wanted = {run for source in self._sources for run in source.earlier_runs}
-        for reader, _, descriptor in claimed:
-            if reader.run in wanted:
-                self._claims.append(descriptor)
+        What cannot be looked at now is left to the next process. Nothing is lost by that.
+        """
+        patience = time.monotonic() + _PATIENCE_SECONDS
+        directory, ledger = self.writer.directory, RunLedger(self.writer.directory)
+        wanted: set[str] = set()
+
+        def look() -> None:
+            names = run_names(directory)
+            ledger.look()
+            for source in self._sources:
+                wanted.update(source.rests.undelivered(names))
+
+        if not self._patiently(look, patience):
+            return
+        if self.writer.run is not None:
+            wanted.discard(self.writer.run.path.name)
+        for name in sorted(wanted):
+            self._patiently(partial(self._claim, Run(directory / name), ledger), patience)
+
+    def _patiently(self, action: Callable[[], None], until: float) -> bool:
+        """Try *action* until a moment; tell whether it was done."""
+        while True:
+            try:
+                action()
+            except FileNotFoundError:  # the bounds of the directory
+                return True
+            except (OSError, SourceUnavailableError) as error:
+                if time.monotonic() >= until:
+                    what = "earlier runs are left to the next process"
+                    self._limited_log.warning(
+                        "left", "journal %s: %s: %s", self.writer.directory, what, error
+                    )
+                    return False
+                time.sleep(_AGAIN_SECONDS)
             else:
-                os.close(descriptor)
+                return True
 
-    def _release(self) -> None:
-        for descriptor in self._claims:
-            os.close(descriptor)
-        self._claims.clear()
+    def _claim(self, run: Run, ledger: RunLedger) -> None:
+        """Claim *run*, if it is dead and has something left, and give it to the sources.
+
+        Raises:
+            OSError: It cannot be looked at; nobody has it.
+            SourceUnavailableError: Likewise.
+        """
+        if run.is_written() or not self._claims.take(run.path):
+            return
+        wants = False
+        try:
+            end = end_of(run, ledger)
+            saved = [source.rests.saved_in(run) for source in self._sources]
+            for source, one in zip(self._sources, saved, strict=True):
+                skipped = source.rests.add(run, one, end, replays=source.defers)
+                wants = wants or skipped is None
+                source.skipped += skipped or 0
+        finally:
+            if not wants:
+                self._claims.release(run.path)
+
+
+def _ignore(_event: HypervisorEvent) -> None:
+    """The log has it already."""

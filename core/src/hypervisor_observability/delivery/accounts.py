@@ -5,7 +5,7 @@ emitted = delivered + rejected + dropped + in flight + pending, at every moment.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -178,8 +178,20 @@ class Account:
 
     @property
     def state(self) -> Mapping[str, Any] | None:
-        """What was saved along with the position."""
+        """What was saved along with the position, or with one before it.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present.
+        """
         return None if self._cursor is None else self._cursor.state
+
+    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+        """Read again what was settled between that and where this process began.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present: begin from *state* again.
+        """
+        return iter(()) if self._cursor is None else self._cursor.since_state()
 
     @property
     def defers(self) -> bool:

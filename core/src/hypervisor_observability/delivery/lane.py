@@ -203,10 +203,12 @@ class Lane:
         state, terms = self.state, self.state.terms
         if self._leaves or (state.wait.waiting and not state.stopping.is_set()):
             return False
-        if state.sampler is not None:
-            state.sampler.leave_out_the_quiet()
-            state.count_left_out()
         try:
+            if not state.restored:
+                state.restore()
+            if state.sampler is not None:
+                state.sampler.leave_out_the_quiet()
+                state.count_left_out()
             events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
         except SourceUnavailableError as error:
             state.wait.fail()

@@ -1,5 +1,6 @@
 """What a worker knows, whichever lane works for it."""
 
+import contextlib
 import queue
 import threading
 from bisect import bisect_left
@@ -8,6 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from ..metrics.families import HistogramValue
 from ..spans.assembly import SpanAssembler
@@ -70,6 +72,7 @@ class WorkerState:
         account: Its position and counts.
         terms: How events come to it.
         limited_log: For what operators should know.
+        restored: Whether what an earlier process has left open was taken up.
         assembler: Makes spans of events; None if nobody wants any.
         sampler: Chooses from them; None if all are wanted.
         breaker: Whether batches are offered.
@@ -91,6 +94,7 @@ class WorkerState:
     account: Account
     terms: Terms
     limited_log: LimitedLog
+    restored: bool = True
     assembler: SpanAssembler | None = None
     sampler: SpanSampler | None = None
     breaker: Breaker = field(factory=Breaker)
@@ -127,11 +131,18 @@ class WorkerState:
             self.sampler = SpanSampler(sampling, assembler)
 
     def restore(self) -> None:
-        """Go on with the spans that an earlier process has left open."""
-        saved = self.account.state
-        if self.assembler is not None and saved is not None:
+        """Go on with the spans that an earlier process has left open.
+
+        Raises:
+            SourceUnavailableError: They cannot be read at present: to be called again.
+        """
+        if self.assembler is None:
+            return
+        self.restored = False
+        saved, pending = self.account.state, self.terms.pending_sessions
+        self._assemble(SpanAssembler(pending=pending))
+        if saved is not None:
             try:
-                pending = self.terms.pending_sessions
                 self._assemble(SpanAssembler.from_state(saved, pending=pending))
                 if self.sampler is not None and _SAMPLING in saved:
                     self.sampler.restore(saved[_SAMPLING])
@@ -139,6 +150,23 @@ class WorkerState:
                 self.limited_log.warning(
                     "restore", "plugin %s: open spans are lost", self.name, error=error
                 )
+        for events in self.account.since_state():
+            for event in events:
+                self._feed_again(event)
+        if self.sampler is not None:  # all of that was counted
+            self.sampler.settle_waiting()
+            self.sampler.left_out.clear()
+        self.restored = True
+
+    def _feed_again(self, event: HypervisorEvent) -> None:
+        """Feed what was delivered since the spans were saved: whatever it ends was handed over."""
+        wanted = self.terms.wanted
+        if wanted is not None and not wanted(event.event_type.value):
+            return
+        feeder = self.sampler or self.assembler
+        with contextlib.suppress(Exception):  # an odd event was refused the first time, too
+            if feeder is not None:
+                feeder.feed(self.terms.admit(event))
 
     def to_save(self) -> Mapping[str, Any] | None:
         """Give what is to be saved along with the position."""

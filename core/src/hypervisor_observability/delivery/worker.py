@@ -7,6 +7,7 @@ hook is given up, and another takes over.
 import threading
 import time
 
+from ..errors import SourceUnavailableError
 from ..limited_log import LimitedLog
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
@@ -89,7 +90,10 @@ class Worker:
     def begin(self) -> None:
         """Begin where the account's cursor says, before the thread is started."""
         self.account.begin()
-        self._state.restore()
+        try:
+            self._state.restore()
+        except SourceUnavailableError as error:  # before it delivers anything it tries again
+            self._log.warning("restore", "plugin %s waits for its open spans: %s", self.name, error)
 
     def ensure_running(self) -> bool:
         """Start the thread unless it runs, or the worker was stopped.

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..event_types import EventType
 from ..events import HypervisorEvent, at_nanoseconds, raw_payload
-from ..interruptions import is_from_handler
 from ..json_values import thaw
 from .frames import DIGEST_BYTES, Record
 
@@ -61,20 +60,27 @@ class EventEncoder:
         if len(quoted) > _MAX_QUOTED:
             quoted.clear()
             quoted[None] = "null"
-        event_type, session, agent = event.event_type, event.session_id, event.agent_did
+        kind, session, agent = event.event_type, event.session_id, event.agent_did
         trace, parent = event.causal_trace_id, event.parent_event_id
         head = (
             f'{{"event_id":{_quote(event.event_id)}'
-            f',"event_type":{quoted.get(event_type) or self._remember(event_type)}'
+            f',"event_type":{quoted.get(kind) or self._remember(kind)}'
             f',"session_id":{quoted.get(session) or self._remember(session)}'
             f',"agent_did":{quoted.get(agent) or self._remember(agent)}'
             f',"causal_trace_id":{"null" if trace is None else _quote(trace)}'
             f',"parent_event_id":{"null" if parent is None else _quote(parent)}}}'
         )
-        payload = raw_payload(event)
+        return head.encode(), self._payload(raw_payload(event))
+
+    def _remember(self, text: str | None) -> str:
+        assert text is not None  # noqa: S101 - None is there from the beginning
+        # As a plain string: an EventType would be written with its name.
+        self._quoted[text] = quoted = _quote(str.__str__(text))
+        return quoted
+
+    def _payload(self, payload: Any) -> bytes:
         if type(payload) is not dict:
-            return head.encode(), self._encode(thaw(payload)).ljust(DIGEST_BYTES)
-        # In line: every event comes by here.
+            return self._encode(thaw(payload)).ljust(DIGEST_BYTES)
         parts = []
         for key, value in payload.items():
             kind = type(value)
@@ -89,15 +95,9 @@ class EventEncoder:
             elif value is None:
                 parts.append(f"{_quote(key)}:null")
             else:
-                return head.encode(), self._encode(payload).ljust(DIGEST_BYTES)
+                return self._encode(payload).ljust(DIGEST_BYTES)
         # Space for a digest, should it be erased. JSON does not mind blanks at the end.
-        return head.encode(), f"{{{','.join(parts)}}}".encode().ljust(DIGEST_BYTES)
-
-    def _remember(self, text: str | None) -> str:
-        assert text is not None  # noqa: S101 - None is there from the beginning
-        # As a plain string: an EventType would be written with its name.
-        self._quoted[text] = quoted = _quote(str.__str__(text))
-        return quoted
+        return f"{{{','.join(parts)}}}".encode().ljust(DIGEST_BYTES)
 
 
 def _stdlib_encoder() -> Callable[[Any], bytes]:
@@ -119,9 +119,7 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
     def either(value: Any) -> bytes:
         try:
             encoded = encode(value)
-        except Exception as error:  # such as an integer beyond 64 bits, which JSON has
-            if is_from_handler(error):
-                raise
+        except Exception:  # noqa: BLE001 - such as an integer beyond 64 bits, which JSON has
             return own(value)
         # It makes null of NaN, which is to be refused.
         return own(value) if b"null" in encoded else encoded

@@ -4,22 +4,28 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from attrs import frozen
 
-from ..atomic_file import replace_file
+from .claims import is_claimed
 from .frames import RUN_BYTES
+from .run_ledger import EndedRun, EndedSegment, RunLedger
 
 SEGMENT_SUFFIX = ".hvj"
 SPARE_SUFFIX = ".new"
 """Ending of files that were allocated, and hold nothing yet."""
 LOCK_NAME = "lock"
-_END_NAME = "end"
-_MAX_END_BYTES = 20
+BLOCK_BYTES = 512
+"""The unit of ``st_blocks`` (POSIX, <sys/stat.h>)."""
+_GONE_SUFFIX = ".gone"
+_TRIES = 10
+_LOOK_SECONDS = 0.01
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-([0-9a-f]{32})", re.ASCII)
+_HALF_MADE_NAME = re.compile(_RUN_NAME.pattern + r"\.(new|gone)", re.ASCII)
 _SEGMENT_NAME = re.compile(r"(\d{8})\.hvj", re.ASCII)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
@@ -50,70 +56,94 @@ class Run:
         """Give the numbers and files of its segments, the first one first.
 
         What is no regular file, or has another name, is passed over.
+
+        Raises:
+            FileNotFoundError: The run has gone.
+            OSError: Its directory cannot be read at present.
         """
         found = []
-        for path in self.path.iterdir():
-            name = _SEGMENT_NAME.fullmatch(path.name)
-            if name is not None and path.is_file() and not path.is_symlink():
-                found.append((int(name[1]), path))
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                name = _SEGMENT_NAME.fullmatch(entry.name)
+                if name is not None and entry.is_file(follow_symlinks=False):
+                    found.append((int(name[1]), self.path / entry.name))
         return sorted(found)
 
     def segment_path(self, number: int) -> Path:
         """Give the file of a segment."""
         return self.path / f"{number:08d}{SEGMENT_SUFFIX}"
 
-    def is_alive(self) -> bool:
-        """Tell whether a process holds it: the one that writes it, or who delivers its rest."""
-        try:
-            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | _NO_FOLLOW)
-        except OSError:
-            return False
-        try:
-            return not _try_lock(descriptor)
-        finally:
-            os.close(descriptor)
+    def is_written(self) -> bool:
+        """Tell whether the process that writes it lives.
 
-    def claim(self) -> int | None:
-        """Hold it in place of the process that wrote it, if that is dead.
+        Whoever looks shares the lock for that moment with all others who do. Nobody takes it
+        for himself but the writer, before the run has its name: so no look is in anybody's way.
 
-        Returns:
-            The descriptor that holds the lock until it is closed; None if somebody else does.
+        Raises:
+            OSError: It cannot be told at present.
         """
-        try:
-            descriptor = os.open(self.path / LOCK_NAME, os.O_RDONLY | _NO_FOLLOW)
-        except OSError:
-            return None
-        if _try_lock(descriptor):
-            return descriptor
-        os.close(descriptor)
-        return None
+        return _is_locked(self.path / LOCK_NAME)
 
-    def known_end(self) -> int | None:
-        """Give the sequence number behind its last event, if that was noted when it had died."""
-        try:
-            return int((self.path / _END_NAME).read_bytes()[:_MAX_END_BYTES])
-        except (OSError, ValueError):
-            return None
+    def is_alive(self) -> bool:
+        """Tell whether a process holds it: the one that writes it, or who delivers its rest.
+
+        Raises:
+            OSError: It cannot be told at present.
+        """
+        return self.is_written() or is_claimed(self.path)
 
     def note_end(self, end: int) -> None:
-        """Note the sequence number behind its last event; nobody writes it any more."""
+        """Note the sequence number behind its last event: nobody writes it any more.
+
+        What cannot be noted is found out again by who finds it dead.
+        """
         with contextlib.suppress(OSError):
-            replace_file(self.path / _END_NAME, b"%d" % end)
+            RunLedger(self.path.parent).note(self.path.name, self.ended(end))
+
+    def ended(self, end: int) -> EndedRun:
+        """Give what the ledger keeps of it.
+
+        Args:
+            end: Sequence number behind its last event.
+
+        Raises:
+            OSError: It cannot be looked at.
+        """
+        segments = []
+        for number, path in self.segments():
+            with contextlib.suppress(FileNotFoundError):  # the bounds of the directory
+                status = path.stat()
+                size = status.st_blocks * BLOCK_BYTES
+                segments.append(EndedSegment(number, size, status.st_mtime))
+        held = sum(one.size for one in segments)
+        return EndedRun(end, max(0, _bytes_in(self.path) - held), segments)
 
     def remove(self) -> None:
         """Remove all of it, as far as that can be done."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def is_run_name(name: str) -> bool:
+    """Tell whether a run may have this name."""
+    return _RUN_NAME.fullmatch(name) is not None
+
+
+def run_names(directory: Path) -> list[str]:
+    """Give the names of the runs in *directory*, the oldest first; what is none is passed over.
+
+    Raises:
+        OSError: The directory cannot be read at present. There are none where there is none.
+    """
+    return _folders_in(directory, _RUN_NAME)
+
+
 def runs_of(directory: Path) -> Iterator[Run]:
-    """Give the runs in *directory*, the oldest first; what is none is passed over."""
-    try:
-        paths = sorted(directory.iterdir())
-    except FileNotFoundError:
-        return
-    for path in paths:
-        if _RUN_NAME.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
-            yield Run(path)
+    """Give the runs in *directory*, the oldest first; what is none is passed over.
+
+    Raises:
+        OSError: The directory cannot be read at present. There are none where there is none.
+    """
+    return (Run(directory / name) for name in run_names(directory))
 
 
 def new_run(directory: Path) -> tuple[Run, int]:
@@ -126,6 +156,13 @@ def new_run(directory: Path) -> tuple[Run, int]:
         OSError: It cannot be made.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):  # taken for what a dead process has left
+            return _new_run(directory)
+    return _new_run(directory)
+
+
+def _new_run(directory: Path) -> tuple[Run, int]:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run = Run(directory / f"{moment}-{os.urandom(RUN_BYTES).hex()}")
     # It gets its name once it is locked: a run that nobody holds is taken for a dead one.
@@ -136,8 +173,7 @@ def new_run(directory: Path) -> tuple[Run, int]:
         descriptor = os.open(
             unnamed / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600
         )
-        if not _try_lock(descriptor):
-            raise OSError(f"{unnamed} is locked by another process")
+        _lock(descriptor)
         unnamed.rename(run.path)
     except BaseException:
         if descriptor >= 0:
@@ -147,12 +183,75 @@ def new_run(directory: Path) -> tuple[Run, int]:
     return run, descriptor
 
 
-def _try_lock(descriptor: int) -> bool:
-    # Windows has no fcntl, and so no journal.
-    import fcntl
+def remove_half_made(directory: Path) -> None:
+    """Remove the folders of processes that have died while they made a run.
+
+    Raises:
+        OSError: One cannot be looked at, or not be removed.
+    """
+    for name in _folders_in(directory, _HALF_MADE_NAME):
+        path = directory / name
+        if name.endswith(SPARE_SUFFIX):
+            if _is_locked(path / LOCK_NAME):
+                continue
+            # At once, so that its maker either has it whole or sees that it has gone.
+            gone = path.with_suffix(_GONE_SUFFIX)
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(gone)
+            path = gone
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _folders_in(directory: Path, named: re.Pattern[str]) -> list[str]:
+    is_named = named.fullmatch  # there may be very many: nothing in vain
+    try:
+        with os.scandir(directory) as entries:
+            found = [one for one in entries if is_named(one.name)]
+            return sorted([one.name for one in found if one.is_dir(follow_symlinks=False)])
+    except FileNotFoundError:
+        return []
+
+
+def _is_locked(path: Path) -> bool:
+    import fcntl  # Windows has none, and so no journal
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+    except FileNotFoundError:
         return False
-    return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _lock(descriptor: int) -> None:
+    """Lock the file of a run that is being made.
+
+    Raises:
+        OSError: It cannot be had, not even when who looks at it has looked.
+    """
+    import fcntl
+
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_LOOK_SECONDS)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _bytes_in(path: Path) -> int:
+    """Give what a folder takes on the disk with all that is in it."""
+    total = path.stat().st_blocks
+    with os.scandir(path) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_dir(follow_symlinks=False):
+                    total += _bytes_in(Path(entry.path)) // BLOCK_BYTES
+                else:
+                    total += entry.stat(follow_symlinks=False).st_blocks
+    return total * BLOCK_BYTES

@@ -1,25 +1,65 @@
-"""Cursors on the disk: how far a plugin has come in a run, and what it holds of it."""
+"""Cursors on the disk: how far a plugin has come in its runs, and what it holds of them.
 
+A cursor's file begins with a *snapshot*: positions, and the state that a plugin's worker had
+there, such as open spans. It is replaced as a whole, and synced, once a second or less often.
+Behind it stands a line for each batch since: how far that came. Such a *step* is appended, in
+microseconds, whatever the size of the state. So a killed process repeats one batch at most: who
+goes on reads the snapshot, reads the events of the steps again, for the state alone, and delivers
+from there. The steps are synced once a second: a power cut repeats what was delivered in that
+second.
+
+Where there is no file, nothing was delivered. A file that cannot be read says nothing: it is
+waited for. A damaged one is kept under another name, and told with its byte; what stands before
+that byte holds, and what was delivered since is delivered again. If that is the whole snapshot,
+then all is delivered again: rather twice than never.
+"""
+
+import contextlib
 import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
 
 from ..atomic_file import replace_file
+from ..errors import SourceUnavailableError
 from ..limited_log import LimitedLog
-from ..regular_file import read_json
+from ..regular_file import open_regular, read_regular
 
 _VERSION = 1
 _MAX_BYTES = 256 * 1024 * 1024
 _SYNC_SECONDS = 1.0
-# What is small is saved with each batch, so that a crash repeats one at most. Saving more takes
-# no more than this part of a plugin's time, but for once a second.
-_SMALL_BYTES = 64 * 1024
+_SNAPSHOT_SECONDS = 1.0
+# Snapshots take no more than this part of a plugin's time.
 _SHARE = 0.05
-_LONGEST_WAIT_SECONDS = 1.0
+_DAMAGED_SUFFIX = ".damaged"
+_STATE_KEY = b', "state":'
+
+_ALL_AGAIN = "all that it stood for is delivered again"
+_SOME_AGAIN = "what was delivered since is delivered again"
+_NOTHING_OPEN = "what was open is lost"
+
+State = Callable[[], Mapping[str, Any] | None]
+Step = tuple[str, int]
+"""A run, by whatever name, and the sequence number that was reached in it."""
+
+
+@frozen
+class CursorDamage:
+    """Where a cursor's file is damaged.
+
+    Attributes:
+        offset: Byte in it.
+        reason: What is wrong.
+        effect: What comes of it.
+    """
+
+    offset: int
+    reason: str
+    effect: str
 
 
 @frozen
@@ -28,68 +68,192 @@ class Saved:
 
     Attributes:
         values: Where to go on: sequence numbers, by whatever name.
-        state: What was saved along with them.
+        state: What was saved along with the snapshot.
+        since: Where the snapshot was taken.
+        steps: How the positions came from there to where they are, in order.
+        damage: Where the file is damaged; None if it is not.
     """
 
     values: Mapping[str, int] = field(factory=dict)
     state: Mapping[str, Any] | None = None
+    since: Mapping[str, int] = field(factory=dict)
+    steps: tuple[Step, ...] = ()
+    damage: CursorDamage | None = None
 
 
 def read_cursor(path: Path) -> Saved:
-    """Read a cursor's file; nothing where there is none, or a damaged one."""
+    """Read a cursor's file; nothing where there is none.
+
+    Raises:
+        SourceUnavailableError: It cannot be read at present.
+    """
     try:
-        document = read_json(path, _MAX_BYTES)
-        if document["version"] != _VERSION:
-            return Saved()
-        values = {str(name): int(value) for name, value in document["sequences"].items()}
-        state = document["state"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        data = read_regular(path, _MAX_BYTES)
+    except FileNotFoundError:
         return Saved()
-    return Saved(values, state if isinstance(state, dict) else None)
+    except (OSError, ValueError) as error:
+        raise SourceUnavailableError(path, error) from error
+    snapshot, _, rest = data.partition(b"\n")
+    since, state, damage = _read_snapshot(snapshot)
+    if damage is not None and not since:
+        return Saved(damage=damage)
+    steps, bad = _read_steps(rest, len(snapshot) + 1)
+    return Saved({**since, **dict(steps)}, state, since, steps, damage or bad)
+
+
+def _read_snapshot(
+    data: bytes,
+) -> tuple[dict[str, int], Mapping[str, Any] | None, CursorDamage | None]:
+    try:
+        return *_parse_snapshot(data), None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        offset = error.pos if isinstance(error, json.JSONDecodeError) else 0
+        reason = f"no cursor: {type(error).__name__}: {error}"
+    before, key, _ = data.partition(_STATE_KEY)
+    if key:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            values, _ = _parse_snapshot(before + key + b" null}")
+            return values, None, CursorDamage(offset, reason, _NOTHING_OPEN)
+    return {}, None, CursorDamage(offset, reason, _ALL_AGAIN)
+
+
+def _parse_snapshot(data: bytes) -> tuple[dict[str, int], Mapping[str, Any] | None]:
+    document = json.loads(data)
+    if document["version"] != _VERSION:
+        raise ValueError(f"version {document['version']!r}; this release reads {_VERSION}")
+    values = {str(name): int(value) for name, value in document["sequences"].items()}
+    state = document["state"]
+    return values, state if isinstance(state, dict) else None
+
+
+def _read_steps(data: bytes, offset: int) -> tuple[tuple[Step, ...], CursorDamage | None]:
+    """Read the steps; one that is torn at the end was never reported as saved."""
+    found: list[Step] = []
+    whole, _, torn = data.rpartition(b"\n")
+    lines = whole.split(b"\n") if whole else []
+    for number, line in enumerate(lines):
+        try:
+            found += [(str(name), int(value)) for name, value in json.loads(line)]
+        except (ValueError, TypeError, RecursionError) as error:
+            if not b"".join([*lines[number:], torn]).strip(b"\0"):
+                break  # a power cut: the file had grown, and what was written had not come
+            return tuple(found), CursorDamage(offset, f"no step: {error}", _SOME_AGAIN)
+        offset += len(line) + 1
+    return tuple(found), None
 
 
 @define(eq=False)
 class CursorFile:
-    """Saves a cursor: with each batch, or as often as it is worth it.
+    """A plugin's cursor, in one file after another.
 
     Attributes:
         name: Of the plugin.
     """
 
     name: str
+    _path: Path | None = field(default=None, init=False)
+    """The file whose snapshot is this process's own: steps may be appended to it."""
     _due: float = field(default=0.0, init=False)
     _sync_due: float = field(default=0.0, init=False)
+    _no_try_before: float = field(default=0.0, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
+
+    def read(self, path: Path) -> Saved:
+        """Read *path*. What is damaged is told, and kept under another name.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present.
+        """
+        saved = read_cursor(path)
+        if saved.damage is None:
+            return saved
+        kept = path.with_name(path.name + _DAMAGED_SUFFIX)
+        try:
+            replace_file(kept, read_regular(path, _MAX_BYTES))
+        except (OSError, ValueError) as error:
+            raise SourceUnavailableError(path, error) from error
+        self._limited_log.warning(
+            f"damage {path}",
+            "the cursor of plugin %s is damaged: %s, byte %d: %s: %s; the file is kept as %s",
+            self.name, path, saved.damage.offset, saved.damage.reason, saved.damage.effect,
+            kept.name,
+        )  # fmt: skip
+        return saved
 
     def save(
         self,
         path: Path,
-        values: Mapping[str, int],
-        state: Callable[[], Mapping[str, Any] | None],
+        steps: Sequence[Step],
+        values: Callable[[], Mapping[str, int]],
+        state: State,
         *,
-        last: bool,
+        last: bool = False,
     ) -> bool:
-        """Save it to *path*, unless that was just done and it is not the last time.
+        """Save that *steps* were made: at the end of *path*, or with a snapshot in its place.
+
+        Args:
+            path: The file. What it holds was read, or is of no use.
+            steps: What was reached since the last call that returned True, in order.
+            values: Gives all positions, with *steps*.
+            state: Gives what is saved along with a snapshot, of the same moment.
+            last: Whether this is the last time for *path*: then a snapshot is taken.
 
         Returns:
             Whether it was saved. What fails is told, and tried again with the next call.
         """
         begun = time.monotonic()
-        if not last and begun < self._due:
+        if not last and path != self._path and begun < self._no_try_before:
             return False
-        document = {"version": _VERSION, "sequences": dict(values)}
-        sync = last or begun >= self._sync_due
         try:
-            document["state"] = state()
-            data = json.dumps(document).encode("ascii")
-            replace_file(path, data, sync=sync)
+            if last or path != self._path or begun >= self._due or not self._append(path, steps):
+                self._snapshot(path, values(), state(), begun)
         except Exception as error:  # noqa: BLE001 - a plugin's own state may be odd as well
-            self._limited_log.warning("save", "the cursor of plugin %s is not saved: %s",
-                                      self.name, error)  # fmt: skip
+            # Until the next try, steps go on: the snapshot before is what it was.
+            self._due = self._no_try_before = time.monotonic() + _SNAPSHOT_SECONDS
+            self._limited_log.warning("save", "the cursor of plugin %s is not saved: %s: %s",
+                                      self.name, path, error)  # fmt: skip
             return False
+        return True
+
+    def _snapshot(
+        self, path: Path, values: Mapping[str, int], state: Mapping[str, Any] | None, begun: float
+    ) -> None:
+        document = {"version": _VERSION, "sequences": dict(values), "state": state}
+        data = json.dumps(document).encode("ascii") + b"\n"
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            return  # its run has gone, and its cursor with it
+        replace_file(path, data, sync=True, make_folder=False)
         ended = time.monotonic()
-        if sync:  # which takes long, but seldom
-            self._sync_due = ended + _SYNC_SECONDS
-        elif len(data) > _SMALL_BYTES:
-            self._due = ended + min(_LONGEST_WAIT_SECONDS, (ended - begun) / _SHARE)
+        self._path = path
+        self._due = ended + max(_SNAPSHOT_SECONDS, (ended - begun) / _SHARE)
+        self._sync_due = ended + _SYNC_SECONDS
+
+    def _append(self, path: Path, steps: Sequence[Step]) -> bool:
+        """Append *steps*; False if there is no file to append to."""
+        # Opened each time: a directory may have more runs than a process may open files.
+        try:
+            descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            return False
+        try:
+            line = json.dumps(steps, separators=(",", ":")).encode("ascii") + b"\n"
+            self._path = None  # behind a torn line nothing may stand
+            if os.write(descriptor, line) != len(line):
+                raise OSError("it was written in part")
+            self._path = path
+            now = time.monotonic()
+            if now >= self._sync_due:
+                getattr(os, "fdatasync", os.fsync)(descriptor)
+                self._sync_due = now + _SYNC_SECONDS
+        finally:
+            os.close(descriptor)
         return True

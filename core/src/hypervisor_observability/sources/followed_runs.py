@@ -1,55 +1,65 @@
 """All runs of a journal's directory, the dead and the living, as one source for one plugin."""
 
+import contextlib
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
-from ..journal.reader import RunReader
-from ..journal.runs import Run, runs_of
+from ..errors import SourceUnavailableError
+from ..events import HypervisorEvent
+from ..journal.dead_runs import end_of
+from ..journal.run_ledger import RunLedger
+from ..journal.runs import Run, run_names
 from ..log import Reading
-from .cursor_files import CursorFile, read_cursor
+from .cursor_files import CursorFile, Saved, State, Step
+from .failed_reads import damage_teller, or_wait
+from .followed_run import FollowedRun
+
+_SETTLED_SECONDS = 2.0
+"""A directory that was not changed for as long has a time that tells of every later change."""
+_REPLAYED_EVENTS = 512
 
 
-@define(eq=False)
-class _Followed:
-    """A run that is read.
+@frozen
+class Part:
+    """Events of one run that were read together.
 
     Attributes:
-        reader: Reads it.
-        next: Sequence number of the next event to read.
-        end: The greatest that was seen to stand behind its last event.
-        done: Whether it is dead, and read to its end.
+        run: Their run.
+        start: Position of the first of them.
+        sequence: Its sequence number.
+        end: Position behind the last one.
+        events: They; fewer than that where the first ones had gone.
     """
 
-    reader: RunReader
-    next: int
-    end: int = 0
-    done: bool = False
+    run: FollowedRun
+    start: int
+    sequence: int
+    end: int
+    events: Sequence[HypervisorEvent]
 
-    @property
-    def run(self) -> Run:
-        return self.reader.run
-
-    def look(self) -> None:
-        """Find out how far it goes."""
-        if self.done:
-            return
-        # Asked first: what it wrote last is seen when it lives no more.
-        living = self.run.is_alive()
-        try:
-            end = self.reader.bounds[1]
-        except OSError:  # gone: retention
-            end = self.end
-        self.end = max(self.end, end, self.next)
-        self.done = not living and self.next >= self.end
+    def cut(self, position: int) -> "tuple[Part, Part]":
+        """Give what lies before a *position* within it, and what lies behind."""
+        sequence = self.sequence + position - self.start
+        behind = self.events[max(0, len(self.events) - (self.end - position)) :]
+        before = self.events[: len(self.events) - len(behind)]
+        return (
+            evolve(self, end=position, events=before),
+            evolve(self, start=position, sequence=sequence, events=behind),
+        )
 
 
 @define(eq=False)
 class FollowedRuns:
     """A source, and the cursor in it. Positions count what was read since the process began.
+
+    The runs take turns: one that was read goes behind all others, so that a busy one holds up
+    none. One that is dead and read to its end costs nothing more.
 
     Attributes:
         name: Of the plugin.
@@ -64,36 +74,87 @@ class FollowedRuns:
     defers: bool = True
     start: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
-    state: Mapping[str, Any] | None = field(default=None, init=False)
-    current: Run | None = field(default=None, init=False)
-    """The run from which was read last."""
-    _saved: dict[str, int] = field(factory=dict, init=False)
-    _followed: dict[str, _Followed] = field(factory=dict, init=False)
-    _handed_over: int = field(default=0, init=False)
+    _saved: Saved = field(factory=Saved, init=False)
+    _turns: dict[str, FollowedRun] = field(factory=dict, init=False)
+    """Those that are not done, the one whose turn it is first."""
+    _done: set[str] = field(factory=set, init=False)
+    _position: int = field(default=0, init=False)
+    """Behind what was read last."""
+    _parts: deque[Part] = field(factory=deque, init=False)
+    """What was read, and is not committed."""
+    _committed: dict[str, int] = field(factory=dict, init=False)
+    """Sequence number that is committed, by run."""
+    _unsaved: list[Step] = field(factory=list, init=False)
+    _listed_at: int = field(default=-1, init=False)
+    _ledger: RunLedger = field(init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
     _file: CursorFile = field(init=False)
+    _tell: Callable[[Any], None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._file = CursorFile(self.name)
+        self._ledger = RunLedger(self.directory)
+        self._tell = damage_teller(self.name)
 
     def open(self) -> None:
-        """Read the cursor, before anything else is read."""
-        saved = read_cursor(self.path)
-        self._saved, self.state = dict(saved.values), saved.state
+        """Read the cursor, before anything else is read.
+
+        Raises:
+            SourceUnavailableError: It cannot be told where to go on: to be called again.
+        """
+        self._saved = self._file.read(self.path)
+        self._committed = dict(self._saved.values)
         if self.defers:
             return
         with self._lock:
             self._look_for_runs()
-            for followed in self._followed.values():
+            for followed in self._turns.values():
                 followed.look()
-                self.skipped += followed.end - followed.next
-                followed.next = followed.end
+            for name, followed in list(self._turns.items()):
+                self.skipped += followed.waiting
+                followed.next = self._committed[name] = followed.end
+                self._leave_if_done(name, followed)
+
+    @property
+    def state(self) -> Mapping[str, Any] | None:
+        """What was saved along with the position."""
+        return self._saved.state
+
+    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+        """Give what was read between the state and the position that were saved together."""
+        return (events for _, events in self.since_state_by_run())
+
+    def since_state_by_run(self) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
+        """Give that with the names of the runs.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present: begin from *state* again.
+        """
+        again: dict[str, FollowedRun] = {}
+        for name, end in self._saved.steps:
+            if name not in again:
+                run = Run(self.directory / name)
+                again[name] = FollowedRun(run, self._saved.since.get(name, 0), self._tell)
+            one = again[name]
+            while one.next < end:
+                _, events = one.read(min(_REPLAYED_EVENTS, end - one.next))
+                if not events:
+                    break  # the bounds of the directory removed it
+                over = max(0, one.next - end)
+                yield name, events[: len(events) - over]
+            one.next = end
 
     @property
     def unfinished(self) -> set[str]:
         """Names of the runs that live, or have something left."""
         with self._lock:
-            return {name for name, one in self._followed.items() if not one.done}
+            return set(self._turns)
+
+    @property
+    def in_flight(self) -> list[tuple[str, Sequence[HypervisorEvent]]]:
+        """What was read and is not committed, with the names of the runs."""
+        with self._lock:
+            return [(part.run.run.path.name, part.events) for part in self._parts]
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -101,76 +162,135 @@ class FollowedRuns:
         with self._lock:
             self._look_for_runs()
             waiting = 0
-            for followed in self._followed.values():
+            for name, followed in list(self._turns.items()):
                 followed.look()
-                waiting += followed.end - followed.next
-            return 0, self._handed_over + waiting
+                waiting += followed.waiting
+                self._leave_if_done(name, followed)
+            return 0, self._position + waiting
 
     def read(self, position: int, max_events: int) -> Reading:
-        """Read on, from one run; *position* is the one behind the last reading."""
+        """Read on, from as many runs as it takes.
+
+        Args:
+            position: The one behind the last reading, or within it: what lies behind it there is
+                read again.
+            max_events: Most events, of all runs.
+
+        Raises:
+            SourceUnavailableError: Something cannot be read, and nothing else was found.
+        """
         with self._lock:
+            self._go_back(position)
             self._look_for_runs()
-            for followed in self._in_turn():
-                reading = self._read_run(followed, position, max_events)
-                if reading is not None:
-                    return reading
-            return Reading((), position, 0)
+            parts: list[Part] = []
+            error: SourceUnavailableError | None = None
+            left = max_events
+            for name, followed in list(self._turns.items()):
+                start, sequence = self._position, followed.next
+                try:
+                    skipped, events = followed.read(left)
+                except SourceUnavailableError as why:
+                    error = error or why
+                    continue
+                if skipped and parts:
+                    followed.next = sequence  # what has gone is told at the beginning alone
+                    break
+                if skipped or events:
+                    self._position += skipped + len(events)
+                    parts.append(Part(followed, start, sequence, self._position, events))
+                    self._turns[name] = self._turns.pop(name)  # behind all others
+                    left -= len(events)
+                self._leave_if_done(name, followed)
+                if not left or (skipped and not events):
+                    break
+            self._parts += parts
+            if error is not None and not parts:
+                raise error
+            found = [event for part in parts for event in part.events]
+            skipped = self._position - position - len(found)
+            return Reading(found, position + skipped, skipped)
 
-    def _read_run(self, followed: _Followed, position: int, max_events: int) -> Reading | None:
-        # Asked first: what it wrote last is read when it lives no more.
-        living = followed.run.is_alive()
-        try:
-            reading = followed.reader.read(followed.next, max_events)
-            skipped, events = reading.skipped, reading.events
-        except OSError:
-            skipped, events = 0, ()
-        if not events:
-            # What a dead run does not show, though it was seen, is gone.
-            skipped = 0 if living else max(0, followed.end - followed.next)
-            followed.done = not living
-            if not skipped:
-                return None
-        followed.next += skipped + len(events)
-        followed.end = max(followed.end, followed.next)
-        self._handed_over = position + skipped + len(events)
-        self.current = followed.run
-        return Reading(events, position + skipped, skipped)
-
-    def _in_turn(self) -> list[_Followed]:
-        """Give those that may have something, beginning behind the one that was read last."""
-        open_ones = [one for one in self._followed.values() if not one.done]
-        last = -1 if self.current is None else _place(open_ones, self.current)
-        return open_ones[last + 1 :] + open_ones[: last + 1]
-
-    def _look_for_runs(self) -> None:
-        found = list(runs_of(self.directory))
-        for run in found:
-            name = run.path.name
-            if name not in self._followed:
-                self._followed[name] = _Followed(RunReader(run), self._saved.get(name, 0))
-        names = {run.path.name for run in found}
-        for name, followed in list(self._followed.items()):
-            if name not in names and (followed.done or followed.end <= followed.next):
-                del self._followed[name]
-
-    def commit(
-        self, position: int, state: Callable[[], Mapping[str, Any] | None], *, last: bool
-    ) -> None:
-        """Save how far each run was read; *position* is the one behind the last reading."""
-        del position
+    def commit(self, position: int, state: State, *, last: bool) -> None:
+        """Save how far each run was read up to *position*."""
         with self._lock:
-            values = {name: followed.next for name, followed in self._followed.items()}
-            self._file.save(self.path, values, state, last=last)
+            while self._parts and self._parts[0].start < position:
+                part = self._parts.popleft()
+                sequence = part.sequence + min(position, part.end) - part.start
+                name = part.run.run.path.name
+                self._committed[name] = sequence
+                self._unsaved.append((name, sequence))
+                if part.end > position:
+                    self._parts.appendleft(part.cut(position)[1])
+            if self._file.save(self.path, self._unsaved, lambda: self._committed, state, last=last):
+                self._unsaved.clear()
 
     def begin_anew_after_fork(self) -> None:
         """Nothing forks here but a plugin; its child delivers nothing."""
-        self._followed.clear()
-        self._saved.clear()
+        self._turns.clear()
+        self._done.clear()
+        self._parts.clear()
+        self._committed.clear()
+        self._saved = Saved()
         self._lock = threading.RLock()
 
+    # Under the lock
 
-def _place(followed: list[_Followed], run: Run) -> int:
-    for place, one in enumerate(followed):
-        if one.run == run:
-            return place
-    return -1
+    def _go_back(self, position: int) -> None:
+        """Give back what was read behind *position*, and not taken."""
+        while self._parts and self._parts[-1].end > position:
+            part = self._parts.pop()
+            followed, name = part.run, part.run.run.path.name
+            kept, returned = part.cut(max(position, part.start))
+            followed.next = returned.sequence
+            self._done.discard(name)
+            if kept.end > kept.start:  # it had its turn
+                self._parts.append(kept)
+                self._turns[name] = followed
+            else:
+                self._turns.pop(name, None)
+                self._turns = {name: followed, **self._turns}
+            self._position = returned.start
+
+    def _look_for_runs(self) -> None:
+        with or_wait(self.directory):
+            changed = self._ledger.look()
+            try:
+                time_ns = self.directory.stat().st_mtime_ns
+            except FileNotFoundError:
+                return
+            if time_ns != self._listed_at:
+                # A change within the grain of the clock would not be seen: look again later.
+                settled = time.time_ns() - time_ns > _SETTLED_SECONDS * 1e9
+                self._take_names(run_names(self.directory))
+                self._listed_at = time_ns if settled else -1
+        if changed:
+            for name, followed in list(self._turns.items()):
+                ended = self._ledger.runs.get(name)
+                if ended is not None and not followed.ended:
+                    followed.note(ended)
+                    self._leave_if_done(name, followed)
+
+    def _take_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            if name in self._turns or name in self._done:
+                continue
+            ended, committed = self._ledger.runs.get(name), self._committed.get(name, 0)
+            if ended is not None and committed >= ended.end:
+                self._done.add(name)
+                continue
+            followed = FollowedRun(Run(self.directory / name), committed, self._tell)
+            if ended is not None:
+                followed.note(ended)
+            self._turns[name] = followed
+        present = {*names, *self._turns}
+        self._done &= present
+        for name in self._committed.keys() - present:
+            del self._committed[name]
+
+    def _leave_if_done(self, name: str, followed: FollowedRun) -> None:
+        if not followed.done:
+            return
+        del self._turns[name]
+        self._done.add(name)
+        with contextlib.suppress(OSError):  # found out again by the next who looks
+            end_of(followed.run, self._ledger)

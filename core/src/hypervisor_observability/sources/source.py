@@ -22,9 +22,10 @@ Costs
     the number of runs that are over, nor with what was read before. Both may wait for a disk.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..events import HypervisorEvent
 from ..log import Reading
 
 
@@ -55,23 +56,41 @@ class Cursor(Protocol):
         start: Where this process begins to read; below 0 for what earlier ones left.
         skipped: Events before *start* that no one will read, though nobody had them.
         defers: Whether the next process reads what this one leaves.
-        state: What was saved along with the position; None if nothing was.
     """
 
     start: int
     skipped: int
     defers: bool
-    state: Mapping[str, Any] | None
+
+    @property
+    def state(self) -> Mapping[str, Any] | None:
+        """What was saved along with the position, or with one before it; None if nothing was.
+
+        Raises:
+            SourceUnavailableError: It cannot be read at present.
+        """
+
+    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+        """Read the events between the moment of *state* and *start* again, in the order in which
+        they were read. All of them were settled by an earlier process: they are for what goes
+        on from *state*, such as a span assembler, and are delivered to nobody.
+
+        Raises:
+            SourceUnavailableError: They cannot be read at present: begin from *state* again.
+        """
 
     def commit(
         self, position: int, state: Callable[[], Mapping[str, Any] | None], *, last: bool
     ) -> None:
-        """Save *position*, now or with one of the next calls. Never raises.
+        """Save *position*, and *state* with it or later. Never raises.
+
+        What was saved last survives the process; a power cut may take what was saved in the
+        last second.
 
         Args:
             position: All before it is settled.
             state: Gives what is to be saved along with it, of the same moment.
-            last: Whether to save it now.
+            last: Whether both have to be on the disk when this returns.
         """
 
     def begin_anew_after_fork(self) -> None:

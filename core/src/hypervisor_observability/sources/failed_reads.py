@@ -1,0 +1,40 @@
+"""From the system's errors to the two that a source knows: gone, or not to be read at present."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..errors import SourceUnavailableError
+from ..journal.segment_reader import Damage
+from ..limited_log import LimitedLog
+
+
+@contextmanager
+def or_wait(what: object) -> Iterator[None]:
+    """Have every ``OSError`` mean "wait", but that something is not there.
+
+    Args:
+        what: What is read, where the error does not say.
+
+    Raises:
+        FileNotFoundError: It is not there.
+        SourceUnavailableError: It cannot be read at present.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SourceUnavailableError(error.filename or what, error) from error
+
+
+def damage_teller(name: str) -> Callable[[Damage], None]:
+    """Give what tells of damage that the plugin *name* comes across: each place once a while."""
+    limited_log = LimitedLog(__name__, interval_seconds=600.0)
+
+    def tell(damage: Damage) -> None:
+        limited_log.warning(
+            f"{damage.path} {damage.offset}", "plugin %s passes over damage in the journal: %s",
+            name, damage,
+        )  # fmt: skip
+
+    return tell

@@ -1,0 +1,94 @@
+"""One run that is followed: how far it was read, how far it goes, and whether more can come."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from ..events import HypervisorEvent
+from ..journal.reader import RunReader
+from ..journal.run_ledger import EndedRun
+from ..journal.runs import Run
+from .failed_reads import or_wait
+
+
+@define(eq=False)
+class FollowedRun:
+    """A run that is followed.
+
+    Attributes:
+        run: The run.
+        next: Sequence number of the next event to read.
+        end: The greatest that was seen to stand behind its last event.
+        ended: Whether nothing more comes behind *end*.
+    """
+
+    run: Run
+    next: int
+    _tell: Callable[[Any], None]
+    end: int = field(default=0, init=False)
+    ended: bool = field(default=False, init=False)
+    _reader: RunReader | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.end = self.next
+
+    @property
+    def waiting(self) -> int:
+        """How many events are known to be left."""
+        return self.end - self.next
+
+    @property
+    def done(self) -> bool:
+        """Whether it is dead, and read to its end."""
+        return self.ended and self.next >= self.end
+
+    def note(self, ended: EndedRun) -> None:
+        """Take what the ledger says."""
+        self.end, self.ended = max(self.end, ended.end), True
+
+    def look(self) -> None:
+        """Find out how far it goes.
+
+        Raises:
+            SourceUnavailableError: It cannot be looked at.
+        """
+        if self.ended:
+            return
+        with or_wait(self.run.path):
+            # Asked first: what it wrote last is seen when it lives no more.
+            living = self.run.is_written()
+            try:
+                self.end = max(self.end, self._open().bounds[1])
+            except FileNotFoundError:  # the bounds of the directory
+                living = False
+        self.ended = not living
+
+    def read(self, max_events: int) -> tuple[int, Sequence[HypervisorEvent]]:
+        """Read on; give how many events have gone, and what comes behind them.
+
+        Raises:
+            SourceUnavailableError: It cannot be read; nothing has changed.
+        """
+        with or_wait(self.run.path):
+            # Asked first, as above.
+            ended = self.ended or not self.run.is_written()
+            try:
+                reading = self._open().read(self.next, max_events)
+                skipped, events = reading.skipped, reading.events
+            except FileNotFoundError:
+                skipped, events = 0, ()
+        if not events:
+            # What a dead run does not show, though it was seen, is gone.
+            skipped = max(0, self.end - self.next) if ended else 0
+            self.ended = ended
+        self.next += skipped + len(events)
+        self.end = max(self.end, self.next)
+        if self.done:
+            self._reader = None
+        return skipped, events
+
+    def _open(self) -> RunReader:
+        if self._reader is None:
+            self._reader = RunReader(self.run, self._tell)
+        return self._reader
