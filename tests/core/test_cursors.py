@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.accounts import Account, Portion
 from hypervisor_observability.errors import SourceUnavailableError
 from hypervisor_observability.journal.dead_runs import end_of
 from hypervisor_observability.journal.run_ledger import RunLedger
@@ -45,7 +45,7 @@ def write_run(
     return run, writer
 
 
-def numbers(reading: Reading) -> list[int]:
+def numbers(reading: Reading | Portion) -> list[int]:
     return [event.payload["number"] for event in reading.events]
 
 

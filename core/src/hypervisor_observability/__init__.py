@@ -16,7 +16,7 @@ from .release import RELEASE
 
 if TYPE_CHECKING:
     from .config import Config, DeliveryConfig, JournalConfig
-    from .delivery.accounts import Counts
+    from .delivery.counts import Counts
     from .errors import ConfigError, ObservabilityError, Reject, RetryLater
     from .hookspecs import PluginContext, hookimpl
     from .metrics.families import Exemplar, HistogramValue, MetricFamily, MetricKind

@@ -12,7 +12,7 @@ from typing import Any, Self
 from attrs import define
 
 from .config import Config
-from .delivery.accounts import Counts
+from .delivery.counts import Counts
 from .delivery.metrics_feed import MetricsFeed
 from .errors import ConfigError, ObservabilityError, SourceUnavailableError
 from .events import HypervisorEvent

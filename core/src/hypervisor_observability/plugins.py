@@ -4,16 +4,19 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from math import inf
 from typing import Any
 
 import pluggy
-from attrs import frozen
+from attrs import field, frozen
 
 from . import hookspecs
 from .config import Config, DeliveryConfig, PluginTable, structure_plugin_table
 from .discovery import InstalledPlugin, installed_plugins
 from .errors import ConfigProblem
 from .events import HypervisorEvent
+from .hook_loop import HookLoop
+from .hook_results import refuse_odd_hook, refuse_odd_result
 from .hookspecs import PROJECT_NAME, PluginContext
 from .metrics.families import MetricFamily
 from .spans.record import FinishedSpan
@@ -26,6 +29,9 @@ SHIPPED = {
     "jaeger": "hypervisor-jaeger",
 }
 """Our own plugins: name to distribution."""
+
+_HANG_MARGIN = 1.5
+"""A call that takes longer than its plugin says by more than this factor hangs."""
 
 HOOKS = tuple(
     name
@@ -43,18 +49,22 @@ class Plugin:
         instance: The object that its author wrote.
         delivery: How events wait for it.
         hooks: The hooks that it implements.
+        coroutines: Those of them that are coroutine functions.
         manager: Calls these hooks. Each plugin has its own: pluggy ends a call at the
             first exception, and the plugins behind it would not be called.
         make: Makes another instance with the same configuration; None where a caller made
             the one that there is.
+        loop: Runs those hooks that are coroutine functions.
     """
 
     name: str
     instance: object
     delivery: DeliveryConfig
     hooks: frozenset[str]
+    coroutines: frozenset[str]
     manager: pluggy.PluginManager
     make: Callable[[], object] | None = None
+    loop: HookLoop = field(factory=HookLoop)
 
     @property
     def payload(self) -> str | tuple[str, ...]:
@@ -92,6 +102,19 @@ class Plugin:
         )
         return None if ratio == 1.0 else sampling
 
+    @property
+    def hook_timeout_seconds(self) -> float:
+        """After how long a call counts as hung: above what the plugin says that one may take.
+
+        Raises:
+            ValueError: What it says is no number of seconds.
+        """
+        says = getattr(self.instance, "longest_call_seconds", 0.0)
+        if isinstance(says, bool) or not isinstance(says, int | float) or not 0 <= says < inf:
+            msg = f"longest_call_seconds: expected a number of seconds, 0 or above, got {says!r}"
+            raise ValueError(msg)
+        return max(self.delivery.hook_timeout_seconds, _HANG_MARGIN * says)
+
     def renewed(self) -> "Plugin":
         """Make another instance, not started.
 
@@ -124,28 +147,68 @@ class Plugin:
         return not (self.takes_events or self.takes_spans or self.takes_metrics)
 
     def start(self, context: PluginContext) -> None:
-        """Call the hook."""
-        self.manager.hook.start(context=context)
+        """Call the hook. One that is a coroutine function is cancelled at its deadline.
+
+        Raises:
+            TimeoutError: It was.
+        """
+        self._call("start", context=context)
 
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
         """Call the hook."""
-        self.manager.hook.export_events(events=events)
+        self._call("export_events", events=events)
 
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         """Call the hook."""
-        self.manager.hook.export_spans(spans=spans)
+        self._call("export_spans", spans=spans)
 
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
         """Call the hook."""
-        self.manager.hook.export_metrics(metrics=metrics)
+        self._call("export_metrics", metrics=metrics)
 
     def flush(self) -> None:
         """Call the hook."""
-        self.manager.hook.flush()
+        self._call("flush")
 
     def stop(self) -> None:
-        """Call the hook."""
-        self.manager.hook.stop()
+        """Call the hook, and end what is left in the event loop."""
+        try:
+            self._call("stop")
+        finally:
+            self.loop.close()
+
+    def give_up(self) -> None:
+        """End what can be ended of a call that hangs, from another thread.
+
+        A coroutine is cancelled. Where a fresh instance takes over, so is all that this one
+        has left in its loop.
+        """
+        self.loop.cancel()
+        if self.make is not None:
+            self.loop.close(wait=False)
+
+    def ask(self, hook: str, **arguments: object) -> Any:
+        """Call a hook that answers, on an instance that was not started.
+
+        Returns:
+            What it gives; None if it gives nothing, or is not there.
+        """
+        try:
+            return self._call(hook, **arguments)
+        finally:
+            self.loop.close()
+
+    def _call(self, hook: str, /, **arguments: object) -> Any:
+        caller = getattr(self.manager.hook, hook)
+        result = caller(**arguments)
+        if not caller.spec.opts["firstresult"]:
+            result = result[0] if result else None  # a list, of one plugin
+        if result is not None and hook in self.coroutines:
+            # Only to start is nobody there yet who looks for calls that hang.
+            timeout = self.hook_timeout_seconds if hook == "start" else None
+            result = self.loop.run(result, timeout)
+        refuse_odd_result(hook, result)
+        return result
 
 
 def checked(
@@ -165,7 +228,8 @@ def checked(
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
-            that the hook does not have.
+            that the hook does not have; or it says of a call that it takes no time that can be.
+        HookShapeError: A hook is a generator.
     """
     if isinstance(instance, type):
         raise ValueError(f"expected an instance, got the class {instance.__name__}")
@@ -179,11 +243,21 @@ def checked(
         raise ValueError(" ".join(str(error).split())) from error
     if unknown:
         raise ValueError(_unknown_hooks(unknown))
-    hooks = frozenset(called.name for called in manager.get_hookcallers(instance) or ())
-    if not hooks:
+    functions = {
+        called.name: implementation.function
+        for called in manager.get_hookcallers(instance) or ()
+        for implementation in called.get_hookimpls()
+    }
+    if not functions:
         raise ValueError("implements no hook: mark its methods with @hookimpl")
-    plugin = Plugin(name, instance, delivery, hooks, manager, make)
-    _ = plugin.sampling  # raises now rather than later
+    for hook, function in functions.items():
+        refuse_odd_hook(hook, function)
+    coroutines = {hook for hook, one in functions.items() if inspect.iscoroutinefunction(one)}
+    plugin = Plugin(
+        name, instance, delivery, frozenset(functions), frozenset(coroutines), manager, make,
+        HookLoop(name),
+    )  # fmt: skip
+    _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
     return plugin
 
 

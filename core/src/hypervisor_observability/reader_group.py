@@ -10,7 +10,7 @@ from typing import Any
 from attrs import define, field
 
 from .config import Config
-from .delivery.accounts import Counts
+from .delivery.counts import Counts
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.worker import Worker
 from .metrics.families import MetricFamily
@@ -63,7 +63,7 @@ class ReaderGroup:
         self._supervisor = Supervisor(
             driven,
             min(
-                (one.plugin.delivery.hook_timeout_seconds for one in self.readers.values()),
+                (one.plugin.hook_timeout_seconds for one in self.readers.values()),
                 default=self.config.delivery.hook_timeout_seconds,
             ),
             write_status,
@@ -110,7 +110,20 @@ class ReaderGroup:
         late = [name for name, done in ended.items() if not done]
         if late:
             _logger.warning("not stopped within %g s: %s", timeout, ", ".join(late))
+        self._tell_missed()
         return not late
+
+    def _tell_missed(self) -> None:
+        """Say in one line how many events each plugin did not get, if any."""
+        told = []
+        for name, reader in self.readers.items():
+            counts = reader.account.counts()
+            missed = counts.missed
+            if missed:
+                reasons = ", ".join(f"{reason} {events}" for reason, events in missed.items())
+                told.append(f"{name} {sum(missed.values())} of {counts.wanted} ({reasons})")
+        if told:
+            _logger.warning("events that plugins did not get: %s", "; ".join(told))
 
     def note_stopped(self) -> None:
         """Write the status once more."""

@@ -12,13 +12,15 @@ from attrs import define, field, frozen
 from . import clock
 from .closing import Closing
 from .config import matches
-from .delivery import accounts
+from .delivery import counts as reasons
 from .delivery.accounts import Account
 from .delivery.dead_letters import DeadLetters
-from .delivery.lane import in_daemon_thread, named
+from .delivery.deliverer import named
+from .delivery.lane import in_daemon_thread
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.outlet import Outlet, Terms
 from .delivery.worker import Worker
+from .errors import RetryLater
 from .events import HypervisorEvent
 from .gate import PayloadPolicy
 from .hookspecs import PluginContext
@@ -69,6 +71,7 @@ class Reader:
     _closing: Closing = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._adopted(self._plugin)
         self._closing = Closing(self.name, self._stop_plugin)
         if self._plugin.only_exposes:
             self.account = self._surroundings.feed.account
@@ -95,7 +98,8 @@ class Reader:
         return self._down
 
     def start(self) -> None:
-        """Call the hook. A plugin that cannot start is down; nothing is raised.
+        """Call the hook. A plugin that cannot start is down; one that asks to retry is started by
+        its worker, later; nothing is raised.
 
         Raises:
             KeyboardInterrupt: The user's.
@@ -106,15 +110,23 @@ class Reader:
             self._start_outlet(self._plugin)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:
-            self._down = named(error)
-            if self.worker is None:  # until now its account was that of all who only expose
-                self.account = Account(self._surroundings.source_for(self._plugin)[0])
-            self.worker = None
-            self.account.close(accounts.DOWN)
-            _logger.error("plugin %s is down: %s", self.name, self._down)
-            _logger.debug("plugin %s: start raised", self.name, exc_info=error)
-            _stop_quietly(self._plugin)
+        except RetryLater as error:
+            if self.worker is None:
+                self._give_up_start(error)
+            else:
+                self.worker.start_later(error)
+        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
+            self._give_up_start(error)
+
+    def _give_up_start(self, error: BaseException) -> None:
+        self._down = named(error)
+        if self.worker is None:  # until now its account was that of all who only expose
+            self.account = Account(self._surroundings.source_for(self._plugin)[0])
+        self.worker = None
+        self.account.close(reasons.DOWN)
+        _logger.error("plugin %s is down: %s", self.name, self._down)
+        _logger.debug("plugin %s: start raised", self.name, exc_info=error)
+        _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:
         """Have what stops a plugin without a worker ready.
@@ -140,13 +152,21 @@ class Reader:
         if self.worker is not None:
             self.worker.begin_anew_after_fork()
         elif self._down is None and self._plugin.make is not None:
-            self._plugin = self._plugin.renewed()
+            self._plugin = self._renewed()
         self._closing = Closing(self.name, self._stop_plugin)
 
     def start_exposing_after_fork(self) -> None:
         """Start a plugin without a worker in a fork's child, in a thread of its own."""
         if self.worker is None and self._down is None and self._plugin.make is not None:
             in_daemon_thread(self.name, self.start)
+
+    def _renewed(self) -> Plugin:
+        """Make another instance, whose threads are known as the plugin's own."""
+        return self._adopted(self._plugin.renewed())
+
+    def _adopted(self, plugin: Plugin) -> Plugin:
+        plugin.loop.own_threads = self._surroundings.own_threads
+        return plugin
 
     def _stop_plugin(self) -> None:
         _stop_quietly(self._plugin)
@@ -176,14 +196,19 @@ class Reader:
             interval_seconds=delivery.interval_seconds,
             metrics=around.feed,
             metrics_interval_seconds=delivery.metrics_interval_seconds,
-            hook_timeout_seconds=delivery.hook_timeout_seconds,
-            renewed=plugin.renewed if plugin.make is not None else None,
+            hook_timeout_seconds=plugin.hook_timeout_seconds,
+            renewed=self._renewed if plugin.make is not None else None,
+            given_up=_give_up,
             start=self._start_outlet,
             own_threads=around.own_threads,
             pending_sessions=plugin.pending_sessions,
             sampling=plugin.sampling,
             dead_letters=None if letters is None else DeadLetters.of(letters, plugin.name),
         )
+
+
+def _give_up(outlet: Outlet) -> None:
+    cast(Plugin, outlet).give_up()
 
 
 def _stop_quietly(plugin: Plugin) -> None:

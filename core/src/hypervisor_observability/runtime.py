@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from .config import Config, disabled, read_config
-from .delivery.accounts import Counts
+from .delivery.counts import Counts
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.repeats import WatchedSource
 from .errors import ConfigError

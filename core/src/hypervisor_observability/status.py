@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .atomic_file import replace_file
-from .delivery.accounts import Counts
+from .delivery.counts import Counts
 from .delivery.worker import Worker
 from .errors import ObservabilityError
 from .regular_file import read_json

@@ -10,6 +10,37 @@ from .limited_log import LimitedLog
 
 STATUS_SECONDS = 1.0
 
+_LATE = 1.5
+_LATE_COUNTS_AS = 0.25
+
+
+class PatientClock:
+    """The time as somebody who looks regularly has seen it pass.
+
+    Whoever comes late was not there: the process was stopped, the machine suspended, or the
+    processor busy, and hooks could do no more meanwhile than the clock's reader. So of a longer
+    gap than usual only a small part counts, however long it was.
+
+    Args:
+        interval_seconds: How often somebody looks.
+        now: Gives a time that never goes back, in seconds.
+    """
+
+    def __init__(self, interval_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._interval_seconds = interval_seconds
+        self._now = now
+        self._last = now()
+        self._seen = 0.0
+
+    def look(self) -> float:
+        """Give the seconds that were seen to pass, this gap included."""
+        now = self._now()
+        gap, self._last = now - self._last, now
+        if gap > _LATE * self._interval_seconds:
+            gap = _LATE_COUNTS_AS * self._interval_seconds
+        self._seen += gap
+        return self._seen
+
 
 class Supervisor:
     """A daemon thread that looks at the workers again and again.
@@ -49,10 +80,12 @@ class Supervisor:
         self._note_status()
 
     def _run(self) -> None:
+        clock = PatientClock(self._interval_seconds)
         while not self._stopping.wait(self._interval_seconds):
+            now = clock.look()
             for worker in self._workers:
                 try:
-                    worker.replace_if_stuck()
+                    worker.replace_if_stuck(now)
                 except Exception as error:  # noqa: BLE001 - the others have to be looked at too
                     self._limited_log.warning(
                         "replace", "looking at plugin %s failed", worker.name, error=error

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from .delivery.accounts import Counts
 from .delivery.breaker import BreakerState
+from .delivery.counts import Counts
 from .delivery.state import SECONDS_BOUNDS
 from .delivery.worker import Worker
 from .metrics.families import HistogramValue, LabelValues, MetricFamily, MetricKind

@@ -12,7 +12,7 @@ import click
 from attrs import define, field
 
 from ..config import Config, load_config
-from ..delivery.accounts import Counts
+from ..delivery.counts import Counts
 from ..errors import ConfigError, ConfigProblem, SourceUnavailableError
 from ..journal_agent import AgentRunningError, JournalAgent
 from . import output

@@ -122,7 +122,7 @@ def _ask(plugin: Plugin, service: str) -> Answer:
         clock=clock.now_ns,
     )
     try:
-        said = plugin.manager.hook.check(context=context)
+        said = plugin.ask("check", context=context)
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
         return Answer(plugin.name, "failed", output.reason(error))
     return Answer(plugin.name, "ok", "it answers" if said is None else str(said))

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from ..delivery.accounts import FILTERED, Counts
+from ..delivery.counts import FILTERED, Counts
 from .demo_comparison import Emitted, Received
 
 COUNTED_HERE = "as counted here; the backend itself was not asked"

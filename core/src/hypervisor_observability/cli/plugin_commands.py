@@ -82,7 +82,7 @@ def load_commands(name: str, config_file: Path | None) -> dict[str, click.Comman
     if problems or found:
         raise ConfigError([*problems, *found])
     try:
-        commands = loaded[0].manager.hook.commands() or ()
+        commands = loaded[0].ask("commands") or ()
         return {str(command.name): _command(command) for command in commands}
     except Exception as error:
         text = f"the plugin '{name}' cannot give its commands: {output.reason(error)}"

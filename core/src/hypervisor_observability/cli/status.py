@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ..delivery.accounts import DEFERRED, FILTERED, NOT_REPLAYED
+from ..delivery.counts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
 from ..status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
 from . import output

@@ -39,7 +39,7 @@ def links_of(config_file: Path | None) -> TraceLinks:
 
 def _ask(plugin: Plugin, trace: str) -> str | None:
     try:
-        url = plugin.manager.hook.trace_url(trace=trace)
+        url = plugin.ask("trace_url", trace=trace)
         return None if url is None else output.one_line(str(url))
     except Exception as error:  # noqa: BLE001 - a plugin's hook may raise anything
         output.note(f"plugin {plugin.name} gives no link: {output.reason(error)}")

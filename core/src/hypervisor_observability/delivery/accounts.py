@@ -1,73 +1,89 @@
 """The conservation law, kept per reader under one lock.
 
 emitted = delivered + rejected + dropped + in flight + pending, at every moment.
+
+An event is in one place at a time, and every move is one step under the lock::
+
+    pending -> offered -> delivered | rejected | dropped
+                  |
+                  +-> held      its spans wait until their trace is decided on
+                  +-> unpushed  the push of metrics that is to hold it is still to come
+
+What is offered, held or unpushed is in flight. A ``Portion`` stands for what is offered. It is
+settled by whoever offers it, or given up at once and as a whole; who comes late with an answer
+for a portion that was given up changes nothing.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
 from itertools import accumulate
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import define, evolve, field
 
 from ..errors import SourceUnavailableError
 from ..events import HypervisorEvent, estimated_bytes, weigh
 from ..log import Reading
 from ..sources import Cursor, Source
-
-OVERFLOW = "overflow"
-"""The log gave the event up before it was read: its bound was passed, or it was cleared."""
-EXPIRED = "expired"
-"""Neither the log nor the journal had the event any more, or the journal never had it."""
-NOT_REPLAYED = "not_replayed"
-"""An earlier process has left it, and the plugin begins with this one."""
-DEFERRED = "deferred"
-"""Delivery has ended, or the plugin is down; the journal has the event for the next process."""
-FILTERED = "filtered"
-"""The plugin's table asks for other types of events."""
-SAMPLED = "sampled"
-"""The trace of the spans that it ended is not among those that the plugin is handed."""
-STOPPED = "stopped"
-"""Delivery had ended."""
-DOWN = "down"
-"""The plugin could not start, or was turned off."""
-IN_DOUBT = "in_doubt"
-"""The hook that had them hung and was given up: the backend may have them or not."""
-
-_UNWANTED = (FILTERED, SAMPLED, NOT_REPLAYED)
-
-
-@frozen(kw_only=True)
-class Counts:
-    """What became of the events, for one plugin, at one moment. All are event counts.
-
-    Attributes:
-        emitted: All events of the bus, and those that earlier processes have left.
-        delivered: The backend has them.
-        rejected: They were offered and refused.
-        dropped: They were never offered, by reason.
-        in_flight: They were handed to the plugin, whose answer is awaited, or the spans that
-            they ended are held until their trace is decided on.
-        pending: They wait.
-    """
-
-    emitted: int
-    delivered: int
-    rejected: int
-    dropped: Mapping[str, int]
-    in_flight: int
-    pending: int
-
-    @property
-    def dropped_total(self) -> int:
-        """Events dropped for any reason."""
-        return sum(self.dropped.values())
+from .counts import (
+    DEFERRED,
+    EXPIRED,
+    IN_DOUBT,
+    NOT_REPLAYED,
+    OVERFLOW,
+    STOPPED,
+    UNWANTED,
+    Counts,
+)
 
 
 def _fitting(events: Sequence[HypervisorEvent], max_bytes: int) -> Sequence[HypervisorEvent]:
     sizes = accumulate(map(estimated_bytes, events))
     return events[: max(1, sum(size <= max_bytes for size in sizes))]
+
+
+class Place(Enum):
+    """Where an event is that was offered, unless it was dropped."""
+
+    HELD = "held"
+    UNPUSHED = "unpushed"
+    DELIVERED = "delivered"
+    REJECTED = "rejected"
+
+
+@define(eq=False)
+class Portion:
+    """Events that were read together and are offered. One at a time is open.
+
+    Attributes:
+        events: All of them.
+        left: How many are offered still.
+    """
+
+    events: Sequence[HypervisorEvent]
+    _account: "Account"
+    left: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.left = len(self.events)
+
+    def move(self, events: int, place: Place) -> None:
+        """Put *events* where they are now."""
+        self._account.move(events, place, self)
+
+    def take_back(self, events: int) -> None:
+        """Offer *events* that were held."""
+        self._account.move(-events, Place.HELD, self)
+
+    def drop(self, events: int, reason: str) -> None:
+        """Count *events* as dropped."""
+        self._account.drop(events, reason, self)
+
+    def leave(self, events: int) -> None:
+        """Count *events* that nobody will be offered any more: not by this process."""
+        self.drop(events, self._account.left_as(STOPPED))
 
 
 class Account:
@@ -92,10 +108,9 @@ class Account:
     def _begin(self) -> None:
         # Re-entrant: a signal handler may ask for counts within this thread's own call.
         self._lock = threading.RLock()
-        self._delivered = 0
-        self._rejected = 0
+        self._places: Counter[Place] = Counter()
         self._dropped: Counter[str] = Counter()
-        self._in_flight = 0
+        self._portion: Portion | None = None
         self._closed: str | None = None
         self._bounds = (0, 0)
         self.begin()
@@ -123,11 +138,16 @@ class Account:
     def lost(self) -> int:
         """Events rejected, or dropped although they were wanted, so far."""
         with self._lock:
-            unwanted = sum(self._dropped[reason] for reason in _UNWANTED)
-            return self._rejected + self._dropped.total() - unwanted
+            unwanted = sum(self._dropped[reason] for reason in UNWANTED)
+            return self._places[Place.REJECTED] + self._dropped.total() - unwanted
 
-    def read(self, max_events: int, max_bytes: int | None = None) -> Reading:
-        """Read on; what is read is in flight until it is settled.
+    @property
+    def unpushed(self) -> int:
+        """Events whose export hooks took them, and that still have to be in a push of metrics."""
+        return self._places[Place.UNPUSHED]
+
+    def read(self, max_events: int, max_bytes: int | None = None) -> Portion:
+        """Read on; what is read is offered until it is settled.
 
         Args:
             max_events: Most events.
@@ -138,14 +158,16 @@ class Account:
                 it was, and the same call gives the same events later.
         """
         with self._lock:
+            self.give_up(IN_DOUBT)  # what an interrupt has left
             if self._closed is not None:
-                return Reading((), self._position, 0)
+                return Portion((), self)
             reading = self._read(max_events)
             if max_bytes is not None and weigh(reading.events)[0] > max_bytes:
                 reading = evolve(reading, events=_fitting(reading.events, max_bytes))
+            portion = Portion(reading.events, self)
             self._position = reading.next_position
-            self._in_flight += len(reading.events)
-            return reading
+            self._portion = portion
+            return portion
 
     def _read(self, max_events: int) -> Reading:
         while True:
@@ -208,34 +230,90 @@ class Account:
         if self._cursor is not None and self._closed is None:
             self._cursor.commit(self._position, state, last=last)
 
+    def move(self, events: int, place: Place, portion: Portion | None) -> None:
+        """Move *events* to *place*, unless their *portion* was given up."""
+        with self._lock:
+            if portion is not None and portion is self._portion:
+                portion.left -= events
+                self._places[place] += events
+
+    def drop(self, events: int, reason: str, portion: Portion | None = None) -> None:
+        """Drop *events*, unless their *portion* was given up; None: of what is offered."""
+        with self._lock:
+            portion = portion or self._portion
+            if portion is not None and portion is self._portion:
+                portion.left -= events
+                self._dropped[reason] += events
+
     def deliver(self, events: int) -> None:
-        """Settle *events* as delivered."""
+        """Count *events* of what is offered as delivered."""
         with self._lock:
-            self._in_flight -= events
-            self._delivered += events
+            self.move(events, Place.DELIVERED, self._portion)
 
-    def reject(self, events: int) -> None:
-        """Settle *events* as rejected."""
+    def reject(self, events: int | None = None) -> None:
+        """Count *events* of what is offered as rejected; all of them if it is None."""
         with self._lock:
-            self._in_flight -= events
-            self._rejected += events
+            left = 0 if self._portion is None else self._portion.left
+            self.move(left if events is None else events, Place.REJECTED, self._portion)
 
-    def drop(self, events: int, reason: str) -> None:
-        """Settle *events* as dropped."""
+    def give_up(self, reason: str) -> int:
+        """Count what is offered as dropped; give how many events that were."""
         with self._lock:
-            self._in_flight -= events
-            self._dropped[reason] += events
+            portion, self._portion = self._portion, None
+            left = 0 if portion is None else portion.left
+            self._dropped[reason] += left
+            return left
 
-    def leave(self, events: int) -> None:
-        """Settle *events* that nobody will be offered any more: not by this process."""
-        self.drop(events, self._left(STOPPED))
+    def deliver_waiting(self, place: Place, events: int | None = None) -> None:
+        """Count *events* at *place* as delivered; all of them if it is None."""
+        with self._lock:
+            self._places[Place.DELIVERED] += self._taken(place, events)
+
+    def drop_waiting(self, place: Place, reason: str, events: int | None = None) -> None:
+        """Count *events* at *place* as dropped; all of them if it is None."""
+        with self._lock:
+            self._dropped[reason] += self._taken(place, events)
+
+    def _taken(self, place: Place, events: int | None) -> int:
+        waiting = self._places[place]
+        taken = waiting if events is None else min(events, waiting)
+        self._places[place] -= taken
+        return taken
 
     def close(self, reason: str) -> None:
         """Count what was not read, and what still comes, as dropped."""
         with self._lock:
-            self._closed = self._closed or self._left(reason)
+            self._closed = self._closed or self.left_as(reason)
 
-    def _left(self, reason: str) -> str:
+    def pause(self, reason: str) -> None:
+        """Have what was not read, and what comes meanwhile, count as dropped until ``resume``;
+        where the next process reads what this one leaves, have it wait.
+        """
+        if not self.defers:
+            self.close(reason)
+
+    def resume(self) -> None:
+        """Read on, with what comes from now on."""
+        with self._lock:
+            if self._closed is not None:
+                end = self._known_bounds()[1]
+                self._dropped[self._closed] += end - self._position
+                self._position, self._closed = end, None
+
+    def settle_all(self, reason: str) -> None:
+        """Settle everything: the process ends, and whoever has something in his hands is late.
+
+        Args:
+            reason: For what is offered. Where the next process reads it again, it is deferred.
+        """
+        with self._lock:
+            self.give_up(self.left_as(reason))
+            self.drop_waiting(Place.UNPUSHED, STOPPED)
+            self.drop_waiting(Place.HELD, self.left_as(STOPPED))
+            self.close(STOPPED)
+
+    def left_as(self, reason: str) -> str:
+        """Give the reason for which events count as dropped: the next process may have them."""
         return DEFERRED if self.defers else reason
 
     def counts(self) -> Counts:
@@ -250,11 +328,13 @@ class Account:
             if self._closed is not None and gone + pending:
                 dropped[self._closed] += gone + pending
                 pending = 0
+            offered = 0 if self._portion is None else self._portion.left
+            in_flight = offered + self._places[Place.HELD] + self._places[Place.UNPUSHED]
             return Counts(
                 emitted=emitted - self._start + self._skipped,
-                delivered=self._delivered,
-                rejected=self._rejected,
+                delivered=self._places[Place.DELIVERED],
+                rejected=self._places[Place.REJECTED],
                 dropped=dict(dropped),
-                in_flight=self._in_flight,
+                in_flight=in_flight,
                 pending=pending,
             )

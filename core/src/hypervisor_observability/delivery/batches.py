@@ -8,6 +8,7 @@ from attrs import define, field
 from ..events import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
+from .accounts import Place, Portion
 from .breaker import Breaker
 from .isolation import OfferSize, Outcome, offer
 
@@ -19,6 +20,7 @@ class Batch:
     """Events with the spans that they end.
 
     Attributes:
+        portion: The events' place in the accounts.
         events: As they passed the gate; behind them those that came with earlier batches, and
             whose spans are handed over only now.
         disclosed: Those of this batch as the plugin may see them.
@@ -27,6 +29,7 @@ class Batch:
         endings: The events that ended spans, with their places, where spans are sampled.
     """
 
+    portion: Portion
     events: list[HypervisorEvent]
     disclosed: Sequence[HypervisorEvent]
     spans: list[tuple[int, FinishedSpan]] = field(factory=list)
@@ -34,13 +37,8 @@ class Batch:
     endings: dict[Ending, int] = field(factory=dict)
     _accepted_events: int = 0
     _accepted_spans: int = 0
-
-    @property
-    def size(self) -> int:
-        """How many events are decided by what becomes of the batch."""
-        return len(self.events) - sum(
-            ending.left_out or not ending.settled for ending in self.endings
-        )
+    # Events of this batch whose spans wait for the decision on their trace, or were left out.
+    _held: dict[Ending, int] = field(factory=dict)
 
     def add_held(self, spans: Iterable[HeldSpan], place: int) -> None:
         """Take spans that are not held any longer, because of the event at *place*.
@@ -57,6 +55,16 @@ class Batch:
                     self.events.append(ending.event)
                 ending.settled = True
             self.spans.append((own, held.span))
+
+    def note_held(self) -> None:
+        """Tell the accounts which events wait on, and which do not any longer."""
+        self.portion.take_back(len(self.events) - len(self.disclosed))
+        self._held = {
+            ending: place
+            for ending, place in self.endings.items()
+            if ending.left_out or not ending.settled
+        }
+        self.portion.move(len(self._held), Place.HELD)
 
     def offer_events(
         self,
@@ -109,22 +117,21 @@ class Batch:
             left.update(place for place, _ in self.spans[self._accepted_spans :])
         return left - self.refused.keys()
 
-    def settle(self, unsettled: set[int]) -> tuple[int, int]:
-        """Give how many of the events were accepted, and how many of this batch left out.
+    def settle(self, accepted: Place, unsettled: set[int]) -> None:
+        """Tell the accounts what became of the events.
 
         Args:
-            unsettled: Places of those that are counted elsewhere, beside the refused ones.
+            accepted: Where those are now that were accepted.
+            unsettled: Places of those that were not offered, or in vain.
         """
-        left_out = waiting = 0
-        others = self.refused.keys() | unsettled
-        for ending, place in self.endings.items():
-            if place in others:
-                ending.settled = True  # whatever becomes of its spans
-            elif ending.left_out:
-                left_out += 1
-            elif not ending.settled:
-                waiting += 1
-        return len(self.events) - len(others) - left_out - waiting, left_out
+        for ending, place in self._held.items():
+            if place in unsettled or place in self.refused:
+                # Whatever becomes of its spans.
+                ending.settled, ending.left_out = True, False
+                self.portion.take_back(1)
+        self.portion.move(len(self.refused), Place.REJECTED)
+        self.portion.leave(len(unsettled))
+        self.portion.move(self.portion.left, accepted)
 
     def _note(self, places: Sequence[int], outcome: Outcome) -> None:
         for number, error in outcome.refused.items():

@@ -2,21 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from attrs import define, field
 
-from ..errors import Reject, RetryLater, SourceUnavailableError
-from ..events import HypervisorEvent
-from . import accounts
-from .batches import Batch
+from ..errors import Reject, RetryLater
+from ..hook_results import HookShapeError
+from .accounts import Place
+from .breaker import seconds_asked_for
+from .counts import DOWN, IN_DOUBT, STOPPED
+from .deliverer import Deliverer, named
 from .hook_calls import AbandonedError, HookCalls
-from .isolation import MAX_REFUSED_IN_A_ROW, Outcome
 from .outlet import Outlet
 from .state import Flush, WorkerState
-
-Item = TypeVar("Item")
 
 _CATCH_UP_SECONDS = 1.0
 
@@ -32,23 +31,8 @@ def in_daemon_thread(name: str, target: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _said(error: BaseException | None) -> str:
-    """Give what was raised in one line: a plugin's word may hold more."""
-    if error is None:
-        return "refused"
-    if isinstance(error, RetryLater | Reject):
-        return str(error) or type(error).__name__
-    return named(error)
-
-
-def named(error: BaseException) -> str:
-    """Give an exception's type and, where there is one, its text."""
-    text = f"{error}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
 class _TurnedOffError(BaseException):
-    """The plugin has raised what ends a thread: its own must end, and nothing else."""
+    """The plugin cannot go on: its own thread must end, and nothing else."""
 
 
 @define(eq=False)
@@ -59,21 +43,26 @@ class Lane:
         state: What the worker knows.
         outlet: Where the batches go.
         fresh: Whether the outlet has to be started by the lane itself.
+        probing: Whether it follows one that was given up: if the outlet cannot start, another
+            one is tried later.
         calls: The calls to the outlet.
         thread: None before it is started.
-        unsettled: Events of the batch that is being offered.
+        could_not_start: Whether it has ended for that.
     """
 
     state: WorkerState
     outlet: Outlet
     fresh: bool = False
+    probing: bool = False
     calls: HookCalls = field(factory=HookCalls, init=False)
     thread: threading.Thread | None = field(default=None, init=False)
-    unsettled: int = field(default=0, init=False)
-    # A batch is left for the next process: nothing behind it may be delivered now.
-    _leaves: bool = field(default=False, init=False)
+    could_not_start: bool = field(default=False, init=False)
+    _deliverer: Deliverer = field(init=False)
     # Who delivers: the thread, or who lets metrics catch up.
     _delivering: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._deliverer = Deliverer(self.state, self.outlet, self._call_hook)
 
     @property
     def running(self) -> bool:
@@ -106,10 +95,9 @@ class Lane:
                 # Only here: what the other thread has read may still be in its hands.
                 if account.position >= target:
                     return True
-                more = self._deliver_batch()
+                more = self._deliverer.deliver_batch()
             except BaseException:
-                account.reject(self.unsettled)
-                self.unsettled = 0
+                account.give_up(IN_DOUBT)
                 raise
             finally:
                 self._delivering.release()
@@ -139,6 +127,7 @@ class Lane:
         state = self.state
         if self.fresh:
             self._start_outlet()
+        state.down = None
         while not state.stopping.is_set():
             state.take_requests()
             self._deliver_pending()
@@ -147,17 +136,36 @@ class Lane:
         self._end()
 
     def _start_outlet(self) -> None:
-        try:
-            self.calls.call("start", self.state.terms.start, self.outlet)
-        except AbandonedError:
-            raise
-        except BaseException as error:  # a plugin's: it says that it cannot run
+        state = self.state
+        while True:
+            try:
+                self.calls.call("start", state.terms.start, self.outlet)
+            except AbandonedError:
+                raise
+            except RetryLater as error:
+                seconds = state.note_late_start(error)
+                if not state.stopping.is_set():
+                    state.wait_before_retry(seconds)
+                    continue
+                self._give_up_start(error)
+            except BaseException as error:  # noqa: BLE001 - a plugin's: it says that it cannot run
+                self._give_up_start(error)
+            state.breaker.succeed()
+            return
+
+    def _give_up_start(self, error: BaseException) -> None:
+        state = self.state
+        if self.probing and not state.stopping.is_set():
+            state.down = named(error)
+            state.limited_log.warning("start", "plugin %s is down: %s", state.name, state.down)
+            self.could_not_start = True
+        else:
             self._turn_off(named(error))
-            raise _TurnedOffError from error
+        raise _TurnedOffError from error
 
     def _deliver_pending(self) -> None:
         with self._delivering:
-            while self._deliver_batch() and time.monotonic() < self.state.deadline:
+            while self._deliverer.deliver_batch() and time.monotonic() < self.state.deadline:
                 pass
             if time.monotonic() >= self.state.next_push:
                 self._push_metrics()
@@ -166,7 +174,7 @@ class Lane:
         """Deliver what was asked for; False while the source cannot be read."""
         state = self.state
         with self._delivering:
-            while state.account.position < request.target and self._deliver_batch():
+            while state.account.position < request.target and self._deliverer.deliver_batch():
                 pass
             if state.account.position < request.target and state.wait.waiting:
                 return False
@@ -176,7 +184,7 @@ class Lane:
         request.complete = (
             flushed
             and state.account.position >= request.target
-            and state.unpushed == 0
+            and state.account.unpushed == 0
             and lost == state.lost_at_last_flush
         )
         state.lost_at_last_flush = lost
@@ -188,221 +196,55 @@ class Lane:
         self._deliver_pending()
         with self._delivering:
             self._push_metrics()
-            if state.unpushed:
-                state.account.drop(state.unpushed, accounts.STOPPED)
-                state.unpushed = 0
-            if not self._leaves:
+            state.account.drop_waiting(Place.UNPUSHED, STOPPED)
+            leaves = self._deliverer.leaves
+            if not leaves:
                 state.account.commit(state.to_save, last=True)
-            state.settle_waiting(left=self._leaves)
-            state.account.close(accounts.STOPPED)
+            state.settle_waiting(left=leaves)
+            state.account.close(STOPPED)
             self._call("stop", self.outlet.stop)
         state.refuse_requests()
-
-    def _deliver_batch(self) -> bool:
-        """Deliver one batch; tell whether there was any."""
-        state, terms = self.state, self.state.terms
-        if self._leaves or (state.wait.waiting and not state.stopping.is_set()):
-            return False
-        try:
-            if not state.restored:
-                state.restore()
-            if state.sampler is not None:
-                state.sampler.leave_out_the_quiet()
-                state.count_left_out()
-            events = state.account.read(terms.max_batch_events, terms.max_batch_bytes).events
-        except SourceUnavailableError as error:
-            state.wait.fail()
-            state.limited_log.warning(
-                "source", "plugin %s waits, because its source cannot be read: %s",
-                state.name, error,
-            )  # fmt: skip
-            return False
-        state.wait.succeed()
-        if not events:
-            return False
-        if terms.wanted is not None:
-            chosen = [event for event in events if terms.wanted(event.event_type.value)]
-            if len(chosen) < len(events):
-                state.account.drop(len(events) - len(chosen), accounts.FILTERED)
-            events = chosen
-        if events:
-            self.unsettled = len(events)
-            batch = self._batch_of(events)
-            self.unsettled = batch.size
-            whole = self._offer(batch)
-            self.unsettled = 0
-            if not whole and state.account.defers:
-                self._leaves = True
-                return False
-        state.account.commit(state.to_save)
-        return True
-
-    def _batch_of(self, events: Sequence[HypervisorEvent]) -> Batch:
-        terms, assembler, sampler = self.state.terms, self.state.assembler, self.state.sampler
-        admitted = [terms.admit(event) for event in events]
-        batch = Batch(admitted, [terms.disclose(event) for event in admitted])
-        if assembler is not None:
-            for place, event in enumerate(admitted):
-                try:
-                    if sampler is None:
-                        batch.spans += [(place, span) for span in assembler.feed(event)]
-                        continue
-                    ending, chosen = sampler.feed(event)
-                    if ending is not None:
-                        batch.endings[ending] = place
-                    batch.add_held(chosen, place)
-                except Exception as error:  # noqa: BLE001 - one odd event costs itself alone
-                    batch.refused[place] = error
-        return batch
-
-    def _offer(self, batch: Batch) -> bool:
-        """Hand a batch over until it is settled one way or another; tell whether it is."""
-        takes_events, takes_spans = self.outlet.takes_events, self.outlet.takes_spans
-        if takes_events:
-            self._offer_all(
-                lambda: batch.offer_events(
-                    lambda events: self._send("export_events", self.outlet.export_events, events),
-                    self.state.breaker,
-                    self.state.event_size,
-                )
-            )
-        if takes_spans and not batch.unsettled(events=takes_events, spans=False):
-            self._offer_all(
-                lambda: batch.offer_spans(
-                    lambda spans: self._send("export_spans", self.outlet.export_spans, spans),
-                    self.state.breaker,
-                    self.state.span_size,
-                )
-            )
-        unsettled = batch.unsettled(events=takes_events, spans=takes_spans)
-        self._settle(batch, unsettled)
-        return not unsettled
-
-    def _offer_all(self, offer: Callable[[], Outcome | None]) -> None:
-        """Offer until nothing is left, or a stop ends the waiting."""
-        state = self.state
-        while (outcome := offer()) is not None:
-            if outcome.accepted:
-                state.breaker.succeed()
-            error = outcome.failure
-            if error is None and outcome.accepted:
-                continue
-            after = error.after if isinstance(error, RetryLater) else None
-            seconds = state.breaker.fail(after)
-            if error is None and not state.breaker.tripped:
-                continue  # refused to the last, and told so below
-            self._tell_failure(error)
-            if state.stopping.is_set():
-                return
-            self._wait(seconds)
-
-    def _wait(self, seconds: float) -> None:
-        """Wait for the next try; a stop ends the waiting, and a last try follows."""
-        self.state.breaker.waiting = True
-        self.state.stopping.wait(seconds)
-        self.state.breaker.waiting = False
-
-    def _tell_failure(self, error: Exception | None) -> None:
-        state = self.state
-        if state.breaker.tripped:
-            state.limited_log.warning(
-                "breaker",
-                "plugin %s: nothing was accepted %d times in a row; now one event at a time"
-                " tries whether the backend is back: %s",
-                state.name,
-                state.breaker.failures,
-                _said(error),
-            )
-        elif isinstance(error, RetryLater):
-            state.limited_log.warning("retry", "plugin %s asks to retry: %s", state.name, error)
-        else:
-            state.limited_log.warning(
-                "refusals",
-                "plugin %s refused events alone %d times in a row, so the others wait: %s",
-                state.name,
-                MAX_REFUSED_IN_A_ROW,
-                _said(error),
-            )
-
-    def _settle(self, batch: Batch, unsettled: set[int]) -> None:
-        state = self.state
-        if batch.refused:
-            state.account.reject(len(batch.refused))
-            for place, error in batch.refused.items():
-                if state.terms.dead_letters is not None:
-                    reason = f"{type(error).__name__}: {error}"
-                    state.terms.dead_letters.write(batch.events[place], reason)
-            error = next(iter(batch.refused.values()))
-            state.limited_log.warning(
-                "reject",
-                "plugin %s refused %d events: %s",
-                state.name,
-                len(batch.refused),
-                error,
-                error=None if isinstance(error, Reject) else error,
-            )
-        if unsettled:
-            state.account.leave(len(unsettled))
-        accepted, left_out = batch.settle(unsettled)
-        state.account.drop(left_out, accounts.SAMPLED)
-        state.count_left_out(but=batch.endings)
-        if self.outlet.takes_metrics:
-            state.unpushed += accepted
-        else:
-            state.account.deliver(accepted)
-
-    def _send(
-        self, hook: str, export: Callable[[Sequence[Item]], None], items: Sequence[Item]
-    ) -> None:
-        stats = self.state.stats
-        start = time.monotonic()
-        try:
-            self._call_hook(hook, export, items)
-        except RetryLater:
-            stats.retried += 1
-            raise
-        except Exception:
-            stats.refused += 1
-            raise
-        else:
-            stats.accepted += 1
-        finally:
-            stats.took(time.monotonic() - start)
 
     def _push_metrics(self) -> None:
         """Push metrics if events wait for it. What fails is tried again with the next push."""
         state, terms = self.state, self.state.terms
-        if not (self.outlet.takes_metrics and terms.metrics is not None and state.unpushed):
+        now = time.monotonic()
+        if not (self.outlet.takes_metrics and terms.metrics is not None and state.account.unpushed):
             return
-        state.next_push = time.monotonic() + terms.metrics_interval_seconds
+        if now < state.no_push_before and not state.stopping.is_set():
+            return
+        state.next_push = now + terms.metrics_interval_seconds
         families = terms.metrics.collect_at(state.account.position, _CATCH_UP_SECONDS)
         if families is None:
             return
         if self._call("export_metrics", self.outlet.export_metrics, families):
-            state.account.deliver(state.unpushed)
-            state.unpushed = 0
+            state.account.deliver_waiting(Place.UNPUSHED)
 
     def _call(self, hook: str, function: Callable[..., None], *arguments: Any) -> bool:
+        """Call a hook other than those that export events or spans; tell whether it returned."""
+        told, name = self.state.limited_log, self.state.name
         try:
             self._call_hook(hook, function, *arguments)
+        except RetryLater as error:
+            told.warning(hook, "plugin %s: %s asks to retry: %s", name, hook, error)
+            if hook == "export_metrics":
+                seconds = seconds_asked_for(error.after)
+                self.state.no_push_before = time.monotonic() + seconds
+            return False
+        except Reject as error:
+            told.warning(hook, "plugin %s: %s was refused: %s", name, hook, error)
+            return False
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises
-            self._tell(hook, error)
+            told.warning(hook, "plugin %s: %s raised", name, hook, error=error)
             return False
         return True
-
-    def _tell(self, hook: str, error: Exception) -> None:
-        """Tell what a hook other than those that export events or spans has raised."""
-        log, name = self.state.limited_log, self.state.name
-        if isinstance(error, RetryLater):
-            log.warning(hook, "plugin %s: %s asks to retry: %s", name, hook, error)
-        elif isinstance(error, Reject):
-            log.warning(hook, "plugin %s: %s was refused: %s", name, hook, error)
-        else:
-            log.warning(hook, "plugin %s: %s raised", name, hook, error=error)
 
     def _call_hook(self, hook: str, function: Callable[..., None], *arguments: Any) -> None:
         try:
             self.calls.call(hook, function, *arguments)
+        except HookShapeError as error:
+            self._turn_off(f"{error}", unsent=True)
+            raise _TurnedOffError from error
         except (Exception, AbandonedError):
             raise
         except BaseException as error:  # SystemExit and the like would end the thread in silence
@@ -411,9 +253,10 @@ class Lane:
             self._turn_off(f"{hook} raised {type(error).__name__}")
             raise _TurnedOffError from error
 
-    def _turn_off(self, reason: str) -> None:
-        state = self.state
-        state.account.reject(self.unsettled)
-        state.account.drop(state.unpushed, accounts.DOWN)
-        self.unsettled = state.unpushed = 0
-        state.turn_off(reason)
+    def _turn_off(self, reason: str, *, unsent: bool = False) -> None:
+        account = self.state.account
+        if unsent:
+            account.give_up(DOWN)
+        else:
+            account.reject()
+        self.state.turn_off(reason)

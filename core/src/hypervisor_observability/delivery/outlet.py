@@ -71,8 +71,10 @@ class Terms:
         metrics: Where pushed metrics come from.
         metrics_interval_seconds: Time between two pushes.
         hook_timeout_seconds: Longest time for a call; None: never given up.
-        renewed: Makes a fresh outlet in place of one that was given up; None: there is none.
+        renewed: Makes a fresh outlet in place of one that was given up; None: the same is
+            called again when the call that hung has returned.
         start: Starts a fresh one; may raise to say that it cannot run.
+        given_up: Told of an outlet whose hook hangs: it may end the call.
         own_threads: Gets the identifiers of the threads in which hooks are called.
         pending_sessions: Whether sessions are handed over when they begin, too.
         sampling: Which traces are handed over; None: all.
@@ -91,6 +93,7 @@ class Terms:
     hook_timeout_seconds: float | None = None
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
+    given_up: Callable[[Outlet], None] = field(default=lambda _: None)
     own_threads: set[int] = field(factory=set)
     pending_sessions: bool = False
     sampling: Sampling | None = None

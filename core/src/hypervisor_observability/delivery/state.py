@@ -4,19 +4,20 @@ import contextlib
 import queue
 import threading
 from bisect import bisect_left
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
 
+from ..errors import RetryLater
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from ..metrics.families import HistogramValue
 from ..spans.assembly import SpanAssembler
-from ..spans.held_traces import Ending
 from ..spans.sampler import SpanSampler
-from .accounts import DOWN, SAMPLED, Account
+from .accounts import Account, Place
 from .breaker import Breaker
+from .counts import DOWN, SAMPLED, STOPPED
 from .isolation import OfferSize
 from .outlet import Outlet, Terms
 from .source_wait import SourceWait
@@ -79,15 +80,15 @@ class WorkerState:
         event_size: How many events the backend takes at once.
         span_size: How many spans.
         stats: How export calls went.
-        unpushed: Events whose export hooks took them, and that still have to be in a push of
-            metrics.
         next_push: When metrics are to be pushed again, in monotonic seconds.
+        no_push_before: Until when the backend has itself waited for.
         requests: Flushes that are asked for; None wakes the lane.
         taken: Those of them that the lane is to answer next.
         waking: Whether the lane was woken already.
         stopping: Set when everything is to end.
         deadline: Until when, in monotonic seconds.
-        down: Why the plugin was turned off; None while it is on.
+        down: Why the plugin does not run at present; None while it does.
+        off: Whether it was turned off for good.
     """
 
     name: str
@@ -102,8 +103,8 @@ class WorkerState:
     span_size: OfferSize = field(factory=OfferSize)
     wait: SourceWait = field(factory=SourceWait)
     stats: ExportStats = field(factory=ExportStats)
-    unpushed: int = 0
     next_push: float = 0.0
+    no_push_before: float = 0.0
     lost_at_last_flush: int = 0
     # A SimpleQueue may be put to from a signal handler or a finaliser; a Condition not.
     requests: "queue.SimpleQueue[Flush | None]" = field(factory=queue.SimpleQueue)
@@ -112,6 +113,7 @@ class WorkerState:
     stopping: threading.Event = field(factory=threading.Event)
     deadline: float = float("inf")
     down: str | None = None
+    off: bool = False
 
     @classmethod
     def of(
@@ -177,12 +179,12 @@ class WorkerState:
         sampling = {} if self.sampler is None else {_SAMPLING: self.sampler.state()}
         return {**self.assembler.state(), **sampling}
 
-    def count_left_out(self, *, but: Container[Ending] = ()) -> None:
-        """Count the events whose spans were left out, but those in a batch that counts them."""
+    def count_left_out(self) -> None:
+        """Count the events whose spans were left out."""
         if self.sampler is not None and self.sampler.left_out:
-            earlier = sum(ending not in but for ending in self.sampler.left_out)
+            left_out = sum(ending.left_out for ending in self.sampler.left_out)
             self.sampler.left_out.clear()
-            self.account.drop(earlier, SAMPLED)
+            self.account.drop_waiting(Place.HELD, SAMPLED, left_out)
 
     def settle_waiting(self, *, left: bool) -> None:
         """Count the events whose spans are held when nothing more comes.
@@ -192,14 +194,28 @@ class WorkerState:
         """
         if self.sampler is None:
             return
+        held = Place.HELD
         if left:
-            self.account.leave(self.sampler.settle_waiting())
+            reason = self.account.left_as(STOPPED)
+            self.account.drop_waiting(held, reason, self.sampler.settle_waiting())
         elif self.account.defers:
             # The spans are saved along with the position.
-            self.account.deliver(self.sampler.settle_waiting())
+            self.account.deliver_waiting(held, self.sampler.settle_waiting())
         else:
             self.sampler.leave_out_all()
         self.count_left_out()
+
+    def note_late_start(self, error: RetryLater) -> float:
+        """Note that a start asks to be tried again; give the seconds to wait before."""
+        self.down = f"start asks to retry: {error}"
+        self.limited_log.warning("start", "plugin %s: %s", self.name, self.down)
+        return self.breaker.fail(error.after)
+
+    def wait_before_retry(self, seconds: float) -> None:
+        """Wait for the next try; a stop ends the waiting, and a last try follows."""
+        self.breaker.waiting = True
+        self.stopping.wait(seconds)
+        self.breaker.waiting = False
 
     def take_requests(self) -> None:
         """Wait for the interval or a request, and take the requests that are there."""
@@ -217,6 +233,7 @@ class WorkerState:
         """Answer those who wait for a flush that there will be none."""
         for taken in self.taken:
             taken.done.set()
+        self.taken.clear()
         while True:
             try:
                 request = self.requests.get_nowait()
@@ -227,9 +244,10 @@ class WorkerState:
 
     def turn_off(self, reason: str) -> None:
         """Deliver nothing more, and count what comes as dropped."""
-        self.down = reason
+        self.down, self.off = reason, True
         if self.sampler is not None:
-            self.account.drop(self.sampler.settle_waiting(), DOWN)
+            self.account.drop_waiting(Place.HELD, DOWN, self.sampler.settle_waiting())
+        self.account.drop_waiting(Place.UNPUSHED, DOWN)
         self.account.close(DOWN)
         self.limited_log.warning("off", "plugin %s is turned off: %s", self.name, reason)
         self.refuse_requests()

@@ -7,19 +7,18 @@ hook is given up, and another takes over.
 import threading
 import time
 
-from ..errors import SourceUnavailableError
+from ..errors import RetryLater, SourceUnavailableError
 from ..limited_log import LimitedLog
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
-from . import accounts
 from .accounts import Account
 from .breaker import BreakerState
+from .counts import DOWN, IN_DOUBT, STOPPED
+from .hook_calls import HangWatch
 from .lane import Lane
 from .outlet import Outlet, Terms
+from .recovery import Recovery
 from .state import ExportStats, Flush, WorkerState
-
-MAX_HANGS = 2
-"""Hooks that hang until the plugin is turned off."""
 
 _START_AGAIN_SECONDS = 1.0
 
@@ -50,7 +49,9 @@ class Worker:
         self._start_lock = threading.RLock()
         self._starting = False
         self._no_start_before = 0.0
-        self._hangs = 0
+        self._given_up = False
+        self._watch = HangWatch()
+        self._recovery = Recovery()
 
     @property
     def outlet(self) -> Outlet:
@@ -69,7 +70,7 @@ class Worker:
 
     @property
     def down(self) -> str | None:
-        """Why the plugin was turned off; None if it was not."""
+        """Why the plugin does not run at present; None if it does."""
         return self._state.down
 
     @property
@@ -86,6 +87,11 @@ class Worker:
     def running(self) -> bool:
         """Whether its thread runs."""
         return self._lane.running
+
+    def start_later(self, error: RetryLater) -> None:
+        """Have the outlet started by the worker's thread: *error* asks to try again later."""
+        self._state.note_late_start(error)
+        self._lane.fresh = True
 
     def begin(self) -> None:
         """Begin where the account's cursor says, before the thread is started."""
@@ -132,7 +138,7 @@ class Worker:
             request.done.set()
         elif self.ensure_running():
             self._state.requests.put(request)
-        if self._state.down is not None:
+        if self._state.off or self._given_up:
             request.done.set()
         return request
 
@@ -146,24 +152,38 @@ class Worker:
         state.deadline = deadline
         with self._start_lock:
             state.stopping.set()
-            if self._lane.thread is None:
+            if self._given_up:
+                self._end_as(DOWN)
+            elif self._lane.thread is None:
                 try:
-                    if not self._lane.fresh:
+                    if not self._lane.fresh or state.down:
                         self._lane.start_ending()
                 except RuntimeError as error:
                     self._log.warning("stop", "plugin %s is not stopped: %s", self.name, error)
         state.requests.put(None)
 
     def end_stop(self) -> bool:
-        """Wait until the deadline of ``begin_stop``; tell whether the worker has ended."""
-        thread = self._lane.thread
+        """Wait until the deadline of ``begin_stop``; tell whether the worker has ended.
+
+        What a hook has that hangs then counts as dropped, in doubt; it is not called again.
+        """
+        lane = self._lane
+        thread = lane.thread
         if thread is None:
-            return self._lane.fresh  # it never began
+            return lane.fresh  # it never began
         if thread is threading.current_thread():
             return False
-        if not self._lane.calls.abandoned:
+        if not self._given_up:
             thread.join(max(0.0, self._state.deadline - time.monotonic()))
+            if thread.is_alive():
+                self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
+                self._terms.given_up(lane.outlet)
         return not thread.is_alive()
+
+    def _end_as(self, reason: str) -> None:
+        self.account.close(reason if reason == DOWN else STOPPED)
+        self.account.settle_all(reason)
+        self._state.refuse_requests()
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
@@ -173,36 +193,79 @@ class Worker:
         """
         return self._lane.catch_up(target, timeout)
 
-    def replace_if_stuck(self) -> bool:
-        """Give up an outlet of which a hook has run for too long, and begin with a fresh one.
+    def replace_if_stuck(self, now: float | None = None) -> bool:
+        """Give up an outlet of which a hook has run for too long, and go on with a fresh one.
 
-        What the hook had is counted as dropped, in doubt. The second time, or where there is
-        no fresh one, the plugin is turned off.
+        What the hook had is counted as dropped, in doubt. The first time a fresh outlet takes
+        over at once. After that the plugin is down for a while: see ``Recovery``. What comes
+        meanwhile counts as dropped; where the source outlives the process, it waits. To be
+        called again and again.
+
+        Args:
+            now: The time on the clock of whoever calls, in seconds; None: the monotonic one.
 
         Returns:
             Whether there is a new lane.
         """
         longest = self._terms.hook_timeout_seconds
-        state, stuck = self._state, self._lane
-        if longest is None or state.stopping.is_set():
+        state, lane = self._state, self._lane
+        if longest is None or state.off or state.stopping.is_set():
             return False
-        hook = stuck.calls.abandon_if_stuck(longest)
+        now = time.monotonic() if now is None else now
+        if self._given_up:
+            return self._recovery.is_due(now) and self._try_again(now)
+        if lane.could_not_start:
+            self._given_up = True
+            self._pause(self._recovery.note(now, None))
+            return False
+        hook = self._watch.abandon_if_stuck(lane.calls, now, longest)
         if not hook:
             return False
-        self._hangs += 1
-        self.account.drop(stuck.unsettled, accounts.IN_DOUBT)
+        self._given_up = True
+        self.account.give_up(IN_DOUBT)
+        self._terms.given_up(lane.outlet)
+        pause = self._recovery.note(now, lane.thread)
+        times = self._recovery.times
         why = f"{hook} has not returned within {longest:g} s"
-        if self._terms.renewed is None or self._hangs >= MAX_HANGS:
-            self._turn_off(f"{why} (time {self._hangs})" if self._hangs > 1 else why)
-            return False
-        try:
-            lane = Lane(state, self._terms.renewed(), fresh=True)
-            lane.start()
-        except Exception as error:  # noqa: BLE001 - its __init__ is its author's
-            self._turn_off(f"{why}, and no fresh one can be had: {error}")
-            return False
-        self._lane = lane
-        self._log.warning("stuck", "plugin %s: %s: a fresh one takes over", self.name, why)
+        state.down = f"{why} (time {times})" if times > 1 else why
+        at_once = self._terms.renewed is not None and not pause and self._recovery.is_due(now)
+        if at_once and self._try_again(now):
+            return True
+        self._pause(pause)
+        return False
+
+    def _pause(self, seconds: float) -> None:
+        self.account.pause(DOWN)
+        self._state.refuse_requests()
+        again = f"in {seconds:g} s" if self._terms.renewed else "when the call has returned"
+        self._log.warning(
+            "stuck", "plugin %s: %s: it is tried again %s", self.name, self._state.down, again
+        )
+
+    def _try_again(self, now: float) -> bool:
+        terms, state, outlet = self._terms, self._state, self._lane.outlet
+        if terms.renewed is None:
+            if self._lane.running:
+                return False  # the same outlet, once the call that hung has returned
+        else:
+            try:
+                outlet = terms.renewed()
+            except Exception as error:  # noqa: BLE001 - its __init__ is its author's
+                self._recovery.note(now, None)
+                state.down = f"{state.down}, and no fresh one can be had: {error}"
+                return False
+        lane = Lane(state, outlet, fresh=terms.renewed is not None, probing=True)
+        with self._start_lock:
+            if state.stopping.is_set():
+                return False
+            self.account.resume()
+            try:
+                lane.start()
+            except RuntimeError as error:
+                self._log.warning("start", "plugin %s waits for a thread: %s", self.name, error)
+                return False
+            self._lane, self._given_up = lane, False
+        self._log.warning("stuck", "plugin %s: %s: it is tried again", self.name, state.down)
         return True
 
     def begin_anew_after_fork(self) -> None:
@@ -221,8 +284,3 @@ class Worker:
                 self._state.turn_off(f"not made again after a fork: {error}")
                 return
         self._begin(outlet, fresh=fresh)
-
-    def _turn_off(self, reason: str) -> None:
-        self.account.drop(self._state.unpushed, accounts.DOWN)
-        self._state.unpushed = 0
-        self._state.turn_off(reason)
