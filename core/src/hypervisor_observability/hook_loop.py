@@ -54,12 +54,16 @@ class HookLoop:
     _call: _Call | None = field(default=None, init=False)
 
     def run(
-        self, coroutine: Coroutine[Any, Any, object], timeout_seconds: float | None = None
+        self,
+        hook: str,
+        coroutine: Coroutine[Any, Any, object],
+        timeout_seconds: float | None = None,
     ) -> object:
         """Run *coroutine* in the loop, and wait for it.
 
         Args:
-            coroutine: What a hook gave.
+            hook: What the hook is called.
+            coroutine: What it gave.
             timeout_seconds: After this it is cancelled; None: never.
 
         Raises:
@@ -77,7 +81,7 @@ class HookLoop:
         loop.call_soon_threadsafe(self._begin, call)
         if not call.done.wait(timeout_seconds):
             self.cancel()
-            raise TimeoutError(f"has not returned within {timeout_seconds:g} s")
+            raise TimeoutError(f"{hook} has not returned within {timeout_seconds:g} s")
         self._call = None
         if call.error is not None:
             raise call.error

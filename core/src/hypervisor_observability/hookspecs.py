@@ -23,6 +23,17 @@ A plugin implements the hooks that it wants, marked with ``hookimpl``, and leave
 arguments that it does not need. Two hooks of one plugin never run at once, so it needs no
 lock. Plugins know nothing of each other and run in no order to rely on. What a hook raises
 never reaches the application.
+
+A hook may be a coroutine function. All of a plugin's coroutines, those of ``start`` and ``stop``
+included, run in one event loop, in a thread of its own, which also runs between calls: a
+connection stays open, and a background task goes on. A coroutine that hangs is cancelled. A
+generator is refused; so is a plain hook that returns a coroutine or a future, because nobody
+would wait for it.
+
+A call hangs when it takes longer than ``hook_timeout_seconds``, and longer than one and a half
+times the attribute ``longest_call_seconds``, if the plugin has one: seconds that one call may
+take, with all its requests, look-ups and attempts. The instance is then given up and a fresh one
+made; see ``start``.
 """
 
 import logging
@@ -79,9 +90,13 @@ class PluginContext:
 def start(context: PluginContext) -> None:
     """Prepare: open sockets, start a server.
 
-    Called once, in the thread that starts the observability, before any other hook. Raise
-    to say that the plugin cannot run (a port is taken): it is reported as down with the
-    exception's text, none of its other hooks is called, and the other plugins run.
+    Called once, in the thread that starts the observability, before any other hook; a
+    coroutine runs in the plugin's event loop, while that thread waits. Raise to say that the
+    plugin cannot run (a port is taken): it is reported as down with the exception, none of its
+    other hooks but ``stop`` is called, and the other plugins run. Raise ``RetryLater`` to be
+    started again later, in the plugin's own thread: until then events wait.
+
+    A fresh instance that takes over from one that hangs is started in the plugin's own thread.
 
     :param context: Keep it if you need it later.
     """

@@ -177,14 +177,14 @@ class Plugin:
         finally:
             self.loop.close()
 
-    def give_up(self) -> None:
-        """End what can be ended of a call that hangs, from another thread.
+    def give_up(self, *, for_good: bool) -> None:
+        """End what can be ended of a call that hangs, from another thread: a coroutine.
 
-        A coroutine is cancelled. Where a fresh instance takes over, so is all that this one
-        has left in its loop.
+        Args:
+            for_good: Whether nothing of it is called again: what is left in its loop ends too.
         """
         self.loop.cancel()
-        if self.make is not None:
+        if for_good:
             self.loop.close(wait=False)
 
     def ask(self, hook: str, **arguments: object) -> Any:
@@ -206,7 +206,7 @@ class Plugin:
         if result is not None and hook in self.coroutines:
             # Only to start is nobody there yet who looks for calls that hang.
             timeout = self.hook_timeout_seconds if hook == "start" else None
-            result = self.loop.run(result, timeout)
+            result = self.loop.run(hook, result, timeout)
         refuse_odd_result(hook, result)
         return result
 

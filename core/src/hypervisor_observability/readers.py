@@ -207,8 +207,8 @@ class Reader:
         )
 
 
-def _give_up(outlet: Outlet) -> None:
-    cast(Plugin, outlet).give_up()
+def _give_up(outlet: Outlet, for_good: bool) -> None:  # noqa: FBT001 - as Terms has it
+    cast(Plugin, outlet).give_up(for_good=for_good)
 
 
 def _stop_quietly(plugin: Plugin) -> None:

@@ -260,3 +260,4 @@ class Lane:
         else:
             account.reject()
         self.state.turn_off(reason)
+        self.state.terms.given_up(self.outlet, True)

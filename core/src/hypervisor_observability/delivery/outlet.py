@@ -74,7 +74,8 @@ class Terms:
         renewed: Makes a fresh outlet in place of one that was given up; None: the same is
             called again when the call that hung has returned.
         start: Starts a fresh one; may raise to say that it cannot run.
-        given_up: Told of an outlet whose hook hangs: it may end the call.
+        given_up: Told of an outlet whose hook hangs, so that it may end the call, and whether
+            nothing of it is called again, so that it may end all else.
         own_threads: Gets the identifiers of the threads in which hooks are called.
         pending_sessions: Whether sessions are handed over when they begin, too.
         sampling: Which traces are handed over; None: all.
@@ -93,7 +94,7 @@ class Terms:
     hook_timeout_seconds: float | None = None
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
-    given_up: Callable[[Outlet], None] = field(default=lambda _: None)
+    given_up: Callable[[Outlet, bool], None] = field(default=lambda _outlet, _for_good: None)
     own_threads: set[int] = field(factory=set)
     pending_sessions: bool = False
     sampling: Sampling | None = None

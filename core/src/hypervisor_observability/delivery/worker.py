@@ -177,7 +177,7 @@ class Worker:
             thread.join(max(0.0, self._state.deadline - time.monotonic()))
             if thread.is_alive():
                 self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
-                self._terms.given_up(lane.outlet)
+                self._terms.given_up(lane.outlet, True)
         return not thread.is_alive()
 
     def _end_as(self, reason: str) -> None:
@@ -223,16 +223,17 @@ class Worker:
             return False
         self._given_up = True
         self.account.give_up(IN_DOUBT)
-        self._terms.given_up(lane.outlet)
         pause = self._recovery.note(now, lane.thread)
         times = self._recovery.times
         why = f"{hook} has not returned within {longest:g} s"
         state.down = f"{why} (time {times})" if times > 1 else why
         at_once = self._terms.renewed is not None and not pause and self._recovery.is_due(now)
-        if at_once and self._try_again(now):
-            return True
-        self._pause(pause)
-        return False
+        replaced = at_once and self._try_again(now)
+        if not replaced:
+            self._pause(pause)
+        # Only now: the call may end by that, and with it begins the next try.
+        self._terms.given_up(lane.outlet, self._terms.renewed is not None)
+        return replaced
 
     def _pause(self, seconds: float) -> None:
         self.account.pause(DOWN)
