@@ -6,7 +6,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +126,9 @@ class _Deferring:
     start = skipped = 0
     defers = True
     state: Mapping[str, Any] | None = None
+
+    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+        return iter(())
 
     def commit(
         self, position: int, state: Callable[[], Mapping[str, Any] | None], *, last: bool
