@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from faults.backends import BACKENDS
 from faults.delivery import DELIVERY
 from faults.figure import Figure
 from faults.journal import JOURNAL
@@ -10,6 +11,7 @@ from faults.sampling import sampling
 
 CASES: dict[str, Callable[..., Iterable[Figure]]] = {
     **DELIVERY,
+    **BACKENDS,
     **JOURNAL,
     **ORACLE,
     "sampling": sampling,
