@@ -2,8 +2,11 @@ import copy
 import datetime
 import decimal
 import enum
+import fractions
+import ipaddress
 import json
 import math
+import numbers
 import pathlib
 import pickle  # noqa: TID251 - that it works is promised
 import sys
@@ -13,12 +16,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 from unittest.mock import MagicMock
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import json_values
-from hypervisor_observability.json_values import FrozenDict, FrozenList, snapshot, thaw
+from hypervisor_observability.frozen_containers import FrozenDict, FrozenList
+from hypervisor_observability.json_values import snapshot, thaw
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
 JSON_LIKE = st.recursive(
@@ -341,22 +346,125 @@ def test_hostile_value_costs_itself_alone(number: int) -> None:
     json.dumps(thaw(taken))
 
 
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Mood(enum.Enum):
+    CALM = "calm"
+    PRICE = decimal.Decimal("1.5")
+    ODD = object()
+
+
+class Fraction(fractions.Fraction):
+    """One of the user's: its own code is not run."""
+
+    def __float__(self) -> NoReturn:
+        raise RuntimeError("no")
+
+    @property
+    def numerator(self) -> NoReturn:  # type: ignore[override]  # hostile on purpose
+        raise RuntimeError("no")
+
+
+@numbers.Integral.register
+class Count:
+    def __index__(self) -> int:
+        return 4
+
+
+class Pretender:
+    """Not declared to be a number: none of these methods is called."""
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise AssertionError("code of the user's was run")
+
+    __index__ = __int__ = __float__ = __bool__ = __str__ = __repr__ = item = tolist = _refuse
+
+
+ONE = uuid.UUID(int=1)
+PLAIN: list[tuple[Any, Any]] = [
+    (Level.HIGH, 3),
+    (Mood.CALM, "calm"),
+    (Mood.PRICE, 1.5),
+    (Mood.ODD, "ODD"),
+    (enum.Enum("Colour", "RED").RED, 1),  # type: ignore[attr-defined]  # made here
+    (enum.Flag("Right", "READ WRITE").WRITE, 2),  # type: ignore[attr-defined]  # made here
+    (decimal.Decimal("1.50"), 1.5),
+    (decimal.Decimal("7.00"), 7),
+    (decimal.Decimal("-0.25"), -0.25),
+    (decimal.Decimal("NaN"), math.nan),
+    (decimal.Decimal("-Infinity"), -math.inf),
+    (decimal.Decimal("sNaN"), "sNaN"),
+    (decimal.Decimal("1E+999999"), "1E+999999"),
+    (decimal.Decimal("1E-999999"), 0.0),
+    (fractions.Fraction(1, 4), 0.25),
+    (fractions.Fraction(4, 2), 2),
+    (Fraction(1, 4), 0.25),
+    (ONE, "00000000-0000-0000-0000-000000000001"),
+    (pathlib.PurePosixPath("/a/b"), "/a/b"),
+    (ipaddress.ip_address("::1"), "::1"),
+    (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
+    (datetime.date(2026, 1, 2), "2026-01-02"),
+    (datetime.time(1, 2), "01:02:00"),
+    (datetime.datetime(2026, 1, 2, 3, tzinfo=datetime.UTC), "2026-01-02T03:00:00+00:00"),
+    (datetime.timedelta(seconds=5), 5.0),
+    (numpy.bool_(True), True),
+    (numpy.bool_(False), False),
+    (numpy.int64(7), 7),
+    (numpy.uint8(7), 7),
+    (numpy.float64(0.5), 0.5),
+    (numpy.float32(0.5), 0.5),
+    (numpy.float16(0.5), 0.5),
+    (numpy.longdouble(2), 2.0),
+    (numpy.str_("text"), "text"),
+    (numpy.datetime64("2026-01-02"), "2026-01-02"),
+    (numpy.timedelta64(5, "s"), 5.0),
+    (numpy.array(3), 3),
+    (Count(), 4),
+]
+
+
+@pytest.mark.parametrize("number", range(len(PLAIN)))  # pytest would touch the values
+def test_scalar_of_another_type_becomes_the_plain_value_that_it_stands_for(number: int) -> None:
+    value, plain = PLAIN[number]
+    taken = snapshot({"value": value, "in": [(value,)]})
+
+    assert same(taken, {"value": plain, "in": [(plain,)]})
+    assert type(taken["value"]) is type(plain)
+    assert taken.cuts == 0
+    try:
+        hash(value)
+    except TypeError:
+        return
+    taken = snapshot({value: "key", "set": {value}, "tuple": {(value,)}})
+    assert same(taken, {plain: "key", "set": frozenset({plain}), "tuple": frozenset({(plain,)})})
+    assert taken.cuts == 0
+
+
+def test_no_code_of_a_class_that_is_no_number_is_run() -> None:
+    taken = snapshot({"value": Pretender(), "set": {Pretender()}, Pretender(): 1})
+
+    assert taken == {
+        "value": {"_tag": "Pretender", "text": ""},
+        "set": {"<Pretender>"},
+        "<Pretender>": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("value", "what", "text"),
     [
         (b"\x01\xff", "bytes", "01ff"),
         (bytearray(b"\x02"), "bytearray", "02"),
-        (datetime.date(2026, 1, 2), "date", "2026-01-02"),
-        (datetime.timedelta(seconds=5), "timedelta", "0:00:05"),
-        (decimal.Decimal("1.50"), "Decimal", "1.50"),
-        (uuid.UUID(int=1), "UUID", "00000000-0000-0000-0000-000000000001"),
-        (pathlib.PurePosixPath("/a/b"), "PurePosixPath", "/a/b"),
         (1 + 2j, "complex", "(1+2j)"),
-        (enum.Enum("Colour", "RED").RED, "Colour", "RED"),  # type: ignore[attr-defined]  # made here
         (KeyError("secret", 5, "b"), "KeyError", "secret, b"),
         (2**3_000, "int", "3001 bits"),
         (object(), "object", ""),
         (datetime.datetime(2026, 1, 1, tzinfo=RudeZone()), "datetime", ""),
+        (fractions.Fraction(10**400, 3), "Fraction", ""),
+        (numpy.array([1, 2]), "ndarray", ""),
+        (numpy.complex64(1), "complex64", ""),
     ],
 )
 def test_other_values_become_tags(value: object, what: str, text: str) -> None:
@@ -502,14 +610,55 @@ def test_long_keys_are_cut_and_stay_apart() -> None:
     assert cuts(payload) == 2
 
 
-def test_other_keys_are_named_by_their_type() -> None:
-    taken = snapshot({(1,): "a", (2,): "b", b"x": "c", 10**5_000: "d"})
+def test_tuples_stay_tuples_as_keys_and_in_sets() -> None:
+    payload = {("a", 1): 1, frozenset({2}): 2, "s": {("a", ("b", 1)), frozenset({("c",)}), "d"}}
+    taken = snapshot(payload)
 
-    assert taken == {"<tuple>": "a", "<tuple>#": "b", "<bytes>": "c", "<int>": "d"}
+    assert taken == payload
+    assert taken.cuts == 0
+    assert json.loads(json.dumps(thaw(taken)))['["a", 1]'] == 1
 
 
-def test_other_members_of_sets_are_named_by_their_type() -> None:
-    assert snapshot({"s": {(1, 2), "a", 1}}) == {"s": {"<tuple>", "a", 1}}
+def test_other_keys_and_members_are_named_by_their_type() -> None:
+    class Silent:
+        pass
+
+    taken = snapshot(
+        {b"x": "c", 10**5_000: "d", Silent(): 1, Silent(): 2, "s": {Silent(), (b"x",)}}
+    )
+
+    assert taken == {
+        "<bytes>": "c",
+        "<int>": "d",
+        "<Silent>": 1,
+        "<Silent>#": 2,
+        "s": {"<Silent>", ("<bytes>",)},
+    }
+
+
+def test_keys_that_become_one_stay_apart() -> None:
+    payload = {ONE: "id", str(ONE): "text", Level.HIGH: "level", ("a",): "tuple", '["a"]': "json"}
+    taken = snapshot(payload)
+
+    assert taken == {
+        str(ONE): "id",
+        f"{ONE}#": "text",
+        3: "level",
+        ("a",): "tuple",
+        '["a"]': "json",
+    }
+    assert sorted(map(str, thaw(taken))) == sorted([str(ONE), f"{ONE}#", "3", '["a"]', '["a"]#'])
+
+
+def test_large_and_deep_keys_are_cut() -> None:
+    deep: Any = ()
+    for _ in range(100):
+        deep = (deep,)
+    taken = snapshot({deep: 1, tuple(range(100_000)): 2, "s": {tuple(range(100_000))}, "good": 3})
+
+    assert taken["good"] == 3
+    assert taken.cuts >= 3
+    assert len(json.dumps(thaw(taken))) < 100_000
 
 
 # The frozen containers

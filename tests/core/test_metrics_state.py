@@ -124,7 +124,7 @@ def test_damaged_state_is_refused_and_changes_nothing(state: Any) -> None:
         ("rings", lambda s: s["counted"][BREACHES]["series"].append([["a", "b"], True])),
         ("rings", lambda s: s["counted"][BREACHES].update(overflowed=-1)),
         ("rings", lambda s: s["open"]["elevations"]["open"].append([["a"], 1, ""])),
-        ("rings", lambda s: s["open"]["elevations"]["open"].append([["a", "b"], "x", ""])),
+        ("rings", lambda s: s["open"]["elevations"]["open"].append([["a", "b", "c"], "x", ""])),
         ("rings", lambda s: s["open"]["elevations"]["open"].append(["ab", 1, ""])),
         ("sessions", lambda s: s["counted"][SESSIONS]["series"].append([[], [1], 1])),
     ],

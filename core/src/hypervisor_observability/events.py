@@ -11,12 +11,12 @@ from attrs import field, frozen
 from . import clock, ids, lazy_slots
 from .dataclass_view import DataclassFields
 from .event_types import EventType
+from .frozen_containers import FrozenDict
 from .json_values import (
     MAX_INT_BITS,
     MAX_KEY_CHARACTERS,
     MAX_KEYS,
     SHORT_STRING_CHARACTERS,
-    FrozenDict,
     snapshot,
     thaw,
 )

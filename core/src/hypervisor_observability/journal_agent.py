@@ -89,7 +89,9 @@ class JournalAgent:
         self._limited_log = LimitedLog(__name__)
         self._sources: dict[str, FollowedRuns] = {}
         source = self._source(METRICS)
-        rules = LabelRules(config.metrics.labels, config.metrics.max_series)
+        rules = LabelRules(
+            config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
+        )
         self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self._telemetry)
         feed = MetricsFeed(

@@ -1,17 +1,18 @@
 """Take a copy of a payload that nobody can change afterwards, whatever was handed in.
 
 A snapshot never raises. Scalars are shared; dict, list, tuple and set are copied and stay
-what they are (equal to the original, but read-only); any other value becomes a *tag*, a
-dict ``{"_tag": <type>, "text": ...}``. What is too deep, too long or too much is cut, and
-every tag and cut is counted in ``FrozenDict.cuts``.
+what they are (equal to the original, but read-only). A scalar of another type becomes the plain
+value that it stands for (see ``scalars``), wherever it stands: as a value, a key or a set's
+member. Any other value becomes a *tag*, a dict ``{"_tag": <type>, "text": ...}``. What is too
+deep, too long or too much is cut, and every tag and cut is counted in ``FrozenDict.cuts``.
 """
 
-import datetime
-import enum
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any, NoReturn, SupportsIndex
+from typing import Any
+
+from .frozen_containers import FrozenDict, FrozenList
+from .scalars import NOT_PLAIN, plain_scalar
 
 MAX_DEPTH = 16
 MAX_NODES = 4_096
@@ -27,67 +28,7 @@ MAX_INT_BITS = 2_048
 """Python writes any integer of this size as decimal digits, whatever its limit is set to
 (``sys.set_int_max_str_digits`` allows none below 640 digits)."""
 
-# Types whose text says all and is made without running the user's code.
-_TEXT_TYPES = frozenset(
-    {datetime.datetime, datetime.date, datetime.time, datetime.timedelta, complex}
-)
-
-
 _class_name = type.__dict__["__name__"].__get__
-
-
-def _refuse(self: object, *_: object, **__: object) -> NoReturn:
-    raise TypeError(f"{type(self).__name__} is read-only: an event's payload never changes")
-
-
-class FrozenDict(dict[Any, Any]):
-    """A dict that cannot be changed; equal to the plain dict, accepted by ``json.dumps``.
-
-    Attributes:
-        cuts: How many values were tagged or cut when it was made. Not set, like ``weight``,
-            on one made of a plain dict of scalars, in which there is nothing to tell.
-        weight: Estimated bytes of its strings and nested containers.
-    """
-
-    __slots__ = ("cuts", "weight")
-    cuts: int
-    weight: int
-
-    __setitem__ = __delitem__ = clear = update = pop = popitem = setdefault = _refuse
-    __ior__ = _refuse
-
-    def copy(self) -> dict[Any, Any]:
-        """Give a plain dict that may be changed; nested containers stay shared."""
-        return dict(self)
-
-    def __copy__(self) -> "FrozenDict":
-        return self
-
-    def __deepcopy__(self, memo: object) -> "FrozenDict":
-        return self
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = {name: getattr(self, name) for name in self.__slots__ if hasattr(self, name)}
-        return (FrozenDict, (dict(self),), (None, state))
-
-
-class FrozenList(list[Any]):
-    """A list that cannot be changed; equal to the plain list."""
-
-    __slots__ = ()
-
-    __setitem__ = __delitem__ = append = extend = insert = remove = _refuse
-    pop = clear = sort = reverse = _refuse
-    __iadd__ = __imul__ = _refuse
-
-    def __copy__(self) -> "FrozenList":
-        return self
-
-    def __deepcopy__(self, memo: object) -> "FrozenList":
-        return self
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
-        return (FrozenList, (list(self),))
 
 
 def snapshot(payload: Any) -> FrozenDict:
@@ -108,15 +49,38 @@ def snapshot(payload: Any) -> FrozenDict:
 def thaw(value: Any) -> Any:
     """Give a fresh plain copy of a snapshot's value that ``json.dumps`` takes.
 
-    Tuples and sets become lists (sets sorted by their members' ``repr``).
+    Tuples and sets become lists (sets sorted by their members' ``repr``), as keys their text.
     """
     if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
+        result: dict[Any, Any] = {}
+        for key, item in value.items():
+            name = key_text(key) if isinstance(key, _NO_JSON_KEYS) else key
+            result[free_key(name, result)] = thaw(item)
+        return result
     if isinstance(value, (list, tuple)):
         return [thaw(item) for item in value]
     if isinstance(value, frozenset):
         return [thaw(item) for item in sorted(value, key=repr)]
     return value
+
+
+_NO_JSON_KEYS = (tuple, frozenset)
+
+
+def key_text(key: Any) -> str:
+    """Give a snapshot's key as text, as JSON writes it: ``true``, ``null``, ``1``, ``["a", 1]``."""
+    if isinstance(key, str):
+        return key
+    import json
+
+    return json.dumps(thaw(key), ensure_ascii=False)
+
+
+def free_key(key: Any, taken: Mapping[Any, Any]) -> Any:
+    """Give *key* if it is not in *taken*, else its text with as many ``#`` as it needs."""
+    while key in taken:
+        key = f"{key_text(key)}#"
+    return key
 
 
 class _Copier:
@@ -226,46 +190,68 @@ class _Copier:
         return value
 
     def _key(self, key: Any, target: Mapping[Any, Any]) -> Any:
-        if _is_scalar(key):
-            return key
-        is_text = issubclass(type(key), str)
-        text = str.__str__(key) if is_text else f"<{_type_name(key)}>"
-        if not is_text or len(text) > MAX_KEY_CHARACTERS:
+        # What was made plain, or cut, may look like another key.
+        try:
+            return free_key(key if _is_scalar(key) else self._other_key(key), target)
+        except Exception:  # noqa: BLE001 - as for a value: it costs itself alone
             self.cuts += 1
-            text = text[:MAX_KEY_CHARACTERS]
-        self._key_characters += len(text)
-        while text in target:  # what was cut may look like another key
-            text += "#"
-        return text
+            return free_key(f"<{_type_name(key)}>", target)
+
+    def _other_key(self, key: Any) -> Any:
+        name = self._plain(key)
+        if name is NOT_PLAIN:
+            name = self._member(key)
+        if not isinstance(name, str):
+            return name
+        if len(name) > MAX_KEY_CHARACTERS:
+            self.cuts += 1
+            name = name[:MAX_KEY_CHARACTERS]
+        self._key_characters += len(name)
+        return name
 
     def _set(self, values: Any) -> frozenset[Any]:
-        room = max(0, MAX_NODES - self._nodes)
+        return frozenset(self._members(iter(values), len(values), MAX_DEPTH, most=MAX_NODES))
+
+    def _members(
+        self, values: Iterator[Any], size: int, depth: int, most: int = MAX_KEYS
+    ) -> list[Any]:
+        room = max(0, min(most, MAX_NODES - self._nodes))
         members = list(islice(values, room + 1))
         self._nodes += len(members)
+        more = []
         if len(members) > room:
             self.cuts += 1
-            members[room:] = [f"<{len(values) - room} more>"]
-        return frozenset(map(self._member, members))
+            more = [f"<{size - room} more>"]
+            del members[room:]
+        return [self._member(member, depth) for member in members] + more
 
-    def _member(self, value: Any) -> Any:
+    def _member(self, value: Any, depth: int = MAX_DEPTH) -> Any:
+        """Copy what can be hashed: a member of a set, or of a tuple that is one, or a key."""
         if _is_scalar(value):
             return value
-        if type(value) is str:
-            return self._string(value)
+        # Of the type: an object may lie about its class.
+        kind = type(value)
+        if depth and issubclass(kind, tuple):
+            return tuple(self._members(tuple.__iter__(value), tuple.__len__(value), depth - 1))
+        if depth and issubclass(kind, frozenset):
+            members = frozenset.__iter__(value), frozenset.__len__(value)
+            return frozenset(self._members(*members, depth - 1))
+        plain = self._plain(value)
+        if plain is not NOT_PLAIN:
+            return self._string(plain) if type(plain) is str else plain
         self.cuts += 1
         return f"<{_type_name(value)}>"
 
     def _odd(self, value: Any) -> Any:
-        # Subclasses (StrEnum, IntEnum, numpy's float64) are taken as the plain value.
-        kind = type(value)
-        if issubclass(kind, str):
-            return self._string(str.__str__(value))
-        if issubclass(kind, int) and _is_scalar(int.__int__(value)):
-            return int.__int__(value)
-        if issubclass(kind, float):
-            return float.__float__(value)
+        plain = self._plain(value)
+        if plain is not NOT_PLAIN:
+            return self._string(plain) if type(plain) is str else plain
         self.cuts += 1
         return _tag(_type_name(value), self._string(_text_of(value)))
+
+    def _plain(self, value: Any) -> Any:
+        plain = plain_scalar(value)
+        return plain if type(plain) is str or _is_scalar(plain) else NOT_PLAIN
 
 
 def _store(container: Any, key: Any, value: Any) -> None:
@@ -292,29 +278,16 @@ def _text_of(value: Any) -> str:
     try:
         if isinstance(value, (bytes, bytearray)):
             return bytes(value[:1_024]).hex()
-        if isinstance(value, enum.Enum):
-            return str(value.name)
-        if type(value) in _TEXT_TYPES or _is_library_value(value):
+        if type(value) is complex:
             return str(value)
         if isinstance(value, BaseException):
             return ", ".join(item for item in value.args if type(item) is str)
         if isinstance(value, int):
             return f"{int.bit_length(value)} bits"
-        if type(value) is float or type(value) is str:
-            return str(value)
-    except Exception:  # noqa: BLE001 - such as a time zone of the user's
+        plain = plain_scalar(value)
+        return "" if plain is NOT_PLAIN else str(plain)
+    except Exception:  # noqa: BLE001 - such as a mock that lies about its class
         return ""
-    return ""
-
-
-def _is_library_value(value: Any) -> bool:
-    """Tell a decimal, a UUID or a path. Who has one has imported its module; we need not."""
-    for module, name in (("decimal", "Decimal"), ("uuid", "UUID"), ("pathlib", "PurePath")):
-        kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and isinstance(value, kind):
-            # A subclass of the user's may have a __str__ of its own.
-            return type(value).__module__.partition(".")[0] == module
-    return False
 
 
 def _tag(what: str, text: str) -> FrozenDict:

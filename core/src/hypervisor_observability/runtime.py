@@ -77,7 +77,9 @@ class Observability:
             id_width=propagation.id_width,
             opentelemetry=propagation.opentelemetry,
         )
-        rules = LabelRules(config.metrics.labels, config.metrics.max_series)
+        rules = LabelRules(
+            config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
+        )
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
         self.propagator = Propagator(
             propagation.accept,

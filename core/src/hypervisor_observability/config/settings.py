@@ -63,12 +63,14 @@ class MetricsConfig:
         labels: ``"seed"`` has labels for every agent and session; ``"production"`` has none for
             sessions, and of an agent the bucket that it falls into.
         max_series: Most series of one metric; what comes beyond is counted in one more.
+        max_ring: The outermost ring that there is; a ring beyond counts as invalid.
     """
 
     labels: Literal["seed", "production"] = field(
         default="seed", validator=in_(("seed", "production"))
     )
     max_series: int = field(default=2_000, validator=[ge(100), le(100_000)])
+    max_ring: int = field(default=3, validator=[ge(0), le(255)])
 
 
 _BAGGAGE = ("session.id", "agent.did", "saga.id")

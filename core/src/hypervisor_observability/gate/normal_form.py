@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..json_values import key_text
 from ..utf8_text import encodable
 from .redaction import REDACTED, Redaction
 
@@ -39,7 +40,7 @@ class NormalForm:
         """Convert a dict; keys that are not strings become strings."""
         result: dict[str, Any] = {}
         for key, value in values.items():
-            name = key if isinstance(key, str) else str(key)
+            name = key_text(key)
             redaction = self.redaction
             hidden = (
                 redaction is not None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from .. import payload_facts
 from ..event_types import GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
@@ -9,7 +10,7 @@ from .histogram import Histogram
 from .instruments import Counter
 from .labels import UNKNOWN, LabelRules
 from .meter import Instruments
-from .numbers import is_amount
+from .uncounted import Uncounted
 
 POLICY_DECISIONS = "agent_governance_policy_decisions_total"
 CALLS_BLOCKED = "agent_governance_tool_calls_blocked_total"
@@ -35,12 +36,13 @@ class GovernanceCounts:
 
     Args:
         rules: How agents are shown.
+        uncounted: Where times that are none are counted.
     """
 
     event_types: Iterable[str] = (GOVERNANCE_DECISION, *AUDIT_TYPES)
 
-    def __init__(self, rules: LabelRules = LabelRules()) -> None:  # noqa: B008 - frozen
-        self._rules = rules
+    def __init__(self, rules: LabelRules, uncounted: Uncounted) -> None:
+        self._rules, self._uncounted = rules, uncounted
         self.decisions = Counter(POLICY_DECISIONS, "Policy evaluations", _LABELS, fixed=_BOTH)
         self.blocked = Counter(
             CALLS_BLOCKED, "Tool calls denied by policy", _LABELS, fixed={"decision": ("deny",)}
@@ -74,19 +76,18 @@ class GovernanceCounts:
         if event.event_type != GOVERNANCE_DECISION:
             self.audit_events.increase(event=event)
             return
-        payload = event.payload
-        allowed = payload.get("allowed") is True
-        tool = payload.get("tool_name")
-        agent, tool = self._rules.agent(event.agent_did), tool if isinstance(tool, str) else UNKNOWN
+        allowed = payload_facts.is_allowed(event)
+        tool = payload_facts.name(event, "tool_name") or UNKNOWN
+        agent = self._rules.agent(event.agent_did)
         labels = ("allow" if allowed else "deny", agent, tool)
         self.decisions.increase(labels, event=event)
         (self.allowed if allowed else self.blocked).increase(labels, event=event)
         # Who was allowed may be denied the next time, and that is to be seen.
         self.blocked.show(("deny", agent, tool))
-        if payload.get("rate_limited") is True:
+        if payload_facts.flag(event, "rate_limited"):
             self.rate_limited.increase(labels, event=event)
-        latency = payload.get("evaluation_ms")
-        if is_amount(latency):
+        latency = self._uncounted.amount(event, "evaluation_ms", EVALUATION_LATENCY)
+        if latency is not None:
             self.latency.observe(labels, float(latency), event)
 
     def families(self) -> list[MetricFamily]:

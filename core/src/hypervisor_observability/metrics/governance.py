@@ -15,9 +15,10 @@ from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from ..truth import as_bool
-from .decisions import GovernanceCounts
+from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
 from .labels import UNKNOWN, LabelRules
+from .uncounted import Uncounted
 
 TRUST_SCORE = "agent_governance_trust_score"
 ACTIVE_AGENTS = "agent_governance_active_agents"
@@ -48,7 +49,7 @@ class GovernanceMetrics:
         self._rules = rules
         # Re-entrant: a signal handler may record a decision while another is counted.
         self._lock = threading.RLock()
-        self._counts = GovernanceCounts(rules)
+        self._counts = GovernanceCounts(rules, Uncounted(EVALUATION_LATENCY))
         self._counts.instruments.limit(rules.max_series)
         self._trust_scores: list[TrustScores] = []
         self._active_agents: list[ActiveAgents] = []

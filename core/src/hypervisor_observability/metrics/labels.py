@@ -5,9 +5,12 @@ from typing import Literal
 
 from attrs import frozen
 
+from .. import payload_facts
+from ..events import HypervisorEvent
+
 LabelPreset = Literal["seed", "production"]
 
-UNKNOWN = "unknown"
+UNKNOWN = payload_facts.UNKNOWN
 """Label of an agent or a session that the event does not name."""
 
 OTHER = "other"
@@ -18,6 +21,9 @@ BUCKETS = 64
 
 MAX_SERIES = 2_000
 """Most series of one metric, as OpenTelemetry's default cardinality limit (Metrics SDK)."""
+
+MAX_RING = 3
+"""The sandbox: the outermost ring of the hypervisor."""
 
 _MAX_WORD_CHARACTERS = 64
 
@@ -30,10 +36,12 @@ class LabelRules:
         preset: ``seed`` shows both as they are. ``production`` shows no session, and of an
             agent the bucket that it falls into, the same one in every process.
         max_series: Most series of one metric, beside that of the overflow.
+        max_ring: The outermost ring that there is; what is beyond counts as invalid.
     """
 
     preset: LabelPreset = "seed"
     max_series: int = MAX_SERIES
+    max_ring: int = MAX_RING
 
     @property
     def shows_sessions(self) -> bool:
@@ -49,18 +57,15 @@ class LabelRules:
         return f"bucket-{zlib.crc32(did.encode('utf-8', 'surrogatepass')) % BUCKETS:02d}"
 
 
-def one_of(value: object, known: tuple[str, ...]) -> str:
-    """Give *value* if it is one of the *known*, else ``unknown``, which they end in."""
-    return value if isinstance(value, str) and value in known else UNKNOWN
-
-
-def word(value: object) -> str:
-    """Give *value* if it is a single short word, as a reason or a model is; else ``other``.
+def word(event: HypervisorEvent, key: str) -> str:
+    """Give what is under *key* if it is a single short word, as a reason or a model is; else
+    ``other``.
 
     Free text would be a series for each sentence.
     """
-    if value is None or value == "":
-        return UNKNOWN
-    if isinstance(value, str) and len(value) <= _MAX_WORD_CHARACTERS and len(value.split()) == 1:
-        return value
+    found = payload_facts.string(event, key)
+    if not found:
+        return OTHER if payload_facts.text(event, key) else UNKNOWN
+    if len(found) <= _MAX_WORD_CHARACTERS and len(found.split()) == 1:
+        return found
     return OTHER

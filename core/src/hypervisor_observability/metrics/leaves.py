@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from attrs import define, field
 
+from .. import payload_facts
 from ..events import HypervisorEvent
 
 MAX_SPANS = 10_000
@@ -42,7 +43,7 @@ class Leaves:
 
     def is_total(self, event: HypervisorEvent, amounts: Amounts) -> bool:
         """Tell whether a report sums up others; what it reports is taken into account."""
-        said = event.payload.get("total")
+        said = payload_facts.flag(event, "total")
         span = None
         if event.causal_trace_id is not None:
             span = self._work_of(event.causal_trace_id)

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
+from .. import lasting, payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
 from .instruments import Counter, Gauge
-from .labels import UNKNOWN, one_of
+from .labels import UNKNOWN
 from .meter import Instruments, Moment
-from .open_work import Key, OpenWork
-from .rings import SEVERITIES
+from .open_work import OpenWork
 
 VOUCHES_ACTIVE = "agent_hypervisor_vouches_active"
 SLASHES = "agent_hypervisor_slashes_total"
@@ -17,6 +17,7 @@ FAULTS = "agent_hypervisor_faults_attributed_total"
 QUARANTINES = "agent_hypervisor_quarantines_total"
 QUARANTINES_ACTIVE = "agent_hypervisor_quarantines_active"
 
+_BY_SEVERITY = {"severity": payload_facts.SEVERITIES}
 QUARANTINE_REASONS = (
     "behavioral_drift",
     "liability_violation",
@@ -46,12 +47,15 @@ class LiabilityMetrics:
 
     def __init__(self, moment: Moment) -> None:
         self._moment = moment
-        self._vouches = OpenWork()
-        self._quarantines = OpenWork()
+        self._vouches = OpenWork(3)
+        self._quarantines = OpenWork(3)
         self._vouches_active = Gauge(VOUCHES_ACTIVE, "Vouches that were not released")
         self._quarantines_active = Gauge(QUARANTINES_ACTIVE, "Quarantines that were not released")
         self.slashes = Counter(
-            SLASHES, "Slashes, by severity", ("severity",), fixed={"severity": SEVERITIES}
+            SLASHES,
+            "Slashes, by severity",
+            ("severity",),
+            fixed={"severity": payload_facts.SEVERITIES},
         )
         self.faults = Counter(FAULTS, "Faults that were attributed to agents")
         self.quarantines = Counter(
@@ -74,18 +78,17 @@ class LiabilityMetrics:
         run = self._moment.run
         match event.event_type:
             case EventType.VOUCH_CREATED:
-                self._vouches.begin(_key(event, "vouch_id"), event.timestamp_ns, run)
+                self._vouches.begin(lasting.key_of(event), event.timestamp_ns, run)
             case EventType.VOUCH_RELEASED:
-                self._vouches.end(_key(event, "vouch_id"), run)
+                self._vouches.end(self._vouches.ended_by(lasting.key_of(event)), run)
             case EventType.SLASH_EXECUTED:
-                severity = one_of(event.payload.get("severity"), SEVERITIES)
-                self.slashes.increase((severity,), event=event)
+                self.slashes.increase((payload_facts.severity(event),), event=event)
             case EventType.QUARANTINE_ENTERED:
-                reason = one_of(event.payload.get("reason"), QUARANTINE_REASONS)
+                reason = payload_facts.word(event, "reason", QUARANTINE_REASONS)
                 self.quarantines.increase((reason,), event=event)
-                self._quarantines.begin(_key(event, "quarantine_id"), event.timestamp_ns, run)
+                self._quarantines.begin(lasting.key_of(event), event.timestamp_ns, run)
             case EventType.QUARANTINE_RELEASED:
-                self._quarantines.end(_key(event, "quarantine_id"), run)
+                self._quarantines.end(self._quarantines.ended_by(lasting.key_of(event)), run)
             case _:
                 self.faults.increase(event=event)
 
@@ -98,11 +101,3 @@ class LiabilityMetrics:
             self.quarantines.family(),
             self._quarantines_active.family({(): self._quarantines.count}),
         ]
-
-
-def _key(event: HypervisorEvent, name: str) -> Key:
-    """Give the id under *name*; where there is none, agent and session have to do."""
-    found = event.payload.get(name)
-    if isinstance(found, str):
-        return (found,)
-    return (f"{event.agent_did or UNKNOWN}\0{event.session_id or UNKNOWN}",)

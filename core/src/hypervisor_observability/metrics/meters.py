@@ -6,14 +6,15 @@ from typing import Any
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .activity import EventCounts
-from .decisions import GovernanceCounts
+from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules
 from .liability import LiabilityMetrics
 from .meter import Meter, Moment
 from .rings import RingMetrics
-from .saga_counts import SagaMetrics
-from .security import SecurityMetrics
-from .sessions import SessionMetrics
+from .saga_counts import FANOUT_BRANCHES, SAGA_DURATION, SagaMetrics
+from .security import DRIFT_SCORE, SecurityMetrics
+from .sessions import SESSION_DURATION, SessionMetrics
+from .uncounted import Uncounted
 from .usage import UsageMetrics
 from .withdrawals import Withdrawals
 
@@ -27,15 +28,25 @@ class Meters:
 
     Attributes:
         moment: On whose behalf events are observed.
+        uncounted: What could not be counted.
         withdrawals: Removes the series of sessions that ended.
     """
 
     def __init__(self, rules: LabelRules, now_ns: Callable[[], int]) -> None:
         self.moment = Moment()
         self._rings = RingMetrics(rules, now_ns, self.moment)
-        self._security = SecurityMetrics(rules)
+        self.uncounted = uncounted = Uncounted(
+            EVALUATION_LATENCY, DRIFT_SCORE, FANOUT_BRANCHES, SAGA_DURATION, SESSION_DURATION
+        )
+        self._security = SecurityMetrics(rules, uncounted)
         self._sessions = SessionMetrics(
-            self.moment, on_join=self._join, on_end=self._end, on_gone=self._leave
+            self.moment,
+            uncounted,
+            on_join=self._join,
+            on_leave=lambda event: self._rings.leave(event, self._sessions.works),
+            on_end=self._end,
+            # They are made below.
+            on_gone=lambda agent: self.withdrawals.leave(agent),  # noqa: PLW0108 - said above
         )
         with_sessions = (self._rings.transitions, self._rings.breaches)
         self.withdrawals = Withdrawals(
@@ -47,12 +58,13 @@ class Meters:
         self._by_name: dict[str, Meter] = {
             "events": EventCounts(),
             "rings": self._rings,
-            "sagas": SagaMetrics(self.moment),
+            "sagas": SagaMetrics(self.moment, uncounted),
             "sessions": self._sessions,
             "liability": LiabilityMetrics(self.moment),
             "security": self._security,
-            "governance": GovernanceCounts(rules),
+            "governance": GovernanceCounts(rules, uncounted),
             "usage": UsageMetrics(rules),
+            "uncounted": uncounted,
         }
         for meter in self:
             meter.instruments.limit(rules.max_series)
@@ -92,9 +104,7 @@ class Meters:
         self._rings.expect(event)
         self._security.expect(event)
 
-    def _end(self, session: str) -> None:
-        self._rings.end_session(session)
+    def _end(self, session: str, event: HypervisorEvent | None) -> None:
+        if event is not None:
+            self._rings.end_session(event)
         self.withdrawals.end_session(session)
-
-    def _leave(self, agent: str) -> None:
-        self.withdrawals.leave(agent)

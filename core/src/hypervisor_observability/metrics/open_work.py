@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
+from .. import lasting
 from .plain_values import count, integer, text, texts
 
 MAX_OPEN = 10_000
@@ -39,6 +40,7 @@ class OpenWork:
         # An OrderedDict gives its first entry at once; a dict looks over all that were deleted.
         self._open: OrderedDict[Key, Open] = OrderedDict()
         self._by_part: tuple[dict[str, dict[Key, None]], ...] = tuple({} for _ in range(parts))
+        self._by_place: dict[Key, dict[Key, None]] = {}
         self._given_up: dict[str, int] = {}
 
     def begin(self, key: Key, start_ns: int, run: str) -> Key | None:
@@ -57,9 +59,9 @@ class OpenWork:
         self._given_up[of_run] = self._given_up.get(of_run, 0) + 1
         return oldest
 
-    def end(self, key: Key, run: str) -> Open | None:
+    def end(self, key: Key | None, run: str) -> Open | None:
         """Note that something has ended; None if its beginning is not known."""
-        if key in self._open:
+        if key is not None and key in self._open:
             return self._drop(key)
         if self._given_up.get(run):
             self._given_up[run] -= 1
@@ -73,8 +75,21 @@ class OpenWork:
             self._drop(key)
         return gone
 
-    def __contains__(self, key: object) -> bool:
+    def ended_by(self, key: lasting.Key) -> lasting.Key | None:
+        """Give which of what is open an event ends; the keys are those of ``lasting``."""
+        return lasting.ended_by(key, self)
+
+    def follows(self, key: Key) -> bool:
+        """Tell whether that is open."""
         return key in self._open
+
+    def newest_named(self, own: str) -> Any:
+        """Give the newest whose key begins with *own*; None if none does."""
+        return _newest(self._by_part[0].get(own))
+
+    def newest_at(self, *place: str) -> Any:
+        """Give the newest whose key ends with *place*; None if none does."""
+        return _newest(self._by_place.get(place))
 
     @property
     def count(self) -> int:
@@ -88,6 +103,12 @@ class OpenWork:
     def having(self, part: int, value: str) -> list[Key]:
         """Give what is open whose key has *value* at the place *part*."""
         return list(self._by_part[part].get(value, ()))
+
+    def of_agent(self, agent: str, sessions: list[str] | None) -> list[Key]:
+        """Give what an agent has open in *sessions*, whose keys end with both; None: in all."""
+        if sessions is None:
+            return self.having(1, agent)
+        return [key for one in sessions for key in self._by_place.get((agent, one), ())]
 
     def values(self, part: int) -> int:
         """Tell how many different values the open keys have at the place *part*."""
@@ -120,10 +141,18 @@ class OpenWork:
         self._open[key] = piece
         for part, keys in zip(key, self._by_part, strict=True):
             keys.setdefault(part, {})[key] = None
+        self._by_place.setdefault(key[1:], {})[key] = None
 
     def _drop(self, key: Key) -> Open:
         for part, keys in zip(key, self._by_part, strict=True):
             del keys[part][key]
             if not keys[part]:
                 del keys[part]
+        del self._by_place[key[1:]][key]
+        if not self._by_place[key[1:]]:
+            del self._by_place[key[1:]]
         return self._open.pop(key)
+
+
+def _newest(keys: dict[Key, None] | None) -> Key | None:
+    return next(reversed(keys)) if keys else None

@@ -1,6 +1,6 @@
 """Read plain JSON values strictly: what was saved may have been damaged."""
 
-import math
+import sys
 
 
 def text(value: object) -> str:
@@ -56,6 +56,6 @@ def amount(value: object) -> float:
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"expected a number, got {type(value).__name__}")
-    if not 0 <= value < math.inf:
+    if not 0 <= value <= sys.float_info.max:
         raise ValueError(f"expected a finite number from 0, got {value}")
     return value

@@ -6,12 +6,13 @@ from typing import Any
 
 from .. import clock
 from ..events import HypervisorEvent
+from ..limited_log import LimitedLog
 from .families import MetricFamily
 from .labels import LabelRules
 from .meters import Meters
 from .series_metrics import series_families
 
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 
 
 class MetricsRegistry:
@@ -31,6 +32,7 @@ class MetricsRegistry:
         self._rules = rules
         self._now_ns = now_ns
         self._callbacks: list[Callable[[], list[MetricFamily]]] = []
+        self._log = LimitedLog(__name__)
         self.begin_anew()
 
     def begin_anew(self) -> None:
@@ -49,7 +51,7 @@ class MetricsRegistry:
                 self._observers[event_type] = (*known, meter.observe)
 
     def observe(self, events: Sequence[HypervisorEvent], run: str = "") -> None:
-        """Count *events*.
+        """Count *events*, each as if it came alone: one at which a meter fails costs itself.
 
         Args:
             events: In their order.
@@ -60,7 +62,14 @@ class MetricsRegistry:
             self._meters.moment.run = run
             for event in events:
                 for observer in self._observers.get(event.event_type, self._all):
-                    observer(event)
+                    try:
+                        observer(event)
+                    except Exception as error:  # noqa: BLE001 - a batch that is offered again counts twice
+                        self._note_failure(event, error)
+
+    def _note_failure(self, event: HypervisorEvent, error: Exception) -> None:
+        self._meters.uncounted.errors.increase()
+        self._log.warning("meter", "a meter failed at a %s", event.event_type.value, error=error)
 
     def end_run(self, run: str) -> None:
         """Forget what only holds while *run* goes on: gauges, open sessions and the like.

@@ -9,6 +9,7 @@ from attrs import define, field
 from ..event_bus import HypervisorEventBus
 from ..events import HypervisorEvent
 from .families import LabelValues, MetricKind
+from .meter import Moment
 from .rings import (
     BREACHES,
     CURRENT,
@@ -18,6 +19,8 @@ from .rings import (
     TRANSITIONS,
     RingMetrics,
 )
+from .sessions import SESSION_DURATION, SessionMetrics
+from .uncounted import Uncounted
 
 
 @runtime_checkable
@@ -51,13 +54,14 @@ class RingMetricsCollector:
     """
 
     def __init__(self, bus: HypervisorEventBus) -> None:
-        self._metrics = RingMetrics(expecting=False)
-        self._events_processed = 0
+        self._begin_anew()
         # Re-entrant, like the exports': a signal handler may emit while one is held.
         self._lock = threading.RLock()
         self._exports: dict[int, _Export] = {}
         for event_type in RING_TYPES:
             bus.subscribe(event_type, self._handle)
+        for one in SessionMetrics.event_types:
+            bus.subscribe(one, self._follow)
 
     def collect(self) -> dict[str, Any]:
         """Give a snapshot: metric name to its values.
@@ -105,14 +109,30 @@ class RingMetricsCollector:
     def reset(self) -> None:
         """Forget everything counted so far."""
         with self._lock:
-            self._metrics = RingMetrics(expecting=False)
-            self._events_processed = 0
+            self._begin_anew()
             self._exports.clear()
 
     def _handle(self, event: HypervisorEvent) -> None:
         with self._lock:
             self._events_processed += 1
             self._metrics.observe(event)
+
+    def _follow(self, event: HypervisorEvent) -> None:
+        """Learn who works where: who works no more is elevated no more."""
+        with self._lock:
+            self._sessions.observe(event)
+
+    def _begin_anew(self) -> None:
+        self._events_processed = 0
+        self._metrics = metrics = RingMetrics(expecting=False)
+        self._sessions = sessions = SessionMetrics(
+            Moment(),
+            Uncounted(SESSION_DURATION),
+            on_join=lambda _: None,
+            on_leave=lambda event: metrics.leave(event, sessions.works),
+            on_end=lambda _, event: None if event is None else metrics.end_session(event),
+            on_gone=lambda _: None,
+        )
 
     def _export_to(self, exporter: object) -> "_Export":
         """Give what *exporter* has seen; forgotten when the exporter goes."""

@@ -1,17 +1,16 @@
 """Rings: transitions, breaches, current levels and elevations, counted from events."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
-from .. import clock
+from .. import clock, lasting, payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter, Gauge
-from .labels import UNKNOWN, LabelRules, one_of
+from .labels import UNKNOWN, LabelRules
 from .meter import Instruments, Moment
-from .open_work import OpenWork
+from .open_work import Key, OpenWork
 
 TRANSITIONS = "agent_hypervisor_ring_transitions_total"
 BREACHES = "agent_hypervisor_ring_breaches_total"
@@ -31,7 +30,7 @@ TRANSITION_TYPES = (
     EventType.RING_ELEVATION_EXPIRED,
 )
 RING_TYPES = (*TRANSITION_TYPES, EventType.RING_BREACH_DETECTED)
-SEVERITIES = ("low", "medium", "high", "critical", UNKNOWN)
+ELEVATION_ENDS = ("demoted", "expired", "killed", "finished", "session")
 ELEVATION_BOUNDS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600)
 
 _BY_TYPE = {"event_type": tuple(kind.value for kind in TRANSITION_TYPES)}
@@ -76,7 +75,7 @@ class RingMetrics:
         self.current = Gauge(
             CURRENT, "Current ring of the agent (0=root, 3=sandbox)", ("agent_did",)
         )
-        self.invalid = Counter(INVALID, "Ring events whose ring is no integer")
+        self.invalid = Counter(INVALID, "Ring events whose ring is none")
         self.transitions_by_agent = Counter(
             TRANSITIONS_BY_AGENT,
             "Ring transitions, whatever the session: exact when sessions end",
@@ -92,7 +91,7 @@ class RingMetrics:
             BREACHES_BY_SEVERITY,
             "Ring breaches of all agents, by severity",
             ("severity",),
-            fixed={"severity": SEVERITIES},
+            fixed={"severity": payload_facts.SEVERITIES},
         )
         self.elevations = Histogram(
             ELEVATIONS,
@@ -100,10 +99,10 @@ class RingMetrics:
             ("end",),
             bounds=ELEVATION_BOUNDS_SECONDS,
             unit="seconds",
-            fixed={"end": ("demoted", "expired")},
+            fixed={"end": ELEVATION_ENDS},
         )
-        self.running = OpenWork(2)
-        """Elevations by (agent, session)."""
+        self.running = OpenWork(3)
+        """Elevations by their ids, agents and sessions."""
         self._last_seconds = Gauge(
             ELEVATION_DURATION,
             "Time spent at elevated privilege: running, else the last finished one",
@@ -132,29 +131,24 @@ class RingMetrics:
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one ring event."""
-        agent, session = event.agent_did or UNKNOWN, event.session_id or UNKNOWN
+        session = event.session_id or UNKNOWN
         label = self._rules.agent(event.agent_did)
         own = (label, session) if self._rules.shows_sessions else (label,)
         kind = event.event_type
         if kind == EventType.RING_BREACH_DETECTED:
             self.breaches.increase(own, event=event)
             self.breaches_by_agent.increase((label,), event=event)
-            severity = one_of(event.payload.get("severity"), SEVERITIES)
-            self.breaches_by_severity.increase((severity,), event=event)
+            self.breaches_by_severity.increase((payload_facts.severity(event),), event=event)
             return
         self.transitions.increase((kind.value, *own), event=event)
         self.transitions_by_agent.increase((kind.value, label), event=event)
         self.expect(event)
-        self._take_ring(event.payload, agent)
+        self._take_ring(event)
         if kind == EventType.RING_ELEVATED:
-            self.running.begin((agent, session), event.timestamp_ns, self._moment.run)
+            self.running.begin(lasting.key_of(event), event.timestamp_ns, self._moment.run)
         elif kind != EventType.RING_ASSIGNED:
-            begun = self.running.end((agent, session), self._moment.run)
-            if begun is not None:
-                seconds = max(0, event.timestamp_ns - begun.start_ns) / 1e9
-                self._last_seconds.set((agent,), seconds, self._moment.run)
-                end = "demoted" if kind == EventType.RING_DEMOTED else "expired"
-                self.elevations.observe((end,), seconds, event)
+            ended = self.running.ended_by(lasting.key_of(event))
+            self._end(ended, event, "demoted" if kind == EventType.RING_DEMOTED else "expired")
 
     def expect(self, event: HypervisorEvent) -> None:
         """Have the counters of an agent there, at zero, before it does anything."""
@@ -167,10 +161,30 @@ class RingMetrics:
         for kind in TRANSITION_TYPES:
             self.transitions_by_agent.show((kind.value, agent))
 
-    def end_session(self, session: str) -> None:
-        """Forget the elevations of a session: nobody is elevated in one that has ended."""
-        for key in self.running.having(1, session):
-            self.running.end(key, "")
+    def leave(self, event: HypervisorEvent, works: Callable[[str, str], bool]) -> None:
+        """End the elevations of an agent that ended with *event*.
+
+        Args:
+            event: It was killed, or has finished.
+            works: Tells whether an agent works in a session; without one, whether in any.
+        """
+        end = "killed" if payload_facts.is_kill(event) else "finished"
+        for key in self.running.of_agent(
+            event.agent_did or "", lasting.sessions_left(event, works)
+        ):
+            self._end(key, event, end)
+
+    def end_session(self, event: HypervisorEvent) -> None:
+        """End the elevations of a session: nobody is elevated in one that ended with *event*."""
+        for key in self.running.having(2, event.session_id or ""):
+            self._end(key, event, "session")
+
+    def _end(self, key: Key | None, event: HypervisorEvent, end: str) -> None:
+        begun = self.running.end(key, self._moment.run)
+        if begun is not None and key is not None:
+            seconds = max(0, event.timestamp_ns - begun.start_ns) / 1e9
+            self._last_seconds.set((key[1] or UNKNOWN,), seconds, self._moment.run)
+            self.elevations.observe((end,), seconds, event)
 
     def forget_agent(self, agent: str) -> None:
         """Remove the gauges of an agent that is gone."""
@@ -181,8 +195,8 @@ class RingMetrics:
         """Give how long each agent that is elevated now has been; its longest elevation."""
         now_ns = self._now_ns()
         active: dict[str, float] = {}
-        for (agent, _), begun in self.running.items():
-            seconds = max(0, now_ns - begun.start_ns) / 1e9
+        for (_, did, _), begun in self.running.items():
+            agent, seconds = did or UNKNOWN, max(0, now_ns - begun.start_ns) / 1e9
             active[agent] = max(seconds, active.get(agent, 0.0))
         return active
 
@@ -212,14 +226,12 @@ class RingMetrics:
             self.elevations.family(),
         ]
 
-    def _take_ring(self, payload: Any, agent: str) -> None:
-        ring = payload.get("to_ring")
-        if ring is None:
-            ring = payload.get("ring")
-        if isinstance(ring, int) and not isinstance(ring, bool):
-            self.current.set((agent,), ring, self._moment.run)
-        elif ring is not None:
-            self.invalid.increase()
+    def _take_ring(self, event: HypervisorEvent) -> None:
+        ring = payload_facts.ring(event)
+        if ring is not None and ring <= self._rules.max_ring:
+            self.current.set((event.agent_did or UNKNOWN,), ring, self._moment.run)
+        elif payload_facts.has_ring(event):
+            self.invalid.increase(event=event)
 
     def _rings(self) -> dict[str, float]:
         return {agent: ring for (agent,), ring in list(self.current.series.items())}

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 
+from .. import payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter
-from .labels import UNKNOWN, one_of
+from .labels import UNKNOWN
 from .meter import Instruments, Moment
-from .numbers import is_count, seconds_between
+from .numbers import seconds_between
 from .open_work import OpenWork
+from .uncounted import Uncounted
 
 SAGAS = "agent_hypervisor_sagas_total"
 SAGA_DURATION = "agent_hypervisor_saga_duration_seconds"
@@ -20,7 +22,6 @@ FANOUT_BRANCHES = "agent_hypervisor_fanout_branches"
 CHECKPOINTS = "agent_hypervisor_saga_checkpoints_total"
 HANDOFFS = "agent_hypervisor_saga_handoffs_total"
 
-OUTCOMES = ("committed", "compensated", "failed", "escalated")
 POLICIES = ("all", "majority", "any", UNKNOWN)
 HANDOFF_STATUSES = ("pending", "handed_off", "failed", "compensated", UNKNOWN)
 SAGA_BOUNDS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600)
@@ -32,6 +33,7 @@ class SagaMetrics:
 
     Args:
         moment: On whose behalf events are observed.
+        uncounted: Where durations and numbers of branches that are none are counted.
     """
 
     event_types: Iterable[str] = (
@@ -46,10 +48,10 @@ class SagaMetrics:
         EventType.SAGA_HANDOFF,
     )
 
-    def __init__(self, moment: Moment) -> None:
-        self._moment = moment
+    def __init__(self, moment: Moment, uncounted: Uncounted) -> None:
+        self._moment, self._uncounted = moment, uncounted
         self._open = OpenWork()
-        by_outcome = {"outcome": OUTCOMES}
+        by_outcome = {"outcome": payload_facts.OUTCOMES}
         self.sagas = Counter(SAGAS, "Sagas that ended, by outcome", ("outcome",), fixed=by_outcome)
         self.duration = Histogram(
             SAGA_DURATION,
@@ -98,28 +100,28 @@ class SagaMetrics:
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one saga event."""
-        payload = event.payload
         match event.event_type:
             case EventType.SAGA_CREATED:
-                self._open.begin(_key(event), event.timestamp_ns, self._moment.run)
+                self._open.begin(
+                    (payload_facts.saga_id(event),), event.timestamp_ns, self._moment.run
+                )
             case EventType.SAGA_STEP_COMMITTED:
                 self.steps.increase(("committed",), event=event)
             case EventType.SAGA_STEP_FAILED:
                 self.steps.increase(("failed",), event=event)
             case EventType.SAGA_COMPENSATING:
-                phase = payload.get("phase")
+                phase = payload_facts.phase(event) or "succeeded"
                 if phase != "started":
-                    ended = "failed" if phase == "failed" else "succeeded"
-                    self.compensations.increase((ended,), event=event)
+                    self.compensations.increase((phase,), event=event)
             case EventType.SAGA_FANOUT_STARTED:
-                branches = payload.get("branch_count")
-                if is_count(branches):
-                    policy = one_of(payload.get("policy"), POLICIES)
+                branches = self._uncounted.count(event, "branch_count", FANOUT_BRANCHES)
+                if branches is not None:
+                    policy = payload_facts.word(event, "policy", POLICIES)
                     self.branches.observe((policy,), branches, event)
             case EventType.SAGA_CHECKPOINT_SAVED:
                 self.checkpoints.increase(event=event)
             case EventType.SAGA_HANDOFF:
-                status = one_of(payload.get("status"), HANDOFF_STATUSES)
+                status = payload_facts.word(event, "status", HANDOFF_STATUSES)
                 self.handoffs.increase((status,), event=event)
             case _:
                 self._end(event)
@@ -137,17 +139,9 @@ class SagaMetrics:
         ]
 
     def _end(self, event: HypervisorEvent) -> None:
-        outcome = event.payload.get("outcome")
-        if not isinstance(outcome, str) or outcome not in OUTCOMES:
-            escalated = event.event_type == EventType.SAGA_ESCALATED
-            outcome = "escalated" if escalated else "committed"
+        outcome = payload_facts.outcome(event)
         self.sagas.increase((outcome,), event=event)
-        begun = self._open.end(_key(event), self._moment.run)
+        begun = self._open.end((payload_facts.saga_id(event),), self._moment.run)
         if begun is not None:
-            seconds = seconds_between(begun, event, "duration_seconds")
+            seconds = seconds_between(begun, event, self._uncounted, SAGA_DURATION)
             self.duration.observe((outcome,), seconds, event)
-
-
-def _key(event: HypervisorEvent) -> tuple[str]:
-    saga_id = event.payload.get("saga_id")
-    return (saga_id if isinstance(saga_id, str) else event.causal_trace_id or UNKNOWN,)

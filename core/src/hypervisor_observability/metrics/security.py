@@ -9,7 +9,7 @@ from .histogram import Histogram
 from .instruments import Counter
 from .labels import LabelRules, word
 from .meter import Instruments
-from .numbers import is_amount
+from .uncounted import Uncounted
 
 VFS_OPERATIONS = "agent_hypervisor_vfs_operations_total"
 RATE_LIMITED = "agent_hypervisor_rate_limited_total"
@@ -33,6 +33,7 @@ class SecurityMetrics:
 
     Args:
         rules: How agents are shown.
+        uncounted: Where scores that are none are counted.
     """
 
     event_types: Iterable[str] = (
@@ -44,8 +45,8 @@ class SecurityMetrics:
         EventType.BEHAVIOR_DRIFT,
     )
 
-    def __init__(self, rules: LabelRules) -> None:
-        self._rules = rules
+    def __init__(self, rules: LabelRules, uncounted: Uncounted) -> None:
+        self._rules, self._uncounted = rules, uncounted
         self.operations = Counter(
             VFS_OPERATIONS,
             "Operations on the files of sessions",
@@ -71,14 +72,14 @@ class SecurityMetrics:
             case EventType.RATE_LIMITED:
                 self.rate_limited.increase((self._rules.agent(event.agent_did),), event=event)
             case EventType.AGENT_KILLED:
-                self.killed.increase((word(event.payload.get("reason")),), event=event)
+                self.killed.increase((word(event, "reason"),), event=event)
             case EventType.AUDIT_DELTA_CAPTURED:
                 self.deltas.increase(event=event)
             case EventType.AUDIT_COMMITTED:
                 self.commits.increase(event=event)
             case EventType.BEHAVIOR_DRIFT:
-                score = event.payload.get("drift_score")
-                if is_amount(score):
+                score = self._uncounted.amount(event, "drift_score", DRIFT_SCORE)
+                if score is not None:
                     self.drift.observe((), float(score), event)
             case operation:
                 self.operations.increase((_OPERATIONS[operation],), event=event)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from .. import payload_facts
 from ..event_types import USAGE_RECORDED, EventType
 from ..events import HypervisorEvent
 from .families import MetricFamily
@@ -9,7 +10,6 @@ from .instruments import Counter
 from .labels import LabelRules, word
 from .leaves import Leaves
 from .meter import Instruments
-from .numbers import is_amount, is_count
 
 TOKENS = "agent_hypervisor_tokens_total"
 COST = "agent_hypervisor_cost_total"
@@ -56,18 +56,18 @@ class UsageMetrics:
         if event.event_type != USAGE_RECORDED:
             self._leaves.note(event)
             return
-        tokens = {key: self._amount(event, key, is_count) for key in _DIRECTIONS}
-        cost = self._amount(event, "cost", is_amount)
+        tokens = {key: self._amount(event, key, payload_facts.count) for key in _DIRECTIONS}
+        cost = self._amount(event, "cost", payload_facts.amount)
         amounts = (tokens["input_tokens"], tokens["output_tokens"], cost)
         if self._leaves.is_total(event, amounts):
             self.totals.increase(event=event)
             return
-        agent, model = self._rules.agent(event.agent_did), word(event.payload.get("model"))
+        agent, model = self._rules.agent(event.agent_did), word(event, "model")
         for key, direction in _DIRECTIONS.items():
             if tokens[key]:
                 self.tokens.increase((agent, model, direction), tokens[key], event)
         if cost:
-            currency = word(event.payload.get("currency"))
+            currency = word(event, "currency")
             self.cost.increase((agent, model, currency), cost, event)
 
     def families(self) -> list[MetricFamily]:
@@ -79,11 +79,13 @@ class UsageMetrics:
             self.invalid.family(),
         ]
 
-    def _amount(self, event: HypervisorEvent, key: str, is_one: Callable[[object], bool]) -> float:
-        amount = event.payload.get(key)
-        if amount is None:
-            return 0
-        if is_one(amount):
-            return amount  # type: ignore[no-any-return]  # just checked
-        self.invalid.increase()
-        return 0
+    def _amount(
+        self,
+        event: HypervisorEvent,
+        key: str,
+        found: Callable[[HypervisorEvent, str], float | None],
+    ) -> float:
+        amount = found(event, key)
+        if amount is None and payload_facts.has(event, key):
+            self.invalid.increase(event=event)
+        return amount or 0

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from .instruments import Counter
-from .labels import UNKNOWN
 from .plain_values import integer, text
 
 LINGER_NS = 600 * 1_000_000_000
@@ -45,8 +44,6 @@ class Withdrawals:
 
     def end_session(self, session: str) -> None:
         """Note that a session ended: its series go in ten minutes."""
-        if session == UNKNOWN:
-            return
         self._gone.pop(session, None)
         self._gone[session] = None
         if len(self._gone) > MAX_GONE:
