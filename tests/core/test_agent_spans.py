@@ -477,7 +477,7 @@ def test_another_process_goes_on_wherever_the_first_one_ended(cut: int) -> None:
     ("state", "problem"),
     [
         ({}, "expected saved spans of version"),
-        ({"version": 2}, "damaged: KeyError"),
+        ({"version": 3}, "damaged: KeyError"),
         ({**SpanAssembler().state(), "open": [[1]]}, "damaged: ValueError"),
     ],
 )

@@ -3,7 +3,7 @@
 Each is as fine as the event says: it is told apart by its own id, its agent and its session.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from . import payload_facts
@@ -111,10 +111,9 @@ class Lasting(Generic[T]):
 
     def end_all(self, agent: str, sessions: list[str] | None) -> list[T]:
         """Take out what an agent has in *sessions*; None: all that it has."""
-        places = (
-            [("agent", agent)] if sessions is None else [("place", agent, one) for one in sessions]
-        )
-        return self._take_all(places)
+        if sessions is None:
+            return self._take_all([("agent", agent)])
+        return self._take_all([("place", agent, one) for one in sessions])
 
     def end_session(self, session: str) -> list[T]:
         """Take out what is in a session."""
@@ -140,7 +139,7 @@ class Lasting(Generic[T]):
         found = self._indexes.get(index)
         return None if found is None else next(reversed(found))
 
-    def _take_all(self, indexes: list[tuple[str, ...]]) -> list[T]:
+    def _take_all(self, indexes: Iterable[tuple[str, ...]]) -> list[T]:
         keys = [key for index in indexes for key in self._indexes.get(index, ())]
         return [value for key in keys if (value := self._take(key)) is not None]
 

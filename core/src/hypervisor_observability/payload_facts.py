@@ -167,6 +167,11 @@ def outcome(event: HypervisorEvent) -> str:
     return "escalated" if event.event_type == EventType.SAGA_ESCALATED else "committed"
 
 
+def ended_well(event: HypervisorEvent) -> bool:
+    """Tell whether a saga ended as it was meant to, or was undone whole."""
+    return event.event_type == EventType.SAGA_COMPLETED and outcome(event) in OUTCOMES[:2]
+
+
 def is_satisfied(event: HypervisorEvent) -> bool:
     """Tell whether a fan-out reached what its policy asks for; it did unless it says no."""
     return flag(event, "policy_satisfied") is not False
@@ -216,6 +221,11 @@ def ring(event: HypervisorEvent, key: str | None = None) -> int | None:
         key = "to_ring" if has(event, "to_ring") else "ring"
     found = integer(event, key)
     return found if found is not None and 0 <= found <= GREATEST_RING else None
+
+
+def caller_trace(event: HypervisorEvent) -> str:
+    """Give the causal id of a caller that was linked rather than continued; empty if none."""
+    return string(event, "caller_trace") or ""
 
 
 def ends_agent(event: HypervisorEvent) -> bool:

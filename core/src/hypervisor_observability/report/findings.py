@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
+from .. import payload_facts
 from ..event_types import GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
-from ..tree import payload_facts
+from ..lasting import Elevations
 from .saga_census import SagaCensus
-from .sagas import SAGA_TYPES, SagaStory, outcome_of, tell_saga
+from .sagas import SAGA_TYPES, SagaStory, tell_saga
 from .timeline import Timeline
 
 TRANSITIONS = {
@@ -25,7 +26,6 @@ MOST_SAGAS = 20
 ELEVATION_BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
 
 _GREATEST_SCORE = 1_000_000
-_MOST_ELEVATED = 100_000
 
 
 @define(eq=False)
@@ -64,7 +64,7 @@ class Findings:
     trust_by_agent: dict[str, float] = field(factory=dict)
     sagas: dict[str, SagaStory] = field(factory=dict)
     census: SagaCensus = field(factory=SagaCensus)
-    _elevated: dict[tuple[str, ...], int] = field(factory=dict, init=False)
+    _elevated: Elevations[int] = field(factory=Elevations, init=False)
 
     @classmethod
     def of(cls, events: Iterable[HypervisorEvent]) -> "Findings":
@@ -81,13 +81,16 @@ class Findings:
         self.first_ns = now if self.first_ns is None else min(self.first_ns, now)
         self.last_ns = now if self.last_ns is None else max(self.last_ns, now)
         kind = event.event_type
+        for begun in self._elevated.take(event, now):
+            seconds = max(0, now - begun) / 1e9
+            self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
         if kind in TRANSITIONS:
             self._transition(event)
         elif kind == EventType.RING_BREACH_DETECTED:
-            self.breaches.add(now, payload_facts.text(event, "severity") or "unknown")
+            self.breaches.add(now, payload_facts.severity(event))
             self.breaches_by_agent[_agent(event)] += 1
         elif kind == GOVERNANCE_DECISION:
-            allowed = bool(event.payload.get("allowed"))
+            allowed = payload_facts.is_allowed(event)
             self.decisions["allowed" if allowed else "denied"] += 1
             self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
         elif kind == EventType.IDENTITY_VERIFIED:
@@ -98,26 +101,14 @@ class Findings:
     def _transition(self, event: HypervisorEvent) -> None:
         agent = _agent(event)
         self.transitions.add(event.timestamp_ns, TRANSITIONS[event.event_type])
-        ring = event.payload.get("to_ring", event.payload.get("ring"))
-        if isinstance(ring, int) and not isinstance(ring, bool):
+        ring = payload_facts.ring(event)
+        if ring is not None:
             self.rings[agent] = ring
-        key = payload_facts.elevation_key(event)
-        if event.event_type == EventType.RING_ELEVATED:
-            self._elevated[key] = event.timestamp_ns
-            if len(self._elevated) > _MOST_ELEVATED:
-                del self._elevated[next(iter(self._elevated))]
-        elif event.event_type != EventType.RING_ASSIGNED:
-            begun = self._elevated.pop(key, None)
-            if begun is not None:
-                seconds = max(0, event.timestamp_ns - begun) / 1e9
-                self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
 
     def _identity(self, event: HypervisorEvent) -> None:
-        score = event.payload.get("iatp_trust_score")
-        if isinstance(score, bool) or not isinstance(score, (int, float)):
-            return
-        # An integer may have more digits than a picture has room for.
-        if 0 <= score <= _GREATEST_SCORE:
+        score = payload_facts.amount(event, "iatp_trust_score")
+        # A number may have more digits than a picture has room for.
+        if score is not None and score <= _GREATEST_SCORE:
             self.trust_by_agent[_agent(event)] = score
 
     def _saga(self, event: HypervisorEvent) -> None:
@@ -128,8 +119,8 @@ class Findings:
                 del self.sagas[next(iter(self.sagas))]
         if (saga := self.sagas.get(name)) is not None:
             tell_saga(saga, event)
-        if outcome := outcome_of(event):
-            self.census.end(name, outcome)
+        if event.event_type in payload_facts.SAGA_ENDS:
+            self.census.end(name, payload_facts.outcome(event))
 
     @property
     def sagas_seen(self) -> int:

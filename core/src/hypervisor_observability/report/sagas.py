@@ -2,9 +2,9 @@
 
 from attrs import define, field
 
+from .. import payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
-from ..tree import payload_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""
@@ -12,14 +12,13 @@ _MOST_LEFT = 10_000
 
 _STARTS = EventType.SAGA_STEP_STARTED
 _ENDS = {EventType.SAGA_STEP_COMMITTED: "committed", EventType.SAGA_STEP_FAILED: "failed"}
-_SAGA_ENDS = {EventType.SAGA_COMPLETED: "committed", EventType.SAGA_ESCALATED: "escalated"}
 SAGA_TYPES = frozenset(
     {
         EventType.SAGA_CREATED,
         _STARTS,
         *_ENDS,
         EventType.SAGA_COMPENSATING,
-        *_SAGA_ENDS,
+        *payload_facts.SAGA_ENDS,
     }
 )
 
@@ -61,20 +60,27 @@ class SagaStory:
     outcome: str = "running"
     pieces: list[Piece] = field(factory=list)
     left_out: int = 0
-    _by_key: dict[tuple[str, str], Piece] = field(factory=dict, init=False)
+    _by_key: dict[tuple[str, ...], Piece] = field(factory=dict, init=False)
     # Of what was left out, so that its end is not counted once more.
     _left: set[int] = field(factory=set, init=False)
 
-    def piece(self, kind: str, name: str, title: str, now_ns: int, *, anew: bool) -> Piece:
-        """Give the piece of that name, a new one where there is none or it begins *anew*."""
-        piece = self._by_key.get((kind, name))
+    def piece(self, key: tuple[str, ...], title: str, now_ns: int, *, anew: bool) -> Piece:
+        """Give the piece with a key, a new one where there is none or it begins *anew*.
+
+        Args:
+            key: The kind, the name and, where it is said, the attempt.
+            title: What it does.
+            now_ns: When it began, if it is new.
+            anew: Whether it is.
+        """
+        piece = self._by_key.get(key)
         if piece is None or anew:
             piece = Piece(title, now_ns)
             if len(self.pieces) < MOST_PIECES:
                 self.pieces.append(piece)
-                self._by_key[kind, name] = piece
+                self._by_key[key] = self._by_key[key[:2]] = piece
             else:
-                self._leave_out(hash((kind, name)), anew=anew)
+                self._leave_out(hash(key), anew=anew)
         return piece
 
     def _leave_out(self, key: int, *, anew: bool) -> None:
@@ -84,17 +90,10 @@ class SagaStory:
             self._left.add(key)
 
     def undo(self, name: str) -> None:
-        """Note that a step was undone."""
+        """Note that a step was undone: its last attempt."""
         step = self._by_key.get(("step", name))
         if step is not None and step.state == "committed":
             step.state = "undone"
-
-
-def outcome_of(event: HypervisorEvent) -> str:
-    """Give how its saga ended; empty where *event* is not its end."""
-    if event.event_type not in _SAGA_ENDS:
-        return ""
-    return payload_facts.text(event, "outcome") or _SAGA_ENDS[event.event_type]
 
 
 def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
@@ -102,24 +101,27 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
     now, kind = event.timestamp_ns, event.event_type
     saga.begun_ns = min(saga.begun_ns, now)
     saga.ended_ns = max(saga.ended_ns, now)
-    step, title = payload_facts.step_id(event), payload_facts.action(event) or "step"
+    step, title = payload_facts.step_id(event), payload_facts.step_title(event) or "step"
+    attempt = (payload_facts.attempt(event),)
     if kind == _STARTS:
-        saga.piece("step", step, title, now, anew=True)
+        saga.piece(("step", step, *attempt), title, now, anew=True)
     elif kind in _ENDS:
-        piece = saga.piece("step", step, title, now, anew=False)
+        # Without a number, it is the newest attempt.
+        numbered = attempt if payload_facts.has(event, "attempt") else ()
+        piece = saga.piece(("step", step, *numbered), title, now, anew=False)
         piece.ended_ns, piece.state = max(now, piece.begun_ns), _ENDS[kind]
     elif kind == EventType.SAGA_COMPENSATING:
         _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
-    elif outcome := outcome_of(event):
-        saga.outcome = outcome
+    elif kind in payload_facts.SAGA_ENDS:
+        saga.outcome = payload_facts.outcome(event)
 
 
 def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) -> None:
-    phase, now = payload_facts.text(event, "phase"), event.timestamp_ns
-    piece = saga.piece("compensation", step, title, now, anew=phase == "started")
+    phase, now = payload_facts.phase(event), event.timestamp_ns
+    piece = saga.piece(("compensation", step), title, now, anew=phase == "started")
     if phase == "started":
         return
     piece.ended_ns = max(now, piece.begun_ns)
     piece.state = "failed" if phase == "failed" else "compensated"
     if phase != "failed":
-        saga.undo(payload_facts.text(event, "compensates_step_id") or step)
+        saga.undo(payload_facts.undone_step(event))

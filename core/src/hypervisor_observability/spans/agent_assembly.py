@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
+from .. import lasting, payload_facts
 from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
 from .identity import (
@@ -15,7 +16,7 @@ from .identity import (
     trace_of_event,
 )
 from .open_span import Key, OpenSpan
-from .payloads import scalars_of, text_of
+from .open_spans import OpenOfKind
 from .record import FinishedSpan, SpanKind, SpanStatus
 from .work import Work
 
@@ -70,8 +71,8 @@ class AgentAssembly:
         )
         span.attributes["gen_ai.operation.name"] = "invoke_workflow"
         span.attributes["gen_ai.workflow.name"] = SESSION_WORKFLOW
-        conversation = text_of(event, "conversation_id")
-        if conversation is not None:
+        conversation = payload_facts.name(event, "conversation_id")
+        if conversation:
             span.attributes["gen_ai.conversation.id"] = conversation
         expired = self.work.begin(span, event)
         return [*expired, span.begin(event)] if self.pending else expired
@@ -97,9 +98,9 @@ class AgentAssembly:
         key = _agent_key(event)
         if key is None or self.work.open.get(key) is not None:
             return []
-        name = text_of(event, "name") or (event.agent_did or "agent").rpartition(":")[2]
+        name = payload_facts.name(event, "name") or (event.agent_did or "agent").rpartition(":")[2]
         span = self._open(event, key, f"invoke_agent {name}", within=False)
-        if event.payload.get("remote") is True:
+        if payload_facts.flag(event, "remote"):
             span.kind = SpanKind.CLIENT
         causal = causal_id(event)
         span.attributes["gen_ai.operation.name"] = "invoke_agent"
@@ -125,7 +126,22 @@ class AgentAssembly:
         if span is None:
             self.work.unmatched += 1
             return []
-        return [_end(span, event)]
+        return [*self._elevations_left(event), _end(span, event)]
+
+    def _elevations_left(self, event: HypervisorEvent) -> list[FinishedSpan]:
+        """End the elevations of an agent that does no other work where it has finished."""
+        did, spans = event.agent_did, []
+        sessions = lasting.sessions_left(event, self._works)
+        if did is None:
+            return []
+        for span in reversed(self.work.open.of_agent_in("elevation", did, sessions)):
+            self.work.cut_short(span)
+            span.attributes["agent.hypervisor.ended_by"] = "agent"
+            spans.append(span.finish(event, SpanStatus.UNSET))
+        return spans
+
+    def _works(self, did: str, session: str) -> bool:
+        return bool(self.work.open.of_agent_in("agent", did, [session] if session else None))
 
     def _killed(self, event: HypervisorEvent) -> list[FinishedSpan]:
         did = event.agent_did
@@ -149,19 +165,18 @@ class AgentAssembly:
         return []
 
     def _elevated(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        rings = scalars_of(event, ("from_ring", "to_ring"))
-        named = len(rings) == len(_RINGS) and all(type(ring) is int for ring in rings.values())
-        name = "ring.elevate {from_ring}→{to_ring}".format(**rings) if named else "ring.elevate"
-        key = ("elevation", *_told_apart(event, "elevation_id"))
-        span = self._open(event, key, name)
-        for ring in _RINGS:
-            if ring in rings:
-                span.attributes[f"agent.hypervisor.{ring}"] = rings[ring]
+        before, after = (payload_facts.ring(event, key) for key in _RINGS)
+        named = before is not None and after is not None
+        name = f"ring.elevate {before}→{after}" if named else "ring.elevate"
+        span = self._open(event, ("elevation", *lasting.key_of(event)), name)
+        for key, ring in zip(_RINGS, (before, after), strict=True):
+            if ring is not None:
+                span.attributes[f"agent.hypervisor.{key}"] = ring
         return self.work.begin(span, event)
 
     def _elevation_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
         self._ring_assigned(event)
-        span = self._pop(event, "elevation", "elevation_id")
+        span = self._pop(event, "elevation")
         if span is None:
             return []  # a demotion need not end an elevation
         ended_by = event.event_type.value.partition(".")[2]
@@ -171,13 +186,14 @@ class AgentAssembly:
     # Quarantines and decisions
 
     def _quarantined(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        reason = text_of(event, "reason")
-        key = ("quarantine", *_told_apart(event, "quarantine_id"))
+        killed = self._killed(event) if payload_facts.is_kill(event) else []
+        reason = payload_facts.name(event, "reason")
+        key = ("quarantine", *lasting.key_of(event))
         span = self._open(event, key, f"quarantine {reason}" if reason else "quarantine")
-        return self.work.begin(span, event)
+        return killed + self.work.begin(span, event)
 
     def _released(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        span = self._pop(event, "quarantine", "quarantine_id")
+        span = self._pop(event, "quarantine")
         if span is None:
             self.work.unmatched += 1
             return []
@@ -185,19 +201,26 @@ class AgentAssembly:
 
     def _decided(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """Give the span of a decision: it takes no time of the tool's."""
-        tool = text_of(event, "tool_name")
+        tool = payload_facts.name(event, "tool_name")
         span = self._open(event, ("decision", event.event_id), f"execute_tool {tool or 'unknown'}")
-        allowed = event.payload.get("allowed") is not False
+        allowed = payload_facts.is_allowed(event)
         span.attributes["gen_ai.operation.name"] = "execute_tool"
-        if tool is not None:
+        if tool:
             span.attributes["gen_ai.tool.name"] = tool
         span.attributes["agent.hypervisor.policy.decision"] = "allow" if allowed else "deny"
-        for key, value in scalars_of(event, ("evaluation_ms", "rate_limited")).items():
-            span.attributes[f"agent.hypervisor.policy.{key}"] = value
+        said = {
+            "evaluation_ms": payload_facts.amount(event, "evaluation_ms"),
+            "rate_limited": payload_facts.flag(event, "rate_limited"),
+        }
+        for key, value in said.items():
+            if value is not None:
+                span.attributes[f"agent.hypervisor.policy.{key}"] = value
         if allowed:
             return [span.finish(event, SpanStatus.UNSET)]
         span.attributes["error.type"] = "policy_denied"
-        return [span.finish(event, SpanStatus.ERROR, text_of(event, "reason") or "denied")]
+        return [
+            span.finish(event, SpanStatus.ERROR, payload_facts.text(event, "reason") or "denied")
+        ]
 
     # What all of them need
 
@@ -241,13 +264,10 @@ class AgentAssembly:
             event.causal_trace_id,
         )
 
-    def _pop(self, event: HypervisorEvent, kind: str, id_key: str) -> OpenSpan | None:
-        """Take out what *event* ends: by its id, or the agent's newest in the session."""
-        span = self.work.open.pop((kind, *_told_apart(event, id_key)))
-        if span is None and text_of(event, id_key) is None:
-            newest = self.work.open.newest_at(kind, event.agent_did, event.session_id)
-            span = None if newest is None else self.work.open.pop(newest.key)
-        return span
+    def _pop(self, event: HypervisorEvent, kind: str) -> OpenSpan | None:
+        """Take out the elevation or quarantine that *event* ends."""
+        key = lasting.ended_by(lasting.key_of(event), OpenOfKind(self.work.open, kind))
+        return None if key is None else self.work.open.pop((kind, *key))
 
 
 _RINGS = ("from_ring", "to_ring")
@@ -262,21 +282,16 @@ def _agent_key(event: HypervisorEvent) -> Key | None:
     return ("agent", event.agent_did, event.session_id or "")
 
 
-def _told_apart(event: HypervisorEvent, id_key: str) -> tuple[str, ...]:
-    own = text_of(event, id_key)
-    return (event.agent_did or "", event.session_id or "") if own is None else (own,)
-
-
 def _note_ring(span: OpenSpan, event: HypervisorEvent) -> None:
-    ring = event.payload.get("to_ring", event.payload.get("ring"))
-    if isinstance(ring, int):
+    ring = payload_facts.ring(event)
+    if ring is not None:
         span.attributes["agent.hypervisor.ring"] = ring
 
 
 def _end(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
-    if event.payload.get("status") == "error" or event.payload.get("error_type") is not None:
-        error_type = text_of(event, "error_type")
-        if error_type is not None:
+    if payload_facts.has_failed(event):
+        error_type = payload_facts.name(event, "error_type")
+        if error_type:
             span.attributes["error.type"] = error_type
-        return span.finish(event, SpanStatus.ERROR, str(event.payload.get("error") or ""))
+        return span.finish(event, SpanStatus.ERROR, payload_facts.text(event, "error"))
     return span.finish(event, SpanStatus.OK)

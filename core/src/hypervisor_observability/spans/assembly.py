@@ -18,7 +18,7 @@ from .record import FinishedSpan
 from .saga_assembly import SagaAssembly
 from .work import Work
 
-_STATE_VERSION = 2
+_STATE_VERSION = 3
 
 
 class SpanAssembler:

@@ -7,6 +7,7 @@ from itertools import islice
 
 from attrs import frozen
 
+from .. import payload_facts
 from ..causal_trace import CausalTraceId
 from ..events import HypervisorEvent
 from ..traceparent import widen_span
@@ -81,7 +82,7 @@ def causal_id_of(text: object) -> CausalTraceId | None:
 
 def caller_of(event: HypervisorEvent) -> tuple[str, str] | None:
     """Give the ids of the caller whose trace was not continued, if there is one."""
-    caller = causal_id_of(event.payload.get("caller_trace"))
+    caller = causal_id_of(payload_facts.caller_trace(event))
     return None if caller is None else caller.to_w3c()
 
 

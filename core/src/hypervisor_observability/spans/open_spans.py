@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from attrs import frozen
+
+from .. import lasting
 from .open_span import Key, OpenSpan
+
+LASTING = frozenset({"elevation", "quarantine"})
+"""Kinds of which each is told apart by its own id, its agent and its session: see ``lasting``."""
 
 
 class OpenSpans:
@@ -56,11 +62,24 @@ class OpenSpans:
         """Give the spans in a session, oldest first."""
         return list(self._indexes.get(("session", session_id), {}).values())
 
+    def of_agent_in(self, kind: str, agent_did: str, sessions: list[str] | None) -> list[OpenSpan]:
+        """Give those of a kind that an agent does in *sessions*, ``""`` being outside of any;
+        None: wherever.
+        """
+        indexes: list[tuple[Any, ...]] = [("does", kind, agent_did)]
+        if sessions is not None:
+            indexes = [("place", kind, agent_did, session or None) for session in sessions]
+        return [span for one in indexes for span in self._indexes.get(one, {}).values()]
+
     def newest_at(
         self, kind: str, agent_did: str | None, session_id: str | None
     ) -> OpenSpan | None:
         """Give the newest of a kind that an agent does in a session."""
         return self._newest(("place", kind, agent_did, session_id))
+
+    def newest_named(self, kind: str, own: str) -> OpenSpan | None:
+        """Give the newest of a kind that has an id of its own."""
+        return self._newest(("own", kind, own))
 
     def newest_of_agent(self, agent_did: str) -> OpenSpan | None:
         """Give the newest that an agent does."""
@@ -97,6 +116,33 @@ class OpenSpans:
         return None if found is None else next(reversed(found.values()))
 
 
+@frozen
+class OpenOfKind:
+    """The open elevations, or quarantines, as ``lasting.ended_by`` asks for them."""
+
+    _spans: OpenSpans
+    _kind: str
+
+    def follows(self, key: lasting.Key) -> bool:
+        """Tell whether that is open."""
+        return self._spans.get((self._kind, *key)) is not None
+
+    def newest_named(self, own: str) -> lasting.Key | None:
+        """Give the newest that has this id."""
+        return _key(self._spans.newest_named(self._kind, own))
+
+    def newest_at(self, agent: str, session: str) -> lasting.Key | None:
+        """Give the newest of an agent in a session."""
+        return _key(self._spans.newest_at(self._kind, agent or None, session or None))
+
+
+def _key(span: OpenSpan | None) -> lasting.Key | None:
+    if span is None:
+        return None
+    _, own, agent, session = span.key
+    return (own, agent, session)
+
+
 def _indexes_of(span: OpenSpan) -> Iterator[tuple[Any, ...]]:
     kind = span.key[0]
     yield "kind", kind
@@ -105,10 +151,13 @@ def _indexes_of(span: OpenSpan) -> Iterator[tuple[Any, ...]]:
     yield "place", kind, span.agent_did, span.session_id
     if span.agent_did is not None:
         yield "agent", span.agent_did
+        yield "does", kind, span.agent_did
     if span.session_id is not None:
         yield "session", span.session_id
     if span.causal is not None:
         yield "causal", span.causal
+    if kind in LASTING:
+        yield "own", kind, span.key[1]
     if kind in {"step", "compensation", "fanout"}:
         yield "saga", kind, span.key[1]
         yield "part", kind, span.key[1], span.key[2]

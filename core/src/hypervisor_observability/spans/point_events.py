@@ -1,12 +1,12 @@
 """What happens at one moment, as events of the span in which it happens."""
 
+from .. import payload_facts
 from ..event_types import USAGE_RECORDED, EventType
 from ..events import HypervisorEvent
 from ..traceparent import widen_span
 from .identity import causal_id
 from .open_span import OpenSpan
 from .open_spans import OpenSpans
-from .payloads import saga_id_of, scalars_of, step_id_of
 from .record import SpanEvent
 
 EVENT_NAME_PREFIX = "agent.hypervisor."
@@ -53,7 +53,8 @@ _KEYS = (
 def span_event(event: HypervisorEvent) -> SpanEvent:
     """Give *event* as an event of a span."""
     attributes = {
-        f"{EVENT_NAME_PREFIX}{key}": value for key, value in scalars_of(event, _KEYS).items()
+        f"{EVENT_NAME_PREFIX}{key}": value
+        for key, value in payload_facts.scalars(event, _KEYS).items()
     }
     attributes["agent.hypervisor.event.id"] = event.event_id
     return SpanEvent(f"{EVENT_NAME_PREFIX}{event.event_type.value}", event.timestamp_ns, attributes)
@@ -67,10 +68,10 @@ def span_around(event: HypervisorEvent, spans: OpenSpans) -> OpenSpan | None:
     in another trace comes after all that is open in the event's own.
     """
     found = None
-    saga_id = None if event.payload.get("saga_id") is None else saga_id_of(event)
+    saga_id, step_id = payload_facts.named_saga(event), payload_facts.step_id(event)
     causal = causal_id(event)
-    if saga_id is not None and step_id_of(event):
-        found = spans.newest_of_saga("step", saga_id, step_id_of(event))
+    if saga_id is not None and step_id:
+        found = spans.newest_of_saga("step", saga_id, step_id)
     if found is None and event.causal_trace_id is not None:
         found = spans.newest_under(event.causal_trace_id)
     if found is None and causal is not None and causal.parent_span_id is not None:
@@ -96,9 +97,8 @@ def attach(event: HypervisorEvent, spans: OpenSpans) -> None:
     if span is None:
         return
     span.add_event(span_event(event))
-    payload = event.payload
-    refused = payload.get("allowed") is False or payload.get("denied") is True
-    if event.event_type == EventType.RING_BREACH_DETECTED and refused:
+    is_breach = event.event_type == EventType.RING_BREACH_DETECTED
+    if is_breach and payload_facts.is_refused_breach(event):
         span.error = "ring breach denied"
     if event.event_type == EventType.FAULT_ATTRIBUTED:
         _link_to_blamed(event, span, spans)
@@ -106,11 +106,7 @@ def attach(event: HypervisorEvent, spans: OpenSpans) -> None:
 
 def _link_to_blamed(event: HypervisorEvent, span: OpenSpan, spans: OpenSpans) -> None:
     """Refer to the spans of the agents to which a fault is attributed."""
-    attributions = event.payload.get("attributions")
-    if not isinstance(attributions, list | tuple):
-        return
-    for attribution in attributions:
-        did = attribution.get("agent_did") if isinstance(attribution, dict) else None
-        blamed = spans.newest_of_agent(did) if isinstance(did, str) else None
+    for did in payload_facts.blamed_agents(event):
+        blamed = spans.newest_of_agent(did)
         if blamed is not None and blamed is not span:
             span.add_link(blamed.identity.trace_id, blamed.identity.span_id, "fault")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .. import payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from .identity import (
@@ -14,7 +15,6 @@ from .identity import (
     trace_of_saga,
 )
 from .open_span import Key, OpenSpan
-from .payloads import saga_id_of, step_id_of, text_of
 from .record import FinishedSpan, SpanStatus
 from .saga_memory import FinishedPart, Saga, SagaMemory
 from .saga_parts import (
@@ -65,9 +65,10 @@ class SagaAssembly:
 
     def hand_over(self, event: HypervisorEvent) -> None:
         """Note that another agent goes on with a step: its next start links to this one."""
-        saga_id, part = saga_id_of(event), ("step", step_id_of(event))
+        saga_id = payload_facts.saga_id(event)
+        part = ("step", payload_facts.step_id(event))
         saga = self._memory.going_on.get(saga_id)
-        if saga is None or event.payload.get("status") == "failed":
+        if saga is None or payload_facts.name(event, "status") == "failed":
             return
         span = self._work.open.newest_of_saga("step", saga_id, part[1])
         done = saga.finished.get(part) if span is None else span.identity
@@ -78,7 +79,7 @@ class SagaAssembly:
     # Sagas
 
     def _created(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        saga_id = saga_id_of(event)
+        saga_id = payload_facts.saga_id(event)
         key = ("saga", saga_id)
         saga, ended = self._memory.going_on.get(saga_id), self._memory.ended.get(saga_id)
         if ended is not None and not ended.created and event.timestamp_ns <= ended.end_ns:
@@ -133,11 +134,11 @@ class SagaAssembly:
 
     def _saga_of(self, event: HypervisorEvent) -> Saga:
         """Give the event's saga; one whose creation was not seen begins with this event."""
-        saga_id = saga_id_of(event)
+        saga_id = payload_facts.saga_id(event)
         return self._memory.get(saga_id) or self._open_saga(saga_id, event)
 
     def _saga_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        saga_id = saga_id_of(event)
+        saga_id = payload_facts.saga_id(event)
         key = ("saga", saga_id)
         if saga_id in self._memory.ended:
             self._work.unmatched += 1
@@ -152,11 +153,11 @@ class SagaAssembly:
         if span is None:
             self._work.is_over(key)  # an agent's death has ended it
         else:
-            escalated = event.event_type == EventType.SAGA_ESCALATED
-            outcome = event.payload.get("outcome")
-            if isinstance(outcome, str):
-                span.attributes["agent.saga.outcome"] = outcome
-            spans.append(end_part(span, event, "error" if escalated else "ok"))
+            if payload_facts.has(event, "outcome"):
+                span.attributes["agent.saga.outcome"] = payload_facts.outcome(event)
+            spans.append(
+                end_part(span, event, "ok" if payload_facts.ended_well(event) else "error")
+            )
         forgotten = self._memory.close(saga_id, event.timestamp_ns)
         if forgotten is None:
             return spans
@@ -180,13 +181,9 @@ class SagaAssembly:
         return self._part_started(key, event, self._parts.step, links)
 
     def _step_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key = step_key(event)
-        span = self._work.open.get(key)
-        if span is None and event.payload.get("attempt") is None:
-            span = self._work.open.newest_of_saga("step", key[1], key[2])
         failed = event.event_type == EventType.SAGA_STEP_FAILED
         span = self._part_ended(
-            key if span is None else span.key,
+            self._open_attempt(step_key(event), event),
             event,
             self._parts.step,
             "failed" if failed else "committed",
@@ -198,14 +195,15 @@ class SagaAssembly:
         return [end_part(span, event, "error" if failed else "ok"), *self._bound(event)]
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key, phase = compensation_key(event), event.payload.get("phase")
+        key, phase = compensation_key(event), payload_facts.phase(event)
         if phase == "started":
             return self._part_started(key, event, self._parts.compensation)
-        if phase is None and self._work.open.get(key) is None:
+        key = self._open_attempt(key, event)
+        if not phase and self._work.open.get(key) is None:
             # Without phases it is told of once, and was at one moment.
             span = self._parts.compensation(self._saga_of(event), event)
             return [end_part(span, event, "compensating", SpanStatus.OK), *self._bound(event)]
-        ended = self._part_ended(key, event, self._parts.compensation, str(phase))
+        ended = self._part_ended(key, event, self._parts.compensation, phase or "succeeded")
         if ended is None:
             return []
         status = SpanStatus.ERROR if phase == "failed" else SpanStatus.OK
@@ -215,13 +213,20 @@ class SagaAssembly:
         return self._part_started(fanout_key(event), event, self._parts.fanout)
 
     def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        satisfied = event.payload.get("policy_satisfied") is not False
+        satisfied = payload_facts.is_satisfied(event)
         outcome = "committed" if satisfied else "failed"
         span = self._part_ended(fanout_key(event), event, self._parts.fanout, outcome)
         if span is None:
             return []
         note_numbers(span, event, ("success_count", "failure_count"))
         return [end_part(span, event, "ok" if satisfied else "error"), *self._bound(event)]
+
+    def _open_attempt(self, key: Key, event: HypervisorEvent) -> Key:
+        """Give the open attempt that *event* ends; without a number, it is the newest."""
+        if self._work.open.get(key) is None and not payload_facts.has(event, "attempt"):
+            newest = self._work.open.newest_of_saga(key[0], key[1], key[2])
+            return key if newest is None else newest.key
+        return key
 
     def _part_started(
         self,
@@ -257,5 +262,5 @@ class SagaAssembly:
 
 
 def _saga_name(event: HypervisorEvent) -> str:
-    name = text_of(event, "name") if event.event_type == EventType.SAGA_CREATED else None
-    return "saga" if name is None else f"saga {name}"
+    name = payload_facts.name(event, "name") if event.event_type == EventType.SAGA_CREATED else ""
+    return f"saga {name}" if name else "saga"

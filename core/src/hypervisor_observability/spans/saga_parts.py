@@ -2,11 +2,11 @@
 
 from attrs import frozen
 
+from .. import payload_facts
 from ..events import HypervisorEvent
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
-from .payloads import action_of, attempt_of, saga_id_of, step_id_of, text_of
 from .record import AttributeValue, FinishedSpan, SpanStatus
 from .saga_memory import Saga
 
@@ -25,29 +25,27 @@ class SagaParts:
 
     def step(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a step's span."""
-        step_id = step_id_of(event)
-        name = f"saga.step.{action_of(event) or step_id}"
+        name = f"saga.step.{payload_facts.step_title(event)}"
         span = self._part(saga, event, step_key(event), name)
-        attempt = event.payload.get("attempt")
-        if isinstance(attempt, int):
+        attempt = payload_facts.integer(event, "attempt")
+        if attempt is not None:
             span.attributes["agent.saga.attempt"] = attempt
         return span
 
     def compensation(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a compensation's span, with links to what failed and to what it undoes."""
-        step_id = step_id_of(event)
-        name = f"saga.compensate.{action_of(event) or step_id}"
+        name = f"saga.compensate.{payload_facts.step_title(event)}"
         span = self._part(saga, event, compensation_key(event), name)
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
-        undone = saga.finished.get(("step", text_of(event, "compensates_step_id") or step_id))
+        undone = saga.finished.get(("step", payload_facts.undone_step(event)))
         if undone is not None and undone.outcome != "failed":
             span.add_link(undone.trace_id, undone.span_id, "compensates")
         return span
 
     def fanout(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a fan-out's span."""
-        policy = text_of(event, "policy")
+        policy = payload_facts.name(event, "policy")
         name = f"saga.fanout {policy}" if policy else "saga.fanout"
         span = self._part(saga, event, fanout_key(event), name)
         note_numbers(span, event, ("branch_count",))
@@ -69,8 +67,8 @@ class SagaParts:
         if key[0] == "fanout":
             attributes["agent.saga.group_id"] = key[2]
         else:
-            attributes["agent.saga.step_id"] = step_id_of(event)
-            attributes["agent.saga.step_action"] = action_of(event)
+            attributes["agent.saga.step_id"] = payload_facts.step_id(event)
+            attributes["agent.saga.step_action"] = payload_facts.action(event)
         span = OpenSpan(
             key,
             name,
@@ -93,7 +91,7 @@ class SagaParts:
 
         Where there is no causal id, a step that begins while branches run is one of them.
         """
-        group_id = text_of(event, "group_id")
+        group_id = payload_facts.name(event, "group_id") or None
         if group_id is None and own is not None:
             parent = None if own.parent_span_id is None else self.open.with_id(own.parent_span_id)
             return parent if parent is not None and parent.key[:2] == ("fanout", saga_id) else None
@@ -102,25 +100,34 @@ class SagaParts:
 
 def step_key(event: HypervisorEvent) -> Key:
     """Tell a step's attempt apart."""
-    return ("step", saga_id_of(event), step_id_of(event), str(attempt_of(event)))
+    return (
+        "step",
+        payload_facts.saga_id(event),
+        payload_facts.step_id(event),
+        payload_facts.attempt(event),
+    )
 
 
 def compensation_key(event: HypervisorEvent) -> Key:
     """Tell a compensation apart."""
-    return ("compensation", saga_id_of(event), step_id_of(event))
+    return (
+        "compensation",
+        payload_facts.saga_id(event),
+        payload_facts.step_id(event),
+        payload_facts.attempt(event),
+    )
 
 
 def fanout_key(event: HypervisorEvent) -> Key:
     """Tell a fan-out apart."""
-    group_id = event.payload.get("group_id") or event.causal_trace_id or ""
-    return ("fanout", saga_id_of(event), str(group_id))
+    return ("fanout", payload_facts.saga_id(event), payload_facts.group_id(event))
 
 
 def note_numbers(span: OpenSpan, event: HypervisorEvent, keys: tuple[str, ...]) -> None:
-    """Take those of *keys* over that hold an integer."""
+    """Take those of *keys* over that hold a number of things."""
     for key in keys:
-        number = event.payload.get(key)
-        if isinstance(number, int):
+        number = payload_facts.count(event, key)
+        if number is not None:
             span.attributes[f"agent.saga.{key}"] = number
 
 
@@ -128,17 +135,16 @@ def end_part(
     span: OpenSpan, event: HypervisorEvent, state: str, status: SpanStatus | None = None
 ) -> FinishedSpan:
     """End a saga, or a part of one, in *state*."""
-    payload = event.payload
     span.attributes["agent.saga.state"] = state
     for key in ("error", "reason", "result"):
-        if key in payload:
-            span.attributes[f"agent.saga.{key}"] = str(payload[key])
+        if payload_facts.has(event, key):
+            span.attributes[f"agent.saga.{key}"] = payload_facts.text(event, key)
     if status is None:
         status = SpanStatus.ERROR if state == "error" else SpanStatus.OK
     message = ""
     if status is SpanStatus.ERROR:
-        message = str(payload.get("error") or payload.get("reason") or "")
-    error_type = text_of(event, "error_type")
-    if error_type is not None and status is SpanStatus.ERROR:
+        message = payload_facts.failure(event)
+    error_type = payload_facts.name(event, "error_type")
+    if error_type and status is SpanStatus.ERROR:
         span.attributes["error.type"] = error_type
     return span.finish(event, status, message)

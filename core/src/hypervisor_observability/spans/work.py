@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
+from .. import payload_facts
 from ..events import HypervisorEvent
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
@@ -60,12 +61,12 @@ class Work:
     def kill(self, spans: Iterable[OpenSpan], event: HypervisorEvent) -> list[FinishedSpan]:
         """End open *spans*, whose agent was killed."""
         finished = []
-        reason = event.payload.get("reason")
+        reason = payload_facts.text(event, "reason")
+        message = f"agent killed: {reason}" if reason else "agent killed"
         for span in spans:
             self.cut_short(span)
             span.attributes["error.type"] = "agent_killed"
-            message = f"agent killed: {reason}" if isinstance(reason, str) and reason else ""
-            finished.append(span.finish(event, SpanStatus.ERROR, message or "agent killed"))
+            finished.append(span.finish(event, SpanStatus.ERROR, message))
         return finished
 
     def cut_short(self, span: OpenSpan) -> None:

@@ -1,7 +1,7 @@
 """Read breaches, refusals and other incidents of a tree's events."""
 
+from .. import payload_facts
 from ..events import HypervisorEvent
-from . import payload_facts
 from .trace_tree import TreeNode
 from .work import Outline, Work
 
@@ -18,11 +18,11 @@ def breach(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def decision(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a policy decision; one that allowed is no incident."""
-    if event.payload.get("allowed") is not False:
+    if payload_facts.is_allowed(event):
         return
     work = _incident(node, event, "REFUSED")
     work.kind, work.title = "decision", payload_facts.text(event, "tool_name")
-    if event.payload.get("rate_limited") is True:
+    if payload_facts.flag(event, "rate_limited"):
         work.details.append("rate limited")
     found.open(node, work)
 

@@ -7,18 +7,20 @@ below it, and everything else below the span's first piece of work.
 
 from collections.abc import Callable, Mapping
 
+from .. import payload_facts
 from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from ..events import HypervisorEvent
-from . import incidents, payload_facts, saga_parts
+from . import elevations, incidents, saga_parts
 from .trace_tree import TraceTree, TreeNode
 from .work import Outline, Work
 
 
 def outline(tree: TraceTree) -> list[Work]:
     """Give the pieces of work at the roots of *tree*; the others are below them."""
-    found = Outline()
+    found = Outline(ended=elevations.ends(tree))
     for _, node in tree.walk():
         _read(found, node)
+    elevations.note_kills(tree, found.roots)
     return found.roots
 
 
@@ -44,8 +46,8 @@ def _agent_joined(found: Outline, node: TreeNode, event: HypervisorEvent) -> Non
         word="running",
         begun=event,
         agent_did=event.agent_did,
-        ring=payload_facts.text(event, "ring"),
-        details=payload_facts.caller(event),
+        ring=_ring(event),
+        details=_caller(event),
     )
     found.open(node, work, ("agent", node.span_id, event.agent_did or ""))
 
@@ -54,7 +56,7 @@ def _agent_finished(found: Outline, node: TreeNode, event: HypervisorEvent) -> N
     work = found.by_key.get(("agent", node.span_id, event.agent_did or ""))
     if work is None:
         return
-    if event.payload.get("status") == "error":
+    if payload_facts.has_failed(event):
         work.end(event, "failed", "FAILED")
         work.reason = payload_facts.reason(event)
     else:
@@ -64,7 +66,7 @@ def _agent_finished(found: Outline, node: TreeNode, event: HypervisorEvent) -> N
 def _ring_assigned(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     main = found.mains[node.span_id]
     if main.kind == "agent" and main.agent_did == event.agent_did:
-        main.ring = payload_facts.text(event, "ring")
+        main.ring = _ring(event)
 
 
 def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
@@ -81,22 +83,32 @@ def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
             word="running",
             begun=created,
             agent_did=event.agent_did,
-            details=[payload_facts.saga_id(event)] * bool(name) + payload_facts.caller(event),
+            details=[payload_facts.saga_id(event)] * bool(name) + _caller(event),
         )
         found.open(node, saga, key)
-    if event.event_type == EventType.SAGA_COMPLETED:
-        undone = event.payload.get("outcome") == "compensated"
-        saga.end(event, "undone" if undone else "ok", "compensated" if undone else "committed")
+    if event.event_type in payload_facts.SAGA_ENDS:
+        outcome = payload_facts.outcome(event)
+        if not payload_facts.ended_well(event):
+            saga.end(event, "failed", "FAILED" if outcome == "failed" else "ESCALATED")
+        else:
+            saga.end(event, "undone" if outcome == "compensated" else "ok", outcome)
         saga.reason = payload_facts.reason(event)
-    elif event.event_type == EventType.SAGA_ESCALATED:
-        failed = event.payload.get("outcome") == "failed"
-        saga.end(event, "failed", "FAILED" if failed else "ESCALATED")
-        saga.reason = payload_facts.reason(event)
+
+
+def _ring(event: HypervisorEvent, key: str = "ring") -> str:
+    ring = payload_facts.ring(event, key)
+    return "" if ring is None else str(ring)
+
+
+def _caller(event: HypervisorEvent) -> list[str]:
+    """Name the trace of a caller that was linked rather than continued, if there is one."""
+    trace_id = payload_facts.caller_trace(event).partition("/")[0]
+    return [f"called from {trace_id}"] if trace_id else []
 
 
 def _elevated(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
-    before = payload_facts.text(event, "from_ring") or "?"
-    after = payload_facts.text(event, "to_ring") or "?"
+    before = _ring(event, "from_ring") or "?"
+    after = _ring(event, "to_ring") or "?"
     work = Work(
         kind="elevation",
         span_id=node.span_id,
@@ -107,14 +119,10 @@ def _elevated(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         agent_did=event.agent_did,
         reason=payload_facts.text(event, "reason"),
     )
-    found.open(node, work, payload_facts.elevation_key(event))
-
-
-def _elevation_ended(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:  # noqa: ARG001 - one signature for all readers
-    work = found.by_key.pop(payload_facts.elevation_key(event), None)
-    if work is not None:
-        expired = event.event_type == EventType.RING_ELEVATION_EXPIRED
-        work.end(event, "ok", "expired" if expired else "ended")
+    found.open(node, work)
+    end = found.ended.get(event.event_id)
+    if end is not None:
+        elevations.end(work, end)
 
 
 def _anonymous(node: TreeNode) -> Work:
@@ -151,8 +159,6 @@ _READERS: Mapping[EventType, _Reader] = {
     EventType.SAGA_HANDOFF: saga_parts.handoff,
     EventType.RING_ASSIGNED: _ring_assigned,
     EventType.RING_ELEVATED: _elevated,
-    EventType.RING_DEMOTED: _elevation_ended,
-    EventType.RING_ELEVATION_EXPIRED: _elevation_ended,
     EventType.RING_BREACH_DETECTED: incidents.breach,
     GOVERNANCE_DECISION: incidents.decision,
     EventType.RATE_LIMITED: incidents.other_incident,

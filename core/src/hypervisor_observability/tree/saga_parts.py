@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from .. import payload_facts
 from ..event_types import EventType
 from ..events import HypervisorEvent
-from . import payload_facts
 from .trace_tree import TreeNode
 from .work import Outline, State, Work
 
@@ -24,14 +24,20 @@ _STEP_ENDS: Mapping[EventType, tuple[State, str]] = {
 
 def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a step."""
-    attempt = payload_facts.text(event, "attempt") or "1"
+    attempt = payload_facts.attempt(event)
     key = ("step", payload_facts.saga_id(event), payload_facts.step_id(event))
     found_step = found.by_key.get((*key, attempt))
+    if (
+        found_step is None
+        and event.event_type in _STEP_ENDS
+        and not payload_facts.has(event, "attempt")
+    ):
+        found_step = found.by_key.get(key)  # without a number, it is the newest attempt
     if found_step is None:
         found_step = Work(
             kind="step",
             span_id=node.span_id,
-            title=payload_facts.action(event),
+            title=payload_facts.step_title(event),
             state="running",
             word="running",
             begun=event if event.event_type == EventType.SAGA_STEP_STARTED else None,
@@ -47,7 +53,7 @@ def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a fan-out."""
-    key = ("fan-out", payload_facts.text(event, "group_id") or node.span_id)
+    key = ("fan-out", payload_facts.saga_id(event), payload_facts.group_id(event))
     group = found.by_key.get(key)
     if group is None:
         branches = payload_facts.text(event, "branch_count")
@@ -63,7 +69,7 @@ def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         )
         found.open(node, group, key, _saga_in_span(found, node, event))
     if event.event_type == EventType.SAGA_FANOUT_RESOLVED:
-        if event.payload.get("policy_satisfied") is False:
+        if not payload_facts.is_satisfied(event):
             group.end(event, "failed", "FAILED")
         else:
             group.end(event, "ok", "ok")
@@ -75,9 +81,8 @@ def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read that a step went from one agent to another."""
-    step = found.by_key.get(
-        ("step", payload_facts.saga_id(event), payload_facts.text(event, "step_id"))
-    )
+    step_id = payload_facts.step_id(event)
+    step = found.by_key.get(("step", payload_facts.saga_id(event), step_id))
     work = Work(
         kind="handoff",
         span_id=node.span_id,
@@ -89,24 +94,22 @@ def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     )
     if work.word == "failed":
         work.state = "failed"
-    if step is None and payload_facts.text(event, "step_id"):
-        work.details.append(f"step {payload_facts.text(event, 'step_id')}")
+    if step is None and step_id:
+        work.details.append(f"step {step_id}")
     found.open(node, work, above=step or _saga_in_span(found, node, event))
 
 
 def compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a phase of a compensation; it stands below the step that it undoes."""
-    undone = found.by_key.get(
-        ("step", payload_facts.saga_id(event), payload_facts.text(event, "compensates_step_id"))
-    )
-    key = ("compensation", payload_facts.saga_id(event), payload_facts.step_id(event))
-    phase = payload_facts.text(event, "phase")
+    saga, phase = payload_facts.saga_id(event), payload_facts.phase(event)
+    undone = found.by_key.get(("step", saga, payload_facts.undone_step(event)))
+    key = ("compensation", saga, payload_facts.step_id(event))
     undoing = None if phase == "started" else found.by_key.get(key)
     if undoing is None:
         undoing = Work(
             kind="compensation",
             span_id=node.span_id,
-            title=payload_facts.action(event),
+            title=payload_facts.step_title(event),
             state="running",
             word="running",
             begun=event,

@@ -1,6 +1,6 @@
 """Pieces of work: what people see in a trace where a machine sees spans and events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from attrs import define, field
@@ -93,12 +93,14 @@ class Outline:
         mains: The first piece of work of each span.
         by_key: Pieces of work by what later events name them by.
         by_opening: Pieces of work by the ``event_id`` that opened them.
+        ended: What ended each elevation, by the ``event_id`` that began it.
     """
 
     roots: list[Work] = field(factory=list)
     mains: dict[str, Work] = field(factory=dict)
     by_key: dict[Key, Work] = field(factory=dict)
     by_opening: dict[str, Work] = field(factory=dict)
+    ended: Mapping[str, HypervisorEvent] = field(factory=dict)
 
     def open(
         self, node: TreeNode, work: Work, key: Key | None = None, above: Work | None = None

@@ -2,6 +2,7 @@
 
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
+from hypervisor_observability import payload_facts
 from hypervisor_observability.event_types import GOVERNANCE_DECISION, EventType
 from hypervisor_observability.events import HypervisorEvent
 
@@ -37,12 +38,12 @@ _BY_TYPE = {
 
 def severity_of(event: HypervisorEvent) -> "SeverityNumber.ValueType":
     """Give the severity of *event*: by its type, and for three types by its payload too."""
-    event_type, payload = event.event_type, event.payload
-    if event_type == EventType.RING_BREACH_DETECTED and payload.get("severity") == "critical":
-        return FATAL
+    event_type = event.event_type
+    if event_type == EventType.RING_BREACH_DETECTED:
+        return FATAL if payload_facts.severity(event) == "critical" else ERROR
     if event_type == EventType.RING_ELEVATED:
-        ring = payload.get("to_ring")
-        return WARN if isinstance(ring, int) and ring <= 1 else INFO
+        ring = payload_facts.ring(event, "to_ring")
+        return WARN if ring is not None and ring <= 1 else INFO
     if event_type == GOVERNANCE_DECISION:
-        return WARN if payload.get("allowed") is False else INFO
+        return INFO if payload_facts.is_allowed(event) else WARN
     return _BY_TYPE.get(event_type, INFO)
