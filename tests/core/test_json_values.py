@@ -363,7 +363,7 @@ class Fraction(fractions.Fraction):
         raise RuntimeError("no")
 
     @property
-    def numerator(self) -> NoReturn:  # type: ignore[override]  # hostile on purpose
+    def numerator(self) -> NoReturn:
         raise RuntimeError("no")
 
 

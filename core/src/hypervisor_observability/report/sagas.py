@@ -80,14 +80,15 @@ class SagaStory:
                 self.pieces.append(piece)
                 self._by_key[key] = self._by_key[key[:2]] = piece
             else:
-                self._leave_out(hash(key), anew=anew)
+                self._leave_out(key, anew=anew)
         return piece
 
-    def _leave_out(self, key: int, *, anew: bool) -> None:
-        if anew or key not in self._left:
+    def _leave_out(self, key: tuple[str, ...], *, anew: bool) -> None:
+        if anew or hash(key) not in self._left:
             self.left_out += 1
         if len(self._left) < _MOST_LEFT:
-            self._left.add(key)
+            # An end may not say which attempt it is of.
+            self._left |= {hash(key), hash(key[:2])}
 
     def undo(self, name: str) -> None:
         """Note that a step was undone: its last attempt."""
