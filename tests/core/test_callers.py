@@ -1,13 +1,16 @@
 """Work that another process asked for: below its caller, or beside it with a link."""
 
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+
 import pytest
 
 from hypervisor_observability.carriers import Accept
-from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.causal_trace import CausalTraceId, IdWidth
 from hypervisor_observability.current_trace import current_trace
 from hypervisor_observability.event_bus import HypervisorEventBus
 from hypervisor_observability.event_types import AGENT_FINISHED, EventType
-from hypervisor_observability.propagation import Extracted, extract
+from hypervisor_observability.propagation import Extracted, extract, inject
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan
@@ -90,3 +93,46 @@ def test_link_that_cannot_be_read_makes_no_link(bus: HypervisorEventBus, text: o
 
     (span,) = spans_of(bus)
     assert span.links == ()
+
+
+@pytest.mark.parametrize("id_width", ["short", "w3c"])
+@pytest.mark.parametrize("accept", ["continue", "link", "restart"])
+def test_agents_that_answer_one_request_stand_beside_each_other(
+    bus: HypervisorEventBus, recorder: Recorder, accept: Accept, id_width: IdWidth
+) -> None:
+    with recorder.agent("did:caller") as caller:
+        headers: dict[str, str] = {}
+        inject(headers)
+    arrived = extract(headers, accept=accept, id_width=id_width)
+    scope = recorder.agent("did:many", caller=arrived)
+
+    def work(_: int) -> CausalTraceId:
+        with scope as agent, recorder.saga("work", caller=arrived) as saga:
+            assert saga.trace.span_id != agent.trace.span_id
+            assert accept != "continue" or saga.trace.parent_span_id == caller.trace.span_id
+            return agent.trace
+
+    with ThreadPoolExecutor(4) as pool:
+        traces = list(pool.map(work, range(8)))
+
+    assert len({trace.span_id for trace in traces}) == 8
+    assert {len(trace.trace_id) for trace in traces} == {
+        len(caller.trace.trace_id) if accept == "continue" else len(arrived.trace.trace_id)
+    }
+    above = caller.trace.span_id if accept == "continue" else None
+    assert {trace.parent_span_id for trace in traces} == {above}
+    for trace in traces:
+        assert not any(trace.is_ancestor_of(other, strict=True) for other in traces)
+        tree = bus.tree(trace.trace_id)
+        assert not any(node.orphan or node.second_root for node in tree.nodes.values())
+    assert accept != "continue" or {trace.depth for trace in traces} == {1}
+
+
+def test_copies_of_what_arrived_are_equal_and_repeat_nothing(recorder: Recorder) -> None:
+    arrived = sent_by(CausalTraceId(), "continue")
+    copy = deepcopy(arrived)
+
+    assert copy == arrived
+    with recorder.agent("did:a", caller=arrived) as one:
+        assert one.trace == arrived.trace
+    assert arrived.next_trace() != arrived.trace

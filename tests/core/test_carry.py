@@ -5,7 +5,10 @@ import multiprocessing
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -139,6 +142,81 @@ def test_agent_in_another_process_stands_below_its_caller(recorder: Recorder, me
     assert below is not None
     assert below.split("/")[::2] == [caller.trace.trace_id, caller.trace.span_id]
     assert found == (caller.trace.full_id, "s1", "did:caller")
+
+
+async def tell() -> object:
+    before = surroundings()
+    await asyncio.sleep(0)
+    assert surroundings() == before
+    return before
+
+
+def tell_each() -> Iterator[object]:
+    for _ in range(3):
+        yield surroundings()
+
+
+async def tell_each_later() -> AsyncIterator[object]:
+    for _ in range(3):
+        await asyncio.sleep(0)
+        yield surroundings()
+
+
+class Teller:
+    async def __call__(self) -> object:
+        return await tell()
+
+
+@pytest.mark.parametrize("work", [tell, Teller(), partial(tell), lambda _=None: tell()])
+@pytest.mark.parametrize("task", [False, True])
+def test_coroutines_run_where_they_were_carried_from(
+    recorder: Recorder, work: Callable[[], Any], task: bool
+) -> None:
+    async def main() -> None:
+        with recorder.session("s1"), recorder.agent("did:a") as agent:
+            carried = carry(work)
+        with recorder.agent("did:other") as other:
+            coroutine = carried()
+            found = await (asyncio.create_task(coroutine) if task else coroutine)
+            assert current_trace() is other.trace
+        assert found == (agent.trace.full_id, "s1", "did:a")
+
+    asyncio.run(main())
+
+
+def test_generators_run_where_they_were_carried_from(recorder: Recorder) -> None:
+    with recorder.agent("did:a") as agent:
+        carried, carried_later = carry(tell_each), carry(tell_each_later)
+    expected = [(agent.trace.full_id, None, "did:a")] * 3
+
+    with recorder.agent("did:reader") as reader:
+        found = []
+        for value in carried():
+            found.append(value)
+            assert current_trace() is reader.trace
+        assert found == expected
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(list[object], carried()).result(30) == expected
+
+    async def main() -> None:
+        assert [value async for value in carried_later()] == expected
+        async for value in carried_later():
+            assert value == expected[0]
+            assert current_trace() is None
+            break
+
+    asyncio.run(main())
+
+
+def test_task_that_a_carried_function_starts_belongs_there(recorder: Recorder) -> None:
+    async def main() -> None:
+        with recorder.agent("did:a") as agent:
+            carried = carry(lambda: asyncio.create_task(tell()))
+        task = carried()
+        assert isinstance(task, asyncio.Task)
+        assert await task == (agent.trace.full_id, None, "did:a")
+
+    asyncio.run(main())
 
 
 GREENLETS = """

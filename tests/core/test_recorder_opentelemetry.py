@@ -222,3 +222,30 @@ def test_nothing_is_missed_where_the_api_is_not_installed() -> None:
     )
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "2"), ran.stderr
+
+
+def test_scopes_that_end_in_another_order_leave_no_span_of_ours_active(recorder: Recorder) -> None:
+    scopes = [recorder.agent(f"did:{number}") for number in range(3)]
+    agents = [scope.__enter__() for scope in scopes]
+
+    scopes[0].__exit__(None, None, None)
+    assert ids(trace.get_current_span()) == agents[2].trace.to_w3c()
+    scopes[2].__exit__(None, None, None)
+    assert ids(trace.get_current_span()) == agents[1].trace.to_w3c()
+    scopes[1].__exit__(None, None, None)
+    assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_call_that_gives_a_coroutine_takes_its_span_along(recorder: Recorder) -> None:
+    async def work() -> tuple[str, str]:
+        return ids(trace.get_current_span())
+
+    async def main() -> None:
+        coroutine = recorder.agent("did:a")(lambda _=None: work())()
+        assert not trace.get_current_span().get_span_context().is_valid
+        found = await coroutine
+        (joined, _) = recorder._writer._bus.all_events
+        assert joined.causal_trace_id is not None
+        assert found == CausalTraceId.from_string(joined.causal_trace_id).to_w3c()
+
+    asyncio.run(main())

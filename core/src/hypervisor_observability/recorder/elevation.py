@@ -40,7 +40,7 @@ class Elevation:
             return True
         try:
             return self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
-        except TypeError:  # a time that is no number: nobody can tell that it is over
+        except Exception:  # noqa: BLE001 - a time that is no number: nobody can tell that it is over
             return False
 
     @property

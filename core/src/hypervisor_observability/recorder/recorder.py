@@ -126,9 +126,8 @@ class Recorder:
             TypeError: *caller* is not what ``extract`` gives.
         """
         check_caller(caller)
-        return Scope(
-            lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=compensate)
-        )
+        undo = as_bool(compensate) is True
+        return Scope(lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=undo))
 
     def step(
         self,

@@ -1,0 +1,175 @@
+"""A wrong argument to the recorder never replaces the exception of the block."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from hypervisor_observability.event_bus import HypervisorEventBus
+from hypervisor_observability.event_types import EventType
+from hypervisor_observability.metrics.governance import GovernanceMetrics
+from hypervisor_observability.recorder import Recorder
+from hypervisor_observability.recorder.scope import Opened, Scope
+from hypervisor_observability.standing import standing
+from hypervisor_observability.tree import render_tree
+
+Make = Callable[[Recorder, Any], AbstractContextManager[Any]]
+
+
+class BlockError(Exception):
+    pass
+
+
+class Hostile:
+    """Every question about it raises."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("hostile")
+
+    __repr__ = __str__
+    __hash__ = None  # type: ignore[assignment]  # on purpose
+
+    def __eq__(self, _: object) -> bool:
+        raise RuntimeError("hostile")
+
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__
+
+    def __bool__(self) -> bool:
+        raise RuntimeError("hostile")
+
+    def __format__(self, _: str) -> str:
+        raise RuntimeError("hostile")
+
+
+def within_saga(make: Callable[[Any, Any], AbstractContextManager[Any]]) -> Make:
+    @contextmanager
+    def made(recorder: Recorder, value: Any) -> Iterator[None]:
+        with recorder.saga("around") as saga, make(saga, value):
+            yield
+
+    return made
+
+
+MAKES: dict[str, Make] = {
+    "session id": lambda r, v: r.session(v),
+    "session payload": lambda r, v: r.session(extra=v),
+    "agent did": lambda r, v: r.agent(v),
+    "agent session": lambda r, v: r.agent("did:a", session_id=v),
+    "agent ring": lambda r, v: r.agent("did:a", ring=v, name=v),
+    "elevation rings": lambda r, v: r.elevation(v, v),
+    "elevation time": lambda r, v: r.elevation(3, 1, ttl_seconds=v),
+    "elevation reason": lambda r, v: r.elevation(3, 1, reason=v),
+    "saga name": lambda r, v: r.saga(v),
+    "saga id": lambda r, v: r.saga("s", saga_id=v),
+    "saga count": lambda r, v: r.saga("s", step_count=v),
+    "compensate": lambda r, v: r.saga("s", compensate=v),
+    "step action": lambda r, v: r.step(v),
+    "step undo": lambda r, v: r.step("a", undo=v),
+    "step id": within_saga(lambda s, v: s.step("a", step_id=v, undo=list)),
+    "step attempt": within_saga(lambda s, v: s.step("a", attempt=v)),
+    "step retries": within_saga(lambda s, v: s.step("a", max_retries=v)),
+    "step both": within_saga(lambda s, v: s.step("a", attempt=v, max_retries=v)),
+    "fan-out policy": within_saga(lambda s, v: s.fan_out(v)),
+    "fan-out count": within_saga(lambda s, v: s.fan_out("majority", branch_count=v)),
+    "compensation": within_saga(lambda s, v: s.compensate(v)),
+    "compensation id": within_saga(lambda s, v: s.compensate("a", step_id=v)),
+    "compensated step": within_saga(lambda s, v: s.compensate("a", compensates_step_id=v)),
+}
+VALUES = [Hostile(), [], {}, b"\xff", "3", 1.5, float("nan"), -1, object(), {1, 2}, "x" * 100_000]
+
+
+BEGIN = {
+    EventType.SESSION_CREATED,
+    EventType.SESSION_JOINED,
+    EventType.RING_ELEVATED,
+    EventType.SAGA_CREATED,
+    EventType.SAGA_STEP_STARTED,
+    EventType.SAGA_FANOUT_STARTED,
+}
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", MAKES)
+def test_wrong_argument_never_replaces_the_exception_of_the_block(
+    caplog: pytest.LogCaptureFixture, name: str, value: Any
+) -> None:
+    bus = HypervisorEventBus()
+    recorder = Recorder(bus)
+    before = standing()
+
+    with caplog.at_level(logging.WARNING):
+        with pytest.raises(BlockError), MAKES[name](recorder, value):
+            raise BlockError
+        with MAKES[name](recorder, value):
+            pass
+
+    assert "was not recorded" not in caplog.text
+    assert standing() is before
+    compensations = bus.query_by_type(EventType.SAGA_COMPENSATING)
+    opened = [event for event in bus.all_events if event.event_type in BEGIN]
+    opened += [event for event in compensations if event.payload["phase"] == "started"]
+    assert len(bus.all_events) == 2 * len(opened)
+    for event in opened:
+        trace_id = str(event.causal_trace_id).partition("/")[0]
+        assert event.causal_trace_id is None or render_tree(bus.tree(trace_id))
+
+
+@pytest.mark.parametrize("value", VALUES[:6], ids=lambda value: type(value).__name__)
+def test_decision_of_another_kind_is_recorded(value: Any) -> None:
+    bus = HypervisorEventBus()
+    Recorder(bus).decision(value, tool_name=value, evaluation_ms=value, rate_limited=value)
+    GovernanceMetrics(bus).record_decision(value, "did:a", "shell", value, value)
+
+    assert len(bus.all_events) == 2
+    if not isinstance(value, Hostile):
+        assert [event.payload["allowed"] for event in bus.all_events] == [bool(value)] * 2
+
+
+@pytest.mark.parametrize("caller", [{"traceparent": "x"}, "a/b", 5])
+def test_caller_that_nobody_extracted_is_refused_before_the_block(caller: Any) -> None:
+    recorder = Recorder(HypervisorEventBus())
+
+    for scope in (recorder.agent, recorder.saga):
+        with pytest.raises(TypeError, match=r"^caller: expected what extract\(\) gives, got "):
+            scope("x", caller=caller)
+
+
+@pytest.mark.parametrize("kind", ["with", "async with"])
+def test_fault_of_ending_a_scope_is_logged_and_replaces_nothing(
+    caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    recorder = Recorder(HypervisorEventBus())
+
+    def open_broken() -> Opened[None]:
+        def close(_: BaseException | None) -> None:
+            raise RuntimeError("a fault of ours")
+
+        async def close_async(error: BaseException | None) -> None:
+            close(error)
+
+        writer = recorder._writer
+        return Opened(None, standing(), writer, close, close_async)
+
+    async def main() -> None:
+        async with Scope(open_broken):
+            raise BlockError
+
+    with pytest.raises(BlockError):
+        if kind == "with":
+            with Scope(open_broken):
+                raise BlockError
+        asyncio.run(main())
+    assert "the end of a scope was not recorded" in caplog.text
+
+
+def test_result_of_any_type_is_recorded() -> None:
+    bus = HypervisorEventBus()
+
+    for value in VALUES:
+        with Recorder(bus).step("a") as step:
+            step.result = value  # type: ignore[assignment]  # on purpose
+
+    assert len(bus.query_by_type(EventType.SAGA_STEP_COMMITTED)) == len(VALUES)
