@@ -14,7 +14,12 @@ from attrs import field, frozen
 
 from hypervisor_observability import EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
-from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
+from hypervisor_prometheus.alerts import (
+    AGENT_ALERTS,
+    MAX_INTERVAL_SECONDS,
+    PIPELINE_ALERTS,
+    rules_text,
+)
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 
 if TYPE_CHECKING:
@@ -58,6 +63,10 @@ COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
 OF_PLUGIN = {"job": "a", "instance": "i", "plugin": "otel"}
 OF_PROCESS = {"job": "a", "instance": "i"}
 
+# A counter of long ago, twenty minutes without a scrape, then what it was, or more.
+AFTER_A_GAP = "5x60 _x80 {}x80"
+DROPPED = f'{OWN}events_dropped_total{{{PLUGIN},reason="full"}}'
+
 STORIES = [
     Story(
         alert="HighRingBreachRate",
@@ -80,7 +89,7 @@ STORIES = [
         },
         quiet=("1m",),
         fires="3m",
-        labels={"job": "a", "severity": "high"},
+        labels={"job": "a", "breach": "high"},
         resolved="9m",
     ),
     Story(
@@ -92,8 +101,22 @@ STORIES = [
         },
         quiet=("1m",),
         fires="3m",
-        labels={"job": "a", "severity": "low"},
+        labels={"job": "a", "breach": "low"},
         resolved="9m",
+    ),
+    Story(
+        # Of two severities at once, of which one ends sooner.
+        alert="RingBreach",
+        series={
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': (
+                "0x7 1x19 2x40"
+            ),
+        },
+        quiet=("1m",),
+        fires="9m",
+        labels={"job": "a", "breach": "high"},
+        resolved="13m",
     ),
     Story(
         alert="ElevationTooLong",
@@ -167,10 +190,115 @@ STORIES = [
         resolved="33m",
     ),
     Story(
+        # What grew while nobody scraped is told once, and nothing else is told again.
+        alert="ObservabilityEventsLost",
+        series={
+            DROPPED: AFTER_A_GAP.format(7),
+            DROPPED.replace("full", "expired"): AFTER_A_GAP.format(5),
+        },
+        quiet=("10m", "14m", "20m"),
+        fires="36m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="2",
+        resolved="46m",
+    ),
+    Story(
+        # The process began anew meanwhile.
+        alert="ObservabilityEventsLost",
+        series={DROPPED: AFTER_A_GAP.format(3)},
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="3",
+        resolved="46m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={
+            f'{COMPENSATIONS}{{job="a",status="failed"}}': AFTER_A_GAP.format(6),
+            f'{COMPENSATIONS}{{job="b",status="failed"}}': AFTER_A_GAP.format(5),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={"job": "a"},
+        resolved="46m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            f'agent_hypervisor_ring_breaches_by_severity_total{{job="a",severity="{one}"}}': (
+                AFTER_A_GAP.format(count)
+            )
+            for one, count in (("high", 6), ("low", 5))
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={"job": "a", "breach": "high"},
+        resolved="41m",
+    ),
+    Story(
+        alert="ObservabilityEventsRejected",
+        series={
+            f"{OWN}events_rejected_total{{{PLUGIN}}}": AFTER_A_GAP.format(6),
+            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': (
+                AFTER_A_GAP.format(5)
+            ),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels=OF_PLUGIN,
+        resolved="46m",
+    ),
+    Story(
+        alert="ObservabilityJournalIncomplete",
+        series={
+            f'{OWN}journal_lost_events_total{{job="a",instance="i"}}': AFTER_A_GAP.format(6),
+            f'{OWN}journal_lost_events_total{{job="b",instance="j"}}': AFTER_A_GAP.format(5),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels=OF_PROCESS,
+        value="1",
+        resolved="46m",
+    ),
+    Story(
+        # Of a job of any name, if it showed these metrics before.
+        alert="ObservabilityTargetDown",
+        series={
+            'up{job="a",instance="i"}': "1x20 0x20 1x20",
+            f"{OWN}plugin_up{{{PLUGIN}}}": "1x20 stale",
+            'up{job="node",instance="i"}': "0x60",
+        },
+        quiet=("4m", "7m"),
+        fires="8m",
+        labels=OF_PROCESS,
+        resolved="11m",
+    ),
+    Story(
+        # Of the job that was never there.
+        alert="ObservabilityTargetDown",
+        series={
+            'up{job="agent-hypervisor",instance="i"}': "0x60 1x60",
+            'up{job="other",instance="i"}': "0x60",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "agent-hypervisor", "instance": "i"},
+        resolved="16m",
+    ),
+    Story(
+        alert="ObservabilityMetricsMissing",
+        series={f"{OWN}plugin_up{{{PLUGIN}}}": "_x60 1x60", 'up{job="other"}': "1x60"},
+        quiet=("9m",),
+        fires="11m",
+        labels={},
+        resolved="16m",
+    ),
+    Story(
         alert="ObservabilityEventsRejected",
         series={
             f"{OWN}events_rejected_total{{{PLUGIN}}}": "0x7 1x80",
-            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': "4x80",
+            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': "0x80",
         },
         quiet=("1m",),
         fires="3m",
@@ -264,6 +392,82 @@ def expected(story: Story) -> dict[str, Any]:
             "description": filled(alert.description),
         },
     }
+
+
+@pytest.mark.parametrize("minutes", [11, 60, 23 * 60])
+@pytest.mark.parametrize("interval_seconds", [1, 15, 60, MAX_INTERVAL_SECONDS])
+def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
+    minutes: int,
+    interval_seconds: int,
+    prometheus_program: Callable[[str], str],
+    tmp_path: Path,
+) -> None:
+    samples = max(20, 1_200 // interval_seconds)
+    gap = minutes * 60 // interval_seconds
+    end = samples * interval_seconds + minutes * 60
+    counters = (
+        DROPPED,
+        f"{OWN}events_rejected_total{{{PLUGIN}}}",
+        f'{OWN}journal_lost_events_total{{job="a",instance="i"}}',
+        f'{COMPENSATIONS}{{job="a",status="failed"}}',
+        'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}',
+    )
+    (tmp_path / "rules.yml").write_text(rules_text())
+    names = (
+        "ObservabilityEventsLost",
+        "ObservabilityEventsRejected",
+        "ObservabilityJournalIncomplete",
+        "CompensationFailed",
+        "RingBreach",
+    )
+    tests = {
+        "rule_files": ["rules.yml"],
+        "evaluation_interval": f"{max(60, interval_seconds)}s",
+        "tests": [
+            {
+                "interval": f"{interval_seconds}s",
+                "input_series": [
+                    {"series": one, "values": f"5x{samples} _x{gap} 5x{samples}"}
+                    for one in counters
+                ],
+                "alert_rule_test": [
+                    {"alertname": name, "eval_time": f"{end + after}s"}
+                    for name in names
+                    for after in (0, 120, 300, 600, 900)
+                ],
+            }
+        ],
+    }
+    (tmp_path / "tests.yml").write_text(json.dumps(tests))
+    done = subprocess.run(
+        [prometheus_program("promtool"), "test", "rules", "tests.yml"],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_alert_tells_things_apart_by_a_label_that_it_sets_itself() -> None:
+    for alert in ALERTS.values():
+        rule: Any = alert.rule()
+        for names in re.findall(r"by \(([^)]*)\)", alert.promql):
+            assert set(rule["labels"]).isdisjoint(names.split(", ")), alert.name
+
+
+def test_longest_interval_leaves_two_samples_in_every_window() -> None:
+    windows = [
+        60 * int(minutes)
+        for alert in ALERTS.values()
+        for minutes in re.findall(r"\[(\d+)m\]", alert.promql)
+    ]
+
+    assert windows
+    # One of them may be that of a scrape that failed.
+    assert min(windows) // MAX_INTERVAL_SECONDS >= 2
 
 
 def test_every_alert_has_a_story() -> None:

@@ -96,9 +96,7 @@ def test_breach_before_the_first_scrape_is_seen_by_the_alert(
 ) -> None:
     found = prometheus.query(f'{ALERT} and on (job) up{{job="early"}}')
 
-    assert [(one["metric"]["severity"], float(one["value"][1])) for one in found] == [
-        ("critical", 1)
-    ]
+    assert [(one["metric"]["breach"], float(one["value"][1])) for one in found] == [("critical", 1)]
     # What asks for growth alone is blind to it.
     assert prometheus.value(f'sum(increase({SEVERITY}{{job="early"}}[5m]))') == 0
 

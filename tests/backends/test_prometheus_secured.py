@@ -12,7 +12,8 @@ from attrs import evolve
 from hypervisor_observability import Observability
 from hypervisor_observability.config import Secret
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
-from hypervisor_prometheus.scraping import PYTHON_JOB, Scraped, scrape_config_text
+from hypervisor_prometheus.alerts import PYTHON_JOB
+from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer

@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import load_config
 from hypervisor_observability.plugins import load_plugins
+from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.dashboards import agents_dashboard
-from hypervisor_prometheus.scraping import PYTHON_JOB
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -83,6 +83,37 @@ def test_services_are_of_images_with_versions_and_start_again() -> None:
         else:
             assert re.fullmatch(r"[\w./-]+:v?\d+\.\d+\.\d+", service["image"])
         assert set(service.get("depends_on", ())) <= set(SERVICES)
+
+
+# Before these, known holes were open: CVE-2025-4123 and CVE-2025-41115 in Grafana among them.
+LEAST_VERSIONS = {
+    "prometheus": (3, 5, 0),
+    "alertmanager": (0, 28, 1),
+    "jaeger": (2, 10, 0),
+    "grafana": (12, 3, 0),
+}
+
+
+def test_no_image_is_older_than_the_fixes_that_it_needs() -> None:
+    for name, least in LEAST_VERSIONS.items():
+        version = SERVICES[name]["image"].rpartition(":")[2].removeprefix("v")
+        assert tuple(map(int, version.split("."))) >= least, name
+
+
+def test_grafana_has_no_password_that_anybody_knows_and_no_guests() -> None:
+    environment = SERVICES["grafana"]["environment"]
+
+    assert re.fullmatch(r"\$\{\w+:\?.+\}", environment["GF_SECURITY_ADMIN_PASSWORD"])
+    assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "false"
+    assert "GRAFANA_PASSWORD" in (DEPLOY / "README.md").read_text("utf-8")
+
+
+def test_no_secret_is_written_into_the_files() -> None:
+    for name, service in SERVICES.items():
+        for key, value in service.get("environment", {}).items():
+            if re.search("PASSWORD|TOKEN|SECRET|KEY", key):
+                assert value.startswith("${"), (name, key)
+                assert ":-" not in value, (name, key)
 
 
 def test_everything_that_is_mounted_exists() -> None:

@@ -87,6 +87,18 @@ def test_configuration_takes_everything_from_options() -> None:
     assert config["global"] == {"scrape_interval": "5s", "evaluation_interval": "5s"}
 
 
+@pytest.mark.parametrize("interval", ["121", "300", "600", "0", "-1"])
+def test_interval_with_which_the_rules_would_be_blind_is_refused_with_the_reason(
+    interval: str,
+) -> None:
+    told = " ".join(run("config", "--interval", interval, code=2).stderr.split())
+
+    assert f"expected 1 to 120 seconds, got {interval}" in told
+    assert "growth in 5 minutes" in told
+    assert "scrape_interval: 2m" not in told
+    assert yaml.safe_load(run("config", "--interval", "120").stdout)
+
+
 @pytest.mark.parametrize(
     ("table", "target"),
     [

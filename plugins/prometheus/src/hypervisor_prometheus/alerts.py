@@ -1,13 +1,19 @@
 """Alerts: of agents that need a look, and of an observability that does not see all.
 
 Each of them fires, and each resolves once its cause is gone. ``increase`` sees neither a counter
-appear nor what it counted before the first scrape, which for a job of seconds may be all: where
-a single event matters, a counter that is new and not zero has grown too.
+appear, nor what it counted before the first scrape or between two that lie far apart; for a job
+of seconds that may be all. So where a single event matters, a counter is compared with its last
+value of the day before.
 """
+
+import re
 
 from attrs import frozen
 
 from hypervisor_prometheus.yaml_text import Yaml, yaml_text
+
+PYTHON_JOB = "agent-hypervisor"
+"""What ``hvobs prometheus config`` calls the processes with the plugin."""
 
 _AGENT = "agent_hypervisor_"
 _OWN = "agent_hypervisor_observability_"
@@ -19,8 +25,16 @@ Check them after a change with: promtool check rules FILE"""
 
 
 def _grown(counter: str, time: str) -> str:
-    """Give what tells which series of *counter* grew in *time*, those that are new included."""
-    return f"(({counter} > 0 unless {counter} offset {time}) or increase({counter}[{time}]) > 0)"
+    """Give what tells which series of *counter* grew in *time*, and by how much.
+
+    Those that are new, that grew while nobody scraped, and that began at zero meanwhile are
+    included; those that are what they were before a gap in the scrapes are not.
+    """
+    before = f"last_over_time({counter}[1d] offset {time})"
+    return (
+        f"({counter} - {before} > 0 or {counter} > 0 < {before}"
+        f" or ({counter} > 0 unless {before}) or increase({counter}[{time}]) > 0)"
+    )
 
 
 @frozen
@@ -67,10 +81,13 @@ AGENT_ALERTS = (
     ),
     Alert(
         name="RingBreach",
-        promql=f"sum by (job, severity) {_grown(f'{_AGENT}ring_breaches_by_severity_total', '5m')}",
+        # The alert has a label "severity" of its own.
+        promql="sum by (job, breach) (label_replace("
+        f"{_grown(f'{_AGENT}ring_breaches_by_severity_total', '5m')}"
+        ', "breach", "$1", "severity", "(.*)"))',
         holds_for="0m",
         severity="info",
-        summary="A ring was breached, severity {{ $labels.severity }}",
+        summary="A ring was breached, severity {{ $labels.breach }}",
         description="Somebody tried what their ring does not allow, if only once, in the last"
         " five minutes.",
     ),
@@ -107,6 +124,26 @@ AGENT_ALERTS = (
 
 PIPELINE_ALERTS = (
     Alert(
+        name="ObservabilityTargetDown",
+        # Whatever the job is called: what gave these metrics within a day.
+        promql=f'max by (job, instance) (up{{job="{PYTHON_JOB}"}} == 0 or up == 0'
+        f" and on (job, instance) last_over_time({_OWN}plugin_up[1d]))",
+        holds_for="2m",
+        severity="critical",
+        summary="{{ $labels.instance }} of {{ $labels.job }} cannot be scraped",
+        description="The process has ended or hangs, its port is another's, or it refuses the"
+        " credentials. No other alert can fire for it.",
+    ),
+    Alert(
+        name="ObservabilityMetricsMissing",
+        promql=f"absent({_OWN}plugin_up)",
+        holds_for="10m",
+        severity="warning",
+        summary="No process shows metrics of agents",
+        description="None runs, none is scraped, or the plugin prometheus is down in all of them:"
+        " the other alerts see nothing.",
+    ),
+    Alert(
         name="ObservabilityEventsLost",
         # A plugin's counter for a reason appears with its first event.
         promql=f"sum by (job, instance, plugin, reason) {_grown(_DROPPED, '10m')}",
@@ -118,7 +155,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityEventsRejected",
-        promql=f"sum by (job, instance, plugin) (increase({_OWN}events_rejected_total[10m])) > 0",
+        promql=f"sum by (job, instance, plugin) {_grown(f'{_OWN}events_rejected_total', '10m')}",
         holds_for="0m",
         severity="warning",
         summary="The backend of {{ $labels.plugin }} refuses events",
@@ -162,7 +199,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityJournalIncomplete",
-        promql=f"sum by (job, instance) (increase({_OWN}journal_lost_events_total[10m])) > 0",
+        promql=f"sum by (job, instance) {_grown(f'{_OWN}journal_lost_events_total', '10m')}",
         holds_for="0m",
         severity="critical",
         summary="The journal of {{ $labels.instance }} has a gap",
@@ -178,6 +215,32 @@ PIPELINE_ALERTS = (
         ' "production", or a higher max_series.',
     ),
 )
+
+
+_WINDOWS = re.compile(r"\[([0-9]+)m\]")
+
+_SHORTEST_MINUTES = min(
+    int(minutes)
+    for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)
+    for minutes in _WINDOWS.findall(alert.promql)
+)
+MAX_INTERVAL_SECONDS = _SHORTEST_MINUTES * 60 * 2 // 5
+"""Longest time between two scrapes with which the alerts see what they ask for: two samples in the
+shortest time that one of them looks at, even if a scrape between them fails."""
+
+
+def check_interval(seconds: int) -> None:
+    """Refuse an interval of scrapes with which the alerts would be blind.
+
+    Raises:
+        ValueError: It is too long, or none.
+    """
+    if not 1 <= seconds <= MAX_INTERVAL_SECONDS:
+        raise ValueError(
+            f"expected 1 to {MAX_INTERVAL_SECONDS} seconds, got {seconds}: the alerts ask for the"
+            f" growth in {_SHORTEST_MINUTES} minutes, and need two scrapes in that time even"
+            " if one fails"
+        )
 
 
 def rules_text() -> str:

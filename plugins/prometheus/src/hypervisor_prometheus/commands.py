@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import click
 
-from hypervisor_prometheus.alerts import rules_text
+from hypervisor_prometheus.alerts import MAX_INTERVAL_SECONDS, check_interval, rules_text
 from hypervisor_prometheus.config import PrometheusConfig
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.dashboards.timelines import TraceBackend
@@ -55,6 +55,14 @@ def _rules() -> None:
     click.echo(rules_text(), nl=False)
 
 
+def _checked_interval(_context: click.Context, _parameter: click.Parameter, seconds: int) -> int:
+    try:
+        check_interval(seconds)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return seconds
+
+
 def _scrape_config(config: PrometheusConfig) -> click.Command:
     @click.command("config", short_help="Write a configuration for Prometheus.")
     @click.option(
@@ -75,10 +83,11 @@ def _scrape_config(config: PrometheusConfig) -> click.Command:
     @click.option("--alertmanager", multiple=True, metavar="HOST:PORT", help="Where alerts go.")
     @click.option(
         "--interval",
-        type=click.IntRange(min=1),
+        type=int,
+        callback=_checked_interval,
         default=15,
         show_default=True,
-        help="Seconds between two scrapes.",
+        help=f"Seconds between two scrapes, 1 to {MAX_INTERVAL_SECONDS}.",
     )
     def scrape_config(
         python: tuple[str, ...],

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import Attribute, field, frozen
 
+from hypervisor_prometheus.alerts import PYTHON_JOB, check_interval
 from hypervisor_prometheus.config import PrometheusConfig
 from hypervisor_prometheus.yaml_text import yaml_text
 
-PYTHON_JOB = "agent-hypervisor"
 DOTNET_JOB = "agent-governance"
 
 DOTNET_TARGET = "localhost:5000"
@@ -45,14 +45,18 @@ class Scraped:
         dotnet: Addresses of .NET applications with the package's governance metrics.
         rules: Files of rules.
         alertmanagers: Addresses of Alertmanagers.
-        interval_seconds: How often.
+        interval_seconds: How often; as ``check_interval`` allows.
     """
 
     python: Sequence[str]
     dotnet: Sequence[str]
     rules: Sequence[str] = ()
     alertmanagers: Sequence[str] = ()
-    interval_seconds: int = 15
+    interval_seconds: int = field(default=15)
+
+    @interval_seconds.validator
+    def _check_interval(self, _: "Attribute[int]", seconds: int) -> None:
+        check_interval(seconds)
 
 
 def scrape_config_text(scraped: Scraped, config: PrometheusConfig) -> str:
