@@ -1,9 +1,12 @@
 """``hvobs jaeger``: open, fetch, compare, export, against a query API that answers as told."""
 
 import json
+import socket
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -282,3 +285,78 @@ def test_tree_links_to_jaeger(tmp_path: Path) -> None:
 
     address = f"https://jaeger.example/ui/trace/{agent.trace.to_w3c()[0]}"
     assert result.stdout.splitlines()[-1] == f"jaeger: {address}"
+
+
+@pytest.mark.fault("O2")
+@pytest.mark.parametrize(
+    "said",
+    [b" ", b"HTTP/1.1 100 Continue\r\n\r\n", b""],
+    ids=["a body byte by byte", "go on, for ever", "nothing"],
+)
+def test_slow_jaeger_is_given_up_at_the_deadline(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65_536)
+                if said == b" ":
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+                for _ in range(400):
+                    connection.sendall(said)
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+
+        with pytest.raises(QueryError, match=r"no whole answer within 0\.5 s"):
+            QueryAPI(url, timeout_seconds=0.5).trace(ONE)
+
+    assert time.monotonic() - began < 15
+
+
+def test_host_of_several_addresses_is_asked_at_each(
+    jaeger: FakeJaeger, black_hole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jaeger.has("/api/services", ["shop"])
+    rows = [
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        for port in (black_hole, jaeger.port)
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
+
+    assert QueryAPI("http://jaeger.example/base", timeout_seconds=5.0).services() == ["shop"]
+
+
+def test_host_that_nobody_tells_the_address_of_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        answer.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    with pytest.raises(QueryError, match=r"no answer within 0\.4 s to where silent\.example is"):
+        QueryAPI("http://silent.example", timeout_seconds=0.5).services()
+    answer.set()
+
+
+@pytest.mark.parametrize("key", ["ca_file", "cert_file"])
+def test_file_of_tls_that_cannot_be_used_is_told_by_its_key_and_path(
+    tmp_path: Path, key: str
+) -> None:
+    missing, odd = tmp_path / "missing.pem", tmp_path / "odd.pem"
+    odd.write_text("no certificate")
+    for file in (missing, odd):
+        api = (
+            QueryAPI("https://127.0.0.1:1", ca_file=file)
+            if key == "ca_file"
+            else QueryAPI("https://127.0.0.1:1", cert_file=file, key_file=file)
+        )
+
+        with pytest.raises(QueryError, match=f"{key}.*{file.name}"):
+            api.services()

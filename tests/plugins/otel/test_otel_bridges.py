@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import opentelemetry.metrics
 import opentelemetry.trace
 import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -205,3 +207,37 @@ def test_metrics_become_instruments_of_the_provider() -> None:
     assert metrics["agent_hypervisor_ring_breaches_total"].description
     assert opentelemetry.metrics._internal._METER_PROVIDER is None
     provider.shutdown()
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -5.0, 1e30])
+def test_time_that_no_exporter_can_write_costs_no_other_span(
+    provider: TracerProvider, memory: InMemorySpanExporter, seconds: float
+) -> None:
+    sink = OTelSpanSink(provider)
+
+    sink.record_span("saga.step.odd", seconds, seconds, {"agent.saga.id": "a"}, "ok")
+    sink.flush()
+
+    (span,) = memory.get_finished_spans()
+    encode_spans([span])
+
+
+@pytest.mark.parametrize("value", [10**400, float("inf"), float("nan")])
+def test_value_that_no_exporter_can_write_is_left_out_of_the_instruments(
+    value: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = InMemoryMetricReader()
+    meters = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    exporter = OTelMetricsExporter(meters)
+
+    exporter.inc_counter("cost_total", value)
+    exporter.set_gauge("level", value)
+    exporter.inc_counter("cost_total", 2.0)
+
+    data = reader.get_metrics_data()
+    assert data is not None
+    encoded = encode_metrics(data)
+    (metric,) = encoded.resource_metrics[0].scope_metrics[0].metrics
+    assert metric.sum.data_points[0].as_double == 2.0
+    assert "cost_total" in caplog.text
+    meters.shutdown()

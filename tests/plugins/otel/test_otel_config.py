@@ -29,6 +29,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         ("https://h:443", "https://h/v1/traces", "/v1/traces"),
         ("http://[::1]:4318", "http://[::1]:4318/v1/traces", "/v1/traces"),
         ("HTTP://Collector:80", "http://collector/v1/traces", "/v1/traces"),
+        ("http://[::1%25lo]:4318", "http://[::1%25lo]:4318/v1/traces", "/v1/traces"),
     ],
 )
 def test_endpoint_gets_the_path_of_traces_only_where_it_has_none(
@@ -58,6 +59,12 @@ def test_endpoint_gets_the_path_of_traces_only_where_it_has_none(
         ("http://[::1", "malformed host"),
         ("http://user:hunter2@h:4318", "user information"),
         ("http://h/#part", "fragment"),
+        ("http://h%25lo:4318", "without '%'"),
+        ("http://[::1%25]:4318", "without '%'"),
+        ("http://[::1%25a%0d%0ab]:4318", "malformed host|without '%'"),
+        ("http://[::1%25a%0a]:4318", "malformed host|without '%'"),
+        ("http://[fe80::1%25eth0]:4318", "link-local"),
+        ("http://[fe80::1%eth0]:4318", "link-local"),
         ("http://h/a b", "blanks"),
         ("http://h/\r\nX: y", "control"),
         ("http://bücher.example", "xn--"),
@@ -119,6 +126,8 @@ def test_endpoint_falls_back_to_the_variables(monkeypatch: pytest.MonkeyPatch) -
         ("a\r\nb", "v", "no name"),
         ("Content-Type", "v", "sender itself"),
         ("host", "v", "sender itself"),
+        ("Accept-Encoding", "gzip", "sender itself"),
+        ("te", "trailers", "sender itself"),
         ("api-key", "hunter2\r\nX: y", "line breaks"),
         ("api-key", "hunter2\ud800", "beyond ASCII"),
     ],
@@ -214,3 +223,55 @@ def test_every_problem_of_the_table_is_told() -> None:
         "plugins.otel.compression",
         "plugins.otel.endpiont",
     }
+
+
+def test_zone_of_an_address_is_for_this_machine_alone() -> None:
+    endpoint = parse_endpoint("http://[fe80::1%25eth0]:4318")
+
+    assert endpoint.host == "fe80::1%eth0"
+    assert endpoint.server_name == "fe80::1"
+    assert endpoint.authority == "[fe80::1]:4318"
+
+
+def test_header_that_stands_there_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        OTelConfig(headers={"Api-Key": Secret("a"), "api-key": Secret("b")})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("x!y", "v", "no name that gRPC takes"),
+        ("grpc-timeout", "1S", "one of its own"),
+        ("GRPC-Timeout", "1S", "one of its own"),
+        ("x-key", "hunter2\tb", "holds a tab"),
+        ("x-key-bin", "hunter2!", "Base64"),
+        ("x-key-bin", "abcde", "Base64"),
+    ],
+)
+def test_header_that_grpc_does_not_take_is_refused_there_alone(
+    name: str, value: str, reason: str
+) -> None:
+    OTelConfig(headers={name: Secret(value)})
+
+    with pytest.raises(ValueError, match=reason) as refusal:
+        OTelConfig(protocol="grpc", headers={name: Secret(value)})
+
+    assert "hunter2" not in str(refusal.value)
+
+
+@given(st.text(max_size=12), st.text(max_size=12))
+def test_any_header_is_refused_or_fit_for_one_line(name: str, value: str) -> None:
+    try:
+        OTelConfig(headers={name: Secret(value)})
+    except ValueError:
+        return
+    line = f"{name}: {value}"
+    assert line.isascii()
+    assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize("size", [0, 1_023, 64 * 1024 * 1024 + 1])
+def test_bound_of_a_request_out_of_range_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="max_request_bytes"):
+        OTelConfig(max_request_bytes=size)

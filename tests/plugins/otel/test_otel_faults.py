@@ -504,3 +504,70 @@ def test_warning_without_a_refusal_is_logged(
 
     assert sender.rejected_spans == 0
     assert "accepts, and says: use https" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["user-agent", "User-Agent", "USER-AGENT"])
+def test_user_agent_of_ones_own_stands_before_the_senders_in_one_header(
+    sender_to: SenderTo,
+    request_of_two: ExportTraceServiceRequest,
+    name: str,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        heads: list[bytes] = []
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as reader:
+                lines = list(iter(reader.readline, b"\r\n"))
+                heads.extend(lines)
+                length = next(line for line in lines if line.lower().startswith(b"content-length"))
+                reader.read(int(length.partition(b":")[2]))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        sender_to(endpoint, headers={name: Secret("mine/2")}).send(request_of_two)
+        thread.join(20)
+
+    agents = [line for line in heads if line.lower().startswith(b"user-agent:")]
+    assert len(agents) == 1
+    assert agents[0].startswith(b"User-Agent: mine/2 hypervisor-otel/")
+
+
+@pytest.mark.parametrize("answer", ["Retry-After: 0", "Retry-After: -5", "past"])
+def test_wait_of_no_time_asks_for_none(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    acts: "Acts",
+    request_of_two: ExportTraceServiceRequest,
+    answer: str,
+) -> None:
+    if answer == "past":
+        answer = f"Retry-After: {formatdate(time.time() - 30, usegmt=True)}"
+    backend = start_backend(acts.answering(503, b"", answer))
+
+    with pytest.raises(RetryLater) as raised:
+        sender_to(backend.endpoint).send(request_of_two)
+
+    assert raised.value.after is None
+
+
+@pytest.mark.fault("O2")
+def test_deadline_holds_while_a_server_says_to_go_on_for_ever(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    request_of_two: ExportTraceServiceRequest,
+) -> None:
+    def continuing(connection: socket.socket) -> None:
+        for _ in range(400):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            time.sleep(0.05)
+
+    backend = start_backend(continuing)
+    began = time.monotonic()
+
+    with pytest.raises(RetryLater, match="did not answer within"):
+        sender_to(backend.endpoint, timeout_seconds=0.3).send(request_of_two)
+
+    assert time.monotonic() - began < 15

@@ -104,3 +104,21 @@ with Observability(config("http://127.0.0.1:9")) as observability:
 """,
         tmp_path,
     )
+
+
+def test_span_of_others_that_cannot_be_written_costs_no_other(tmp_path: Path) -> None:
+    said = run(
+        """
+import logging
+logging.basicConfig()
+with OTLPReceiver() as receiver:
+    with Observability(config(receiver.endpoint)):
+        trace.get_tracer("library").start_span("before 1970", start_time=-5).end()
+        trace.get_tracer("library").start_span("theirs").end()
+    assert receiver.wait_for(1, timeout=30)
+    assert [span.name for span in receiver.spans] == ["theirs"]
+""",
+        tmp_path,
+    )
+
+    assert "1 spans of others cannot be written" in said

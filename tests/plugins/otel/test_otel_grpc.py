@@ -420,3 +420,88 @@ def test_missing_extra_keeps_the_plugin_down_and_is_told(
 
     with pytest.raises(RuntimeError, match=r"needs the extra hypervisor-otel\[grpc\]"):
         OTelPlugin(OTelConfig(protocol="grpc")).start(context)
+
+
+def test_headers_reach_grpc_as_metadata(
+    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
+) -> None:
+    serving = serve()
+    headers = {"User-Agent": Secret("mine/2"), "X-Trace-Bin": Secret("AAH/"), "a.b_c": Secret("v")}
+
+    sender_to(serving.endpoint, headers=headers).send(request_of_two)
+
+    _, arrived, _ = serving.receiver.calls[0]
+    assert arrived["user-agent"].startswith("mine/2 hypervisor-otel/")
+    assert arrived["x-trace-bin"] == repr(b"\x00\x01\xff")
+    assert arrived["a.b_c"] == "v"
+
+
+LARGE = "grpc: received message larger than max (5000000 vs. 4194304)"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, LARGE),
+        (grpc.StatusCode.RESOURCE_EXHAUSTED, "gRPC message exceeds maximum size 4194304: 5000000"),
+        (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "Received message exceeds the maximum configured message size.",
+        ),
+        (
+            grpc.StatusCode.OUT_OF_RANGE,
+            "Error, decoded message length too large: found 5000000 bytes, the limit is: 4194304",
+        ),
+        (grpc.StatusCode.UNKNOWN, "Received http2 header with status: 413"),
+    ],
+)
+def test_request_that_is_too_large_is_sent_in_parts_over_grpc(
+    serve: Serve,
+    sender_to: SenderTo,
+    make_span: Callable[..., FinishedSpan],
+    code: grpc.StatusCode,
+    said: str,
+) -> None:
+    request = encode_spans([make_span(span_id=f"{n + 1:016x}") for n in range(16)], {})
+
+    def limited(context: grpc.ServicerContext) -> bytes:
+        if len(serving.receiver.calls[-1][2]) > 2_000:
+            context.abort(code, said)
+        return b""
+
+    serving = serve(limited)
+    sender_to(serving.endpoint).send(request)
+
+    bodies = [body for _, _, body in serving.receiver.calls if len(body) <= 2_000]
+    ids = [
+        span.span_id
+        for body in bodies
+        for group in ExportTraceServiceRequest.FromString(body).resource_spans
+        for span in group.scope_spans[0].spans
+    ]
+    assert ids == [bytes.fromhex(f"{n + 1:016x}") for n in range(16)]
+
+
+def test_server_with_the_limit_of_grpc_gets_parts_that_it_takes(
+    serve: Serve, sender_to: SenderTo, make_span: Callable[..., FinishedSpan]
+) -> None:
+    text = {str(n): "x" * 4_000 for n in range(20)}
+    spans = [make_span(span_id=f"{n + 1:016x}", attributes=text) for n in range(80)]
+    request = encode_spans(spans, {})
+    assert request.ByteSize() > 4 * 1024 * 1024
+    serving = serve()
+
+    sender_to(serving.endpoint, timeout_seconds=60.0).send(request)
+
+    assert len(serving.receiver.calls) == 2  # and none that it refused
+
+
+def test_quota_that_is_used_up_is_not_taken_for_a_size(
+    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
+) -> None:
+    serving = serve(refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "quota exceeded"))
+
+    with pytest.raises(Reject, match="quota"):
+        sender_to(serving.endpoint).send(request_of_two)
+
+    assert len(serving.receiver.calls) == 1

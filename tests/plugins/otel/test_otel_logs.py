@@ -1,5 +1,6 @@
 """Events as log records: decoded again by the official classes."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -202,3 +203,11 @@ def test_every_event_is_one_record_and_is_counted_as_delivered() -> None:
     assert names == {
         f"agent.hypervisor.{kind}" for kind in ("vfs.write", "saga.created", "saga.completed")
     }
+
+
+def test_time_beyond_what_otlp_holds_is_its_last() -> None:
+    late = datetime(9999, 1, 1, tzinfo=UTC)
+
+    record = encode_record(HypervisorEvent(event_type=EventType.VFS_WRITE, timestamp=late))
+
+    assert record.time_unix_nano == 2**64 - 1

@@ -1,7 +1,9 @@
 """Metric families as OTLP: decoded again by the official classes."""
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
@@ -25,8 +27,12 @@ TRACE = CausalTraceId()
 EXEMPLAR = Exemplar(TRACE.full_id, 1.0, 1_700_000_000_000_000_005)
 
 
-def over_the_wire(*families: MetricFamily) -> "Sequence[metrics_pb2.Metric]":
-    request = encode_metrics(families, {"service.name": "shop"}, start_ns=1_000, time_ns=2_000)
+def over_the_wire(
+    *families: MetricFamily, left_out: Counter[str] | None = None
+) -> "Sequence[metrics_pb2.Metric]":
+    request = encode_metrics(
+        families, {"service.name": "shop"}, start_ns=1_000, time_ns=2_000, left_out=left_out
+    )
     decoded = ExportMetricsServiceRequest.FromString(request.SerializeToString())
     (group,) = decoded.resource_metrics
     assert decode_attributes(group.resource.attributes) == {"service.name": "shop"}
@@ -120,3 +126,92 @@ def test_registry_arrives_and_its_totals_are_those_of_the_process() -> None:
         assert sum(point.as_double for point in points) == 3
         exemplars = [exemplar for point in points for exemplar in point.exemplars]
         assert {exemplar.trace_id.hex() for exemplar in exemplars} == {trace.to_w3c()[0]}
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), float("inf"), float("-inf"), float("nan"), "much", None]
+)
+@pytest.mark.parametrize("kind", [MetricKind.COUNTER, MetricKind.GAUGE])
+def test_value_that_cannot_be_written_is_left_out_alone(kind: MetricKind, value: object) -> None:
+    series: dict[tuple[str, ...], Any] = {("a",): 1, ("b",): value, ("c",): 2**70}
+    left_out: Counter[str] = Counter()
+    family = MetricFamily(name="cost", kind=kind, help="", label_names=("x",), series=series)
+    other = MetricFamily(name="other", kind=kind, help="", series={(): 5.0})
+
+    first, second = over_the_wire(family, other, left_out=left_out)
+
+    points = first.sum.data_points or first.gauge.data_points
+    assert [point.as_double for point in points] == [1.0, float(2**70)]
+    assert second.name == "other"
+    assert left_out == {"cost": 1}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        MetricFamily(name="\ud800", kind=MetricKind.GAUGE, help="", series={(): 1.0}),
+        MetricFamily(
+            name="odd", kind=MetricKind.GAUGE, help="", label_names=("a",), series={(): 1.0}
+        ),
+        MetricFamily(name="odd", kind=MetricKind.COUNTER, help="", series={(): float("inf")}),
+        MetricFamily(
+            name="odd",
+            kind=MetricKind.HISTOGRAM,
+            help="",
+            bounds=(1.0,),
+            histograms={(): HistogramValue((1, -1), 1.0)},
+        ),
+        MetricFamily(
+            name="odd",
+            kind=MetricKind.HISTOGRAM,
+            help="",
+            bounds=(1.0,),
+            histograms={(): HistogramValue((1, 2**70), 1.0)},
+        ),
+        MetricFamily(
+            name="odd",
+            kind=MetricKind.HISTOGRAM,
+            help="",
+            bounds=(1.0,),
+            histograms={(): HistogramValue((1, 0), float("inf"))},
+        ),
+    ],
+)
+def test_family_of_which_nothing_can_be_written_is_left_out_alone(odd: MetricFamily) -> None:
+    left_out: Counter[str] = Counter()
+    other = MetricFamily(name="other", kind=MetricKind.GAUGE, help="", series={(): 5.0})
+
+    (only,) = over_the_wire(odd, other, left_out=left_out)
+
+    assert only.name == "other"
+    assert left_out == {odd.name: 1}
+
+
+def test_exemplar_that_cannot_be_written_costs_its_number_nothing() -> None:
+    (metric,) = over_the_wire(
+        MetricFamily(
+            name="cost_total",
+            kind=MetricKind.COUNTER,
+            help="",
+            series={(): 1.0},
+            exemplars={(): (Exemplar(TRACE.full_id, 10**400, 1), Exemplar(TRACE.full_id, 2, -1))},
+        )
+    )
+
+    (point,) = metric.sum.data_points
+    (exemplar,) = point.exemplars
+    assert (exemplar.as_double, exemplar.time_unix_nano) == (2.0, 0)
+
+
+def test_gauge_that_gives_no_number_is_told_and_costs_no_other_metric(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with OTLPReceiver() as receiver:
+        plugin = OTelPlugin(OTelConfig(endpoint=receiver.endpoint, signals=("metrics",)))
+        with Observability(plugins=[plugin]) as observability:
+            observability.governance.register_active_agents_gauge(lambda: 10**400)
+            observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
+            assert observability.flush(30)
+
+    assert "agent_hypervisor_ring_breaches_total" in receiver.metrics
+    assert plugin.left_out.total() <= 1  # or the registry has left it out already

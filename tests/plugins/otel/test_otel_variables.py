@@ -38,6 +38,18 @@ def test_common_endpoint_gets_each_signals_path(monkeypatch: pytest.MonkeyPatch)
     assert endpoints(OTelConfig(protocol="grpc")) == ("http://c:1/otlp/",) * 3
 
 
+def test_query_of_the_common_endpoint_stays_behind_the_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(BASE, "http://c:1/otlp/?token=a/b")
+
+    assert endpoints(OTelConfig()) == (
+        "http://c:1/otlp/v1/traces?token=a/b",
+        "http://c:1/otlp/v1/metrics?token=a/b",
+        "http://c:1/otlp/v1/logs?token=a/b",
+    )
+
+
 def test_signals_own_endpoint_is_taken_as_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(BASE, "http://c:1")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://m:2/write")

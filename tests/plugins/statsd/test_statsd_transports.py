@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,7 @@ from hypervisor_observability import (
     RetryLater,
 )
 from hypervisor_observability.config import JournalConfig, PluginTable
+from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, Via, clients
 from hypervisor_statsd.clients import PartlySentError, UDPClient
 from hypervisor_statsd.transport import Server, Transport
@@ -596,3 +598,49 @@ def test_events_of_an_earlier_process_are_counted_and_not_told_as_of_now(
 
     assert (counts.emitted, counts.delivered, counts.dropped) == (5, 2, {"not_replayed": 3})
     assert [line.partition("|")[0] for line in said] == ["agent_hypervisor_ring_breaches_total:2"]
+
+
+@pytest.mark.fault("S3")
+def test_server_that_reads_a_few_bytes_at_a_time_holds_up_no_hook(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "SEND_SECONDS", 0.5)
+    server = serve(("127.0.0.1", 0))
+    server.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    stopped = threading.Event()
+
+    def drip() -> None:
+        connection = server.accept()
+        while not stopped.is_set():
+            connection.recv(50_000)
+            stopped.wait(0.1)
+
+    reader = threading.Thread(target=drip, daemon=True)
+    reader.start()
+    transport = Transport(Server(StatsDConfig(via=Via.TCP, port=server.port)))
+    began = time.monotonic()
+    try:
+        with pytest.raises(PartlySentError):
+            transport.send("x" * 40_000_000)
+        assert time.monotonic() - began < SECONDS / 2
+    finally:
+        stopped.set()
+        reader.join(SECONDS)
+        transport.close()
+
+
+def test_first_address_that_drops_packets_leaves_time_for_the_second(
+    serve: Serve, black_hole: int
+) -> None:
+    server = serve(("127.0.0.1", 0))
+
+    def resolve(*_: object) -> list[Address]:
+        ports = (black_hole, server.port)
+        return [Address(socket.AF_INET, ("127.0.0.1", port)) for port in ports]
+
+    config = StatsDConfig(via=Via.TCP, host="two.example")
+    transport = Transport(Server(config, resolve))
+    transport.send("n_total:1|c")
+
+    assert read(server.accept(), 1) == ["n_total:1|c"]
+    transport.close()

@@ -123,9 +123,7 @@ class PartSender:
         try:
             while parts:
                 if deadline.passed:
-                    raise RetryLater(
-                        f"{self.address} takes parts too slowly: {len(parts)} are left"
-                    )
+                    raise RetryLater(f"{self.late()}: {len(parts)} parts of the batch are left")
                 part = parts.popleft()
                 try:
                     self._send_part(part, deadline)

@@ -1,0 +1,297 @@
+"""Hosts of several addresses, balancers with a bad node, and name servers that are silent."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from hypervisor_observability import Config, Observability
+from hypervisor_observability.errors import RetryLater
+from hypervisor_observability.spans.record import FinishedSpan
+from hypervisor_otel import OTelConfig, encode_spans
+from hypervisor_otel.grpc_sender import GRPCSender
+from hypervisor_otel.sender import OTLPSender
+from hypervisor_otel.sending import PartSender
+
+if TYPE_CHECKING:
+    from tests.plugins.otel.conftest import Behaviours, FakeBackend
+
+    Acts = type[Behaviours]
+    StartBackend = Callable[..., FakeBackend]
+
+WIDE_SECONDS = 25.0
+
+
+@pytest.fixture
+def request_of_one(make_span: Callable[..., FinishedSpan]) -> ExportTraceServiceRequest:
+    return encode_spans([make_span()], {"service.name": "shop"})
+
+
+SenderTo = Callable[..., PartSender]
+
+
+@pytest.fixture
+def sender_to() -> Iterator[SenderTo]:
+    made: list[PartSender] = []
+
+    def make(kind: type[PartSender], endpoint: str, **settings: Any) -> PartSender:
+        config = attrs.evolve(OTelConfig(endpoint=endpoint, timeout_seconds=5.0), **settings)
+        made.append(kind(config, logging.getLogger("tests.otel")))
+        return made[-1]
+
+    yield make
+    for sender in made:
+        assert isinstance(sender, (OTLPSender, GRPCSender))
+        sender.close()
+
+
+@pytest.fixture
+def leads_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Have the name ``nodes.example`` lead to ports of 127.0.0.1."""
+
+    def lead(*ports: int) -> None:
+        real = socket.getaddrinfo
+
+        def resolve(host: Any, *rest: Any, **more: Any) -> list[Any]:
+            if host != "nodes.example":
+                return real(host, *rest, **more)
+            return [
+                (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports
+            ]
+
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    return lead
+
+
+LeadsTo = Callable[..., None]
+ENDPOINT = "http://nodes.example:4317"
+
+
+class Node(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
+    """A receiver over gRPC that answers as it is told to."""
+
+    def __init__(self, code: grpc.StatusCode | None = None, *, silent: bool = False) -> None:
+        self.code = code
+        self.calls = 0
+        self.leave = threading.Event()
+        if not silent:
+            self.leave.set()
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+        def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
+            self.calls += 1
+            self.leave.wait(WIDE_SECONDS)
+            if self.code is not None:
+                context.abort(self.code, "draining")
+            return b""
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Node], int]]:
+    started: list[tuple[grpc.Server, Node]] = []
+
+    def start(node: Node) -> int:
+        server = grpc.server(ThreadPoolExecutor(2), handlers=[node])
+        port: int = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        started.append((server, node))
+        return port
+
+    yield start
+    for server, node in started:
+        node.leave.set()
+        server.stop(0).wait(10)
+
+
+Serve = Callable[[Node], int]
+
+
+@pytest.mark.fault("O2")
+def test_first_address_that_drops_packets_leaves_time_for_the_second_over_http(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    leads_to: LeadsTo,
+    black_hole: int,
+    request_of_one: ExportTraceServiceRequest,
+) -> None:
+    backend = start_backend()
+    leads_to(black_hole, backend.port)
+
+    sender_to(OTLPSender, ENDPOINT, timeout_seconds=3.0).send(request_of_one)
+
+    assert len(backend.requests) == 1
+
+
+@pytest.mark.fault("O2")
+def test_first_address_that_drops_packets_leaves_time_for_the_second_over_grpc(
+    sender_to: SenderTo,
+    serve: Serve,
+    leads_to: LeadsTo,
+    black_hole: int,
+    request_of_one: ExportTraceServiceRequest,
+) -> None:
+    node = Node()
+    leads_to(black_hole, serve(node))
+
+    sender_to(GRPCSender, ENDPOINT, timeout_seconds=3.0).send(request_of_one)
+
+    assert node.calls == 1
+
+
+@pytest.mark.fault("O3")
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+def test_node_that_answers_so_is_left_for_another_address(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    acts: "Acts",
+    leads_to: LeadsTo,
+    request_of_one: ExportTraceServiceRequest,
+    status: int,
+) -> None:
+    draining, healthy = start_backend(acts.answering(status)), start_backend()
+    leads_to(draining.port, healthy.port)
+    sender = sender_to(OTLPSender, ENDPOINT)
+
+    with pytest.raises(Exception, match=f"answered {status}"):
+        sender.send(request_of_one)
+    for _ in range(3):
+        sender.send(request_of_one)
+
+    assert (len(draining.requests), len(healthy.requests), healthy.connections) == (1, 3, 1)
+
+
+@pytest.mark.fault("O4")
+@pytest.mark.parametrize("how", ["hanging", "closing", "resetting", "dripping"])
+def test_node_that_breaks_off_or_is_silent_is_left_for_another_address(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    acts: "Acts",
+    leads_to: LeadsTo,
+    request_of_one: ExportTraceServiceRequest,
+    how: str,
+) -> None:
+    bad, healthy = start_backend(getattr(acts, how)), start_backend()
+    leads_to(bad.port, healthy.port)
+    sender = sender_to(OTLPSender, ENDPOINT, timeout_seconds=1.0)
+
+    with pytest.raises(RetryLater):
+        sender.send(request_of_one)
+    sender.send(request_of_one)
+
+    assert (len(bad.requests), len(healthy.requests)) == (1, 1)
+
+
+@pytest.mark.fault("O3")
+def test_node_that_is_draining_is_left_for_another_address_over_grpc(
+    sender_to: SenderTo,
+    serve: Serve,
+    leads_to: LeadsTo,
+    request_of_one: ExportTraceServiceRequest,
+) -> None:
+    draining, healthy = Node(grpc.StatusCode.UNAVAILABLE), Node()
+    leads_to(serve(draining), serve(healthy))
+    sender = sender_to(GRPCSender, ENDPOINT)
+
+    with pytest.raises(RetryLater, match="draining"):
+        sender.send(request_of_one)
+    for _ in range(3):
+        sender.send(request_of_one)
+
+    assert (draining.calls, healthy.calls) == (1, 3)
+
+
+@pytest.mark.fault("O2")
+def test_node_that_is_silent_is_left_for_another_address_over_grpc(
+    sender_to: SenderTo,
+    serve: Serve,
+    leads_to: LeadsTo,
+    request_of_one: ExportTraceServiceRequest,
+) -> None:
+    silent, healthy = Node(silent=True), Node()
+    leads_to(serve(silent), serve(healthy))
+    sender = sender_to(GRPCSender, ENDPOINT, timeout_seconds=2.0)
+
+    with pytest.raises(RetryLater, match="DEADLINE_EXCEEDED"):
+        sender.send(request_of_one)
+    sender.send(request_of_one)
+
+    assert (silent.calls, healthy.calls) == (1, 1)
+
+
+@pytest.mark.fault("S5")
+@pytest.mark.parametrize("kind", [OTLPSender, GRPCSender])
+def test_silent_name_server_is_not_waited_for_beyond_the_deadline(
+    sender_to: SenderTo,
+    start_backend: "StartBackend",
+    serve: Serve,
+    monkeypatch: pytest.MonkeyPatch,
+    request_of_one: ExportTraceServiceRequest,
+    kind: type[PartSender],
+) -> None:
+    port = start_backend().port if kind is OTLPSender else serve(Node())
+    real, answers = socket.getaddrinfo, threading.Event()
+    asking: set[int] = set()
+
+    def resolve(host: Any, *rest: Any, **more: Any) -> list[Any]:
+        if host != "nodes.example":
+            return real(host, *rest, **more)
+        asking.add(threading.get_ident())
+        assert answers.wait(WIDE_SECONDS * 4)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    sender = sender_to(kind, ENDPOINT, timeout_seconds=0.3)
+    began = time.monotonic()
+    for _ in range(5):
+        with pytest.raises(RetryLater, match=r"no answer within 0\.24 s to where nodes\.example"):
+            sender.send(request_of_one)
+    took = time.monotonic() - began
+    answers.set()
+
+    later = sender_to(kind, ENDPOINT, timeout_seconds=WIDE_SECONDS)
+    later.send(request_of_one)
+    assert took < WIDE_SECONDS
+    assert len(asking - {threading.get_ident()}) <= 2  # the one that hung, and perhaps one after
+    assert threading.get_ident() not in asking
+
+
+@pytest.mark.slow
+@pytest.mark.fault("S5")
+def test_plugin_outlives_a_silent_name_server_and_delivers_when_it_is_back(
+    start_backend: "StartBackend", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = start_backend()
+    real, silent = socket.getaddrinfo, threading.Event()
+    silent.set()
+
+    def resolve(host: Any, *rest: Any, **more: Any) -> list[Any]:
+        if host != "nodes.example":
+            return real(host, *rest, **more)
+        if silent.is_set():
+            time.sleep(1.5)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", backend.port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    table = {"endpoint": ENDPOINT, "timeout_seconds": 1.0, "hook_timeout_seconds": 5.0}
+    with Observability(Config(plugins={"otel": table})) as observability:
+        for _ in range(4):
+            with observability.recorder.saga("work"):
+                pass
+            time.sleep(1)
+        assert observability.states()["otel"] == "running"
+        silent.clear()
+        # The pause between two tries has grown meanwhile.
+        assert observability.flush(120)
+        assert observability.counts()["otel"].delivered == 8
