@@ -1,5 +1,6 @@
 """Our OTLP against a collector that is not ours: Rotel prints what it has understood."""
 
+import logging
 import os
 import re
 import shutil
@@ -20,11 +21,14 @@ from hypervisor_observability import (
     CausalTraceId,
     Config,
     EventType,
+    FinishedSpan,
     HypervisorEvent,
     Observability,
 )
 from hypervisor_observability.errors import Reject
-from hypervisor_otel import OTelConfig, OTelPlugin, OTLPSender
+from hypervisor_otel import OTelConfig, OTelPlugin, OTLPSender, encode_spans
+from hypervisor_otel.senders import make_sender
+from hypervisor_otel.signals import TRACES
 
 pytestmark = pytest.mark.backend
 
@@ -324,3 +328,37 @@ def test_collector_understands_metrics_and_logs(
         f"-> Span ID: {span_id}",
     ):
         assert line in metric
+
+
+def test_request_beyond_what_the_collector_takes_arrives_in_parts(
+    collector: Collector, wait_until: WaitUntil
+) -> None:
+    # Of its own accord the plugin would send no request of this size.
+    config = OTelConfig(
+        protocol="grpc",
+        endpoint=collector.grpc_endpoint,
+        max_request_bytes=64 * 1024 * 1024,
+        timeout_seconds=60.0,
+    )
+    large = {f"text.{number}": "x" * 4_000 for number in range(100)}
+    spans = [
+        FinishedSpan(
+            name=f"large {number}",
+            trace_id="5e" * 16,
+            span_id=f"5e{number:014x}",
+            parent_span_id=None,
+            start_ns=1_790_000_000_000_000_000,
+            end_ns=1_790_000_001_000_000_000,
+            scope="step",
+            attributes=large,
+        )
+        for number in range(16)
+    ]
+    sender = make_sender(config, logging.getLogger("tests.otel"), TRACES)
+    sender.send(encode_spans(spans, {"service.name": "large"}))
+    sender.close()
+
+    names = {f"large {number}" for number in range(16)}
+    wait_until(
+        lambda: names <= {span.fields["Name"] for span in collector.spans().values()}, timeout=60
+    )

@@ -295,3 +295,31 @@ def test_plugin_outlives_a_silent_name_server_and_delivers_when_it_is_back(
         # The pause between two tries has grown meanwhile.
         assert observability.flush(120)
         assert observability.counts()["otel"].delivered == 8
+
+
+@pytest.mark.fault("O2")
+def test_backend_that_is_slower_than_the_hang_limit_is_not_taken_for_a_hang(
+    start_backend: "StartBackend", acts: "Acts"
+) -> None:
+    def slowly(connection: socket.socket) -> None:
+        time.sleep(2.5)
+        acts.answering(200)(connection)
+
+    backend = start_backend(slowly)
+    tables = {
+        name: {
+            "endpoint": backend.endpoint,
+            "timeout_seconds": WIDE_SECONDS,
+            "hook_timeout_seconds": 0.5,
+        }
+        for name in ("otel", "jaeger")
+    }
+    with Observability(Config(plugins=tables)) as observability:
+        with observability.recorder.saga("work"):
+            pass
+        assert observability.flush(60)
+        assert observability.states() == {"otel": "running", "jaeger": "running"}
+        counts = observability.counts()
+
+    assert [counts[name].delivered for name in tables] == [2, 2]
+    assert len(backend.requests) == 2

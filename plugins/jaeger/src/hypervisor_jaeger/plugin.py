@@ -12,7 +12,7 @@ from hypervisor_jaeger.upload_file import UploadFile
 from hypervisor_observability.causal_trace import CausalTraceId
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
-from hypervisor_otel import OTLPSender, describe_service, encode_groups
+from hypervisor_otel import ENCODING_SECONDS, OTLPSender, describe_service, encode_groups
 
 
 @define(eq=False)
@@ -34,6 +34,11 @@ class JaegerPlugin:
     def sample_ratio(self) -> float:
         """Which part of the traces it is to be handed, from 0 to 1."""
         return self.config.sample_ratio
+
+    @property
+    def longest_call_seconds(self) -> float:
+        """How long one hook call may take, with its look-ups and all its requests."""
+        return self.config.timeout_seconds + ENCODING_SECONDS
 
     @property
     def pending_sessions(self) -> bool:

@@ -21,10 +21,12 @@ from hypervisor_otel.plugin import OTelPlugin
 from hypervisor_otel.profiles import span_attributes
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
+from hypervisor_otel.sending import ENCODING_SECONDS
 from hypervisor_otel.span_sink import OTelSpanSink
 from hypervisor_otel.variables import MAX_TIMEOUT_SECONDS, default_endpoint
 
 __all__ = [
+    "ENCODING_SECONDS",
     "MAX_NAME_CHARACTERS",
     "MAX_TIMEOUT_SECONDS",
     "SCOPE_NAME",

@@ -21,6 +21,7 @@ from hypervisor_otel.log_severity import SEVERITY_KEYS
 from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
 from hypervisor_otel.senders import Sender, make_sender, make_senders
+from hypervisor_otel.sending import ENCODING_SECONDS
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
 from hypervisor_otel.variables import refuse_if_disabled
 
@@ -57,6 +58,11 @@ class OTelPlugin:
     def sample_ratio(self) -> float:
         """Which part of the traces it is to be handed, from 0 to 1."""
         return self.config.sample_ratio
+
+    @property
+    def longest_call_seconds(self) -> float:
+        """How long one hook call may take, with its look-ups and all its requests."""
+        return self.config.timeout_seconds + ENCODING_SECONDS
 
     @property
     def pending_sessions(self) -> bool:

@@ -23,6 +23,9 @@ from hypervisor_otel.splitting import split
 DEFAULT_MAX_REQUEST_BYTES = 4_000_000
 """A little less than the 4 MiB that gRPC servers take unless told otherwise."""
 
+ENCODING_SECONDS = 1.0
+"""Longest time, by a wide margin, for making the requests of a batch."""
+
 _USER_AGENT = f"hypervisor-otel/{__version__}"
 # For how long a receiver's limit is believed, which its refusals have shown.
 _LIMIT_SECONDS = 600.0

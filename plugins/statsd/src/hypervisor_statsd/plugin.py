@@ -23,7 +23,7 @@ from hypervisor_statsd.traffic import Traffic
 from hypervisor_statsd.transport import Server, Transport
 
 _PROBE_SECONDS = 0.2
-# A hook that takes longer than its deadline counts as hung; a slow server is none.
+# A slow server is left for the next call.
 _HOOK_SECONDS = 3.0
 
 
@@ -51,6 +51,8 @@ class StatsDPlugin:
 
     Config = StatsDConfig
     name = "statsd"
+    longest_call_seconds = _HOOK_SECONDS
+    """How long one hook call may take, with its look-up and everything that it sends."""
     replays = False
     """Lines have no time: what an earlier process left behind would count as of now."""
 
