@@ -12,6 +12,7 @@ from attrs.validators import ge, le
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor_observability import Observability
 from hypervisor_observability.config import (
     BusConfig,
     Config,
@@ -504,3 +505,24 @@ def test_bad_file_is_told_in_a_process_that_reads_it(tmp_path: Path) -> None:
         "ConfigError: hypervisor.toml:2: plugins.statsd.port: "
         "the environment variable PORT is not set"
     ) in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("table", "max_events", "bounded_memory"),
+    [
+        ("# nothing\n", 100_000, True),
+        ("[bus]\n", 100_000, True),
+        ("[bus]\nmax_events = 5_000\n", 5_000, False),
+        ("[bus]\nmax_events = 100_000\n", 100_000, False),
+        ('[bus]\nmax_events = "unbounded"\n', None, False),
+        ("[bus]\nmax_bytes = 65_536\n", None, True),
+        ('[bus]\nmax_bytes = "unbounded"\n', None, False),
+        ("[bus]\nmax_bytes = 65_536\nmax_events = 50_000\n", 50_000, True),
+    ],
+)
+def test_default_bound_of_the_log_does_not_overrule_one_that_is_given(
+    tmp_path: Path, table: str, max_events: int | None, bounded_memory: bool
+) -> None:
+    observability = Observability.from_config(written(tmp_path, table))
+    assert observability.bus.log.max_events == max_events
+    assert (observability.bus.log.max_bytes is not None) == bounded_memory

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability.events import HypervisorEvent, estimated_bytes
+from hypervisor_observability.event_memory import held_bytes
+from hypervisor_observability.events import HypervisorEvent
 from hypervisor_observability.log import STAGED_EVENTS, EventLog
 from hypervisor_observability.segments import SEGMENT_EVENTS
 
@@ -127,7 +128,7 @@ def test_clear_drops_all_and_numbers_go_on() -> None:
 def test_memory_is_bounded_and_what_it_drops_is_counted(drain_each: bool) -> None:
     max_bytes = 1_000_000
     log = make_log(max_bytes=max_bytes)
-    size = estimated_bytes(HypervisorEvent(payload={"text": "x" * 10_000}))
+    size = held_bytes(HypervisorEvent(payload={"text": "x" * 10_000}))
     for number in range(1_000):
         event = HypervisorEvent(event_id=str(number), payload={"text": "x" * 10_000})
         append(log, event)
@@ -151,6 +152,23 @@ def test_memory_drops_only_what_the_other_bound_has_kept() -> None:
 
     assert end - first <= 50
     assert 0 < log.dropped_for_memory <= first
+
+
+@pytest.mark.parametrize("max_events", [None, 30, 200])
+def test_each_event_dropped_for_memory_is_counted_once(max_events: int | None) -> None:
+    log = make_log(max_events=max_events, max_bytes=100_000)
+    dropped = first = 0
+    for number in range(600):
+        # Long ones come in waves: now memory asks first, now the other bound.
+        text = "x" * (5_000 if number // 50 % 2 else 10)
+        append(log, HypervisorEvent(payload={"text": text + str(number)}))
+        before, (first, end) = first, log.bounds
+        by_count = before if max_events is None else max(before, end - max_events)
+        dropped += max(0, first - by_count)
+        assert log.dropped_for_memory == dropped
+    assert 0 < dropped <= first
+    log.clear()
+    assert log.dropped_for_memory == dropped
 
 
 def test_event_larger_than_the_bound_is_kept_alone() -> None:

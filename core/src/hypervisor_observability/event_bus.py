@@ -6,6 +6,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from . import clock, queries
+from .default_bounds import DefaultBound, asked_bounds
 from .event_types import EventType
 from .events import HypervisorEvent, nanoseconds
 from .limited_log import LimitedLog
@@ -14,8 +15,8 @@ from .log import STAGED_EVENTS, EventLog
 if TYPE_CHECKING:
     from .tree import TraceTree
 
-DEFAULT_MAX_EVENTS = 100_000
-DEFAULT_MAX_BYTES = 64 * 1024 * 1024
+DEFAULT_MAX_EVENTS = DefaultBound(100_000)
+DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
 
 EventHandler = Callable[[HypervisorEvent], object]
 
@@ -38,7 +39,10 @@ class HypervisorEventBus:
 
     Args:
         max_events: How many of the newest events are kept and shown; None for no bound.
-        max_bytes: Estimated memory for kept events, in bytes; what it drops is counted.
+        max_bytes: Memory for kept events, in bytes, measured on a sample of them; what it drops
+            is counted; None for no bound.
+
+    Both defaults together bound the log. A bound that is given alone holds alone.
 
     Raises:
         ValueError: A bound below 1.
@@ -48,8 +52,9 @@ class HypervisorEventBus:
         self,
         max_events: int | None = DEFAULT_MAX_EVENTS,
         *,
-        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_bytes: int | None = DEFAULT_MAX_BYTES,
     ) -> None:
+        max_events, max_bytes = asked_bounds(max_events, max_bytes)
         self._log = EventLog(max_events, max_bytes)
         self._log.on_drain(self._follow_clock)
         self._stage: EventHandler = self._log.stage

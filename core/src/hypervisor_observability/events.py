@@ -1,8 +1,9 @@
 """The event: what one agent did, frozen at the moment when it was made."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
@@ -11,7 +12,7 @@ from attrs import field, frozen
 from . import clock, ids, lazy_slots
 from .dataclass_view import DataclassFields
 from .event_types import EventType
-from .frozen_containers import FrozenDict
+from .frozen_containers import FrozenDict, heavier
 from .json_values import (
     MAX_INT_BITS,
     MAX_KEY_CHARACTERS,
@@ -29,8 +30,8 @@ _OTHER_SCALARS = frozenset({float, bool, type(None)})
 # bits for 2**-21 s. That way to a datetime takes little more than half the time.
 _EXACT_BEFORE_NS = 4_000_000_000 * 1_000_000_000
 
-_EVENT_BYTES = 400
-_KEY_BYTES = 80
+_LONG_ID_CHARACTERS = 1_024  # longer ids are weighed with the payload: ``FrozenDict.weight``
+
 _LEAST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _GREATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
@@ -122,7 +123,7 @@ class HypervisorEvent(_Draft):
             payload: Mapping[str, Any] | None = None,
         ) -> None: ...
 
-    def __new__(  # noqa: D102 - in line for speed; the class says how it is made
+    def __new__(  # noqa: C901, D102, PLR0912 - in line for speed; the class says how it is made
         cls,
         event_id: str | None = None,
         event_type: EventType = EventType.SESSION_CREATED,
@@ -134,33 +135,37 @@ class HypervisorEvent(_Draft):
         payload: Mapping[str, Any] | None = None,
     ) -> "HypervisorEvent":
         draft = _Draft()
-        draft.event_id = (
-            ids.next_number()
-            if event_id is None
-            else event_id
-            if type(event_id) is str
-            else ids.as_text(event_id)
-        )
+        long_ids = 0
+        if event_id is None:
+            draft.event_id = ids.next_number()
+        else:
+            if type(event_id) is not str or len(event_id) > _LONG_ID_CHARACTERS:
+                event_id, long_ids = _odd_id(event_id, long_ids)
+            draft.event_id = event_id
         draft.event_type = event_type if type(event_type) is EventType else EventType.of(event_type)
         draft.timestamp = (
             monotonic_ns() + clock.utc_offset_ns if timestamp is None else nanoseconds(timestamp)
         )
-        draft.session_id = (
-            session_id if session_id is None or type(session_id) is str else ids.as_text(session_id)
-        )
-        draft.agent_did = (
-            agent_did if agent_did is None or type(agent_did) is str else ids.as_text(agent_did)
-        )
-        draft.causal_trace_id = (
-            causal_trace_id
-            if causal_trace_id is None or type(causal_trace_id) is str
-            else ids.as_text(causal_trace_id)
-        )
-        draft.parent_event_id = (
-            parent_event_id
-            if parent_event_id is None or type(parent_event_id) is str
-            else ids.as_text(parent_event_id)
-        )
+        if session_id is not None and (
+            type(session_id) is not str or len(session_id) > _LONG_ID_CHARACTERS
+        ):
+            session_id, long_ids = _odd_id(session_id, long_ids)
+        draft.session_id = session_id
+        if agent_did is not None and (
+            type(agent_did) is not str or len(agent_did) > _LONG_ID_CHARACTERS
+        ):
+            agent_did, long_ids = _odd_id(agent_did, long_ids)
+        draft.agent_did = agent_did
+        if causal_trace_id is not None and (
+            type(causal_trace_id) is not str or len(causal_trace_id) > _LONG_ID_CHARACTERS
+        ):
+            causal_trace_id, long_ids = _odd_id(causal_trace_id, long_ids)
+        draft.causal_trace_id = causal_trace_id
+        if parent_event_id is not None and (
+            type(parent_event_id) is not str or len(parent_event_id) > _LONG_ID_CHARACTERS
+        ):
+            parent_event_id, long_ids = _odd_id(parent_event_id, long_ids)
+        draft.parent_event_id = parent_event_id
         # In line, because nearly every payload is so: one level of scalars and short strings.
         # Its copy stays a plain dict, which the garbage collector need not look into.
         if type(payload) is dict and len(payload) <= MAX_KEYS:
@@ -178,9 +183,13 @@ class HypervisorEvent(_Draft):
                 if type(key) is not str or len(key) > MAX_KEY_CHARACTERS:
                     break
             else:
+                if long_ids:
+                    draft.payload = heavier(copied, long_ids)
                 draft.__class__ = HypervisorEvent
                 return draft  # type: ignore[return-value]  # it is one since the line above
         draft.payload = {} if payload is None else snapshot(payload)
+        if long_ids:
+            draft.payload = heavier(draft.payload, long_ids)
         draft.__class__ = HypervisorEvent
         return draft  # type: ignore[return-value]  # it is one since the line above
 
@@ -268,9 +277,15 @@ class HypervisorEvent(_Draft):
         return self
 
 
-raw_event_id = HypervisorEvent.__dict__["event_id"].__get__
-raw_timestamp = HypervisorEvent.__dict__["timestamp"].__get__
-raw_payload = HypervisorEvent.__dict__["payload"].__get__
+# What the slots hold, as they hold it. An alias of the slot is read in half the time that its
+# ``__get__`` takes.
+for _name in _Draft.__slots__:
+    setattr(_Draft, f"_raw_{_name}", _Draft.__dict__[_name])
+raw_event_id = attrgetter("_raw_event_id")
+raw_timestamp = attrgetter("_raw_timestamp")
+raw_payload = attrgetter("_raw_payload")
+raw_ids = attrgetter(*(f"_raw_{name}" for name in _Draft.__slots__ if name != "payload"))
+"""All that the event holds beside its payload, as a tuple: for who measures that."""
 
 
 def _datetime(timestamp_ns: int) -> datetime:
@@ -285,9 +300,6 @@ lazy_slots.install(HypervisorEvent, "timestamp", _datetime, store=False)
 lazy_slots.install(HypervisorEvent, "payload", FrozenDict, when=dict)
 
 
-_raw_slots = {name: _Draft.__dict__[name].__get__ for name in _Draft.__slots__}
-
-
 def with_payload(event: HypervisorEvent, payload: Mapping[str, Any], **ids: str) -> HypervisorEvent:
     """Make the same event with another payload; time and ids stay exactly what they are.
 
@@ -297,8 +309,8 @@ def with_payload(event: HypervisorEvent, payload: Mapping[str, Any], **ids: str)
         ids: Ids to be other ones, by the name of the field.
     """
     draft = _Draft()
-    for name, read in _raw_slots.items():
-        setattr(draft, name, read(event))
+    for name in _Draft.__slots__:
+        setattr(draft, name, getattr(event, f"_raw_{name}"))
     draft.payload = raw_payload(HypervisorEvent(payload=payload))
     for name, value in ids.items():
         setattr(draft, name, value)
@@ -355,24 +367,7 @@ def payload_cuts(event: HypervisorEvent) -> int:
     return getattr(raw_payload(event), "cuts", 0)
 
 
-def estimated_bytes(event: HypervisorEvent) -> int:
-    """Estimate the memory that the event holds, in bytes."""
-    return weigh([event])[0]
-
-
-def weigh(events: Sequence[HypervisorEvent]) -> tuple[int, int]:
-    """Estimate the memory that *events* hold, and count the cuts in their payloads.
-
-    Returns:
-        Bytes, and cuts. Short strings of payloads of one level are not measured one by one.
-    """
-    # Every event of the process comes by here: no loop in Python but for odd payloads.
-    payloads = list(map(raw_payload, events))
-    size = _EVENT_BYTES * len(payloads) + _KEY_BYTES * sum(map(len, payloads))
-    cuts = 0
-    if FrozenDict in set(map(type, payloads)):
-        for payload in payloads:
-            if type(payload) is FrozenDict and hasattr(payload, "weight"):
-                size += payload.weight
-                cuts += payload.cuts
-    return size, cuts
+def _odd_id(value: object, long_ids: int) -> tuple[str, int]:
+    """Give an id as text, and *long_ids* with its characters if it is a long one."""
+    text = ids.as_text(value)
+    return text, long_ids + (len(text) if len(text) > _LONG_ID_CHARACTERS else 0)

@@ -1,5 +1,6 @@
 """Dicts and lists that cannot be changed, and are equal to the plain ones."""
 
+from collections.abc import Mapping
 from typing import Any, NoReturn, SupportsIndex
 
 
@@ -13,7 +14,8 @@ class FrozenDict(dict[Any, Any]):
     Attributes:
         cuts: How many values were tagged or cut when it was made. Not set, like ``weight``,
             on one made of a plain dict of scalars, in which there is nothing to tell.
-        weight: Estimated bytes of its strings and nested containers.
+        weight: Roughly the bytes of its strings and nested containers, and of the event's long
+            ids.
     """
 
     __slots__ = ("cuts", "weight")
@@ -55,3 +57,11 @@ class FrozenList(list[Any]):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return (FrozenList, (list(self),))
+
+
+def heavier(payload: Mapping[Any, Any], weight: int) -> FrozenDict:
+    """Give *payload* as one that weighs so much more."""
+    result = FrozenDict(payload)
+    result.weight = getattr(payload, "weight", 0) + weight
+    result.cuts = getattr(payload, "cuts", 0)
+    return result

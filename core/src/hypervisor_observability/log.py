@@ -7,16 +7,17 @@ A fork's child starts with an empty log.
 """
 
 import os
+import sys
 import threading
 import weakref
-from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import accumulate, repeat, starmap
+from itertools import repeat, starmap
 
 from attrs import frozen
 
-from .events import HypervisorEvent, estimated_bytes, weigh
+from .event_memory import Scales
+from .events import HypervisorEvent
 from .segments import SEGMENT_EVENTS, Segment
 
 STAGED_EVENTS = 1_024
@@ -69,17 +70,19 @@ class EventLog:
 
     Args:
         max_events: How many of the newest events are kept; None for no bound.
-        max_bytes: Estimated memory that may be held, in bytes.
+        max_bytes: Memory that may be held, in bytes; None for no bound.
 
     Raises:
         ValueError: A bound below 1.
     """
 
-    def __init__(self, max_events: int | None, max_bytes: int) -> None:
-        if (max_events is not None and max_events < 1) or max_bytes < 1:
+    def __init__(self, max_events: int | None, max_bytes: int | None) -> None:
+        if min(1 if bound is None else bound for bound in (max_events, max_bytes)) < 1:
             raise ValueError("the log's bounds must be at least 1")
-        self._max_events = max_events
-        self._max_bytes = max_bytes
+        self.max_events = max_events
+        self.max_bytes = max_bytes
+        self._most_bytes = sys.maxsize if max_bytes is None else max_bytes
+        self._scales = Scales()
         self.staged: deque[HypervisorEvent] = deque()
         # Re-entrant: a signal handler or finaliser may emit, or ask, while its own thread
         # holds it. _draining then keeps the inner call from draining in the middle.
@@ -153,7 +156,9 @@ class EventLog:
 
     @property
     def dropped_for_memory(self) -> int:
-        """How many events went because of ``max_bytes``, before ``max_events`` asked."""
+        """How many events went because of ``max_bytes``: those that ``max_events`` alone would
+        still have kept when they went.
+        """
         return self._dropped_for_memory
 
     @property
@@ -223,36 +228,32 @@ class EventLog:
         while waiting:
             segment = self._segments[-1]
             room = SEGMENT_EVENTS - len(segment.events)
-            if room == 0 or segment.estimated_bytes * 16 > self._max_bytes:
+            if room == 0 or segment.estimated_bytes * 16 > self._most_bytes:
                 segment = Segment(segment.end, segment.number + 1)
                 self._segments.append(segment)
                 room = SEGMENT_EVENTS
-            placed = waiting[:room]
-            size, cuts = weigh(placed)
-            if (segment.estimated_bytes + size) * 16 > self._max_bytes:
-                # A segment's memory is bounded too, because it goes as a whole.
-                sizes = list(accumulate(map(estimated_bytes, placed)))
-                fitting = bisect(sizes, self._max_bytes // 16 - segment.estimated_bytes) + 1
-                placed = placed[:fitting]
-                size, cuts = weigh(placed)
+            # A segment's memory is bounded too, because it goes as a whole.
+            left = self._most_bytes // 16 - segment.estimated_bytes
+            placed, weight = self._scales.fitting(waiting[:room], left)
+            size = weight.bytes
             # One call that no signal can interrupt: an exception that a signal handler
             # raises (KeyboardInterrupt) finds each event in one place.
             segment.events.extend(starmap(self.staged.popleft, repeat((), len(placed))))
             segment.estimated_bytes += size
             self._bytes += size
-            self._cut_values += cuts
+            self._cut_values += weight.cuts
             del waiting[: len(placed)]
             self._drop_oldest()
         return staged
 
     def _drop_oldest(self) -> None:
-        if self._max_events is not None:
-            self._first = max(self._first, self._segments[-1].end - self._max_events)
+        if self.max_events is not None:
+            self._first = max(self._first, self._segments[-1].end - self.max_events)
         gone = 0
         while gone < len(self._segments) - 1:
             oldest = self._segments[gone]
             if oldest.end > self._first:
-                if self._bytes <= self._max_bytes:
+                if self._bytes <= self._most_bytes:
                     break
                 self._dropped_for_memory += oldest.end - self._first
                 self._first = oldest.end

@@ -312,7 +312,7 @@ class Observability:
 
     def _telemetry(self) -> list[MetricFamily]:
         process = process_metrics(
-            capacity=self.config.bus.max_events,
+            capacity=self.bus.log.max_events,
             handler_errors=self.bus.handler_errors,
             refused=self.bus.refused,
             redacted=self._gate.redacted,

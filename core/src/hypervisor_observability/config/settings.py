@@ -9,11 +9,14 @@ from attrs import field, frozen
 from attrs.converters import optional as optional_converter
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
+from ..default_bounds import DefaultBound
 from .class_structuring import NONE_WRITTEN_AS
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
-_MAX_EVENTS: int | None = 100_000  # annotated, like the next, for the validator's type
+# Annotated for the validator's type.
+_MAX_EVENTS: int | None = DefaultBound(100_000)
+_MAX_BYTES: int | None = DefaultBound(64 * _MIB)
 _UNBOUNDED: float | None = None
 
 
@@ -23,13 +26,20 @@ class BusConfig:
 
     Attributes:
         max_events: Most events kept, the newest; None for no bound, ``"unbounded"`` in TOML.
-        max_bytes: Most bytes that they take, as estimated.
+        max_bytes: Most memory that they take, in bytes, measured on a sample of them; None for
+            no bound, ``"unbounded"`` in TOML.
+
+    Both defaults together bound the log. A bound that is given alone holds alone.
     """
 
     max_events: int | None = field(
         default=_MAX_EVENTS, validator=optional(ge(1)), metadata={NONE_WRITTEN_AS: "unbounded"}
     )
-    max_bytes: int = field(default=64 * _MIB, validator=ge(64 * _KIB))
+    max_bytes: int | None = field(
+        default=_MAX_BYTES,
+        validator=optional(ge(64 * _KIB)),
+        metadata={NONE_WRITTEN_AS: "unbounded"},
+    )
 
 
 def _check_expression(_: object, __: object, expression: str) -> None:

@@ -18,13 +18,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import accumulate
 from typing import Any
 
 from attrs import define, evolve, field
 
 from ..errors import SourceUnavailableError
-from ..events import HypervisorEvent, estimated_bytes, weigh
+from ..event_memory import Scales
+from ..events import HypervisorEvent
 from ..log import Reading
 from ..sources import Cursor, Source
 from .counts import (
@@ -37,11 +37,6 @@ from .counts import (
     UNWANTED,
     Counts,
 )
-
-
-def _fitting(events: Sequence[HypervisorEvent], max_bytes: int) -> Sequence[HypervisorEvent]:
-    sizes = accumulate(map(estimated_bytes, events))
-    return events[: max(1, sum(size <= max_bytes for size in sizes))]
 
 
 class Place(Enum):
@@ -101,6 +96,7 @@ class Account:
     ) -> None:
         self._source = source
         self._cursor = cursor
+        self._scales = Scales(shared=False)
         self._begin()
         if closed is not None:
             self.close(closed)
@@ -162,8 +158,9 @@ class Account:
             if self._closed is not None:
                 return Portion((), self)
             reading = self._read(max_events)
-            if max_bytes is not None and weigh(reading.events)[0] > max_bytes:
-                reading = evolve(reading, events=_fitting(reading.events, max_bytes))
+            if max_bytes is not None and len(reading.events) > 1:
+                fitting, _ = self._scales.fitting(reading.events, max_bytes)
+                reading = evolve(reading, events=fitting)
             portion = Portion(reading.events, self)
             self._position = reading.next_position
             self._portion = portion
