@@ -9,10 +9,13 @@ import click
 
 from ..config import load_config
 from ..events import nanoseconds
+from ..journal.claims import CLAIMS_NAME
 from ..journal.event_index import FOLDER as INDEX
 from ..journal.history import Wanted, trace_key
+from ..journal.run_ledger import LEDGER_NAME
 from ..journal.runs import Run, runs_of
 from ..journal_agent import CURSORS
+from ..sources.delivered_runs import FOLDER as DELIVERED
 from .config_option import config_option, find_file
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -125,7 +128,7 @@ def refuse_foreign(directory: Path) -> None:
     """
     if not directory.is_dir() or holds_runs(directory):
         return
-    ours = {CURSORS, INDEX, "lost+found"}
+    ours = {CURSORS, INDEX, LEDGER_NAME, CLAIMS_NAME, DELIVERED, "lost+found"}
     foreign = sorted(
         path.name
         for path in directory.iterdir()

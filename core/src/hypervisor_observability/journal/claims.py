@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-_NAME = "claims"
+CLAIMS_NAME = "claims"
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # struct flock (POSIX, <fcntl.h>); the order of its members is the system's.
 _DARWIN = sys.platform == "darwin"
@@ -42,7 +42,7 @@ class Claims:
 
         if self._descriptor < 0:
             flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW
-            self._descriptor = os.open(self.directory / _NAME, flags, 0o600)
+            self._descriptor = os.open(self.directory / CLAIMS_NAME, flags, 0o600)
         try:
             _control(self._descriptor, "F_OFD_SETLK", fcntl.F_WRLCK, run)
         except (BlockingIOError, PermissionError):  # either says that it is locked (POSIX, fcntl)
@@ -75,7 +75,7 @@ def is_claimed(run: Path) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(run.parent / _NAME, os.O_RDONLY | _NO_FOLLOW)
+        descriptor = os.open(run.parent / CLAIMS_NAME, os.O_RDONLY | _NO_FOLLOW)
     except FileNotFoundError:
         return False
     try:

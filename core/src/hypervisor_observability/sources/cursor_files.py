@@ -19,6 +19,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -208,34 +209,43 @@ class CursorFile:
         Returns:
             Whether it was saved. What fails is told, and tried again with the next call.
         """
-        begun = time.monotonic()
-        if not last and path != self._path and begun < self._no_try_before:
-            return False
+        now = time.monotonic()
+        snapshot = partial(self._snapshot, path, values, state)
+        append = partial(self._append, path, steps)
+        ways = [append, snapshot]
+        if last or path != self._path or now >= self._due:
+            ways.reverse()
+        if path != self._path:
+            ways.remove(append)
+            if not last and now < self._no_try_before:
+                return False
+        # A snapshot that fails leaves the one before as it is, and a step will do until the next
+        # try; where a step fails, a snapshot makes good whatever came of it.
+        return any(self._is_done(way, path) for way in ways)
+
+    def _is_done(self, way: Callable[[], bool], path: Path) -> bool:
         try:
-            if last or path != self._path or begun >= self._due or not self._append(path, steps):
-                self._snapshot(path, values(), state(), begun)
+            return way()
         except Exception as error:  # noqa: BLE001 - a plugin's own state may be odd as well
-            # Until the next try, steps go on: the snapshot before is what it was.
             self._due = self._no_try_before = time.monotonic() + _SNAPSHOT_SECONDS
             self._limited_log.warning("save", "the cursor of plugin %s is not saved: %s: %s",
                                       self.name, path, error)  # fmt: skip
             return False
-        return True
 
-    def _snapshot(
-        self, path: Path, values: Mapping[str, int], state: Mapping[str, Any] | None, begun: float
-    ) -> None:
-        document = {"version": _VERSION, "sequences": dict(values), "state": state}
+    def _snapshot(self, path: Path, values: Callable[[], Mapping[str, int]], state: State) -> bool:
+        begun = time.monotonic()
+        document = {"version": _VERSION, "sequences": dict(values()), "state": state()}
         data = json.dumps(document).encode("ascii") + b"\n"
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         except FileNotFoundError:
-            return  # its run has gone, and its cursor with it
+            return True  # its run has gone, and its cursor with it
         replace_file(path, data, sync=True, make_folder=False)
         ended = time.monotonic()
         self._path = path
         self._due = ended + max(_SNAPSHOT_SECONDS, (ended - begun) / _SHARE)
         self._sync_due = ended + _SYNC_SECONDS
+        return True
 
     def _append(self, path: Path, steps: Sequence[Step]) -> bool:
         """Append *steps*; False if there is no file to append to."""
