@@ -17,7 +17,8 @@ import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
 from hypervisor_observability.config import JournalConfig
-from hypervisor_observability.delivery.accounts import Account, Counts
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.counts import Counts
 from hypervisor_observability.errors import SourceUnavailableError
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.process_journal import ProcessJournal
