@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ from hypervisor_otel.sender import OTLPSender
 from hypervisor_otel.sending import PartSender
 
 if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Behaviours, FakeBackend
+    from tests.plugins.otel.conftest import Behaviours, Certificate, FakeBackend
 
     Acts = type[Behaviours]
     StartBackend = Callable[..., FakeBackend]
@@ -57,11 +58,11 @@ def sender_to() -> Iterator[SenderTo]:
 def leads_to(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have the name ``nodes.example`` lead to ports of 127.0.0.1."""
 
-    def lead(*ports: int) -> None:
+    def lead(*ports: int, name: str = "nodes.example") -> None:
         real = socket.getaddrinfo
 
         def resolve(host: Any, *rest: Any, **more: Any) -> list[Any]:
-            if host != "nodes.example":
+            if host != name:
                 return real(host, *rest, **more)
             return [
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports
@@ -150,7 +151,7 @@ def test_first_address_that_drops_packets_leaves_time_for_the_second_over_grpc(
 
 
 @pytest.mark.fault("O3")
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 421, 429, 500, 502, 503, 504])
 def test_node_that_answers_so_is_left_for_another_address(
     sender_to: SenderTo,
     start_backend: "StartBackend",
@@ -323,3 +324,38 @@ def test_backend_that_is_slower_than_the_hang_limit_is_not_taken_for_a_hang(
 
     assert [counts[name].delivered for name in tables] == [2, 2]
     assert len(backend.requests) == 2
+
+
+@pytest.mark.fault("O2")
+def test_address_that_is_silent_when_tls_begins_leaves_time_for_the_next(
+    sender_to: SenderTo,
+    certificate: "Certificate",
+    leads_to: LeadsTo,
+    request_of_one: ExportTraceServiceRequest,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.file, certificate.key)
+    arrived: list[bytes] = []
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+
+        def serve() -> None:
+            plain, _ = listener.accept()
+            with context.wrap_socket(plain, server_side=True) as connection:
+                with connection.makefile("rb") as reader:
+                    arrived.extend(iter(reader.readline, b"\r\n"))
+                    length = next(
+                        line for line in arrived if line.lower().startswith(b"content-length")
+                    )
+                    reader.read(int(length.partition(b":")[2]))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        threading.Thread(target=serve, daemon=True).start()
+        leads_to(silent.getsockname()[1], listener.getsockname()[1], name="localhost")
+        endpoint = "https://localhost:4318"
+        sender = sender_to(OTLPSender, endpoint, timeout_seconds=3.0, ca_file=certificate.file)
+        sender.send(request_of_one)
+
+    assert arrived[0].startswith(b"POST /v1/traces")

@@ -1,10 +1,13 @@
 """Jobs that end: what they leave behind for a scraper to find."""
 
 import http.server
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -185,3 +188,38 @@ def test_job_that_just_ends_leaves_its_metrics(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=60)
 
     assert f"{BREACHES} 5000.0" in (tmp_path / "job.prom").read_text()
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 100 Continue\r\n\r\n", b"H", b""])
+def test_gateway_that_drips_or_is_silent_is_given_up_in_time(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                for _ in range(400):
+                    connection.sendall(said)
+                    time.sleep(0.05)
+
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        began = time.monotonic()
+
+        with pytest.raises(TimeoutError):
+            push(lambda: [ONE], url, job="j", timeout=0.5)
+
+    assert time.monotonic() - began < 15
+
+
+def test_name_server_that_is_silent_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        answer.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+    with pytest.raises(TimeoutError, match=r"to where gateway\.example is"):
+        push(lambda: [ONE], "http://gateway.example:9091", job="j", timeout=0.3)
+    answer.set()

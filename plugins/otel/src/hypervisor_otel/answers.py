@@ -16,9 +16,6 @@ from hypervisor_otel.connection import Answer
 MAX_WAIT_SECONDS = 300.0
 """Longest wait that a backend can ask for."""
 
-MIN_WAIT_SECONDS = 1.0
-"""Shortest wait that it can ask for. Less says nothing: the core's own pause is the longer one."""
-
 PROTOBUF = "application/x-protobuf"
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
@@ -150,7 +147,7 @@ def retry_after_seconds(header: str | None, *, now_seconds: float) -> float | No
 def useful_wait(seconds: float) -> float | None:
     """Give *seconds* as a wait that a backend may ask for, or None where they are none.
 
-    A backend that is overloaded and says "at once" would be asked without any pause, and so
-    would one whose clock is behind.
+    A backend that is overloaded and says "at once", or whose clock is behind, leaves the pause
+    to the core.
     """
-    return min(seconds, MAX_WAIT_SECONDS) if seconds >= MIN_WAIT_SECONDS else None
+    return min(seconds, MAX_WAIT_SECONDS) if seconds > 0 else None

@@ -2,22 +2,13 @@
 
 import http.client
 import math
-import socket
 import ssl
 from collections.abc import Mapping
-from typing import cast
 
 from attrs import define, field, frozen
 
-from hypervisor_observability.network import (
-    Address,
-    Deadline,
-    DeadlineSocket,
-    Lookup,
-    Routes,
-    connect,
-    dial,
-)
+from hypervisor_observability.network import Address, Deadline, Lookup, Routes
+from hypervisor_observability.network.http_connection import DeadlineHTTPConnection
 from hypervisor_otel.endpoint import Endpoint, is_link_local
 
 MAX_ANSWER_BYTES = 65_536
@@ -77,7 +68,7 @@ class Connection:
     tls: ssl.SSLContext | None = None
     allow_link_local: bool = False
     _routes: Routes = field(init=False)
-    _http: http.client.HTTPConnection | None = field(default=None, init=False)
+    _http: DeadlineHTTPConnection | None = field(default=None, init=False)
     _address: Address | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -143,12 +134,12 @@ class Connection:
 
     def _exchange(
         self,
-        connection: http.client.HTTPConnection,
+        connection: DeadlineHTTPConnection,
         request: tuple[str, str, bytes | None, Mapping[str, str]],
         deadline: Deadline,
         max_bytes: int,
     ) -> Answer:
-        cast("DeadlineSocket", connection.sock).deadline = deadline
+        connection.give(deadline)
         is_reusable = False
         try:
             with _response(connection, *request) as response:
@@ -162,24 +153,12 @@ class Connection:
         retry_after = response.headers.get("Retry-After")
         return Answer(response.status, kind, retry_after, content, is_whole)
 
-    def _connect(self, deadline: Deadline) -> http.client.HTTPConnection:
-        connection = http.client.HTTPConnection(self.endpoint.host, self.endpoint.port)
-        self._address, opened = dial(self._routes, deadline, self._open)
-        # Whatever http.client needs of a socket, a DeadlineSocket has.
-        connection.sock = cast("socket.socket", DeadlineSocket(opened, deadline))
-        self._http = connection
+    def _connect(self, deadline: Deadline) -> DeadlineHTTPConnection:
+        name = self.endpoint.server_name
+        connection = DeadlineHTTPConnection(self._routes, deadline, self.tls, name)
+        connection.connect()
+        self._http, self._address = connection, connection.address
         return connection
-
-    def _open(self, address: Address, deadline: Deadline) -> socket.socket:
-        opened = connect(address, deadline)
-        if self.tls is None:
-            return opened
-        try:
-            opened.settimeout(deadline.left())
-            return self.tls.wrap_socket(opened, server_hostname=self.endpoint.server_name)
-        except BaseException:
-            opened.close()
-            raise
 
 
 def _response(

@@ -85,7 +85,7 @@ class GRPCSender(PartSender):
             )
         except grpc.RpcError as error:
             told = refusal(error, address=self.address)
-            if isinstance(told, RetryLater):
+            if isinstance(told, RetryLater) or _is_of_the_node(error):
                 self._leave()
             raise told from None
         except ForbiddenAddress:
@@ -143,6 +143,12 @@ def _target(address: Address) -> str:
         return f"ipv4:{host}:{port}"
     zone = f"%25{rest[-1]}" if rest and rest[-1] else ""
     return f"ipv6:[{host}{zone}]:{port}"
+
+
+def _is_of_the_node(error: grpc.RpcError) -> bool:
+    """Whether a refusal says something of the node rather than of the request."""
+    code = error.code() if isinstance(error, grpc.Call) else None
+    return code in {grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN}
 
 
 def _metadata(name: str, value: str) -> tuple[str, str | bytes]:

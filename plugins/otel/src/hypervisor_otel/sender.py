@@ -20,6 +20,9 @@ __all__ = ["OTLPSender", "SenderSettings"]
 # Level 6, zlib's own default, is twice as slow for 3 % less on a batch of spans.
 _GZIP_LEVEL = 4
 
+# Beside those from 500: what a node says of itself, or of the connection, not of the request.
+_BAD_NODE = frozenset({408, 421, 429})
+
 
 @define(eq=False)
 class OTLPSender(PartSender):
@@ -67,7 +70,7 @@ class OTLPSender(PartSender):
     def exchange(self, part: Message, deadline: Deadline) -> Accepted:
         """Post one request; 429, 502, 503 and 504 ask to come again, 413 for less."""
         answer = self._post(part.SerializeToString(), deadline)
-        if answer.status == http.HTTPStatus.TOO_MANY_REQUESTS or answer.status >= 500:
+        if answer.status in _BAD_NODE or answer.status >= 500:
             self._connection.leave()
         return judge(answer, address=self.address, now_seconds=time.time())
 

@@ -1,13 +1,21 @@
 """Metrics that are left behind by a job that ends before anybody scrapes it."""
 
+import ssl
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
 
 from prometheus_client.exposition import push_to_gateway
 
 from hypervisor_observability.atomic_file import replace_file
+from hypervisor_observability.network import Deadline, Lookup, Routes
+from hypervisor_observability.network.http_connection import DeadlineHTTPConnection
 from hypervisor_prometheus.rendering import Collect, Renderer, as_registry
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DEFAULT_SECONDS = 30.0
 
 
 def write_textfile(collect: Collect, file: Path) -> None:
@@ -42,7 +50,7 @@ def push(
         gateway: Its URL.
         job: The label ``job``.
         grouping: Further labels of the group; give each of several processes one of its own.
-        timeout: Seconds.
+        timeout: Seconds for all of it, from looking the host's name up to the answer.
 
     Raises:
         OSError: It cannot be reached, or refuses.
@@ -57,20 +65,35 @@ def push(
     )
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *_: object) -> None:
-        """Follow none: the metrics go where they were meant to go."""
-
-
 def _request(
     url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes
 ) -> Callable[[], None]:
-    """Make a request as prometheus_client wants it made, without proxies of the environment."""
-    request = Request(url, data=data, headers=dict(headers), method=method)  # noqa: S310 - the library has seen to http and https
-    opener = build_opener(ProxyHandler({}), _NoRedirects())
+    """Make a request as prometheus_client wants it made, without proxies, and under a deadline."""
 
     def send() -> None:
-        # Whatever is no success is raised, as an HTTPError.
-        opener.open(request, timeout=timeout).close()
+        seconds = _DEFAULT_SECONDS if timeout is None else timeout
+        connection, target = _connection(url, seconds)
+        try:
+            connection.request(method, target, data, dict(headers))
+            answer = connection.getresponse()
+        except HTTPException as error:
+            raise OSError(f"its answer is no HTTP: {type(error).__name__}") from error
+        finally:
+            connection.close()
+        # Redirects are not followed: the metrics go where they were meant to go.
+        if not 200 <= answer.status < 300:
+            raise HTTPError(url, answer.status, answer.reason, answer.headers, None)
 
     return send
+
+
+def _connection(url: str, seconds: float) -> tuple[DeadlineHTTPConnection, str]:
+    """Give a connection to the host of *url*, not opened yet, and what to ask for there."""
+    parts = urlsplit(url)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        msg = f"expected an http or https URL with a host, got one of the scheme {parts.scheme!r}"
+        raise ValueError(msg)
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    routes = Routes(Lookup(parts.hostname, port, wait_seconds=seconds))
+    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    return DeadlineHTTPConnection(routes, Deadline.after(seconds), tls), parts.path
