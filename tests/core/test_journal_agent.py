@@ -25,6 +25,7 @@ from hypervisor_observability import (
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import DeliveryConfig, JournalConfig, StateConfig
 from hypervisor_observability.journal_agent import AgentRunningError, JournalAgent
+from hypervisor_observability.metrics.families import MetricFamily, MetricKind
 from hypervisor_observability.spans.record import FinishedSpan
 
 HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
@@ -383,3 +384,36 @@ def test_key_file_is_made_by_a_command_once(tmp_path: Path) -> None:
     again = CliRunner().invoke(hvobs, ["journal-key", str(tmp_path / "key")])
     assert again.exit_code == 1
     assert "is there already" in again.output
+
+
+class Pushed:
+    """Has metrics pushed, and keeps what it was told."""
+
+    name = "pushed"
+
+    def __init__(self) -> None:
+        self.told: dict[str, tuple[float, int | None]] = {}
+
+    @hookimpl
+    def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
+        for family in metrics:
+            if family.kind is MetricKind.COUNTER:
+                self.told[family.name] = (sum(family.series.values()), family.since_ns)
+
+
+def test_totals_of_an_agent_count_since_the_same_time_after_a_restart(tmp_path: Path) -> None:
+    writing = application(tmp_path)
+    told = []
+    for _ in range(3):
+        breach(writing, "a", 2)
+        with make_agent(tmp_path, plugin := Pushed()) as agent:
+            assert agent.flush(30)
+        told.append(plugin.told)
+    writing.stop()
+
+    name = "agent_hypervisor_ring_breaches_by_agent_total"
+    assert [one[name][0] for one in told] == [2, 4, 6]
+    assert len({one[name][1] for one in told}) == 1
+    # What the agent counts of itself begins with each process.
+    own = "agent_hypervisor_observability_events_delivered_total"
+    assert len({one[own][1] for one in told}) == 3

@@ -252,3 +252,64 @@ def test_runs_are_known_after_a_restart_and_gauges_are_not() -> None:
     second.end_run("one")
     assert gauges(second)["sessions_active"] == {(): 0}
     assert second.runs == set()
+
+
+# Since when
+
+
+def counters_since(registry: MetricsRegistry) -> dict[str, int | None]:
+    return {
+        one.name: one.since_ns for one in registry.collect() if one.kind is not MetricKind.GAUGE
+    }
+
+
+def test_totals_that_go_on_keep_the_time_since_when_they_count() -> None:
+    moments = iter(range(1_000, 9_000, 1_000))
+    first = MetricsRegistry(now_ns=lambda: next(moments, 9_000))
+    first.observe([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+    assert set(counters_since(first).values()) == {1_000}
+
+    second = MetricsRegistry(now_ns=lambda: 5_000)
+    own = MetricFamily(name="own_total", kind=MetricKind.COUNTER, help="", series={(): 1.0})
+    second.add_callback(lambda: [own])
+    second.restore(through_json(first.state()))
+    third = MetricsRegistry(now_ns=lambda: 7_000)
+    third.restore(through_json(second.state()))
+
+    since = counters_since(second)
+    assert since.pop("own_total") == 5_000  # that counts from this process on
+    assert set(since.values()) == set(counters_since(third).values()) == {1_000}
+
+
+def test_totals_that_begin_at_zero_count_since_then() -> None:
+    first = MetricsRegistry(now_ns=lambda: 1_000)
+    first.observe([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+    saved = through_json(first.state())
+    changed = MetricsRegistry(LabelRules("production"), now_ns=lambda: 5_000)
+    anew = changed.restore(saved)
+    changed.observe([HypervisorEvent(event_type=EventType.RING_BREACH_DETECTED)])
+
+    since = counters_since(changed)
+    assert {name for name, moment in since.items() if moment == 5_000} == since.keys() & set(anew)
+    assert 1_000 in since.values()
+    changed.begin_anew()
+    changed.observe([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+    assert set(counters_since(changed).values()) == {5_000}
+
+
+@pytest.mark.parametrize("since", [-1, "1", 1.5, True, None])
+def test_state_that_counts_since_no_time_is_refused(since: Any) -> None:
+    registry = MetricsRegistry()
+    with pytest.raises(ValueError, match="since_ns"):
+        registry.restore({**registry.state(), "since_ns": since})
+
+
+def test_state_of_a_release_that_saved_no_time_counts_since_now() -> None:
+    registry = MetricsRegistry(now_ns=lambda: 5_000)
+    registry.observe([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+    saved = registry.state()
+    del saved["since_ns"]
+    later = MetricsRegistry(now_ns=lambda: 6_000)
+    later.restore(saved)
+
+    assert set(counters_since(later).values()) == {6_000}

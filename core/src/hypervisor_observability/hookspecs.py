@@ -37,12 +37,12 @@ made; see ``start``.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, MutableMapping, Sequence
+from typing import Any, Protocol
 
 import click
 import pluggy
-from attrs import frozen
+from attrs import field, frozen
 
 from .events import HypervisorEvent
 from .metrics.families import MetricFamily
@@ -76,6 +76,10 @@ class PluginContext:
         clock: Gives the present time in nanoseconds since the epoch.
         resumed: Whether the metrics begin with totals that an earlier process has counted: a
             plugin that sends differences begins with what they are now.
+        kept: A place for what has to outlive the instance: a fresh one that takes over from one
+            that hung finds there what that one has put in, such as the totals that a backend was
+            told. A call that hangs may still come back and use it. A fork's child begins with an
+            empty one; no other process sees it.
     """
 
     name: str
@@ -84,6 +88,7 @@ class PluginContext:
     metrics: MetricsView
     clock: Callable[[], int]
     resumed: bool = False
+    kept: MutableMapping[str, Any] = field(factory=dict)
 
 
 @hookspec
@@ -132,8 +137,9 @@ def export_metrics(metrics: Sequence[MetricFamily]) -> None:
 
     For backends to which metrics are pushed. Called every ``metrics_interval_seconds``
     while there is something new, and when asked to flush. Counters are totals since the
-    start: where the backend wants differences, keep the totals of the last call that
-    succeeded. When it raises, the next call carries the same and more, so nothing is lost.
+    moment ``since_ns`` of their family, which outlives a plugin's instance, and an agent's
+    restart. Where the backend wants differences, keep in ``context.kept`` which totals it was
+    told. When it raises, the next call carries the same and more, so nothing is lost.
 
     :param metrics: All families that have series.
     """

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from attrs import define, field, frozen
 
@@ -69,6 +69,8 @@ class Reader:
     worker: Worker | None = field(default=None, init=False)
     _down: str | None = field(default=None, init=False)
     _closing: Closing = field(init=False)
+    # What an instance hands on to the one that takes over from it.
+    _kept: dict[str, Any] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._adopted(self._plugin)
@@ -149,6 +151,7 @@ class Reader:
 
     def begin_anew_after_fork(self) -> None:
         """Forget what the parent's process has."""
+        self._kept = {}
         if self.worker is not None:
             self.worker.begin_anew_after_fork()
         elif self._down is None and self._plugin.make is not None:
@@ -179,6 +182,7 @@ class Reader:
             metrics=self._surroundings.feed,
             clock=clock.now_ns,
             resumed=self._surroundings.resumed,
+            kept=self._kept,
         )
         # What was handed to the worker, or made in its place.
         cast(Plugin, outlet).start(context)

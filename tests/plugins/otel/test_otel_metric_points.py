@@ -4,6 +4,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from attrs import evolve
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1 import metrics_pb2
 
@@ -215,3 +216,11 @@ def test_gauge_that_gives_no_number_is_told_and_costs_no_other_metric(
 
     assert "agent_hypervisor_ring_breaches_total" in receiver.metrics
     assert plugin.left_out.total() <= 1  # or the registry has left it out already
+
+
+def test_sum_begins_when_its_family_says() -> None:
+    family = MetricFamily(name="c_total", kind=MetricKind.COUNTER, help="", series={(): 1.0})
+    metrics = over_the_wire(family, evolve(family, since_ns=500))
+
+    begins = [metric.sum.data_points[0].start_time_unix_nano for metric in metrics]
+    assert begins == [1_000, 500]

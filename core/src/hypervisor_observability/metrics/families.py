@@ -83,6 +83,8 @@ class MetricFamily:
         bounds: Upper bounds (inclusive) of a histogram's buckets, without infinity.
         exemplars: Label values to the latest examples: of a counter's series one, of a
             histogram's one per bucket, None where there is none. Not every series has an entry.
+        since_ns: Since when a counter or a histogram counts, in nanoseconds since the epoch; an
+            agent that goes on with totals of earlier processes keeps it. None: not known.
     """
 
     name: str
@@ -94,3 +96,4 @@ class MetricFamily:
     histograms: Mapping[LabelValues, HistogramValue] = field(factory=dict)
     bounds: tuple[float, ...] = ()
     exemplars: Mapping[LabelValues, tuple[Exemplar | None, ...]] = field(factory=dict)
+    since_ns: int | None = None

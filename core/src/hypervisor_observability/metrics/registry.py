@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
+
 from .. import clock
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
@@ -39,6 +41,9 @@ class MetricsRegistry:
         """Count from nothing, as in a fork's child."""
         # Re-entrant: who is interrupted while reading metrics may read them.
         self._lock = threading.RLock()
+        # Since when what this process alone counts is counted, and since when the rest is.
+        self._born_ns = self._since_ns = self._now_ns()
+        self._since_restart: frozenset[str] = frozenset()
         self._take(Meters(self._rules, self._now_ns))
 
     def _take(self, meters: Meters) -> None:
@@ -93,7 +98,8 @@ class MetricsRegistry:
         Counters, histograms and what has begun and not ended; no gauges, no examples.
         """
         with self._lock:
-            return {"version": _STATE_VERSION, **self._meters.state()}
+            state = self._meters.state()
+            return {"version": _STATE_VERSION, "since_ns": self._since_ns, **state}
 
     def restore(self, state: Any) -> list[str]:
         """Count on from what ``state`` gave, in place of all that was counted here.
@@ -109,22 +115,31 @@ class MetricsRegistry:
             if state["version"] != _STATE_VERSION:
                 raise ValueError(f"version {state['version']!r:.20}")
             changed = meters.restore(state)
+            since_ns = state.get("since_ns", self._born_ns)
+            if type(since_ns) is not int or since_ns < 0:
+                raise ValueError(f"since_ns {since_ns!r:.20}")
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise ValueError(f"no state of metrics: {type(error).__name__}: {error}") from error
         with self._lock:
             self._take(meters)
+            self._since_ns, self._since_restart = since_ns, frozenset(changed)
         return changed
+
+    def _dated(self, family: MetricFamily) -> MetricFamily:
+        anew = family.name in self._since_restart
+        return evolve(family, since_ns=self._born_ns if anew else self._since_ns)
 
     def add_callback(self, callback: Callable[[], list[MetricFamily]]) -> None:
         """Ask *callback* for further families whenever metrics are read."""
         self._callbacks.append(callback)
 
     def collect(self) -> list[MetricFamily]:
-        """Give all families that have series."""
+        """Give all families that have series, and since when they count."""
         with self._lock:
             self._meters.withdrawals.tick()
             families = [family for meter in self._meters for family in meter.families()]
             families += series_families(families, self._meters)
+            families = [self._dated(family) for family in families]
         for callback in self._callbacks:
-            families.extend(callback())
+            families.extend(evolve(family, since_ns=self._born_ns) for family in callback())
         return [family for family in families if family.series or family.histograms]

@@ -43,7 +43,9 @@ def encode_metrics(
     Args:
         families: Counters become monotonic sums, cumulative as they are.
         resource: What they come from.
-        start_ns: When counting began, in nanoseconds since the epoch.
+        start_ns: When counting began, in nanoseconds since the epoch, where a family does not
+            say since when it counts. A backend that makes differences takes a later one for a
+            reset: after a restart that goes on with old totals it must be the old one.
         time_ns: The moment of the state, likewise.
         left_out: Gets, by the name of its family, how many points could not be written.
     """
@@ -52,7 +54,7 @@ def encode_metrics(
     group.resource.dropped_attributes_count = add_attributes(group.resource.attributes, resource)
     scope_metrics = group.scope_metrics.add()
     scope_metrics.schema_url = describe_scope(scope_metrics.scope)
-    times = fit_time(start_ns), fit_time(time_ns)
+    time = fit_time(time_ns)
     missing: Counter[str] = Counter() if left_out is None else left_out
     for family in families:
         count = len(family.series) + len(family.histograms)
@@ -60,7 +62,8 @@ def encode_metrics(
             continue
         metric = scope_metrics.metrics.add()
         try:
-            written = _fill(metric, family, times)
+            since_ns = start_ns if family.since_ns is None else family.since_ns
+            written = _fill(metric, family, (fit_time(since_ns), time))
         except _UNWRITABLE:
             written = 0
         if written < count:

@@ -1,6 +1,6 @@
 """The plugin: metrics and durations, sent to a StatsD server."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 from attrs import define, field
@@ -25,6 +25,7 @@ from hypervisor_statsd.transport import Server, Transport
 _PROBE_SECONDS = 0.2
 # A slow server is left for the next call.
 _HOOK_SECONDS = 3.0
+_READINGS = "statsd.readings"
 
 
 @define(eq=False)
@@ -67,9 +68,14 @@ class StatsDPlugin:
     def start(self, context: PluginContext) -> None:
         """Keep the logger. The host is looked up in the plugin's own thread."""
         self._log = LimitedLog(context.logger.name)
+        if _READINGS in context.kept:
+            # An instance before this one has hung: go on from what it has told.
+            self._readings = context.kept[_READINGS]
+            return
+        context.kept[_READINGS] = self._readings
         if context.resumed:
             # What earlier processes have counted is not of now.
-            self._note_told(self._readings.lines(context.metrics.collect())[0])
+            tell(self._readings.lines(context.metrics.collect())[0])
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
@@ -131,25 +137,43 @@ class StatsDPlugin:
         for group in packed(lines, self.config.packed_bytes):
             if deadline.passed:
                 raise RetryLater(f"{self.config.server}: takes what it is sent too slowly")
+            # Before it is sent: should this call hang and be given up, nobody sends it again.
+            untell = tell(group)
             try:
                 self._transport.send("\n".join([text for text, *_ in group]), deadline)
             except PartlySentError as error:
-                self._note_told(_before(group, error.sent_bytes))
+                sent = len(_before(group, error.sent_bytes))
+                untell(sent)
+                self.traffic.lines += sent
                 raise self._failure(error) from error
             except OSError as error:
+                untell(0)
                 raise self._failure(error) from error
-            self._note_told(group)
+            self.traffic.lines += len(group)
             self.traffic.datagrams += 1
-
-    def _note_told(self, group: Sequence[Line]) -> None:
-        """What was sent is not sent again: see ``Series.told``."""
-        for _, series, total in group:
-            if series is not None:
-                series.told = total
-        self.traffic.lines += len(group)
 
     def _failure(self, error: OSError) -> RetryLater:
         return RetryLater(f"{self.config.server}: {_reason(error)}")
+
+
+def tell(group: Sequence[Line]) -> Callable[[int], None]:
+    """Note that what *group* tells is not told again: see ``Series.told``.
+
+    Returns:
+        Takes it back, but for that many of the first lines. What another call has told
+        meanwhile stays.
+    """
+    before = [(series, 0.0 if series is None else series.told, total) for _, series, total in group]
+    for series, _, total in before:
+        if series is not None:
+            series.told = total
+
+    def untell(but: int) -> None:
+        for series, told, total in before[but:]:
+            if series is not None and series.told == total:
+                series.told = told
+
+    return untell
 
 
 def _before(group: Sequence[Line], sent_bytes: int) -> Sequence[Line]:
