@@ -46,11 +46,6 @@ class JaegerPlugin:
         return self.config.pending_sessions
 
     @property
-    def longest_call_seconds(self) -> float:
-        """How long one hook may take: all its requests and look-ups have one deadline."""
-        return self.config.timeout_seconds
-
-    @property
     def rejected_spans(self) -> int:
         """Spans that Jaeger refused in answers that accepted the others of the batch."""
         return 0 if self._sender is None else self._sender.rejected_spans

@@ -70,11 +70,6 @@ class OTelPlugin:
         return self.config.pending_sessions
 
     @property
-    def longest_call_seconds(self) -> float:
-        """How long one hook may take: all its requests and look-ups have one deadline."""
-        return self.config.timeout_seconds
-
-    @property
     def rejected_spans(self) -> int:
         """Spans that the backend refused in answers that accepted the others of the batch."""
         return self.rejected(TRACES)
