@@ -441,7 +441,9 @@ def test_checks_of_the_finished_instance_are_told_too() -> None:
         ": the value is not accepted (the reason is not shown: it may hold the secret)"
     ]
     assert problems_of({"x": 1}, Doubtful) == [": 1 brings bad luck"]
-    assert problems_of({"name": "ABCD"}, Doubtful) == [": expected a length of at most 3, got 4"]
+    assert problems_of({"name": "ABCD"}, Doubtful) == [
+        "name: expected a length of at most 3, got 4"
+    ]
 
 
 def test_other_words_of_attrs_are_kept() -> None:

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from attrs import define
 
-from .config import Config
+from .config import Config, absolute_path
 from .delivery.counts import Counts
 from .delivery.metrics_feed import MetricsFeed
 from .errors import ConfigError, ObservabilityError, SourceUnavailableError
@@ -79,7 +79,7 @@ class JournalAgent:
     """
 
     def __init__(self, config: Config, directory: Path, *, plugins: Iterable[object] = ()) -> None:
-        self.config, self.directory = config, directory
+        self.config, self.directory = config, absolute_path(directory)
         loaded, problems = load_plugins(config)
         if problems:
             raise ConfigError(problems)

@@ -2,6 +2,7 @@
 
 from .loading import load_config, read_config, structure_plugin_table
 from .lookup import disabled, find_config
+from .paths import absolute_path, optional_absolute_path
 from .plugin_tables import DeliveryConfig, PluginTable, matches
 from .secret import Secret
 from .settings import (
@@ -25,10 +26,12 @@ __all__ = [
     "RedactionConfig",
     "Secret",
     "StateConfig",
+    "absolute_path",
     "disabled",
     "find_config",
     "load_config",
     "matches",
+    "optional_absolute_path",
     "read_config",
     "structure_plugin_table",
 ]

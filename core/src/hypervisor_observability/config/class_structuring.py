@@ -113,15 +113,24 @@ def _refusals(
     findings: list[tuple[KeyPath, str]] = []
     for key, value in values.items():
         field = by_key[key]
-        if field.validator is None or field.converter is not None:
+        if field.validator is None:
             continue
         try:
-            field.validator(blank, field, value)
+            converted = _converted(field, value)
+        except Exception:  # noqa: BLE001, S112 - an author's own; told when the instance is made
+            continue
+        try:
+            field.validator(blank, field, converted)
         except (ValueError, TypeError) as error:
             findings.append(((key,), wording.refusal(error, raw[key], field.type)))
         except AttributeError:
             continue
     return findings
+
+
+def _converted(field: _Field, value: object) -> object:
+    convert: Any = field.converter
+    return value if convert is None else convert(value)
 
 
 def _made(type_: type[T], values: Mapping[str, object], raw: Mapping[str, object]) -> T:

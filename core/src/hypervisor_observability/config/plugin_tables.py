@@ -9,6 +9,7 @@ from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, le
 
 from ..errors import ConfigProblem
+from .paths import working_directory
 from .structuring import Origin
 from .toml_lines import KeyPath
 
@@ -95,9 +96,13 @@ class PluginTable:
 def plugin_tables(
     tables: Mapping[str, PluginTable | Mapping[str, Any]],
 ) -> Mapping[str, PluginTable]:
-    """Give the tables by name; plain dicts become tables that come from nowhere."""
+    """Give the tables by name; plain dicts become tables that come from nowhere.
+
+    Relative paths in them start at the working directory that the process has now.
+    """
+    origin = Origin(folder=working_directory())
     return {
-        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table))
+        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table), origin)
         for name, table in tables.items()
     }
 

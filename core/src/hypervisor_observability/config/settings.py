@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from attrs import field, frozen
-from attrs.converters import optional as optional_converter
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
 from ..default_bounds import DefaultBound
 from .class_structuring import NONE_WRITTEN_AS
+from .paths import absolute_path, optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
@@ -18,6 +18,7 @@ _KIB, _MIB = 1024, 1024 * 1024
 _MAX_EVENTS: int | None = DefaultBound(100_000)
 _MAX_BYTES: int | None = DefaultBound(64 * _MIB)
 _UNBOUNDED: float | None = None
+_NO_PATH: Path | None = None
 
 
 @frozen(kw_only=True)
@@ -118,7 +119,7 @@ class StateConfig:
             is written.
     """
 
-    directory: Path | None = None
+    directory: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)
 
 
 @frozen(kw_only=True)
@@ -139,15 +140,15 @@ class JournalConfig:
         checkpoint_seconds: Time after which one is made, if there was an event.
     """
 
-    directory: Path = field(converter=Path)
+    directory: Path = field(converter=absolute_path)
     segment_bytes: int = field(default=16 * _MIB, validator=[ge(64 * _KIB), le(64 * _MIB)])
     sync_seconds: float = field(default=0.2, validator=[gt(0), le(60)])
     max_bytes: int = field(default=1024 * _MIB, validator=ge(_MIB))
     max_age_seconds: float | None = field(
         default=_UNBOUNDED, validator=optional(gt(0)), metadata={NONE_WRITTEN_AS: "unbounded"}
     )
-    anchor_file: Path | None = field(default=None, converter=optional_converter(Path))
-    anchor_key_file: Path | None = field(default=None, converter=optional_converter(Path))
+    anchor_file: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)
+    anchor_key_file: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)
     checkpoint_events: int = field(default=1_000, validator=ge(1))
     checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(DAY_SECONDS)])
 

@@ -88,7 +88,7 @@ def structure_secret(raw: object, type_: object) -> Secret:
 def structure_path(raw: object, folder: Path | None) -> Path:
     """Take a path; a relative one starts at *folder*, if there is one."""
     if isinstance(raw, Path):
-        return raw
+        return raw if folder is None else folder / raw
     text = structure_str(raw, Path)
     if not text or "\0" in text:
         raise Misfit(((), "expected a path, got one that is empty or holds a NUL character"))

@@ -8,6 +8,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import ge, gt, in_, le
 
 from hypervisor_jaeger.links import DEFAULT_UI_URL, checked_ui_url
+from hypervisor_observability.config.paths import optional_absolute_path
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel import (
     MAX_TIMEOUT_SECONDS,
@@ -22,6 +23,7 @@ DEFAULT_ENDPOINT = "http://127.0.0.1:4318"
 """Where Jaeger listens for OTLP/HTTP unless told otherwise (Jaeger 2, APIs)."""
 
 _MAX_UPLOAD_SPANS = 1_000_000
+_NO_FILE: Path | None = None  # annotated for the converter's type
 
 
 def _valid_ui_url(_instance: object, _attribute: "Attribute[str]", url: str) -> None:
@@ -62,15 +64,15 @@ class JaegerConfig:
     timeout_seconds: float = field(default=10.0, validator=[gt(0), le(MAX_TIMEOUT_SECONDS)])
     max_request_bytes: int = max_request_bytes_field()
     compression: Literal["none", "gzip"] = field(default="none", validator=in_(("none", "gzip")))
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
+    cert_file: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
+    key_file: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
     allow_link_local: bool = False
     service: str = ""
     service_per_agent: bool = False
     pending_sessions: bool = False
     sample_ratio: float = field(default=1.0, validator=[ge(0.0), le(1.0)])
-    upload_file: Path | None = None
+    upload_file: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
     upload_max_spans: int = field(default=10_000, validator=[ge(1), le(_MAX_UPLOAD_SPANS)])
     ui_url: str = field(default=DEFAULT_UI_URL, validator=_valid_ui_url)
     send_headers_to_ui: bool = False

@@ -9,6 +9,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
 from hypervisor_observability.config.class_structuring import WRITTEN_AS
+from hypervisor_observability.config.paths import optional_absolute_path
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel.client_tls import check_client_certificate
 from hypervisor_otel.endpoint import LOGS_PATH, METRICS_PATH, is_link_local, parse_endpoint
@@ -198,9 +199,9 @@ class OTelConfig:
     )
     pending_sessions: bool = False
     sample_ratio: float = field(factory=default_sample_ratio, validator=[ge(0.0), le(1.0)])
-    ca_file: Path | None = field(factory=default_ca_file)
-    cert_file: Path | None = field(factory=default_cert_file)
-    key_file: Path | None = field(factory=default_key_file)
+    ca_file: Path | None = field(factory=default_ca_file, converter=optional_absolute_path)
+    cert_file: Path | None = field(factory=default_cert_file, converter=optional_absolute_path)
+    key_file: Path | None = field(factory=default_key_file, converter=optional_absolute_path)
     global_: bool = field(default=False, metadata={WRITTEN_AS: "global"})
 
     def __attrs_post_init__(self) -> None:

@@ -9,7 +9,7 @@ import attrs
 from attrs import field, frozen
 from attrs.validators import and_, ge, gt, le, matches_re, min_len, optional
 
-from hypervisor_observability.config import Secret
+from hypervisor_observability.config import Secret, optional_absolute_path
 from hypervisor_prometheus.credentials import Credentials
 from hypervisor_prometheus.loopback import is_loopback
 
@@ -62,10 +62,10 @@ class PrometheusConfig:
     username: str = field(default=DEFAULT_USERNAME, validator=matches_re(r"[^:]+"))
     password: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
     bearer_token: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
-    tls_certificate: Path | None = field(default=_NO_FILE)
-    tls_key: Path | None = field(default=_NO_FILE)
-    tls_client_authority: Path | None = field(default=_NO_FILE)
-    textfile: Path | None = field(default=_NO_FILE)
+    tls_certificate: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
+    tls_key: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
+    tls_client_authority: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
+    textfile: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
     pushgateway: str | None = field(default=_NO_TEXT)
     push_job: str | None = field(default=_NO_TEXT, validator=optional(min_len(1)))
     push_grouping: Mapping[str, str] = field(factory=dict)

@@ -7,6 +7,8 @@ from pathlib import Path
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, matches_re, max_len, min_len, optional
 
+from hypervisor_observability.config import optional_absolute_path
+
 DEFAULT_PORT = 8125
 """The port of StatsD (its exampleConfig.js) and of DogStatsD."""
 
@@ -89,7 +91,7 @@ class StatsDConfig:
         default=_BY_TRANSPORT, validator=optional(and_(ge(64), le(65_507)))
     )
     via: Via = field(default=Via.UDP, kw_only=True)
-    socket: Path | None = field(default=_NO_SOCKET, kw_only=True)
+    socket: Path | None = field(default=_NO_SOCKET, converter=optional_absolute_path, kw_only=True)
     durations: DurationType = field(default=DurationType.TIMER, kw_only=True)
     sample_rate: float = field(default=1.0, validator=[ge(0.001), le(1)], kw_only=True)
     lookup_seconds: float = field(default=60.0, validator=[gt(0), le(86_400)], kw_only=True)
