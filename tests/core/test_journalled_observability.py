@@ -1,10 +1,12 @@
 """With a [journal] table: what was emitted is delivered, by this process or by the next one."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from hypervisor_observability import (
     Observability,
     Recorder,
     RetryLater,
+    clock,
     hookimpl,
 )
 from hypervisor_observability.cli.main import hvobs
@@ -31,8 +34,10 @@ from hypervisor_observability.config import (
 )
 from hypervisor_observability.journal.anchors import anchor_of, make_key_file, read_anchors
 from hypervisor_observability.journal.encoding import event_of
+from hypervisor_observability.journal.frames import NOTE
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.journal.segment_reader import SegmentReader
 from hypervisor_observability.spans.record import FinishedSpan
 
 SEGMENT = 65_536
@@ -516,3 +521,34 @@ def test_mistake_in_the_table_is_told(tmp_path: Path, text: str, message: str) -
     problems = read_config(file)[1]
 
     assert message in "\n".join(map(str, problems))
+
+
+def test_step_of_the_clock_is_a_record_of_the_journal_and_no_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
+    def notes() -> list[bytes]:
+        (run,) = runs_of(tmp_path)
+        records = [
+            record
+            for _, path in run.segments()
+            for _, record in SegmentReader(path).records()
+            if record.kind == NOTE
+        ]
+        return [record.head for record in records]
+
+    monkeypatch.setattr(clock, "utc_offset_ns", clock.utc_offset_ns)  # put back afterwards
+    with Observability(config(tmp_path)) as observability:
+        record(observability, 0)
+        assert observability.bus.event_count == 1
+        real = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600 * 10**9)
+        record(observability, 1)
+        assert observability.bus.event_count == 2
+        wait_until(notes)
+        metrics = {family.name: family for family in observability.collect_metrics()}
+    (note,) = notes()
+    assert json.loads(note)["kind"] == "clock_stepped"
+    assert json.loads(note)["step_seconds"] == pytest.approx(3_600, abs=1)
+    assert [event.payload["number"] for event in journalled(tmp_path)] == [0, 1]
+    family = metrics["agent_hypervisor_observability_clock_steps_total"]
+    assert list(family.series.values()) == [1]

@@ -32,6 +32,7 @@ def all_families() -> list[MetricFamily]:
             payload_cuts=0,
             duplicates=0,
             conflicts=0,
+            clock_steps=0,
         ),
         *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
     ]

@@ -1,5 +1,7 @@
 """The event bus: append an event once, tell who listens, answer questions."""
 
+import contextlib
+from _thread import start_new_thread
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from threading import get_ident
@@ -69,6 +71,8 @@ class HypervisorEventBus:
         self._handler_errors = 0
         self._refused = 0
         self._clock_steps = 0
+        self._seen_steps = clock.steps
+        self._step_listeners: tuple[Callable[[float], object], ...] = ()
         self._limited_log = LimitedLog(__name__)
 
     # Emitting
@@ -297,6 +301,10 @@ class HypervisorEventBus:
 
         self._stage = stage_or_take
 
+    def on_clock_step(self, listener: Callable[[float], object]) -> None:
+        """Call *listener* with the seconds of each step of the wall clock, in another thread."""
+        self._step_listeners = (*self._step_listeners, listener)
+
     def clear(self) -> None:
         """Drop all kept events. Counts and sequence numbers go on."""
         self._log.clear()
@@ -362,13 +370,20 @@ class HypervisorEventBus:
         self._limited_log.warning(f"handler {name}", "subscriber %s raised", name, error=error)
 
     def _follow_clock(self, _end: int) -> None:
-        step_ns = clock.follow_wall_clock()
-        if step_ns:
-            self._clock_steps += 1
-            # Staged, to be read with the next drain: this runs inside one.
-            self._stage(
-                HypervisorEvent(
-                    event_type=EventType.of("observability.clock_stepped"),
-                    payload={"step_seconds": step_ns / 1e9},
-                )
-            )
+        clock.follow_wall_clock()
+        if clock.steps != self._seen_steps:
+            self._clock_steps += clock.steps - self._seen_steps
+            self._seen_steps = clock.steps
+            # Under the log's lock nothing is told: neither a handler nor a disk may hold it up.
+            with contextlib.suppress(RuntimeError):  # there can be no thread: it is counted
+                start_new_thread(self._tell_step, (clock.last_step_ns / 1e9,))
+
+    def _tell_step(self, step_seconds: float) -> None:
+        self._limited_log.warning(
+            "clock", "the wall clock was stepped by %+.3f seconds: times follow it", step_seconds
+        )
+        for listener in self._step_listeners:
+            try:
+                listener(step_seconds)
+            except Exception as error:  # noqa: BLE001 - one listener's fault stays its own
+                self._limited_log.warning("clock listener", "a listener raised", error=error)

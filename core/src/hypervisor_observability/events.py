@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
 from attrs import field, frozen
 
 from . import clock, ids, lazy_slots
+from .clock import monotonic_ns
 from .dataclass_view import DataclassFields
 from .event_types import EventType
 from .frozen_containers import FrozenDict, heavier

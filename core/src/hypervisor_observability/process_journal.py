@@ -146,10 +146,14 @@ class ProcessJournal:
             },
         )
 
+    def _note_clock_step(self, step_seconds: float) -> None:
+        self.writer.note(kind="clock_stepped", step_seconds=step_seconds)
+
     def _take_over(self) -> None:
         """Journal from now on, and first what the bus holds: both count alike."""
         with self.writer.hold():
             self._bus.record_through(self.writer.append, self.writer.sync)
+            self._bus.on_clock_step(self._note_clock_step)
             position, end = 0, self._bus.emitted
             while position < end:
                 reading = self._bus.log.read(position, end - position)

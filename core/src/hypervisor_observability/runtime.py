@@ -321,6 +321,7 @@ class Observability:
             payload_cuts=self.bus.log.cut_values,
             duplicates=self._watched.duplicates,
             conflicts=self._watched.conflicts,
+            clock_steps=self.bus.clock_steps,
         )
         journal = [] if self._journal is None else self._journal.metrics()
         return [*self._group.metrics(self._state), *process, *journal]

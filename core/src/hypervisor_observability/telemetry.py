@@ -131,6 +131,7 @@ def process_metrics(
     payload_cuts: int,
     duplicates: int,
     conflicts: int,
+    clock_steps: int,
 ) -> list[MetricFamily]:
     """Tell of the bus and the gate of a process."""
     totals = (
@@ -141,6 +142,7 @@ def process_metrics(
         ("internal_events_total", "Events that plugins' own threads emitted", internal_events),
         ("payload_cuts_total", "Payload values that were tagged or cut", payload_cuts),
         ("duplicate_events_total", "Events that had come before", duplicates),
+        ("clock_steps_total", "Steps of the wall clock that were followed", clock_steps),
         ("conflicting_events_total", "Events with the id of another one", conflicts),
     )
     families = [
