@@ -20,7 +20,6 @@ from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.log import EventLog, Reading
 from hypervisor_observability.sources.cursor_files import CursorFile, Saved, read_cursor
 from hypervisor_observability.sources.delivered_runs import DeliveredRuns
-from hypervisor_observability.sources.followed_runs import FollowedRuns
 from hypervisor_observability.sources.journalled_log import JournalledLog
 from hypervisor_observability.sources.rests import cursor_path
 
@@ -193,14 +192,17 @@ def test_cursor_that_cannot_be_saved_is_told(
     assert save(file, tmp_path / "cursor", [("a", 1)], last=True)
 
 
-def test_snapshot_that_fails_leaves_the_one_before_and_its_steps(tmp_path: Path) -> None:
+def test_snapshot_that_fails_leaves_the_one_before_and_its_steps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file, path = CursorFile("p"), tmp_path / "cursor"
     assert save(file, path, [("a", 1)], {"n": 1})
     file._due = 0.0
-    assert not save(file, path, [("a", 2)], {"odd": object()})
-    assert save(file, path, [("a", 3)], {"odd": object()})  # until the next try, a step will do
+    assert save(file, path, [("a", 2)], {"odd": object()})  # a step will do until the next try
+    assert save(file, path, [("a", 3)], {"odd": object()})
 
-    assert read_cursor(path) == Saved({"a": 3}, {"n": 1}, {"a": 1}, (("a", 3),))
+    assert "is not saved" in caplog.text
+    assert read_cursor(path) == Saved({"a": 3}, {"n": 1}, {"a": 1}, (("a", 2), ("a", 3)))
 
 
 def test_nothing_is_appended_behind_a_step_that_was_written_in_part(
@@ -211,12 +213,10 @@ def test_nothing_is_appended_behind_a_step_that_was_written_in_part(
     write = os.write
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:4]))
-        assert not save(file, path, [("a", 2)])
-    file._no_try_before = 0.0
+        assert save(file, path, [("a", 2)])  # with a snapshot in its place
     assert save(file, path, [("a", 3)])
 
-    saved = read_cursor(path)
-    assert (saved.values, saved.damage) == ({"a": 3}, None)
+    assert read_cursor(path) == Saved({"a": 3}, None, {"a": 2}, (("a", 3),))
 
 
 def test_cursor_of_a_run_that_has_gone_is_not_made_again(tmp_path: Path) -> None:
@@ -434,77 +434,3 @@ def test_forks_child_leaves_earlier_runs_to_its_parent(tmp_path: Path) -> None:
 
     assert (source.start, source.rests.runs) == (0, [])
     assert account.counts().emitted == 0
-
-
-# Many runs
-
-
-def followed(directory: Path, *, defers: bool = True) -> FollowedRuns:
-    source = FollowedRuns("p", directory, directory / "agent" / "p.json", defers)
-    source.open()
-    return source
-
-
-def read_all(account: Account) -> list[int]:
-    got: list[int] = []
-    while events := account.read(2).events:
-        got += [event.payload["number"] for event in events]
-        account.deliver(len(events))
-    return got
-
-
-def test_all_runs_are_read_in_turn_and_new_ones_are_found(tmp_path: Path) -> None:
-    write_run(tmp_path, [1, 2, 3])
-    _, living = write_run(tmp_path, [11, 12, 13], close=False)
-    source = followed(tmp_path)
-    account = Account(source, source)
-
-    assert source.bounds == (0, 6)
-    assert read_all(account) == [1, 2, 11, 12, 3, 13]
-    assert len(source.unfinished) == 1
-    write_run(tmp_path, [21])
-    living.append(HypervisorEvent(payload={"number": 14}), lambda _: None)
-    assert account.counts().pending == 2
-    assert sorted(read_all(account)) == [14, 21]
-    living.close()
-    assert read_all(account) == []
-    assert source.unfinished == set()
-    assert account.counts().delivered == account.counts().emitted == 8
-
-
-def test_agent_goes_on_where_it_was(tmp_path: Path) -> None:
-    write_run(tmp_path, [1, 2, 3])
-    source = followed(tmp_path)
-    account = Account(source, source)
-    account.read(2)
-    account.deliver(2)
-    account.commit(lambda: {"totals": 2}, last=True)
-    again = followed(tmp_path)
-
-    assert again.state == {"totals": 2}
-    assert read_all(Account(again, again)) == [3]
-
-
-def test_agent_plugin_that_does_not_replay_begins_with_the_present(tmp_path: Path) -> None:
-    write_run(tmp_path, [1, 2, 3])
-    source = followed(tmp_path, defers=False)
-    account = Account(source, source)
-    write_run(tmp_path, [4])
-
-    assert read_all(account) == [4]
-    assert account.counts().dropped == {"not_replayed": 3}
-
-
-def test_what_goes_while_it_is_followed_is_counted_as_expired(tmp_path: Path) -> None:
-    run, _ = write_run(tmp_path, range(5))
-    source = followed(tmp_path)
-    account = Account(source, source)
-    assert source.bounds == (0, 5)
-    run.path.rename(tmp_path / "elsewhere")
-
-    assert read_all(account) == []
-    counts = account.counts()
-    assert (counts.emitted, counts.dropped) == (5, {"expired": 5})
-    assert read_all(account) == []
-    source.begin_anew_after_fork()
-    assert source.unfinished == set()
