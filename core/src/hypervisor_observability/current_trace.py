@@ -7,7 +7,7 @@ starts with the trace of the code that created it; a new thread starts with none
 import sys
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from .standing import Entries, Standing, leave, stand, standing
+from .standing import Entry, Standing, leave, note_entry, stand, standing, take_entry
 
 if TYPE_CHECKING:  # causal_trace stands over this module
     from .causal_trace import CausalTraceId
@@ -32,14 +32,14 @@ class activate(Generic[TraceT]):  # noqa: N801 - read as a verb: ``with activate
 
     def __init__(self, trace: TraceT) -> None:
         self._trace = trace
-        self._entries: Entries[Standing] = Entries()
+        self._entries: list[Entry[Standing]] = []
 
     def __enter__(self) -> TraceT:
         inside = stand(self._trace, standing().place)
-        self._entries.add(sys._getframe(1), inside, inside)
+        note_entry(self._entries, sys._getframe(1), inside, inside)
         return self._trace
 
     def __exit__(self, *_: object) -> None:
-        inside = self._entries.take(sys._getframe(1))
+        inside = take_entry(self._entries, sys._getframe(1))
         if inside is not None:
             leave(inside)

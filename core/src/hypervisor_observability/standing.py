@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar, Token
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:  # causal_trace stands over this module
     from .causal_trace import CausalTraceId
@@ -115,32 +115,24 @@ entered; its code, since frames that are gone leave their ``id`` to others; the 
 the entry made; and what the context manager keeps of it."""
 
 
-class Entries(Generic[T]):
-    """Who is inside of one context manager, which tasks and threads may share.
+def note_entry(entries: list[Entry[T]], caller: FrameType, inside: Standing, value: T) -> None:
+    """Add to *entries*, of one context manager, that *caller* has entered it."""
+    entries.append((id(caller), caller.f_code, inside, value))
 
-    A context manager is not told at its exit which entry it belongs to. A ``with`` statement
-    enters and leaves from one frame; of what has no such frame, as an ``ExitStack`` has none, the
-    innermost entry of the running context is left.
+
+def take_entry(entries: list[Entry[T]], caller: FrameType) -> T | None:
+    """Give, once, what was noted of the entry that *caller* leaves; None: there is none.
+
+    Tasks and threads may share a context manager, and it is not told at its exit which entry
+    that belongs to. A ``with`` statement enters and leaves from one frame; of what has no such
+    frame, as an ``ExitStack`` has none, the innermost entry of the running context is left.
     """
-
-    __slots__ = ("_open",)
-
-    def __init__(self) -> None:
-        self._open: list[Entry[T]] = []
-
-    def add(self, caller: FrameType, inside: Standing, value: T) -> None:
-        """Note that *caller* has entered."""
-        self._open.append((id(caller), caller.f_code, inside, value))
-
-    def take(self, caller: FrameType) -> T | None:
-        """Give, once, what was noted of the entry that *caller* leaves; None: there is none."""
-        # No lock: whoever leaves has an entry, which nobody else takes; others come behind it.
-        entries = self._open
-        if len(entries) > 1:
-            own = _entry_of(caller, entries[::-1])
-            entries.remove(own)
-            return own[3]
-        return entries.pop(0)[3] if entries else None
+    # No lock: whoever leaves has an entry, which nobody else takes; others come behind it.
+    if len(entries) > 1:
+        own = _entry_of(caller, entries[::-1])
+        entries.remove(own)
+        return own[3]
+    return entries.pop(0)[3] if entries else None
 
 
 def _entry_of(caller: FrameType, newest_first: list[Entry[T]]) -> Entry[T]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..standing import Entries, Standing, leave
+from ..standing import Entry, Standing, leave, note_entry, take_entry
 from .decoration import decorate
 from .event_writer import EventWriter
 from .failure import unless_left
@@ -60,7 +60,7 @@ class Scope(Generic[T]):
 
     def __init__(self, open_: Callable[[], Opened[T]]) -> None:
         self._open = open_
-        self._entries: Entries[Opened[T]] = Entries()
+        self._entries: list[Entry[Opened[T]]] = []
 
     def __call__(self, function: FunctionT) -> FunctionT:
         """Record every call of *function*, which stays what it was.
@@ -72,24 +72,24 @@ class Scope(Generic[T]):
 
     def __enter__(self) -> T:
         opened = self._open()
-        self._entries.add(sys._getframe(1), opened.inside, opened)
+        note_entry(self._entries, sys._getframe(1), opened.inside, opened)
         return opened.subject
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
         caller = sys._getframe(1)
-        opened = self._entries.take(caller)
+        opened = take_entry(self._entries, caller)
         if opened is not None:
             opened.end(error if error is None else unless_left(error, caller))
 
     async def __aenter__(self) -> T:
         opened = self._open()
-        self._entries.add(sys._getframe(1), opened.inside, opened)
+        note_entry(self._entries, sys._getframe(1), opened.inside, opened)
         return opened.subject
 
     async def __aexit__(
         self, _kind: object, error: BaseException | None, _traceback: object
     ) -> None:
         caller = sys._getframe(1)
-        opened = self._entries.take(caller)
+        opened = take_entry(self._entries, caller)
         if opened is not None:
             await opened.end_async(error if error is None else unless_left(error, caller))
