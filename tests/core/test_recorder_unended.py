@@ -251,18 +251,63 @@ def test_saga_of_a_lambda_awaits_its_undos(bus: HypervisorEventBus, recorder: Re
     assert bus.query_by_type(EventType.SAGA_COMPLETED)[0].payload["outcome"] == "compensated"
 
 
-@pytest.mark.parametrize("name", ["lambda", "function of an awaitable"])
-def test_what_nobody_awaits_is_a_step_that_failed(
-    bus: HypervisorEventBus, recorder: Recorder, name: str
+def test_coroutine_that_nobody_awaits_is_a_step_that_failed(
+    bus: HypervisorEventBus, recorder: Recorder
 ) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        recorder.step("tool")(ASYNC[name])()
+        recorder.step("tool")(ASYNC["lambda"])()
         gc.collect()
 
     assert ends(bus) == ["failed"]
     assert bus.query_by_type(EventType.SAGA_STEP_FAILED)[0].payload["reason"] == "closed early"
-    assert len(caught) <= 1  # as without a recorder: it was never awaited
+    assert len(caught) == 1  # as without a recorder: it was never awaited
+
+
+class Request:
+    """To be awaited or entered, as the requests of HTTP clients are."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        return work().__await__()
+
+    async def __aenter__(self) -> str:
+        return "entered"
+
+    async def __aexit__(self, *_: object) -> None:
+        self.closed += 1
+
+    def __len__(self) -> int:
+        return 7
+
+    def __del__(self) -> None:
+        assert self.closed <= 1
+
+
+def test_awaitable_may_be_used_in_its_other_ways(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    made: list[Request] = []
+
+    @recorder.step("request")
+    def request() -> Request:
+        made.append(Request())
+        return made[-1]
+
+    async def main() -> None:
+        async with request() as entered:
+            assert entered == "entered"
+        given = request()
+        assert len(given) == 7
+        given.closed = 1
+        assert await given == "done"
+
+    asyncio.run(main())
+    gc.collect()
+    assert [one.closed for one in made] == [1, 1]
+    assert ends(bus) == ["committed", "committed"]
 
 
 def test_coroutine_that_is_closed_has_not_done_its_work(

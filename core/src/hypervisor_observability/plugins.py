@@ -13,6 +13,7 @@ from attrs import field, frozen
 from . import hookspecs
 from .config import Config, DeliveryConfig, PluginTable, structure_plugin_table
 from .discovery import InstalledPlugin, installed_plugins
+from .error_text import line_of, message_of
 from .errors import ConfigProblem
 from .events import HypervisorEvent
 from .hook_loop import HookLoop
@@ -315,8 +316,7 @@ def load_class(
     except BaseException as error:  # a module may do anything when imported, even sys.exit()
         if isinstance(error, KeyboardInterrupt):
             raise
-        reason = f"{type(error).__name__}: {error}"
-        return None, [table.problem(f"{origin} fails on import ({reason})")]
+        return None, [table.problem(f"{origin} fails on import ({line_of(error)})")]
     if not inspect.isclass(plugin_class) or not hasattr(plugin_class, "Config"):
         value = found.entry_point.value
         return None, [
@@ -340,7 +340,7 @@ def _load(
         make = partial(plugin_class, settings)
         return checked(table.name, make(), delivery, make=make), []
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
-        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        reason = message_of(error) if isinstance(error, ValueError) else line_of(error)
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
 
 

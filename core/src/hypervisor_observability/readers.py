@@ -15,11 +15,11 @@ from .config import matches
 from .delivery import counts as reasons
 from .delivery.accounts import Account
 from .delivery.dead_letters import DeadLetters
-from .delivery.deliverer import named
 from .delivery.lane import in_daemon_thread
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.outlet import Outlet, Terms
 from .delivery.worker import Worker
+from .error_text import line_of
 from .errors import RetryLater
 from .events import HypervisorEvent
 from .gate import PayloadPolicy
@@ -121,7 +121,7 @@ class Reader:
             self._give_up_start(error)
 
     def _give_up_start(self, error: BaseException) -> None:
-        self._down = named(error)
+        self._down = line_of(error)
         if self.worker is None:  # until now its account was that of all who only expose
             self.account = Account(self._surroundings.source_for(self._plugin)[0])
         self.worker = None

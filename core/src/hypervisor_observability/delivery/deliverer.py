@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
+from ..error_text import line_of
 from ..errors import Reject, RetryLater, SourceUnavailableError
 from ..events import HypervisorEvent
 from .accounts import Place, Portion
@@ -16,12 +17,6 @@ from .outlet import Outlet
 from .state import WorkerState
 
 Item = TypeVar("Item")
-
-
-def named(error: BaseException) -> str:
-    """Give an exception's type and, where there is one, its text."""
-    text = f"{error}"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 @define(eq=False)
@@ -166,7 +161,7 @@ class Deliverer:
 
     def _tell_failure(self, error: Exception | None) -> None:
         told, name, breaker = self.state.limited_log, self.state.name, self.state.breaker
-        said: Any = error if isinstance(error, RetryLater | Reject) else error and named(error)
+        said: Any = error if isinstance(error, RetryLater | Reject) else error and line_of(error)
         if breaker.tripped:
             told.warning(
                 "breaker",
@@ -191,7 +186,7 @@ class Deliverer:
         letters = self.state.terms.dead_letters
         if letters is not None:
             for place, error in batch.refused.items():
-                letters.write(batch.events[place], named(error))
+                letters.write(batch.events[place], line_of(error))
         error = next(iter(batch.refused.values()))
         self.state.limited_log.warning(
             "reject",

@@ -7,12 +7,13 @@ from typing import Any
 
 from attrs import define, field
 
+from ..error_text import line_of
 from ..errors import Reject, RetryLater
 from ..hook_results import HookShapeError
 from .accounts import Place
 from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
-from .deliverer import Deliverer, named
+from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls
 from .outlet import Outlet
 from .state import Flush, WorkerState
@@ -119,7 +120,7 @@ class Lane:
         except (AbandonedError, _TurnedOffError):
             pass
         except BaseException as error:  # noqa: BLE001 - a mistake of our own must not be silent
-            self._turn_off(named(error))
+            self._turn_off(line_of(error))
         finally:
             own_threads.discard(ident)
 
@@ -156,11 +157,11 @@ class Lane:
     def _give_up_start(self, error: BaseException) -> None:
         state = self.state
         if self.probing and not state.stopping.is_set():
-            state.down = named(error)
+            state.down = line_of(error)
             state.limited_log.warning("start", "plugin %s is down: %s", state.name, state.down)
             self.could_not_start = True
         else:
-            self._turn_off(named(error))
+            self._turn_off(line_of(error))
         raise _TurnedOffError from error
 
     def _deliver_pending(self) -> None:

@@ -1,10 +1,9 @@
 """What a payload says about an exception, and which way out of a block is no failure."""
 
 import inspect
-from collections.abc import Iterator
-from itertools import islice
 from types import FrameType
 
+from ..error_text import line_of, message_of, name_of, type_of
 from ..standing import CONTEXTLIB
 
 # By name: importing asyncio for one of its classes would cost more than this whole package.
@@ -16,17 +15,6 @@ _INTERRUPTIONS = {
     "SystemExit": "exited",
 }
 _ANY_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-_MAX_INSIDE = 32
-"""So many exceptions of a group are told."""
-
-_MAX_SEARCHED = 1_000
-"""So many groups and exceptions are looked through for them."""
-
-_MAX_GROUP_REASON = 2_000
-"""Characters of a group's line for people."""
-
-_MAX_MESSAGE = 400
-"""Characters of each message in a group, and twice that of the group's own."""
 
 
 def unless_left(
@@ -61,69 +49,8 @@ def describe(error: BaseException | None) -> dict[str, object]:
     """
     if error is None:
         return {}
-    try:
-        kind = type(error)
-        name = kind.__name__
-        message = _message(error) or name
-        if isinstance(error, BaseExceptionGroup):
-            message = _group_message(error, message)
-            return {
-                "error": message,
-                "reason": _cut(_line(error, message), _MAX_GROUP_REASON),
-                "error_type": _type(kind),
-            }
-        if isinstance(error, Exception) or name not in _INTERRUPTIONS:
-            reason = _line(error, message)
-        else:
-            reason = _INTERRUPTIONS[name]
-        return {"error": message, "reason": reason, "error_type": _type(kind)}
-    except BaseException:  # noqa: BLE001 - a hostile class: the block's own exception must go on
-        return {"error": "unknown", "reason": "unknown", "error_type": "unknown"}
-
-
-def _type(kind: type[BaseException]) -> str:
-    name, module = kind.__name__, kind.__module__
-    return name if module == "builtins" else f"{module}.{kind.__qualname__}"
-
-
-def _line(error: BaseException, message: str) -> str:
-    name = type(error).__name__
-    return name if message in ("", name) else f"{name}: {message}"
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str.__str__(str(error))  # a plain string, whatever subclass of it was given
-    except BaseException:  # noqa: BLE001 - a hostile __str__ has no message
-        return ""
-
-
-def _group_message(group: BaseExceptionGroup[BaseException], own: str) -> str:
-    """Give the message of a group with those of the exceptions inside."""
-    lines: dict[str, int] = {}
-    found = list(islice(_leaves(group), _MAX_INSIDE + 1))
-    for error in found[:_MAX_INSIDE]:
-        line = _line(error, _cut(_message(error), _MAX_MESSAGE))
-        lines[line] = lines.get(line, 0) + 1
-    told = [line if times == 1 else f"{line} ({times} times)" for line, times in lines.items()]
-    if len(found) > _MAX_INSIDE:
-        told.append("and more")
-    return f"{_cut(own, 2 * _MAX_MESSAGE)}: {'; '.join(told)}"
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    # Not by recursion: groups can be nested deeper than that.
-    members = BaseExceptionGroup.exceptions.__get__  # a slot, which no subclass hides
-    waiting: list[BaseException] = [group]
-    for _ in range(_MAX_SEARCHED):
-        if not waiting:
-            return
-        error = waiting.pop()
-        if isinstance(error, BaseExceptionGroup):
-            waiting.extend(reversed(members(error)))
-        else:
-            yield error
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+    name = name_of(error)
+    message = message_of(error) or name
+    interruption = None if isinstance(error, Exception) else _INTERRUPTIONS.get(name)
+    reason = line_of(error) if interruption is None else interruption
+    return {"error": message, "reason": reason, "error_type": type_of(error)}

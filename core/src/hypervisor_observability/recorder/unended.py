@@ -8,10 +8,11 @@ import inspect
 import weakref
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
-from types import AsyncGeneratorType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from ..standing import leave
+from .awaitable_proxy import AwaitableProxy, proxy_of
 from .driving import Driven, End, driven, driving_async
 from .failure import unless_left
 
@@ -26,6 +27,11 @@ def is_unended(value: object) -> bool:
         or isinstance(value, (GeneratorType, AsyncGeneratorType))
         or is_future(value)
     )
+
+
+def _is_flagged(value: object) -> bool:
+    """Tell whether *value* is a generator that can be awaited (types.coroutine)."""
+    return isinstance(value, GeneratorType) and inspect.isawaitable(value)
 
 
 def is_future(value: object) -> bool:
@@ -46,39 +52,21 @@ def until_ended(opened: "Opened[Any]", value: Any) -> Any:
         value.add_done_callback(partial(_done, opened))
         return value
     begun: list[bool] = []
+    recorded: Any
     if isinstance(value, AsyncGeneratorType):
-        recorded: Any = _async_values(opened, value, context, begun)
-    elif inspect.isawaitable(value):
+        recorded = _async_values(opened, value, context, begun)
+    elif isinstance(value, CoroutineType) or _is_flagged(value):
         recorded = _result(opened, value, context, begun)
-        if not inspect.iscoroutine(value):
-            recorded = AwaitableProxy(value, recorded)
-    else:
+    elif isinstance(value, GeneratorType):
         recorded = _values(opened, value, context, begun)
+    else:
+        recorded = proxy_of(value, lambda: _result(opened, value, context, begun))
     for name in ("__name__", "__qualname__"):
-        if hasattr(value, name) and not isinstance(recorded, AwaitableProxy):
+        if not isinstance(recorded, AwaitableProxy):
             setattr(recorded, name, getattr(value, name))
     dropped = weakref.finalize(recorded, _dropped, opened, value, begun)
     dropped.atexit = False
     return recorded
-
-
-class AwaitableProxy:
-    """Something to await that is recorded until it has ended, and is otherwise what it was."""
-
-    def __init__(self, value: Any, recorded: Any) -> None:
-        self._value = value
-        self._recorded = recorded
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        recorded, self._recorded = self._recorded, self._value
-        return recorded.__await__()  # type: ignore[no-any-return]  # as the protocol has it
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._value, name)
-
-    @property  # type: ignore[misc]  # read only, and nobody assigns it
-    def __class__(self) -> type:
-        return type(self._value)
 
 
 async def _result(
@@ -134,10 +122,7 @@ def _dropped(opened: "Opened[Any]", value: Any, begun: list[bool]) -> None:
     """Record the end of what nobody began to await or to read."""
     if begun:
         return
-    if isinstance(value, (GeneratorType, AsyncGeneratorType)):
-        opened.end(None)
-        return
-    close = getattr(value, "close", None)
-    if inspect.iscoroutine(value) and close is not None:
-        close()  # or it warns too that nobody awaited it
-    opened.end(GeneratorExit())
+    unawaited = isinstance(value, CoroutineType)
+    if unawaited:
+        value.close()  # or it warns too that nobody awaited it
+    opened.end(GeneratorExit() if unawaited else None)
