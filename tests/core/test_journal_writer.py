@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import writer as writer_module
+from hypervisor_observability.journal import rotation
 from hypervisor_observability.journal.anchors import Anchor
 from hypervisor_observability.journal.claims import Claims
 from hypervisor_observability.journal.encoding import event_of
@@ -75,7 +75,7 @@ def append(writer: JournalWriter, *numbers: int) -> None:
 
 
 def spare_of(writer: JournalWriter) -> SegmentFile | None:
-    return writer._spare
+    return writer._rotation.ready
 
 
 def only_run(directory: Path) -> Run:
@@ -199,7 +199,7 @@ def test_segment_that_could_not_be_synced_is_left_and_what_it_held_is_repeated(
     append(writer, 0, 1)
     writer.sync()
     append(writer, 2, 3)
-    broken = writer._segment
+    broken = writer._appender.end[0]
     assert broken is not None
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -222,14 +222,14 @@ def test_what_filled_a_segment_while_it_was_synced_is_repeated_too(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(writer, 0)
-    first = writer._segment
+    first = writer._appender.end[0]
     assert first is not None
     sync = SegmentFile.sync
 
     def sync_slowly(segment: SegmentFile) -> None:
         sync(segment)
         number = 1
-        while writer._segment is first:
+        while writer._appender.end[0] is first:
             append(writer, number)
             number += 1
 
@@ -242,14 +242,14 @@ def test_what_filled_a_segment_while_it_was_synced_is_repeated_too(
         writer.sync()
 
     assert numbers_in(only_run(writer.directory)) == list(range(writer.next_sequence))
-    assert first.synced_end < first.end
+    assert first.synced_end < len(first.held or b"")
 
 
 @pytest.mark.fault("J5")
 def test_run_that_somebody_removed_is_told_counted_and_followed_by_another(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(writer_module, "TRY_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(rotation, "TRY_AGAIN_SECONDS", 0.0)
     writer.open()
     shutil.rmtree(writer.directory)
     padding = "x" * 8_000
@@ -299,13 +299,14 @@ FULL_DISK = """
 import contextlib, sys
 from pathlib import Path
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.journal import writer as module
+from hypervisor_observability.journal import rotation
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.journal.writer import JournalWriter
 
-module.TRY_AGAIN_SECONDS = 0.0
+rotation.TRY_AGAIN_SECONDS = 0.0
 directory = Path(sys.argv[1])
-writer = module.JournalWriter(directory, segment_bytes=65536)
+writer = JournalWriter(directory, segment_bytes=65536)
 def append(number):
     writer.append(HypervisorEvent(event_id=f"{number:016x}", payload={"x": "x" * 8000}), id)
 number = 0
@@ -353,9 +354,9 @@ def test_what_was_synced_survives_any_loss_of_what_was_not(tmp_path: Path) -> No
     writer = JournalWriter(tmp_path / "journal", segment_bytes=SEGMENT)
     append(writer, *range(40))
     writer.sync()
-    segment = writer._segment
+    segment = writer._appender.end[0]
     assert segment is not None
-    synced_bytes, run = segment.end, only_run(tmp_path / "journal")
+    synced_bytes, run = segment.synced_end, only_run(tmp_path / "journal")
     append(writer, *range(40, 80))
     path = run.segment_path(0)
     after = path.read_bytes()
@@ -455,16 +456,19 @@ def test_forked_child_writes_a_run_of_its_own(writer: JournalWriter) -> None:
 
 
 @pytest.mark.fault("C10")
-def test_append_that_interrupts_another_is_done_behind_it(writer: JournalWriter) -> None:
+def test_append_that_interrupts_another_is_done_behind_it(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     order: list[HypervisorEvent] = []
+    store = SegmentFile.store
 
-    def interrupting(event: HypervisorEvent) -> HypervisorEvent:
-        if event.event_id == make_event(1).event_id:
+    def store_interrupted(segment: SegmentFile, start: int, rest: bytes) -> int:
+        if make_event(1).event_id.encode() in rest:
             writer.append(make_event(9), order.append)
             assert order[-1:] == [make_event(0)]
-        return event
+        return store(segment, start, rest)
 
-    writer._admit = interrupting
+    monkeypatch.setattr(SegmentFile, "store", store_interrupted)
     for number in range(3):
         writer.append(make_event(number), order.append)
 
@@ -502,10 +506,10 @@ def test_exception_that_ends_an_append_keeps_the_numbers_together(writer: Journa
 
     order: list[HypervisorEvent] = []
     writer.append(make_event(0), order.append)
-    writer._admit = interrupt
+    writer._maker.admit = interrupt
     with pytest.raises(KeyboardInterrupt):
         writer.append(make_event(1), order.append)
-    writer._admit = None
+    writer._maker.admit = None
     writer.append(make_event(2), order.append)
 
     assert writer.next_sequence == len(order) == 2
@@ -536,17 +540,17 @@ def test_spare_segment_is_there_before_it_is_needed(writer: JournalWriter) -> No
     writer.prepare_spare()
     assert spare_of(writer) is None  # half of the first is free
     number = 0
-    while writer._segment is not None and writer._segment.end * 2 < SEGMENT:
+    while writer._appender.end[1] * 2 < SEGMENT:
         append(writer, number)
         number += 1
     writer.prepare_spare()
     spare = spare_of(writer)
     assert spare is not None
-    while not spare.end:
+    while spare.number < 0:
         append(writer, number)
         number += 1
 
-    assert writer._segment is spare
+    assert writer._appender.end[0] is spare
     assert writer.segment_number == 0  # the first is not synced yet
     writer.sync()
     assert writer.segment_number == 1

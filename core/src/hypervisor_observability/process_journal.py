@@ -151,6 +151,7 @@ class ProcessJournal:
 
     def _take_over(self) -> None:
         """Journal from now on, and first what the bus holds: both count alike."""
+<<<<<<< HEAD
         with self.writer.hold():
             self._bus.record_through(self.writer.append, self.writer.sync)
             self._bus.on_clock_step(self._note_clock_step)
@@ -161,6 +162,10 @@ class ProcessJournal:
                 for event in reading.events:
                     self.writer.append(event, _ignore)
                 position = reading.next_position
+=======
+        record, sync = self.writer.append, self.writer.sync
+        self.writer.take_over(self._bus.log, lambda: self._bus.record_through(record, sync))
+>>>>>>> aace27c (Part the journal's writer: entries, appending, rotation, syncing)
 
     def _claim_runs(self) -> None:
         """Claim what earlier runs have left for anybody, the oldest first.
@@ -222,7 +227,3 @@ class ProcessJournal:
         finally:
             if not wants:
                 self._claims.release(run.path)
-
-
-def _ignore(_event: HypervisorEvent) -> None:
-    """The log has it already."""

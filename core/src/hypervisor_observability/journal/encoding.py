@@ -60,27 +60,20 @@ class EventEncoder:
         if len(quoted) > _MAX_QUOTED:
             quoted.clear()
             quoted[None] = "null"
-        kind, session, agent = event.event_type, event.session_id, event.agent_did
+        event_type, session, agent = event.event_type, event.session_id, event.agent_did
         trace, parent = event.causal_trace_id, event.parent_event_id
         head = (
             f'{{"event_id":{_quote(event.event_id)}'
-            f',"event_type":{quoted.get(kind) or self._remember(kind)}'
+            f',"event_type":{quoted.get(event_type) or self._remember(event_type)}'
             f',"session_id":{quoted.get(session) or self._remember(session)}'
             f',"agent_did":{quoted.get(agent) or self._remember(agent)}'
             f',"causal_trace_id":{"null" if trace is None else _quote(trace)}'
             f',"parent_event_id":{"null" if parent is None else _quote(parent)}}}'
         )
-        return head.encode(), self._payload(raw_payload(event))
-
-    def _remember(self, text: str | None) -> str:
-        assert text is not None  # noqa: S101 - None is there from the beginning
-        # As a plain string: an EventType would be written with its name.
-        self._quoted[text] = quoted = _quote(str.__str__(text))
-        return quoted
-
-    def _payload(self, payload: Any) -> bytes:
+        payload = raw_payload(event)
         if type(payload) is not dict:
-            return self._encode(thaw(payload)).ljust(DIGEST_BYTES)
+            return head.encode(), self._encode(thaw(payload)).ljust(DIGEST_BYTES)
+        # In line: every event comes by here.
         parts = []
         for key, value in payload.items():
             kind = type(value)
@@ -95,9 +88,15 @@ class EventEncoder:
             elif value is None:
                 parts.append(f"{_quote(key)}:null")
             else:
-                return self._encode(payload).ljust(DIGEST_BYTES)
+                return head.encode(), self._encode(payload).ljust(DIGEST_BYTES)
         # Space for a digest, should it be erased. JSON does not mind blanks at the end.
-        return f"{{{','.join(parts)}}}".encode().ljust(DIGEST_BYTES)
+        return head.encode(), f"{{{','.join(parts)}}}".encode().ljust(DIGEST_BYTES)
+
+    def _remember(self, text: str | None) -> str:
+        assert text is not None  # noqa: S101 - None is there from the beginning
+        # As a plain string: an EventType would be written with its name.
+        self._quoted[text] = quoted = _quote(str.__str__(text))
+        return quoted
 
 
 def _stdlib_encoder() -> Callable[[Any], bytes]:

@@ -52,7 +52,8 @@ _RECORD = struct.Struct("<IIIBB2xQq16s32s")
 _CHAINED = struct.Struct("<32sB7xQq32s")
 _GAP_HEAD = re.compile(rb'\{"count":([1-9][0-9]{0,18})\}')
 RECORD_BYTES = _RECORD.size
-_REST_BYTES = RECORD_BYTES - CHECKSUM_BYTES
+_REST = struct.Struct("<IIBB2xQq16s32s")
+_REST_BYTES = _REST.size
 
 
 class BadBytesError(ValueError):
@@ -192,8 +193,8 @@ def new_record(
     """
     digest = sha256(salt + payload).digest()
     chain = sha256(_CHAINED.pack(before, kind, sequence, time_ns, digest) + head).digest()
-    fixed = _RECORD.pack(0, len(head), len(payload), kind, 0, sequence, time_ns, salt, chain)
-    return fixed[CHECKSUM_BYTES:] + head + payload, chain
+    rest = _REST.pack(len(head), len(payload), kind, 0, sequence, time_ns, salt, chain)
+    return rest + head + payload, chain
 
 
 def gap_head(count: int) -> bytes:

@@ -1,6 +1,5 @@
 """Upkeep: the thread that syncs a run, allocates ahead, anchors, and keeps the bounds."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from attrs import define, field
 from ..limited_log import LimitedLog
 from .anchors import Anchor, Anchorage, take_run_key
 from .retention import Retention
+from .runs import Run
 from .writer import JournalWriter
 
 _RETENTION_SECONDS = 10.0
@@ -60,7 +60,7 @@ class Upkeep:
         """Sync and anchor once more, and close the run, for *timeout* seconds at most."""
         self._stopping.set()
         thread = self._thread
-        if thread is None:
+        if thread is None or thread.ident is None:
             self.writer.close()
         elif thread is not threading.current_thread():
             thread.join(max(0.0, timeout))
@@ -74,9 +74,14 @@ class Upkeep:
         self._segment = -1
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="hvobs-journal", daemon=True)
+        # Called again where an exception struck in the middle.
+        thread = self._thread
+        if thread is None:
+            thread = threading.Thread(target=self._run, name="hvobs-journal", daemon=True)
+            self._thread = thread
         try:
-            self._thread.start()
+            if thread.ident is None:
+                thread.start()
         except RuntimeError as error:
             self._thread = None
             self._tell("nothing syncs it", error)
@@ -90,9 +95,10 @@ class Upkeep:
     def _look(self, *, last: bool = False) -> None:
         writer = self.writer
         try:
+            if last:
+                writer.account_for_lost()
             if writer.unsynced_seconds:
-                with contextlib.suppress(OSError):  # told by the writer
-                    writer.sync()
+                writer.sync_in_background()
             self._checkpoint(last=last)
             writer.prepare_spare()
             self._keep_bounds()
@@ -106,18 +112,17 @@ class Upkeep:
         # Its own announcement is an event too: that alone is no reason for the next one.
         if new < self.checkpoint_events and not (new > 1 and due) and not (last and new):
             return
-        anchorage = self._anchorage or self._new_anchorage()
-        if anchorage is None:
+        anchorage, run = self._anchorage, self.writer.run
+        if run is None:
             return
+        if anchorage is None or anchorage.run != run.id:
+            anchorage = self._new_anchorage(run)
         self._anchored, self._anchored_at = synced.sequence, time.monotonic()
         anchor = anchorage.anchor(synced.sequence, synced.chain)
         if not last:
             self.announce(anchor)
 
-    def _new_anchorage(self) -> Anchorage | None:
-        run = self.writer.run
-        if run is None:
-            return None
+    def _new_anchorage(self, run: Run) -> Anchorage:
         key = None
         if self.key_file is not None:
             try:
