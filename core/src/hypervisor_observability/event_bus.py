@@ -11,6 +11,7 @@ from . import clock, queries
 from .default_bounds import DefaultBound, asked_bounds
 from .event_types import EventType
 from .events import HypervisorEvent, nanoseconds
+from .interruptions import is_from_handler
 from .limited_log import LimitedLog
 from .log import STAGED_EVENTS, EventLog
 
@@ -97,7 +98,9 @@ class HypervisorEventBus:
             for handler in handlers.get(event.event_type, self._wildcard_handlers):
                 try:
                     handler(event)
-                except Exception as error:  # noqa: BLE001 - a subscriber's fault stays its own
+                except Exception as error:  # a subscriber's fault stays its own
+                    if is_from_handler(error):
+                        raise
                     self._handler_failed(handler, error)
 
     def record(
@@ -258,7 +261,9 @@ class HypervisorEventBus:
             return False
         try:
             self._sync()
-        except OSError:
+        except OSError as error:
+            if is_from_handler(error):
+                raise
             return False
         return True
 
@@ -319,7 +324,9 @@ class HypervisorEventBus:
         for handler in handlers.get(event.event_type, self._wildcard_handlers):
             try:
                 handler(event)
-            except Exception as error:  # noqa: BLE001 - a subscriber's fault stays its own
+            except Exception as error:  # a subscriber's fault stays its own
+                if is_from_handler(error):
+                    raise
                 self._handler_failed(handler, error)
 
     def _adopt(self, event: Any) -> HypervisorEvent | None:
@@ -334,7 +341,9 @@ class HypervisorEventBus:
                 parent_event_id=event.parent_event_id,
                 payload=event.payload,
             )
-        except Exception as error:  # noqa: BLE001 - whatever it is, emit does not raise
+        except Exception as error:  # whatever it is, emit does not raise
+            if is_from_handler(error):
+                raise
             self._refused += 1
             self._limited_log.warning(
                 "refused", "emit got no event but a %s", type(event).__name__, error=error
@@ -365,7 +374,9 @@ class HypervisorEventBus:
         self._handler_errors += 1
         try:
             name = str(handler.__qualname__)
-        except Exception:  # noqa: BLE001 - an object that can be called, with attributes of its own
+        except Exception as fault:  # an object that can be called, with attributes of its own
+            if is_from_handler(fault):
+                raise
             name = type(handler).__name__
         self._limited_log.warning(f"handler {name}", "subscriber %s raised", name, error=error)
 

@@ -11,6 +11,8 @@ import itertools
 import os
 from collections.abc import Callable
 
+from .interruptions import is_from_handler
+
 # Below 2**62 itertools.count() stays in its fast mode, which counts in a C integer.
 _START_BITS = 62
 
@@ -87,5 +89,7 @@ def as_text(value: object) -> str:
     """Give the text of an id that is no plain str, such as a UUID or a number. Never raises."""
     try:
         return str.__str__(value if isinstance(value, str) else str(value))
-    except Exception:  # noqa: BLE001 - a hostile __str__: an id is no reason to raise
+    except Exception as error:  # a hostile __str__: an id is no reason to raise
+        if is_from_handler(error):
+            raise
         return f"<{type(value).__name__}>"

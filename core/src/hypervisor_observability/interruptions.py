@@ -9,7 +9,8 @@ Two rules follow for whatever runs inside ``emit``:
 * Shared state is published by one store. What is not published is done again by whoever comes
   next; no step relies on a ``finally`` that an exception may skip.
 * An exception that a signal handler raised belongs to the application. ``except Exception``
-  hands it on: it first asks ``is_from_handler``.
+  hands it on: it first asks ``is_from_handler``. So does ``except OSError``, because the
+  ``TimeoutError`` of an alarm is one.
 """
 
 import sys
@@ -45,6 +46,22 @@ def is_from_handler(error: BaseException) -> bool:
         if step.tb_frame.f_back is interrupted and _got(step.tb_frame, interrupted):
             return True
     return False
+
+
+class ignoring:  # noqa: N801 - as contextlib.suppress, whose place it takes
+    """Pass over exceptions of some types, but for those that a signal handler raised.
+
+    ``TimeoutError``, which alarms raise, is an ``OSError``.
+    """
+
+    def __init__(self, *types: type[BaseException]) -> None:
+        self._types = types
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        return isinstance(error, self._types) and not is_from_handler(error)
 
 
 def free(lock: Any) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 from .frozen_containers import FrozenDict, FrozenList
 from .scalars import NOT_PLAIN, plain_scalar
 
+from .interruptions import is_from_handler
+
 MAX_DEPTH = 16
 MAX_NODES = 4_096
 MAX_KEYS = 256
@@ -42,7 +44,9 @@ def snapshot(payload: Any) -> FrozenDict:
         return payload  # made by this function before
     try:
         return _Copier().copy({} if payload is None else payload)
-    except Exception as error:  # noqa: BLE001 - a hostile mapping: its items(), its keys' hash
+    except Exception as error:  # a hostile mapping: its items(), its keys' hash
+        if is_from_handler(error):
+            raise
         return _tagged_payload(f"unreadable {_type_name(payload)}", _type_name(error))
 
 
@@ -107,7 +111,9 @@ class _Copier:
                     self._fill_dict(source, target, depth, around)
                 else:
                     self._fill_list(source, target, depth, around)
-            except Exception as error:  # noqa: BLE001 - a container that cannot be read costs itself alone
+            except Exception as error:  # a container that cannot be read costs itself alone
+                if is_from_handler(error):
+                    raise
                 self._unreadable(source, target, error)
         # Children come after their parents, so the innermost tuples are made first.
         for container, key, items in reversed(self._tuples):
@@ -164,7 +170,9 @@ class _Copier:
                 _store(target, key, self._set(value))
             else:
                 _store(target, key, self._odd(value))
-        except Exception as error:  # noqa: BLE001 - whatever asking for its type has run
+        except Exception as error:  # whatever asking for its type has run
+            if is_from_handler(error):
+                raise
             self.cuts += 1
             _store(target, key, _tag(f"unreadable {_type_name(value)}", _type_name(error)))
 
@@ -193,7 +201,9 @@ class _Copier:
         # What was made plain, or cut, may look like another key.
         try:
             return free_key(key if _is_scalar(key) else self._other_key(key), target)
-        except Exception:  # noqa: BLE001 - as for a value: it costs itself alone
+        except Exception as error:  # as for a value: it costs itself alone
+            if is_from_handler(error):
+                raise
             self.cuts += 1
             return free_key(f"<{_type_name(key)}>", target)
 
@@ -286,7 +296,9 @@ def _text_of(value: Any) -> str:
             return f"{int.bit_length(value)} bits"
         plain = plain_scalar(value)
         return "" if plain is NOT_PLAIN else str(plain)
-    except Exception:  # noqa: BLE001 - such as a mock that lies about its class
+    except Exception as error:  # such as a mock that lies about its class
+        if is_from_handler(error):
+            raise
         return ""
 
 

@@ -2,6 +2,8 @@
 
 import time
 
+from .interruptions import is_from_handler
+
 _MAX_KEYS = 1_000
 
 
@@ -40,5 +42,7 @@ class LimitedLog:
             from logging import getLogger
 
             getLogger(self._logger_name).warning(message, *args, exc_info=error)
-        except Exception:  # noqa: BLE001 - a log handler's fault: whoever warns must not pay for it
+        except Exception as fault:  # a log handler's: whoever warns must not pay for it
+            if is_from_handler(fault):
+                raise
             self._left_out[kind] = self._left_out.get(kind, 0) + 1 + left_out

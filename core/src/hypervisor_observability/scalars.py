@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from .interruptions import is_from_handler
+
 NOT_PLAIN: Any = enum.Enum("NotPlain", "NOT_PLAIN").NOT_PLAIN  # type: ignore[attr-defined]  # made here
 """What ``plain_scalar`` gives for a value that stands for no plain one."""
 
@@ -33,7 +35,9 @@ def plain_scalar(value: Any) -> Any:
             return value
         try:
             value = _step(kind, value)
-        except Exception:  # noqa: BLE001 - whatever a class's metaclass, time zone or number raises
+        except Exception as error:  # whatever a class's metaclass, time zone or number raises
+            if is_from_handler(error):
+                raise
             return NOT_PLAIN
         if value is NOT_PLAIN:
             return value

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..config import RedactionConfig
 from ..events import HypervisorEvent, raw_payload, with_payload
+from ..interruptions import is_from_handler
 from ..utf8_text import encodable
 from .normal_form import NormalForm
 from .redaction import Redaction
@@ -63,7 +64,9 @@ class Gate:
                 return event
             form = NormalForm(self._redaction)
             admitted = with_payload(event, form.dict(raw_payload(event)), **_odd_ids(event))
-        except Exception as error:  # noqa: BLE001 - fails closed, whatever it was
+        except Exception as error:  # fails closed, whatever it was
+            if is_from_handler(error):
+                raise
             self.failed += 1
             return with_payload(event, {"_gate": type(error).__name__})
         self.redacted += form.redacted

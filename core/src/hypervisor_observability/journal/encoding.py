@@ -8,6 +8,7 @@ from typing import Any
 
 from ..event_types import EventType
 from ..events import HypervisorEvent, at_nanoseconds, raw_payload
+from ..interruptions import is_from_handler
 from ..json_values import thaw
 from .frames import DIGEST_BYTES, Record
 
@@ -118,7 +119,9 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
     def either(value: Any) -> bytes:
         try:
             encoded = encode(value)
-        except Exception:  # noqa: BLE001 - such as an integer beyond 64 bits, which JSON has
+        except Exception as error:  # such as an integer beyond 64 bits, which JSON has
+            if is_from_handler(error):
+                raise
             return own(value)
         # It makes null of NaN, which is to be refused.
         return own(value) if b"null" in encoded else encoded

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
+from ..interruptions import is_from_handler
 from .frames import HEADER_BYTES
 from .runs import Run, new_run
 from .segment_files import AHEAD, GAP_ROOM_BYTES, SegmentFile
@@ -65,6 +66,8 @@ class Rotation:
                 self.ready = SegmentFile.allocate(run, size)
             self.ready.begin(run, self.next_number, first_sequence, chain)
         except OSError as error:
+            if is_from_handler(error):
+                raise
             self._degrade(error)
             return None
         if self.degraded:

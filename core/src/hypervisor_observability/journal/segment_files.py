@@ -10,7 +10,6 @@ Invariants:
   name is a copy that was synced before.
 """
 
-import contextlib
 import errno
 import mmap
 import os
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ..interruptions import ignoring
 from .entries import BLANK
 from .frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES, SegmentHeader
 from .runs import SPARE_SUFFIX, Run
@@ -79,7 +79,7 @@ class SegmentFile:
             return cls(size, path, file, mmap.mmap(file.fileno(), size))
         except BaseException:
             file.close()
-            with contextlib.suppress(OSError):
+            with ignoring(OSError):
                 path.unlink()
             raise
 
@@ -193,9 +193,9 @@ class SegmentFile:
         """
         if self._file.closed:
             return
-        with contextlib.suppress(BufferError, ValueError):
+        with ignoring(BufferError, ValueError):
             self._memory.close()
-        with contextlib.suppress(OSError):
+        with ignoring(OSError):
             if trim_to is not None:
                 os.ftruncate(self._file.fileno(), trim_to)
             if not keep_file:
@@ -204,7 +204,7 @@ class SegmentFile:
     def discard(self) -> None:
         """Let go of one that was never begun."""
         self.close()
-        with contextlib.suppress(OSError):
+        with ignoring(OSError):
             self._path.unlink()
 
 

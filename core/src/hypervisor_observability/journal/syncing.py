@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..interruptions import free, is_at_work
+from ..interruptions import free, is_at_work, is_from_handler
 from .appending import Appender, Position, Stretch
 from .frames import DIGEST_BYTES, EVENT, HEADER_BYTES, BadBytesError, record_at
 from .rotation import Rotation
@@ -88,6 +88,8 @@ class Syncing:
             try:
                 self._make_durable(stretch)
             except OSError as error:
+                if is_from_handler(error):
+                    raise
                 self._failed(stretch, error)
                 raise
         self._failures, self._no_try_before = 0, 0.0

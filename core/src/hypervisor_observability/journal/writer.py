@@ -12,7 +12,6 @@ What remains: a file system that allocates nothing in advance (over a network, p
 somebody who cuts the file while it is written, may end the process with SIGBUS.
 """
 
-import contextlib
 import os
 import time
 import weakref
@@ -21,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..events import HypervisorEvent
+from ..interruptions import ignoring
 from ..limited_log import LimitedLog
 from ..log import EventLog
 from .appending import Appender, Position
@@ -69,6 +69,7 @@ class JournalWriter:
         self._appender = Appender(self._rotation, self._note_message)
         self._syncing = Syncing(self._appender, self._rotation, self._note_message)
         self._take = self._appender.take
+        self._parked = self._appender.waiting
 
     # What others see
 
@@ -109,6 +110,11 @@ class JournalWriter:
         full, segment = self._appender.full, self._appender.end[0]
         oldest = full[0].segment if full else segment
         return -1 if oldest is None else oldest.number
+
+    @property
+    def _next_number(self) -> int:
+        """Number of the segment that is made next: how many this process made."""
+        return self._rotation.next_number
 
     # What is done with it
 
@@ -185,7 +191,7 @@ class JournalWriter:
     def sync_in_background(self) -> None:
         """Sync for who does not wait for it; not while that failed a moment ago."""
         try:
-            with contextlib.suppress(OSError):  # told
+            with ignoring(OSError):  # told
                 self._syncing.sync_in_background()
         finally:
             self._say()
@@ -208,7 +214,7 @@ class JournalWriter:
 
     def account_for_lost(self) -> None:
         """Record the gap at the end of the run, if there is one: a full disk has room for that."""
-        with contextlib.suppress(BlockingIOError):
+        with ignoring(BlockingIOError):
             self._appender.alone(self._appender.close_gap)
 
     def close(self) -> None:
@@ -217,10 +223,10 @@ class JournalWriter:
         Calling it again goes on where an exception has ended it.
         """
         self.account_for_lost()
-        with contextlib.suppress(OSError):
+        with ignoring(OSError):
             self._syncing.sync()
         try:
-            with contextlib.suppress(BlockingIOError):  # the process ends in the middle of it
+            with ignoring(BlockingIOError):  # the process ends in the middle of it
                 self._appender.alone(self._let_go)
         finally:
             self._say()
@@ -260,7 +266,7 @@ class JournalWriter:
     def begin_anew_after_fork(self) -> None:
         """Let go of the parent's run; the first append of the child begins another."""
         appender = self._appender
-        appender.waiting.clear()
+        self._parked.clear()
         for segment in (*(one.segment for one in appender.full), appender.end[0]):
             if segment is not None:
                 segment.close()

@@ -8,6 +8,7 @@ from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
+from ..interruptions import is_from_handler
 from ..limited_log import LimitedLog
 from ..propagation import Extracted
 from ..standing import Standing, stand
@@ -68,7 +69,9 @@ class EventWriter:
                 parent_event_id=place.opened_by,
                 payload=payload,
             )
-        except Exception as error:  # noqa: BLE001 - no fault of recording reaches the work
+        except Exception as error:  # no fault of recording reaches the work
+            if is_from_handler(error):
+                raise
             self._limited_log.warning(
                 "record", "an event of type %s was not recorded", event_type, error=error
             )
