@@ -151,10 +151,14 @@ class HypervisorEventBus:
         of its subscriptions. Without a handler nothing is subscribed.
         """
         subscription = Subscription(self._cancel)
-        if handler is not None:
-            with self._log.lock:
-                self._subscriptions[subscription] = (event_type, handler)
-                self._compile_handlers()
+        if handler is None:
+            return subscription
+
+        def add() -> None:
+            self._subscriptions[subscription] = (event_type, handler)
+            self._compile_handlers()
+
+        self._log.alone(add)
         return subscription
 
     # Asking
@@ -351,9 +355,11 @@ class HypervisorEventBus:
             return None
 
     def _cancel(self, subscription: Subscription) -> None:
-        with self._log.lock:
+        def remove() -> None:
             self._subscriptions.pop(subscription, None)
             self._compile_handlers()
+
+        self._log.alone(remove)
 
     def _compile_handlers(self) -> None:
         """Work out whom to call for which type. The dict is replaced, never changed."""

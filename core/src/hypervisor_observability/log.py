@@ -4,6 +4,12 @@ Emitting threads append to a *staging* list, one call that nothing can interrupt
 *drained* into segments in bulk, under a lock: when it is full, and before every read. The
 position in drain order is an event's sequence number; it counts from 0 and never restarts.
 A fork's child starts with an empty log.
+
+Invariants, whatever a signal handler raises between two steps of a drain:
+
+* An event is in one place: staged, or in a segment. It moves in one step.
+* Where the log begins and what was dropped for memory are one value, replaced by one store.
+* Who drains next mends what an interrupted drain left: its mark, and the weights.
 """
 
 import os
@@ -13,14 +19,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import repeat, starmap
+from typing import TypeVar
 
 from attrs import frozen
 
 from .event_memory import Scales
 from .events import HypervisorEvent
+from .interruptions import free, is_at_work
 from .segments import SEGMENT_EVENTS, Segment
 
 STAGED_EVENTS = 1_024
+
+Result = TypeVar("Result")
 
 # Threads that emit faster than one of them drains wait for it, in the end: for the lock, and
 # no longer than this, because the thread that holds it may run a finaliser that waits for us.
@@ -98,9 +108,9 @@ class EventLog:
         self._draining = False
         self.staged.clear()
         self._segments = [Segment(0)]
-        self._first = 0
+        # Sequence number of the oldest event that is visible, and how many went for memory.
+        self._begin_at = 0, 0
         self._bytes = 0
-        self._dropped_for_memory = 0
         self._cut_values = 0
 
     def drain_if_full(self) -> int:
@@ -116,12 +126,14 @@ class EventLog:
         if staged < STAGED_EVENTS:
             return STAGED_EVENTS
         lock = self.lock
-        if lock.acquire(timeout=0 if staged < _BACKLOG_EVENTS else _BACKLOG_WAIT_SECONDS):
-            try:
+        try:
+            if lock.acquire(timeout=0 if staged < _BACKLOG_EVENTS else _BACKLOG_WAIT_SECONDS):
                 self._drain()
-            finally:
                 lock.release()
-            return STAGED_EVENTS
+                return STAGED_EVENTS
+        except BaseException:
+            self._free()
+            raise
         return min(staged + _RETRY_EVENTS, _BACKLOG_EVENTS)
 
     def on_drain(self, listener: Callable[[int], object]) -> None:
@@ -130,36 +142,33 @@ class EventLog:
         It may be called in an emitting thread, even in a signal handler: it must neither
         wait nor take a lock that is not re-entrant.
         """
-        with self.lock:
+
+        def add() -> None:
             self._listeners = (*self._listeners, listener)
+
+        self.alone(add)
 
     @property
     def first(self) -> int:
         """Sequence number of the oldest event that is kept."""
-        with self.lock:
-            self._drain()
-            return self._first
+        return self._drained(lambda: self._first)
 
     @property
     def end(self) -> int:
         """Sequence number that the next event will get: how many were emitted so far."""
-        with self.lock:
-            self._drain()
-            return self._segments[-1].end
+        return self._drained(lambda: self._segments[-1].end)
 
     @property
     def bounds(self) -> tuple[int, int]:
         """``first`` and ``end`` of one moment."""
-        with self.lock:
-            self._drain()
-            return self._first, self._segments[-1].end
+        return self._drained(lambda: (self._first, self._segments[-1].end))
 
     @property
     def dropped_for_memory(self) -> int:
         """How many events went because of ``max_bytes``: those that ``max_events`` alone would
         still have kept when they went.
         """
-        return self._dropped_for_memory
+        return self._begin_at[1]
 
     @property
     def cut_values(self) -> int:
@@ -168,8 +177,8 @@ class EventLog:
 
     def read(self, position: int, max_events: int) -> Reading:
         """Read up to *max_events* from sequence number *position* on."""
-        with self.lock:
-            self._drain()
+
+        def read() -> Reading:
             start = max(position, self._first)
             events: list[HypervisorEvent] = []
             for segment in self._segments[self._segment_of(start) :]:
@@ -179,20 +188,48 @@ class EventLog:
                     break
             return Reading(events, start, start - position)
 
+        return self._drained(read)
+
     def kept(self) -> Kept:
         """Give what is there at this moment."""
-        with self.lock:
-            self._drain()
-            return Kept(self._segments[:], self._first, self._segments[-1].end)
+        return self._drained(lambda: Kept(self._segments[:], self._first, self._segments[-1].end))
 
     def clear(self) -> None:
         """Drop all events; sequence numbers go on."""
-        with self.lock:
-            self._drain()
+
+        def clear() -> None:
             newest = self._segments[-1]
-            self._first = newest.end
+            self._begin_at = newest.end, self._begin_at[1]
             self._segments = [Segment(newest.end, newest.number + 1)]
             self._bytes = 0
+
+        self._drained(clear)
+
+    def alone(self, work: Callable[[], Result]) -> Result:
+        """Do *work* under the lock, which no exception leaves held."""
+        try:
+            with self.lock:
+                return work()
+        except BaseException:
+            self._free()
+            raise
+
+    # Inside
+
+    def _drained(self, work: Callable[[], Result]) -> Result:
+        def drained() -> Result:
+            self._drain()
+            return work()
+
+        return self.alone(drained)
+
+    def _free(self) -> None:
+        if not is_at_work(_HOLDING, self, outside=2):
+            free(self.lock)
+
+    @property
+    def _first(self) -> int:
+        return self._begin_at[0]
 
     def _segment_of(self, position: int) -> int:
         # All segments but those cut short by memory are equally long: start from there.
@@ -207,18 +244,25 @@ class EventLog:
 
     def _drain(self) -> None:
         if self._draining:
-            return
+            if is_at_work(_DRAINING, self, outside=1):
+                return
+            self._weigh_anew()
         self._draining = True
-        try:
-            # What is there now, and no more: others may emit faster than this thread drains.
-            if self._append(len(self.staged)):
-                end = self._segments[-1].end
-                for listener in self._listeners:
-                    listener(end)
-                # What the listeners had to say themselves.
-                self._append(min(len(self.staged), STAGED_EVENTS))
-        finally:
-            self._draining = False
+        # What is there now, and no more: others may emit faster than this thread drains.
+        if self._append(len(self.staged)):
+            end = self._segments[-1].end
+            for listener in self._listeners:
+                listener(end)
+            # What the listeners had to say themselves.
+            self._append(min(len(self.staged), STAGED_EVENTS))
+        # An exception leaves it: who drains next sees by it that there is something to mend.
+        self._draining = False
+
+    def _weigh_anew(self) -> None:
+        for segment in self._segments[-2:]:
+            held = segment.events
+            segment.estimated_bytes = self._scales.weigh(held).bytes if held else 0
+        self._bytes = sum(segment.estimated_bytes for segment in self._segments)
 
     def _append(self, staged: int) -> int:
         # Whoever stages meanwhile appends behind: these first ones are ours. One call copies
@@ -248,21 +292,24 @@ class EventLog:
 
     def _drop_oldest(self) -> None:
         if self.max_events is not None:
-            self._first = max(self._first, self._segments[-1].end - self.max_events)
+            first = max(self._first, self._segments[-1].end - self.max_events)
+            self._begin_at = first, self._begin_at[1]
         gone = 0
         while gone < len(self._segments) - 1:
             oldest = self._segments[gone]
             if oldest.end > self._first:
                 if self._bytes <= self._most_bytes:
                     break
-                self._dropped_for_memory += oldest.end - self._first
-                self._first = oldest.end
+                first, dropped = self._begin_at
+                self._begin_at = oldest.end, dropped + oldest.end - first
             self._bytes -= oldest.estimated_bytes
             gone += 1
         if gone:
             self._segments = self._segments[gone:]
 
 
+_DRAINING = frozenset({EventLog._drain.__code__})
+_HOLDING = frozenset({EventLog.alone.__code__, EventLog.drain_if_full.__code__})
 _logs: "weakref.WeakSet[EventLog]" = weakref.WeakSet()
 
 
