@@ -151,21 +151,12 @@ class ProcessJournal:
 
     def _take_over(self) -> None:
         """Journal from now on, and first what the bus holds: both count alike."""
-<<<<<<< HEAD
-        with self.writer.hold():
-            self._bus.record_through(self.writer.append, self.writer.sync)
+
+        def switch() -> None:
             self._bus.on_clock_step(self._note_clock_step)
-            position, end = 0, self._bus.emitted
-            while position < end:
-                reading = self._bus.log.read(position, end - position)
-                self.writer.pass_over(reading.skipped)
-                for event in reading.events:
-                    self.writer.append(event, _ignore)
-                position = reading.next_position
-=======
-        record, sync = self.writer.append, self.writer.sync
-        self.writer.take_over(self._bus.log, lambda: self._bus.record_through(record, sync))
->>>>>>> aace27c (Part the journal's writer: entries, appending, rotation, syncing)
+            self._bus.record_through(self.writer.append, self.writer.sync)
+
+        self.writer.take_over(self._bus.log, switch)
 
     def _claim_runs(self) -> None:
         """Claim what earlier runs have left for anybody, the oldest first.
