@@ -187,3 +187,24 @@ def test_any_attributes_become_strict_json(attributes: dict[str, Any]) -> None:
     text = json.dumps(trace_document({"s": [span]}, {}), allow_nan=False, ensure_ascii=False)
 
     text.encode()
+
+
+def test_attribute_of_a_kind_that_there_is_not_becomes_text() -> None:
+    odd: Any = {"list": [1], "none": None, "giant": 10**400}
+    span = FinishedSpan(
+        name="n",
+        trace_id="ab" * 16,
+        span_id="cd" * 8,
+        parent_span_id=None,
+        start_ns=1,
+        end_ns=2,
+        scope="step",
+        attributes=odd,
+    )
+
+    document = trace_document({"shop": [span]}, {})
+
+    tags = {tag["key"]: tag["value"] for tag in document["data"][0]["spans"][0]["tags"]}
+    assert (tags["list"], tags["none"]) == ("[1]", "None")
+    assert tags["giant"] == str(10**400)
+    assert json.dumps(document, allow_nan=False)

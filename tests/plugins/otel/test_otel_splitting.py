@@ -346,3 +346,28 @@ def test_log_records_beyond_the_limit_arrive_once_each_through_the_plugin(
     ]
     assert len(ids) == len(set(ids)) == 300
     assert (counts.emitted, counts.delivered) == (300, 300)
+
+
+@pytest.mark.parametrize("how", ["resetting", "hanging"])
+def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
+    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan, how: str
+) -> None:
+    def behave(connection: Any) -> None:
+        act = (
+            getattr(acts, how) if len(backend.requests[-1].body) > 100_000 else acts.answering(200)
+        )
+        act(connection)
+
+    backend = start_backend(behave)
+    sender = sender_to(backend.endpoint, timeout_seconds=2.0)
+    request = spans_request(make_span, 100, 3_000)
+    assert request.ByteSize() > 200_000
+
+    for _ in range(6):
+        try:
+            sender.send(request)
+            break
+        except RetryLater:
+            continue
+
+    assert taken(backend, TRACES, 100_000) == contents(request, TRACES)

@@ -128,3 +128,20 @@ def test_value_that_is_no_finite_number_is_left_out_and_told(kind: MetricKind, v
 
     assert [text for text, *_ in lines] == [f"n:1|{kind.value[0]}|#a:y"]
     assert unsendable == {"n": 1}
+
+
+def test_counter_that_grows_beyond_any_float_is_left_out_alone() -> None:
+    readings = Readings(FORMAT)
+
+    def families(total: float) -> list[MetricFamily]:
+        one = MetricFamily(name="one", kind=MetricKind.COUNTER, help="", series={(): total})
+        other = MetricFamily(name="other", kind=MetricKind.GAUGE, help="", series={(): 2.0})
+        return [one, other]
+
+    for _, series, total in readings.lines(families(0.5))[0]:
+        if series is not None:
+            series.told = total
+    lines, left_out = readings.lines(families(10**400))
+
+    assert [text for text, _, _ in lines] == ["other:2|g"]
+    assert left_out == {"one": 1}

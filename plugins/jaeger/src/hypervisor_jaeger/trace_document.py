@@ -124,5 +124,8 @@ def _tag(key: str, value: AttributeValue) -> JsonObject:
             return {"key": key, "type": "float64", "value": value}
         # JSON has no such numbers.
         return {"key": key, "type": "string", "value": str(value)}
+    if not isinstance(value, int):
+        # Of a span that somebody else made: its author's mistake must not cost the document.
+        return {"key": key, "type": "string", "value": fit_text(str(value))}  # type: ignore[unreachable]  # as just said
     fit = fit_integer(value)
     return {"key": key, "type": "string" if isinstance(fit, str) else "int64", "value": fit}

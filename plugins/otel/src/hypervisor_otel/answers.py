@@ -35,6 +35,10 @@ class TooLarge(Reject):
     """The receiver takes no request of that size; it may take each part of it."""
 
 
+class BrokenOff(RetryLater):
+    """The exchange ended without an answer: whatever the reason, a smaller request may pass."""
+
+
 @frozen
 class Accepted:
     """The receiver took the request, perhaps not all of it.

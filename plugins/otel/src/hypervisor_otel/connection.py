@@ -62,11 +62,13 @@ class Connection:
         endpoint: Where to.
         tls: How https is verified; None for http.
         allow_link_local: Whether names may resolve to link-local addresses.
+        began: Whether the last request came so far that it was being sent.
     """
 
     endpoint: Endpoint
     tls: ssl.SSLContext | None = None
     allow_link_local: bool = False
+    began: bool = field(default=False, init=False)
     _routes: Routes = field(init=False)
     _http: DeadlineHTTPConnection | None = field(default=None, init=False)
     _address: Address | None = field(default=None, init=False)
@@ -103,6 +105,7 @@ class Connection:
             OSError: No connection, no answer in time (``TimeoutError``), or no trust.
             http.client.HTTPException: The answer is no HTTP.
         """
+        self.began = False
         request = (method, target, body, {"Host": self.endpoint.authority, **headers})
         try:
             if self._http is not None:
@@ -111,6 +114,7 @@ class Connection:
                 except ConnectionError:
                     # Servers close what was idle for a while; that says nothing of the backend.
                     self.close()
+                    self.began = False
             return self._exchange(self._connect(deadline), request, deadline, max_bytes)
         except (OSError, http.client.HTTPException):
             self.leave()
@@ -140,6 +144,7 @@ class Connection:
         max_bytes: int,
     ) -> Answer:
         connection.give(deadline)
+        self.began = True
         is_reusable = False
         try:
             with _response(connection, *request) as response:

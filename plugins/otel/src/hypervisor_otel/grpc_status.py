@@ -8,7 +8,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from hypervisor_observability.errors import Reject, RetryLater
-from hypervisor_otel.answers import TooLarge, printable, useful_wait
+from hypervisor_otel.answers import BrokenOff, TooLarge, printable, useful_wait
 
 _RETRYABLE = frozenset(
     {
@@ -62,6 +62,8 @@ def refusal(error: grpc.RpcError, *, address: str) -> RetryLater | Reject:
     wait = retry_delay_seconds(error)
     if wait is None and code in _LARGE_CODES and _LARGE.search(said):
         return TooLarge(msg)
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return BrokenOff(msg)
     if code in _RETRYABLE or (code is grpc.StatusCode.RESOURCE_EXHAUSTED and wait is not None):
         return RetryLater(msg, after=None if wait is None else useful_wait(wait))
     return Reject(msg)

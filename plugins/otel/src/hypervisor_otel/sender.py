@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.network import Deadline, UnansweredError
-from hypervisor_otel.answers import PROTOBUF, Accepted, judge
+from hypervisor_otel.answers import PROTOBUF, Accepted, BrokenOff, judge
 from hypervisor_otel.client_tls import client_context
 from hypervisor_otel.connection import Answer, Connection, ForbiddenAddress
 from hypervisor_otel.endpoint import parse_endpoint
@@ -90,12 +90,14 @@ class OTLPSender(PartSender):
             msg = f"{self.address} cannot be reached: {error}"
             raise RetryLater(msg) from None
         except TimeoutError:
-            raise RetryLater(self.late()) from None
+            raise self._later(self.late()) from None
         except http.client.HTTPException as error:
             # RemoteDisconnected is an OSError too, and its text reads well.
             reason = str(error) if isinstance(error, OSError) else "its answer is no whole HTTP"
-            msg = f"{self.address}: {reason}"
-            raise RetryLater(msg) from None
+            raise self._later(f"{self.address}: {reason}") from None
         except OSError as error:
             msg = f"{self.address} cannot be reached: {error.strerror or error}"
-            raise RetryLater(msg) from None
+            raise self._later(msg) from None
+
+    def _later(self, reason: str) -> RetryLater:
+        return BrokenOff(reason) if self._connection.began else RetryLater(reason)

@@ -14,7 +14,7 @@ from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.network import Deadline
-from hypervisor_otel.answers import Accepted, TooLarge
+from hypervisor_otel.answers import Accepted, BrokenOff, TooLarge
 from hypervisor_otel.client_tls import TLSFiles
 from hypervisor_otel.settled import Settled
 from hypervisor_otel.signals import TRACES, Signal
@@ -29,6 +29,8 @@ ENCODING_SECONDS = 1.0
 _USER_AGENT = f"hypervisor-otel/{__version__}"
 # For how long a receiver's limit is believed, which its refusals have shown.
 _LIMIT_SECONDS = 600.0
+# No smaller limit is concluded from exchanges without an answer: they have other reasons, too.
+_LEAST_LEARNT_BYTES = 65_536
 
 
 class SenderSettings(TLSFiles, Protocol):
@@ -123,6 +125,7 @@ class PartSender:
         rest, refusal = self._settled.unsettled(request)
         parts = deque([] if rest is None else self._split(rest))
         accepted: list[Message] = []
+        part = request
         try:
             while parts:
                 if deadline.passed:
@@ -139,6 +142,12 @@ class PartSender:
                         refusal = self._refused_alone(part, error) or refusal
                 except Reject as error:
                     refusal = error
+        except BrokenOff:
+            # A proxy may cut off what is too large for it, and a slow link may need longer for it
+            # than there is time: both would happen again and again.
+            self._learn(max(_LEAST_LEARNT_BYTES, part.ByteSize() // 2))
+            self._note(accepted)
+            raise
         except RetryLater:
             self._note(accepted)
             raise

@@ -99,7 +99,7 @@ def _counter_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> 
                 if change <= 0:
                     continue
                 figures[change] = figure
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             left_out += 1
             continue
         head, tail = series.stem
