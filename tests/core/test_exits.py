@@ -316,6 +316,111 @@ def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: 
     assert delivered == Counter({"child by child": 90})
 
 
+@pytest.mark.fault("C12")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_child_of_billiard_delivers_what_it_emits(method: str, tmp_path: Path) -> None:
+    pytest.importorskip("billiard", reason="billiard is not installed")
+    module = tmp_path / "billiard_work.py"
+    module.write_text(
+        PRELUDE
+        + "o = Observability(plugins=[Writing()])\n"
+        + "def work(_):\n    if o.states()['writing'] == 'new': o.start()\n    emit(30)\n"
+    )
+    program = f"""
+    import billiard
+    sys.path.insert(0, {str(tmp_path)!r})
+    import billiard_work
+    if __name__ == "__main__":
+        context = billiard.get_context({method!r})
+        if {method == "fork"}:
+            billiard_work.o.start()
+        workers = [context.Process(target=billiard_work.work, args=(0,)) for _ in range(3)]
+        [one.start() for one in workers]
+        [one.join(60) for one in workers]
+        assert [one.exitcode for one in workers] == [0, 0, 0]
+    """
+    start = f"sys.argv[1:] = [{str(tmp_path / 'out')!r}]\n"
+    code, delivered, told = run(program, tmp_path, start=start)
+
+    assert code == 0, told
+    assert delivered == Counter({"child by child": 90})
+
+
+ASYNC = """
+import asyncio
+from hypervisor_observability import DeliveryConfig
+
+config = Config(handle_sigterm=True, delivery=DeliveryConfig(interval_seconds=3_600))
+o = Observability(config, plugins=[Writing()])
+
+async def main():
+    async with o:
+        emit(5)
+        {work}
+"""
+
+
+@pytest.mark.fault("C12")
+def test_sigterm_is_handled_beside_async_with(tmp_path: Path) -> None:
+    start = textwrap.dedent(
+        ASYNC.format(work="print('ready', flush=True); await asyncio.sleep(600)")
+    )
+    code, delivered, told = run("asyncio.run(main())", tmp_path, start=start, terminate=True)
+
+    assert (code, delivered) == (143, Counter({"main by main": 5}))
+    assert "not in the main thread" not in told
+
+
+def test_sigterm_is_left_alone_again_after_async_with(tmp_path: Path) -> None:
+    program = """
+    import signal
+    asyncio.run(main())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    """
+    start = textwrap.dedent(ASYNC.format(work="pass"))
+    code, delivered, told = run(program, tmp_path, start=start)
+
+    assert (code, delivered) == (0, Counter({"main by main": 5})), told
+
+
+@pytest.mark.fault("C12")
+def test_async_with_that_is_cancelled_while_it_starts_still_delivers_at_the_end(
+    tmp_path: Path,
+) -> None:
+    start = textwrap.dedent(ASYNC.format(work="pass")).replace(
+        "o = Observability",
+        "Writing.start = hookimpl(lambda self: time.sleep(0.5))\no = Observability",
+    )
+    program = """
+    async def cancelled():
+        task = asyncio.ensure_future(main())
+        await asyncio.sleep(0.1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    asyncio.run(cancelled())
+    emit(7)
+    """
+    code, delivered, told = run(program, tmp_path, start=start)
+
+    assert (code, delivered) == (0, Counter({"main by main": 7})), told
+
+
+@pytest.mark.fault("C12")
+def test_sys_exit_in_a_thread_ends_that_thread_alone(tmp_path: Path) -> None:
+    program = """
+    def work():
+        emit(5)
+        sys.exit(9)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(30)
+    emit(5, 5)
+    """
+    code, delivered, _ = run(program, tmp_path)
+
+    assert (code, delivered) == (0, Counter({"main by main": 10}))
+
+
 EXPOSING = """
 class Exposing:
     name = "exposing"

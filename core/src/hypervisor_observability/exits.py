@@ -1,8 +1,10 @@
 """The ways in which a process ends, as far as something can be done about them.
 
 ``atexit`` runs at a return, ``sys.exit``, an exception and Ctrl-C. It does not run at SIGTERM,
-unless asked for here, nor at the end of a multiprocessing child, which has finalizers of its
-own. At ``os._exit``, ``exec``, SIGKILL and a crash nothing runs.
+unless asked for here, nor at the end of a child of multiprocessing or of its fork billiard: they
+have finalizers of their own, in one registry. Nor do these run in a worker process of Celery,
+which ends by ``os._exit``, but Celery sends a signal before that. At ``os._exit`` elsewhere,
+``exec``, SIGKILL and a crash nothing runs.
 """
 
 import atexit
@@ -31,6 +33,7 @@ class ExitHandlers:
 
     stop: Callable[[], object]
     _finalizer: Any = field(default=None, init=False)
+    _celery: Any = field(default=None, init=False)
     _terminates: bool = field(default=False, init=False)
 
     def install(self, *, sigterm: bool) -> None:
@@ -41,17 +44,23 @@ class ExitHandlers:
                 main thread can see to that, and not over a handler that is there.
         """
         atexit.register(self.stop)
-        self.install_in_multiprocessing_child()
+        if _is_child():
+            self.install_in_child()
         if sigterm:
             self._install_sigterm()
 
-    def install_in_multiprocessing_child(self) -> None:
-        """Begin in a child that multiprocessing has forked: it runs no ``atexit`` functions."""
-        process = sys.modules.get("multiprocessing.process")
+    def install_in_child(self) -> None:
+        """Begin in a process that another one has made: it may run no ``atexit`` functions."""
         util = sys.modules.get("multiprocessing.util")
-        if process is None or util is None or process.parent_process() is None:
-            return
-        self._finalizer = util.Finalize(None, self.stop, exitpriority=0)
+        if util is not None:
+            self._finalizer = util.Finalize(None, self.stop, exitpriority=0)
+        celery = sys.modules.get("celery.signals")
+        if celery is not None:
+            self._celery = celery.worker_process_shutdown
+            self._celery.connect(self._stop_in_celery, weak=False)
+
+    def _stop_in_celery(self, **_: object) -> None:
+        self.stop()
 
     def remove(self) -> None:
         """End; the process may go on."""
@@ -59,6 +68,9 @@ class ExitHandlers:
         if self._finalizer is not None:
             self._finalizer.cancel()
             self._finalizer = None
+        if self._celery is not None:
+            self._celery.disconnect(self._stop_in_celery)
+            self._celery = None
         if self._terminates and threading.current_thread() is threading.main_thread():
             if signal.getsignal(signal.SIGTERM) is _exit:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -72,6 +84,15 @@ class ExitHandlers:
         else:
             signal.signal(signal.SIGTERM, _exit)
             self._terminates = True
+
+
+def _is_child() -> bool:
+    """Whether multiprocessing or billiard has made this process."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        return True
+    billiard = sys.modules.get("billiard.process")
+    return billiard is not None and billiard.current_process()._parent_pid is not None
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

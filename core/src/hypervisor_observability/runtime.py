@@ -156,6 +156,11 @@ class Observability:
         Raises:
             RuntimeError: It was started before.
         """
+        self._start_plugins()
+        self._watch_exits()
+        return self
+
+    def _start_plugins(self) -> None:
         with self._lock:
             if self._state != "new":
                 raise RuntimeError(f"this Observability is {self._state}: make a new one")
@@ -170,8 +175,11 @@ class Observability:
             self._first_event = self.bus.subscribe(None, self._start_workers)
             if self.bus.emitted:
                 self._start_workers()
+
+    def _watch_exits(self) -> None:
+        # In the thread that begins: only the main one may set handlers of signals.
+        if not self._disabled:
             self._exits.install(sigterm=self.config.handle_sigterm)
-        return self
 
     def stop(self, timeout: float | None = None) -> bool:
         """Deliver what waits, then stop the plugins; all within *timeout* seconds.
@@ -201,6 +209,7 @@ class Observability:
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
+        self._exits.remove()
         return await asyncio.to_thread(self.stop, timeout)
 
     def __enter__(self) -> Self:
@@ -215,7 +224,11 @@ class Observability:
         self.stop()
 
     async def __aenter__(self) -> Self:
-        return await asyncio.to_thread(self.start)
+        try:
+            await asyncio.to_thread(self._start_plugins)
+        finally:
+            self._watch_exits()  # also of a start that goes on although its task was cancelled
+        return self
 
     async def __aexit__(
         self,
@@ -293,7 +306,7 @@ class Observability:
         if self._first_event is not None:
             self._first_event.cancel()
         if self._in_child:
-            self._exits.install_in_multiprocessing_child()
+            self._exits.install_in_child()
             self._group.start_exposing_after_fork()
 
     def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
