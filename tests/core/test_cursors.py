@@ -231,6 +231,34 @@ def test_cursor_of_a_run_that_has_gone_is_not_made_again(tmp_path: Path) -> None
     assert not run.exists()
 
 
+def test_snapshots_are_synced_each_time_and_steps_once_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+
+    def note(name: str, call: Callable[[int], None]) -> Callable[[int], None]:
+        def wrapped(descriptor: int) -> None:
+            synced.append(name)
+            call(descriptor)
+
+        return wrapped
+
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, note(name, getattr(os, name)))
+    file, path = CursorFile("p"), tmp_path / "cursor"
+    save(file, path, [("a", 1)])
+    assert synced == ["fsync", "fsync"]  # what it holds, and its name
+    save(file, path, [("a", 2)])
+    assert len(synced) == 2
+    file._sync_due = 0.0
+    save(file, path, [("a", 3)])
+    save(file, path, [("a", 4)])
+    assert synced[2:] == ["fdatasync"]
+    listed = DeliveredRuns(tmp_path / "delivered" / "p")
+    listed.note(["20260101T000000.000000Z-" + "ab" * 16])
+    assert synced[3:] == ["fdatasync"]
+
+
 # What earlier runs have left
 
 

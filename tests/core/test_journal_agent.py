@@ -417,3 +417,85 @@ def test_totals_of_an_agent_count_since_the_same_time_after_a_restart(tmp_path: 
     # What the agent counts of itself begins with each process.
     own = "agent_hypervisor_observability_events_delivered_total"
     assert len({one[own][1] for one in told}) == 3
+
+
+def test_damaged_cursor_is_told_and_costs_an_exit_code(tmp_path: Path) -> None:
+    file = write_config(tmp_path)
+    one = application(tmp_path / "journal")
+    breach(one, "a", 3)
+    one.stop()
+    cursor = tmp_path / "journal" / "agent" / "metrics.json"
+    cursor.parent.mkdir()
+    cursor.write_text('{"version": 1, "sequences": {"x')
+    done, again = (
+        subprocess.run(
+            [*HVOBS, "agent", "--config", str(file), "--once"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        for _ in range(2)
+    )
+
+    assert done.returncode == 1
+    assert "delivered 4 of 4" in done.stdout  # rather twice than never
+    assert f"{cursor}, byte 29" in done.stderr
+    assert "is delivered again; the file is kept as metrics.json.damaged" in done.stderr
+    assert again.returncode == 0, again.stderr
+
+
+def test_agent_waits_for_a_cursor_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one = application(tmp_path)
+    breach(one, "a", 3)
+    one.stop()
+    with make_agent(tmp_path, Recording()) as agent:
+        assert agent.flush(30)
+    opened, failures = os.open, 3
+
+    def busy(path: Any, *arguments: Any, **options: Any) -> int:
+        nonlocal failures
+        if str(path).endswith("recording.json") and failures:
+            failures -= 1
+            raise OSError(24, "Too many open files", str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", busy)
+    recording = Recording()
+    with make_agent(tmp_path, recording) as agent:
+        assert agent.flush(30)
+        assert agent.counts()["recording"].emitted == 0
+    assert recording.events == []
+    assert failures == 0
+    assert "the agent waits: " in caplog.text
+
+
+def test_directory_that_cannot_be_listed_turns_no_plugin_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+) -> None:
+    one = application(tmp_path)
+    breach(one, "a", 3)
+    recording = Recording()
+    with make_agent(tmp_path, recording) as agent:
+        assert agent.flush(30)
+        scandir, failed = os.scandir, 0
+
+        def busy(path: Any = ".") -> Any:
+            nonlocal failed
+            failed += 1
+            raise OSError(24, "Too many open files", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "scandir", busy)
+            breach(one, "b", 2)
+            wait_until(lambda: failed >= 4)
+            assert not agent.flush(0.1)
+        assert scandir is os.scandir
+        assert agent.flush(30)
+        assert agent.states() == {"recording": "running"}
+        counts = agent.counts()["recording"]
+        assert (counts.emitted, counts.delivered, counts.dropped) == (7, 7, {})
+        assert breaches(agent) == {("a",): 3, ("b",): 2}
+    one.stop()

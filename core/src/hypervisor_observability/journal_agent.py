@@ -198,6 +198,11 @@ class JournalAgent:
         """Give what became of the events, by plugin, since the agent was started."""
         return self._group.counts()
 
+    @property
+    def damaged(self) -> bool:
+        """Whether a cursor or the journal was damaged where it read; the log says where."""
+        return any(source.damaged for source in self._sources.values())
+
     def states(self) -> dict[str, str]:
         """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
         return self._group.states(self._state)

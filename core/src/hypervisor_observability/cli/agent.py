@@ -86,7 +86,8 @@ def _deliver(
     else:
         complete = _flush(journal_agent, once_seconds, signals.stopping)
     in_time = journal_agent.stop()
-    return complete, in_time, journal_agent.counts()
+    sound = complete and not journal_agent.damaged  # what was damaged is in the log
+    return sound, in_time, journal_agent.counts()
 
 
 @define(eq=False)

@@ -15,6 +15,7 @@ from ..events import HypervisorEvent
 from ..journal.dead_runs import end_of
 from ..journal.run_ledger import RunLedger
 from ..journal.runs import Run, run_names
+from ..journal.segment_reader import Damage
 from ..log import Reading
 from .cursor_files import CursorFile, Saved, State, Step
 from .failed_reads import damage_teller, or_wait
@@ -74,6 +75,8 @@ class FollowedRuns:
     defers: bool = True
     start: int = field(default=0, init=False)
     skipped: int = field(default=0, init=False)
+    damaged: bool = field(default=False, init=False)
+    """Whether damage was come across: of the cursor, or in a run."""
     _saved: Saved = field(factory=Saved, init=False)
     _turns: dict[str, FollowedRun] = field(factory=dict, init=False)
     """Those that are not done, the one whose turn it is first."""
@@ -89,12 +92,16 @@ class FollowedRuns:
     _ledger: RunLedger = field(init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
     _file: CursorFile = field(init=False)
-    _tell: Callable[[Any], None] = field(init=False)
+    _tell_damage: Callable[[Damage], None] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._file = CursorFile(self.name)
         self._ledger = RunLedger(self.directory)
-        self._tell = damage_teller(self.name)
+        self._tell_damage = damage_teller(self.name)
+
+    def _tell(self, damage: Damage) -> None:
+        self.damaged = True
+        self._tell_damage(damage)
 
     def open(self) -> None:
         """Read the cursor, before anything else is read.
@@ -103,6 +110,7 @@ class FollowedRuns:
             SourceUnavailableError: It cannot be told where to go on: to be called again.
         """
         self._saved = self._file.read(self.path)
+        self.damaged = self._saved.damage is not None
         self._committed = dict(self._saved.values)
         if self.defers:
             return
