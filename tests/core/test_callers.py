@@ -128,11 +128,16 @@ def test_agents_that_answer_one_request_stand_beside_each_other(
     assert accept != "continue" or {trace.depth for trace in traces} == {1}
 
 
-def test_copies_of_what_arrived_are_equal_and_repeat_nothing(recorder: Recorder) -> None:
-    arrived = sent_by(CausalTraceId(), "continue")
-    copy = deepcopy(arrived)
+def test_copies_of_what_arrived_are_equal_and_stand_beside_it(recorder: Recorder) -> None:
+    sender = CausalTraceId()
+    arrived = sent_by(sender, "continue")
+    copies = [deepcopy(arrived), deepcopy(arrived)]  # as other processes get them
 
-    assert copy == arrived
-    with recorder.agent("did:a", caller=arrived) as one:
-        assert one.trace == arrived.trace
-    assert arrived.next_trace() != arrived.trace
+    assert copies == [arrived, arrived]
+    traces = []
+    for one in (*copies, arrived, arrived):
+        with recorder.agent("did:a", caller=one) as agent:
+            traces.append(agent.trace)
+    assert traces[2] == arrived.trace
+    assert len({trace.span_id for trace in traces}) == 4
+    assert {trace.parent_span_id for trace in traces} == {sender.span_id}

@@ -1,5 +1,6 @@
 """Trace ids in messages: MCP, A2A, and headers that are pairs of bytes."""
 
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypervisor_observability.message_carriers import (
     carrier_in,
     carrier_of,
 )
-from hypervisor_observability.propagation import extract, inject
+from hypervisor_observability.propagation import Propagator, extract, inject
 
 
 @pytest.mark.parametrize("key", [MCP_META, A2A_METADATA])
@@ -40,6 +41,14 @@ def test_metadata_of_other_kinds_is_kept_and_not_in_the_way() -> None:
     assert request["_meta"]["progressToken"] == 7
     assert request["_meta"]["io.example/x"] == {"y": [1]}
     assert extract(carrier_of(request, MCP_META)).link == caller
+
+
+@pytest.mark.parametrize("message", [None, 5, "text", [], MappingProxyType({})])
+def test_what_is_no_message_has_no_room_and_raises_nothing(message: Any) -> None:
+    propagator = Propagator()
+
+    assert not propagator.inject(carrier_in(message, MCP_META), CausalTraceId())
+    assert propagator.unwritten == 1
 
 
 @pytest.mark.fault("C17")

@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack
+from typing import Any
 
 import pytest
 
@@ -318,3 +319,86 @@ def test_scope_left_in_a_copy_of_the_context_is_over_there(recorder: Recorder) -
 
         assert copy.run(current_trace) is agent.trace
         assert current_trace() is agent.trace
+
+
+class Wrapped:
+    """A context manager around one, as applications write them."""
+
+    def __init__(self, scope: Scope[Agent]) -> None:
+        self._scope = scope
+
+    def __enter__(self) -> Agent:
+        return self._scope.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._scope.__exit__(*error)
+
+
+def test_stacks_and_wrappers_that_share_a_scope_end_their_own_entries(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    scope, failed = recorder.agent("did:a"), set[str]()
+
+    async def work(number: int) -> None:
+        with contextlib.suppress(ValueError):
+            with ExitStack() as stack:
+                inner: Any = scope if number % 3 == 0 else Wrapped(scope)
+                if number % 3 == 1:
+                    agent = stack.enter_context(inner)
+                else:
+                    with inner as agent:
+                        await end(number, agent, failed)
+                await end(number, agent, failed)
+        assert current_trace() is None
+
+    async def main() -> None:
+        await asyncio.gather(*map(work, range(12)))
+
+    asyncio.run(main())
+    assert set(failures(bus)) == failed
+
+
+async def end(number: int, agent: Agent, failed: set[str]) -> None:
+    for _ in range(20 - number):
+        await asyncio.sleep(0)
+    if number % 2 and current_trace() is agent.trace:
+        failed.add(agent.trace.full_id)
+        raise ValueError
+
+
+def test_reader_who_leaves_through_a_wrapper_or_a_stack_has_not_failed(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    def wrapped() -> Iterator[int]:
+        with Wrapped(recorder.agent("did:a")):
+            yield 1
+
+    def stacked() -> Iterator[int]:
+        with ExitStack() as stack:
+            stack.enter_context(recorder.agent("did:a"))
+            yield 1
+
+    for generate in (wrapped, stacked):
+        for _ in generate():
+            break
+    gc.collect()
+    assert failures(bus) == []
+
+
+def test_generator_that_another_thread_finalises_leaves_no_thread_inside(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    def generate() -> Iterator[int]:
+        with recorder.agent("did:a"):
+            yield 1
+
+    held = [generate()]
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        one.submit(next, held[0]).result()
+        assert one.submit(current_trace).result() is not None
+        other.submit(held.clear).result()
+        other.submit(gc.collect).result()
+
+        assert other.submit(current_trace).result() is None
+        assert one.submit(current_trace).result() is None
+    assert failures(bus) == []

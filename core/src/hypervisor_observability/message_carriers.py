@@ -4,6 +4,7 @@ HTTP headers, environments and the headers of most queues are mappings of string
 """
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -22,10 +23,17 @@ def carrier_in(message: MutableMapping[str, Any], key: str) -> MutableMapping[st
     Args:
         message: The parameters of a request, or a message, as plain values for JSON.
         key: ``MCP_META`` or ``A2A_METADATA``.
+
+    Returns:
+        What ``inject`` can write into; of what is no message, such as None, what it cannot, and
+        counts. Never raises.
     """
-    carrier = message.get(key)
-    if not isinstance(carrier, MutableMapping):
-        carrier = message[key] = {}
+    try:
+        carrier = message.get(key)
+        if not isinstance(carrier, MutableMapping):
+            carrier = message[key] = {}
+    except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+        return MappingProxyType({})  # type: ignore[return-value]  # inject refuses it
     return carrier
 
 

@@ -23,6 +23,22 @@ from .limited_log import LimitedLog
 Outcome = Literal["accepted", "refused", "absent"]
 
 
+@frozen(eq=False)
+class _Once:
+    """Something that can be taken once, by any thread; copies hold nothing to be taken."""
+
+    _left: list[bool]
+
+    def take(self) -> bool:
+        try:
+            return self._left.pop()
+        except IndexError:
+            return False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Once, ([],)
+
+
 @frozen
 class Extracted:
     """What became of the trace id that a carrier brought.
@@ -45,19 +61,18 @@ class Extracted:
     sampled: bool | None = None
     tracestate: str = ""
     baggage: Mapping[str, str] = field(factory=dict)
-    _untaken: list[bool] = field(init=False, eq=False, repr=False, factory=lambda: [True])
+    _once: "_Once" = field(init=False, eq=False, repr=False, factory=lambda: _Once([True]))
 
     def next_trace(self) -> CausalTraceId:
         """Give an id for one piece of work that the message asked for: ``trace``, once.
 
-        Further ones stand beside it: right below the sender too, or in a trace of their own.
+        Further ones stand beside it: right below the sender too, or in a trace of their own. So
+        does all that is asked of copies, such as other processes get.
         """
-        try:
-            self._untaken.pop()
-        except IndexError:
-            beside = self.trace.sibling()
-            return beside if not beside.orphan_root else _root_like(self.trace)
-        return self.trace
+        if self._once.take():
+            return self.trace
+        beside = self.trace.sibling()
+        return beside if not beside.orphan_root else _root_like(self.trace)
 
 
 def _root_like(trace: CausalTraceId) -> CausalTraceId:

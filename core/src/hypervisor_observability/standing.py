@@ -128,11 +128,14 @@ def take_entry(entries: list[Entry[T]], caller: FrameType) -> T | None:
     frame, as an ``ExitStack`` has none, the innermost entry of the running context is left.
     """
     # No lock: whoever leaves has an entry, which nobody else takes; others come behind it.
-    if len(entries) > 1:
-        own = _entry_of(caller, entries[::-1])
-        entries.remove(own)
+    while entries:
+        own = entries[0] if len(entries) == 1 else _entry_of(caller, entries[::-1])
+        try:
+            entries.remove(own)
+        except ValueError:  # the garbage collector closed a generator that was inside
+            continue
         return own[3]
-    return entries.pop(0)[3] if entries else None
+    return None
 
 
 def _entry_of(caller: FrameType, newest_first: list[Entry[T]]) -> Entry[T]:
@@ -140,11 +143,12 @@ def _entry_of(caller: FrameType, newest_first: list[Entry[T]]) -> Entry[T]:
         if entry[0] == id(caller) and entry[1] is caller.f_code:
             return entry
     # By a statement enters a frame that is still there; contextlib's are gone by now.
-    loose = [entry for entry in newest_first if entry[1].co_filename == CONTEXTLIB] or newest_first
-    here: Standing | None = standing()
-    while here is not None:
-        for entry in loose:
-            if entry[2] is here:
-                return entry
-        here = here.outer
-    return loose[0]
+    loose = [entry for entry in newest_first if entry[1].co_filename == CONTEXTLIB]
+    for entries in (loose, newest_first):
+        here: Standing | None = standing()
+        while here is not None:
+            for entry in entries:
+                if entry[2] is here:
+                    return entry
+            here = here.outer
+    return (loose or newest_first)[0]

@@ -60,7 +60,7 @@ class Saga:
             undo: Takes back what the step did; called without arguments if the saga
                 compensates. In a saga entered by ``async with`` it may be asynchronous.
         """
-        # In half the time of a lambda that calls the same.
+        # A partial, as steps are many: a lambda would be one more call.
         return Scope(partial(open_step, self._within, action, step_id, attempt, max_retries, undo))
 
     def fan_out(self, policy: Policy = "all", *, branch_count: int | None = None) -> Scope[FanOut]:
@@ -104,7 +104,7 @@ class Saga:
             checkpoint_id = ids.event_id_text(ids.next_number())
         return self._record(
             EventType.SAGA_CHECKPOINT_SAVED,
-            step_id=step_id,
+            step_id=None if step_id is None else ids.as_text(step_id),
             checkpoint_id=checkpoint_id,
             goal_hash=goal_hash or None,
         )
@@ -125,9 +125,9 @@ class Saga:
         """
         return self._record(
             EventType.SAGA_HANDOFF,
-            step_id=step_id,
-            from_agent=from_agent,
-            to_agent=to_agent,
+            step_id=ids.as_text(step_id),
+            from_agent=ids.as_text(from_agent),
+            to_agent=ids.as_text(to_agent),
             status=status,
         )
 
