@@ -613,3 +613,31 @@ def test_command_ends_on_ctrl_c_wherever_it_waits(
 
     assert process.returncode == 130, errors
     assert b"Traceback" not in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ended", "claims", "lock"])
+def test_pipe_in_place_of_a_file_of_the_journal_holds_no_command_up(
+    name: str, journal: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "a"\n')
+    place = next(runs_of(journal)).path / name if name == "lock" else journal / name
+    place.unlink(missing_ok=True)
+    os.mkfifo(place)
+    for words in (
+        ["query", "--no-index", "--limit", "1"],
+        ["erase", "--subject", "did:none", "--yes"],
+        ["agent", "--config", str(config), "--once", "--timeout", "5"],
+    ):
+        done = subprocess.run(
+            [*HVOBS, *words, "--journal", str(journal)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+        assert done.returncode in {0, 1, 3}, (words, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert done.returncode != 1 or str(journal) in done.stderr, (words, done.stderr)

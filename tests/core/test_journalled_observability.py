@@ -367,7 +367,7 @@ def lay_folder(path: Path) -> None:
     [
         (lay_nothing, "no such file: make one with 'hvobs journal-key FILE'"),
         (lay_text, "it is no key file: make one with 'hvobs journal-key FILE'"),
-        (lay_pipe, "expected a regular file"),
+        (lay_pipe, "not a regular file"),
         (lay_folder, "cannot be read and written: Is a directory"),
     ],
 )

@@ -13,13 +13,14 @@ has its very first key, kept elsewhere, can check every anchor.
 import hmac
 import json
 import os
-import stat
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from attrs import asdict, define, evolve, field, frozen
+
+from ..regular_file import open_regular
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32
@@ -112,7 +113,7 @@ def take_run_key(path: Path, run: bytes) -> RunKey:
     """
     import fcntl  # as the journal, not for Windows
 
-    descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
+    descriptor = open_regular(path, os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         number, key = _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
@@ -131,10 +132,8 @@ def check_key_file(path: Path) -> None:
         ValueError: It could not; the text says why.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | _NO_FOLLOW)
+        descriptor = open_regular(path, os.O_RDWR)
         try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ValueError(f"{path}: expected a regular file")
             _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
         finally:
             os.close(descriptor)
@@ -238,8 +237,7 @@ def _parse_key(line: bytes) -> tuple[int, bytes]:
 
 def _append_line(path: Path, line: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
-    descriptor = os.open(path, flags, 0o600)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         os.write(descriptor, line.encode("ascii") + b"\n")
         os.fsync(descriptor)

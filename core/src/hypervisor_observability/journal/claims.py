@@ -13,8 +13,9 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ..regular_file import open_regular
+
 CLAIMS_NAME = "claims"
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # struct flock (POSIX, <fcntl.h>); the order of its members is the system's.
 _DARWIN = sys.platform == "darwin"
 _FLOCK = struct.Struct("@qqihh" if _DARWIN else "@hhqqi0q")
@@ -41,8 +42,8 @@ class Claims:
         import fcntl  # as the journal, not for Windows
 
         if self._descriptor < 0:
-            flags = os.O_RDWR | os.O_CREAT | _NO_FOLLOW
-            self._descriptor = os.open(self.directory / CLAIMS_NAME, flags, 0o600)
+            path = self.directory / CLAIMS_NAME
+            self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
         try:
             _control(self._descriptor, "F_OFD_SETLK", fcntl.F_WRLCK, run)
         except (BlockingIOError, PermissionError):  # either says that it is locked (POSIX, fcntl)
@@ -75,7 +76,7 @@ def is_claimed(run: Path) -> bool:
     import fcntl
 
     try:
-        descriptor = os.open(run.parent / CLAIMS_NAME, os.O_RDONLY | _NO_FOLLOW)
+        descriptor = open_regular(run.parent / CLAIMS_NAME)
     except FileNotFoundError:
         return False
     try:

@@ -8,6 +8,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from ..regular_file import open_regular
 from .frames import HEADER_BYTES
 from .reader import RunReader
 from .run_ledger import RunLedger
@@ -59,7 +60,7 @@ def _give_back(path: Path) -> None:
         end = offset + record.size
     if reader.damage is not None:
         return  # as it is, it tells more
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    descriptor = open_regular(path, os.O_RDWR)
     try:
         end = max(end, _end_of_data(descriptor, end))
         if status.st_size - end >= _LEAST_BYTES:

@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 from attrs import define, field
 
 from ..atomic_file import replace_file
+from ..regular_file import open_regular
 
 LEDGER_NAME = "ended"
 _SPARE_LINES = 256
 _TOTAL = ""  # no run has this name
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_FOLLOW
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
 class EndedSegment(NamedTuple):
@@ -82,7 +82,7 @@ class RunLedger:
             OSError: It cannot be read; what was known stays known.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | _NO_FOLLOW)
+            descriptor = open_regular(self.path)
         except FileNotFoundError:
             self._forget(-1)
             return False
@@ -132,7 +132,7 @@ class RunLedger:
 
     def _append(self, line: bytes) -> None:
         with contextlib.suppress(OSError):
-            descriptor = os.open(self.path, _APPEND, 0o600)
+            descriptor = open_regular(self.path, _APPEND)
             try:
                 # It begins with an end of line: the one before may have been torn.
                 os.write(descriptor, b"\n" + line)

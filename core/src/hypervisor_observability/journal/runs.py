@@ -11,6 +11,7 @@ from pathlib import Path
 
 from attrs import frozen
 
+from ..regular_file import open_regular
 from .claims import is_claimed
 from .frames import RUN_BYTES
 from .run_ledger import EndedRun, EndedSegment, RunLedger
@@ -216,7 +217,7 @@ def _is_locked(path: Path) -> bool:
     import fcntl  # Windows has none, and so no journal
 
     try:
-        descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+        descriptor = open_regular(path)
     except FileNotFoundError:
         return False
     try:
