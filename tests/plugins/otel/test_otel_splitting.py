@@ -371,3 +371,46 @@ def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
             continue
 
     assert taken(backend, TRACES, 100_000) == contents(request, TRACES)
+
+
+def test_small_request_that_gets_no_answer_is_no_reason_for_smaller_ones(
+    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan
+) -> None:
+    backend = start_backend(acts.resetting, acts.answering(200))
+    sender = sender_to(backend.endpoint)
+
+    with pytest.raises(RetryLater):
+        sender.send(spans_request(make_span, 3))
+
+    assert sender.max_request_bytes == 4_000_000
+
+
+def test_push_of_metrics_begins_with_what_the_last_one_left(
+    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts"
+) -> None:
+    ok, later = acts.answering(200), acts.answering(503)
+    backend = start_backend(ok, later, ok, later, ok)
+    endpoint = f"{backend.endpoint}{METRICS.path}"
+    sender = sender_to(endpoint, METRICS, max_request_bytes=4_000)
+    request = metrics_request(30)
+    parts = split(request, METRICS.levels, 4_000)
+    assert len(parts) >= 3
+
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            sender.send(request)
+
+    first, _, second, _ = [each.body for each in backend.requests]
+    assert contents(ExportMetricsServiceRequest.FromString(first), METRICS) == contents(
+        parts[0], METRICS
+    )
+    assert contents(ExportMetricsServiceRequest.FromString(second), METRICS) == contents(
+        parts[1], METRICS
+    )
+    sender.send(request)
+    arrived = {
+        leaf
+        for each in backend.requests
+        for leaf in contents(ExportMetricsServiceRequest.FromString(each.body), METRICS)
+    }
+    assert arrived == set(contents(request, METRICS))

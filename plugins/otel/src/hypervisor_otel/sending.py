@@ -79,6 +79,7 @@ class PartSender:
     rejected: int = field(default=0, init=False)
     limited_log: LimitedLog = field(init=False)
     _settled: Settled = field(init=False)
+    _told: int = field(default=0, init=False)
     _learnt_bytes: int = field(default=0, init=False)
     _learnt_until: float = field(default=0.0, init=False)
 
@@ -124,6 +125,7 @@ class PartSender:
         deadline = Deadline.after(self.settings.timeout_seconds)
         rest, refusal = self._settled.unsettled(request)
         parts = deque([] if rest is None else self._split(rest))
+        parts.rotate(-self._told)
         accepted: list[Message] = []
         part = request
         try:
@@ -142,17 +144,15 @@ class PartSender:
                         refusal = self._refused_alone(part, error) or refusal
                 except Reject as error:
                     refusal = error
-        except BrokenOff:
-            # A proxy may cut off what is too large for it, and a slow link may need longer for it
-            # than there is time: both would happen again and again.
-            self._learn(max(_LEAST_LEARNT_BYTES, part.ByteSize() // 2))
-            self._note(accepted)
-            raise
-        except RetryLater:
+        except RetryLater as error:
+            if isinstance(error, BrokenOff) and not accepted:
+                self._doubt(part.ByteSize())
             self._note(accepted)
             raise
         if refusal is not None:
             self._note(accepted)
+        self._told = 0
+        if refusal is not None:
             raise refusal
 
     def probe(self) -> str:
@@ -185,6 +185,15 @@ class PartSender:
         self._learnt_bytes = max(1, min(self.max_request_bytes, most_bytes))
         self._learnt_until = time.monotonic() + _LIMIT_SECONDS
 
+    def _doubt(self, size: int) -> None:
+        """Send less at once than the *size* that got no answer.
+
+        A proxy may cut off what is too large for it, and a slow link may need longer for it than
+        there is time: both would happen again and again.
+        """
+        if size > _LEAST_LEARNT_BYTES:
+            self._learn(max(_LEAST_LEARNT_BYTES, size // 2))
+
     def _refused_alone(self, part: Message, refusal: TooLarge) -> TooLarge | None:
         """Note that the one item of *part* is too large; give the refusal if it is to be raised."""
         if not self.signal.levels.has_points:
@@ -198,10 +207,12 @@ class PartSender:
         return None
 
     def _note(self, accepted: list[Message]) -> None:
-        # Totals may be told twice: the next push tells them anyway.
-        if not self.signal.levels.has_points:
-            for part in accepted:
-                self._settled.note(part)
+        if self.signal.levels.has_points:
+            # Totals may be told twice; but the next push begins with those that were left.
+            self._told += len(accepted)
+            return
+        for part in accepted:
+            self._settled.note(part)
 
 
 def note_answer(sender: PartSender, accepted: Accepted, sent: int) -> None:
