@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 
 from .interruptions import is_from_handler
+from .scalars import NOT_PLAIN, plain_scalar
 
 # Below 2**62 itertools.count() stays in its fast mode, which counts in a C integer.
 _START_BITS = 62
@@ -87,6 +88,9 @@ def wide_trace_id_text(number: int) -> str:
 
 def as_text(value: object) -> str:
     """Give the text of an id that is no plain str, such as a UUID or a number. Never raises."""
+    plain = plain_scalar(value)
+    if plain is not NOT_PLAIN:
+        return str(plain)
     try:
         return str.__str__(value if isinstance(value, str) else str(value))
     except Exception as error:  # a hostile __str__: an id is no reason to raise

@@ -5,6 +5,7 @@ that decisions are also kept, traced and delivered like everything else.
 """
 
 import heapq
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from ..event_bus import HypervisorEventBus
 from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
+from ..scalars import plain_scalar
 from ..truth import as_bool
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
@@ -112,7 +114,7 @@ class GovernanceMetrics:
             scores = dict(heapq.nsmallest(most, scores.items(), key=lambda one: one[1]))
         active: dict[LabelValues, float] = {}
         for active_agents in self._active_agents:
-            active.update(self._asked(active_agents, lambda value: {(): float(value)}))
+            active.update(self._asked(active_agents, _agents_of))
         return [
             MetricFamily(
                 name=TRUST_SCORE,
@@ -153,8 +155,23 @@ class GovernanceMetrics:
 
 
 def _scores_of(value: Any) -> dict[LabelValues, float]:
+    """Give the scores by agent; one that is not a finite number costs itself alone."""
     if isinstance(value, Mapping):
-        return {(str(agent),): float(score) for agent, score in value.items()}
-    if isinstance(value, (int, float)):
-        return {(UNKNOWN,): float(value)}
-    return {(str(labels.get("agent_id", UNKNOWN)),): float(score) for score, labels in value}
+        found = [(str(agent), score) for agent, score in value.items()]
+    elif (score := _number(value)) is not None:
+        found = [(UNKNOWN, score)]
+    else:
+        found = [(str(labels.get("agent_id", UNKNOWN)), score) for score, labels in value]
+    return {(agent,): score for agent, one in found if (score := _number(one)) is not None}
+
+
+def _agents_of(value: Any) -> dict[LabelValues, float]:
+    found = _number(value)
+    return {} if found is None else {(): found}
+
+
+def _number(value: Any) -> float | None:
+    plain = plain_scalar(value)
+    if not isinstance(plain, int | float) or not abs(plain) <= sys.float_info.max:
+        return None
+    return float(plain)

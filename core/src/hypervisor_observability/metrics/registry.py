@@ -12,9 +12,12 @@ from ..limited_log import LimitedLog
 from .families import MetricFamily
 from .labels import LabelRules
 from .meters import Meters
+from .rings import ELEVATION_ACTIVE
 from .series_metrics import series_families
 
 _STATE_VERSION = 2
+_GIVEN_EMPTY = frozenset({ELEVATION_ACTIVE})
+"""That nobody is elevated is worth to be told, too."""
 
 
 class MetricsRegistry:
@@ -134,7 +137,9 @@ class MetricsRegistry:
         self._callbacks.append(callback)
 
     def collect(self) -> list[MetricFamily]:
-        """Give all families that have series, and since when they count."""
+        """Give all families that have series, and since when they count; that of running
+        elevations also without any.
+        """
         with self._lock:
             self._meters.withdrawals.tick()
             families = [family for meter in self._meters for family in meter.families()]
@@ -142,4 +147,8 @@ class MetricsRegistry:
             families = [self._dated(family) for family in families]
         for callback in self._callbacks:
             families.extend(evolve(family, since_ns=self._born_ns) for family in callback())
-        return [family for family in families if family.series or family.histograms]
+        return [
+            family
+            for family in families
+            if family.series or family.histograms or family.name in _GIVEN_EMPTY
+        ]

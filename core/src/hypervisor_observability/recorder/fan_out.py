@@ -18,10 +18,26 @@ Policy = Literal["all", "majority", "any"]
 
 
 @define(eq=False)
+class _Branch:
+    """The last attempt at a branch.
+
+    Attributes:
+        step: The attempt.
+        undo: Takes back what it did.
+        succeeded: How it ended; None while it runs.
+    """
+
+    step: Step
+    undo: Undo | None
+    succeeded: bool | None = None
+
+
+@define(eq=False)
 class FanOut:
     """Branches of a saga, while they run; ``Saga.fan_out`` makes it.
 
-    Branches may be entered from several threads and tasks at once.
+    Branches may be entered from several threads and tasks at once. A branch that is tried again
+    is one branch, by its ``step_id``: its last attempt counts.
 
     Attributes:
         group_id: Unique within the process and beyond.
@@ -36,10 +52,7 @@ class FanOut:
     _branch_count: int | None = field(alias="branch_count")
     # Re-entrant: the garbage collector closes generators, and so ends branches, anywhere.
     _lock: threading.RLock = field(init=False, factory=threading.RLock)
-    _begun: int = field(init=False, default=0)
-    _running: dict[Step, Undo | None] = field(init=False, factory=dict)
-    _succeeded: list[tuple[str, Undo | None]] = field(init=False, factory=list)
-    _failed: int = field(init=False, default=0)
+    _branches: dict[str, _Branch] = field(init=False, factory=dict)
 
     def branch(
         self,
@@ -66,9 +79,9 @@ class FanOut:
     def policy_satisfied(self) -> bool:
         """Whether enough branches succeeded so far."""
         given: object = self._branch_count
-        branches = given if isinstance(given, int) else self._begun
+        branches = given if isinstance(given, int) else len(self._branches)
         needed = {"majority": branches // 2 + 1, "any": 1}.get(ids.as_text(self.policy), branches)
-        return len(self._succeeded) >= needed
+        return len(self._ended(succeeded=True)) >= needed
 
     # Inside
 
@@ -76,31 +89,31 @@ class FanOut:
         """Give what is recorded of the end; for ``open_fan_out``."""
         with self._lock:
             satisfied = self.policy_satisfied
-            running = [(step.step_id, undo) for step, undo in self._running.items()]
-            undoable = [id_ for id_, undo in self._succeeded + running if undo is not None]
+            done = self._ended(succeeded=True)
+            undoable = [one for one in done + self._ended(succeeded=None) if one.undo is not None]
             return {
-                "success_count": len(self._succeeded),
-                "failure_count": self._failed,
+                "success_count": len(done),
+                "failure_count": len(self._ended(succeeded=False)),
                 "policy_satisfied": satisfied,
-                "compensation_needed": [] if satisfied else undoable,
+                "compensation_needed": [] if satisfied else [one.step.step_id for one in undoable],
             }
+
+    def _ended(self, *, succeeded: bool | None) -> list[_Branch]:
+        with self._lock:
+            return [one for one in self._branches.values() if one.succeeded is succeeded]
 
     def _open_branch(
         self, action: str, step_id: str | None, attempt: int, undo: Undo | None
     ) -> Opened[Step]:
         opened = open_step(self._above, action, step_id, attempt, None, undo)
-        step = opened.subject
+        # In the place of the attempt before it, whatever becomes of that.
+        branch = _Branch(opened.subject, undo)
         with self._lock:
-            self._begun += 1
-            self._running[step] = undo
+            self._branches[opened.subject.step_id] = branch
 
         def note(error: BaseException | None) -> None:
             with self._lock:
-                del self._running[step]
-                if error is None:
-                    self._succeeded.append((step.step_id, undo))
-                else:
-                    self._failed += 1
+                branch.succeeded = error is None
 
         def close(error: BaseException | None) -> None:
             note(error)

@@ -42,7 +42,7 @@ class HypervisorCollector(Collector):
         for family in self._collect():
             try:
                 metric = to_metric(family)
-            except (TypeError, ValueError, OverflowError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever the values of a family raise
                 self._log.warning(family.name, "metric %r cannot be shown: %s", family.name, error)
             else:
                 yield metric

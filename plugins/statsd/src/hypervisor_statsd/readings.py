@@ -48,11 +48,14 @@ class Readings:
         for family in _with_plain_histograms(families):
             key = family.name, family.label_names
             series = known[key] = self.series.get(key, {})
-            pairs = self._with_series(family, series)
-            if family.kind is MetricKind.GAUGE:
-                left_out = _gauge_lines(pairs, lines)
-            else:
-                left_out = _counter_lines(pairs, lines)
+            written = len(lines)
+            try:
+                pairs = list(self._with_series(family, series))
+                write = _gauge_lines if family.kind is MetricKind.GAUGE else _counter_lines
+                left_out = write(pairs, lines)
+            except Exception:  # noqa: BLE001 - whatever names and labels of a family raise
+                del lines[written:]
+                left_out = len(family.series)
             if left_out:
                 unsendable[family.name] += left_out
         self.series = known
@@ -99,7 +102,7 @@ def _counter_lines(pairs: Iterable[tuple[Series, float]], lines: list[Line]) -> 
                 if change <= 0:
                     continue
                 figures[change] = figure
-        except (ValueError, TypeError, OverflowError):
+        except (ValueError, TypeError, ArithmeticError):
             left_out += 1
             continue
         head, tail = series.stem
