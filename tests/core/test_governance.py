@@ -1,7 +1,9 @@
 """Governance decisions: events first, metrics read from them."""
 
 import logging
+import math
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -133,3 +135,15 @@ def test_instance_that_does_not_count_still_emits() -> None:
 
     assert bus.emitted == 1
     assert by_name(governance.collect())[DECISIONS].series == {}
+
+
+def test_score_that_is_no_number_costs_itself_alone() -> None:
+    governance = GovernanceMetrics(HypervisorEventBus())
+    scores: Any = {"a": 1, "b": "high", "c": math.nan, "d": 10**400, "e": Decimal("2.5"), "f": None}
+    governance.register_trust_score_gauge(lambda: scores)
+    odd: Any = math.inf
+    governance.register_active_agents_gauge(lambda: odd)
+
+    families = {family.name: family.series for family in governance.collect()}
+    assert families["agent_governance_trust_score"] == {("a",): 1.0, ("e",): 2.5}
+    assert families["agent_governance_active_agents"] == {}

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -298,3 +298,40 @@ def test_elevation_within_its_time_ends_with_a_demotion(
         assert not elevation.expired
 
     assert only(bus, EventType.RING_DEMOTED).payload["elevation_id"] == elevation.elevation_id
+
+
+def run_attempt(fan_out: FanOut, name: str, attempt: int, *, fails: bool) -> None:
+    scope = fan_out.branch(name, step_id=name, attempt=attempt, undo=lambda: None)
+    with suppress(OSError), scope:
+        if fails:
+            raise OSError("no answer")
+
+
+def test_branch_that_is_tried_again_is_one_branch_whose_last_attempt_counts(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.saga("s") as saga, saga.fan_out("all") as fan_out:
+        run_attempt(fan_out, "a", 1, fails=True)
+        run_attempt(fan_out, "b", 1, fails=False)
+        assert not fan_out.policy_satisfied
+        run_attempt(fan_out, "a", 2, fails=True)
+        run_attempt(fan_out, "a", 3, fails=False)
+        assert fan_out.policy_satisfied
+
+    resolved = only(bus, EventType.SAGA_FANOUT_RESOLVED).payload
+    assert (resolved["success_count"], resolved["failure_count"]) == (2, 0)
+    assert resolved["policy_satisfied"] is True
+
+
+def test_earlier_attempt_that_ends_late_does_not_count(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.saga("s") as saga, saga.fan_out("any") as fan_out:
+        slow = ExitStack()
+        slow.enter_context(fan_out.branch("a", step_id="a", attempt=1))
+        run_attempt(fan_out, "a", 2, fails=True)
+        slow.close()
+
+    resolved = only(bus, EventType.SAGA_FANOUT_RESOLVED).payload
+    assert (resolved["success_count"], resolved["failure_count"]) == (0, 1)
+    assert resolved["policy_satisfied"] is False

@@ -413,3 +413,15 @@ def test_damaged_journal_is_told_and_reported_as_far_as_it_goes(journal: Path) -
     assert shown.exit_code == 1
     assert "cannot be read" in shown.stderr
     assert shown.stdout.endswith("</html>\n")
+
+
+def test_attempts_at_a_step_are_told_apart() -> None:
+    started, failed = EventType.SAGA_STEP_STARTED, EventType.SAGA_STEP_FAILED
+    (story,) = told(
+        event(started, 0, saga_id="g", step_id="1", attempt=1),
+        event(started, 1, saga_id="g", step_id="1", attempt=2),
+        event(failed, 2, saga_id="g", step_id="1", attempt=1),
+        event(EventType.SAGA_STEP_COMMITTED, 3, saga_id="g", step_id="1"),
+    ).sagas.values()
+
+    assert [piece.state for piece in story.pieces] == ["failed", "committed"]

@@ -81,15 +81,15 @@ class AgentAssembly:
         if event.session_id is None:
             return []
         span = self.work.open.pop(("session", event.session_id))
-        if span is None:
-            self.work.unmatched += event.event_type == EventType.SESSION_TERMINATED
-            return []
         spans = []
         for inner in reversed(self.work.open.of_session(event.session_id)):
             if inner.key[0] in _WITH_THE_SESSION:
                 self.work.cut_short(inner)
                 inner.attributes["agent.hypervisor.ended_by"] = "session"
                 spans.append(inner.finish(event, SpanStatus.UNSET))
+        if span is None:
+            self.work.unmatched += event.event_type == EventType.SESSION_TERMINATED
+            return spans
         return [*spans, _end(span, event)]
 
     # Agents
@@ -118,15 +118,16 @@ class AgentAssembly:
     def _agent_finished(self, event: HypervisorEvent) -> list[FinishedSpan]:
         key = _agent_key(event)
         if key is not None and self.work.is_over(key):
-            return []
+            return self._elevations_left(event)
         span = None if key is None else self.work.open.pop(key)
         if span is None and event.causal_trace_id is None:
             found = self._agent(event)
             span = None if found is None else self.work.open.pop(found.key)
+        elevations = self._elevations_left(event)
         if span is None:
             self.work.unmatched += 1
-            return []
-        return [*self._elevations_left(event), _end(span, event)]
+            return elevations
+        return [*elevations, _end(span, event)]
 
     def _elevations_left(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """End the elevations of an agent that does no other work where it has finished."""
