@@ -7,10 +7,12 @@ from faults.delivery import DELIVERY
 from faults.figure import Figure
 from faults.journal import JOURNAL
 from faults.oracle import ORACLE
+from faults.patience import PATIENCE
 from faults.sampling import sampling
 
 CASES: dict[str, Callable[..., Iterable[Figure]]] = {
     **DELIVERY,
+    **PATIENCE,
     **BACKENDS,
     **JOURNAL,
     **ORACLE,

@@ -25,6 +25,7 @@ from hypervisor_observability import (
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.plugins import checked
 
+pytestmark = pytest.mark.fault("C26")
 WaitUntil = Callable[..., None]
 
 

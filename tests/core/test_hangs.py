@@ -151,6 +151,7 @@ def test_call_is_hung_only_after_it_was_seen_to_run_for_too_long() -> None:
     watched.stop()
 
 
+@pytest.mark.fault("C4")
 def test_plugin_that_hangs_again_is_tried_again_after_pauses_that_double() -> None:
     outlets = [Outlet() for _ in range(4)] + [Outlet(hangs=False)]
     watched = Watched(outlets)
@@ -305,6 +306,7 @@ def test_fresh_instance_that_cannot_be_made_or_started_is_tried_again() -> None:
 # What is slow
 
 
+@pytest.mark.fault("C25")
 def test_time_in_which_nobody_looked_counts_little() -> None:
     moments = iter([0.0, 1.0, 2.2, 3_602.2, 3_603.2, 3_603.2])
     clock = PatientClock(1.0, lambda: next(moments))
@@ -344,6 +346,7 @@ def test_plugin_that_says_of_a_call_what_cannot_be_is_refused(says: object) -> N
         Observability(plugins=[Saying()])
 
 
+@pytest.mark.fault("C25")
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="the system stops no processes")
 def test_process_that_was_stopped_gives_no_plugin_up(tmp_path: Path) -> None:
     program = """
