@@ -92,3 +92,18 @@ def test_failing_log_handler_does_not_reach_whoever_warns(
     limited.warning("kind", "message")
 
     assert caplog.messages == ["message (1 more like this since the last message)"]
+
+
+@pytest.mark.parametrize("said", ["\x1b]0;owned\x07", "\x9b2J", "a\rb", "\u202e", "\ud800"])
+def test_nothing_that_is_logged_commands_who_reads_the_log(
+    said: str, logger: logging.Logger, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited = LimitedLog(logger.name)
+    limited.warning("text", "the server says %s in %d lines", said, 1)
+    limited.warning("error", "the server fails: %s", ValueError(said))
+    limited.warning("lines", "the server says: %s", f"one\n{said}")
+
+    assert len(caplog.messages) == 3
+    for message in caplog.messages:
+        assert all(line.isprintable() for line in message.split("\n"))
+        message.encode()

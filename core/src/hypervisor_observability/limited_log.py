@@ -1,4 +1,8 @@
-"""Log messages at a limited rate, so that a fault in a loop does not fill the disk."""
+"""Log messages at a limited rate, so that a fault in a loop does not fill the disk.
+
+What is logged may hold what a stranger wrote: an answer, a payload, a request. Nothing of it
+commands the terminal of who reads the log.
+"""
 
 import time
 
@@ -41,8 +45,16 @@ class LimitedLog:
             # Most processes never get here, and the bus is to be imported quickly.
             from logging import getLogger
 
-            getLogger(self._logger_name).warning(message, *args, exc_info=error)
+            getLogger(self._logger_name).warning(message, *map(_harmless, args), exc_info=error)
         except Exception as fault:  # a log handler's: whoever warns must not pay for it
             if is_from_handler(fault):
                 raise
             self._left_out[kind] = self._left_out.get(kind, 0) + 1 + left_out
+
+
+def _harmless(value: object) -> object:
+    if not isinstance(value, (str, BaseException)):
+        return value
+    from .terminal_text import escape
+
+    return "\n".join(map(escape, str(value).split("\n")))

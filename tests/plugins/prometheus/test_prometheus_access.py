@@ -289,6 +289,25 @@ def test_clients_that_never_finish_the_handshake_keep_nobody_out(
             client.close()
 
 
+@pytest.mark.fault("P2")
+def test_handshake_has_one_deadline_however_it_drips(secure: "Served") -> None:
+    assert secure.plugin._server is not None
+    secure.plugin._server.connections.read_seconds = 0.3
+    with socket.create_connection(("127.0.0.1", secure.plugin.port), timeout=0.02) as client:
+        client.sendall(b"\x16\x03\x01\x02\x00")  # a record of 512 bytes (RFC 8446, 5.1)
+        end, over = time.monotonic() + WIDE_SECONDS, False
+        while not over and time.monotonic() < end:
+            try:
+                client.sendall(b"\1")
+                over = client.recv(100) == b""
+            except TimeoutError:
+                pass
+            except OSError:
+                over = True
+
+    assert over
+
+
 def test_stop_hangs_up_on_secure_clients(
     secure: "Served", trusting: ssl.SSLContext, wait_until: Callable[..., None]
 ) -> None:

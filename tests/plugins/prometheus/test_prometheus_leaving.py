@@ -1,6 +1,7 @@
 """Jobs that end: what they leave behind for a scraper to find."""
 
 import http.server
+import os
 import socket
 import subprocess
 import sys
@@ -32,7 +33,7 @@ class _Gateway(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.asked.append((self.path, body.decode()))
-        self.send_response(self.server.status)
+        self.send_response(self.server.status, self.server.reason)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -46,7 +47,7 @@ class _Gateway(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def gateway() -> Iterator[Any]:
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
-    server.asked, server.status = [], 200
+    server.asked, server.status, server.reason = [], 200, None
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
@@ -127,6 +128,35 @@ def test_gateway_that_refuses_is_told_and_nothing_else_suffers(
     assert file.exists()
     with pytest.raises(OSError, match=str(status)):
         push(lambda: [ONE], gateway.url, job="j")
+
+
+def test_answer_of_a_gateway_commands_nobody_who_reads_the_log(
+    gateway: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway.status, gateway.reason = 500, "no\x1b]0;owned\x07"
+
+    run_job(PrometheusConfig(serve=False, pushgateway=gateway.url))
+
+    (message,) = [one for one in caplog.messages if "not pushed" in one]
+    assert "owned" in message
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_textfile_takes_the_place_of_a_file_only(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "job.prom"
+    if kind == "link":
+        (tmp_path / "other").write_text("precious")
+        file.symlink_to("other")
+    else:
+        os.mkfifo(file)
+    run_job(PrometheusConfig(serve=False, textfile=file))
+
+    assert "is not replaced by a file" in caplog.text
+    assert not file.is_file() or file.is_symlink()
+    assert kind != "link" or file.read_text() == "precious"
 
 
 def test_proxies_of_the_environment_are_not_used(

@@ -76,12 +76,13 @@ class PluginTable:
     Attributes:
         name: The plugin's name, as in ``[plugins.NAME]``.
         values: The keys and values. Not shown by ``repr``: there may be secrets.
-        origin: Where they come from.
+        origin: Where they come from; from Python, relative paths start at the working directory
+            that the process has now.
     """
 
     name: str
     values: Mapping[str, Any] = field(factory=dict, repr=False)
-    origin: Origin = field(factory=Origin, repr=False)
+    origin: Origin = field(factory=lambda: Origin(folder=working_directory()), repr=False)
 
     @property
     def path(self) -> KeyPath:
@@ -96,13 +97,9 @@ class PluginTable:
 def plugin_tables(
     tables: Mapping[str, PluginTable | Mapping[str, Any]],
 ) -> Mapping[str, PluginTable]:
-    """Give the tables by name; plain dicts become tables that come from nowhere.
-
-    Relative paths in them start at the working directory that the process has now.
-    """
-    origin = Origin(folder=working_directory())
+    """Give the tables by name; plain dicts become tables that come from no file."""
     return {
-        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table), origin)
+        name: table if isinstance(table, PluginTable) else PluginTable(name, dict(table))
         for name, table in tables.items()
     }
 

@@ -126,11 +126,12 @@ class PrometheusPlugin:
     def _leave(self, context: PluginContext) -> None:
         """Leave the metrics behind; neither way of it keeps the other from being tried."""
         config, collect = self.config, context.metrics.collect
+        limited = LimitedLog(context.logger.name)
         if config.textfile is not None:
             try:
                 write_textfile(collect, config.textfile)
             except OSError as error:
-                context.logger.warning("metrics were not written: %s", error)
+                limited.warning("textfile", "metrics were not written: %s", error)
         if config.pushgateway is not None:
             try:
                 push(
@@ -141,8 +142,8 @@ class PrometheusPlugin:
                     timeout=config.push_timeout_seconds,
                 )
             except OSError as error:
-                context.logger.warning(
-                    "metrics were not pushed to %s: %s", config.pushgateway, error
+                limited.warning(
+                    "push", "metrics were not pushed to %s: %s", config.pushgateway, error
                 )
 
 

@@ -74,13 +74,8 @@ class Site:
 
         The exception's text may hold what the client sent.
         """
-        lines = "".join(traceback.format_exception(error)).splitlines()
-        self._log.warning(
-            type(error).__name__,
-            "%s failed: %s",
-            what,
-            "\n".join(map(escape, [str(error), *lines])),
-        )
+        lines = "".join(traceback.format_exception(error))
+        self._log.warning(type(error).__name__, "%s failed: %s\n%s", what, error, lines)
 
 
 class SiteServer(Protocol):
