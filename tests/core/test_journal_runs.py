@@ -11,7 +11,7 @@ from hypervisor_observability.journal import runs
 from hypervisor_observability.journal.runs import new_run, remove_half_made, runs_of
 
 
-def test_run_is_seen_once_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = runs._lock
     seen: list[int] = []
 
@@ -97,7 +97,7 @@ def test_look_at_a_run_that_is_being_made_does_not_keep_it_from_being_made(tmp_p
         timer.start()
         runs._lock(maker.fileno())
         timer.join()
-        assert runs._is_locked(path)
+        assert runs.is_locked(path)
 
 
 def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(

@@ -311,7 +311,8 @@ def with_payload(event: HypervisorEvent, payload: Mapping[str, Any], **ids: str)
     draft = _Draft()
     for name in _Draft.__slots__:
         setattr(draft, name, getattr(event, f"_raw_{name}"))
-    draft.payload = raw_payload(HypervisorEvent(payload=payload))
+    if not is_erased(event):
+        draft.payload = raw_payload(HypervisorEvent(payload=payload))
     for name, value in ids.items():
         setattr(draft, name, value)
     draft.__class__ = HypervisorEvent
@@ -360,6 +361,11 @@ def nanoseconds(timestamp: object) -> int:
         # An aware datetime too can lie outside, once its time zone is taken off.
         raise ValueError("timestamp outside the years 1 to 9999")
     return microseconds * 1_000
+
+
+def is_erased(event: HypervisorEvent) -> bool:
+    """Tell whether the event's payload was erased: what is missing in it says nothing."""
+    return getattr(raw_payload(event), "erased", False)
 
 
 def payload_cuts(event: HypervisorEvent) -> int:

@@ -14,12 +14,14 @@ class FrozenDict(dict[Any, Any]):
     Attributes:
         cuts: How many values were tagged or cut when it was made. Not set, like ``weight``,
             on one made of a plain dict of scalars, in which there is nothing to tell.
+        erased: Whether a journal had it and was told to erase it. Set where it was.
         weight: Roughly the bytes of its strings and nested containers, and of the event's long
             ids.
     """
 
-    __slots__ = ("cuts", "weight")
+    __slots__ = ("cuts", "erased", "weight")
     cuts: int
+    erased: bool
     weight: int
 
     __setitem__ = __delitem__ = clear = update = pop = popitem = setdefault = _refuse
@@ -57,6 +59,14 @@ class FrozenList(list[Any]):
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[Any, ...]:
         return (FrozenList, (list(self),))
+
+
+def erased_payload() -> FrozenDict:
+    """Give what stands for a payload that was erased: an empty dict that says so."""
+    result = FrozenDict()
+    result.cuts = result.weight = 0
+    result.erased = True
+    return result
 
 
 def heavier(payload: Mapping[Any, Any], weight: int) -> FrozenDict:

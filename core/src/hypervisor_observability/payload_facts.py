@@ -9,9 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .event_types import AGENT_FINISHED, EventType
-from .events import HypervisorEvent
+from .events import HypervisorEvent, is_erased
 
 UNKNOWN = "unknown"
+ERASED = "erased"
+"""Stands for what only the payload said, where that was erased."""
 
 Scalar = str | bool | int | float
 
@@ -153,23 +155,29 @@ def group_id(event: HypervisorEvent) -> str:
 
 def phase(event: HypervisorEvent) -> str:
     """Give the phase of a compensation: ``started``, ``failed`` or ``succeeded``; empty if none is
-    told, which is a compensation that was told of once.
+    told, which is a compensation that was told of once; ``ERASED`` if it was erased.
     """
+    if is_erased(event):
+        return ERASED
     found = name(event, "phase")
     return found if found in {"", "started", "failed"} else "succeeded"
 
 
 def outcome(event: HypervisorEvent) -> str:
-    """Give how a saga ended: one of ``OUTCOMES``."""
-    found = name(event, "outcome")
+    """Give how a saga ended: one of ``OUTCOMES``, or ``ERASED``."""
+    found = ERASED if is_erased(event) else name(event, "outcome")
     if found in OUTCOMES:
         return found
-    return "escalated" if event.event_type == EventType.SAGA_ESCALATED else "committed"
+    if event.event_type == EventType.SAGA_ESCALATED:
+        return "escalated"
+    return found if found == ERASED else "committed"
 
 
 def ended_well(event: HypervisorEvent) -> bool:
-    """Tell whether a saga ended as it was meant to, or was undone whole."""
-    return event.event_type == EventType.SAGA_COMPLETED and outcome(event) in OUTCOMES[:2]
+    """Tell whether a saga ended as it was meant to, or was undone whole, as far as is known."""
+    if event.event_type != EventType.SAGA_COMPLETED:
+        return False
+    return outcome(event) in (*OUTCOMES[:2], ERASED)
 
 
 def is_satisfied(event: HypervisorEvent) -> bool:

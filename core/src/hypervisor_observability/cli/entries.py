@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ..events import is_erased
 from ..journal.history import Entry
 from ..terminal_text import MAX_MARKS, fit
 from . import output
@@ -17,8 +18,10 @@ _MAX_NAME = 120
 
 def as_dict(entry: Entry) -> dict[str, Any]:
     """Give what ``to_dict()`` gives, with the entry's place in the journal."""
+    erased = {"erased": True} if is_erased(entry.event) else {}
     return {
         **entry.event.to_dict(),
+        **erased,
         "sequence": entry.sequence,
         "run": entry.run.path.name,
     }
@@ -39,7 +42,9 @@ def write_line(entry: Entry) -> None:
         _short(event.agent_did or "-"),
         _short(event.session_id or "-"),
     ]
-    if event.payload:
+    if is_erased(event):
+        parts.append("(erased)")
+    elif event.payload:
         payload = json.dumps(event.to_dict()["payload"], ensure_ascii=False)
         parts.append(_short(payload, _MAX_PAYLOAD))
     output.tell(" ".join(parts))

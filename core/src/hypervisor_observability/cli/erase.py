@@ -4,10 +4,14 @@ from pathlib import Path
 
 import click
 
+from ..config import load_config
 from ..events import HypervisorEvent
 from ..journal.erasure import erase
-from ..journal.runs import runs_of
+from ..journal.runs import is_locked, runs_of
+from ..journal.subject_traces import SubjectTraces
+from ..journal_agent import CURSORS
 from . import output
+from .config_option import find_file
 from .journal_option import journal_of, journal_option
 
 
@@ -16,17 +20,21 @@ from .journal_option import journal_of, journal_option
 @click.option("--subject", metavar="DID", help="Of this agent.")
 @click.option("--session", metavar="ID", help="Of this session.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Count only, and change nothing.")
 def erase_command(
     config_file: Path | None,
     directory: Path | None,
     subject: str | None,
     session: str | None,
     yes: bool,  # noqa: FBT001 - click's flag
+    dry_run: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Erase the payloads of all events of an agent or a session, for good.
 
-    That the events were, when, and of which type, stays, and the journal can still be proven:
-    the proof needs a digest of what was erased alone. Runs that are being written are left, and
+    That the events were, when, of which type and whose, stays, and the journal can still be
+    proven: the proof needs a digest of what was erased alone. Saved states of plugins forget the
+    subject too, and so do dead letters, where the configuration says where they are. What events
+    of others still say about it is counted and named. Runs that are being written are left, and
     told; exit code 1 then.
     """
     if subject is None and session is None:
@@ -38,20 +46,61 @@ def erase_command(
             session is None or event.session_id == session
         )
 
-    whom = " and ".join(
-        f"{name} {value}" for name, value in (("agent", subject), ("session", session)) if value
-    )
-    if not yes:
+    named = {name: value for name, value in (("agent", subject), ("session", session)) if value}
+    whom = " and ".join(f"{name} {value}" for name, value in named.items())
+    if not yes and not dry_run:
         question = output.one_line(f"erase what all events of {whom} in {journal} say")
         click.confirm(question, abort=True, err=True)
-    count, left = 0, []
-    for run in runs_of(journal):
-        if run.is_alive():
-            left.append(run.path.name)
-        else:
-            count += erase(run, chosen)
-    output.tell(f"erased {count} payloads")
-    for name in left:
-        output.note(f"left: {name} is being written: stop its process, then erase again")
-    if left:
+    letters = _dead_letters(config_file)
+    traces = SubjectTraces(frozenset(named.values()), chosen)
+    problems = _erase(journal, traces, letters, dry_run=dry_run)
+    for problem in problems:
+        output.note(f"left: {problem}, then erase again")
+    if problems:
         raise click.exceptions.Exit(1)
+
+
+def _erase(
+    journal: Path, traces: SubjectTraces, letters: Path | None, *, dry_run: bool
+) -> list[str]:
+    """Erase, tell what was done, and give what could not be."""
+    runs = list(runs_of(journal))
+    living = [run for run in runs if run.is_alive()]
+    problems = [f"{run.path.name} is being written: stop its process" for run in living]
+    if is_locked(journal / CURSORS / "lock"):
+        problems.append("an agent is running, which holds what it has read: stop it")
+    dead = [run for run in runs if run not in living]
+    for run in dead:
+        traces.learn(run)
+    # What was derived goes first: whoever is interrupted finds all of it again.
+    forgotten = traces.forget(journal, dry_run=dry_run)
+    if letters is not None:
+        forgotten += traces.forget_letters(letters, dry_run=dry_run)
+    count = traces.events
+    if not dry_run:
+        count = sum(
+            erase(run, traces.chosen, lambda damage: problems.append(f"cannot be read: {damage}"))
+            for run in dead
+        )
+    for run in runs:
+        traces.look(run)
+    output.tell(f"{'would erase' if dry_run else 'erased'} {count} payloads")
+    _tell_of_the_rest(traces, forgotten, dry_run=dry_run)
+    return problems
+
+
+def _dead_letters(config_file: Path | None) -> Path | None:
+    path = find_file(config_file)
+    directory = None if path is None else load_config(path).state.directory
+    return None if directory is None else directory / "dead"
+
+
+def _tell_of_the_rest(traces: SubjectTraces, forgotten: int, *, dry_run: bool) -> None:
+    if forgotten:
+        verb = "would be taken" if dry_run else "was taken"
+        output.note(f"what is about it {verb} out of {forgotten} saved states and dead letters")
+    if traces.mentions:
+        counts = ", ".join(f"{key} {number}" for key, number in sorted(traces.mentions.items()))
+        output.note(f"events of others that still name it, or repeat what it said: {counts}")
+        for run, sequence in traces.places:
+            output.note(f"  {run}, sequence {sequence}")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..event_types import EventType
 from ..events import HypervisorEvent, at_nanoseconds, raw_payload
+from ..frozen_containers import erased_payload
 from ..interruptions import is_from_handler
 from ..json_values import thaw
 from .frames import DIGEST_BYTES, Record
@@ -130,13 +131,13 @@ def _fastest_encoder() -> Callable[[Any], bytes]:
 
 
 def event_of(record: Record) -> HypervisorEvent:
-    """Read the event of *record*; one that was erased has an empty payload.
+    """Read the event of *record*; of one that was erased, ``is_erased`` is true.
 
     Raises:
         BadEventError: It is not what this package writes.
     """
     event_id, event_type, session_id, agent_did, causal_trace_id, parent_event_id = _head_of(record)
-    payload = {} if record.erased else _parsed(record.payload)
+    payload = erased_payload() if record.erased else _parsed(record.payload)
     if not isinstance(payload, dict):
         raise BadEventError("the payload is no object")
     event = HypervisorEvent(

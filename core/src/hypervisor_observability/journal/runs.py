@@ -83,7 +83,7 @@ class Run:
         Raises:
             OSError: It cannot be told at present.
         """
-        return _is_locked(self.path / LOCK_NAME)
+        return is_locked(self.path / LOCK_NAME)
 
     def is_alive(self) -> bool:
         """Tell whether a process holds it: the one that writes it, or who delivers its rest.
@@ -193,7 +193,7 @@ def remove_half_made(directory: Path) -> None:
     for name in _folders_in(directory, _HALF_MADE_NAME):
         path = directory / name
         if name.endswith(SPARE_SUFFIX):
-            if _is_locked(path / LOCK_NAME):
+            if is_locked(path / LOCK_NAME):
                 continue
             # At once, so that its maker either has it whole or sees that it has gone.
             gone = path.with_suffix(_GONE_SUFFIX)
@@ -213,7 +213,12 @@ def _folders_in(directory: Path, named: re.Pattern[str]) -> list[str]:
         return []
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
+    """Tell whether a process holds the lock file *path*; one that is missing nobody holds.
+
+    Raises:
+        OSError: It cannot be told at present.
+    """
     import fcntl  # Windows has none, and so no journal
 
     try:

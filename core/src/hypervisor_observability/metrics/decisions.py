@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from .. import payload_facts
 from ..event_types import GOVERNANCE_DECISION, EventType
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter
@@ -79,6 +79,9 @@ class GovernanceCounts:
         allowed = payload_facts.is_allowed(event)
         tool = payload_facts.name(event, "tool_name") or UNKNOWN
         agent = self._rules.agent(event.agent_did)
+        if is_erased(event):
+            self.decisions.increase((payload_facts.ERASED, agent, tool), event=event)
+            return
         labels = ("allow" if allowed else "deny", agent, tool)
         self.decisions.increase(labels, event=event)
         (self.allowed if allowed else self.blocked).increase(labels, event=event)

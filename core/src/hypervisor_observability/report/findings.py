@@ -8,7 +8,7 @@ from attrs import define, field
 
 from .. import payload_facts
 from ..event_types import GOVERNANCE_DECISION, EventType
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from ..lasting import Elevations
 from .saga_census import SagaCensus
 from .sagas import SAGA_TYPES, SagaStory, tell_saga
@@ -90,6 +90,9 @@ class Findings:
             self.breaches.add(now, payload_facts.severity(event))
             self.breaches_by_agent[_agent(event)] += 1
         elif kind == GOVERNANCE_DECISION:
+            if is_erased(event):
+                self.decisions[payload_facts.ERASED] += 1
+                return
             allowed = payload_facts.is_allowed(event)
             self.decisions["allowed" if allowed else "denied"] += 1
             self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1

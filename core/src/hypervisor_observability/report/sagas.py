@@ -123,6 +123,6 @@ def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) 
     if phase == "started":
         return
     piece.ended_ns = max(now, piece.begun_ns)
-    piece.state = "failed" if phase == "failed" else "compensated"
-    if phase != "failed":
+    piece.state = phase if phase in {"failed", payload_facts.ERASED} else "compensated"
+    if phase not in {"failed", payload_facts.ERASED}:
         saga.undo(payload_facts.undone_step(event))

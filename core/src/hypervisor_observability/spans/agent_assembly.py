@@ -6,7 +6,7 @@ from attrs import frozen
 
 from .. import lasting, payload_facts
 from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .identity import (
     SpanIdentities,
     SpanIdentity,
@@ -208,6 +208,8 @@ class AgentAssembly:
         span.attributes["gen_ai.operation.name"] = "execute_tool"
         if tool:
             span.attributes["gen_ai.tool.name"] = tool
+        if is_erased(event):
+            return [span.finish(event, SpanStatus.UNSET)]
         span.attributes["agent.hypervisor.policy.decision"] = "allow" if allowed else "deny"
         said = {
             "evaluation_ms": payload_facts.amount(event, "evaluation_ms"),

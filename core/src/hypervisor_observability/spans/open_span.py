@@ -4,13 +4,14 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .identity import SpanIdentity
 from .record import AttributeValue, FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
 
 MAX_SPAN_EVENTS = 128
 """Most events, and most links, of a span: OpenTelemetry's defaults (SDK, Span Limits)."""
 
+ERASED = "agent.hypervisor.erased"
 EXPIRED = "agent.hypervisor.expired"
 PENDING = "agent.hypervisor.pending"
 DROPPED_EVENTS = "agent.hypervisor.dropped_events"
@@ -73,6 +74,9 @@ class OpenSpan:
         """End the work with *event*."""
         if self.error is not None and status is not SpanStatus.ERROR:
             status, message = SpanStatus.ERROR, self.error
+        if is_erased(event):
+            self.attributes[ERASED] = True
+            status = SpanStatus.UNSET if status is SpanStatus.OK else status
         return self._span(event, max(self.start_ns, event.timestamp_ns), status, message)
 
     def expire(self, event: HypervisorEvent) -> FinishedSpan:

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from .. import payload_facts
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
@@ -135,7 +135,8 @@ def end_part(
     span: OpenSpan, event: HypervisorEvent, state: str, status: SpanStatus | None = None
 ) -> FinishedSpan:
     """End a saga, or a part of one, in *state*."""
-    span.attributes["agent.saga.state"] = state
+    known = state == "error" or not is_erased(event)
+    span.attributes["agent.saga.state"] = state if known else payload_facts.ERASED
     for key in ("error", "reason", "result"):
         if payload_facts.has(event, key):
             span.attributes[f"agent.saga.{key}"] = payload_facts.text(event, key)

@@ -13,6 +13,7 @@ from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
 from .assembly import SpanAssembler
+from .open_span import ERASED
 from .record import FinishedSpan, SpanStatus
 
 MAX_COMPLETED_SPANS = 10_000
@@ -151,12 +152,13 @@ def _record(span: FinishedSpan) -> SagaSpanRecord:
     if span.scope == "saga":
         ended = "escalated" if span.status is SpanStatus.ERROR else "completed"
         if span.status is SpanStatus.UNSET:
-            ended = "expired"
+            ended = "erased" if attributes.get(ERASED) else "expired"
         name = f"saga.{ended}.{saga_id}"
         attributes["agent.saga.step_id"] = ""
         attributes["agent.saga.step_action"] = {
             "completed": "complete",
             "escalated": "escalate",
+            "erased": "complete",
         }.get(ended, "expire")
     else:
         name = span.name

@@ -1,7 +1,7 @@
 """Read breaches, refusals and other incidents of a tree's events."""
 
 from .. import payload_facts
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .trace_tree import TreeNode
 from .work import Outline, Work
 
@@ -20,7 +20,8 @@ def decision(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a policy decision; one that allowed is no incident."""
     if payload_facts.is_allowed(event):
         return
-    work = _incident(node, event, "REFUSED")
+    word = payload_facts.ERASED if is_erased(event) else "REFUSED"
+    work = _incident(node, event, word)
     work.kind, work.title = "decision", payload_facts.text(event, "tool_name")
     if payload_facts.flag(event, "rate_limited"):
         work.details.append("rate limited")
@@ -37,8 +38,8 @@ def _incident(node: TreeNode, event: HypervisorEvent, word: str) -> Work:
         kind="incident",
         span_id=node.span_id,
         title=event.event_type.value.rpartition(".")[2].replace("_", " "),
-        state="refused",
-        word=word,
+        state="erased" if is_erased(event) else "refused",
+        word=word or (payload_facts.ERASED if is_erased(event) else ""),
         begun=event,
         ended=event,
         agent_did=event.agent_did,

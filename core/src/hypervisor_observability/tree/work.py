@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events import HypervisorEvent, is_erased
 from .trace_tree import TreeNode
 
 Kind = Literal[
@@ -22,7 +22,7 @@ Kind = Literal[
     "session",
     "span",
 ]
-State = Literal["", "running", "ok", "failed", "undone", "refused"]
+State = Literal["", "running", "ok", "failed", "undone", "refused", "erased"]
 Key = tuple[str, ...]
 
 
@@ -71,7 +71,9 @@ class Work:
         return max(0, ended_us - begun_us) / 1e6
 
     def end(self, event: HypervisorEvent, state: State, word: str) -> None:
-        """Note how it ended."""
+        """Note how it ended; if that was erased, that it is not known, unless the type says it."""
+        if is_erased(event) and state != "failed":
+            state, word = "erased", "erased"
         self.ended, self.state, self.word = event, state, word
 
 
