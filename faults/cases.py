@@ -6,6 +6,7 @@ from faults.backends import BACKENDS
 from faults.delivery import DELIVERY
 from faults.figure import Figure
 from faults.journal import JOURNAL
+from faults.many_runs import MANY_RUNS
 from faults.oracle import ORACLE
 from faults.patience import PATIENCE
 from faults.sampling import sampling
@@ -15,6 +16,7 @@ CASES: dict[str, Callable[..., Iterable[Figure]]] = {
     **PATIENCE,
     **BACKENDS,
     **JOURNAL,
+    **MANY_RUNS,
     **ORACLE,
     "sampling": sampling,
 }

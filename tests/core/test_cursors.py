@@ -110,6 +110,7 @@ def test_step_that_is_torn_was_not_made(tmp_path: Path) -> None:
             assert saved.values["a"] < 2
 
 
+@pytest.mark.fault("J21")
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "sequences": []}',

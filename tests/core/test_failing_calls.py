@@ -175,6 +175,7 @@ def make_journal(directory: Path) -> tuple[ProcessJournal, Account]:
     return journal, Account(source, source)
 
 
+@pytest.mark.fault("J21")
 @pytest.mark.slow
 @pytest.mark.parametrize("once", [follow_once, resume_once])
 def test_no_call_that_fails_once_loses_or_repeats_an_event(

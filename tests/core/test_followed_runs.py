@@ -122,6 +122,7 @@ def test_what_goes_while_it_is_followed_is_counted_as_expired(tmp_path: Path) ->
     assert source.unfinished == set()
 
 
+@pytest.mark.fault("J19")
 def test_busy_run_does_not_hold_up_the_others(tmp_path: Path) -> None:
     _, busy = write_run(tmp_path, range(100), close=False)
     write_run(tmp_path, [1_000, 1_001])
@@ -311,6 +312,7 @@ def test_runs_that_are_over_cost_nothing(tmp_path: Path, monkeypatch: pytest.Mon
     assert calls_of(monkeypatch, lambda: Account(again, again).read(10)) < 15
 
 
+@pytest.mark.fault("J19")
 def test_reading_many_runs_costs_each_run_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

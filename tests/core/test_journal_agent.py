@@ -441,7 +441,7 @@ def test_damaged_cursor_is_told_and_costs_an_exit_code(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "delivered 4 of 4" in done.stdout  # rather twice than never
     assert f"{cursor}, byte 29" in done.stderr
-    assert "is delivered again; the file is kept as metrics.json.damaged" in done.stderr
+    assert "is delivered again; the file is kept as metrics.damaged.json" in done.stderr
     assert again.returncode == 0, again.stderr
 
 

@@ -101,7 +101,7 @@ def kill_at(
 
 
 @pytest.mark.slow
-@pytest.mark.fault("J1")
+@pytest.mark.fault("J20")
 def test_kill_of_a_busy_process_repeats_one_batch_at_most(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
@@ -129,6 +129,7 @@ def test_kill_of_a_busy_process_repeats_one_batch_at_most(
     assert events - 4 <= 2 * spans <= events + 4
 
 
+@pytest.mark.fault("J20")
 @pytest.mark.slow
 def test_agent_that_is_killed_goes_on_with_right_counts(
     tmp_path: Path, wait_until: Callable[..., None]

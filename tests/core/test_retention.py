@@ -60,6 +60,7 @@ def used(directory: Path) -> int:
     )
 
 
+@pytest.mark.fault("J16")
 def test_what_was_written_longest_ago_goes_first_over_all_runs(tmp_path: Path) -> None:
     service = write(tmp_path, 1, end="living")
     first = newest(tmp_path)
@@ -174,6 +175,7 @@ def counting(
     return lambda: count
 
 
+@pytest.mark.fault("J19")
 def test_pass_does_not_look_into_runs_that_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -36,7 +36,6 @@ _SYNC_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 1.0
 # Snapshots take no more than this part of a plugin's time.
 _SHARE = 0.05
-_DAMAGED_SUFFIX = ".damaged"
 _STATE_KEY = b', "state":'
 
 _ALL_AGAIN = "all that it stood for is delivered again"
@@ -175,7 +174,7 @@ class CursorFile:
         saved = read_cursor(path)
         if saved.damage is None:
             return saved
-        kept = path.with_name(path.name + _DAMAGED_SUFFIX)
+        kept = path.with_name(f"{path.stem}.damaged{path.suffix}")
         try:
             replace_file(kept, read_regular(path, _MAX_BYTES))
         except (OSError, ValueError) as error:
