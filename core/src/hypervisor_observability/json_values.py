@@ -138,7 +138,11 @@ class _Copier:
             dict.__setitem__(target, "_cut", len(source) - MAX_KEYS)
             del items[MAX_KEYS:]
         for key, value in items:
-            name = self._key(key, target)
+            if type(key) is str and len(key) <= MAX_KEY_CHARACTERS and key not in target:
+                self._key_characters += len(key)
+                name: Any = key  # nearly every key
+            else:
+                name = self._key(key, target)
             dict.__setitem__(target, name, None)
             self._place(target, name, value, depth, around)
 

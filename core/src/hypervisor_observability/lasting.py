@@ -19,14 +19,20 @@ Key = tuple[str, str, str]
 T = TypeVar("T")
 
 _ELEVATION_ENDS = frozenset({EventType.RING_DEMOTED, EventType.RING_ELEVATION_EXPIRED})
-_ID_KEYS = {"ring": "elevation_id", "quarantine": "quarantine_id", "vouch": "vouch_id"}
+_ID_KEYS = {
+    EventType.RING_ELEVATED: "elevation_id",
+    EventType.RING_DEMOTED: "elevation_id",
+    EventType.RING_ELEVATION_EXPIRED: "elevation_id",
+    EventType.QUARANTINE_ENTERED: "quarantine_id",
+    EventType.QUARANTINE_RELEASED: "quarantine_id",
+    EventType.VOUCH_CREATED: "vouch_id",
+    EventType.VOUCH_RELEASED: "vouch_id",
+}
 
 
 def key_of(event: HypervisorEvent) -> Key:
     """Give what *event* begins or ends, as far as it says."""
-    category, _, rest = event.event_type.value.partition(".")
-    kind = category if category in _ID_KEYS else rest.partition("_")[0]
-    own = payload_facts.name(event, _ID_KEYS[kind])
+    own = payload_facts.name(event, _ID_KEYS[event.event_type])
     return (own, event.agent_did or "", event.session_id or "")
 
 

@@ -74,6 +74,8 @@ def flag(event: HypervisorEvent, key: str) -> bool | None:
     Yes is True, 1 and ``"true"``; no is False, 0 and ``"false"``.
     """
     value = event.payload.get(key)
+    if value is None or value is True or value is False:
+        return value
     if isinstance(value, str):
         return _FLAGS.get(value.lower())
     return bool(value) if isinstance(value, int | float) and value in {0, 1} else None
@@ -225,10 +227,11 @@ def has_ring(event: HypervisorEvent) -> bool:
 
 def ring(event: HypervisorEvent, key: str | None = None) -> int | None:
     """Give the agent's ring from now on, or the one under *key*: from 0 to ``GREATEST_RING``."""
+    payload = event.payload
     if key is None:
-        key = "to_ring" if has(event, "to_ring") else "ring"
-    found = integer(event, key)
-    return found if found is not None and 0 <= found <= GREATEST_RING else None
+        key = "ring" if payload.get("to_ring") is None else "to_ring"
+    found = payload.get(key)
+    return found if type(found) is int and 0 <= found <= GREATEST_RING else None
 
 
 def caller_trace(event: HypervisorEvent) -> str:
@@ -260,6 +263,8 @@ def blamed_agents(event: HypervisorEvent) -> list[str]:
 def _name(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if value is None:
+        return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_AMOUNT:
         return str(int(value))  # as JSON has it, 7.0 is 7
     if isinstance(value, int | float):

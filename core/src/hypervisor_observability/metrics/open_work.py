@@ -141,16 +141,18 @@ class OpenWork:
         self._open[key] = piece
         for part, keys in zip(key, self._by_part, strict=True):
             keys.setdefault(part, {})[key] = None
-        self._by_place.setdefault(key[1:], {})[key] = None
+        if len(key) > 1:
+            self._by_place.setdefault(key[1:], {})[key] = None
 
     def _drop(self, key: Key) -> Open:
         for part, keys in zip(key, self._by_part, strict=True):
             del keys[part][key]
             if not keys[part]:
                 del keys[part]
-        del self._by_place[key[1:]][key]
-        if not self._by_place[key[1:]]:
-            del self._by_place[key[1:]]
+        if len(key) > 1:
+            del self._by_place[key[1:]][key]
+            if not self._by_place[key[1:]]:
+                del self._by_place[key[1:]]
         return self._open.pop(key)
 
 
