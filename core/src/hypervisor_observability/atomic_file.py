@@ -59,7 +59,7 @@ def replace_file(
             if last or not path.parent.is_dir():
                 raise
     if sync:
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def write_where_told(path: Path, data: bytes) -> None:
@@ -184,10 +184,10 @@ def _make_folder(folder: Path, *, sync: bool) -> None:
     for one in reversed(missing):
         one.mkdir(mode=0o700, exist_ok=True)
         if sync:
-            _sync_folder(one.parent)
+            sync_folder(one.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the names in *folder* survive a power cut, where the system can promise that."""
     if os.name == "nt":
         return

@@ -20,6 +20,7 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, frozen
 
+from ..atomic_file import sync_folder
 from ..regular_file import open_regular
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -160,6 +161,7 @@ def make_key_file(path: Path) -> str:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    sync_folder(path.parent)
     return key.hex()
 
 
@@ -239,7 +241,10 @@ def _append_line(path: Path, line: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
+        is_new = os.fstat(descriptor).st_size == 0
         os.write(descriptor, line.encode("ascii") + b"\n")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    if is_new:
+        sync_folder(path.parent)

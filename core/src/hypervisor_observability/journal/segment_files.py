@@ -22,6 +22,7 @@ from pathlib import Path
 
 from attrs import define, field
 
+from ..atomic_file import sync_folder
 from ..interruptions import ignoring
 from .entries import BLANK
 from .frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES, SegmentHeader
@@ -128,7 +129,11 @@ class SegmentFile:
         self._sync_data()
         if not self._named:
             # Its name has to be on the disk too; not when it was given: an emitter waited then.
-            _sync_directory(self._path.parent)
+            run = self._path.parent
+            sync_folder(run)
+            sync_folder(run.parent)
+            with ignoring(PermissionError):  # somebody else's, where the directory was there before
+                sync_folder(run.parent.parent)
             self._named = True
 
     def _sync_data(self) -> None:
@@ -213,11 +218,3 @@ def _is_same(file: FileIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
