@@ -113,28 +113,33 @@ class Disk:
         finally:
             self.after_call = after
 
-    def cut(self, target: Path, kept: float) -> Path:
+    def cut(self, target: Path, kept: float, names: float | None = None) -> Path:
         """Give what a power cut leaves, where a share of what was not synced is there.
 
-        It is put into a folder in *target*.
+        Args:
+            target: It is put into a folder in this one.
+            kept: The share of sectors that are there though they were not synced.
+            names: The same of folders; as *kept* if not given.
         """
         self._cuts += 1
         target /= str(self._cuts)
         now = {path.stat().st_ino: path for path in self.root.rglob("*")}
         now[self.root.stat().st_ino] = self.root
-        self._leave(self.root.stat().st_ino, target, kept, now)
+        self._leave(self.root.stat().st_ino, target, (kept, kept if names is None else names), now)
         return target
 
-    def _leave(self, inode: int, target: Path, kept: float, now: dict[int, Path]) -> None:
+    def _leave(
+        self, inode: int, target: Path, kept: tuple[float, float], now: dict[int, Path]
+    ) -> None:
         target.mkdir(parents=True)
         names = self._names.get(inode, {})
-        if inode in now and self.dice.random() < kept:
+        if inode in now and self.dice.random() < kept[1]:
             names = self._names_in(now[inode])
         for name, (child, is_folder) in names.items():
             if is_folder:
                 self._leave(child, target / name, kept, now)
             else:
-                (target / name).write_bytes(self._left_of(child, kept, now))
+                (target / name).write_bytes(self._left_of(child, kept[0], now))
 
     def _left_of(self, inode: int, kept: float, now: dict[int, Path]) -> bytes:
         synced = self._bytes.get(inode, b"")
@@ -180,10 +185,11 @@ def test_what_was_synced_is_there_after_a_power_cut_at_any_call(
     synced = 0
 
     def check(call: str) -> None:
-        for kept in (0.0, 1.0, disk.dice.random()):
-            found = found_in(disk.cut(tmp_path / "left", kept) / "journal")
-            assert found[:synced] == list(range(synced)), (call, kept)
-            assert found == sorted(set(found)), (call, kept)
+        share = disk.dice.random()
+        for kept, names in ((0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (share, share)):
+            found = found_in(disk.cut(tmp_path / "left", kept, names) / "journal")
+            assert found[:synced] == list(range(synced)), (call, kept, names)
+            assert found == sorted(set(found)), (call, kept, names)
 
     disk.after_call = check
     for number in range(160):
