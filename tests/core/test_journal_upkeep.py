@@ -2,19 +2,24 @@
 
 import hmac
 import os
+import random
 import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 
 from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.journal import anchors as anchors_module
 from hypervisor_observability.journal.anchors import (
     Anchor,
     Anchorage,
     anchor_of,
+    forged_among,
     is_genuine,
     make_key_file,
     read_anchors,
@@ -264,3 +269,94 @@ def test_upkeep_that_never_began_ends(tmp_path: Path) -> None:
     upkeep.begin()
     upkeep.end(30)
     assert list(runs_of(tmp_path)) == []
+
+
+def made_anchors(key_file: Path, runs: int, anchors: int) -> list[Anchor]:
+    made = []
+    for number in range(runs):
+        run = number.to_bytes(16)
+        key = take_run_key(key_file, run)
+        if number % 3:  # a run may end before its first anchor
+            anchorage = Anchorage.of(run, None, key)
+            made += [anchorage.anchor(one, bytes(32)) for one in range(anchors)]
+    return made
+
+
+@pytest.mark.fault("J13")
+def test_many_anchors_are_checked_with_each_key_derived_once(tmp_path: Path) -> None:
+    key_file = tmp_path / "key"
+    first_key = bytes.fromhex(make_key_file(key_file))
+    anchors = made_anchors(key_file, 60, 250)
+    random.Random(1).shuffle(anchors)
+    derived = 0
+
+    def counted(*data: bytes) -> Any:
+        nonlocal derived
+        derived += bool(data)
+        return sha256(*data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(anchors_module, "sha256", counted)
+        assert forged_among(anchors, first_key) == []
+    # As many as there are keys between, and some that the HMAC itself takes.
+    assert derived <= 60 + 40 * 250 + 10 * len(anchors)
+
+    bad = [evolve(anchors[7], sequence=5_000), evolve(anchors[8], mac="00" * 32)]
+    assert set(forged_among([*bad, *anchors], first_key)) == set(bad)
+    assert len(forged_among(anchors, b"another")) == len(anchors)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"number": 2**62},
+        {"key_number": 2**62},
+        {"key_number": 10**7},
+        {"run": "no digits"},
+        {"chain": "\ufffd"},
+        {"number": -1},
+    ],
+)
+def test_hostile_anchor_costs_nothing_and_hides_no_other(
+    tmp_path: Path, hostile: dict[str, Any]
+) -> None:
+    key_file = tmp_path / "key"
+    first_key = bytes.fromhex(make_key_file(key_file))
+    anchors = made_anchors(key_file, 5, 3)
+    bad = [evolve(anchors[0], **hostile, sequence=number) for number in range(1_000)]
+    begun = time.process_time()
+    assert set(forged_among([*bad, *anchors], first_key)) == set(bad)
+    assert time.process_time() - begun < 20  # each alone would take longer than anybody lives
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"run": 5}',
+        "[]",
+        '"text"',
+        "1e999",
+        '{"run": "00", "sequence": 1e999, "chain": "00", "number": 0, "key_number": 0, "mac": ""}',
+        '{"run": "00", "sequence": true, "chain": "00", "number": 0, "key_number": 0, "mac": ""}',
+        '{"run": "00", "sequence": -1, "chain": "00", "number": 0, "key_number": 0, "mac": ""}',
+        '{"run": "xy", "sequence": 1, "chain": "00", "number": 0, "key_number": 0, "mac": ""}',
+        "9" * 5_000,
+        "[" * 900,
+    ],
+)
+def test_line_of_odd_values_is_no_anchor(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "anchors"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match="line 1: no anchor"):
+        list(read_anchors(path))
+
+
+def test_file_without_an_end_is_not_read_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(anchors_module, "MAX_ANCHORS", 10)
+    path = tmp_path / "anchors"
+    Anchorage.of(bytes(16), path, None).anchor(1, bytes(32))
+    path.write_text(path.read_text() * 11)
+    with pytest.raises(ValueError, match="more than 10 anchors"):
+        list(read_anchors(path))

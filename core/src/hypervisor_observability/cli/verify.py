@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..config import load_config
-from ..journal.anchors import Anchor, is_genuine, read_anchors
+from ..journal.anchors import Anchor, forged_among, read_anchors
 from ..journal.runs import Run
 from ..journal.verification import Verdict, Verification, verify
 from . import output
@@ -17,6 +17,7 @@ from .config_option import find_file
 from .journal_option import chosen_runs, journal_of, journal_option
 
 _UNANCHORED = 3
+_MOST_GONE = 20
 
 
 @journal_option
@@ -46,7 +47,11 @@ def verify_command(
     said to be torn at its end: that event was never accepted, and nothing is wrong.
     """
     journal = journal_of(config_file, directory, may_be_empty=True)
-    anchors = _genuine(_anchors(config_file, directory, anchor_file), key)
+    anchors = _anchors(config_file, directory, anchor_file)
+    _check(anchors, key)
+    by_run: dict[str, list[Anchor]] = {}
+    for anchor in anchors:
+        by_run.setdefault(anchor.run, []).append(anchor)
     runs = chosen_runs(journal, run_name)
     found: list[tuple[Run, Verification]] = []
     with click.progressbar(
@@ -54,12 +59,14 @@ def verify_command(
     ) as progress:
         for run in progress:
             with contextlib.suppress(FileNotFoundError):  # removed by the bounds of the journal
-                found.append((run, verify(run, anchors)))
-    gone = {anchor.run for anchor in anchors} - {run.id.hex() for run in runs}
+                found.append((run, verify(run, by_run.get(run.id.hex(), ()))))
+    gone = by_run.keys() - {run.id.hex() for run in runs}
     _tell(found, as_json=as_json)
     if run_name is None:
-        for one in sorted(gone):
+        for one in sorted(gone)[:_MOST_GONE]:
             output.note(f"run {one} is gone: removed by the bounds of the journal, or by somebody")
+        if len(gone) > _MOST_GONE:
+            output.note(f"and {len(gone) - _MOST_GONE} runs more")
     verdicts = {verification.verdict for _, verification in found}
     if not verdicts.isdisjoint((Verdict.BAD, Verdict.UNREADABLE)):
         raise click.exceptions.Exit(1)
@@ -85,21 +92,21 @@ def _anchors(
         raise click.ClickException(str(error)) from error
 
 
-def _genuine(anchors: Sequence[Anchor], key: str | None) -> Sequence[Anchor]:
+def _check(anchors: Sequence[Anchor], key: str | None) -> None:
     if key is None:
-        return anchors
+        return
     try:
         first_key = bytes.fromhex(key)
     except ValueError:
         raise click.UsageError("--key: expected hexadecimal digits") from None
-    forged = [anchor for anchor in anchors if not is_genuine(anchor, first_key)]
+    forged = forged_among(anchors, first_key)
     if forged:
-        first = forged[0]
+        bad = set(forged)
+        first = next(anchor for anchor in anchors if anchor in bad)
         raise click.ClickException(
             f"{len(forged)} of {len(anchors)} anchors were not made with this key,"
             f" the first of run {first.run} at {first.sequence}"
         )
-    return anchors
 
 
 def _tell(found: Sequence[tuple[Run, Verification]], *, as_json: bool) -> None:

@@ -13,20 +13,30 @@ has its very first key, kept elsewhere, can check every anchor.
 import hmac
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
+from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, define, evolve, field, frozen
+from attrs import asdict, define, evolve, field, fields, frozen
 
 from ..atomic_file import sync_folder
 from ..regular_file import open_regular
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32
-_MAX_STEPS = 10_000_000
 _MAX_LINE_CHARACTERS = 1_000
+MAX_ANCHORS = 1_000_000
+"""Most anchors that are read of a file."""
+
+_MAX_NUMBER = 2**63
+_HEX = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
+# A run without an anchor takes a key too, and a file may have been begun anew.
+_SPARE_STEPS = 1_000_000
+_STEPS_AN_ANCHOR = 100
 _HOW_TO_MAKE = "make one with 'hvobs journal-key FILE'"
 
 
@@ -166,18 +176,24 @@ def make_key_file(path: Path) -> str:
 
 
 def read_anchors(path: Path) -> Iterator[Anchor]:
-    """Read the anchors of a file.
+    """Read the anchors of a file, one after the other.
 
     Raises:
-        ValueError: A line is none; the text says which.
+        ValueError: A line is none, or there are too many; the text says which.
         OSError: The file cannot be read.
     """
     with path.open(encoding="ascii", errors="replace") as file:
-        for number, line in enumerate(file, 1):
+        for number in count(1):
+            line = file.readline(_MAX_LINE_CHARACTERS)
+            if not line:
+                return
             try:
-                yield anchor_of(json.loads(line[:_MAX_LINE_CHARACTERS]))
+                if number > MAX_ANCHORS:
+                    raise ValueError(f"more than {MAX_ANCHORS:,} anchors")
+                anchor = anchor_of(json.loads(line))
             except (ValueError, RecursionError) as error:
                 raise ValueError(f"{path}, line {number}: no anchor: {error}") from error
+            yield anchor
 
 
 def anchor_of(values: Any) -> Anchor:
@@ -186,30 +202,64 @@ def anchor_of(values: Any) -> Anchor:
     Raises:
         ValueError: It is none.
     """
-    try:
-        return Anchor(
-            str(values["run"]),
-            int(values["sequence"]),
-            str(values["chain"]),
-            int(values["number"]),
-            int(values["key_number"]),
-            str(values["mac"]),
-        )
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"it lacks {error}") from error
+    if not isinstance(values, Mapping):
+        raise ValueError(f"expected an object, got {type(values).__name__}")
+    for key in ("run", "chain", "mac"):
+        if not isinstance(values.get(key), str) or not _HEX.fullmatch(values[key]):
+            raise ValueError(f"{key}: expected hexadecimal digits")
+    for key in ("sequence", "number", "key_number"):
+        if type(values.get(key)) is not int or not 0 <= values[key] < _MAX_NUMBER:
+            raise ValueError(f"{key}: expected a whole number from 0 on")
+    return Anchor(**{name.name: values[name.name] for name in fields(Anchor)})
 
 
 def is_genuine(anchor: Anchor, first_key: bytes) -> bool:
     """Tell whether *anchor* was made with a key that comes from *first_key*."""
-    if not (0 <= anchor.key_number <= _MAX_STEPS and 0 <= anchor.number <= _MAX_STEPS):
-        return False
-    try:
-        run = bytes.fromhex(anchor.run)
-    except ValueError:
-        return False
-    key = hmac.new(_ratcheted(first_key, anchor.key_number), run, sha256).digest()
-    mac = _mac(_ratcheted(key, anchor.number), anchor)
-    return hmac.compare_digest(mac.encode(), anchor.mac.encode())
+    return not forged_among([anchor], first_key)
+
+
+def forged_among(anchors: Iterable[Anchor], first_key: bytes) -> list[Anchor]:
+    """Give those that were not made with a key that comes from *first_key*.
+
+    Keys are derived in their order, each once. How many are is bounded by how many anchors there
+    are: one whose number is out of all proportion counts as forged, and costs nothing.
+    """
+    runs: dict[tuple[int, str], list[Anchor]] = {}
+    forged: list[Anchor] = []
+    for anchor in anchors:
+        if _is_sound(anchor):
+            runs.setdefault((anchor.key_number, anchor.run), []).append(anchor)
+        else:
+            forged.append(anchor)
+    steps = _SPARE_STEPS + _STEPS_AN_ANCHOR * sum(map(len, runs.values()))
+    key, key_number = first_key, 0
+    for (number, run), ours in sorted(runs.items()):
+        if number - key_number > steps:
+            forged += ours
+            continue
+        steps -= number - key_number
+        key, key_number = _ratcheted(key, number - key_number), number
+        steps = _check_run(hmac.new(key, bytes.fromhex(run), sha256).digest(), ours, steps, forged)
+    return forged
+
+
+def _is_sound(anchor: Anchor) -> bool:
+    texts, numbers = (anchor.run, anchor.chain, anchor.mac), (anchor.key_number, anchor.number)
+    return all(map(_HEX.fullmatch, texts)) and all(0 <= one < _MAX_NUMBER for one in numbers)
+
+
+def _check_run(key: bytes, anchors: list[Anchor], steps: int, forged: list[Anchor]) -> int:
+    """Put the forged ones of a run into *forged*; give how many steps are left."""
+    number = 0
+    for anchor in sorted(anchors, key=attrgetter("number")):
+        if anchor.number - number > steps:
+            forged.append(anchor)
+            continue
+        steps -= anchor.number - number
+        key, number = _ratcheted(key, anchor.number - number), anchor.number
+        if not hmac.compare_digest(_mac(key, anchor).encode(), anchor.mac.encode()):
+            forged.append(anchor)
+    return steps
 
 
 def _ratcheted(key: bytes, steps: int) -> bytes:
