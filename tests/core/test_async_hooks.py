@@ -2,8 +2,10 @@
 
 import asyncio
 import functools
+import logging
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from types import coroutine
@@ -16,6 +18,7 @@ from hypervisor_observability import (
     Config,
     EventType,
     HypervisorEvent,
+    MetricFamily,
     Observability,
     PluginContext,
     Reject,
@@ -27,6 +30,21 @@ from hypervisor_observability.plugins import checked
 
 pytestmark = pytest.mark.fault("C26")
 WaitUntil = Callable[..., None]
+
+
+@pytest.fixture
+def context() -> PluginContext:
+    class Nothing:
+        def collect(self) -> list[MetricFamily]:
+            return []
+
+    return PluginContext(
+        name="asked",
+        service="test",
+        logger=logging.getLogger("test"),
+        metrics=Nothing(),
+        clock=time.time_ns,
+    )
 
 
 @pytest.fixture
@@ -228,6 +246,41 @@ def test_events_that_a_coroutine_emits_are_fed_to_no_plugin() -> None:
         assert observability.flush(60)
         assert len(observability.internal_events) == 1
         assert observability.counts()["emitting"].emitted == 1
+
+
+def test_events_that_a_coroutine_emits_in_a_thread_are_fed_to_no_plugin() -> None:
+    class Emitting:
+        name = "emitting"
+        bus: Any = None
+
+        @hookimpl
+        async def export_events(self) -> None:
+            await asyncio.to_thread(self.bus.record, EventType.VFS_DELETE)
+
+    plugin = Emitting()
+    with Observability(plugins=[plugin]) as observability:
+        plugin.bus = observability.bus
+        observability.bus.record(EventType.VFS_WRITE)
+        assert observability.flush(60)
+        assert observability.counts()["emitting"].emitted == 1
+
+
+def test_command_line_asks_coroutines_too(context: PluginContext) -> None:
+    class Asked:
+        @hookimpl
+        async def check(self, context: PluginContext) -> str:
+            await asyncio.sleep(0)
+            return f"{context.name} is there"
+
+        @hookimpl
+        async def trace_url(self, trace: str) -> str:
+            return f"https://traces.example/{trace}"
+
+    plugin = checked("asked", Asked(), DeliveryConfig())
+    assert plugin.ask("check", context=context) == "asked is there"
+    assert plugin.ask("trace_url", trace="1") == "https://traces.example/1"
+    assert plugin.ask("commands") is None
+    assert loop_threads() == []
 
 
 # What hangs

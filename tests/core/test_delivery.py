@@ -24,7 +24,7 @@ from hypervisor_observability import (
     RetryLater,
 )
 from hypervisor_observability.delivery import breaker as breaker_module
-from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.accounts import Account, Place
 from hypervisor_observability.delivery.breaker import BreakerState
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
@@ -834,6 +834,83 @@ def test_counts_add_up_after_every_step(steps: list[tuple[str, Any]], bound: int
     account.close("stopped")
     assert adds_up(account.counts())
     assert account.counts().pending == 0
+
+
+MOVES = st.one_of(
+    st.tuples(st.just("emit"), st.integers(0, 20)),
+    st.tuples(st.just("read"), st.integers(1, 20)),
+    st.tuples(
+        st.sampled_from(
+            ["deliver", "reject", "drop", "leave", "hold", "take_back", "await_push", "late"]
+        ),
+        st.integers(0, 20),
+    ),
+    st.tuples(st.sampled_from(["deliver_held", "drop_held"]), st.integers(0, 20)),
+    st.tuples(
+        st.sampled_from(["pushed", "drop_unpushed", "give_up", "pause", "resume", "clear"]),
+        st.just(0),
+    ),
+)
+
+
+@given(moves=st.lists(MOVES, max_size=40), bound=st.integers(1, 60))
+def test_counts_add_up_wherever_a_portion_goes_and_whenever_it_is_given_up(
+    moves: list[tuple[str, int]], bound: int
+) -> None:
+    bus = HypervisorEventBus(max_events=bound)
+    account = Account(bus.log)
+    portion = given_up = account.read(1)
+    for what, number in moves:
+        left = min(number, portion.left)
+        held = account.counts().in_flight - portion.left - account.unpushed
+        if what == "emit":
+            emit(bus, number)
+        elif what == "read":
+            portion, given_up = account.read(number), portion
+        elif what in {"deliver", "reject", "hold", "await_push"}:
+            place = {
+                "deliver": Place.DELIVERED,
+                "reject": Place.REJECTED,
+                "hold": Place.HELD,
+                "await_push": Place.UNPUSHED,
+            }[what]
+            portion.move(left, place)
+        elif what == "drop":
+            portion.drop(left, "filtered")
+        elif what == "leave":
+            portion.leave(left)
+        elif what == "take_back":
+            portion.take_back(min(number, held))
+        elif what == "late":
+            if given_up is not portion:
+                before = account.counts()
+                given_up.move(number, Place.DELIVERED)
+                given_up.drop(number, "filtered")
+                assert account.counts() == before
+        elif what == "deliver_held":
+            account.deliver_waiting(Place.HELD, number)
+        elif what == "drop_held":
+            account.drop_waiting(Place.HELD, "sampled", number)
+        elif what == "pushed":
+            account.deliver_waiting(Place.UNPUSHED)
+        elif what == "drop_unpushed":
+            account.drop_waiting(Place.UNPUSHED, "down")
+        elif what == "give_up":
+            account.give_up("in_doubt")
+            portion, given_up = account.read(1), portion
+        elif what == "pause":
+            account.pause("down")
+        elif what == "resume":
+            account.resume()
+        else:
+            bus.clear()
+        counts = account.counts()
+        assert adds_up(counts)
+        assert counts.emitted == bus.emitted
+    account.settle_all("in_doubt")
+    counts = account.counts()
+    assert adds_up(counts)
+    assert counts.in_flight == counts.pending == 0
 
 
 def test_counts_add_up_at_every_moment_of_a_busy_run() -> None:

@@ -405,6 +405,58 @@ def test_async_with_that_is_cancelled_while_it_starts_still_delivers_at_the_end(
     assert (code, delivered) == (0, Counter({"main by main": 7})), told
 
 
+@pytest.mark.fault("C23")
+@pytest.mark.parametrize(
+    "hanging",
+    ["await asyncio.sleep(600)", "await asyncio.to_thread(time.sleep, 600)", "time.sleep(600)"],
+)
+def test_coroutine_that_hangs_does_not_hold_up_the_end(tmp_path: Path, hanging: str) -> None:
+    start = f"""
+import asyncio
+class Awaiting:
+    name = "awaiting"
+    @hookimpl
+    async def export_events(self, events):
+        {hanging}
+o = Observability(Config(stop_timeout_seconds=0.5), plugins=[Awaiting()]).start()
+"""
+    code, _, told = run("emit(3)\nassert not o.flush(0.5)", tmp_path, start=start)
+
+    assert code == 0, told
+    assert "events that plugins did not get: awaiting 3 of 3 (in_doubt 3)" in told
+
+
+@pytest.mark.fault("C11")
+def test_coroutines_run_in_a_fork_of_their_process(tmp_path: Path) -> None:
+    start = """
+import asyncio
+class Awaiting(Writing):
+    @hookimpl
+    async def start(self):
+        self.task = asyncio.create_task(asyncio.sleep(600))
+    @hookimpl
+    async def export_events(self, events):
+        await asyncio.sleep(0)
+        Writing.export_events(self, events)
+    @hookimpl
+    async def stop(self):
+        self.task.cancel()
+o = Observability(plugins=[Awaiting()]).start()
+"""
+    program = """
+    emit(10)
+    assert o.flush(30)
+    if os.fork() == 0:
+        emit(20)
+        sys.exit(0)
+    os.wait()
+    emit(10, 10)
+    """
+    code, delivered, told = run(program, tmp_path, start=start)
+
+    assert (code, delivered) == (0, Counter({"main by main": 20, "child by child": 20})), told
+
+
 @pytest.mark.fault("C12")
 def test_sys_exit_in_a_thread_ends_that_thread_alone(tmp_path: Path) -> None:
     program = """

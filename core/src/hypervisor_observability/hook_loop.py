@@ -7,13 +7,16 @@ between calls: so a plugin's connections answer pings, and its background tasks 
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
 
 from attrs import define, field
 
 from .errors import RetryLater
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 _CLOSING_SECONDS = 5.0
 
 
@@ -33,6 +36,43 @@ class _Call:
             self.error = error
         finally:
             self.done.set()
+
+
+class _DaemonExecutor(ThreadPoolExecutor):
+    """Runs each call in a daemon thread of its own, for ``asyncio.to_thread`` and for look-ups.
+
+    The process's end waits for every thread of a usual executor, also for one that hangs.
+    """
+
+    def __init__(self, own_threads: set[int]) -> None:
+        super().__init__()
+        self._own_threads = own_threads
+
+    def submit(
+        self,
+        fn: Callable[_Arguments, _Result],
+        /,
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> Future[_Result]:
+        future: Future[_Result] = Future()
+
+        def work() -> None:
+            ident = threading.get_ident()
+            self._own_threads.add(ident)
+            try:
+                if future.set_running_or_notify_cancel():
+                    future.set_result(fn(*args, **kwargs))
+            except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                future.set_exception(error)
+            finally:
+                self._own_threads.discard(ident)
+
+        threading.Thread(target=work, name="hvobs-call", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the base has it
+        """Wait for nobody."""
 
 
 @define(eq=False)
@@ -140,7 +180,9 @@ class HookLoop:
             self.own_threads.discard(ident)
 
     async def _until_closed(self, ready: threading.Event) -> None:
-        self._loop, self._ending = asyncio.get_running_loop(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(_DaemonExecutor(self.own_threads))
+        self._loop, self._ending = loop, asyncio.Event()
         ending = self._ending
         ready.set()
         await ending.wait()

@@ -301,11 +301,12 @@ class Account:
         """Settle everything: the process ends, and whoever has something in his hands is late.
 
         Args:
-            reason: For what is offered. Where the next process reads it again, it is deferred.
+            reason: For what is offered, and for what waits for a push that may be under way.
+                Where the next process reads what was offered again, it is deferred.
         """
         with self._lock:
             self.give_up(self.left_as(reason))
-            self.drop_waiting(Place.UNPUSHED, STOPPED)
+            self.drop_waiting(Place.UNPUSHED, reason)
             self.drop_waiting(Place.HELD, self.left_as(STOPPED))
             self.close(STOPPED)
 
