@@ -1,8 +1,11 @@
 """What the meters count, and by which labels."""
 
+import math
 import threading
+from decimal import Decimal
 from typing import Any
 
+import numpy
 import pytest
 
 from hypervisor_observability import (
@@ -17,7 +20,11 @@ from hypervisor_observability import (
     RingMetricsCollector,
 )
 from hypervisor_observability.config import MetricsConfig
-from hypervisor_observability.event_types import AGENT_FINISHED, USAGE_RECORDED
+from hypervisor_observability.event_types import (
+    AGENT_FINISHED,
+    GOVERNANCE_DECISION,
+    USAGE_RECORDED,
+)
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.open_work import MAX_OPEN
 from hypervisor_observability.metrics.registry import MetricsRegistry
@@ -484,3 +491,48 @@ def test_collector_counts_exactly_what_many_threads_emit() -> None:
     assert snapshot["events_processed"] == 6_000
     assert snapshot[P + "ring_breaches_total"] == {("a", "s"): 6_000}
     assert exporter.total == 6_000
+
+
+def test_amounts_of_other_types_are_counted_as_the_numbers_that_they_are(
+    registry: MetricsRegistry,
+) -> None:
+    used = {"input_tokens": numpy.int64(7), "cost": Decimal("0.25"), "currency": "EUR"}
+    absurd = {"input_tokens": -1, "output_tokens": math.nan, "cost": 10**400}
+    registry.observe([event(USAGE_RECORDED, used), event(USAGE_RECORDED, absurd)])
+    registry.observe([event(USAGE_RECORDED, used)])
+
+    assert sum(series(registry, "tokens_total").values()) == 14
+    assert sum(series(registry, "cost_total").values()) == 0.5
+    assert series(registry, "usage_invalid_total") == {(): 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "metric"),
+    [
+        (EventType.BEHAVIOR_DRIFT, "drift_score", "agent_hypervisor_drift_score"),
+        (EventType.SAGA_FANOUT_STARTED, "branch_count", "agent_hypervisor_fanout_branches"),
+        (GOVERNANCE_DECISION, "evaluation_ms", "agent_governance_evaluation_latency_ms"),
+    ],
+)
+@pytest.mark.parametrize("value", [10**400, -1, math.nan, math.inf, "5", True, [1]])
+def test_value_that_a_metric_cannot_take_is_counted(
+    registry: MetricsRegistry, kind: EventType, key: str, metric: str, value: object
+) -> None:
+    registry.observe([event(kind, {key: value}), event(kind, {key: 1}), event(kind, {key: None})])
+
+    assert series(registry, "observability_invalid_values_total") == {(metric,): 1}
+
+
+def test_duration_that_is_none_is_counted_and_the_time_between_is_taken(
+    registry: MetricsRegistry,
+) -> None:
+    registry.observe(
+        [
+            event(EventType.SESSION_CREATED, at=1_700_000_000.0),
+            event(EventType.SESSION_TERMINATED, {"duration_seconds": -5}, at=1_700_000_060.0),
+        ]
+    )
+
+    assert family(registry, "session_duration_seconds").histograms[()].sum == 60
+    invalid = series(registry, "observability_invalid_values_total")
+    assert invalid == {(P + "session_duration_seconds",): 1}

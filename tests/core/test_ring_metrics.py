@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from hypervisor_observability import (
+    Config,
     EventType,
     HypervisorEventBus,
+    Observability,
     PrometheusExporterProtocol,
     RingMetricsCollector,
 )
+from hypervisor_observability.config import MetricsConfig
 
 TRANSITIONS = "agent_hypervisor_ring_transitions_total"
 BREACHES = "agent_hypervisor_ring_breaches_total"
@@ -202,3 +205,31 @@ def test_elevations_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         bus.record(EventType.RING_ELEVATED, agent_did=f"a{number}", payload={"to_ring": 1})
 
     assert set(collector.collect()[ACTIVE]) == {"a7", "a8", "a9"}
+
+
+@pytest.mark.parametrize("ring", [4, -1, 10**400])
+def test_ring_beyond_the_outermost_is_invalid(ring: int) -> None:
+    bus = HypervisorEventBus()
+    usual, wide = RingMetricsCollector(bus), RingMetricsCollector(bus, max_ring=7)
+
+    emit(bus, EventType.RING_ASSIGNED, ring=ring)
+
+    assert usual.collect()[CURRENT] == {}
+    assert wide.collect()[CURRENT] == ({AGENT: 4} if ring == 4 else {})
+    exporter = Exporter()
+    usual.export_to_prometheus(exporter)
+    assert exporter.counters[("agent_hypervisor_ring_invalid_total",)] == 1
+
+
+def test_configuration_allows_further_rings() -> None:
+    config = Config(metrics=MetricsConfig(max_ring=4))
+    with Observability(config) as observability:
+        for number, ring in enumerate((4, 5)):
+            agent = f"did:{number}"
+            observability.bus.record(
+                EventType.RING_ASSIGNED, agent_did=agent, payload={"ring": ring}
+            )
+        families = {one.name: dict(one.series) for one in observability.collect_metrics()}
+
+    assert families[CURRENT] == {("did:0",): 4}
+    assert families["agent_hypervisor_ring_invalid_total"] == {(): 1}

@@ -9,6 +9,7 @@ from attrs import define, field
 from ..event_bus import HypervisorEventBus
 from ..events import HypervisorEvent
 from .families import LabelValues, MetricKind
+from .labels import MAX_RING, LabelRules
 from .meter import Moment
 from .rings import (
     BREACHES,
@@ -51,9 +52,11 @@ class RingMetricsCollector:
 
     Args:
         bus: Its ring events are counted from now on.
+        max_ring: The outermost ring that there is; what is beyond counts as invalid.
     """
 
-    def __init__(self, bus: HypervisorEventBus) -> None:
+    def __init__(self, bus: HypervisorEventBus, *, max_ring: int = MAX_RING) -> None:
+        self._rules = LabelRules(max_ring=max_ring)
         self._begin_anew()
         # Re-entrant, like the exports': a signal handler may emit while one is held.
         self._lock = threading.RLock()
@@ -124,7 +127,7 @@ class RingMetricsCollector:
 
     def _begin_anew(self) -> None:
         self._events_processed = 0
-        self._metrics = metrics = RingMetrics(expecting=False)
+        self._metrics = metrics = RingMetrics(self._rules, expecting=False)
         self._sessions = sessions = SessionMetrics(
             Moment(),
             Uncounted(SESSION_DURATION),
