@@ -8,7 +8,6 @@ from ..current_trace import current_trace
 from ..event_types import EventType
 from ..events import HypervisorEvent
 from ..propagation import Extracted
-from ..standing import leave
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter
 from .fan_out import FanOut, Policy, open_fan_out
@@ -206,17 +205,7 @@ def open_saga(
     undo: bool,
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
-    trace, place = writer.next_trace(caller), current_place()
-    name = ids.as_text(name)
-    saga_id = f"{name}-{trace.span_id}" if saga_id is None else ids.as_text(saga_id)
-    payload = {
-        "saga_id": saga_id,
-        "name": name,
-        "step_count": step_count,
-        "caller_trace": link_text(caller),
-    }
-    inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
-    return Saga(name, SagaPlace(writer, saga_id, trace, inside)).opened(undo=undo)
+    return _begin(writer, name, saga_id, step_count, caller).opened(undo=undo)
 
 
 def open_step_anywhere(
@@ -231,15 +220,36 @@ def open_step_anywhere(
     saga = current_place().saga
     if isinstance(saga, Saga):
         return open_step(saga._within, action, step_id, attempt, max_retries, undo)
-    own = open_saga(writer, action, None, 1, None, undo=False)
-    leave(own.inside)  # the code in the step stands in that alone
-    step = open_step(own.subject._within, action, step_id, attempt, max_retries, undo)
+    own = _begin(writer, action, None, 1, None)
+    within = own._within
+    step = open_step(within, action, step_id, attempt, max_retries, undo, within.place)
 
     def close(error: BaseException | None) -> None:
         step.end(error)
-        own.end(error)
+        own._conclude(error, undo=False)
 
     return Opened(step.subject, step.inside, writer, close)
+
+
+def _begin(
+    writer: EventWriter,
+    name: str,
+    saga_id: str | None,
+    step_count: int | None,
+    caller: Extracted | None,
+) -> Saga:
+    trace, place = writer.next_trace(caller), current_place()
+    if type(name) is not str:
+        name = ids.as_text(name)
+    saga_id = f"{name}-{trace.span_id}" if saga_id is None else ids.as_text(saga_id)
+    payload = {
+        "saga_id": saga_id,
+        "name": name,
+        "step_count": step_count,
+        "caller_trace": link_text(caller),
+    }
+    inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
+    return Saga(name, SagaPlace(writer, saga_id, trace, inside))
 
 
 def _note(error: BaseException | None, interruptions: list[BaseException]) -> None:

@@ -1,6 +1,6 @@
 """How a saga ends: what stands, what was undone, what could not be."""
 
-import threading
+from _thread import RLock  # threading's is a function that calls this
 from collections.abc import Callable
 from enum import Enum
 from typing import Literal
@@ -64,7 +64,7 @@ class SagaOutcome:
     """
 
     # Re-entrant: the garbage collector closes generators, and so ends steps, anywhere.
-    _lock: threading.RLock = field(factory=threading.RLock)
+    _lock: RLock = field(factory=RLock)
     # Those that run, then those that were committed, in that order.
     _running: list[Undoable] = field(factory=list)
     _steps: list[Undoable] = field(factory=list)

@@ -1,6 +1,6 @@
 """Where the parts of a saga stand: below the saga itself, or below a fan-out of it."""
 
-import threading
+from _thread import RLock  # threading's is a function that calls this
 from collections import Counter
 
 from attrs import evolve, field, frozen
@@ -31,7 +31,7 @@ class SagaPlace:
     place: Place
     outcome: SagaOutcome = field(factory=SagaOutcome)
     # Re-entrant: the garbage collector closes generators, which may begin steps, anywhere.
-    _lock: threading.RLock = field(factory=threading.RLock, alias="lock")
+    _lock: RLock = field(factory=RLock, alias="lock")
     _uses: Counter[tuple[str, str]] = field(factory=Counter, alias="uses")
 
     def below(self, trace: CausalTraceId, place: Place) -> "SagaPlace":

@@ -8,6 +8,7 @@ from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from .failure import describe
+from .place import Place
 from .saga_outcome import Undo, Undoable
 from .saga_place import SagaPlace
 from .scope import Opened
@@ -44,19 +45,17 @@ def open_step(
     attempt: int,
     max_retries: int | None,
     undo: Undo | None,
+    place: Place | None = None,
 ) -> Opened[Step]:
-    """Begin a step; see ``Saga.step``."""
+    """Begin a step; see ``Saga.step``. *place* is where it begins, by default here."""
     trace = above.trace.child()
     # As trace.full_id says it, which would make text of the ids above for each step anew.
     causal_id = f"{above.trace.trace_id}/{trace.span_id}/{above.trace.span_id}"
-    if type(action) is not str:
-        action = ids.as_text(action)
-    if step_id is None:
-        step_id = above.free_step_id(action, attempt)
-    elif type(step_id) is not str:
-        step_id = ids.as_text(step_id)
+    if type(action) is not str or type(step_id) is not str:
+        action, step_id = _texts(above, action, step_id, attempt)
     step = Step(step_id, action, attempt, trace)
-    place = above.place_of_part()
+    if place is None:
+        place = above.place_of_part()
     payload = above.names(step_id, action)
     payload["attempt"] = attempt
     if max_retries is not None:
@@ -118,6 +117,11 @@ def _is_late(above: SagaPlace, noted: Undoable, error: BaseException | None, clo
     if verdict == "late":
         above.writer.committed_late(above.saga_id, noted.step_id)
     return verdict == "undo it"
+
+
+def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> tuple[str, str]:
+    action = ids.as_text(action)
+    return action, above.free_step_id(action, attempt) if step_id is None else ids.as_text(step_id)
 
 
 def _more(attempt: object, max_retries: object) -> bool:
