@@ -185,6 +185,8 @@ def test_what_was_synced_is_there_after_a_power_cut_at_any_call(
     synced = 0
 
     def check(call: str) -> None:
+        if call == "store" and disk.calls.count("store") % 8:
+            return  # they are many, and much alike
         share = disk.dice.random()
         for kept, names in ((0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (share, share)):
             found = found_in(disk.cut(tmp_path / "left", kept, names) / "journal")

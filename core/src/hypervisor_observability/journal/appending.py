@@ -37,7 +37,7 @@ from .frames import (
     new_record,
 )
 from .rotation import Rotation
-from .segment_files import SegmentFile
+from .segment_files import GAP_ROOM_BYTES, SegmentFile
 
 _AT_ONCE = 512  # events of a log that are taken over
 
@@ -207,12 +207,17 @@ class Appender:
         self.end = segment, end, chain, stored, sequence + taken, lost + taken, entry
 
     def _store(self, entry: Entry) -> bool:
-        if not self.close_gap():
-            return False
-        segment, end, chain, _, sequence, lost, _ = self.end
+        segment, end, chain, stored, sequence, lost, _ = self.end
         _, _, kind, time_ns, salt, head, payload = entry
         if segment is None or head is None:
             return False
+        if stored != sequence:
+            # Not without the record: the reserve is for the end of the run.
+            size = RECORD_BYTES + len(head) + len(payload) + GAP_ROOM_BYTES
+            if not segment.has_room(end, size) or not self.close_gap():
+                return False
+            segment, end, chain, stored, sequence, lost, _ = self.end
+            assert segment is not None  # noqa: S101 - for the type checker: it has just stored
         rest, chain = new_record(chain, kind, sequence, time_ns, salt, head, payload)
         behind = segment.store(end, rest)
         if not behind:

@@ -59,7 +59,7 @@ class Rotation:
             return None
         try:
             run = self.run or self._begin_run()
-            size = max(self.segment_bytes, HEADER_BYTES + record_bytes + GAP_ROOM_BYTES)
+            size = max(self.segment_bytes, HEADER_BYTES + record_bytes + 2 * GAP_ROOM_BYTES)
             if self.ready is not None and self.ready.size < size:
                 self._drop_ready()
             if self.ready is None:

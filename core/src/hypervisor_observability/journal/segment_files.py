@@ -116,6 +116,10 @@ class SegmentFile:
         _CHECKSUM.pack_into(self._memory, start, zlib.crc32(rest) or 1)
         return end
 
+    def has_room(self, start: int, size: int) -> bool:
+        """Tell whether records of *size* bytes have room from byte *start* on."""
+        return start + size <= self._limit
+
     def read(self, start: int, end: int) -> bytes:
         """Give what was stored."""
         return self._memory[start:end] if self.held is None else self.held[start:end]
