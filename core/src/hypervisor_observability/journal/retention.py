@@ -34,6 +34,8 @@ class Retention:
 
     max_bytes: int
     max_age_seconds: float | None = None
+    # By directory: a pass reads what the last one has not.
+    _ledgers: dict[Path, RunLedger] = field(factory=dict, init=False, eq=False, repr=False)
 
     def apply(self, directory: Path) -> int:
         """Remove what is beyond the bounds, but never the newest segment of a living run.
@@ -47,7 +49,7 @@ class Retention:
         Raises:
             OSError: Something could not be looked at, or not be removed. All the rest was.
         """
-        ledger = RunLedger(directory)
+        ledger = self._ledgers.setdefault(directory, RunLedger(directory))
         with _alone(directory) as alone:
             ledger.look()
             return self._apply(directory, ledger) if alone else ledger.total
