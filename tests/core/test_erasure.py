@@ -29,6 +29,7 @@ from hypervisor_observability.metrics.decisions import GovernanceCounts
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.uncounted import Uncounted
 from hypervisor_observability.report import Findings
+from hypervisor_observability.sources.cursor_files import read_cursor
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
 from hypervisor_observability.tree import build_tree, render_tree
@@ -162,6 +163,20 @@ def test_saved_spans_forget_the_subject_and_no_one_else(states: Path) -> None:
     assert [path.suffix for path in holding(states, "Eve Miller")] == [".hvj"]  # what Bob said
     assert "payload 1" in result.stderr
     assert "sequence 4" in result.stderr
+
+
+def test_position_stays_what_it_is_where_the_state_beside_it_is_erased(states: Path) -> None:
+    (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
+    with cursor.open("a") as file:
+        file.write('[["sequence",77]]\n[["sequence",78]]\n')  # batches since the state was saved
+    before = read_cursor(cursor)
+    run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+    after = read_cursor(cursor)
+
+    assert holding(cursor.parent, "Eve Miller") == []
+    assert after.damage is None
+    assert (after.values, after.steps) == (before.values, before.steps)
+    assert after.values == {"sequence": 78}
 
 
 def test_dry_run_counts_the_same_and_changes_nothing(states: Path) -> None:

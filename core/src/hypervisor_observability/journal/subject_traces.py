@@ -127,13 +127,16 @@ class SubjectTraces:
         return True
 
     def _forget_state(self, data: bytes) -> bytes:
-        try:
-            document = json.loads(data)
-        except (ValueError, RecursionError):
-            # It is damaged, so nobody reads it; whoever it is about, it goes.
-            return b"" if any(self._mentions_bytes(data)) else data
-        forgotten = self._without(document)
-        return data if forgotten == document else json.dumps(forgotten).encode("ascii")
+        # A cursor has its state in the first line. The others are steps since: numbers alone.
+        for first, rest in ((data, b""), _after_line(data)):
+            try:
+                document = json.loads(first)
+            except (ValueError, RecursionError):
+                continue
+            forgotten = self._without(document)
+            return data if forgotten == document else json.dumps(forgotten).encode("ascii") + rest
+        # It is damaged, so nobody reads it; whoever it is about, it goes.
+        return b"" if any(self._mentions_bytes(data)) else data
 
     def _forget_lines(self, data: bytes) -> bytes:
         return b"".join(map(self._forget_line, data.splitlines(keepends=True)))
@@ -186,6 +189,12 @@ class SubjectTraces:
     def _mentions_bytes(self, data: bytes) -> Iterator[bool]:
         for text in (*self.names, *self._texts):
             yield json.dumps(text)[1:-1].encode() in data or text.encode(errors="replace") in data
+
+
+def _after_line(data: bytes) -> tuple[bytes, bytes]:
+    """Give the first line, and what stands from its end on."""
+    first, end, rest = data.partition(b"\n")
+    return first, end + rest
 
 
 _IDS = ("agent_did", "session_id", "causal_trace_id", "parent_event_id")
