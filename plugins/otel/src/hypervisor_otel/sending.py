@@ -125,7 +125,8 @@ class PartSender:
         deadline = Deadline.after(self.settings.timeout_seconds)
         rest, refusal = self._settled.unsettled(request)
         parts = deque([] if rest is None else self._split(rest))
-        parts.rotate(-self._told)
+        if self.signal.levels.has_points:
+            parts.rotate(-self._told)
         accepted: list[Message] = []
         part = request
         try:
@@ -147,12 +148,13 @@ class PartSender:
         except RetryLater as error:
             if isinstance(error, BrokenOff) and not accepted:
                 self._doubt(part.ByteSize())
+            # Of metrics, what was told may be told again; the next push begins with what was left.
+            self._told += len(accepted)
             self._note(accepted)
             raise
-        if refusal is not None:
-            self._note(accepted)
         self._told = 0
         if refusal is not None:
+            self._note(accepted)
             raise refusal
 
     def probe(self) -> str:
@@ -207,11 +209,7 @@ class PartSender:
         return None
 
     def _note(self, accepted: list[Message]) -> None:
-        if self.signal.levels.has_points:
-            # Totals may be told twice; but the next push begins with those that were left.
-            self._told += len(accepted)
-            return
-        for part in accepted:
+        for part in [] if self.signal.levels.has_points else accepted:
             self._settled.note(part)
 
 
