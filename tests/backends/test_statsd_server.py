@@ -32,13 +32,15 @@ class NoMetrics:
         return []
 
 
-CONTEXT = PluginContext(
-    name="statsd",
-    service="test",
-    logger=logging.getLogger("test.statsd"),
-    metrics=NoMetrics(),
-    clock=time.time_ns,
-)
+def context() -> PluginContext:
+    """What a plugin gets to know; each its own, as it keeps there what it has told."""
+    return PluginContext(
+        name="statsd",
+        service="test",
+        logger=logging.getLogger("test.statsd"),
+        metrics=NoMetrics(),
+        clock=time.time_ns,
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
     def make(**settings: object) -> StatsDPlugin:
         config = StatsDConfig(**{"port": statsd_server.port, **settings})  # type: ignore[arg-type]  # as the test says
         plugin = StatsDPlugin(config)
-        plugin.start(CONTEXT)
+        plugin.start(context())
         made.append(plugin)
         return plugin
 
@@ -110,7 +112,7 @@ def test_thousand_counters_arrive_over_a_stream(
         return [counters.get(f"{via.value}.stream_total.{agent}", 0) for agent in agents]
 
     wait_until(lambda: shown() == [3] * 1_000, timeout=30)
-    assert "connected" in plugin.check(CONTEXT)
+    assert "connected" in plugin.check(context())
     assert bad_lines(statsd_server) == before
 
 
@@ -208,7 +210,7 @@ def test_check_finds_it_and_leaves_nothing_behind(
 ) -> None:
     before = bad_lines(statsd_server)
 
-    assert f"127.0.0.1:{statsd_server.port}" in make_plugin().check(CONTEXT)
+    assert f"127.0.0.1:{statsd_server.port}" in make_plugin().check(context())
     assert bad_lines(statsd_server) == before
 
 
