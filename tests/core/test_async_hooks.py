@@ -383,6 +383,23 @@ def test_start_that_hangs_in_an_await_is_cancelled_and_the_plugin_is_down() -> N
     assert state == "down: TimeoutError: start has not returned within 0.2 s"
 
 
+def test_stop_that_hangs_behind_a_start_that_failed_holds_up_nobody() -> None:
+    class Never:
+        name = "never"
+
+        @hookimpl
+        async def start(self) -> None:
+            raise OSError("port taken")
+
+        @hookimpl
+        async def stop(self) -> None:
+            await asyncio.sleep(3_600)
+
+    config = Config(delivery=DeliveryConfig(hook_timeout_seconds=0.2))
+    with Observability(config, plugins=[Never()]) as observability:
+        assert observability.states() == {"never": "down: OSError: port taken"}
+
+
 def test_end_of_the_process_does_not_wait_for_a_coroutine_that_hangs() -> None:
     plugin = Hanging(swallows=True)
     plugin.made.append(plugin)

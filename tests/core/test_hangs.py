@@ -1,5 +1,6 @@
 """Slow is not hung; what hangs is given up, and tried again later."""
 
+import logging
 import signal
 import subprocess
 import sys
@@ -417,7 +418,9 @@ def test_start_that_asks_to_retry_is_made_again_by_the_worker(
     assert [record for record in caplog.records if record.exc_info] == []
 
 
-def test_plugin_whose_start_never_succeeds_ends_with_the_process() -> None:
+def test_plugin_whose_start_never_succeeds_ends_with_the_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Never:
         name = "never"
         stops = 0
@@ -435,12 +438,36 @@ def test_plugin_whose_start_never_succeeds_ends_with_the_process() -> None:
             self.stops += 1
 
     never, idle = Never(), Never()
+    caplog.set_level(logging.DEBUG)
     with Observability(plugins=[never]) as observability:
         observability.bus.record(EventType.VFS_WRITE)
     assert observability.counts()["never"].dropped == {"down": 1}
     with Observability(plugins=[idle]) as observability:
         pass
     assert idle.stops == 1
+    assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_start_that_fails_tells_its_traceback_to_who_debugs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing:
+        name = "failing"
+
+        @hookimpl
+        def start(self) -> None:
+            raise KeyError("host")
+
+        @hookimpl
+        def stop(self) -> None:
+            raise RetryLater("not now")
+
+    caplog.set_level(logging.DEBUG)
+    with Observability(plugins=[Failing()]) as observability:
+        assert observability.states() == {"failing": "down: KeyError: 'host'"}
+    with_traceback = [record for record in caplog.records if record.exc_info]
+    assert [record.levelname for record in with_traceback] == ["DEBUG"]
+    assert "plugin failing is down: KeyError: 'host'" in caplog.text
 
 
 # The end

@@ -205,8 +205,9 @@ class Plugin:
         if not caller.spec.opts["firstresult"]:
             result = result[0] if result else None  # a list, of one plugin
         if result is not None and hook in self.coroutines:
-            # Only to start is nobody there yet who looks for calls that hang.
-            timeout = self.hook_timeout_seconds if hook == "start" else None
+            # At the start nobody is there yet who looks for calls that hang, and a start that
+            # failed is followed by a stop.
+            timeout = self.hook_timeout_seconds if hook in {"start", "stop"} else None
             result = self.loop.run(hook, result, timeout)
         refuse_odd_result(hook, result)
         return result

@@ -20,7 +20,7 @@ from .delivery.metrics_feed import MetricsFeed
 from .delivery.outlet import Outlet, Terms
 from .delivery.worker import Worker
 from .error_text import line_of
-from .errors import RetryLater
+from .errors import Reject, RetryLater
 from .events import HypervisorEvent
 from .gate import PayloadPolicy
 from .hookspecs import PluginContext
@@ -127,7 +127,7 @@ class Reader:
         self.worker = None
         self.account.close(reasons.DOWN)
         _logger.error("plugin %s is down: %s", self.name, self._down)
-        _logger.debug("plugin %s: start raised", self.name, exc_info=error)
+        _logger.debug("plugin %s: start raised", self.name, exc_info=_unexpected(error))
         _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:
@@ -219,4 +219,9 @@ def _stop_quietly(plugin: Plugin) -> None:
     try:
         plugin.stop()
     except BaseException as error:  # even SystemExit: it is a plugin's
-        _logger.debug("plugin %s: stop raised", plugin.name, exc_info=error)
+        _logger.debug("plugin %s: stop raised", plugin.name, exc_info=_unexpected(error))
+
+
+def _unexpected(error: BaseException) -> BaseException | None:
+    """Give what has a traceback that tells more than its text does."""
+    return None if isinstance(error, RetryLater | Reject) else error
