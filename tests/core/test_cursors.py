@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.delivery.accounts import Account, Portion
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.portion import Portion
 from hypervisor_observability.errors import SourceUnavailableError
 from hypervisor_observability.journal.dead_runs import end_of
 from hypervisor_observability.journal.run_ledger import RunLedger

@@ -24,11 +24,12 @@ from hypervisor_observability import (
     RetryLater,
 )
 from hypervisor_observability.delivery import breaker as breaker_module
-from hypervisor_observability.delivery.accounts import Account, Place
+from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.breaker import BreakerState
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
 from hypervisor_observability.delivery.outlet import Terms
+from hypervisor_observability.delivery.portion import Place
 from hypervisor_observability.delivery.worker import Worker
 from hypervisor_observability.metrics.activity import EVENTS
 from hypervisor_observability.metrics.registry import MetricsRegistry

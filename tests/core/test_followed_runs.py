@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.delivery.accounts import Account, Portion
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.portion import Portion
 from hypervisor_observability.errors import SourceUnavailableError
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.run_ledger import RunLedger

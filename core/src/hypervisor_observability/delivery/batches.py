@@ -8,9 +8,9 @@ from attrs import define, field
 from ..events import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
-from .accounts import Place, Portion
 from .breaker import Breaker
 from .isolation import OfferSize, Outcome, offer
+from .portion import Place, Portion
 
 Item = TypeVar("Item")
 

@@ -9,11 +9,11 @@ from attrs import define, field
 from ..error_text import line_of
 from ..errors import Reject, RetryLater, SourceUnavailableError
 from ..events import HypervisorEvent
-from .accounts import Place, Portion
 from .batches import Batch
 from .counts import FILTERED, IN_DOUBT
 from .isolation import MAX_REFUSED_IN_A_ROW, Outcome
 from .outlet import Outlet
+from .portion import Place, Portion
 from .state import WorkerState
 
 Item = TypeVar("Item")

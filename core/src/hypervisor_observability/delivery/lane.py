@@ -10,12 +10,12 @@ from attrs import define, field
 from ..error_text import line_of
 from ..errors import Reject, RetryLater
 from ..hook_results import HookShapeError
-from .accounts import Place
 from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls
 from .outlet import Outlet
+from .portion import Place
 from .state import Flush, WorkerState
 
 _CATCH_UP_SECONDS = 1.0

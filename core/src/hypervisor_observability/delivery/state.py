@@ -15,11 +15,12 @@ from ..limited_log import LimitedLog
 from ..metrics.families import HistogramValue
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
-from .accounts import Account, Place
+from .accounts import Account
 from .breaker import Breaker
 from .counts import DOWN, SAMPLED, STOPPED
 from .isolation import OfferSize
 from .outlet import Outlet, Terms
+from .portion import Place
 from .source_wait import SourceWait
 
 _SAMPLING = "sampling"
