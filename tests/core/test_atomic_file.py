@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability import atomic_file
+from hypervisor_observability import EventType, HypervisorEvent, atomic_file
 from hypervisor_observability.atomic_file import replace_file, write_where_told
+from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.regular_file import open_regular, read_json, read_regular
 
 WIDE_SECONDS = 60
@@ -318,3 +319,15 @@ def test_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     assert read_regular(path, 4) == b"1234"
     with pytest.raises(ValueError, match="longer than 3 bytes"):
         read_regular(path, 3)
+
+
+@pytest.mark.parametrize("made", ODD)
+def test_box_of_dead_letters_of_another_kind_holds_nobody_up(
+    made: Callable[[Path], None], tmp_path: Path
+) -> None:
+    letters = DeadLetters.of(tmp_path, "p")
+    letters.path.parent.mkdir()
+    made(letters.path)
+    letters.write(HypervisorEvent(event_type=EventType.VFS_WRITE), "no")
+
+    assert letters.lost == 1

@@ -205,6 +205,16 @@ def test_check_tells_what_is_left(make_served: Callable[..., "Served"], tmp_path
     assert file.plugin.check(file.context()) == f"at the end: {tmp_path / 'x.prom'}, http://g:9091"
 
 
+def test_check_tells_that_a_textfile_cannot_be_replaced(
+    make_served: Callable[..., "Served"], tmp_path: Path
+) -> None:
+    (tmp_path / "x.prom").symlink_to("elsewhere")
+    served = make_served(serve=False, textfile=tmp_path / "x.prom")
+
+    with pytest.raises(OSError, match=r"prometheus\.textfile: .*x\.prom is a symbolic link"):
+        served.plugin.check(served.context())
+
+
 def test_job_that_just_ends_leaves_its_metrics(tmp_path: Path) -> None:
     (tmp_path / "hypervisor.toml").write_text(
         '[plugins.prometheus]\nserve = false\ntextfile = "job.prom"\n'

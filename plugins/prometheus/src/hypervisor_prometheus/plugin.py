@@ -8,6 +8,7 @@ import click
 from attrs import define, field
 
 from hypervisor_observability import PluginContext, hookimpl
+from hypervisor_observability.atomic_file import kind_of
 from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
@@ -75,6 +76,8 @@ class PrometheusPlugin:
     def check(self, context: PluginContext) -> str:
         """Try whether the port can be had, and let go of it."""
         config = self.config
+        if config.textfile is not None and (kind := kind_of(config.textfile)) is not None:
+            raise OSError(f"plugins.{context.name}.textfile: {config.textfile} is {kind}")
         if not config.serve:
             left = [str(one) for one in (config.textfile, config.pushgateway) if one is not None]
             return f"at the end: {', '.join(left)}" if left else "nothing is served or left"
