@@ -15,12 +15,13 @@ from attrs import frozen
 from faults.figure import Figure
 from faults.writing import found_in, start, told
 
-_EVENTS = 4_000
-"""So many segments that there are enough calls."""
+_EVENTS = 800
+_EVERY = 8
+"""Upkeep looks after so many events, in the only thread: each run makes the same calls."""
 
 _KILL = "SIGKILL"
 _ERRORS = ("ENOSPC", "EIO", "EFBIG", "EINTR")
-_CALL = re.compile(r"(\d+) +(\w+)\(")
+_CALL = re.compile(r"\d+ +(\w+)\(")
 
 
 @frozen
@@ -29,7 +30,7 @@ class Call:
 
     Attributes:
         name: Its name.
-        number: How many of this name came before in its thread, and one.
+        number: How many of this name came before, and one.
     """
 
     name: str
@@ -74,7 +75,6 @@ def _figures(fault: str, what: str, results: list[_Result]) -> Iterable[Figure]:
         what=f"{what}: cases in which it came so far",
         value=f"{reached:,} of {len(results):,}",
         goal="nine of ten",
-        # Two threads take turns differently each time; a call may not come again.
         holds=reached >= 0.9 * len(results),
     )
     yield Figure(
@@ -89,31 +89,24 @@ def _figures(fault: str, what: str, results: list[_Result]) -> Iterable[Figure]:
 def _first_calls(strace: str, target: Path, most: int) -> list[Call]:
     """Give the first calls that name the journal's directory, or a file in it.
 
-    A fault is asked for by a call's number in any thread. Where that number is another call
-    in the main thread, from Python's start say, it would come there first: such are left out.
+    A fault is asked for by a call's number. There is one thread, so it comes again.
     """
     log = target.with_suffix(".log")
-    process = start(target, _EVENTS, strace, "-f", "-y", "-qq", "-o", str(log))
+    process = start(target, _EVENTS, strace, "-f", "-y", "-qq", "-o", str(log), every=_EVERY)
     process.communicate(timeout=300)
-    before: Counter[tuple[str, str]] = Counter()
-    others: set[Call] = set()
-    found: dict[Call, None] = {}
-    main = ""
+    before: Counter[str] = Counter()
+    found: list[Call] = []
     for line in log.read_text("utf-8", "replace").splitlines():
         begin = _CALL.match(line)
         if begin is None:
-            continue  # a signal, or the rest of a call that was begun before
-        thread, name = begin.groups()
-        main = main or thread
-        before[thread, name] += 1
-        call = Call(name, before[thread, name])
+            continue  # a signal
+        name = begin[1]
+        before[name] += 1
         if f"{target}" in line and name != "execve":
-            found[call] = None
-        elif thread == main:
-            others.add(call)
+            found.append(Call(name, before[name]))
     shutil.rmtree(target)
     log.unlink()
-    return [call for call in found if call not in others][:most]
+    return found[:most]
 
 
 def _inject(strace: str, directory: Path, call: Call, what: str) -> _Result:
@@ -126,6 +119,7 @@ def _inject(strace: str, directory: Path, call: Call, what: str) -> _Result:
         _EVENTS,
         *(strace, "-f", "-qq", "-o", str(log), "-e", f"trace={call.name}"),
         *("-e", f"inject={call.name}:{action}:when={call.number}"),
+        every=_EVERY,
     )
     output, complaint = process.communicate(timeout=300)
     accepted, lost = told(output)

@@ -1,6 +1,7 @@
-"""``python -m faults.writing DIRECTORY COUNT``: write a journal, and tell of each event.
+"""``python -m faults.writing DIRECTORY COUNT [EVERY]``: write a journal, and tell of each event.
 
-A line for each, when ``append`` has returned: ``done`` or ``lost`` and the event's id.
+A line for each, when ``append`` has returned: ``done`` or ``lost`` and the event's id. With EVERY,
+upkeep has no thread of its own and looks after so many events: all runs make the same calls.
 """
 
 import os
@@ -30,25 +31,31 @@ def numbered_event(number: int) -> HypervisorEvent:
     )
 
 
-def write(directory: Path, count: int) -> None:
+def write(directory: Path, count: int, every: int = 0) -> None:
     """Write *count* events into a run of its own, telling of each."""
     writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
     # Synced ten times as often as by default, so that every call of the system comes early.
     upkeep = Upkeep(writer=writer, sync_seconds=0.005, retention=Retention(1 << 40))
-    upkeep.begin()
+    if not every:
+        upkeep.begin()
     for number in range(count):
         before = writer.lost
         event = numbered_event(number)
         writer.append(event, lambda _: None)
         word = "lost" if writer.lost > before else "done"
         os.write(1, f"{word} {event.event_id}\n".encode())
+        if every and number % every == 0:
+            upkeep.look()
+    if every:
+        upkeep.look(last=True)
     upkeep.end(10)
 
 
-def start(directory: Path, count: int, *before: str) -> "subprocess.Popen[bytes]":
+def start(directory: Path, count: int, *before: str, every: int = 0) -> "subprocess.Popen[bytes]":
     """Write in a process of its own; *before* is a command that starts it."""
+    arguments = [str(directory), str(count), str(every)]
     return subprocess.Popen(
-        [*before, sys.executable, "-m", "faults.writing", str(directory), str(count)],
+        [*before, sys.executable, "-m", "faults.writing", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,  # a line that is read takes none of the following along
@@ -75,4 +82,4 @@ def found_in(directory: Path) -> list[int]:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), int(sys.argv[2]))
+    write(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -88,11 +88,12 @@ class Upkeep:
 
     def _run(self) -> None:
         while not self._stopping.wait(self.sync_seconds):
-            self._look()
-        self._look(last=True)
+            self.look()
+        self.look(last=True)
         self.writer.close()
 
-    def _look(self, *, last: bool = False) -> None:
+    def look(self, *, last: bool = False) -> None:
+        """Do once what the thread does again and again; with *last*, what is done at the end."""
         writer = self.writer
         try:
             if last:
