@@ -10,12 +10,14 @@ from faults.many_runs import MANY_RUNS
 from faults.oracle import ORACLE
 from faults.patience import PATIENCE
 from faults.sampling import sampling
+from faults.steps import STEPS
 
 CASES: dict[str, Callable[..., Iterable[Figure]]] = {
     **DELIVERY,
     **PATIENCE,
     **BACKENDS,
     **JOURNAL,
+    **STEPS,
     **MANY_RUNS,
     **ORACLE,
     "sampling": sampling,
