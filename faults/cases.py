@@ -6,6 +6,7 @@ from faults.backends import BACKENDS
 from faults.delivery import DELIVERY
 from faults.figure import Figure
 from faults.journal import JOURNAL
+from faults.journal_reading import JOURNAL_READING
 from faults.many_runs import MANY_RUNS
 from faults.oracle import ORACLE
 from faults.patience import PATIENCE
@@ -18,6 +19,7 @@ CASES: dict[str, Callable[..., Iterable[Figure]]] = {
     **BACKENDS,
     **JOURNAL,
     **STEPS,
+    **JOURNAL_READING,
     **MANY_RUNS,
     **ORACLE,
     "sampling": sampling,

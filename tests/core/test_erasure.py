@@ -62,6 +62,7 @@ def of_eve(**payload: Any) -> HypervisorEvent:
 # On the disk
 
 
+@pytest.mark.fault("J22")
 def test_salt_and_payload_are_overwritten_and_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_salt_and_payload_are_overwritten_and_synced(
     assert all(not any(record.salt) for _, record in SegmentReader(path).records())
 
 
+@pytest.mark.fault("J22")
 def test_beginning_of_a_record_that_was_never_accepted_goes_too(tmp_path: Path) -> None:
     run = write(tmp_path, [of_eve(number=1), of_eve(name=SAID)])
     path = run.segment_path(0)
@@ -104,6 +106,7 @@ def test_beginning_of_a_record_that_was_never_accepted_goes_too(tmp_path: Path) 
     assert (verify(run).events, verify(run).torn) == (1, False)
 
 
+@pytest.mark.fault("J22")
 def test_what_stands_behind_damage_is_told_not_to_be_erased(tmp_path: Path) -> None:
     run = write(tmp_path, [of_eve(name=SAID, number=n) for n in range(5)])
     path = run.segment_path(0)
@@ -150,6 +153,7 @@ def states(tmp_path: Path) -> Path:
     return journal
 
 
+@pytest.mark.fault("J22")
 def test_saved_spans_forget_the_subject_and_no_one_else(states: Path) -> None:
     (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
     before = json.loads(cursor.read_text())
@@ -165,6 +169,7 @@ def test_saved_spans_forget_the_subject_and_no_one_else(states: Path) -> None:
     assert "sequence 4" in result.stderr
 
 
+@pytest.mark.fault("J22")
 def test_position_stays_what_it_is_where_the_state_beside_it_is_erased(states: Path) -> None:
     (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
     with cursor.open("a") as file:
@@ -179,6 +184,7 @@ def test_position_stays_what_it_is_where_the_state_beside_it_is_erased(states: P
     assert after.values == {"sequence": 78}
 
 
+@pytest.mark.fault("J22")
 def test_dry_run_counts_the_same_and_changes_nothing(states: Path) -> None:
     def content() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in states.rglob("*") if path.is_file()}
@@ -193,6 +199,7 @@ def test_dry_run_counts_the_same_and_changes_nothing(states: Path) -> None:
     assert again.stdout == "would erase 0 payloads\n"
 
 
+@pytest.mark.fault("J22")
 def test_old_content_of_a_saved_state_is_overwritten(states: Path) -> None:
     (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
     with cursor.open("rb") as old:
@@ -200,6 +207,7 @@ def test_old_content_of_a_saved_state_is_overwritten(states: Path) -> None:
         assert not any(old.read())
 
 
+@pytest.mark.fault("J22")
 def test_dead_letters_forget_the_payload(tmp_path: Path) -> None:
     write(tmp_path / "journal", [of_eve(name=SAID)])
     letters = DeadLetters.of(tmp_path / "state", "otel")
@@ -225,6 +233,7 @@ def as_erased(event: HypervisorEvent) -> HypervisorEvent:
     return HypervisorEvent.from_dict(values)
 
 
+@pytest.mark.fault("J22")
 def test_event_says_that_it_was_erased_wherever_it_goes(tmp_path: Path) -> None:
     run = write(tmp_path, [of_eve(name=SAID), of_eve()])
     erase(run, lambda event: bool(event.payload))
@@ -259,6 +268,7 @@ def work(refuse: bool) -> list[HypervisorEvent]:
     return bus.all_events
 
 
+@pytest.mark.fault("J22")
 @pytest.mark.parametrize("refuse", [False, True])
 def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
     events = [as_erased(event) for event in work(refuse)]
@@ -287,6 +297,7 @@ def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
     assert "committed" not in findings.outcomes
 
 
+@pytest.mark.fault("J22")
 def test_metrics_count_an_erased_decision_as_neither_allowed_nor_denied() -> None:
     counts = GovernanceCounts(LabelRules("seed", 2_000), Uncounted())
     counts.observe(as_erased(HypervisorEvent(event_type=GOVERNANCE_DECISION, agent_did=EVE)))

@@ -80,6 +80,7 @@ def expect_damage(run: Run, path: Path, offset: int) -> None:
 # What a killed process leaves
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("room", [0, 10_000], ids=["trimmed", "untrimmed"])
 def test_record_whose_storing_ended_at_any_byte_is_torn_and_no_damage(
     tmp_path: Path, room: int
@@ -102,6 +103,7 @@ def test_record_whose_storing_ended_at_any_byte_is_torn_and_no_damage(
     expect_sound(run, EVENTS - 1, torn=True)
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("command", ["query", "tree", "report"])
 def test_torn_end_makes_no_command_fail(tmp_path: Path, command: str) -> None:
     run = write(tmp_path)
@@ -119,6 +121,7 @@ def test_torn_end_makes_no_command_fail(tmp_path: Path, command: str) -> None:
     assert "torn at the end" in told.output
 
 
+@pytest.mark.fault("J23")
 def test_torn_record_before_another_segment_is_no_damage(tmp_path: Path) -> None:
     run = write(tmp_path, 300, text="x" * 200)
     first = run.segment_path(0)
@@ -128,6 +131,7 @@ def test_torn_record_before_another_segment_is_no_damage(tmp_path: Path) -> None
     expect_sound(run, 300, torn=False)
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("number", range(200, 230))
 def test_note_at_the_end_of_a_segment_belongs_to_it(tmp_path: Path, number: int) -> None:
     writer = JournalWriter(tmp_path, segment_bytes=SEGMENT)
@@ -142,6 +146,7 @@ def test_note_at_the_end_of_a_segment_belongs_to_it(tmp_path: Path, number: int)
     expect_sound(run, 300, torn=False)
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("torn", [False, True])
 def test_records_missing_before_another_segment_are_damage(tmp_path: Path, torn: bool) -> None:
     run = write(tmp_path, 300, text="x" * 200)
@@ -153,6 +158,7 @@ def test_records_missing_before_another_segment_are_damage(tmp_path: Path, torn:
     assert len(damages_of(run)) == 1
 
 
+@pytest.mark.fault("J23")
 def test_segment_missing_in_the_middle_is_damage(tmp_path: Path) -> None:
     run = write(tmp_path, 600, text="x" * 200)
     assert len(run.segments()) > 2
@@ -163,6 +169,7 @@ def test_segment_missing_in_the_middle_is_damage(tmp_path: Path) -> None:
     assert run_hvobs("query", "--journal", tmp_path).exit_code == 1
 
 
+@pytest.mark.fault("J23")
 def test_segment_that_the_machine_did_not_live_to_fill_is_torn(tmp_path: Path) -> None:
     run = write(tmp_path)
     run.segment_path(1).write_bytes(bytes(SEGMENT))
@@ -184,6 +191,7 @@ while True:
 """
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.fault("J9")
 @pytest.mark.slow
 def test_no_query_fails_after_kills_at_any_moment(tmp_path: Path) -> None:
@@ -209,6 +217,7 @@ def test_no_query_fails_after_kills_at_any_moment(tmp_path: Path) -> None:
 # Damage
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("size", [RECORD_BYTES, 4_096, 400_000])
 def test_zeros_in_the_middle_are_damage(tmp_path: Path, size: int) -> None:
     run = write(tmp_path)
@@ -218,6 +227,7 @@ def test_zeros_in_the_middle_are_damage(tmp_path: Path, size: int) -> None:
     expect_damage(run, path, starts[3])
 
 
+@pytest.mark.fault("J23")
 def test_what_no_unfinished_record_can_explain_is_damage(tmp_path: Path) -> None:
     run = write(tmp_path)
     path = run.segment_path(0)
@@ -227,6 +237,7 @@ def test_what_no_unfinished_record_can_explain_is_damage(tmp_path: Path) -> None
     expect_damage(run, path, end)
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.parametrize("place", [0, 20, 90])
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_damaged_header_is_told_with_file_and_byte(tmp_path: Path, number: int, place: int) -> None:
@@ -281,6 +292,7 @@ class LiveFile:
         return first + REAL_PREAD(descriptor, size - len(first), offset + len(first))
 
 
+@pytest.mark.fault("J23")
 @given(st.lists(st.integers(0, 7), max_size=60), st.booleans())
 def test_record_read_while_it_is_stored_is_no_damage(steps: list[int], to_end: bool) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
@@ -314,6 +326,7 @@ writer.close()
 """
 
 
+@pytest.mark.fault("J23")
 @pytest.mark.slow
 def test_journal_that_is_being_written_shows_no_damage(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", LIVE, str(tmp_path)])
@@ -351,6 +364,7 @@ def failing(error: int, path: Path) -> Callable[..., int]:
     return opened
 
 
+@pytest.mark.fault("J24")
 @pytest.mark.parametrize("number", [0, 1, 2])
 @pytest.mark.parametrize("error", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ESTALE])
 def test_segment_that_cannot_be_read_is_neither_gone_nor_damaged(
@@ -378,6 +392,7 @@ def test_segment_that_cannot_be_read_is_neither_gone_nor_damaged(
     assert run_hvobs("query", "--journal", tmp_path).exit_code == 0
 
 
+@pytest.mark.fault("J24")
 def test_reading_without_a_descriptor_left_is_an_error_and_no_end(tmp_path: Path) -> None:
     run = write(tmp_path)
     reader = RunReader(run)
