@@ -23,7 +23,7 @@ from hypervisor_observability.journal.frames import CHECKSUM_BYTES
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import Run, runs_of
 from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.verification import verify
+from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.metrics.decisions import GovernanceCounts
 from hypervisor_observability.metrics.labels import LabelRules
@@ -92,6 +92,36 @@ def test_salt_and_payload_are_overwritten_and_synced(
         assert record.payload not in left
     assert verify(run).erased == 3
     assert all(not any(record.salt) for _, record in SegmentReader(path).records())
+
+
+@pytest.mark.fault("J22")
+@pytest.mark.parametrize("at", range(6))
+def test_erasing_that_was_interrupted_in_a_record_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    run = write(tmp_path, [of_eve(name=SAID, number=n) for n in range(5)])
+    calls, real = 0, os.pwrite
+
+    def half(descriptor: int, data: bytes, offset: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == at + 1:
+            real(descriptor, data[: len(data) // 2], offset)
+            raise KeyboardInterrupt
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", half)
+        if at < 5:
+            with pytest.raises(KeyboardInterrupt):
+                erase(run, lambda _: True)
+        else:
+            erase(run, lambda _: True)
+    erase(run, lambda _: True)
+    assert not holding(tmp_path, "Eve Miller")
+    found = verify(run)
+    assert (found.verdict, found.events, found.erased) == (Verdict.UNANCHORED, 5, 5)
+    assert not (run.path / "erasing").exists()
 
 
 @pytest.mark.fault("J22")

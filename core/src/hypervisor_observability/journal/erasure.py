@@ -3,11 +3,18 @@
 What is erased is overwritten where it stands, and synced: a payload with its salt, and the
 beginning of a record that its process did not live to finish. ``subject_traces`` does the same to
 what was derived of payloads and kept beside them.
+
+A record that was overwritten by half would be damage. So what is to stand there is written into
+a file of its own first, and synced; whoever erases next finishes what was interrupted.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
+from ..atomic_file import replace_file
 from ..events import HypervisorEvent
 from .encoding import BadEventError, event_of
 from .event_index import remove_index
@@ -16,7 +23,11 @@ from .runs import Run
 from .segment_reader import Damage, SegmentReader
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_STEP_BYTES = 1024 * 1024
+_UNFINISHED = "erasing"
+"""File of a run that has what is being written over records of one segment."""
+
+_NUMBER = struct.Struct("<Q")
+_STRETCH = struct.Struct("<QQ")
 
 
 def erase(
@@ -41,32 +52,65 @@ def erase(
     """
     if run.is_alive():
         raise ValueError(f"{run.path} is being written: stop the process first")
+    _finish_interrupted(run)
     count = 0
     for _, path in run.segments():
         segment = SegmentReader(path)
-        found = [
-            (offset, erased(record))
+        found = {
+            offset: erased(record).to_bytes()
             for offset, record in segment.records()
             if record.kind == EVENT and not record.erased and _is(chosen, record)
-        ]
+        }
         if segment.damage is not None:
             on_damage(segment.damage)
-        if not found and segment.torn is None:
-            continue
-        descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW)
-        try:
-            for offset, record in found:
-                os.pwrite(descriptor, record.to_bytes(), offset)
-            if segment.torn is not None:
-                # It was never accepted, and nobody can tell whose it was.
-                _clear(descriptor, segment.torn.offset)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        if found:
+            replace_file(run.path / _UNFINISHED, _packed(path, found), sync=True)
+            _overwrite(path, found)
+            (run.path / _UNFINISHED).unlink()
+        if segment.torn is not None:
+            # It was never accepted, and nobody can tell whose it was.
+            _overwrite(path, {segment.torn.offset: bytes(_size_from(path, segment.torn.offset))})
         count += len(found)
     if count:
         remove_index(run.path.parent)
     return count
+
+
+def _finish_interrupted(run: Run) -> None:
+    try:
+        data = (run.path / _UNFINISHED).read_bytes()
+    except FileNotFoundError:
+        return
+    number, found, place = _NUMBER.unpack_from(data)[0], dict[int, bytes](), _NUMBER.size
+    while place < len(data):
+        offset, size = _STRETCH.unpack_from(data, place)
+        place += _STRETCH.size
+        found[offset] = data[place : place + size]
+        place += size
+    with contextlib.suppress(FileNotFoundError):  # the bounds of the directory removed it
+        _overwrite(run.segment_path(number), found)
+    (run.path / _UNFINISHED).unlink()
+
+
+def _packed(path: Path, found: Mapping[int, bytes]) -> bytes:
+    stretches = (_STRETCH.pack(offset, len(data)) + data for offset, data in found.items())
+    return _NUMBER.pack(int(path.stem)) + b"".join(stretches)
+
+
+def _overwrite(path: Path, found: Mapping[int, bytes]) -> None:
+    descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW)
+    try:
+        for offset, data in found.items():
+            written = 0
+            while written < len(data):
+                written += os.pwrite(descriptor, data[written:], offset + written)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _size_from(path: Path, offset: int) -> int:
+    return max(0, path.stat().st_size - offset)
 
 
 def events_of(run: Run) -> Iterator[tuple[Record, HypervisorEvent]]:
@@ -78,12 +122,6 @@ def events_of(run: Run) -> Iterator[tuple[Record, HypervisorEvent]]:
                     yield record, event_of(record)
                 except BadEventError:
                     continue
-
-
-def _clear(descriptor: int, offset: int) -> None:
-    end = os.fstat(descriptor).st_size
-    while offset < end:
-        offset += os.pwrite(descriptor, bytes(min(_STEP_BYTES, end - offset)), offset)
 
 
 def _is(chosen: Callable[[HypervisorEvent], bool], record: Record) -> bool:
