@@ -51,7 +51,7 @@ BUSY = (
     + """
 config = Config(journal=JournalConfig(directory=Path(sys.argv[1])))
 with Observability(config, plugins=[Both()]) as observability:
-    with observability.recorder.session("s"):
+    with observability.recorder.session(f"s-{os.getpid()}"):
         while True:
             with observability.recorder.agent("did:a"):
                 pass
