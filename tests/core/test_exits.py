@@ -361,26 +361,6 @@ async def main():
 
 
 @pytest.mark.fault("C12")
-def test_pool_that_is_terminated_delivers_with_handle_sigterm(tmp_path: Path) -> None:
-    start = (
-        "config = Config(handle_sigterm=True, delivery=DeliveryConfig(interval_seconds=3_600))\n"
-    )
-    program = """
-    import multiprocessing
-    def work(number):
-        emit(10, number * 10)
-    o.start()
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        pool.map(work, range(4))
-    """
-    start = f"from hypervisor_observability import DeliveryConfig\n{start}"
-    start += "o = Observability(config, plugins=[Writing()])\n"
-    code, delivered, told = run(program, tmp_path, start=start)
-
-    assert (code, delivered) == (0, Counter({"child by child": 40})), told
-
-
-@pytest.mark.fault("C12")
 def test_sigterm_is_handled_beside_async_with(tmp_path: Path) -> None:
     start = textwrap.dedent(
         ASYNC.format(work="print('ready', flush=True); await asyncio.sleep(600)")
