@@ -14,6 +14,9 @@ from .token_patterns import DEFAULT_PATTERNS
 
 _INFINITY = float("inf")
 _MAX_KEYS = 10_000
+_MAX_TEXTS = 10_000
+_SHORT_TEXT = 64  # characters of a text that is remembered, once it was found harmless
+_HARMLESS_KINDS = frozenset({bool, int, type(None)})
 _IDS = ("event_id", "session_id", "agent_did", "causal_trace_id", "parent_event_id")
 
 
@@ -39,6 +42,8 @@ class Gate:
         self._redaction = Redaction(keys, patterns) if enabled else None
         # Nearly all payloads have keys that others had before.
         self._harmless_keys: set[object] = set()
+        # And most texts are short ones that came before.
+        self._harmless_texts: set[str] = set()
         self.redacted = 0
         """Values redacted so far, counted for each reader."""
         self.failed = 0
@@ -73,22 +78,33 @@ class Gate:
         return admitted
 
     def _is_harmless(self, event: HypervisorEvent) -> bool:
-        """Tell what nearly all events are: of one level, plain, without secrets."""
-        payload = raw_payload(event)
-        if type(payload) is not dict or _odd_ids(event):
+        """Check the common case: a payload of one level, plain, without secrets."""
+        if _odd_ids(event):
             return False
-        redaction, harmless_keys = self._redaction, self._harmless_keys
-        for key, value in payload.items():
+        harmless_keys, harmless_texts = self._harmless_keys, self._harmless_texts
+        for key, value in raw_payload(event).items():
             if key not in harmless_keys and not self._is_harmless_key(key):
                 return False
             kind = type(value)
             if kind is str:
-                if not value.isascii() and encodable(value) != value:
+                if value not in harmless_texts and not self._is_harmless_text(value):
                     return False
-                if redaction is not None and redaction.in_text(value):
+            elif kind is float:
+                if not -_INFINITY < value < _INFINITY:
                     return False
-            elif kind is float and not -_INFINITY < value < _INFINITY:
+            elif kind not in _HARMLESS_KINDS:
                 return False
+        return True
+
+    def _is_harmless_text(self, text: str) -> bool:
+        if not text.isascii() and encodable(text) != text:
+            return False
+        if self._redaction is not None and self._redaction.in_text(text):
+            return False
+        if len(text) <= _SHORT_TEXT:
+            if len(self._harmless_texts) >= _MAX_TEXTS:
+                self._harmless_texts.clear()
+            self._harmless_texts.add(text)
         return True
 
     def _is_harmless_key(self, key: object) -> bool:
