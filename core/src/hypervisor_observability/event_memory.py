@@ -28,7 +28,7 @@ _OWN_REFERENCES = 2
 _FEW_REFERENCES = 6
 
 _FEW_EVENTS = 3
-_SAMPLE_SHARE = 256
+_SAMPLE_SHARE = 1_024
 
 
 def held_bytes(event: HypervisorEvent, *, shared: bool = True) -> int:

@@ -49,7 +49,7 @@ class EventEncoder:
 
     def __init__(self) -> None:
         self._encode = _fastest_encoder()
-        # Quoted: most events share their type, session and agent with others.
+        # Quoted: most events share their type, session, agent and keys with others.
         self._quoted: dict[str | None, str] = {None: "null"}
 
     def parts_of(self, event: HypervisorEvent) -> tuple[bytes, bytes]:
@@ -78,17 +78,18 @@ class EventEncoder:
         # In line: every event comes by here.
         parts = []
         for key, value in payload.items():
+            name = quoted.get(key) or self._remember(key)
             kind = type(value)
             if kind is str:
-                parts.append(f"{_quote(key)}:{_quote(value)}")
+                parts.append(f"{name}:{_quote(value)}")
             elif kind is int:
-                parts.append(f"{_quote(key)}:{value}")
+                parts.append(f"{name}:{value}")
             elif kind is bool:
-                parts.append(f"{_quote(key)}:{_BOOLEANS[value]}")
+                parts.append(f"{name}:{_BOOLEANS[value]}")
             elif kind is float and -_INFINITY < value < _INFINITY:
-                parts.append(f"{_quote(key)}:{value!r}")
+                parts.append(f"{name}:{value!r}")
             elif value is None:
-                parts.append(f"{_quote(key)}:null")
+                parts.append(f"{name}:null")
             else:
                 return head.encode(), self._encode(payload).ljust(DIGEST_BYTES)
         # Space for a digest, should it be erased. JSON does not mind blanks at the end.
