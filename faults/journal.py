@@ -16,7 +16,7 @@ from faults.disk import after_power_cut, with_flipped_bit
 from faults.figure import Figure
 from faults.plugins import Away, Busy, Taking
 from faults.system_calls import calls
-from faults.writing import SEGMENT_BYTES, found_in, numbered_event, start, told
+from faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
 from hypervisor_observability import Config, EventType, JournalConfig, Observability
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
@@ -35,7 +35,7 @@ def kills(*, quick: bool) -> Iterable[Figure]:
         paths = [directory / str(number) for number in range(rounds)]
         results = list(pool.map(_kill, paths, moments))
     accepted = sum(result[0] for result in results)
-    lost, invented, bad = (sum(result[place] for result in results) for place in (1, 2, 3))
+    lost, invented, bad, failed = (sum(column) for column in list(zip(*results, strict=True))[1:])
     yield Figure(
         fault="J1",
         what=f"events accepted in {rounds:,} processes, each killed at a random moment",
@@ -49,9 +49,16 @@ def kills(*, quick: bool) -> Iterable[Figure]:
         goal="0; 0; 0",
         holds=lost == invented == bad == 0,
     )
+    yield Figure(
+        fault="J1, J23",
+        what=f"queries after each of {rounds:,} kills at random moments, that exit with 1",
+        value=f"{failed}",
+        goal="0",
+        holds=failed == 0,
+    )
 
 
-def _kill(directory: Path, moment: float) -> tuple[int, int, int, int]:
+def _kill(directory: Path, moment: float) -> tuple[int, int, int, int, int]:
     process = start(directory, 100_000)
     assert process.stdout is not None
     first = process.stdout.readline()
@@ -60,9 +67,10 @@ def _kill(directory: Path, moment: float) -> tuple[int, int, int, int]:
     accepted, _ = told(first + process.communicate(timeout=60)[0])
     found = found_in(directory)
     bad = sum(verify(run).verdict is Verdict.BAD for run in runs_of(directory))
+    failed = query_fails(directory)
     shutil.rmtree(directory)
     lost = len(set(accepted) - set(found)) + (found != list(range(len(found))))
-    return len(accepted), lost, max(0, len(found) - len(accepted) - 1), bad
+    return len(accepted), lost, max(0, len(found) - len(accepted) - 1), bad, failed
 
 
 def power(*, quick: bool) -> Iterable[Figure]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from faults.figure import Figure
+from faults.writing import query_fails
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.journal.reader import RunReader
@@ -86,10 +87,8 @@ def _kill(moment: float) -> tuple[int, int, int]:
         process.kill()
         process.communicate()
         verified = [verify(run) for run in runs_of(directory)]
-        arguments = ["query", "--journal", str(directory), "--limit", "1", "--no-index"]
-        failed = CliRunner().invoke(hvobs, arguments).exit_code != 0
         bad = sum(one.verdict is Verdict.BAD for one in verified)
-        return int(failed), bad, sum(one.torn for one in verified)
+        return query_fails(directory), bad, sum(one.torn for one in verified)
 
 
 def looks(*, quick: bool) -> Iterable[Figure]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.journal.encoding import event_of
+from hypervisor_observability.journal.history import History
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.runs import Run, runs_of
@@ -79,6 +80,14 @@ def numbers_in(run: Run) -> list[int]:
 def found_in(directory: Path) -> list[int]:
     """Give those of all runs."""
     return [number for run in runs_of(directory) for number in numbers_in(run)]
+
+
+def query_fails(directory: Path) -> bool:
+    """Ask for all events, as ``hvobs query`` does: with what it is told of, it exits with 1."""
+    notices: list[str] = []
+    for _ in History(directory, notices.append).find():
+        pass
+    return bool(notices)
 
 
 if __name__ == "__main__":
