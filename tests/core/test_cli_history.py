@@ -302,6 +302,26 @@ def test_tail_goes_on_when_a_run_that_it_follows_goes(journal: Path) -> None:
     assert [entry.event.payload["number"] for entry in followed.news()] == [9]
 
 
+def test_tail_waits_for_a_directory_that_cannot_be_listed(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = Followed(journal)
+    followed.skip()
+    notices: list[str] = []
+    monkeypatch.setattr(output, "note", notices.append)
+
+    def busy(path: object = ".") -> object:
+        raise OSError(24, "Too many open files", str(path))
+
+    write(journal, make_event(9))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", busy)
+        for _ in range(3):
+            assert list(followed.news()) == []
+    assert len([notice for notice in notices if str(journal) + ":" in notice]) == 1
+    assert [entry.event.payload["number"] for entry in followed.news()] == [9]
+
+
 @pytest.mark.fault("L2")
 @pytest.mark.slow
 def test_tail_ends_when_nobody_reads_it(

@@ -111,11 +111,26 @@ def test_step_that_is_torn_was_not_made(tmp_path: Path) -> None:
             assert saved.values["a"] < 2
 
 
+ODD_NUMBERS = ("-1", "1.5", "true", "1e999", "NaN", '"1"', str(2**63))
+
+
+@pytest.mark.parametrize("number", ODD_NUMBERS)
+def test_step_to_no_position_is_damage(tmp_path: Path, number: str) -> None:
+    path = tmp_path / "cursor"
+    step = '[["a", ' + number + "]]\n"
+    path.write_text('{"version": 1, "sequences": {"a": 5}, "state": null}\n' + step)
+    saved = read_cursor(path)
+    assert saved.values == {"a": 5}
+    assert saved.damage is not None
+    assert saved.damage.offset == 53
+
+
 @pytest.mark.fault("J21")
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"version": 2}', '{"version": 1}', '{"version": 1, "sequences": []}',
-     '{"version": 1, "sequences": {"a": "x"}, "state": null}', "\0" * 100, "[" * 100_000],
+     '{"version": 1, "sequences": {"a": "x"}, "state": null}', "\0" * 100, "[" * 100_000,
+     *(f'{{"version": 1, "sequences": {{"a": {one}}}, "state": null}}' for one in ODD_NUMBERS)],
 )  # fmt: skip
 def test_damaged_cursor_is_told_kept_and_no_position(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str

@@ -1,5 +1,6 @@
 """All runs of a directory as one source: turns, ends, readings of many runs, and what they cost."""
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -14,9 +15,12 @@ from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.portion import Portion
 from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.journal.dead_runs import RunLivesError, end_of
+from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.run_ledger import RunLedger
 from hypervisor_observability.journal.runs import Run, runs_of
+from hypervisor_observability.journal.segment_reader import Damage
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.log import Reading
 from hypervisor_observability.sources.followed_runs import FollowedRuns
@@ -378,3 +382,62 @@ def test_agent_notes_where_a_killed_run_ends(tmp_path: Path) -> None:
 
     assert ledger.runs[run.path.name].end == 3
     assert run.segment_path(0).stat().st_size < SEGMENT / 4
+
+
+def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, writer = write_run(tmp_path, [1, 2, 3], close=False)
+    source = followed(tmp_path)
+    account = Account(source, source)
+    assert read_all(account) == [1, 2, 3]
+
+    def gone(_: RunReader) -> tuple[int, int]:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunReader, "bounds", property(gone))
+        account.counts()
+    append(writer, [4])  # into memory that is mapped: were the file cut, the process would die
+    assert read_all(account) == [4]
+    assert run.path.name in source.unfinished
+    writer.close()
+
+
+@pytest.mark.parametrize("locked", [True, False])
+def test_only_what_is_proven_to_be_dead_is_tidied_up(tmp_path: Path, locked: bool) -> None:
+    run, writer = write_run(tmp_path, [1, 2, 3], close=False)
+    ledger = RunLedger(tmp_path)
+    size = run.segment_path(0).stat().st_size
+    if locked:
+        with pytest.raises(RunLivesError):
+            end_of(run, ledger)
+    else:
+        (run.path / "lock").unlink()  # by somebody who took it for a stale one
+        end_of(run, ledger)
+    assert run.segment_path(0).stat().st_size == size
+    append(writer, [4])
+    writer.close()
+
+
+@pytest.mark.fault("J23")
+@pytest.mark.parametrize("place", ["header", "last record"])
+def test_damage_of_a_dead_run_is_told_to_each_process_that_comes_by(
+    tmp_path: Path, place: str
+) -> None:
+    run, writer = write_run(tmp_path, range(100), close=False)
+    writer.begin_anew_after_fork()  # lets go without a word, as a kill does
+    path = run.segment_path(0)
+    data = bytearray(path.read_bytes())
+    data[0 if place == "header" else data.index(b'"number":99') + 1] ^= 1
+    path.write_bytes(data)
+    told: list[Damage] = []
+    end = end_of(run, RunLedger(tmp_path), told.append)
+    assert end == (0 if place == "header" else 99)
+    assert [damage.path for damage in told] == [path]
+    for _ in range(2):
+        source = followed(tmp_path)
+        account = Account(source, source)
+        read_all(account)
+        account.commit(nothing, last=True)
+        assert source.damaged

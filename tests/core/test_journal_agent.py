@@ -499,3 +499,25 @@ def test_directory_that_cannot_be_listed_turns_no_plugin_off(
         assert (counts.emitted, counts.delivered, counts.dropped) == (7, 7, {})
         assert breaches(agent) == {("a",): 3, ("b",): 2}
     one.stop()
+
+
+def test_start_waits_for_a_directory_that_cannot_be_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = application(tmp_path)
+    breach(one, "a", 3)
+    one.stop()
+    scandir, failures = os.scandir, 3
+
+    def busy(path: Any = ".") -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OSError(24, "Too many open files", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", busy)
+    with make_agent(tmp_path, Recording()) as agent:
+        assert agent.flush(30)
+        assert breaches(agent) == {("a",): 3}
+    assert failures == 0

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from attrs import define
 
@@ -38,6 +38,7 @@ _AGAIN_SECONDS = 0.1
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 _logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 
 class AgentRunningError(ObservabilityError):
@@ -135,11 +136,12 @@ class JournalAgent:
                 self._patiently(source.open)
             feed.worker.begin()
             self._patiently(self._restore)
+            end = self._patiently(lambda: self._end_of(METRICS))
         except BaseException:
             os.close(self._lock_descriptor)
             raise
         self._state, self._started_at = "running", time.time()
-        if not feed.worker.catch_up(self._end_of(METRICS), _CATCH_UP_SECONDS):
+        if not feed.worker.catch_up(end, _CATCH_UP_SECONDS):
             _logger.warning("the metrics are still behind the journal: totals may look reset")
         self._group.start(None if self.config.state.directory is None else self._write_status)
         self._group.ensure_running()
@@ -250,19 +252,17 @@ class JournalAgent:
     def _end_of(self, name: str) -> int:
         return self._sources[name].bounds[1]
 
-    def _patiently(self, action: Callable[[], None]) -> None:
-        """Try *action* until what it reads can be read."""
+    def _patiently(self, action: Callable[[], Result]) -> Result:
+        """Try *action* until what it reads can be read; give what it gives."""
         until = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                action()
+                return action()
             except SourceUnavailableError as error:
                 self._limited_log.warning("start", "the agent waits: %s", error)
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_AGAIN_SECONDS)
-            else:
-                return
 
     def _restore(self) -> None:
         """Go on with the totals that were saved, and with what was delivered since."""

@@ -21,6 +21,7 @@ from .journal.upkeep import Upkeep
 from .journal.writer import JournalWriter
 from .limited_log import LimitedLog
 from .metrics.families import MetricFamily
+from .sources.failed_reads import damage_teller
 from .sources.journalled_log import JournalledLog
 from .telemetry import journal_metrics
 
@@ -72,6 +73,7 @@ class ProcessJournal:
             announce=self._announce,
         )
         self._claims = Claims(config.directory)
+        self._tell_damage = damage_teller(None)
         self._limited_log = LimitedLog(__name__)
         self._sources: list[JournalledLog] = []
 
@@ -209,7 +211,7 @@ class ProcessJournal:
             return
         wants = False
         try:
-            end = end_of(run, ledger)
+            end = end_of(run, ledger, self._tell_damage)
             saved = [source.rests.saved_in(run) for source in self._sources]
             for source, one in zip(self._sources, saved, strict=True):
                 skipped = source.rests.add(run, one, end, replays=source.defers)

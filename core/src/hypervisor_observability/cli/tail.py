@@ -28,13 +28,13 @@ class Followed:
 
     directory: Path
     _readers: dict[Run, tuple[RunReader, int]] = field(factory=dict)
-    _trouble: dict[Run, str] = field(factory=dict)
+    _trouble: dict[Path, str] = field(factory=dict)
 
     def skip(self) -> None:
-        """Leave out what is there."""
-        for run in runs_of(self.directory):
-            with contextlib.suppress(FileNotFoundError):  # the directory's bounds removed it
-                reader = RunReader(run)
+        """Leave out what is there, as far as it can be read."""
+        for run in self._runs():
+            with self._telling_of(run.path):
+                reader = RunReader(run, _tell)
                 self._readers[run] = (reader, reader.bounds[1])
 
     def skipped(self, history: History, wanted: Wanted, count: int) -> list[Entry]:
@@ -54,9 +54,8 @@ class Followed:
     def _positions(self) -> list[tuple[Run, int]]:
         return [(run, position) for run, (_, position) in self._readers.items()]
 
-    @staticmethod
-    def _end_of(run: Run, position: int, count: int) -> Iterator[Entry]:
-        with contextlib.suppress(FileNotFoundError):
+    def _end_of(self, run: Run, position: int, count: int) -> Iterator[Entry]:
+        with self._telling_of(run.path):
             for record in RunReader(run, _tell).records(max(0, position - count)):
                 if record.sequence >= position:
                     break
@@ -66,28 +65,37 @@ class Followed:
 
     def news(self) -> Iterator[Entry]:
         """Give what has come since the last call; what cannot be read is tried again with it."""
-        runs = list(runs_of(self.directory))
-        for gone in self._readers.keys() - set(runs):
-            del self._readers[gone]
-        for run in runs:
+        for run in self._runs():
             reader, position = self._readers.get(run) or (RunReader(run, _tell), 0)
-            try:
+            with self._telling_of(run.path):
                 for record in reader.records(position):
                     position = record.sequence + 1
                     entry = entry_of(run, record, output.note)
                     if entry is not None:
                         yield entry
-                self._trouble.pop(run, None)
-            except FileNotFoundError:
-                pass  # the directory's bounds removed it
-            except OSError as error:
-                self._note_once(run, error)
             self._readers[run] = (reader, position)
 
-    def _note_once(self, run: Run, error: OSError) -> None:
-        if self._trouble.get(run) != str(error):
-            self._trouble[run] = str(error)
-            output.note(f"cannot be read: {run.path}: {error}")
+    def _runs(self) -> list[Run]:
+        """Give the runs that there are; those that are known where they cannot be listed."""
+        runs = list(self._readers)
+        with self._telling_of(self.directory):
+            runs = list(runs_of(self.directory))
+        for gone in self._readers.keys() - set(runs):
+            del self._readers[gone]
+        return runs
+
+    @contextlib.contextmanager
+    def _telling_of(self, path: Path) -> Iterator[None]:
+        """Tell of an ``OSError`` once, as long as it lasts; but not of *path* having gone."""
+        try:
+            yield
+            self._trouble.pop(path, None)
+        except FileNotFoundError:
+            pass  # the directory's bounds removed it
+        except OSError as error:
+            if self._trouble.get(path) != str(error):
+                self._trouble[path] = str(error)
+                output.note(f"cannot be read: {path}: {error}")
 
 
 def _tell(damage: Damage) -> None:

@@ -6,45 +6,63 @@ or one after another, come to the same.
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from ..regular_file import open_regular
 from .frames import HEADER_BYTES
 from .reader import RunReader
 from .run_ledger import RunLedger
-from .runs import SPARE_SUFFIX, Run
-from .segment_reader import SegmentReader
+from .runs import LOCK_NAME, SPARE_SUFFIX, Run
+from .segment_reader import Damage, SegmentReader
 
 _STEP_BYTES = 1024 * 1024
 _LEAST_BYTES = 4096
 """Less is not worth a change of the file."""
 
 
-def end_of(run: Run, ledger: RunLedger) -> int:
+class RunLivesError(OSError):
+    """A run that was taken for dead is being written."""
+
+
+def end_of(
+    run: Run, ledger: RunLedger, on_damage: Callable[[Damage], object] = lambda _: None
+) -> int:
     """Give the sequence number behind the last event of a dead *run*.
 
-    The first time it is read; then it is tidied up, and its end is in the ledger.
+    The first time it is read; then it is tidied up, and its end is in the ledger. The end of a
+    damaged run stays out of the file: each process that needs it comes across the damage itself.
 
     Raises:
         OSError: It cannot be read at present.
+        RunLivesError: Its process lives: what it has mapped may not be cut.
     """
     known = ledger.runs.get(run.path.name)
     if known is not None:
         return known.end
-    end = RunReader(run).bounds[1]
+    if run.is_written():
+        raise RunLivesError(f"{run.path} is being written")
+    damages: list[Damage] = []
+    end = RunReader(run, damages.append).bounds[1]
+    for damage in damages:
+        on_damage(damage)
     # Who may read a directory need not be allowed to write it: then somebody else tidies up.
     with contextlib.suppress(OSError):
         tidy_up(run)
-        ledger.note(run.path.name, run.ended(end))
+        ledger.note(run.path.name, run.ended(end), to_all=not damages)
     return end
 
 
 def tidy_up(run: Run) -> None:
     """Give back what the process of a dead *run* had allocated, and not used.
 
+    Where somebody removed the lock, nothing proves that the process is dead: then it is left.
+
     Raises:
         OSError: Something of it cannot be done.
     """
+    if not (run.path / LOCK_NAME).exists():
+        return
     for spare in run.path.glob(f"*{SPARE_SUFFIX}"):
         spare.unlink(missing_ok=True)
     segments = run.segments()

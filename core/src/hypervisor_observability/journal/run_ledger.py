@@ -106,10 +106,11 @@ class RunLedger:
             self.runs[name] = EndedRun(end, other_bytes, held)
         return True
 
-    def note(self, name: str, run: EndedRun) -> None:
-        """Note *run*, and tell all others. What cannot be written is found out again."""
+    def note(self, name: str, run: EndedRun, *, to_all: bool = True) -> None:
+        """Note *run*; tell all others, or nobody. What cannot be written is found out again."""
         self.runs[name] = run
-        self._append(_line(name, run))
+        if to_all:
+            self._append(_line(name, run))
 
     def note_total(self, total: int) -> None:
         """Note how many bytes there are in the directory."""

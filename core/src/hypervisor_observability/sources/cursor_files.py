@@ -32,6 +32,7 @@ from ..regular_file import open_regular, read_regular
 
 _VERSION = 1
 _MAX_BYTES = 256 * 1024 * 1024
+_MOST = 2**63  # a journal's sequence numbers have 64 bits
 _SYNC_SECONDS = 1.0
 _SNAPSHOT_SECONDS = 1.0
 # Snapshots take no more than this part of a plugin's time.
@@ -128,9 +129,16 @@ def _parse_snapshot(data: bytes) -> tuple[dict[str, int], Mapping[str, Any] | No
     document = json.loads(data)
     if document["version"] != _VERSION:
         raise ValueError(f"version {document['version']!r}; this release reads {_VERSION}")
-    values = {str(name): int(value) for name, value in document["sequences"].items()}
+    values = dict(map(_step, document["sequences"].items()))
     state = document["state"]
     return values, state if isinstance(state, dict) else None
+
+
+def _step(pair: Any) -> Step:
+    name, number = pair
+    if type(name) is not str or type(number) is not int or not 0 <= number < _MOST:
+        raise ValueError(f"no position: {pair!r:.80}")
+    return name, number
 
 
 def _read_steps(data: bytes, offset: int) -> tuple[tuple[Step, ...], CursorDamage | None]:
@@ -140,7 +148,7 @@ def _read_steps(data: bytes, offset: int) -> tuple[tuple[Step, ...], CursorDamag
     lines = whole.split(b"\n") if whole else []
     for number, line in enumerate(lines):
         try:
-            found += [(str(name), int(value)) for name, value in json.loads(line)]
+            found += map(_step, json.loads(line))
         except (ValueError, TypeError, RecursionError) as error:
             if not b"".join([*lines[number:], torn]).strip(b"\0"):
                 break  # a power cut: the file had grown, and what was written had not come

@@ -27,14 +27,19 @@ def or_wait(what: object) -> Iterator[None]:
         raise SourceUnavailableError(error.filename or what, error) from error
 
 
-def damage_teller(name: str) -> Callable[[Damage], None]:
-    """Give what tells of damage that the plugin *name* comes across: each place once a while."""
+def damage_teller(name: str | None) -> Callable[[Damage], None]:
+    """Give what tells of damage that is come across: each place once a while.
+
+    Args:
+        name: Of the plugin that reads; None: the process looks what earlier runs have left.
+    """
     limited_log = LimitedLog(__name__, interval_seconds=600.0)
+    who = "a look at earlier runs" if name is None else f"plugin {name}"
 
     def tell(damage: Damage) -> None:
         limited_log.warning(
-            f"{damage.path} {damage.offset}", "plugin %s passes over damage in the journal: %s",
-            name, damage,
+            f"{damage.path} {damage.offset}", "%s passes over damage in the journal: %s",
+            who, damage,
         )  # fmt: skip
 
     return tell

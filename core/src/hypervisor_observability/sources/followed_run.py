@@ -1,5 +1,6 @@
 """One run that is followed: how far it was read, how far it goes, and whether more can come."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,12 +58,10 @@ class FollowedRun:
             return
         with or_wait(self.run.path):
             # Asked first: what it wrote last is seen when it lives no more.
-            living = self.run.is_written()
-            try:
+            ended = not self.run.is_written()
+            with contextlib.suppress(FileNotFoundError):  # the bounds of the directory
                 self.end = max(self.end, self._open().bounds[1])
-            except FileNotFoundError:  # the bounds of the directory
-                living = False
-        self.ended = not living
+        self.ended = ended
 
     def read(self, max_events: int) -> tuple[int, Sequence[HypervisorEvent]]:
         """Read on; give how many events have gone, and what comes behind them.

@@ -301,4 +301,4 @@ class FollowedRuns:
         del self._turns[name]
         self._done.add(name)
         with contextlib.suppress(OSError):  # found out again by the next who looks
-            end_of(followed.run, self._ledger)
+            end_of(followed.run, self._ledger, self._tell)
