@@ -22,7 +22,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import json_values
+from hypervisor_observability.events import HypervisorEvent
 from hypervisor_observability.frozen_containers import FrozenDict, FrozenList
+from hypervisor_observability.gate import Gate
 from hypervisor_observability.json_values import snapshot, thaw
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
@@ -648,6 +650,18 @@ def test_keys_that_become_one_stay_apart() -> None:
         '["a"]': "json",
     }
     assert sorted(map(str, thaw(taken))) == sorted([str(ONE), f"{ONE}#", "3", '["a"]', '["a"]#'])
+
+
+def test_no_two_keys_become_one_as_json() -> None:
+    payload: dict[Any, int] = {1: 0, "1": 1, "1#": 2, None: 3, "null": 4, False: 5, "false": 6}
+    payload |= {math.nan: 7, "NaN": 8, ("a",): 9, '["a"]': 10}
+    plain = thaw(snapshot(payload))
+    written = json.dumps(plain)
+    pairs: list[tuple[str, object]] = json.loads(written, object_pairs_hook=list)
+
+    assert len(dict(pairs)) == len(payload) == len(pairs)
+    assert dict(pairs) == Gate().admit(HypervisorEvent(payload=payload)).payload
+    assert plain["NaN#"] == 8
 
 
 def test_large_and_deep_keys_are_cut() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypervisor_observability.event_bus import HypervisorEventBus
 from hypervisor_observability.event_types import EventType
 from hypervisor_observability.metrics.governance import GovernanceMetrics
+from hypervisor_observability.payload_facts import is_allowed
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder.scope import Opened, Scope
 from hypervisor_observability.standing import standing
@@ -78,7 +79,8 @@ MAKES: dict[str, Make] = {
     "compensation id": within_saga(lambda s, v: s.compensate("a", step_id=v)),
     "compensated step": within_saga(lambda s, v: s.compensate("a", compensates_step_id=v)),
 }
-VALUES = [Hostile(), [], {}, b"\xff", "3", 1.5, float("nan"), -1, object(), {1, 2}, "x" * 100_000]
+VALUES = [Hostile(), [], {}, b"\xff", "3", 1.5, float("nan"), -1, object(), {1, 2}]
+VALUES += ["x" * 100_000, 10**5_000]
 
 
 BEGIN = {
@@ -125,7 +127,29 @@ def test_decision_of_another_kind_is_recorded(value: Any) -> None:
 
     assert len(bus.all_events) == 2
     if not isinstance(value, Hostile):
-        assert [event.payload["allowed"] for event in bus.all_events] == [bool(value)] * 2
+        said = value if isinstance(value, str) else bool(value)
+        assert [event.payload["allowed"] for event in bus.all_events] == [said] * 2
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"), [("true", True), ("TRUE", True), ("false", False), ("no", False)]
+)
+def test_text_says_of_a_decision_what_readers_find_in_it(said: Any, allowed: bool) -> None:
+    bus = HypervisorEventBus()
+    undone: list[str] = []
+    Recorder(bus).decision(said, tool_name="shell")
+    GovernanceMetrics(bus).record_decision(said, "did:a", "shell", 1.0)
+    with (
+        pytest.raises(BlockError),
+        Recorder(bus).saga("s", compensate=said) as saga,
+    ):
+        with saga.step("a", undo=lambda: undone.append("a")):
+            pass
+        raise BlockError
+
+    decisions = bus.query_by_type("governance.decision")
+    assert [is_allowed(event) for event in decisions] == [allowed] * 2
+    assert bool(undone) == allowed
 
 
 @pytest.mark.parametrize("caller", [{"traceparent": "x"}, "a/b", 5])
@@ -163,6 +187,20 @@ def test_fault_of_ending_a_scope_is_logged_and_replaces_nothing(
                 raise BlockError
         asyncio.run(main())
     assert "the end of a scope was not recorded" in caplog.text
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_call_within_a_scope_takes_any_argument(value: Any) -> None:
+    bus = HypervisorEventBus()
+    recorder = Recorder(bus)
+
+    with recorder.elevation(3, 1) as elevation, recorder.saga("s") as saga:
+        saga.checkpoint(step_id=value, checkpoint_id=value, goal_hash=value)
+        saga.handoff(value, from_agent=value, to_agent=value, status=value)
+        elevation.expire(value)
+
+    assert len(bus.query_by_type(EventType.RING_ELEVATION_EXPIRED)) == 1
+    assert len(bus.query_by_type(EventType.SAGA_CHECKPOINT_SAVED)) == 1
 
 
 def test_result_of_any_type_is_recorded() -> None:

@@ -15,6 +15,7 @@ from . import carriers, ids, lineage, traceparent
 from .carriers import Accept, check_accept
 from .current_trace import activate as activate_trace
 from .dataclass_view import DataclassFields
+from .interruptions import is_from_handler
 from .lazy_slots import install
 from .lineage import Lineage
 
@@ -237,7 +238,9 @@ class CausalTraceId(Lineage):
         """
         try:
             carriers.write(carrier, self.to_traceparent(), self.depth, environment=environment)
-        except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+        except Exception as error:  # it stands in the path of what the application sends
+            if is_from_handler(error):
+                raise
             return False
         return True
 
@@ -261,7 +264,9 @@ class CausalTraceId(Lineage):
         try:
             found = carriers.read(carrier)
             sender = None if found is None else cls.from_traceparent(*found)
-        except Exception:  # noqa: BLE001 - a peer's input must not reach the application
+        except Exception as error:  # a peer's input must not reach the application
+            if is_from_handler(error):
+                raise
             sender = None
         return answer_to(sender, accept)
 

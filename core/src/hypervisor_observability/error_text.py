@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from .interruptions import is_from_handler
+
 _MAX_INSIDE = 32
 """So many exceptions of a group are told."""
 
@@ -60,7 +62,9 @@ def _line(error: BaseException, message: str) -> str:
 def _message(error: BaseException) -> str:
     try:
         return str.__str__(str(error))  # a plain string, whatever subclass of it was given
-    except BaseException:  # noqa: BLE001 - a hostile __str__ has no message
+    except BaseException as fault:  # a hostile __str__ has no message
+        if is_from_handler(fault):
+            raise
         return ""
 
 

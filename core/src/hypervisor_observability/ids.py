@@ -89,9 +89,9 @@ def wide_trace_id_text(number: int) -> str:
 def as_text(value: object) -> str:
     """Give the text of an id that is no plain str, such as a UUID or a number. Never raises."""
     plain = plain_scalar(value)
-    if plain is not NOT_PLAIN:
-        return str(plain)
     try:
+        if plain is not NOT_PLAIN:
+            return str(plain)  # of an integer with thousands of digits it raises
         return str.__str__(value if isinstance(value, str) else str(value))
     except Exception as error:  # a hostile __str__: an id is no reason to raise
         if is_from_handler(error):

@@ -7,7 +7,7 @@ member. Any other value becomes a *tag*, a dict ``{"_tag": <type>, "text": ...}`
 deep, too long or too much is cut, and every tag and cut is counted in ``FrozenDict.cuts``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -52,14 +52,11 @@ def snapshot(payload: Any) -> FrozenDict:
 def thaw(value: Any) -> Any:
     """Give a fresh plain copy of a snapshot's value that ``json.dumps`` takes.
 
-    Tuples and sets become lists (sets sorted by their members' ``repr``), as keys their text.
+    Tuples and sets become lists (sets sorted by their members' ``repr``), as keys their text. Of
+    keys with one JSON text, such as 1 and "1", ``#`` is added to the later one.
     """
     if isinstance(value, dict):
-        result: dict[Any, Any] = {}
-        for key, item in value.items():
-            name = key_text(key) if isinstance(key, _NO_JSON_KEYS) else key
-            result[free_key(name, result)] = thaw(item)
-        return result
+        return dict(zip(_json_keys(value), map(thaw, value.values()), strict=True))
     if isinstance(value, (list, tuple)):
         return [thaw(item) for item in value]
     if isinstance(value, frozenset):
@@ -68,6 +65,16 @@ def thaw(value: Any) -> Any:
 
 
 _NO_JSON_KEYS = (tuple, frozenset)
+
+
+def _json_keys(keys: Iterable[Any]) -> Iterator[Any]:
+    """Give *keys* as ``json.dumps`` takes them, no two of which it writes alike, as 1 and "1"."""
+    written: set[str] = set()
+    for key in keys:
+        text = key_text(key)
+        free = free_key(text, written)
+        written.add(free)
+        yield key if free == text and not isinstance(key, _NO_JSON_KEYS) else free
 
 
 def key_text(key: Any) -> str:
@@ -79,7 +86,7 @@ def key_text(key: Any) -> str:
     return json.dumps(thaw(key), ensure_ascii=False)
 
 
-def free_key(key: Any, taken: Mapping[Any, Any]) -> Any:
+def free_key(key: Any, taken: Container[Any]) -> Any:
     """Give *key* if it is not in *taken*, else its text with as many ``#`` as it needs."""
     while key in taken:
         key = f"{key_text(key)}#"

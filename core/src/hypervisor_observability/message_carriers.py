@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from attrs import field, frozen
 
+from .interruptions import is_from_handler
+
 MCP_META: Final = "_meta"
 """Where parameters of an MCP request, and results, have room for trace context: its names are
 keys of that object as they are in HTTP."""
@@ -32,7 +34,9 @@ def carrier_in(message: MutableMapping[str, Any], key: str) -> MutableMapping[st
         carrier = message.get(key)
         if not isinstance(carrier, MutableMapping):
             carrier = message[key] = {}
-    except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+    except Exception as error:  # it stands in the path of what the application sends
+        if is_from_handler(error):
+            raise
         return MappingProxyType({})  # type: ignore[return-value]  # inject refuses it
     return carrier
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from .event_types import AGENT_FINISHED, EventType
 from .events import HypervisorEvent, is_erased
+from .truth import flag_of
 
 UNKNOWN = "unknown"
 ERASED = "erased"
@@ -26,8 +27,6 @@ SEVERITIES = ("low", "medium", "high", "critical", UNKNOWN)
 OUTCOMES = ("committed", "compensated", "failed", "escalated")
 SAGA_ENDS = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED})
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
-
-_FLAGS = {"true": True, "false": False}
 
 
 # Values
@@ -69,16 +68,8 @@ def word(event: HypervisorEvent, key: str, known: tuple[str, ...]) -> str:
 
 
 def flag(event: HypervisorEvent, key: str) -> bool | None:
-    """Give whether *key* says yes or no; None if it says neither.
-
-    Yes is True, 1 and ``"true"``; no is False, 0 and ``"false"``.
-    """
-    value = event.payload.get(key)
-    if value is None or value is True or value is False:
-        return value
-    if isinstance(value, str):
-        return _FLAGS.get(value.lower())
-    return bool(value) if isinstance(value, int | float) and value in {0, 1} else None
+    """Give whether *key* says yes or no, by ``flag_of``; None if it says neither."""
+    return flag_of(event.payload.get(key))
 
 
 def integer(event: HypervisorEvent, key: str) -> int | None:

@@ -18,6 +18,7 @@ from . import baggage, carriers, ids, traceparent
 from .carriers import Accept, check_accept
 from .causal_trace import CausalTraceId, IdWidth, answer_to, check_id_width
 from .current_trace import current_trace
+from .interruptions import ignoring, is_from_handler
 from .limited_log import LimitedLog
 
 Outcome = Literal["accepted", "refused", "absent"]
@@ -106,7 +107,9 @@ def inject(
         if trace is not None:
             parent = trace.to_traceparent(sampled=sampled)
             carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
-    except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+    except Exception as error:  # it stands in the path of what the application sends
+        if is_from_handler(error):
+            raise
         return False
     return True
 
@@ -143,7 +146,9 @@ def extract(
         parent, state = found
         _, _, flags = traceparent.parse_traceparent(parent)
         sender = CausalTraceId.from_traceparent(parent, state)
-    except Exception as error:  # noqa: BLE001 - a peer's input must not reach the application
+    except Exception as error:  # a peer's input must not reach the application
+        if is_from_handler(error):
+            raise
         root = answer_to(None, accept, id_width)
         return Extracted(root, outcome="refused", reason=ids.as_text(error))
     trace = answer_to(sender, accept, id_width)
@@ -161,10 +166,9 @@ def extract(
 def _read_baggage(carrier: Any, allowed: Collection[str]) -> dict[str, str]:
     if not allowed:
         return {}
-    try:
+    with ignoring(Exception):  # a carrier that raises has none; the trace was read
         return baggage.parse(carriers.read_baggage(carrier), allowed)
-    except Exception:  # noqa: BLE001 - a carrier that raises has none; the trace was read
-        return {}
+    return {}
 
 
 class _Tally:
@@ -245,7 +249,9 @@ class Propagator:
         try:
             if written and self.allowed_baggage and (trace or current_trace()) is not None:
                 self._write_baggage(carrier, environment=environment)
-        except Exception:  # noqa: BLE001 - it stands in the path of what the application sends
+        except Exception as error:  # it stands in the path of what the application sends
+            if is_from_handler(error):
+                raise
             written = False
         if not written:
             self._unwritten.add()

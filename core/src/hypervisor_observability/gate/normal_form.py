@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..json_values import key_text
+from ..json_values import free_key, key_text
 from ..utf8_text import encodable
 from .redaction import REDACTED, Redaction
 
@@ -48,8 +48,7 @@ class NormalForm:
                 and redaction.hides_value(name, value)
             )
             name = self.text(name)
-            while name in result:  # what was converted may look like another key
-                name += "#"
+            name = free_key(name, result)  # what was converted may look like another key
             if hidden:
                 # Another reader's gate may have taken it out before.
                 self.redacted += value != REDACTED

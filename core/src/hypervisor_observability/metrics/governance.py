@@ -14,6 +14,7 @@ from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import GOVERNANCE_DECISION
 from ..events import HypervisorEvent
+from ..interruptions import is_from_handler
 from ..limited_log import LimitedLog
 from ..scalars import plain_scalar
 from ..truth import as_bool
@@ -148,7 +149,9 @@ class GovernanceMetrics:
     ) -> dict[LabelValues, float]:
         try:
             return series_of(callback())
-        except Exception as error:  # noqa: BLE001 - a user's callback: metrics go on without it
+        except Exception as error:  # a user's callback: metrics go on without it
+            if is_from_handler(error):
+                raise
             name = getattr(callback, "__qualname__", type(callback).__name__)
             self._log.warning(f"gauge {name}", "gauge callback %s raised", name, error=error)
             return {}

@@ -8,8 +8,9 @@ from attrs import define, field
 from .. import ids
 from ..current_trace import current_trace
 from ..event_types import EventType
+from ..interruptions import ignoring
 from ..standing import stand
-from .event_writer import EventWriter
+from .event_writer import EventWriter, unless_empty
 from .place import current_place
 from .scope import Opened
 
@@ -38,10 +39,9 @@ class Elevation:
         """Whether its time is over, or ``expire`` was called."""
         if self._ended:
             return True
-        try:
+        with ignoring(Exception):  # a time that is no number: nobody can tell that it is over
             return self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
-        except Exception:  # noqa: BLE001 - a time that is no number: nobody can tell that it is over
-            return False
+        return False
 
     @property
     def elevated_seconds(self) -> float:
@@ -79,7 +79,7 @@ def open_elevation(
             "from_ring": to_ring,
             "to_ring": from_ring,
             "elevated_seconds": elevation.elevated_seconds,
-            "reason": reason or None,
+            "reason": unless_empty(reason),
         }
         writer.write(event_type, inside, trace, ended)
 

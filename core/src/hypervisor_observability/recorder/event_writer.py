@@ -111,12 +111,20 @@ class EventWriter:
             self._note_fault_of_outer_spans(error)
 
     def _note_fault_of_outer_spans(self, error: Exception) -> None:
+        if is_from_handler(error):
+            raise error
         self._limited_log.warning(
             "spans", "the active span of OpenTelemetry is out of reach", error=error
         )
 
     def end_failed(self, error: Exception) -> None:
-        """Log that the end of a scope could not be recorded."""
+        """Log that the end of a scope could not be recorded.
+
+        Raises:
+            Exception: *error*, if a signal handler raised it.
+        """
+        if is_from_handler(error):
+            raise error
         self._limited_log.warning("end", "the end of a scope was not recorded", error=error)
 
     def undo_failed(self, action: str, error: BaseException) -> None:
@@ -128,3 +136,8 @@ class EventWriter:
         self._limited_log.warning(
             "late", "step %s was committed after saga %s had ended", step_id, saga_id
         )
+
+
+def unless_empty(value: object) -> object:
+    """Give *value*; None for the empty string, which says nothing. Never raises."""
+    return value if type(value) is not str or value else None

@@ -7,9 +7,10 @@ from ..causal_trace import CausalTraceId
 from ..current_trace import current_trace
 from ..event_types import EventType
 from ..events import HypervisorEvent
+from ..interruptions import ignoring
 from ..propagation import Extracted
 from .compensation import Compensation, open_compensation
-from .event_writer import EventWriter
+from .event_writer import EventWriter, unless_empty
 from .fan_out import FanOut, Policy, open_fan_out
 from .place import current_place, link_text
 from .saga_outcome import Undo
@@ -105,7 +106,7 @@ class Saga:
             EventType.SAGA_CHECKPOINT_SAVED,
             step_id=None if step_id is None else ids.as_text(step_id),
             checkpoint_id=checkpoint_id,
-            goal_hash=goal_hash or None,
+            goal_hash=unless_empty(goal_hash),
         )
 
     def handoff(
@@ -256,7 +257,5 @@ def _note(error: BaseException | None, interruptions: list[BaseException]) -> No
     """Add to the application's exception what it keeps from being raised."""
     for interruption in interruptions:
         if error is not None and not is_cancellation(interruption):
-            try:
+            with ignoring(Exception):  # an exception with notes of its own kind
                 error.add_note(f"{type(interruption).__name__} ended an undo before its end")
-            except Exception:  # noqa: BLE001 - an exception with notes of its own kind
-                return

@@ -7,6 +7,7 @@ from attrs import define
 from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
+from ..interruptions import ignoring
 from .failure import describe
 from .place import Place
 from .saga_outcome import Undo, Undoable
@@ -125,7 +126,6 @@ def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> 
 
 
 def _more(attempt: object, max_retries: object) -> bool:
-    try:
+    with ignoring(Exception):  # what cannot be compared says nothing about retries
         return bool(attempt <= max_retries)  # type: ignore[operator]  # somebody's numbers, or not
-    except Exception:  # noqa: BLE001 - what cannot be compared says nothing about retries
-        return False
+    return False

@@ -9,6 +9,7 @@ import sys
 from concurrent.futures import Future
 from typing import Any
 
+from ..interruptions import is_from_handler
 from .compensation import Compensation, open_compensation
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace
@@ -20,12 +21,18 @@ def undo_all(saga: SagaPlace) -> list[BaseException]:
     """Undo what is to be undone, and what is committed meanwhile; give what interrupted undos."""
     interruptions: list[BaseException] = []
     while (step := saga.outcome.next_undo()) is not None:
-        interruptions += undo(saga, step)
+        try:
+            interruptions += undo(saga, step)
+        except BaseException as error:  # noqa: BLE001 - what came while an undo was recorded
+            interruptions.append(error)
     return interruptions
 
 
 def undo(saga: SagaPlace, step: Undoable) -> list[BaseException]:
-    """Undo one step; give what interrupted it: an exception that is no ``Exception``."""
+    """Undo one step; give what interrupted it.
+
+    That is an exception that is no ``Exception``, or that a signal handler raised.
+    """
     compensation = _open(saga, step)
     try:
         returned = step.undo()
@@ -51,7 +58,10 @@ async def undo_all_async(saga: SagaPlace) -> list[BaseException]:
     """
     interruptions: list[BaseException] = []
     while (step := saga.outcome.next_undo()) is not None:
-        interruptions += await undo_async(saga, step)
+        try:
+            interruptions += await undo_async(saga, step)
+        except BaseException as error:  # noqa: BLE001 - likewise
+            interruptions.append(error)
     return interruptions
 
 
@@ -93,7 +103,7 @@ def _failed(
 ) -> list[BaseException]:
     compensation.end(error)
     saga.writer.undo_failed(step.action, error)
-    return [] if isinstance(error, Exception) else [error]
+    return [] if isinstance(error, Exception) and not is_from_handler(error) else [error]
 
 
 def _refuse_generator(returned: object) -> None:

@@ -11,6 +11,7 @@ from ..dataclass_view import DataclassFields
 from ..event_bus import HypervisorEventBus
 from ..event_types import EventType
 from ..events import HypervisorEvent
+from ..interruptions import is_from_handler
 from ..limited_log import LimitedLog
 from .assembly import SpanAssembler
 from .open_span import ERASED
@@ -141,7 +142,9 @@ class SagaSpanExporter:
                 attributes=dict(record.attributes),
                 status=record.status,
             )
-        except Exception as error:  # noqa: BLE001 - a user's sink: the next may succeed
+        except Exception as error:  # a user's sink: the next may succeed
+            if is_from_handler(error):
+                raise
             name = type(sink).__name__
             self._log.warning(f"sink {name}", "span sink %s raised", name, error=error)
 
