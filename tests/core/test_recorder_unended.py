@@ -130,6 +130,23 @@ def test_what_is_awaited_is_recorded_until_it_has_ended(
     assert ends(bus) == ["failed" if fails else "committed"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("name", ASYNC)
+def test_what_is_awaited_at_once_ends_once(
+    bus: HypervisorEventBus, recorder: Recorder, name: str, fails: bool
+) -> None:
+    async def main() -> None:
+        # Nobody but the ``await`` holds what is awaited.
+        await recorder.step("tool")(ASYNC[name])(fails)
+
+    if fails:
+        with pytest.raises(OSError, match=r"^the tool failed$"):
+            asyncio.run(main())
+    else:
+        asyncio.run(main())
+    assert ends(bus) == ["failed" if fails else "committed"]
+
+
 def ends_so_far(bus: HypervisorEventBus) -> list[str]:
     return [event.event_type.value.removeprefix("saga.step_") for event in bus.all_events]
 

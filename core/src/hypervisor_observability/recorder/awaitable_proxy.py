@@ -16,7 +16,7 @@ class AwaitableProxy:
 
     __slots__ = ("__weakref__", "_awaited", "_record", "_value")
 
-    def __init__(self, value: Any, record: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+    def __init__(self, value: Any, record: Callable[[object], Coroutine[Any, Any, Any]]) -> None:
         for name, own in (("_value", value), ("_record", record), ("_awaited", False)):
             object.__setattr__(self, name, own)
 
@@ -24,7 +24,7 @@ class AwaitableProxy:
         if self._awaited:
             return self._value.__await__()
         object.__setattr__(self, "_awaited", True)
-        return self._record().__await__()
+        return self._record(self).__await__()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._value, name)
@@ -40,8 +40,8 @@ class AwaitableProxy:
         return type(self._value)
 
 
-def proxy_of(value: Any, record: Callable[[], Coroutine[Any, Any, Any]]) -> AwaitableProxy:
-    """Give what stands for *value*; *record* makes the coroutine that awaits it."""
+def proxy_of(value: Any, record: Callable[[object], Coroutine[Any, Any, Any]]) -> AwaitableProxy:
+    """Give what stands for *value*; *record*, given that, makes the coroutine that awaits it."""
     kind = type(value)
     special = {
         name: _forwarding(name)

@@ -60,7 +60,7 @@ def until_ended(opened: "Opened[Any]", value: Any) -> Any:
     elif isinstance(value, GeneratorType):
         recorded = _values(opened, value, context, begun)
     else:
-        recorded = proxy_of(value, lambda: _result(opened, value, context, begun))
+        recorded = proxy_of(value, lambda proxy: _result(opened, value, context, begun, proxy))
     for name in ("__name__", "__qualname__"):
         if not isinstance(recorded, AwaitableProxy):
             setattr(recorded, name, getattr(value, name))
@@ -70,7 +70,11 @@ def until_ended(opened: "Opened[Any]", value: Any) -> Any:
 
 
 async def _result(
-    opened: "Opened[Any]", awaitable: Any, context: contextvars.Context, begun: list[bool]
+    opened: "Opened[Any]",
+    awaitable: Any,
+    context: contextvars.Context,
+    begun: list[bool],
+    _proxy: object = None,  # whoever awaits it drops it, and that is not the end
 ) -> Any:
     begun.append(True)
     try:
