@@ -39,6 +39,19 @@ ASSIGNED = [
     "--{name} {value}",
     "--{name}={value}",
     '{{"{name}": "{value} {value}',
+    "{{'{name}' => '{value}', :b => 2}}",
+    "os.environ['{name}'] = '{value}'",
+    "{name}+={value}",
+    '{name}="""{value}\n\'{value}\'"""',
+    "{name}='it''s {value}'",
+    "{name}=SecretStr('{value}')",
+    "[('{name}', '{value}'), ('b', 2)]",
+    "[(b'{name}', b'{value}'), ('b', 2)]",
+    "<{name}>{value}</{name}>",
+    "- **{name}:** {value}",
+    "- **{name}**: {value}",
+    "`{name}`: `{value} {value}`",
+    "a:\n  {name}: |\n    {value}\n\n    {value}\n  b: 2",
 ]
 TEXTS = [
     *(form.format(name="password", value="c4n4ry") for form in ASSIGNED),
@@ -89,6 +102,10 @@ def test_what_a_text_assigns_to_the_name_of_a_secret_is_taken_out(form: str, nam
         "amqp://ann:c4n4ry-of-gold@c4n4ry-of-gold@host:5672/x", "redis://:c4n4ry-of-gold@host",
         "id-eyJhbGciOiJI.c4n4ry-of-gold.c4n4ry-of-gold", "MY_sk-c4n4ry-of-gold-and-more",
         "-----BEGIN PGP PRIVATE KEY BLOCK-----\nc4n4ry-of-gold",
+        'Authorization: Digest username="c4n4ry-of-gold", response="c4n4ry-of-gold"',
+        "curl -u ann:c4n4ry-of-gold https://h", "curl -X PUT --user 'ann:c4n4ry-of-gold' https://h",
+        "mysql://ann:p4/c4n4ry-of-gold@h/db", "https://c4n4ry-of-gold-and-more@h/x.git",
+        "https://ann:c4n4ry-of-gold", "the private key: c4n4ry-of-gold",
         "-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-128-CBC,1F\n\nc4n4ry-of-gold",
     ],
 )  # fmt: skip
@@ -112,6 +129,12 @@ def test_secret_of_a_known_form_is_taken_out_in_any_spelling(text: str) -> None:
         {"text": "author=Ann secretary: Bob; tokenizer = bpe, prompt_tokens=5 token_count: 512"},
         {"text": '{"token": 4711, "password": true, "secret": null, "tokens": [1, 2]}'},
         {"text": "a basic understanding of bearer bonds"},
+        {"password_status": "old", "password_score": "4", "credentials_changed_at": "now"},
+        {"token_position": "3", "last_token": "</s>", "jwt_alg": "RS256", "auth_time": "5 ms"},
+        {"text": "password=true, token: null, auth=none"},
+        {"text": "['token', 'author'] (token, 5) <token>5</token> <token/> password => {"},
+        {"text": "https://h:80/a@b https://h?x=c:d@e http://[::1]:80/a@b ssh://git@h/x tcp://h:80"},
+        {"text": "docker run -u 1:1 x; curl -u ann https://h:80/x"},
         {"text": "http://example.org:8080/path/a@b see did:mesh:agent-1 at 12:30:00"},
     ],
 )
@@ -174,6 +197,22 @@ def test_secret_is_found_whatever_stands_before_it(texts: list[str], form: str, 
     again, further = redaction.without_secrets(found)
     assert SECRET not in again
     assert further == 0 or len(again) <= len(found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["accesstoken", "REFRESHTOKEN", "csrftoken", "api_keys", "apiKeys", "db_pass", "SMTP_PASS",
+     "signingKey", "AccountKey", "X-Amz-Signature"],
+)  # fmt: skip
+def test_name_of_a_secret_is_known_glued_and_in_the_plural(name: str) -> None:
+    assert passed({name: SECRET}) == {name: REDACTED}
+    assert SECRET not in passed({"text": f"{name}={SECRET}"})["text"]
+
+
+def test_value_after_a_quote_that_was_never_closed_is_taken_out() -> None:
+    text = f'{{"password": "cut DB_PASSWORD: "{SECRET}, {SECRET}"'
+
+    assert SECRET not in passed({"text": text})["text"]
 
 
 @pytest.mark.parametrize("text", TEXTS)

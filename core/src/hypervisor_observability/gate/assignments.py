@@ -14,16 +14,25 @@ Span = tuple[int, int]
 # A run of letters is looked at once, from where it begins: a search stays linear.
 _ASSIGNMENT = re.compile(
     r"""
-    (?<![\w.-]) (?P<option> -- )?+ (?P<name> [\w.-]++ )
-    (?: (?P<named> \\{0,8} ["'] )? [ \t]{0,8} (?P<sign> [:=]=? | => ) \s{0,32}
+    (?P<pair> \( [bBuU]? \\{0,8} ["'] )?+ (?<![\w.-]) (?P<option> -- )?+
+    (?P<tag> (?<=<) )?+ (?P<name> [\w.-]++ (?: [ ] [kK][eE][yY] \b )? )
+    (?: (?(tag) > | (?!) )
+      | (?P<named> \\{0,8} ["'`] )? \]? \*{0,2} [ \t]{0,8}
+        (?P<sign> => | [:=]=? | [+?]= | (?(pair) , | (?!) ) ) \*{0,2} \s{0,32}
       | (?(option) [ \t]{1,8} (?= [^\s-] ) | (?!) ) )
-    (?: [bBrRuUfF]{0,2} (?P<quote> \\{0,8} ["'] ) )?
+    (?: [bBrRuUfF]{0,2} (?P<quote> \\{0,8} (?: ["]{3} | [']{3} | ["'`] ) ) )?
     """,
     re.VERBOSE,
 )
 _TO_SPACE = re.compile(r"""[^\s,;&"'<>()\[\]{}\\]+""")
-_TO_LINE_END = re.compile(r"""[^\r\n"']+""")
-_NUMBER = re.compile(r"[+-]?\d[\d._]*(?:[eE][+-]?\d+)?|true|false|null|none|nan", re.IGNORECASE)
+_TO_TAG = re.compile(r"[^<]+")
+_HEADER = re.compile(r"""(?:[^\r\n"'=]|=(?:"[^\r\n"]*")?)+""")  # with what Digest says in quotes
+_QUOTED_HEADER = re.compile(r"""[^\r\n"']+""")
+_BLOCK = re.compile(  # of YAML: each line has the first one's indentation at least
+    r"[|>][+-]?\d?[ \t]*\r?\n([ \t]+)[^\n]*(?:\n(?:\1[^\n]*|[ \t\r]*(?=\n)))*"
+)
+_NUMBER = re.compile(r"[+-]?\d[\d._]*(?:[eE][+-]?\d+)?")
+_WORD_OF_JSON = re.compile(r"true|false|null|none|nan", re.IGNORECASE)
 _NUMBERS = re.compile(r"(?:[\s\d.,:+\[\](){}eE-]|true|false|null|none|nan)*+", re.IGNORECASE)
 _BRACKET_OR_QUOTE = re.compile(r"""\\{0,8}["']|[\[\](){}]""")
 _CLOSING = {"[": "]", "(": ")", "{": "}"}
@@ -35,6 +44,7 @@ _ALSO_PROSE = frozenset(
 _HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie"})
 _SHORTEST = 4  # characters of a value without quotes
 _LONG = 16
+_BEFORE_QUOTE = 256  # characters, so that the search stays linear
 
 
 def assigned_secrets(text: str, names: SecretNames) -> Iterator[Span]:
@@ -49,7 +59,8 @@ def assigned_secrets(text: str, names: SecretNames) -> Iterator[Span]:
         end, is_secret = _value(text, found)
         if is_secret:
             yield position, end
-        position = end
+        # A quote that was never closed, or a header, may end where another value's quote begins.
+        position = max(position, end - _BEFORE_QUOTE)
 
 
 def _value(text: str, found: re.Match[str]) -> tuple[int, bool]:
@@ -57,24 +68,45 @@ def _value(text: str, found: re.Match[str]) -> tuple[int, bool]:
     start = found.end()
     if found["quote"]:
         end = _end_of_quoted(text, start, found["quote"])
-        return end, end > start
+        after = end + len(found["quote"])
+        # A pair is a name and its value; among more words, the next one is none.
+        alone = found["sign"] != "," or text[after : after + 1] == ")"
+        return end, end > start and alone
     if text[start : start + 1] in _CLOSING:
         end = _end_of_container(text, start)
         return end, _NUMBERS.fullmatch(text, start, end) is None
+    if (block := _BLOCK.match(text, start)) is not None:
+        return block.end(), True
     name = found["name"].lower()
-    value = (_TO_LINE_END if name in _HEADERS else _TO_SPACE).match(text, start)
-    if value is None:
+    named = found["named"] or found["tag"] is not None
+    value = _form(text, found, name).match(text, start)
+    if value is None or _WORD_OF_JSON.fullmatch(value[0]):
         return start, False
-    if found["named"] and _NUMBER.fullmatch(value[0]):
+    if named and _NUMBER.fullmatch(value[0]):
         return start, False  # a measurement, as under the key of a payload
-    prose = found["sign"] == ":" and not found["named"] and name in _ALSO_PROSE
+    if text[value.end() : value.end() + 1] == "(":  # SecretStr('...')
+        return _end_of_container(text, value.end()), True
+    prose = found["sign"] == ":" and not named and (name in _ALSO_PROSE or " " in name)
     if len(value[0]) < _SHORTEST or (prose and len(value[0]) < _LONG and value[0].isalpha()):
         return start, False
     return value.end(), True
 
 
+def _form(text: str, found: re.Match[str], name: str) -> re.Pattern[str]:
+    """Give what a value without quotes looks like."""
+    if found["tag"] is not None:
+        return _TO_TAG
+    if name not in _HEADERS:
+        return _TO_SPACE
+    before = text[max(0, found.start() - 1) : found.start()]
+    return _QUOTED_HEADER if before in ("'", '"') else _HEADER
+
+
 def _end_of_quoted(text: str, start: int, quote: str) -> int:
     """Find the end of a quoted value; without a closing quote it is the end of *text*."""
+    if quote[-2:] in ('""', "''"):
+        end = text.find(quote, start)
+        return end if end >= 0 else len(text)
     escapes = len(quote) - 1
     position = start
     while (found := text.find(quote[-1], position)) >= 0:
@@ -82,6 +114,9 @@ def _end_of_quoted(text: str, start: int, quote: str) -> int:
         while before > start and text[before - 1] == "\\":
             before -= 1
         backslashes = found - before
+        if not backslashes and found > start and text[found + 1 : found + 2] == quote:
+            position = found + 2  # YAML and SQL say a quote so
+            continue
         if backslashes <= escapes:
             return before
         if not escapes and backslashes % 2 == 0:

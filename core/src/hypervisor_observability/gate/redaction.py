@@ -60,7 +60,8 @@ class Redaction:
         if not (self._own or len(text) >= _SHORTEST):
             return False
         lower = text.lower()
-        marks = self._all_marks if "=" in text or ":" in text or "--" in text else self._marks
+        assigns = "=" in text or ":" in text or "--" in text or "</" in text or "('" in text
+        marks = self._all_marks if assigns else self._marks
         for mark in marks:
             if mark in lower:
                 break

@@ -5,9 +5,15 @@ from collections.abc import Iterable
 
 DEFAULT_KEYS = (
     "access_key",
+    "access_token",
+    "account_key",
+    "amz_signature",
     "api_key",
+    "api_keys",
     "apikey",
+    "apikeys",
     "auth",
+    "auth_token",
     "authorization",
     "bearer",
     "client_secret",
@@ -16,16 +22,26 @@ DEFAULT_KEYS = (
     "credential",
     "credentials",
     "csrf",
+    "csrf_token",
+    "db_pass",
+    "encryption_key",
     "jwt",
+    "mail_pass",
+    "passcode",
     "passphrase",
     "passwd",
     "password",
     "passwords",
     "private_key",
     "pwd",
+    "refresh_token",
     "secret",
     "secrets",
+    "session_token",
+    "signing_key",
+    "smtp_pass",
     "token",
+    "user_pass",
     "xsrf",
 )
 """Names whose values are secrets. A key has such a name if its words occur in it in a row
@@ -33,16 +49,17 @@ DEFAULT_KEYS = (
 
 # A name beside one of these words is a measurement, or says what kind of secret it is.
 _MEASURED_BEFORE = frozenset({
-    "bos", "cached", "completion", "eos", "first", "has", "input", "is", "mask", "max", "min",
-    "needs", "no", "num", "number", "output", "pad", "per", "prompt", "reasoning", "requires",
-    "sep", "special", "stop", "total", "unk",
+    "bos", "cached", "completion", "decoded", "eos", "first", "has", "input", "is", "last",
+    "mask", "max", "min", "needs", "no", "num", "number", "output", "pad", "per", "prompt",
+    "reasoning", "requires", "sampled", "sep", "special", "stop", "total", "unk",
 })  # fmt: skip
 _MEASURED_AFTER = frozenset({
-    "age", "attempts", "budget", "cost", "count", "counts", "days", "details", "disabled",
-    "enabled", "endpoint", "error", "expiration", "expired", "expires", "expiry", "hours",
-    "index", "invalid", "latency", "len", "length", "lifetime", "limit", "limits", "method",
-    "methods", "minutes", "mode", "ms", "name", "names", "policy", "price", "provider", "rate",
-    "required", "rotation", "scheme", "score", "seconds", "size", "status", "strength", "total",
+    "age", "alg", "at", "attempts", "bucket", "budget", "changed", "cost", "count", "counts",
+    "days", "details", "disabled", "enabled", "endpoint", "error", "expiration", "expired",
+    "expires", "expiry", "hours", "index", "invalid", "kind", "latency", "len", "length",
+    "lifetime", "limit", "limits", "method", "methods", "minutes", "mode", "ms", "name",
+    "names", "offset", "policy", "position", "price", "provider", "rate", "required",
+    "rotation", "scheme", "score", "seconds", "size", "status", "strength", "time", "total",
     "ttl", "type", "types", "uri", "url", "usage", "used", "valid",
 })  # fmt: skip
 _LONG_NAME = 8
@@ -60,15 +77,18 @@ class SecretNames:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = [words for words in map(_words, names) if words]
+        together = {"".join(words) for words in self._names}
+        long_names = [name for name in together if len(name) >= _LONG_NAME]
+        # "passwords" would take the "s" of "password_strength" for its own.
         self._long_names = [
-            name for name in ("".join(words) for words in self._names) if len(name) >= _LONG_NAME
+            name for name in long_names if not any(one in name for one in long_names if one != name)
         ]
         self._known: dict[str, bool] = {}
 
     @property
     def marks(self) -> tuple[str, ...]:
         """Texts of which each name holds at least one, in lower case."""
-        marks = {max(words, key=len) for words in self._names}
+        marks = {words[-1] for words in self._names}
         return tuple(mark for mark in marks if not any(one in mark for one in marks - {mark}))
 
     def __contains__(self, name: str) -> bool:

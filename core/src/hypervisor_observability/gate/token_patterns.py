@@ -39,8 +39,24 @@ SHIPPED = (
         ),
         ("private key",),
     ),
-    # User and password in a URL, RFC 3986, up to the last @ before its path.
-    (r"(?<=://)[^\s/:@]*+:[^\s/]+(?=@)", ("://",)),
+    # User and password in a URL, RFC 3986, up to the last @ before its path. A password may hold
+    # a slash in spite of it, where no port stands; and the text may be cut before the @.
+    (
+        (
+            r"(?<=://)[^\s/:@?#\[]*+:(?:[^\s/]+(?=@)"
+            r"|(?!\d*+(?:[/?#]|\Z))(?:[^\s@\"'<>]{1,256}(?=@)|[^\s/@\"'<>]{4,}\Z))"
+        ),
+        ("://",),
+    ),
+    (r"(?<=://)[A-Za-z0-9_-]{20,}(?=@)", ("://",)),  # a token alone
+    # User and password for curl
+    (
+        (
+            r"(?:(?<=\s-u)|(?<=\s-u\s)|(?<=\s-u\s[\"'])|(?<=--user[\s=])|(?<=--user[\s=][\"']))"
+            r"(?!\d+:\d+(?!\S))[^\s:\"'@/]{1,256}:[^\s\"']+"
+        ),
+        ("curl",),
+    ),
 )
 """Expressions, each with what a text has, in lower case, in which it finds something: to look
 for these takes a thirtieth of the time that all the expressions take."""
