@@ -1,11 +1,16 @@
 """A wrong argument to the recorder never replaces the exception of the block."""
 
 import asyncio
+import enum
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
+import numpy
 import pytest
 
 from hypervisor_observability.event_bus import HypervisorEventBus
@@ -150,6 +155,41 @@ def test_text_says_of_a_decision_what_readers_find_in_it(said: Any, allowed: boo
     decisions = bus.query_by_type("governance.decision")
     assert [is_allowed(event) for event in decisions] == [allowed] * 2
     assert bool(undone) == allowed
+
+
+class Three(enum.Enum):
+    THREE = 3
+
+
+@pytest.mark.parametrize(
+    "three", [3, numpy.int64(3), Decimal(3), Fraction(3), Three.THREE, numpy.array(3)], ids=repr
+)
+def test_number_of_another_type_decides_as_it_is_recorded(three: Any) -> None:
+    bus = HypervisorEventBus()
+    recorder = Recorder(bus)
+    with recorder.saga("s") as saga, saga.fan_out(branch_count=three) as fan_out:
+        with fan_out.branch("a"):
+            pass
+        with pytest.raises(BlockError), saga.step("b", attempt=three, max_retries=three):
+            raise BlockError
+
+    (resolved,) = bus.query_by_type(EventType.SAGA_FANOUT_RESOLVED)
+    (failed,) = bus.query_by_type(EventType.SAGA_STEP_FAILED)
+    assert bus.query_by_type(EventType.SAGA_FANOUT_STARTED)[0].payload["branch_count"] == 3
+    assert resolved.payload["policy_satisfied"] is False
+    assert failed.payload["will_retry"] is True
+
+
+@pytest.mark.parametrize(
+    "time", [0, timedelta(0), numpy.timedelta64(0, "s"), Decimal(0), Fraction(0)], ids=repr
+)
+def test_time_of_another_type_is_over_as_it_is_recorded(time: Any) -> None:
+    bus = HypervisorEventBus()
+    with Recorder(bus).elevation(3, 1, ttl_seconds=time) as elevation:
+        assert elevation.expired
+    elevated, ended = bus.all_events
+    assert elevated.payload["ttl_seconds"] == 0
+    assert ended.event_type == EventType.RING_ELEVATION_EXPIRED
 
 
 @pytest.mark.parametrize("caller", [{"traceparent": "x"}, "a/b", 5])

@@ -9,6 +9,7 @@ from .. import ids
 from ..current_trace import current_trace
 from ..event_types import EventType
 from ..interruptions import ignoring
+from ..scalars import plain_scalar
 from ..standing import stand
 from .event_writer import EventWriter, unless_empty
 from .place import current_place
@@ -40,7 +41,8 @@ class Elevation:
         if self._ended:
             return True
         with ignoring(Exception):  # a time that is no number: nobody can tell that it is over
-            return self.ttl_seconds is not None and self.elevated_seconds >= self.ttl_seconds
+            ttl_seconds = plain_scalar(self.ttl_seconds)  # as it is recorded
+            return ttl_seconds is not None and bool(self.elevated_seconds >= ttl_seconds)
         return False
 
     @property

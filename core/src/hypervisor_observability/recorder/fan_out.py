@@ -8,6 +8,7 @@ from attrs import define, field
 from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
+from ..scalars import plain_scalar
 from .failure import describe
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
@@ -78,7 +79,7 @@ class FanOut:
     @property
     def policy_satisfied(self) -> bool:
         """Whether enough branches succeeded so far."""
-        given: object = self._branch_count
+        given: object = plain_scalar(self._branch_count)  # as it is recorded
         branches = given if isinstance(given, int) else len(self._branches)
         needed = {"majority": branches // 2 + 1, "any": 1}.get(ids.as_text(self.policy), branches)
         return len(self._ended(succeeded=True)) >= needed

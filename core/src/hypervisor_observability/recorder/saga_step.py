@@ -8,6 +8,7 @@ from .. import ids
 from ..causal_trace import CausalTraceId
 from ..event_types import EventType
 from ..interruptions import ignoring
+from ..scalars import plain_scalar
 from .failure import describe
 from .place import Place
 from .saga_outcome import Undo, Undoable
@@ -127,5 +128,5 @@ def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> 
 
 def _more(attempt: object, max_retries: object) -> bool:
     with ignoring(Exception):  # what cannot be compared says nothing about retries
-        return bool(attempt <= max_retries)  # type: ignore[operator]  # somebody's numbers, or not
+        return bool(plain_scalar(attempt) <= plain_scalar(max_retries))
     return False
