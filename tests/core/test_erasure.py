@@ -16,7 +16,6 @@ from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.event_types import AGENT_FINISHED, GOVERNANCE_DECISION
 from hypervisor_observability.events import is_erased, raw_payload, with_payload
-from hypervisor_observability.frozen_containers import erased_payload
 from hypervisor_observability.gate import Gate
 from hypervisor_observability.journal.erasure import erase
 from hypervisor_observability.journal.frames import CHECKSUM_BYTES
@@ -27,6 +26,7 @@ from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.metrics.decisions import GovernanceCounts
 from hypervisor_observability.metrics.labels import LabelRules
+from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.uncounted import Uncounted
 from hypervisor_observability.report import Findings
 from hypervisor_observability.sources.cursor_files import read_cursor
@@ -247,19 +247,44 @@ def test_dead_letters_forget_the_payload(tmp_path: Path) -> None:
     config.write_text(
         f"[journal]\ndirectory = '{tmp_path}/journal'\n[state]\ndirectory = '{tmp_path}/state'\n"
     )
+    moved = letters.path.with_name("otel.jsonl.1")
+    moved.write_bytes(letters.path.read_bytes())
+    torn = letters.path.read_bytes().splitlines()[0][:-5]  # its process was killed
+    letters.path.write_bytes(letters.path.read_bytes() + torn)
     result = run_hvobs("erase", "--config", config, "--subject", EVE, "--yes")
     assert result.exit_code == 0, result.output
     assert not holding(tmp_path, "Eve Miller")
+    assert moved.read_bytes() == letters.path.read_bytes()
     eve, bob = map(json.loads, letters.path.read_text().splitlines())
     assert (eve["event"]["payload"], eve["event"]["erased"]) == ({}, True)
     assert bob["event"]["payload"] == {"name": "Bob"}
+
+
+@pytest.mark.fault("J22")
+def test_what_killed_processes_left_half_made_is_erased_too(states: Path) -> None:
+    (run,) = runs_of(states)
+    (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
+    saved = cursor.read_bytes()
+    copy = run.path / "copy.new"  # of a segment that an error struck, before it took the name
+    copy.write_bytes(run.segment_path(0).read_bytes())
+    for folder, name, content in (
+        (cursor.parent, ".spans.json.0123456789abcdef.tmp", saved),
+        (states / "agent", ".spans.json.0123456789abcdef.tmp", saved[: len(saved) - 9]),
+    ):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    with copy.open("rb") as old:
+        run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+        assert not any(old.read())
+    assert not copy.exists()
+    assert holding(states, "Eve Miller") == [run.segment_path(0)]  # what Bob said
 
 
 # Afterwards
 
 
 def as_erased(event: HypervisorEvent) -> HypervisorEvent:
-    values = {**event.to_dict(), "payload": erased_payload()}
+    values = {**event.to_dict(), "payload": {}, "erased": True}  # as ``hvobs query --json`` does
     return HypervisorEvent.from_dict(values)
 
 
@@ -322,7 +347,20 @@ def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
         assert span.attributes.get("agent.saga.state") not in ("ok", "committed")
     assert any(span.attributes.get("agent.hypervisor.erased") for span in spans)
 
+    metrics = MetricsRegistry(LabelRules("seed", 2_000))
+    metrics.observe(events)
+    told = {
+        word
+        for family in metrics.collect()
+        for labels, value in family.series.items()
+        if value
+        for word in labels
+    }
+    assert told.isdisjoint({"committed", "allow", "deny", "ok"})
+
     findings = Findings.of(events)
+    pieces = [piece.state for saga in findings.sagas.values() for piece in saga.pieces]
+    assert "committed" not in pieces
     assert dict(findings.decisions) == {"erased": 1}
     assert "committed" not in findings.outcomes
 

@@ -12,7 +12,7 @@ from . import clock, ids, lazy_slots
 from .clock import monotonic_ns
 from .dataclass_view import DataclassFields
 from .event_types import EventType
-from .frozen_containers import FrozenDict, heavier
+from .frozen_containers import FrozenDict, erased_payload, heavier
 from .json_values import (
     MAX_INT_BITS,
     MAX_KEY_CHARACTERS,
@@ -227,7 +227,8 @@ class HypervisorEvent(_Draft):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "HypervisorEvent":
-        """Make the event of ``to_dict()`` again. Keys beyond the eight are left aside.
+        """Make the event of ``to_dict()`` again. Keys beyond the eight are left aside, but
+        ``"erased": true`` without a payload, which says that a journal had one.
 
         Raises:
             ValueError: A required key (event_id, event_type, timestamp) is missing or of
@@ -236,6 +237,9 @@ class HypervisorEvent(_Draft):
         for key in ("event_id", "event_type", "timestamp"):
             if not isinstance(values.get(key), str):
                 raise ValueError(f"{key}: expected a string, got {values.get(key)!r:.40}")
+        payload = values.get("payload")
+        if values.get("erased") is True and not payload:
+            payload = erased_payload()
         return cls(
             event_id=values["event_id"],
             event_type=EventType.of(values["event_type"]),
@@ -244,7 +248,7 @@ class HypervisorEvent(_Draft):
             agent_did=values.get("agent_did"),
             causal_trace_id=values.get("causal_trace_id"),
             parent_event_id=values.get("parent_event_id"),
-            payload=values.get("payload"),
+            payload=payload,
         )
 
     def __eq__(self, other: object) -> bool:

@@ -156,6 +156,13 @@ def phase(event: HypervisorEvent) -> str:
     return found if found in {"", "started", "failed"} else "succeeded"
 
 
+def step_end(event: HypervisorEvent) -> str:
+    """Give how a step ended: ``committed``, ``failed``, or ``ERASED`` unless the type says failed."""
+    if event.event_type == EventType.SAGA_STEP_FAILED:
+        return "failed"
+    return ERASED if is_erased(event) else "committed"
+
+
 def outcome(event: HypervisorEvent) -> str:
     """Give how a saga ended: one of ``OUTCOMES``, or ``ERASED``."""
     found = ERASED if is_erased(event) else name(event, "outcome")

@@ -8,7 +8,6 @@ from typing import IO, Any
 from attrs import define
 
 from ..events import HypervisorEvent
-from ..frozen_containers import erased_payload
 
 MAX_LINE_BYTES = 1024 * 1024
 """Longest line that is read. An event's payload is cut at construction to far less."""
@@ -74,8 +73,6 @@ def parse_line(line: bytes) -> HypervisorEvent | None:
         raise ValueError(f"expected a JSON object, got {type(values).__name__}")
     if not isinstance(values.get("payload"), dict | None):
         raise ValueError(f"payload: expected an object, got {type(values['payload']).__name__}")
-    if values.get("erased") is True and not values.get("payload"):
-        values["payload"] = erased_payload()
     return HypervisorEvent.from_dict(values)
 
 

@@ -19,7 +19,7 @@ from ..events import HypervisorEvent
 from .encoding import BadEventError, event_of
 from .event_index import remove_index
 from .frames import EVENT, Record, erased
-from .runs import Run
+from .runs import SPARE_SUFFIX, Run
 from .segment_reader import Damage, SegmentReader
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
@@ -53,6 +53,7 @@ def erase(
     if run.is_alive():
         raise ValueError(f"{run.path} is being written: stop the process first")
     _finish_interrupted(run)
+    _remove_spares(run)
     count = 0
     for _, path in run.segments():
         segment = SegmentReader(path)
@@ -90,6 +91,15 @@ def _finish_interrupted(run: Run) -> None:
     with contextlib.suppress(FileNotFoundError):  # the bounds of the directory removed it
         _overwrite(run.segment_path(number), found)
     (run.path / _UNFINISHED).unlink()
+
+
+def _remove_spares(run: Run) -> None:
+    """Remove what never became a segment; a copy of one may stand there."""
+    for path in run.path.glob(f"*{SPARE_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):
+            if not SegmentReader(path).is_blank():
+                _overwrite(path, {0: bytes(path.stat().st_size)})
+            path.unlink()
 
 
 def _packed(path: Path, found: Mapping[int, bytes]) -> bytes:

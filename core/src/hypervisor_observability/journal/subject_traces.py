@@ -24,6 +24,8 @@ _MAX_TEXTS = 100_000
 _FEW_TEXTS = 200
 _MAX_PLACES = 5
 _SEPARATOR = re.compile(r"[ .:]")
+_STATES = ".*.json.*.tmp", "*.json"
+"""What a process left that was killed while it saved a state; and saved states."""
 _TOTALS = "meters"
 """Of a saved state: its series name agents, which stay; what payloads say goes."""
 
@@ -90,7 +92,8 @@ class SubjectTraces:
         """
         return sum(
             self._rewrite(path, self._forget_state, dry_run=dry_run)
-            for path in sorted(directory.rglob("*.json"))
+            for pattern in _STATES
+            for path in sorted(directory.rglob(pattern))
             if path.is_file() and not path.is_symlink()
         )
 
@@ -105,7 +108,7 @@ class SubjectTraces:
         """
         return sum(
             self._rewrite(path, self._forget_lines, dry_run=dry_run)
-            for path in sorted(directory.glob("*.jsonl"))
+            for path in sorted(directory.glob("*.jsonl*"))  # moved away, too
             if path.is_file() and not path.is_symlink()
         )
 
@@ -135,7 +138,10 @@ class SubjectTraces:
                 continue
             forgotten = self._without(document)
             return data if forgotten == document else json.dumps(forgotten).encode("ascii") + rest
-        # It is damaged, so nobody reads it; whoever it is about, it goes.
+        return self._unless_about(data)
+
+    def _unless_about(self, data: bytes) -> bytes:
+        """Give *data* that nobody reads, for it is damaged; or nothing if it is about the subject."""
         return b"" if any(self._mentions_bytes(data)) else data
 
     def _forget_lines(self, data: bytes) -> bytes:
@@ -146,7 +152,7 @@ class SubjectTraces:
             letter = json.loads(line)
             event = HypervisorEvent.from_dict(letter["event"])
         except (ValueError, KeyError, TypeError, RecursionError):
-            return line
+            return self._unless_about(line)
         reason = str(letter.get("reason", ""))
         if not self.chosen(event) or (not event.payload and "erased" in letter["event"]):
             return line

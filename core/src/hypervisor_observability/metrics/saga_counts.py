@@ -105,10 +105,8 @@ class SagaMetrics:
                 self._open.begin(
                     (payload_facts.saga_id(event),), event.timestamp_ns, self._moment.run
                 )
-            case EventType.SAGA_STEP_COMMITTED:
-                self.steps.increase(("committed",), event=event)
-            case EventType.SAGA_STEP_FAILED:
-                self.steps.increase(("failed",), event=event)
+            case EventType.SAGA_STEP_COMMITTED | EventType.SAGA_STEP_FAILED:
+                self.steps.increase((payload_facts.step_end(event),), event=event)
             case EventType.SAGA_COMPENSATING:
                 phase = payload_facts.phase(event) or "succeeded"
                 if phase != "started":

@@ -11,7 +11,7 @@ MOST_PIECES = 60
 _MOST_LEFT = 10_000
 
 _STARTS = EventType.SAGA_STEP_STARTED
-_ENDS = {EventType.SAGA_STEP_COMMITTED: "committed", EventType.SAGA_STEP_FAILED: "failed"}
+_ENDS = frozenset({EventType.SAGA_STEP_COMMITTED, EventType.SAGA_STEP_FAILED})
 SAGA_TYPES = frozenset(
     {
         EventType.SAGA_CREATED,
@@ -31,8 +31,8 @@ class Piece:
         title: What it does.
         begun_ns: When it began; what was not recorded is when it ended.
         ended_ns: When it ended; None: it has not.
-        state: ``running``, ``committed``, ``failed``, ``undone`` (a step that was undone) or
-            ``compensated`` (what undid it).
+        state: ``running``, ``committed``, ``failed``, ``undone`` (a step that was undone),
+            ``compensated`` (what undid it) or ``erased``.
     """
 
     title: str
@@ -110,7 +110,7 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
         # Without a number, it is the newest attempt.
         numbered = attempt if payload_facts.has(event, "attempt") else ()
         piece = saga.piece(("step", step, *numbered), title, now, anew=False)
-        piece.ended_ns, piece.state = max(now, piece.begun_ns), _ENDS[kind]
+        piece.ended_ns, piece.state = max(now, piece.begun_ns), payload_facts.step_end(event)
     elif kind == EventType.SAGA_COMPENSATING:
         _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
     elif kind in payload_facts.SAGA_ENDS:
