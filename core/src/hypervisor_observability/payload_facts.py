@@ -157,7 +157,7 @@ def phase(event: HypervisorEvent) -> str:
 
 
 def step_end(event: HypervisorEvent) -> str:
-    """Give how a step ended: ``committed``, ``failed``, or ``ERASED`` unless the type says failed."""
+    """Give how a step ended: ``committed``, ``failed``, or ``ERASED`` where that is not known."""
     if event.event_type == EventType.SAGA_STEP_FAILED:
         return "failed"
     return ERASED if is_erased(event) else "committed"

@@ -141,7 +141,7 @@ class SubjectTraces:
         return self._unless_about(data)
 
     def _unless_about(self, data: bytes) -> bytes:
-        """Give *data* that nobody reads, for it is damaged; or nothing if it is about the subject."""
+        """Give *data*, which nobody can read; nothing if it is about the subject."""
         return b"" if any(self._mentions_bytes(data)) else data
 
     def _forget_lines(self, data: bytes) -> bytes:
