@@ -4,7 +4,6 @@ import threading
 
 import pytest
 
-from hypervisor_observability import closing
 from hypervisor_observability.closing import Closing
 
 
@@ -19,15 +18,15 @@ def test_it_is_called_once_however_often_it_is_asked() -> None:
     one.begin()
 
     assert thread is not None
-    thread.join(30)
+    assert thread.join(30)
     assert calls == ["hvobs-one"]
 
 
 def test_without_a_thread_it_is_called_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refused(name: str, target: object) -> threading.Thread:
+    def refused(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
-    monkeypatch.setattr(closing, "in_daemon_thread", refused)
+    monkeypatch.setattr(threading.Thread, "start", refused)
     calls: list[int] = []
     one = Closing("one", lambda: calls.append(1))
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from .delivery.lane import in_daemon_thread
+from .one_thread import OneThread
 
 
 @define(eq=False)
@@ -20,7 +20,10 @@ class Closing:
     name: str
     close: Callable[[], None]
     _asked: threading.Event = field(factory=threading.Event, init=False)
-    _thread: threading.Thread | None = field(default=None, init=False)
+    _thread: OneThread = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._thread = OneThread(self.name)
 
     def ensure_waiting(self) -> None:
         """Have the thread wait to be asked: at the end of the process, when it is needed,
@@ -29,10 +32,9 @@ class Closing:
         Raises:
             RuntimeError: The system refuses a new thread.
         """
-        if self._thread is None:
-            self._thread = in_daemon_thread(self.name, self._close_when_asked)
+        self._thread.start(self._close_when_asked)
 
-    def begin(self) -> threading.Thread | None:
+    def begin(self) -> OneThread | None:
         """Have it called.
 
         Returns:
@@ -44,6 +46,7 @@ class Closing:
             self.ensure_waiting()
         except RuntimeError:
             self.close()
+            return None
         return self._thread
 
     def _close_when_asked(self) -> None:

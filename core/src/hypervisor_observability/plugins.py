@@ -19,6 +19,7 @@ from .events import HypervisorEvent
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_hook, refuse_odd_result
 from .hookspecs import PROJECT_NAME, PluginContext
+from .interruptions import is_from_handler
 from .metrics.families import MetricFamily
 from .spans.record import FinishedSpan
 from .spans.sampling import Sampling
@@ -315,7 +316,7 @@ def load_class(
     try:
         plugin_class = found.entry_point.load()
     except BaseException as error:  # a module may do anything when imported, even sys.exit()
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) or is_from_handler(error):
             raise
         return None, [table.problem(f"{origin} fails on import ({line_of(error)})")]
     if not inspect.isclass(plugin_class) or not hasattr(plugin_class, "Config"):

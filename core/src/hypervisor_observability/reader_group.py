@@ -97,6 +97,8 @@ class ReaderGroup:
         Returns:
             Whether all ended in time.
         """
+        if not self.workers:  # an exception has ended the start
+            self._take_workers(None)
         for worker in self.workers:
             worker.begin_stop(deadline)
         # What exposes the metrics ends with all of them counted; that does not hang.
@@ -105,8 +107,7 @@ class ReaderGroup:
         ended.update({worker.name: worker.end_stop() for worker in self.workers})
         for name, thread in closing.items():
             if thread is not None:
-                thread.join(max(0.0, deadline - time.monotonic()))
-                ended[name] = not thread.is_alive()
+                ended[name] = thread.join(deadline - time.monotonic())
         late = [name for name, done in ended.items() if not done]
         if late:
             _logger.warning("not stopped within %g s: %s", timeout, ", ".join(late))

@@ -1,7 +1,6 @@
 """A reader: a plugin with its account and what drives it, from its start to its end."""
 
 import logging
-import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,6 @@ from .config import matches
 from .delivery import counts as reasons
 from .delivery.accounts import Account
 from .delivery.dead_letters import DeadLetters
-from .delivery.lane import in_daemon_thread
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.outlet import Outlet, Terms
 from .delivery.worker import Worker
@@ -24,6 +22,8 @@ from .errors import Reject, RetryLater
 from .events import HypervisorEvent
 from .gate import PayloadPolicy
 from .hookspecs import PluginContext
+from .interruptions import is_from_handler
+from .one_thread import OneThread
 from .plugins import Plugin
 from .sources import Cursor, Source
 
@@ -104,20 +104,20 @@ class Reader:
         its worker, later; nothing is raised.
 
         Raises:
-            KeyboardInterrupt: The user's.
+            BaseException: Ctrl-C, and what else a signal handler raised.
         """
         if self.worker is not None:
             self.worker.begin()
         try:
             self._start_outlet(self._plugin)
-        except KeyboardInterrupt:
-            raise
         except RetryLater as error:
             if self.worker is None:
                 self._give_up_start(error)
             else:
                 self.worker.start_later(error)
-        except BaseException as error:  # noqa: BLE001 - its fault is its own: the others run
+        except BaseException as error:  # its fault is its own: the others run
+            if isinstance(error, KeyboardInterrupt) or is_from_handler(error):
+                raise
             self._give_up_start(error)
 
     def _give_up_start(self, error: BaseException) -> None:
@@ -139,7 +139,7 @@ class Reader:
         if self.worker is None and self._down is None:
             self._closing.ensure_waiting()
 
-    def stop_exposing(self) -> threading.Thread | None:
+    def stop_exposing(self) -> OneThread | None:
         """Have a plugin without a worker stopped, in a thread of its own: it may hang.
 
         Returns:
@@ -161,7 +161,7 @@ class Reader:
     def start_exposing_after_fork(self) -> None:
         """Start a plugin without a worker in a fork's child, in a thread of its own."""
         if self.worker is None and self._down is None and self._plugin.make is not None:
-            in_daemon_thread(self.name, self.start)
+            OneThread(self.name).start(self.start)
 
     def _renewed(self) -> Plugin:
         """Make another instance, whose threads are known as the plugin's own."""
@@ -219,6 +219,8 @@ def _stop_quietly(plugin: Plugin) -> None:
     try:
         plugin.stop()
     except BaseException as error:  # even SystemExit: it is a plugin's
+        if is_from_handler(error):
+            raise
         _logger.debug("plugin %s: stop raised", plugin.name, exc_info=_unexpected(error))
 
 

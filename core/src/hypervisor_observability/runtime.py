@@ -21,6 +21,7 @@ from .event_bus import HypervisorEventBus, Subscription
 from .events import HypervisorEvent
 from .exits import ExitHandlers
 from .gate import Gate
+from .interruptions import is_at_work
 from .journal.anchors import check_key_file
 from .metrics.families import MetricFamily
 from .metrics.governance import GovernanceMetrics
@@ -130,6 +131,7 @@ class Observability:
         self._started_at = 0.0
         self._lock = threading.RLock()  # a signal handler may call stop() within stop()
         self._state = "new"
+        self._stopping: threading.Thread | None = None
         _running.add(self)
 
     @classmethod
@@ -184,6 +186,8 @@ class Observability:
     def stop(self, timeout: float | None = None) -> bool:
         """Deliver what waits, then stop the plugins; all within *timeout* seconds.
 
+        One that an exception ends (Ctrl-C) is ended by the next call, or by the process's end.
+
         Args:
             timeout: ``stop_timeout_seconds`` of the configuration where it is None.
 
@@ -191,11 +195,17 @@ class Observability:
             Whether every plugin ended in time. What it had not delivered is in ``counts``.
         """
         with self._lock:
-            if self._state != "running":
+            left = self._stopping is threading.current_thread() and not is_at_work(
+                _STOPPING, self, outside=1
+            )
+            if self._state != "running" and not left:
                 self._state = "stopped"
                 return True
+            self._stopping = threading.current_thread()
             self._state = "stopped"
-        self._exits.remove()
+        return self._stop(timeout)
+
+    def _stop(self, timeout: float | None) -> bool:
         if self._first_event is not None:
             self._first_event.cancel()
         if timeout is None:
@@ -205,12 +215,16 @@ class Observability:
         if self._journal is not None:
             self._journal.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
         self._group.note_stopped()
+        self._exits.remove()
+        self._stopping = None
         return in_time
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
-        self._exits.remove()
-        return await asyncio.to_thread(self.stop, timeout)
+        try:
+            return await asyncio.to_thread(self.stop, timeout)
+        finally:
+            self._exits.remove()  # the rest of it: the main thread alone sets handlers of signals
 
     def __enter__(self) -> Self:
         return self.start()
@@ -355,6 +369,7 @@ class Observability:
         self._first_event = self.bus.subscribe(None, self._start_workers)
 
 
+_STOPPING = frozenset({Observability._stop.__code__})
 _running: "weakref.WeakSet[Observability]" = weakref.WeakSet()
 
 

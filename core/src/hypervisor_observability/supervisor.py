@@ -4,9 +4,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from .delivery.lane import in_daemon_thread
 from .delivery.worker import Worker
 from .limited_log import LimitedLog
+from .one_thread import OneThread
 
 STATUS_SECONDS = 1.0
 
@@ -62,7 +62,7 @@ class Supervisor:
         self._write_status = write_status
         self._status_due = 0.0
         self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = OneThread("supervisor")
         self._limited_log = LimitedLog(__name__)
 
     def ensure_running(self) -> None:
@@ -71,8 +71,7 @@ class Supervisor:
         Raises:
             RuntimeError: The system refuses a new thread.
         """
-        if self._thread is None:
-            self._thread = in_daemon_thread("supervisor", self._run)
+        self._thread.start(self._run)
 
     def stop(self) -> None:
         """End, after writing the status once more."""

@@ -10,6 +10,7 @@ from attrs import define, field
 from ..error_text import line_of
 from ..errors import Reject, RetryLater
 from ..hook_results import HookShapeError
+from ..one_thread import OneThread
 from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .deliverer import Deliverer
@@ -19,17 +20,6 @@ from .portion import Place
 from .state import Flush, WorkerState
 
 _CATCH_UP_SECONDS = 1.0
-
-
-def in_daemon_thread(name: str, target: Callable[[], None]) -> threading.Thread:
-    """Run *target* in a daemon thread; a worker that nobody stops never holds up the exit.
-
-    Raises:
-        RuntimeError: The system refuses a new thread.
-    """
-    thread = threading.Thread(target=target, name=f"hvobs-{name}", daemon=True)
-    thread.start()
-    return thread
 
 
 class _TurnedOffError(BaseException):
@@ -47,7 +37,6 @@ class Lane:
         probing: Whether it follows one that was given up: if the outlet cannot start, another
             one is tried later.
         calls: The calls to the outlet.
-        thread: None before it is started.
         could_not_start: Whether it has ended for that.
     """
 
@@ -56,19 +45,29 @@ class Lane:
     fresh: bool = False
     probing: bool = False
     calls: HookCalls = field(factory=HookCalls, init=False)
-    thread: threading.Thread | None = field(default=None, init=False)
     could_not_start: bool = field(default=False, init=False)
     _deliverer: Deliverer = field(init=False)
+    _thread: OneThread = field(init=False)
     # Who delivers: the thread, or who lets metrics catch up.
     _delivering: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._deliverer = Deliverer(self.state, self.outlet, self._call_hook)
+        self._thread = OneThread(self.state.name)
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """The thread; None before it is started."""
+        return self._thread.thread
 
     @property
     def running(self) -> bool:
         """Whether its thread runs."""
-        return self.thread is not None and self.thread.is_alive()
+        return self.thread is not None and not self.join(0)
+
+    def join(self, timeout: float) -> bool:
+        """Wait at most *timeout* seconds; tell whether its thread has ended."""
+        return self._thread.join(timeout)
 
     def start(self) -> None:
         """Start the thread.
@@ -76,11 +75,11 @@ class Lane:
         Raises:
             RuntimeError: The system refuses a new thread.
         """
-        self.thread = in_daemon_thread(self.state.name, self._run)
+        self._thread.start(self._run)
 
     def start_ending(self) -> None:
         """Start a thread for the end alone: nothing was ever emitted. The hook may hang."""
-        self.thread = in_daemon_thread(self.state.name, self._run_end)
+        self._thread.start(self._run_end)
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.

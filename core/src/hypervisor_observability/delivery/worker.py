@@ -173,12 +173,10 @@ class Worker:
             return lane.fresh  # it never began
         if thread is threading.current_thread():
             return False
-        if not self._given_up:
-            thread.join(max(0.0, self._state.deadline - time.monotonic()))
-            if thread.is_alive():
-                self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
-                self._terms.given_up(lane.outlet, True)
-        return not thread.is_alive()
+        if not self._given_up and not lane.join(self._state.deadline - time.monotonic()):
+            self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
+            self._terms.given_up(lane.outlet, True)
+        return lane.join(0)
 
     def _end_as(self, reason: str) -> None:
         self.account.close(reason if reason == DOWN else STOPPED)

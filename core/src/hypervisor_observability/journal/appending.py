@@ -31,6 +31,7 @@ from .frames import (
     EVENT,
     GAP,
     HEADER_BYTES,
+    NOTE,
     RECORD_BYTES,
     SALT_BYTES,
     gap_head,
@@ -42,6 +43,9 @@ from .segment_files import GAP_ROOM_BYTES, SegmentFile
 _AT_ONCE = 512  # events of a log that are taken over
 
 Result = TypeVar("Result")
+
+_NOTHING: Entry = None, id, NOTE, 0, b"", None, b""
+"""An entry that is neither written nor told of."""
 
 
 @frozen
@@ -149,6 +153,22 @@ class Appender:
             switch()
 
         self.alone(begin)
+
+    def leave_to_parent(self) -> None:
+        """Write nothing more, in a fork's child.
+
+        A signal handler may have forked in the middle of an append. That goes on in the parent;
+        in the child it ends here, and tells nobody.
+        """
+        accepted, self.waiting = self.waiting, deque(maxlen=0)
+        accepted.clear()
+        accepted.append(_NOTHING)
+        self._behind = None
+        for segment in (*(one.segment for one in self.full), self.end[0]):
+            if segment is not None:
+                segment.leave_to_parent()
+        self.full.clear()
+        self.end = (None, 0, *self.end[2:])
 
     # Under the lock
 

@@ -121,10 +121,13 @@ class Rotation:
 
     def leave_to_parent(self) -> None:
         """Let go of what a parent holds, in its child."""
+        self.closed, self.run = True, None
         if self.ready is not None:
-            self.ready.close()
+            self.ready.leave_to_parent()
+            self.ready = None
         if self._lock_file is not None:
             self._lock_file.close()
+            self._lock_file = None
 
     def settle(self, current: SegmentFile) -> None:
         """Know that *current* is in use; at the latest before the one behind it is asked for."""

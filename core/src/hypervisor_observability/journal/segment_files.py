@@ -210,6 +210,11 @@ class SegmentFile:
             if not keep_file:
                 self._file.close()
 
+    def leave_to_parent(self) -> None:
+        """Have no part in it any more, in a fork's child that may be in the middle of a store."""
+        self._memory = mmap.mmap(-1, self.size)
+        self._file.close()
+
     def discard(self) -> None:
         """Let go of one that was never begun."""
         self.close()

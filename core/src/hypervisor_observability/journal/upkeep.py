@@ -8,6 +8,7 @@ from pathlib import Path
 from attrs import define, field
 
 from ..limited_log import LimitedLog
+from ..one_thread import OneThread
 from .anchors import Anchor, Anchorage, take_run_key
 from .retention import Retention
 from .runs import Run
@@ -41,7 +42,7 @@ class Upkeep:
     checkpoint_seconds: float = 60.0
     announce: Callable[[Anchor], object] = field(default=lambda _: None)
     bytes: int = field(default=0, init=False)
-    _thread: threading.Thread | None = field(default=None, init=False)
+    _thread: OneThread = field(factory=lambda: OneThread("journal"), init=False)
     _stopping: threading.Event = field(factory=threading.Event, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
     _anchorage: Anchorage | None = field(default=None, init=False)
@@ -59,31 +60,24 @@ class Upkeep:
     def end(self, timeout: float) -> None:
         """Sync and anchor once more, and close the run, for *timeout* seconds at most."""
         self._stopping.set()
-        thread = self._thread
-        if thread is None or thread.ident is None:
+        thread = self._thread.thread
+        if thread is None:
             self.writer.close()
         elif thread is not threading.current_thread():
-            thread.join(max(0.0, timeout))
+            self._thread.join(timeout)
 
     def begin_anew_after_fork(self) -> None:
         """Forget the parent's thread, and its run."""
-        self._thread = None
+        self._thread = OneThread("journal")
         self._stopping = threading.Event()
         self._anchorage = None
         self._anchored = 0
         self._segment = -1
 
     def _start(self) -> None:
-        # Called again where an exception struck in the middle.
-        thread = self._thread
-        if thread is None:
-            thread = threading.Thread(target=self._run, name="hvobs-journal", daemon=True)
-            self._thread = thread
         try:
-            if thread.ident is None:
-                thread.start()
+            self._thread.start(self._run)  # again, where an exception struck in the middle
         except RuntimeError as error:
-            self._thread = None
             self._tell("nothing syncs it", error)
 
     def _run(self) -> None:

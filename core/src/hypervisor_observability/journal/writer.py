@@ -265,11 +265,7 @@ class JournalWriter:
 
     def begin_anew_after_fork(self) -> None:
         """Let go of the parent's run; the first append of the child begins another."""
-        appender = self._appender
-        self._parked.clear()
-        for segment in (*(one.segment for one in appender.full), appender.end[0]):
-            if segment is not None:
-                segment.close()
+        self._appender.leave_to_parent()
         self._rotation.leave_to_parent()
         self._maker.begin_anew_after_fork()
         self._begin()
