@@ -1,6 +1,7 @@
 """Payloads are read in one place, by keys of one table."""
 
 import ast
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,6 +109,17 @@ def test_name_is_a_string_or_a_number(value: object, named: str) -> None:
     assert payload_facts.name(event(saga_id=value), "saga_id") == named
     expected = named or payload_facts.UNKNOWN
     assert payload_facts.saga_id(event(saga_id=value)) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [("a", 1), ["é", True], {1: "a", "1": None}, {"a", 2}, (1, ("b", {"c"})), True, 7.5, "a"],
+)
+def test_text_of_what_was_written_and_read_again_is_the_same(value: object) -> None:
+    live = event(reason=value)
+    again = json.loads(json.dumps(live.to_dict()))["payload"]
+
+    assert payload_facts.reason(live) == payload_facts.reason(event(**again))
 
 
 @pytest.mark.parametrize(

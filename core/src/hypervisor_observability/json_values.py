@@ -71,25 +71,25 @@ def _json_keys(keys: Iterable[Any]) -> Iterator[Any]:
     """Give *keys* as ``json.dumps`` takes them, no two of which it writes alike, as 1 and "1"."""
     written: set[str] = set()
     for key in keys:
-        text = key_text(key)
+        text = json_text(key)
         free = free_key(text, written)
         written.add(free)
         yield key if free == text and not isinstance(key, _NO_JSON_KEYS) else free
 
 
-def key_text(key: Any) -> str:
-    """Give a snapshot's key as text, as JSON writes it: ``true``, ``null``, ``1``, ``["a", 1]``."""
-    if isinstance(key, str):
-        return key
+def json_text(value: Any) -> str:
+    """Give a string itself, else a snapshot's value as JSON: ``true``, ``null``, ``["a", 1]``."""
+    if isinstance(value, str):
+        return value
     import json
 
-    return json.dumps(thaw(key), ensure_ascii=False)
+    return json.dumps(thaw(value), ensure_ascii=False)
 
 
 def free_key(key: Any, taken: Container[Any]) -> Any:
     """Give *key* if it is not in *taken*, else its text with as many ``#`` as it needs."""
     while key in taken:
-        key = f"{key_text(key)}#"
+        key = f"{json_text(key)}#"
     return key
 
 

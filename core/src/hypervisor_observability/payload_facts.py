@@ -10,6 +10,7 @@ from typing import Any
 
 from .event_types import AGENT_FINISHED, EventType
 from .events import HypervisorEvent, is_erased
+from .json_values import json_text
 from .truth import flag_of
 
 UNKNOWN = "unknown"
@@ -29,6 +30,9 @@ SAGA_ENDS = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED})
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
 
 
+_CONTAINERS = (dict, list, tuple, frozenset)
+
+
 # Values
 
 
@@ -44,7 +48,8 @@ def text(event: HypervisorEvent, key: str) -> str:
         return ""
     if isinstance(value, dict) and "_tag" in value:
         return str(value.get("text") or f"<{value['_tag']}>")
-    return str(value)
+    # A tuple is a list once it was written, and read again.
+    return json_text(value) if isinstance(value, _CONTAINERS) else str(value)
 
 
 def name(event: HypervisorEvent, key: str) -> str:

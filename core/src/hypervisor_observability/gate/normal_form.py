@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..json_values import free_key, key_text
+from ..json_values import free_key, json_text
 from ..utf8_text import encodable
 from .redaction import REDACTED, Redaction
 
@@ -40,7 +40,7 @@ class NormalForm:
         """Convert a dict; keys that are not strings become strings."""
         result: dict[str, Any] = {}
         for key, value in values.items():
-            name = key_text(key)
+            name = json_text(key)
             redaction = self.redaction
             hidden = (
                 redaction is not None
