@@ -1,6 +1,9 @@
 """Questions to logs of many segments, against a scan of a plain list."""
 
+import enum
 import random
+import uuid
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -105,3 +108,18 @@ def test_index_goes_with_its_segments() -> None:
     segments = bus.log.kept().segments
 
     assert sum(len(segment.events) for segment in segments) <= 2 * SEGMENT_EVENTS
+
+
+class Team(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize("given", ["7", 7, uuid.UUID(int=7), Team.RED, 1.5, ("a", 1)], ids=repr)
+def test_ids_of_any_type_find_what_was_recorded_under_them(given: Any) -> None:
+    bus = HypervisorEventBus()
+    event = bus.record(EventType.VFS_WRITE, session_id=given, agent_did=given)
+    bus.record(EventType.VFS_WRITE, session_id="another", agent_did="another")
+
+    assert bus.query_by_session(given) == bus.query_by_agent(given) == [event]
+    assert bus.query(session_id=given, agent_did=given) == [event]
+    assert bus.query_by_session(event.session_id) == [event]

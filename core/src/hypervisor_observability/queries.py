@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from . import ids
 from .events import HypervisorEvent
 from .log import EventLog, Kept
 from .segments import Index, Segment, events_at, newest_first, visible
@@ -21,6 +22,10 @@ def select(
     """Give the newest *limit* events that match all that is not None, oldest first."""
     if limit is not None and limit <= 0:
         return []
+    if session_id is not None:  # as events have them, whatever type they are of
+        session_id = ids.as_text(session_id)
+    if agent_did is not None:
+        agent_did = ids.as_text(agent_did)
     kept = log.kept()
     if event_type is None and session_id is None and agent_did is None:
         return _newest(kept, limit)
