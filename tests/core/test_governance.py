@@ -1,7 +1,9 @@
 """Governance decisions: events first, metrics read from them."""
 
+import enum
 import logging
 import math
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -147,3 +149,27 @@ def test_score_that_is_no_number_costs_itself_alone() -> None:
     families = {family.name: family.series for family in governance.collect()}
     assert families["agent_governance_trust_score"] == {("a",): 1.0, ("e",): 2.5}
     assert families["agent_governance_active_agents"] == {}
+
+
+class Team(enum.Enum):
+    RED = "did:red"
+
+
+@pytest.mark.parametrize("agent", ["did:a", 7, uuid.UUID(int=7), Team.RED], ids=repr)
+def test_agent_of_any_type_has_one_label(agent: Any) -> None:
+    governance = GovernanceMetrics(HypervisorEventBus())
+    governance.record_decision(True, agent, "shell", 1.0)
+    governance.register_trust_score_gauge(lambda: {agent: 1.0})
+    governance.register_trust_score_gauge(lambda: [(2.0, {"agent_id": agent})])
+
+    families = by_name(governance.collect())
+    ((_, label, _),) = families[DECISIONS].series
+    assert list(families[TRUST].series) == [(label,)]
+
+
+def test_agent_without_a_text_costs_itself_alone() -> None:
+    governance = GovernanceMetrics(HypervisorEventBus())
+    scores: Any = {10**5_000: 1.0, "did:a": 2.0}
+    governance.register_trust_score_gauge(lambda: scores)
+
+    assert by_name(governance.collect())[TRUST].series == {("<int>",): 1.0, ("did:a",): 2.0}

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from .. import ids
 from ..current_trace import current_trace
 from ..event_bus import HypervisorEventBus
 from ..event_types import GOVERNANCE_DECISION
@@ -160,11 +161,11 @@ class GovernanceMetrics:
 def _scores_of(value: Any) -> dict[LabelValues, float]:
     """Give the scores by agent; one that is not a finite number costs itself alone."""
     if isinstance(value, Mapping):
-        found = [(str(agent), score) for agent, score in value.items()]
+        found = [(ids.as_text(agent), score) for agent, score in value.items()]
     elif (score := _number(value)) is not None:
         found = [(UNKNOWN, score)]
     else:
-        found = [(str(labels.get("agent_id", UNKNOWN)), score) for score, labels in value]
+        found = [(ids.as_text(labels.get("agent_id", UNKNOWN)), score) for score, labels in value]
     return {(agent,): score for agent, one in found if (score := _number(one)) is not None}
 
 
