@@ -410,6 +410,12 @@ def test_journal_without_an_anchor_is_called_unanchored(
     assert "no anchor vouches for the last 3 events" in result.stdout
 
 
+def test_directory_without_a_run_proves_nothing(tmp_path: Path) -> None:
+    result = run_hvobs("verify", "--journal", tmp_path)
+    assert result.exit_code == 3
+    assert "nothing is proven" in result.stderr
+
+
 @pytest.mark.fault("L3")
 def test_first_bad_record_is_named(anchored: tuple[Path, Path, str]) -> None:
     directory, anchors, _ = anchored

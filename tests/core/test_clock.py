@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -56,6 +57,23 @@ def test_step_of_the_wall_clock_is_followed_once(
     assert abs(clock.follow_wall_clock() - step_ns) < clock.STEP_NS
     assert abs(clock.utc_offset_ns - before - step_ns) < clock.STEP_NS
     assert clock.follow_wall_clock() == 0
+
+
+@pytest.mark.fault("C16")
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="nothing tells the kernel's time")
+@pytest.mark.parametrize("step_ns", [HOUR_NS, -HOUR_NS])
+def test_travel_in_time_that_the_kernel_knows_nothing_of_is_no_step(
+    monkeypatch: pytest.MonkeyPatch, step_ns: int
+) -> None:
+    clock.follow_wall_clock()
+    before = clock.utc_offset_ns
+    real = time.time_ns
+    # As time-machine does: all that reads the wall clock, whichever copy of the module.
+    monkeypatch.setattr(clock._real, "time_ns", lambda: real() + step_ns)
+    step_wall_clock(monkeypatch, step_ns)
+
+    assert clock.follow_wall_clock() == 0
+    assert clock.utc_offset_ns == before
 
 
 @pytest.mark.fault("C16")

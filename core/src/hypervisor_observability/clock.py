@@ -92,7 +92,25 @@ def _read_offset_ns() -> int | None:
     if narrowest is None or narrowest > _WIDEST_BRACKET_NS:
         return None
     # A test that freezes time freezes this clock too: then the wall clock is no clock.
-    return found if abs(time.monotonic_ns() - monotonic_ns()) < _FROZEN_NS else None
+    if abs(time.monotonic_ns() - monotonic_ns()) >= _FROZEN_NS:
+        return None
+    step_ns = 0 if found is None else found - utc_offset_ns
+    return found if abs(step_ns) <= STEP_NS or _is_the_kernels(_real.time_ns()) else None
+
+
+def _is_the_kernels(wall_ns: int) -> bool:
+    """Tell whether the kernel's time, which a new file has, is *wall_ns*; True where nothing tells.
+
+    A test that travels in time replaces all functions that read the wall clock, our own too.
+    """
+    try:
+        descriptor = os.memfd_create("clock")
+    except (AttributeError, OSError):  # not on this system, or not allowed
+        return True
+    try:
+        return abs(os.fstat(descriptor).st_mtime_ns - wall_ns) < _FROZEN_NS
+    finally:
+        os.close(descriptor)
 
 
 def _look_anew() -> None:

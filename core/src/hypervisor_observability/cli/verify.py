@@ -42,9 +42,10 @@ def verify_command(
     """Prove that each run of a journal is what was written: whole, in order, unchanged.
 
     Exit code 0: proven by anchors up to its end. 3: nothing is wrong, but no anchor says that
-    the end was not cut off, or all of it written anew. 1: a record is wrong, and the first one
-    is named; or a file cannot be read. A run whose process was killed while writing a record is
-    said to be torn at its end: that event was never accepted, and nothing is wrong.
+    the end was not cut off, or all of it written anew; or there is no run. 1: a record is wrong,
+    and the first one is named; or a file cannot be read. A run whose process was killed while
+    writing a record is said to be torn at its end: that event was never accepted, and nothing is
+    wrong.
     """
     journal = journal_of(config_file, directory, may_be_empty=True)
     anchors = _anchors(config_file, directory, anchor_file)
@@ -70,6 +71,9 @@ def verify_command(
     verdicts = {verification.verdict for _, verification in found}
     if not verdicts.isdisjoint((Verdict.BAD, Verdict.UNREADABLE)):
         raise click.exceptions.Exit(1)
+    if not verdicts and not gone:
+        output.note(f"there is no run in {journal}: nothing is proven")
+        raise click.exceptions.Exit(_UNANCHORED)
     if Verdict.UNANCHORED in verdicts or (gone and run_name is None):
         raise click.exceptions.Exit(_UNANCHORED)
 
