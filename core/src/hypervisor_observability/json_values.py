@@ -56,6 +56,8 @@ def thaw(value: Any) -> Any:
     keys with one JSON text, such as 1 and "1", ``#`` is added to the later one.
     """
     if isinstance(value, dict):
+        if set(map(type, value)) <= _STR_ALONE:  # as nearly always
+            return {key: thaw(item) for key, item in value.items()}
         return dict(zip(_json_keys(value), map(thaw, value.values()), strict=True))
     if isinstance(value, (list, tuple)):
         return [thaw(item) for item in value]
@@ -65,6 +67,7 @@ def thaw(value: Any) -> Any:
 
 
 _NO_JSON_KEYS = (tuple, frozenset)
+_STR_ALONE = {str}
 
 
 def _json_keys(keys: Iterable[Any]) -> Iterator[Any]:
