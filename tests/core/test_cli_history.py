@@ -302,6 +302,13 @@ def test_tail_goes_on_when_a_run_that_it_follows_goes(journal: Path) -> None:
     assert [entry.event.payload["number"] for entry in followed.news()] == [9]
 
 
+def test_query_does_without_the_claims(journal: Path) -> None:
+    before = run_hvobs("query", "--journal", journal).stdout
+    (journal / "claims").mkdir()  # who delivers what is left is of no matter to who reads
+    result = run_hvobs("query", "--journal", journal)
+    assert (result.exit_code, result.stdout) == (0, before)
+
+
 def test_tail_waits_for_a_directory_that_cannot_be_listed(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

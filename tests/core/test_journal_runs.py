@@ -1,14 +1,21 @@
 """Runs: nobody sees one that is not locked yet."""
 
+import contextlib
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.journal import runs
+from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import new_run, remove_half_made, runs_of
+from hypervisor_observability.journal.segment_reader import Damage
+from hypervisor_observability.journal.verification import Verdict, verify
+from hypervisor_observability.journal.writer import JournalWriter
 
 
 def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,3 +128,30 @@ def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(
         with pytest.raises(OSError, match="Too many"):
             run.is_written()
     os.close(descriptor)
+
+
+@pytest.mark.fault("J23")
+def test_segment_that_a_listing_leaves_out_is_not_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JournalWriter(tmp_path, segment_bytes=65_536)
+    for _ in range(1_500):
+        writer.append(HypervisorEvent(event_type=EventType.VFS_WRITE), lambda _: None)
+    (run,) = runs_of(tmp_path)
+    whole = run.segments()
+    assert len(whole) > 3
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def leaving_out(path: str) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(path) as entries:  # what came while it was read, but for what came last
+            yield [entry for entry in entries if entry.name != whole[-2][1].name]
+
+    monkeypatch.setattr(os, "scandir", leaving_out)
+    assert run.segments() == whole
+    told: list[Damage] = []
+    assert RunReader(run, told.append).bounds == (0, 1_500)
+    assert len(list(RunReader(run, told.append).records(0))) == 1_500
+    assert told == []
+    assert verify(run).verdict is Verdict.UNANCHORED
+    writer.close()

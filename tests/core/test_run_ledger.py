@@ -1,6 +1,7 @@
 """The ledger of runs that have ended: what it says, and what becomes of what is damaged."""
 
 import os
+import zlib
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,19 @@ def test_damaged_line_costs_itself_alone(tmp_path: Path) -> None:
     RunLedger(tmp_path).note("d", RUN)  # behind a torn line
     assert set(looked(tmp_path)) == {"a", "b", "d"}
     assert len(lines) == 7
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'["x",1,2]', b'["x",1,2,[],5]', b'["x",1,2,5]', b'["x",1,2,[[1]]]', b"[[],1,2,[]]", b"5"],
+)
+def test_line_of_another_release_is_passed_over(tmp_path: Path, body: bytes) -> None:
+    ledger = RunLedger(tmp_path)
+    ledger.note("a", RUN)
+    with ledger.path.open("ab") as file:
+        file.write(b"%08x %b\n" % (zlib.crc32(body), body))
+    ledger.note("b", RUN)
+    assert looked(tmp_path) == {"a": RUN, "b": RUN}
 
 
 def test_ledger_leaves_out_what_has_gone(tmp_path: Path) -> None:

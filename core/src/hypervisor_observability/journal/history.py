@@ -170,7 +170,7 @@ class History:
     def _find_in_stretch(self, run: Run, stretch: Stretch, wanted: Wanted) -> Iterator[Entry]:
         index = self.index
         # Nothing is gained where everything is read; and what grows is not known for long.
-        growing = stretch.following is None and run.is_alive()
+        growing = stretch.following is None and _may_grow(run)
         if wanted == EVERYTHING or growing:
             index = None
         # As it is before it is read: a change meanwhile makes it another one.
@@ -219,11 +219,18 @@ class History:
         if reader.damage is not None:
             self._tell(reader.damage)
             whole = False
-        elif reader.torn is not None and not run.is_alive():
+        elif reader.torn is not None and not _may_grow(run):
             self.torn.append(reader.torn)
         # What has to be told of is read each time.
         if index is not None and whole:
             index.add(segment, columns)
+
+
+def _may_grow(run: Run) -> bool:
+    try:
+        return run.is_written()
+    except OSError:  # whatever comes of it, what is there can be read
+        return True
 
 
 def _note(columns: Columns, place: int, event: HypervisorEvent) -> None:

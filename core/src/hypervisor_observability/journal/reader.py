@@ -157,7 +157,7 @@ class RunReader:
     def _look_for_segments(self) -> None:
         known = {one.path: one for one in self._segments}
         found = []
-        for number, path in self._listed():
+        for number, path in self.run.segments():
             one = known.get(path) or self._known(number, path)
             if one is not None:
                 found.append(one)
@@ -165,13 +165,6 @@ class RunReader:
         if [one.path for one in valid] != [one.path for one in self._segments]:
             self._places.clear()
             self._segments = valid
-
-    def _listed(self) -> list[tuple[int, Path]]:
-        listed = self.run.segments()
-        if listed and listed[-1][0] - listed[0][0] >= len(listed):
-            # Segments came or went while the directory was read.
-            listed = self.run.segments()
-        return listed
 
     def _known(self, number: int, path: Path) -> _Known | None:
         if path in self._bad:

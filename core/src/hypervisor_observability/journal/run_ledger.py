@@ -97,14 +97,21 @@ class RunLedger:
             os.close(descriptor)
         whole = data[: data.rfind(b"\n") + 1]  # the rest is being written
         self._read_to += len(whole)
-        for name, end, other_bytes, segments in _documents(whole):
+        for document in _documents(whole):
             self._lines += 1
-            if name == _TOTAL:
-                self.total = other_bytes
-                continue
-            held = [EndedSegment._make(one) for one in segments]
-            self.runs[name] = EndedRun(end, other_bytes, held)
+            try:
+                name, end, other_bytes, segments = document
+                held = [EndedSegment._make(one) for one in segments]
+                self._take(name, EndedRun(end, other_bytes, held))
+            except (ValueError, TypeError):
+                continue  # of another release
         return True
+
+    def _take(self, name: str, run: EndedRun) -> None:
+        if name == _TOTAL:
+            self.total = run.other_bytes
+        else:
+            self.runs[name] = run
 
     def note(self, name: str, run: EndedRun, *, to_all: bool = True) -> None:
         """Note *run*; tell all others, or nobody. What cannot be written is found out again."""

@@ -4,9 +4,11 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from attrs import frozen
@@ -23,6 +25,7 @@ LOCK_NAME = "lock"
 BLOCK_BYTES = 512
 """The unit of ``st_blocks`` (POSIX, <sys/stat.h>)."""
 _GONE_SUFFIX = ".gone"
+_MOST_MISSED = 256
 _TRIES = 10
 _LOOK_SECONDS = 0.01
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-([0-9a-f]{32})", re.ASCII)
@@ -62,13 +65,21 @@ class Run:
             FileNotFoundError: The run has gone.
             OSError: Its directory cannot be read at present.
         """
-        found = []
+        found: dict[int, Path] = {}
         with os.scandir(self.path) as entries:
             for entry in entries:
                 name = _SEGMENT_NAME.fullmatch(entry.name)
                 if name is not None and entry.is_file(follow_symlinks=False):
-                    found.append((int(name[1]), self.path / entry.name))
-        return sorted(found)
+                    found[int(name[1])] = self.path / entry.name
+        # A listing may leave out what came while it was read, and show what came after that.
+        first, last = min(found, default=0), max(found, default=0)
+        missing = (number for number in range(last, first, -1) if number not in found)
+        for number in islice(missing, _MOST_MISSED):
+            path = self.segment_path(number)
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISREG(path.lstat().st_mode):
+                    found[number] = path
+        return sorted(found.items())
 
     def segment_path(self, number: int) -> Path:
         """Give the file of a segment."""
