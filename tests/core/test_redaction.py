@@ -180,6 +180,19 @@ def test_pattern_that_is_none_is_refused_where_it_is_configured(pattern: str) ->
         Redaction((), (pattern,))
 
 
+@pytest.mark.parametrize("wrong", ["iban", b"iban", (b"iban",), (1,)])
+@pytest.mark.parametrize("key", ["keys", "patterns"])
+def test_what_is_no_list_of_strings_is_refused(key: str, wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"{key}: expected a list of strings"):
+        RedactionConfig(**{key: wrong})
+
+
+@pytest.mark.parametrize("name", ["", "__", " - "])
+def test_name_that_would_match_no_key_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="has no letter and no digit"):
+        RedactionConfig(keys=(name,))
+
+
 @pytest.mark.fault("C14")
 @given(
     texts=st.lists(st.sampled_from(TEXTS) | st.text(max_size=20), max_size=4),

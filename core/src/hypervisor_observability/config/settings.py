@@ -1,9 +1,9 @@
 """What can be set: a class for each table of the file, and one for the whole."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
@@ -43,6 +43,17 @@ class BusConfig:
     )
 
 
+def _check_texts(_: object, attribute: Any, texts: Iterable[object]) -> None:
+    # Of a string alone, each letter would be one.
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{attribute.name}: expected a list of strings, got {texts!r}")
+
+
+def _check_name(_: object, __: object, name: str) -> None:
+    if not any(map(str.isalnum, name)):
+        raise ValueError(f"keys: {name!r} has no letter and no digit, and would match no key")
+
+
 def _check_expression(_: object, __: object, expression: str) -> None:
     try:
         re.compile(expression)
@@ -62,8 +73,10 @@ class RedactionConfig:
     """
 
     enabled: bool = True
-    keys: tuple[str, ...] = ()
-    patterns: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_expression))
+    keys: tuple[str, ...] = field(default=(), validator=[_check_texts, deep_iterable(_check_name)])
+    patterns: tuple[str, ...] = field(
+        default=(), validator=[_check_texts, deep_iterable(_check_expression)]
+    )
 
 
 @frozen(kw_only=True)
