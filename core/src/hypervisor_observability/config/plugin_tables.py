@@ -1,6 +1,6 @@
 """How events come to a plugin, and the plugin's own table as it was written."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -17,6 +17,16 @@ _KIB, _MIB = 1024, 1024 * 1024
 _PAYLOAD: str | tuple[str, ...] | None = None  # annotated for the validator's type
 DAY_SECONDS = 86_400
 """The longest time that may be set where nothing asks for more."""
+
+
+def check_texts(_: object, attribute: Any, texts: Iterable[object]) -> None:
+    """Refuse what is no list of strings: of a string alone, each letter would count as one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{attribute.name}: expected a list of strings, got {texts!r}")
 
 
 def _check_pattern(_: object, __: object, pattern: str) -> None:
@@ -58,7 +68,9 @@ class DeliveryConfig:
     max_batch_bytes: int = field(default=_MIB, validator=[ge(_KIB), le(1024 * _MIB)])
     metrics_interval_seconds: float = field(default=10.0, validator=[gt(0), le(DAY_SECONDS)])
     hook_timeout_seconds: float = field(default=10.0, validator=[gt(0), le(DAY_SECONDS)])
-    events: tuple[str, ...] = field(default=(), validator=deep_iterable(_check_pattern))
+    events: tuple[str, ...] = field(
+        default=(), validator=[check_texts, deep_iterable(_check_pattern)]
+    )
     payload: str | tuple[str, ...] | None = field(default=_PAYLOAD, validator=_check_payload)
     keep_incidents: bool = False
     sampling_wait_seconds: float = field(default=30.0, validator=[gt(0), le(DAY_SECONDS)])

@@ -1,9 +1,9 @@
 """What can be set: a class for each table of the file, and one for the whole."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
@@ -11,7 +11,7 @@ from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_le
 from ..default_bounds import DefaultBound
 from .class_structuring import NONE_WRITTEN_AS
 from .paths import absolute_path, optional_absolute_path
-from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, plugin_tables
+from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
 # Annotated for the validator's type.
@@ -43,12 +43,6 @@ class BusConfig:
     )
 
 
-def _check_texts(_: object, attribute: Any, texts: Iterable[object]) -> None:
-    # Of a string alone, each letter would be one.
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"{attribute.name}: expected a list of strings, got {texts!r}")
-
-
 def _check_name(_: object, __: object, name: str) -> None:
     if not any(map(str.isalnum, name)):
         raise ValueError(f"keys: {name!r} has no letter and no digit, and would match no key")
@@ -73,9 +67,9 @@ class RedactionConfig:
     """
 
     enabled: bool = True
-    keys: tuple[str, ...] = field(default=(), validator=[_check_texts, deep_iterable(_check_name)])
+    keys: tuple[str, ...] = field(default=(), validator=[check_texts, deep_iterable(_check_name)])
     patterns: tuple[str, ...] = field(
-        default=(), validator=[_check_texts, deep_iterable(_check_expression)]
+        default=(), validator=[check_texts, deep_iterable(_check_expression)]
     )
 
 
