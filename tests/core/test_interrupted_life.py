@@ -18,6 +18,7 @@ from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.one_thread import OneThread
 from hypervisor_observability.reader_group import ReaderGroup
+from hypervisor_observability.sources.journalled_log import JournalledLog
 
 pytestmark = pytest.mark.fault("C10")
 
@@ -246,3 +247,32 @@ def test_child_that_a_handler_forks_in_the_middle_of_an_emit_goes_on(tmp_path: P
     assert at > 100
     for run in runs_of(tmp_path):
         assert verify(run).verdict is Verdict.UNANCHORED
+
+
+def test_start_that_an_exception_ends_leaves_earlier_runs_to_the_next_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JournalWriter(tmp_path)
+    for _ in range(3):
+        writer.append(HypervisorEvent(event_type=EventType.VFS_WRITE), id)
+    writer.close()
+    begin = JournalledLog.begin
+
+    def struck(source: JournalledLog) -> None:
+        begin(source)
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGUSR1)
+
+    monkeypatch.setattr(JournalledLog, "begin", struck)
+    first, second = Plugin(), Plugin()
+    one = observed(tmp_path, first)
+    with pytest.raises(Struck):
+        one.start()
+    one.bus.record(EventType.VFS_WRITE)
+    one.stop()
+    with observed(tmp_path, second) as other:
+        other.bus.record(EventType.VFS_WRITE)
+        assert other.flush()
+
+    delivered = first.events + second.events
+    assert len(delivered) == 4 + len([event for event in delivered if event in one.bus.all_events])

@@ -58,7 +58,8 @@ class ReaderGroup:
         self._take_workers(write_status)
 
     def _take_workers(self, write_status: Callable[[], None] | None) -> None:
-        driven = [reader.worker for reader in self.readers.values() if reader.worker is not None]
+        begun = [reader for reader in self.readers.values() if reader.begun]
+        driven = [reader.worker for reader in begun if reader.worker is not None]
         self.workers = (*driven, self.feed.worker)
         self._supervisor = Supervisor(
             driven,

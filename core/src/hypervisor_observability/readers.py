@@ -61,12 +61,15 @@ class Reader:
         account: What became of the events.
         worker: None for a plugin that only exposes metrics: the account is then that of what
             feeds them.
+        begun: Whether it has a position in its source: one that has none may not end either, for
+            it would save one.
     """
 
     _plugin: Plugin
     _surroundings: Surroundings
     account: Account = field(init=False)
     worker: Worker | None = field(default=None, init=False)
+    begun: bool = field(default=False, init=False)
     _down: str | None = field(default=None, init=False)
     _closing: Closing = field(init=False)
     # What an instance hands on to the one that takes over from it.
@@ -108,6 +111,7 @@ class Reader:
         """
         if self.worker is not None:
             self.worker.begin()
+        self.begun = True
         try:
             self._start_outlet(self._plugin)
         except RetryLater as error:
