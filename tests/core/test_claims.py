@@ -79,8 +79,8 @@ def test_many_claims_take_one_descriptor(tmp_path: Path) -> None:
 
 def test_who_looks_is_in_nobodys_way(tmp_path: Path) -> None:
     """A claim never fails because another process asks whether the run lives."""
-    run, descriptor = new_run(tmp_path)
-    os.close(descriptor)
+    run, held = new_run(tmp_path)
+    held.close()
     lookers = [start(LOOKING, run.path) for _ in range(2)]
     for looker in lookers:
         assert line_of(looker) == "looking"

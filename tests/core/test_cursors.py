@@ -264,16 +264,16 @@ def test_snapshots_are_synced_each_time_and_steps_once_a_second(
         monkeypatch.setattr(os, name, note(name, getattr(os, name)))
     file, path = CursorFile("p"), tmp_path / "cursor"
     save(file, path, [("a", 1)])
-    assert synced == ["fsync", "fsync"]  # what it holds, and its name
+    assert synced == ["fsync"] * 3  # what it holds, its name, and that of its folder
     save(file, path, [("a", 2)])
-    assert len(synced) == 2
+    assert len(synced) == 3
     file._sync_due = 0.0
     save(file, path, [("a", 3)])
     save(file, path, [("a", 4)])
-    assert synced[2:] == ["fdatasync"]
+    assert synced[3:] == ["fdatasync"]
     listed = DeliveredRuns(tmp_path / "delivered" / "p")
     listed.note(["20260101T000000.000000Z-" + "ab" * 16])
-    assert synced[3:] == ["fdatasync"]
+    assert synced[4:] == ["fdatasync", "fsync", "fsync"]
 
 
 # What earlier runs have left

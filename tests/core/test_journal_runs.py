@@ -5,6 +5,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,18 @@ def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.Monkey
     lock = runs._lock
     seen: list[int] = []
 
-    def look_and_lock(descriptor: int) -> None:
+    def look_and_lock(file: FileIO) -> None:
         seen.append(len(list(runs_of(tmp_path))))
-        lock(descriptor)
+        lock(file)
 
     monkeypatch.setattr(runs, "_lock", look_and_lock)
-    run, descriptor = new_run(tmp_path)
+    run, held = new_run(tmp_path)
 
     assert seen == [0]
     assert list(runs_of(tmp_path)) == [run]
     assert run.is_alive()
     assert run.is_written()
-    os.close(descriptor)
+    held.close()
     assert not run.is_alive()
 
 
@@ -66,19 +67,19 @@ def test_folder_that_was_taken_for_a_dead_process_s_is_made_again(
     lock = runs._lock
     swept: list[list[Path]] = []
 
-    def sweep_before_the_first_lock(descriptor: int) -> None:
+    def sweep_before_the_first_lock(file: FileIO) -> None:
         if not swept:
             remove_half_made(tmp_path)
             swept.append(list(tmp_path.iterdir()))
-        lock(descriptor)
+        lock(file)
 
     monkeypatch.setattr(runs, "_lock", sweep_before_the_first_lock)
-    run, descriptor = new_run(tmp_path)
+    run, held = new_run(tmp_path)
 
     assert swept == [[]]
     assert list(tmp_path.iterdir()) == [run.path]
     assert run.is_written()
-    os.close(descriptor)
+    held.close()
 
 
 def test_half_made_folders_of_dead_processes_go_and_locked_ones_stay(tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_look_at_a_run_that_is_being_made_does_not_keep_it_from_being_made(tmp_p
         fcntl.flock(looker, fcntl.LOCK_SH)
         timer = threading.Timer(0.03, lambda: fcntl.flock(looker, fcntl.LOCK_UN))
         timer.start()
-        runs._lock(maker.fileno())
+        runs._lock(FileIO(maker.fileno(), "r+", closefd=False))
         timer.join()
         assert runs.is_locked(path)
 
@@ -110,7 +111,7 @@ def test_look_at_a_run_that_is_being_made_does_not_keep_it_from_being_made(tmp_p
 def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, descriptor = new_run(tmp_path)
+    run, held = new_run(tmp_path)
 
     def fail(*_: object) -> None:
         raise OSError(24, "Too many open files")
@@ -127,7 +128,7 @@ def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(
         patch.setattr(fcntl, "flock", fail)
         with pytest.raises(OSError, match="Too many"):
             run.is_written()
-    os.close(descriptor)
+    held.close()
 
 
 @pytest.mark.fault("J23")

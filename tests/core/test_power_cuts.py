@@ -28,6 +28,7 @@ from hypervisor_observability.journal.segment_reader import SegmentReader
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.sources.cursor_files import CursorFile, read_cursor
+from hypervisor_observability.sources.delivered_runs import DeliveredRuns
 
 SECTOR = 512
 SEGMENT = 8 * 1024
@@ -321,15 +322,23 @@ def test_file_that_was_replaced_is_old_or_new_after_a_power_cut_and_then_new(
 def test_snapshot_of_a_cursor_that_was_saved_is_there_after_a_power_cut(
     tmp_path: Path, disk: Disk
 ) -> None:
-    folder = disk.root / "cursors"
-    folder.mkdir()
-    os.fsync(descriptor := os.open(disk.root, os.O_RDONLY))
-    os.close(descriptor)
+    folder = disk.root / "cursors"  # made with the first one
     cursor, path = CursorFile("plugin"), folder / "plugin.json"
     assert cursor.save(path, [("run", 5)], lambda: {"run": 5}, lambda: {"open": 1}, last=True)
 
     saved = read_cursor(disk.cut(tmp_path / "left", 0.0) / "cursors" / "plugin.json")
     assert (saved.values, saved.state) == ({"run": 5}, {"open": 1})
+
+
+@pytest.mark.fault("J6")
+def test_list_of_runs_that_a_plugin_has_is_there_after_a_power_cut(
+    tmp_path: Path, disk: Disk
+) -> None:
+    runs = DeliveredRuns(disk.root / "delivered" / "plugin")
+    runs.note(["a", "b"])
+
+    left = disk.cut(tmp_path / "left", 0.0) / runs.path.relative_to(disk.root)
+    assert left.read_bytes() == runs.path.read_bytes()
 
 
 def test_model_of_a_disk_holds_what_was_synced_and_perhaps_the_rest(disk: Disk) -> None:

@@ -135,14 +135,14 @@ def test_torn_record_stays_where_the_rest_is_given_back(tmp_path: Path) -> None:
 
 
 def test_runs_without_an_event_go_when_their_process_is_dead(tmp_path: Path) -> None:
-    living, descriptor = new_run(tmp_path)
+    living, writing = new_run(tmp_path)
     dead, held = new_run(tmp_path)
-    os.close(held)
+    held.close()
     ALL.apply(tmp_path)
 
     assert list(runs_of(tmp_path)) == [living]
     assert not dead.path.exists()
-    os.close(descriptor)
+    writing.close()
     ALL.apply(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -191,11 +191,13 @@ def sync_folder(folder: Path) -> None:
     """Have the names in *folder* survive a power cut, where the system can promise that."""
     if os.name == "nt":
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    held: list[int] = []
     try:
-        os.fsync(descriptor)
+        held.extend(map(os.open, [folder], [os.O_RDONLY | os.O_DIRECTORY]))  # in one step
+        os.fsync(held[0])
     except OSError as error:
         if error.errno != errno.EINVAL:  # a file system that syncs no folders
             raise
     finally:
-        os.close(descriptor)
+        for descriptor in held:
+            os.close(descriptor)

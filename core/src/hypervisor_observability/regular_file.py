@@ -8,14 +8,17 @@ import errno
 import json
 import os
 import stat
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
-    """Open *path* without ever waiting, and give its descriptor.
+def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> FileIO:
+    """Open *path* without ever waiting.
+
+    The descriptor is never in nobody's hands: whatever strikes, it is closed with what holds it.
 
     Args:
         path: A regular file, no symbolic link.
@@ -25,19 +28,19 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, mode: int = 0o600) -> int
     Raises:
         OSError: It cannot be opened, or is no regular file.
     """
+    held: list[int] = []
     try:
-        descriptor = os.open(path, flags | _NO_FOLLOW, mode)
+        held.extend(map(os.open, [path], [flags | _NO_FOLLOW], [mode]))
+        if not stat.S_ISREG(os.fstat(held[0]).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return next(map(FileIO, map(held.pop, [0])))  # in one step
     except OSError as error:
         if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a FIFO that nobody reads
             raise OSError(errno.EINVAL, "not a regular file", str(path)) from None
         raise
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
@@ -47,8 +50,10 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         OSError: It cannot be read, or is no regular file.
         ValueError: It holds more than *max_bytes*.
     """
-    with os.fdopen(open_regular(path), "rb") as file:
-        data = file.read(max_bytes + 1)
+    data = b""
+    with open_regular(path) as file:
+        while len(data) <= max_bytes and (more := file.read(max_bytes + 1 - len(data))):
+            data += more
     if len(data) > max_bytes:
         raise ValueError(f"longer than {max_bytes} bytes")
     return data

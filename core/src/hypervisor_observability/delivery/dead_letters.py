@@ -55,11 +55,9 @@ class DeadLetters:
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        try:
+        with open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+            descriptor = file.fileno()
             if os.fstat(descriptor).st_size + len(line) > MAX_BYTES:
                 raise OSError(f"it has {MAX_BYTES >> 20} MiB: look into it and move it away")
             if os.write(descriptor, line) < len(line):
                 raise OSError("written in part")
-        finally:
-            os.close(descriptor)

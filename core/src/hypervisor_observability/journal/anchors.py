@@ -124,15 +124,13 @@ def take_run_key(path: Path, run: bytes) -> RunKey:
     """
     import fcntl  # as the journal, not for Windows
 
-    descriptor = open_regular(path, os.O_RDWR)
-    try:
+    with open_regular(path, os.O_RDWR) as file:
+        descriptor = file.fileno()
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         number, key = _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
         # Of the same length, so that nothing of the key that it had is left.
         os.pwrite(descriptor, _key_line(number + 1, sha256(key).digest()), 0)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     return RunKey(number, hmac.new(key, run, sha256).digest())
 
 
@@ -143,11 +141,9 @@ def check_key_file(path: Path) -> None:
         ValueError: It could not; the text says why.
     """
     try:
-        descriptor = open_regular(path, os.O_RDWR)
-        try:
+        with open_regular(path, os.O_RDWR) as file:
+            descriptor = file.fileno()
             _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
-        finally:
-            os.close(descriptor)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file: {_HOW_TO_MAKE}") from None
     except OSError as error:
@@ -289,12 +285,10 @@ def _parse_key(line: bytes) -> tuple[int, bytes]:
 
 def _append_line(path: Path, line: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    try:
+    with open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+        descriptor = file.fileno()
         is_new = os.fstat(descriptor).st_size == 0
         os.write(descriptor, line.encode("ascii") + b"\n")
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     if is_new:
         sync_folder(path.parent)

@@ -9,6 +9,7 @@ import os
 import struct
 import sys
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 
 from attrs import define, field
@@ -31,7 +32,7 @@ class Claims:
     """
 
     directory: Path
-    _descriptor: int = field(default=-1, init=False)
+    _file: FileIO | None = field(default=None, init=False)
 
     def take(self, run: Path) -> bool:
         """Claim the dead run whose folder is *run*; False if another process has claimed it.
@@ -41,11 +42,10 @@ class Claims:
         """
         import fcntl  # as the journal, not for Windows
 
-        if self._descriptor < 0:
-            path = self.directory / CLAIMS_NAME
-            self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+        if self._file is None:
+            self._file = open_regular(self.directory / CLAIMS_NAME, os.O_RDWR | os.O_CREAT)
         try:
-            _control(self._descriptor, "F_OFD_SETLK", fcntl.F_WRLCK, run)
+            _control(self._file.fileno(), "F_OFD_SETLK", fcntl.F_WRLCK, run)
         except (BlockingIOError, PermissionError):  # either says that it is locked (POSIX, fcntl)
             return False
         return True
@@ -58,13 +58,14 @@ class Claims:
         """
         import fcntl
 
-        _control(self._descriptor, "F_OFD_SETLK", fcntl.F_UNLCK, run)
+        if self._file is not None:
+            _control(self._file.fileno(), "F_OFD_SETLK", fcntl.F_UNLCK, run)
 
     def close(self) -> None:
         """Let go of all. In a fork's child they stay the parent's."""
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor >= 0:
-            os.close(descriptor)
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 def is_claimed(run: Path) -> bool:
@@ -76,13 +77,11 @@ def is_claimed(run: Path) -> bool:
     import fcntl
 
     try:
-        descriptor = open_regular(run.parent / CLAIMS_NAME)
+        file = open_regular(run.parent / CLAIMS_NAME)
     except FileNotFoundError:
         return False
-    try:
-        found = _control(descriptor, "F_OFD_GETLK", fcntl.F_WRLCK, run)
-    finally:
-        os.close(descriptor)
+    with file:
+        found = _control(file.fileno(), "F_OFD_GETLK", fcntl.F_WRLCK, run)
     return found != fcntl.F_UNLCK
 
 

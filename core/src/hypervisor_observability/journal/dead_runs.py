@@ -78,14 +78,12 @@ def _give_back(path: Path) -> None:
         end = offset + record.size
     if reader.damage is not None:
         return  # as it is, it tells more
-    descriptor = open_regular(path, os.O_RDWR)
-    try:
+    with open_regular(path, os.O_RDWR) as file:
+        descriptor = file.fileno()
         end = max(end, _end_of_data(descriptor, end))
         if status.st_size - end >= _LEAST_BYTES:
             os.ftruncate(descriptor, end)
             os.utime(descriptor, ns=(status.st_atime_ns, status.st_mtime_ns))
-    finally:
-        os.close(descriptor)
 
 
 def _end_of_data(descriptor: int, start: int) -> int:

@@ -136,8 +136,7 @@ class Rotation:
         self.next_number = max(self.next_number, current.number + 1)
 
     def _begin_run(self) -> Run:
-        run, descriptor = new_run(self.directory)
-        self._lock_file = FileIO(descriptor)
+        run, self._lock_file = new_run(self.directory)
         self.run = run
         return run
 

@@ -82,19 +82,18 @@ class RunLedger:
             OSError: It cannot be read; what was known stays known.
         """
         try:
-            descriptor = open_regular(self.path)
+            file = open_regular(self.path)
         except FileNotFoundError:
             self._forget(-1)
             return False
-        try:
+        with file:
+            descriptor = file.fileno()
             status = os.fstat(descriptor)
             if status.st_ino != self._inode or status.st_size < self._read_to:
                 self._forget(status.st_ino)
             if status.st_size == self._read_to:
                 return False
             data = os.pread(descriptor, status.st_size - self._read_to, self._read_to)
-        finally:
-            os.close(descriptor)
         whole = data[: data.rfind(b"\n") + 1]  # the rest is being written
         self._read_to += len(whole)
         for document in _documents(whole):
@@ -139,13 +138,10 @@ class RunLedger:
             replace_file(self.path, b"".join([*lines, _line(_TOTAL, EndedRun(0, self.total, ()))]))
 
     def _append(self, line: bytes) -> None:
-        with contextlib.suppress(OSError):
-            descriptor = open_regular(self.path, _APPEND)
-            try:
-                # It begins with an end of line: the one before may have been torn.
-                os.write(descriptor, b"\n" + line)
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError), open_regular(self.path, _APPEND) as file:
+            descriptor = file.fileno()
+            # It begins with an end of line: the one before may have been torn.
+            os.write(descriptor, b"\n" + line)
 
     def _forget(self, inode: int) -> None:
         self.runs.clear()

@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from io import FileIO
 from itertools import islice
 from pathlib import Path
 
@@ -31,7 +32,6 @@ _LOOK_SECONDS = 0.01
 _RUN_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-([0-9a-f]{32})", re.ASCII)
 _HALF_MADE_NAME = re.compile(_RUN_NAME.pattern + r"\.(new|gone)", re.ASCII)
 _SEGMENT_NAME = re.compile(r"(\d{8})\.hvj", re.ASCII)
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 @frozen(order=True)
@@ -158,11 +158,11 @@ def runs_of(directory: Path) -> Iterator[Run]:
     return (Run(directory / name) for name in run_names(directory))
 
 
-def new_run(directory: Path) -> tuple[Run, int]:
+def new_run(directory: Path) -> tuple[Run, FileIO]:
     """Make the directory of a run, and hold its lock.
 
     Returns:
-        The run, and the descriptor that holds the lock until it is closed.
+        The run, and the file that holds the lock until it is closed.
 
     Raises:
         OSError: It cannot be made.
@@ -174,25 +174,23 @@ def new_run(directory: Path) -> tuple[Run, int]:
     return _new_run(directory)
 
 
-def _new_run(directory: Path) -> tuple[Run, int]:
+def _new_run(directory: Path) -> tuple[Run, FileIO]:
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     run = Run(directory / f"{moment}-{os.urandom(RUN_BYTES).hex()}")
     # It gets its name once it is locked: a run that nobody holds is taken for a dead one.
     unnamed = run.path.with_name(run.path.name + SPARE_SUFFIX)
-    unnamed.mkdir(mode=0o700)
-    descriptor = -1
+    file: FileIO | None = None
     try:
-        descriptor = os.open(
-            unnamed / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600
-        )
-        _lock(descriptor)
+        unnamed.mkdir(mode=0o700)
+        file = open_regular(unnamed / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        _lock(file)
         unnamed.rename(run.path)
     except BaseException:
-        if descriptor >= 0:
-            os.close(descriptor)
+        if file is not None:
+            file.close()
         shutil.rmtree(unnamed, ignore_errors=True)
         raise
-    return run, descriptor
+    return run, file
 
 
 def remove_half_made(directory: Path) -> None:
@@ -233,19 +231,18 @@ def is_locked(path: Path) -> bool:
     import fcntl  # Windows has none, and so no journal
 
     try:
-        descriptor = open_regular(path)
+        file = open_regular(path)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
     return False
 
 
-def _lock(descriptor: int) -> None:
+def _lock(file: FileIO) -> None:
     """Lock the file of a run that is being made.
 
     Raises:
@@ -255,10 +252,10 @@ def _lock(descriptor: int) -> None:
 
     for _ in range(_TRIES - 1):
         with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         time.sleep(_LOOK_SECONDS)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _bytes_in(path: Path) -> int:

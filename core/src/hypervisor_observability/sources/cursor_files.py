@@ -25,7 +25,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..atomic_file import replace_file
+from ..atomic_file import replace_file, sync_folder
 from ..errors import SourceUnavailableError
 from ..limited_log import LimitedLog
 from ..regular_file import open_regular, read_regular
@@ -248,6 +248,8 @@ class CursorFile:
         except FileNotFoundError:
             return True  # its run has gone, and its cursor with it
         replace_file(path, data, sync=True, make_folder=False)
+        if self._path != path:  # the first one here: its folder may be new
+            sync_folder(path.parent.parent)
         ended = time.monotonic()
         self._path = path
         self._due = ended + max(_SNAPSHOT_SECONDS, (ended - begun) / _SHARE)
@@ -258,19 +260,17 @@ class CursorFile:
         """Append *steps*; False if there is no file to append to."""
         # Opened each time: a directory may have more runs than a process may open files.
         try:
-            descriptor = open_regular(path, os.O_WRONLY | os.O_APPEND)
+            file = open_regular(path, os.O_WRONLY | os.O_APPEND)
         except FileNotFoundError:
             return False
-        try:
+        with file:
             line = json.dumps(steps, separators=(",", ":")).encode("ascii") + b"\n"
             self._path = None  # behind a torn line nothing may stand
-            if os.write(descriptor, line) != len(line):
+            if os.write(file.fileno(), line) != len(line):
                 raise OSError("it was written in part")
             self._path = path
             now = time.monotonic()
             if now >= self._sync_due:
-                getattr(os, "fdatasync", os.fsync)(descriptor)
+                getattr(os, "fdatasync", os.fsync)(file.fileno())
                 self._sync_due = now + _SYNC_SECONDS
-        finally:
-            os.close(descriptor)
         return True

@@ -6,11 +6,12 @@ they are delivered, so it is synced, and what cannot be read of it is waited for
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from io import FileIO
 from pathlib import Path
 
 from attrs import define, field
 
-from ..atomic_file import replace_file
+from ..atomic_file import replace_file, sync_folder
 from ..journal.runs import is_run_name
 from ..regular_file import open_regular, read_regular
 
@@ -86,41 +87,35 @@ class DeliveredRuns:
             return
         lines = [_line(name, with_state) for name in names]
         self.path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = self._open()
-        try:
+        with self._open() as file:
+            is_new = os.fstat(file.fileno()).st_size == 0
             # It begins with an end of line: the one before may have been torn.
             data = b"\n" + b"".join(lines)
-            if os.write(descriptor, data) != len(data):
+            if os.write(file.fileno(), data) != len(data):
                 raise OSError(f"{self.path}: it was written in part")
-            getattr(os, "fdatasync", os.fsync)(descriptor)
-        finally:
-            os.close(descriptor)
+            getattr(os, "fdatasync", os.fsync)(file.fileno())
+        if is_new:
+            sync_folder(self.path.parent)
+            sync_folder(self.path.parent.parent)
         self.names.update(names)
 
-    def _open(self) -> int:
+    def _open(self) -> FileIO:
         """Open the list to append to it; while it is open, nobody replaces it."""
         import fcntl  # as the journal, not for Windows
 
         while True:
-            descriptor = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if os.fstat(descriptor).st_nlink:
-                    return descriptor
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)  # it was replaced before it was locked
+            file = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                return file
+            file.close()  # it was replaced before it was locked
 
     def _compact(self, present: Collection[str]) -> None:
-        descriptor = self._open()
-        try:
+        with self._open():
             self._read()  # what was appended meanwhile
             self.names &= set(present)
             lines = [_line(name, self.with_state) for name in sorted(self.names)]
             replace_file(self.path, b"".join(lines), sync=True)
-        finally:
-            os.close(descriptor)
 
 
 def _line(name: str, with_state: str | None) -> bytes:
