@@ -469,6 +469,22 @@ def test_anchors_are_found_by_the_configuration(
     assert run_hvobs("verify", "--config", file, "--run", "nonesuch").exit_code == 2
 
 
+@pytest.mark.fault("J14")
+def test_damaged_line_among_the_anchors_is_told_and_the_others_hold(
+    anchored: tuple[Path, Path, str],
+) -> None:
+    directory, anchors, _ = anchored
+    arguments = ("verify", "--journal", directory, "--anchors", anchors)
+    whole = anchors.read_text()
+    anchors.write_text(whole + whole[:30])  # its process was killed
+    assert run_hvobs(*arguments).exit_code == 0
+    anchors.write_text("garbage\n" + whole)
+    result = run_hvobs(*arguments)
+    assert result.exit_code == 1
+    assert f"{anchors}, line 1: no anchor" in result.stderr
+    assert "proven" in result.stdout
+
+
 # erase
 
 

@@ -135,6 +135,15 @@ def test_line_that_is_no_anchor_is_named(tmp_path: Path, line: str) -> None:
         list(read_anchors(path))
 
 
+def test_anchor_behind_a_torn_line_has_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "anchors"
+    path.write_text('{"run": "00')
+    made = Anchorage.of(RUN, path, None).anchor(1, CHAIN)
+    told: list[str] = []
+    assert list(read_anchors(path, told.append)) == [made]
+    assert len(told) == 1
+
+
 def test_anchor_can_be_read_from_an_events_payload() -> None:
     anchor = Anchor("ab", 1, "cd", 2, 3, "ef")
     values = {

@@ -48,7 +48,8 @@ def verify_command(
     wrong.
     """
     journal = journal_of(config_file, directory, may_be_empty=True)
-    anchors = _anchors(config_file, directory, anchor_file)
+    damages: list[str] = []
+    anchors = _anchors(config_file, directory, anchor_file, damages)
     _check(anchors, key)
     by_run: dict[str, list[Anchor]] = {}
     for anchor in anchors:
@@ -68,8 +69,10 @@ def verify_command(
             output.note(f"run {one} is gone: removed by the bounds of the journal, or by somebody")
         if len(gone) > _MOST_GONE:
             output.note(f"and {len(gone) - _MOST_GONE} runs more")
+    for damage in damages[:_MOST_GONE]:
+        output.note(damage)
     verdicts = {verification.verdict for _, verification in found}
-    if not verdicts.isdisjoint((Verdict.BAD, Verdict.UNREADABLE)):
+    if damages or not verdicts.isdisjoint((Verdict.BAD, Verdict.UNREADABLE)):
         raise click.exceptions.Exit(1)
     if not verdicts and not gone:
         output.note(f"there is no run in {journal}: nothing is proven")
@@ -79,7 +82,10 @@ def verify_command(
 
 
 def _anchors(
-    config_file: Path | None, directory: Path | None, anchor_file: Path | None
+    config_file: Path | None,
+    directory: Path | None,
+    anchor_file: Path | None,
+    damages: list[str],
 ) -> list[Anchor]:
     if anchor_file is None and directory is None:
         path = find_file(config_file)
@@ -88,7 +94,10 @@ def _anchors(
     if anchor_file is None:
         return []
     try:
-        return list(read_anchors(anchor_file))
+        found = list(read_anchors(anchor_file, damages.append))
+        if damages and not found:
+            raise ValueError(damages[0])  # another file altogether
+        return found
     except FileNotFoundError:
         output.note(f"there are no anchors in {anchor_file} yet")
         return []

@@ -14,7 +14,7 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from itertools import count
 from operator import attrgetter
@@ -171,11 +171,21 @@ def make_key_file(path: Path) -> str:
     return key.hex()
 
 
-def read_anchors(path: Path) -> Iterator[Anchor]:
+def _refuse(problem: str) -> None:
+    raise ValueError(problem)
+
+
+def read_anchors(path: Path, on_damage: Callable[[str], object] = _refuse) -> Iterator[Anchor]:
     """Read the anchors of a file, one after the other.
 
+    A last line that has no end, because its process was killed, says nothing and is no damage.
+
+    Args:
+        path: The file.
+        on_damage: Told of each line that is none: which, and why. It raises by default.
+
     Raises:
-        ValueError: A line is none, or there are too many; the text says which.
+        ValueError: There are too many.
         OSError: The file cannot be read.
     """
     with path.open(encoding="ascii", errors="replace") as file:
@@ -183,13 +193,15 @@ def read_anchors(path: Path) -> Iterator[Anchor]:
             line = file.readline(_MAX_LINE_CHARACTERS)
             if not line:
                 return
+            if number > MAX_ANCHORS:
+                raise ValueError(f"{path}: more than {MAX_ANCHORS:,} anchors")
             try:
-                if number > MAX_ANCHORS:
-                    raise ValueError(f"more than {MAX_ANCHORS:,} anchors")
                 anchor = anchor_of(json.loads(line))
             except (ValueError, RecursionError) as error:
-                raise ValueError(f"{path}, line {number}: no anchor: {error}") from error
-            yield anchor
+                if line.endswith("\n") or len(line) == _MAX_LINE_CHARACTERS:
+                    on_damage(f"{path}, line {number}: no anchor: {error}")
+            else:
+                yield anchor
 
 
 def anchor_of(values: Any) -> Anchor:
@@ -285,10 +297,12 @@ def _parse_key(line: bytes) -> tuple[int, bytes]:
 
 def _append_line(path: Path, line: str) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+    with open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND) as file:
         descriptor = file.fileno()
-        is_new = os.fstat(descriptor).st_size == 0
-        os.write(descriptor, line.encode("ascii") + b"\n")
+        size = os.fstat(descriptor).st_size
+        # A process may have been killed in the middle of its line: that is no beginning of ours.
+        torn = b"" if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n" else b"\n"
+        os.write(descriptor, torn + line.encode("ascii") + b"\n")
         os.fsync(descriptor)
-    if is_new:
+    if size == 0:
         sync_folder(path.parent)
