@@ -1,5 +1,6 @@
 """An exception of a signal handler strikes a start, a stop, a thread's start; a handler forks."""
 
+import logging
 import os
 import signal
 import sys
@@ -276,3 +277,30 @@ def test_start_that_an_exception_ends_leaves_earlier_runs_to_the_next_process(
 
     delivered = first.events + second.events
     assert len(delivered) == 4 + len([event for event in delivered if event in one.bus.all_events])
+
+
+def test_log_handler_that_raises_neither_ends_a_start_nor_a_stop(tmp_path: Path) -> None:
+    class Raises(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("a handler's own fault")
+
+    class Down(Plugin):
+        name = "down"
+
+        @hookimpl
+        def start(self) -> None:
+            raise RuntimeError("not today")
+
+    handler, logger = Raises(), logging.getLogger("hypervisor_observability")
+    logger.addHandler(handler)
+    try:
+        plugin = Plugin()
+        config = Config(journal=JournalConfig(directory=tmp_path))
+        one = Observability(config, plugins=[Down(), plugin]).start()
+        one.bus.record(EventType.VFS_WRITE)
+        assert one.stop()
+    finally:
+        logger.removeHandler(handler)
+    assert len(plugin.events) == 1
+    assert one.states()["down"] == "down: RuntimeError: not today"
+    assert is_over(tmp_path)

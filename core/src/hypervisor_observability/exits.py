@@ -8,7 +8,6 @@ which ends by ``os._exit``, but Celery sends a signal before that. At ``os._exit
 """
 
 import atexit
-import logging
 import signal
 import sys
 import threading
@@ -18,7 +17,8 @@ from typing import Any
 
 from attrs import define, field
 
-_logger = logging.getLogger(__name__)
+from .limited_log import say
+
 _SIGNALLED = 128
 """Added to a signal's number it is the exit code that shells give."""
 
@@ -78,12 +78,24 @@ class ExitHandlers:
 
     def _install_sigterm(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            _logger.warning("handle_sigterm: not in the main thread, so SIGTERM is left alone")
+            say(
+                __name__,
+                "warning",
+                "handle_sigterm: not in the main thread, so SIGTERM is left alone",
+            )
         elif signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            _logger.warning("handle_sigterm: SIGTERM has a handler already, which is left alone")
+            say(
+                __name__,
+                "warning",
+                "handle_sigterm: SIGTERM has a handler already, which is left alone",
+            )
         else:
             signal.signal(signal.SIGTERM, _exit)
             self._terminates = True
+
+
+def _leave_alone(what: str) -> None:
+    say(__name__, "warning", "handle_sigterm: %s is left alone", what)
 
 
 def _is_child() -> bool:

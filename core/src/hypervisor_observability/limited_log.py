@@ -41,15 +41,35 @@ class LimitedLog:
         left_out = self._left_out.pop(kind, 0)
         if left_out:
             message += f" ({left_out} more like this since the last message)"
-        try:
-            # Most processes never get here, and the bus is to be imported quickly.
-            from logging import getLogger
-
-            getLogger(self._logger_name).warning(message, *map(_harmless, args), exc_info=error)
-        except Exception as fault:  # a log handler's: whoever warns must not pay for it
-            if is_from_handler(fault):
-                raise
+        if not say(self._logger_name, "warning", message, *map(_harmless, args), error=error):
             self._left_out[kind] = self._left_out.get(kind, 0) + 1 + left_out
+
+
+def say(
+    logger_name: str, level: str, message: str, *args: object, error: BaseException | None = None
+) -> bool:
+    """Log *message*, and never raise on account of a log handler.
+
+    Args:
+        logger_name: Of the logger that gets it.
+        level: Name of the logger's method.
+        message: As that takes it.
+        args: Likewise.
+        error: Whose traceback is logged too.
+
+    Returns:
+        Whether every handler took it.
+    """
+    try:
+        # Most processes never get here, and the bus is to be imported quickly.
+        from logging import getLogger
+
+        getattr(getLogger(logger_name), level)(message, *args, exc_info=error)
+    except Exception as fault:  # a log handler's
+        if is_from_handler(fault):
+            raise
+        return False
+    return True
 
 
 def _harmless(value: object) -> object:

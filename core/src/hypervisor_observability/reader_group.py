@@ -2,7 +2,6 @@
 looks after them.
 """
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,6 +12,7 @@ from .config import Config
 from .delivery.counts import Counts
 from .delivery.metrics_feed import MetricsFeed
 from .delivery.worker import Worker
+from .limited_log import say
 from .metrics.families import MetricFamily
 from .plugins import Plugin
 from .readers import Reader, Surroundings
@@ -22,8 +22,6 @@ from .telemetry import DeliveryMetrics
 
 METRICS = "metrics"
 """The name under which the internal reader that feeds the metrics is counted."""
-
-_logger = logging.getLogger(__name__)
 
 
 @define(eq=False)
@@ -111,7 +109,7 @@ class ReaderGroup:
                 ended[name] = thread.join(deadline - time.monotonic())
         late = [name for name, done in ended.items() if not done]
         if late:
-            _logger.warning("not stopped within %g s: %s", timeout, ", ".join(late))
+            say(__name__, "warning", "not stopped within %g s: %s", timeout, ", ".join(late))
         self._tell_missed()
         return not late
 
@@ -125,7 +123,7 @@ class ReaderGroup:
                 reasons = ", ".join(f"{reason} {events}" for reason, events in missed.items())
                 told.append(f"{name} {sum(missed.values())} of {counts.wanted} ({reasons})")
         if told:
-            _logger.warning("events that plugins did not get: %s", "; ".join(told))
+            say(__name__, "warning", "events that plugins did not get: %s", "; ".join(told))
 
     def note_stopped(self) -> None:
         """Write the status once more."""

@@ -23,11 +23,10 @@ from .events import HypervisorEvent
 from .gate import PayloadPolicy
 from .hookspecs import PluginContext
 from .interruptions import is_from_handler
+from .limited_log import say
 from .one_thread import OneThread
 from .plugins import Plugin
 from .sources import Cursor, Source
-
-_logger = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -130,8 +129,8 @@ class Reader:
             self.account = Account(self._surroundings.source_for(self._plugin)[0])
         self.worker = None
         self.account.close(reasons.DOWN)
-        _logger.error("plugin %s is down: %s", self.name, self._down)
-        _logger.debug("plugin %s: start raised", self.name, exc_info=_unexpected(error))
+        say(__name__, "error", "plugin %s is down: %s", self.name, self._down)
+        say(__name__, "debug", "plugin %s: start raised", self.name, error=_unexpected(error))
         _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:
@@ -225,7 +224,7 @@ def _stop_quietly(plugin: Plugin) -> None:
     except BaseException as error:  # even SystemExit: it is a plugin's
         if is_from_handler(error):
             raise
-        _logger.debug("plugin %s: stop raised", plugin.name, exc_info=_unexpected(error))
+        say(__name__, "debug", "plugin %s: stop raised", plugin.name, error=_unexpected(error))
 
 
 def _unexpected(error: BaseException) -> BaseException | None:

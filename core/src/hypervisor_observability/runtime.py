@@ -1,7 +1,6 @@
 """Observability: from a configuration to running workers, and back down in order."""
 
 import asyncio
-import logging
 import os
 import threading
 import time
@@ -44,8 +43,6 @@ MAX_INTERNAL_EVENTS = 1_000
 
 _LEAST_CLOSE_SECONDS = 0.2
 """Time that the journal gets to close, however late it is."""
-
-_logger = logging.getLogger(__name__)
 
 
 class Observability:
