@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
+from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, JournalConfig
 from hypervisor_observability.gate import Gate
 from hypervisor_observability.interruptions import ignoring, is_from_handler
 from hypervisor_observability.journal import rotation
@@ -29,6 +29,8 @@ from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_observability.process_journal import ProcessJournal
+from hypervisor_observability.sources.journalled_log import JournalledLog
 
 EVERY = int(os.environ.get("HVOBS_TEST_EVERY_STEP", "31"))
 SEGMENT = 8 * 1024
@@ -325,6 +327,37 @@ def test_exception_at_any_step_of_a_close_leaves_what_another_close_ends(tmp_pat
         if not struck:
             break
     assert tell(at) > 400
+
+
+@pytest.mark.fault("C10")
+@pytest.mark.slow
+def test_exception_at_any_step_of_claiming_leaves_dead_runs_to_the_next_process(
+    tmp_path: Path,
+) -> None:
+    def beginning(directory: Path) -> tuple[ProcessJournal, JournalledLog]:
+        config = JournalConfig(directory=directory)
+        journal = ProcessJournal(config, HypervisorEventBus(), Gate().admit)
+        return journal, journal.source_for("p", defers=True)
+
+    for at in steps(0.5):
+        dead = Journalled(tmp_path / str(at))
+        dead.emit(3)
+        dead.writer.close()
+        before = descriptors()
+        striker = Striker(at, Ctrl)
+        first, _ = beginning(dead.directory)
+        struck = striker.hit(first._claim_runs)
+        first.stop(1)
+        assert descriptors() == before, striker.where
+        second, source = beginning(dead.directory)
+        second._claim_runs()
+        source.begin()
+        assert source.start == -3, striker.where
+        second.stop(1)
+        assert descriptors() == before, striker.where
+        if not struck:
+            break
+    assert tell(at) > 300
 
 
 # What interrupts whom
