@@ -135,6 +135,7 @@ def test_secret_of_a_known_form_is_taken_out_in_any_spelling(text: str) -> None:
         {"text": "['token', 'author'] (token, 5) <token>5</token> <token/> password => {"},
         {"text": "https://h:80/a@b https://h?x=c:d@e http://[::1]:80/a@b ssh://git@h/x tcp://h:80"},
         {"text": "docker run -u 1:1 x; curl -u ann https://h:80/x"},
+        {"text": "usage: login <user> <password> [-f] </dev/null; auth: login(ann) <token>"},
         {"text": "http://example.org:8080/path/a@b see did:mesh:agent-1 at 12:30:00"},
     ],
 )
@@ -220,6 +221,13 @@ def test_secret_is_found_whatever_stands_before_it(texts: list[str], form: str, 
 def test_name_of_a_secret_is_known_glued_and_in_the_plural(name: str) -> None:
     assert passed({name: SECRET}) == {name: REDACTED}
     assert SECRET not in passed({"text": f"{name}={SECRET}"})["text"]
+
+
+@pytest.mark.parametrize("before", ["<token> ", "('token', '"])
+def test_secret_within_what_is_none_is_taken_out(before: str) -> None:
+    found = passed({"text": f"{before} {'x ' * 99} password={SECRET} {'x ' * 200}'"})["text"]
+
+    assert SECRET not in found
 
 
 def test_value_after_a_quote_that_was_never_closed_is_taken_out() -> None:

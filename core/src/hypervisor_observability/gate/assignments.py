@@ -59,8 +59,8 @@ def assigned_secrets(text: str, names: SecretNames) -> Iterator[Span]:
         end, is_secret = _value(text, found)
         if is_secret:
             yield position, end
-        # A quote that was never closed, or a header, may end where another value's quote begins.
-        position = max(position, end - _BEFORE_QUOTE)
+            # A quote that was never closed, or a header, may end where another value's begins.
+            position = max(position, end - _BEFORE_QUOTE)
 
 
 def _value(text: str, found: re.Match[str]) -> tuple[int, bool]:
@@ -78,18 +78,24 @@ def _value(text: str, found: re.Match[str]) -> tuple[int, bool]:
     if (block := _BLOCK.match(text, start)) is not None:
         return block.end(), True
     name = found["name"].lower()
-    named = found["named"] or found["tag"] is not None
     value = _form(text, found, name).match(text, start)
-    if value is None or _WORD_OF_JSON.fullmatch(value[0]):
+    if value is None or _is_plain(value[0], found, name):
         return start, False
-    if named and _NUMBER.fullmatch(value[0]):
-        return start, False  # a measurement, as under the key of a payload
+    if found["tag"] is not None:  # "<token>" alone stands where a value is asked for
+        return value.end(), text.startswith(f"</{found['name']}>", value.end())
     if text[value.end() : value.end() + 1] == "(":  # SecretStr('...')
         return _end_of_container(text, value.end()), True
-    prose = found["sign"] == ":" and not named and (name in _ALSO_PROSE or " " in name)
-    if len(value[0]) < _SHORTEST or (prose and len(value[0]) < _LONG and value[0].isalpha()):
-        return start, False
-    return value.end(), True
+    return value.end(), len(value[0]) >= _SHORTEST
+
+
+def _is_plain(value: str, found: re.Match[str], name: str) -> bool:
+    """Tell whether a value without quotes is a measurement, or goes on with a sentence."""
+    if _WORD_OF_JSON.fullmatch(value):
+        return True
+    if found["named"] or found["tag"] is not None:
+        return _NUMBER.fullmatch(value) is not None  # as under the key of a payload
+    prose = found["sign"] == ":" and (name in _ALSO_PROSE or " " in name)
+    return prose and len(value) < _LONG and value.isalpha()
 
 
 def _form(text: str, found: re.Match[str], name: str) -> re.Pattern[str]:
