@@ -343,9 +343,9 @@ def test_coroutine_that_hangs_is_cancelled_and_a_fresh_instance_takes_over(
         assert plugin.cancelled.wait(60)
         wait_until(lambda: len(plugin.made) == 2)
         observability.bus.record(EventType.VFS_WRITE)
-        wait_until(lambda: len(plugin.made[1].taken) == 1)
-        counts = observability.counts()["hanging"]
-        assert (counts.delivered, counts.dropped) == (1, {"in_doubt": 1})
+        wait_until(lambda: observability.counts()["hanging"].delivered == 1)
+        assert len(plugin.made[1].taken) == 1
+        assert observability.counts()["hanging"].dropped == {"in_doubt": 1}
         assert observability.states() == {"hanging": "running"}
     plugin.released.set()
     wait_until(lambda: loop_threads() == [])
@@ -381,6 +381,34 @@ def test_start_that_hangs_in_an_await_is_cancelled_and_the_plugin_is_down() -> N
     with Observability(config, plugins=[Never()]) as observability:
         (state,) = observability.states().values()
     assert state == "down: TimeoutError: start has not returned within 0.2 s"
+
+
+def test_start_that_holds_up_its_loop_holds_up_the_application_no_longer_than_its_deadline() -> (
+    None
+):
+    released = threading.Event()
+
+    class Blocking:
+        name = "blocking"
+
+        @hookimpl
+        async def start(self) -> None:
+            released.wait(60)  # the mistake that is tried
+
+        @hookimpl
+        async def export_events(self, events: object) -> None: ...
+
+        @hookimpl
+        async def stop(self) -> None: ...
+
+    delivery = DeliveryConfig(hook_timeout_seconds=0.5)
+    observability = Observability(Config(delivery=delivery), plugins=[Blocking()])
+    before = time.monotonic()
+    with observability:
+        assert time.monotonic() - before < 4  # the loop's own end is awaited for 5 s
+        (state,) = observability.states().values()
+    released.set()
+    assert state == "down: TimeoutError: start has not returned within 0.5 s"
 
 
 def test_stop_that_hangs_behind_a_start_that_failed_holds_up_nobody() -> None:
@@ -462,6 +490,56 @@ def test_generator_is_refused_when_the_plugin_is_checked(plugin: object) -> None
         Observability(plugins=[plugin])
     with pytest.raises(ValueError, match=r"or 'async def \w+', which awaits it"):
         checked("odd", plugin, DeliveryConfig())
+
+
+class CallableObject:
+    async def __call__(self, events: object) -> None: ...
+
+
+def refused(export_events: object, **others: object) -> object:
+    """Make a plugin that has a hook which works, beside one that nobody would call."""
+
+    @hookimpl
+    def flush(_self: object) -> None: ...
+
+    others = {"export_events": export_events, "flush": flush, **others}
+    return type("Refused", (), others)()
+
+
+@pytest.mark.parametrize(
+    ("export_events", "why"),
+    [
+        (hookimpl(functools.partial(sorted)), "is a partial, which is never called"),
+        (hookimpl(CallableObject()), "is a CallableObject, which is never called"),
+        (property(lambda _: sorted), "is a property, which is never called"),
+        (lambda _self, _events: None, "is not marked, so it is never called: put @hookimpl above"),
+    ],
+)
+def test_hook_that_would_never_be_called_is_refused(export_events: object, why: str) -> None:
+    with pytest.raises(ValueError, match=f"export_events {why}"):
+        Observability(plugins=[refused(export_events)])
+
+
+def test_mark_that_is_missing_where_a_hook_is_overridden_is_told() -> None:
+    class Base:
+        @hookimpl
+        def export_events(self, events: object) -> None: ...
+
+        @hookimpl
+        def flush(self) -> None: ...
+
+    class Mine(Base):
+        def flush(self) -> None: ...
+
+    class Without(Base):
+        flush = None  # type: ignore[assignment]  # taken away on purpose
+
+        def start(self) -> None:
+            """Not a hook: a method of that name without a mark."""
+
+    with pytest.raises(ValueError, match="flush is not marked, so it is never called"):
+        Observability(plugins=[Mine()])
+    Observability(plugins=[Without()])
 
 
 async def nothing() -> None:

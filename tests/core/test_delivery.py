@@ -662,6 +662,21 @@ def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_not
     stopped(worker)
 
 
+def test_what_the_log_gave_up_before_a_plugin_was_down_stays_counted_for_that() -> None:
+    bus = HypervisorEventBus(max_events=10)
+    account = Account(bus.log)
+    emit(bus, 3_000)
+    account.pause("down")
+    assert account.counts().dropped == {"overflow": 2_990, "down": 10}
+
+    emit(bus, 100)
+    assert account.counts().dropped == {"overflow": 2_990, "down": 110}
+    account.resume()
+    emit(bus, 30)
+    counts = account.counts()
+    assert (counts.dropped, counts.pending) == ({"overflow": 3_010, "down": 110}, 10)
+
+
 def test_spans_of_a_batch_reach_an_outlet_that_takes_them() -> None:
     bus, outlet = HypervisorEventBus(), Outlet("spans")
     worker = make_worker(bus, outlet)

@@ -288,6 +288,88 @@ def test_many_forks_under_load_lose_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("C11")
+def test_children_that_are_terminated_at_any_moment_end(tmp_path: Path) -> None:
+    program = """
+    import multiprocessing, random, signal
+    context = multiprocessing.get_context("fork")
+    emit(1)
+    def work(ready):
+        emit(1)
+        ready.set()
+        time.sleep(60)
+    for child in range(60):
+        ready = context.Event()
+        process = context.Process(target=work, args=(ready,))
+        process.start()
+        ready.wait(30) if child < 10 else time.sleep(random.random() * 0.01)
+        process.terminate()
+        process.join(60)
+        assert process.exitcode in {143} if child < 10 else {143, -signal.SIGTERM}, process
+    """
+    code, delivered, told = run(program, tmp_path)
+
+    assert (code, told) == (0, "")
+    assert delivered["child by child"] >= 10
+
+
+@pytest.mark.fault("C11")
+def test_pool_that_is_terminated_does_not_wait_for_ever(tmp_path: Path) -> None:
+    program = """
+    import multiprocessing
+    def work(number):
+        emit(1, number)
+    for _ in range(15):
+        with multiprocessing.get_context("fork").Pool(4) as pool:
+            pool.map(work, range(20))
+    """
+    code, _, told = run(program, tmp_path)
+
+    assert (code, told) == (0, "")
+
+
+@pytest.mark.fault("C12")
+def test_signal_while_a_process_forks_ends_it_nevertheless(tmp_path: Path) -> None:
+    program = """
+    import signal
+    from hypervisor_observability import exits
+    emit(10)
+    exits._fork.begin()
+    signal.raise_signal(signal.SIGTERM)
+    exits._fork.end_in_parent()
+    time.sleep(60)
+    """
+    found = run(program, tmp_path)
+
+    assert found == (128 + signal.SIGTERM, Counter({"main by main": 10}), "")
+
+
+@pytest.mark.fault("C12")
+@pytest.mark.parametrize("hook", ["async def start", "def start", "def stop"])
+def test_what_a_signal_handler_raises_while_a_plugin_starts_is_the_applications(
+    hook: str, tmp_path: Path
+) -> None:
+    start = f"""
+import asyncio, signal
+def leave(*_):
+    sys.exit(7)
+signal.signal(signal.SIGTERM, leave)
+class Slow:
+    @hookimpl
+    {"def start(self): raise ValueError" if "stop" in hook else "def flush(self): ..."}
+    @hookimpl
+    {hook}(self):
+        signal.raise_signal(signal.SIGTERM) if "async" not in {hook!r} else os.kill(
+            os.getpid(), signal.SIGTERM)
+        {"await asyncio.sleep(30)" if "async" in hook else "time.sleep(30)"}
+o = Observability(plugins=[Slow()])
+o.start()
+"""
+    code, _, _ = run("print('goes on', file=sys.stderr)", tmp_path, start=start)
+
+    assert code == 7
+
+
+@pytest.mark.fault("C11")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: Path) -> None:
     module = tmp_path / "pool_work.py"

@@ -8,6 +8,7 @@ which ends by ``os._exit``, but Celery sends a signal before that. At ``os._exit
 """
 
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 from attrs import define, field
 
 from .limited_log import say
+_AGAIN_SECONDS = 0.01
 
 _SIGNALLED = 128
 """Added to a signal's number it is the exit code that shells give."""
@@ -51,6 +53,9 @@ class ExitHandlers:
 
     def install_in_child(self) -> None:
         """Begin in a process that another one has made: it may run no ``atexit`` functions."""
+        if self._terminates:  # in the process that this one was forked from
+            self._terminates = False
+            self._install_sigterm()
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
             self._finalizer = util.Finalize(None, self.stop, exitpriority=0)
@@ -77,6 +82,10 @@ class ExitHandlers:
             self._terminates = False
 
     def _install_sigterm(self) -> None:
+        if _is_of_pool():
+            # Terminated while it waits for a lock, where the handler may never run: the pool would
+            # wait for ever.
+            return
         if threading.current_thread() is not threading.main_thread():
             say(
                 __name__,
@@ -107,7 +116,64 @@ def _is_child() -> bool:
     return billiard is not None and billiard.current_process()._parent_pid is not None
 
 
+def _is_of_pool() -> bool:
+    """Whether a pool of multiprocessing or billiard has made this process."""
+    modules = map(sys.modules.get, ("multiprocessing.process", "billiard.process"))
+    return any("PoolWorker" in module.current_process().name for module in modules if module)
+
+
 def _exit(number: int, _frame: FrameType | None) -> None:
+    if _fork.holds:
+        _fork.struck = True
+        return
     # An exception unwinds the main thread first: whatever it holds is let go of, and then
     # atexit delivers. Delivering here could wait for what the interrupted code holds.
     sys.exit(_SIGNALLED + number)
+
+
+class _Fork(threading.local):
+    """Holds SIGTERM back while this thread forks, where ``_exit`` handles it.
+
+    Python forgets signals that come before the child has begun, and passes over what is raised
+    in the functions that it calls around a fork: either process would live on.
+
+    Attributes:
+        holds: Whether a fork is under way.
+        struck: Whether SIGTERM came meanwhile.
+    """
+
+    holds = False
+    struck = False
+
+    def begin(self) -> None:
+        """Hold it back, in this thread and so in the child."""
+        if signal.getsignal(signal.SIGTERM) is _exit:
+            self.holds, self.struck = True, False
+            blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            self.holds = signal.SIGTERM not in blocked
+
+    def end_in_child(self) -> None:
+        """Let it through: it ends a child that has emitted nothing, and has nothing to deliver."""
+        if self.holds:
+            self.holds = False
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+
+    def end_in_parent(self) -> None:
+        """Let it through, and have it come again where an exception is not passed over."""
+        if self.holds:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            self.holds = False
+            if self.struck:
+                again = threading.Timer(_AGAIN_SECONDS, os.kill, [os.getpid(), signal.SIGTERM])
+                again.daemon = True
+                again.start()
+
+
+_fork = _Fork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_fork.begin,
+        after_in_child=_fork.end_in_child,
+        after_in_parent=_fork.end_in_parent,
+    )

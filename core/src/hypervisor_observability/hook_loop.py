@@ -27,6 +27,7 @@ class _Call:
     task: "asyncio.Task[None] | None" = None
     result: object = None
     error: BaseException | None = None
+    late: bool = False
 
     async def run(self) -> None:
         # Whatever is raised belongs to whoever called the hook: SystemExit must not end the loop.
@@ -93,6 +94,11 @@ class HookLoop:
     _ending: "asyncio.Event | None" = field(default=None, init=False)
     _call: _Call | None = field(default=None, init=False)
 
+    @property
+    def hung(self) -> bool:
+        """Whether a call was given up at its deadline: nothing is to be called here again."""
+        return self._call is not None and self._call.late
+
     def run(
         self,
         hook: str,
@@ -120,6 +126,7 @@ class HookLoop:
         self._call = call
         loop.call_soon_threadsafe(self._begin, call)
         if not call.done.wait(timeout_seconds):
+            call.late = True
             self.cancel()
             raise TimeoutError(f"{hook} has not returned within {timeout_seconds:g} s")
         self._call = None

@@ -3,7 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import Any
 
@@ -35,7 +35,7 @@ SHIPPED = {
 _HANG_MARGIN = 1.5
 """A call that takes longer than its plugin says by more than this factor hangs."""
 
-HOOKS = tuple(
+HOOKS = frozenset(
     name
     for name, function in vars(hookspecs).items()
     if getattr(function, f"{PROJECT_NAME}_spec", None) is not None
@@ -173,11 +173,14 @@ class Plugin:
         self._call("flush")
 
     def stop(self) -> None:
-        """Call the hook, and end what is left in the event loop."""
+        """Call the hook, unless another one hung, and end what is left in the event loop."""
+        if self.loop.hung:
+            self.loop.close(wait=False)
+            return
         try:
             self._call("stop")
         finally:
-            self.loop.close()
+            self.loop.close(wait=not self.loop.hung)
 
     def give_up(self, *, for_good: bool) -> None:
         """End what can be ended of a call that hangs, from another thread: a coroutine.
@@ -246,6 +249,7 @@ def checked(
         raise ValueError(" ".join(str(error).split())) from error
     if unknown:
         raise ValueError(_unknown_hooks(unknown))
+    _refuse_unseen(instance)
     functions = {
         called.name: implementation.function
         for called in manager.get_hookcallers(instance) or ()
@@ -255,6 +259,7 @@ def checked(
         raise ValueError("implements no hook: mark its methods with @hookimpl")
     for hook, function in functions.items():
         refuse_odd_hook(hook, function)
+    _refuse_unmarked(instance, HOOKS - functions.keys())
     coroutines = {hook for hook, one in functions.items() if inspect.iscoroutinefunction(one)}
     plugin = Plugin(
         name, instance, delivery, frozenset(functions), frozenset(coroutines), manager, make,
@@ -355,6 +360,38 @@ def _not_installed(name: str, installed: Iterable[str]) -> str:
         return f"no such plugin is installed (did you mean '{close[0]}'?)"
     there = ", ".join(installed) or "none"
     return f"no such plugin is installed (installed: {there})"
+
+
+def _is_marked(attribute: object) -> bool:
+    return inspect.getattr_static(attribute, f"{PROJECT_NAME}_impl", None) is not None
+
+
+def _refuse_unseen(instance: object) -> None:
+    """Refuse what is marked as a hook and would be passed over, since it is no method.
+
+    Raises:
+        ValueError: Something is.
+    """
+    for name in dir(instance):
+        attribute = inspect.getattr_static(instance, name, None)
+        hidden = name in HOOKS and isinstance(attribute, property | cached_property)
+        if hidden or (_is_marked(attribute) and not inspect.isroutine(getattr(instance, name))):
+            kind = type(attribute).__name__
+            raise ValueError(f"{name} is a {kind}, which is never called: write a method")
+
+
+def _refuse_unmarked(instance: object, names: Iterable[str]) -> None:
+    """Refuse a method that is called as a hook, and is none for want of a mark.
+
+    Raises:
+        ValueError: It exports, or takes the place of one with a mark in a base class.
+    """
+    for name in sorted(names):
+        if callable(inspect.getattr_static(instance, name, None)) and (
+            name.startswith("export_")
+            or any(_is_marked(vars(base).get(name)) for base in type(instance).__mro__)
+        ):
+            raise ValueError(f"{name} is not marked, so it is never called: put @hookimpl above it")
 
 
 def _unknown_hooks(names: Sequence[str]) -> str:

@@ -238,7 +238,12 @@ class Account:
     def close(self, reason: str) -> None:
         """Count what was not read, and what still comes, as dropped."""
         with self._lock:
-            self._closed = self._closed or self.left_as(reason)
+            if self._closed is None:
+                # What is gone already was dropped for that: no count ever falls.
+                gone = max(0, self._known_bounds()[0] - self._position)
+                self._dropped[self._gone] += gone
+                self._position += gone
+                self._closed = self.left_as(reason)
 
     def pause(self, reason: str) -> None:
         """Have what was not read, and what comes meanwhile, count as dropped until ``resume``;
@@ -276,14 +281,15 @@ class Account:
         """Give the present counts."""
         with self._lock:
             first, emitted = self._known_bounds()
-            dropped = +self._dropped
-            gone = max(0, first - self._position)
-            pending = emitted - self._position - gone
-            if gone and self._closed is None:
-                dropped[self._gone] += gone
-            if self._closed is not None and gone + pending:
-                dropped[self._closed] += gone + pending
+            dropped = self._dropped.copy()
+            pending = emitted - self._position
+            if self._closed is not None:
+                dropped[self._closed] += pending
                 pending = 0
+            elif first > self._position:
+                dropped[self._gone] += first - self._position
+                pending = emitted - first
+            dropped = +dropped
             offered = 0 if self._portion is None else self._portion.left
             in_flight = offered + self._places[Place.HELD] + self._places[Place.UNPUSHED]
             return Counts(

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import define, field
 
+from ..error_text import message_of
 from ..errors import RetryLater
 from ..events import HypervisorEvent
 from ..limited_log import LimitedLog
@@ -208,7 +209,7 @@ class WorkerState:
 
     def note_late_start(self, error: RetryLater) -> float:
         """Note that a start asks to be tried again; give the seconds to wait before."""
-        self.down = f"start asks to retry: {error}"
+        self.down = f"start asks to retry: {message_of(error)}"
         self.limited_log.warning("start", "plugin %s: %s", self.name, self.down)
         return self.breaker.fail(error.after)
 
