@@ -344,6 +344,37 @@ def test_signal_while_a_process_forks_ends_it_nevertheless(tmp_path: Path) -> No
 
 
 @pytest.mark.fault("C12")
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ("soon(signal.SIGTERM)", 0),  # while the process delivers at its end
+        ("soon(signal.SIGINT)", 0),
+        ("soon(signal.SIGINT)\nwith o:\n    emit(5)", -signal.SIGINT),
+        ("soon(signal.SIGTERM)\nwith o:\n    emit(5)", 128 + signal.SIGTERM),
+    ],
+)
+def test_signal_that_comes_while_a_process_ends_does_not_hide_what_was_lost(
+    program: str, code: int, tmp_path: Path
+) -> None:
+    start = """
+import signal
+o = Observability(Config(handle_sigterm=True, stop_timeout_seconds=3), plugins=[Hanging()])
+def strike(number):
+    while o.states() != {"hanging": "stopped"}:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(os.getpid(), number)
+def soon(number):
+    threading.Thread(target=strike, args=[number], daemon=True).start()
+"""
+    begin = "" if "with o" in program else "\no.start()\nemit(5)"
+    found, _, told = run(program + begin, tmp_path, start=start)
+
+    assert found == code, told
+    assert "events that plugins did not get: hanging 5 of 5" in told
+
+
+@pytest.mark.fault("C12")
 @pytest.mark.parametrize("hook", ["async def start", "def start", "def stop"])
 def test_what_a_signal_handler_raises_while_a_plugin_starts_is_the_applications(
     hook: str, tmp_path: Path

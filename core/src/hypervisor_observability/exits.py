@@ -19,6 +19,10 @@ from typing import Any
 from attrs import define, field
 
 from .limited_log import say
+
+_ending: set[int] = set()
+"""This process, while it delivers at its end."""
+
 _AGAIN_SECONDS = 0.01
 
 _SIGNALLED = 128
@@ -30,10 +34,11 @@ class ExitHandlers:
     """Have *stop* called when the process ends.
 
     Attributes:
-        stop: What is called; more than once does no harm.
+        stop: What is called, with the seconds that it may take where it is not to take its usual
+            time; more than once does no harm.
     """
 
-    stop: Callable[[], object]
+    stop: Callable[..., object]
     _finalizer: Any = field(default=None, init=False)
     _celery: Any = field(default=None, init=False)
     _terminates: bool = field(default=False, init=False)
@@ -45,7 +50,7 @@ class ExitHandlers:
             sigterm: Whether SIGTERM is to end the process as ``sys.exit(143)`` does. Only the
                 main thread can see to that, and not over a handler that is there.
         """
-        atexit.register(self.stop)
+        atexit.register(self._at_exit)
         if _is_child():
             self.install_in_child()
         if sigterm:
@@ -58,23 +63,29 @@ class ExitHandlers:
             self._install_sigterm()
         util = sys.modules.get("multiprocessing.util")
         if util is not None:
-            self._finalizer = util.Finalize(None, self.stop, exitpriority=0)
+            self._finalizer = util.Finalize(None, self._at_exit, exitpriority=0)
         celery = sys.modules.get("celery.signals")
         if celery is not None:
             self._celery = celery.worker_process_shutdown
-            self._celery.connect(self._stop_in_celery, weak=False)
+            self._celery.connect(self._at_exit, weak=False)
 
-    def _stop_in_celery(self, **_: object) -> None:
-        self.stop()
+    def _at_exit(self, **_: object) -> None:
+        _ending.add(os.getpid())  # SIGTERM asks for what is under way
+        try:
+            self.stop()
+        except KeyboardInterrupt:
+            self.stop(0.0)  # whoever does not wait is told what is lost
+        finally:
+            _ending.discard(os.getpid())
 
     def remove(self) -> None:
         """End; the process may go on."""
-        atexit.unregister(self.stop)
+        atexit.unregister(self._at_exit)
         if self._finalizer is not None:
             self._finalizer.cancel()
             self._finalizer = None
         if self._celery is not None:
-            self._celery.disconnect(self._stop_in_celery)
+            self._celery.disconnect(self._at_exit)
             self._celery = None
         if self._terminates and threading.current_thread() is threading.main_thread():
             if signal.getsignal(signal.SIGTERM) is _exit:
@@ -125,6 +136,8 @@ def _is_of_pool() -> bool:
 def _exit(number: int, _frame: FrameType | None) -> None:
     if _fork.holds:
         _fork.struck = True
+        return
+    if os.getpid() in _ending:
         return
     # An exception unwinds the main thread first: whatever it holds is let go of, and then
     # atexit delivers. Delivering here could wait for what the interrupted code holds.

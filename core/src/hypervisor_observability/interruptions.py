@@ -27,7 +27,8 @@ def is_at_work(codes: Container[CodeType], owner: object, *, outside: int) -> bo
         owner: The object.
         outside: How many callers are left out: 1 for the function that asks alone.
     """
-    frame: FrameType | None = sys._getframe(1 + outside)
+    # Whoever asks may have no caller: the interpreter itself, at its end.
+    frame: FrameType | None = sys._getframe(outside).f_back
     while frame is not None:
         if frame.f_code in codes and frame.f_locals.get("self") is owner:
             return True
