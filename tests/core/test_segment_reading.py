@@ -200,12 +200,14 @@ def test_no_query_fails_after_kills_at_any_moment(tmp_path: Path) -> None:
             [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE
         )
         assert process.stdout is not None
-        with process.stdout as ready:
-            ready.readline()
-        while not list(tmp_path.rglob("00000000.hvj")):
-            pass
-        process.kill()
-        process.wait()
+        try:
+            with process.stdout as ready:
+                ready.readline()
+            while not any(run.segment_path(0).exists() for run in runs_of(tmp_path)):
+                assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
         for run in runs_of(tmp_path):
             assert verify(run).verdict is Verdict.UNANCHORED
         found = run_hvobs("query", "--journal", tmp_path, "--limit", "1", "--no-index")
@@ -332,18 +334,22 @@ def test_journal_that_is_being_written_shows_no_damage(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", LIVE, str(tmp_path)])
     position, looks, damages = 0, 0, list[Damage]()
     reader: RunReader | None = None
-    while child.poll() is None:
-        for run in runs_of(tmp_path):
-            reader = reader or RunReader(run, damages.append)
-            for record in reader.records(position):
-                assert record.sequence == position
-                position += 1
-            if looks % 100 == 0:
-                notices: list[str] = []
-                for _ in History(tmp_path, notices.append).find():
-                    pass
-                assert notices == []
-            looks += 1
+    try:
+        while child.poll() is None:
+            for run in runs_of(tmp_path):
+                reader = reader or RunReader(run, damages.append)
+                for record in reader.records(position):
+                    assert record.sequence == position
+                    position += 1
+                if looks % 100 == 0:
+                    notices: list[str] = []
+                    for _ in History(tmp_path, notices.append).find():
+                        pass
+                    assert notices == []
+                looks += 1
+    finally:
+        child.kill()
+        child.wait()
     assert child.returncode == 0
     assert damages == []
     assert looks > 1
