@@ -241,7 +241,8 @@ def questions(board: dict[str, Any]) -> list[str]:
 PANELS = [*questions(agents_dashboard()), *questions(pipeline_dashboard())]
 # An alert whose question has an answer would be firing: what it compares is asked for.
 RULES = [
-    re.sub(r" (>|==) [0-9.]+", "", alert.promql) for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)
+    re.sub(r" (>|==) [0-9.]+|^absent(?=\()", "", alert.promql)
+    for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)
 ]
 
 

@@ -137,7 +137,7 @@ def test_stop_that_is_struck_has_the_process_end_it(
     assert not removed
     assert not is_over(tmp_path)
     assert one.stop()
-    assert removed == [one.stop]
+    assert removed == [one._exits._at_exit]
     assert plugin.events
     assert is_over(tmp_path)
 

@@ -6,6 +6,7 @@ they are delivered, so it is synced, and what cannot be read of it is waited for
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
 
@@ -104,11 +105,14 @@ class DeliveredRuns:
         import fcntl  # as the journal, not for Windows
 
         while True:
-            file = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if os.fstat(file.fileno()).st_nlink:
-                return file
-            file.close()  # it was replaced before it was locked
+            with ExitStack() as on_failure:
+                file = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                on_failure.enter_context(file)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                if os.fstat(file.fileno()).st_nlink:
+                    on_failure.pop_all()
+                    return file
+            # It was replaced before it was locked.
 
     def _compact(self, present: Collection[str]) -> None:
         with self._open():
