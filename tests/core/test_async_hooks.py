@@ -506,6 +506,7 @@ def refused(export_events: object, **others: object) -> object:
     return type("Refused", (), others)()
 
 
+@pytest.mark.filterwarnings("ignore:functools.partial will be a method descriptor:FutureWarning")
 @pytest.mark.parametrize(
     ("export_events", "why"),
     [

@@ -194,7 +194,7 @@ def test_process_that_was_stopped_sees_no_step() -> None:
     program = """
 import time
 from hypervisor_observability import EventType, HypervisorEventBus
-bus = HypervisorEventBus()
+bus = HypervisorEventBus(max_events=None)
 print("ready", flush=True)
 end = time.monotonic() + 2
 while time.monotonic() < end:

@@ -128,7 +128,7 @@ def test_daemon_that_changes_its_directory_journals_on(
 
 
 GONE = """
-import os, shutil, sys
+import asyncio, os, shutil, sys  # asyncio here: 3.13.0 cannot import it from nowhere
 os.chdir(sys.argv[1])
 shutil.rmtree(sys.argv[1])
 from hypervisor_observability import Config, Observability

@@ -215,6 +215,10 @@ def test_what_was_synced_is_there_after_a_power_cut_at_any_call(
 
 
 @pytest.mark.fault("J1")
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="steps are counted by instructions as 3.11 and 3.12 tell them",
+)
 def test_process_that_dies_at_any_step_of_a_store_leaves_no_damage(tmp_path: Path) -> None:
     writer = JournalWriter(tmp_path, segment_bytes=SEGMENT)
     append(writer, 0, 1)

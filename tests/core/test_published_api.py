@@ -140,6 +140,7 @@ def test_trace_of_uuids_is_drawn_as_a_tree() -> None:
     assert len(bus.tree(trace.trace_id).roots) == 1
 
 
+@pytest.mark.slow
 def test_documented_calls_pass_a_strict_type_checker(tmp_path: Path) -> None:
     for module in ("hypervisor.observability", "hypervisor_observability"):
         (tmp_path / "user.py").write_text(
