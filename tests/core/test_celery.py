@@ -59,6 +59,7 @@ def work(number):
 SEND = "import tasks; [tasks.app.send_task('work', (number,)) for number in range(3)]"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("starts", ["parent", "child"])
 def test_worker_process_of_one_task_delivers_what_it_emits(
     tmp_path: Path, starts: str, wait_until: Callable[..., None]
