@@ -16,9 +16,9 @@ from pathlib import Path
 
 from attrs import define, field
 
-from faults.figure import Figure
-from faults.oracle_agent import payload_of
-from faults.oracle_backend import Mood, OracleBackend
+from tests.faults.figure import Figure
+from tests.faults.oracle_agent import payload_of
+from tests.faults.oracle_backend import Mood, OracleBackend
 
 _SEED = 20261126
 _END_SECONDS = 180
@@ -52,7 +52,7 @@ class _Process:
         name = f"{self.role}-{id(self)}-{self.starts}"
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-W", "ignore", "-m", "faults.oracle_agent"),
+                *(sys.executable, "-W", "ignore", "-m", "tests.faults.oracle_agent"),
                 *(self.role, name, str(self.directory), str(self.port)),
             ],
             stdout=subprocess.PIPE,

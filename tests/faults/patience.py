@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from faults.figure import Figure
+from tests.faults.figure import Figure
 from hypervisor_observability import (
     Config,
     DeliveryConfig,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from faults.figure import Figure
-from faults.writing import query_fails
+from tests.faults.figure import Figure
+from tests.faults.writing import query_fails
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.journal.reader import RunReader

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from faults.disk import after_power_cut, with_flipped_bit
-from faults.figure import Figure
-from faults.plugins import Away, Busy, Taking
-from faults.system_calls import calls
-from faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
+from tests.faults.disk import after_power_cut, with_flipped_bit
+from tests.faults.figure import Figure
+from tests.faults.plugins import Away, Busy, Taking
+from tests.faults.system_calls import calls
+from tests.faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
 from hypervisor_observability import Config, EventType, JournalConfig, Observability
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from faults.figure import Figure
+from tests.faults.figure import Figure
 
-_TESTS = Path(__file__).parent.parent / "tests" / "core" / "test_interruptions.py"
+_TESTS = Path(__file__).parents[1] / "core" / "test_interruptions.py"
 _TRIED = re.compile(r"tried (\d+) instructions")
 _QUICK_EVERY = 101
 

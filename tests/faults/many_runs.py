@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from faults.figure import Figure
-from faults.plugins import Taking
-from faults.writing import SEGMENT_BYTES, numbered_event
+from tests.faults.figure import Figure
+from tests.faults.plugins import Taking
+from tests.faults.writing import SEGMENT_BYTES, numbered_event
 from hypervisor_observability import (
     Config,
     EventType,
@@ -141,7 +141,7 @@ def _agents_ended(journal: Path) -> int:
 
 
 def _kill_busy(journal: Path, out: Path, seconds: float) -> None:
-    command = [sys.executable, "-m", "faults.many_runs", str(journal), str(out)]
+    command = [sys.executable, "-m", "tests.faults.many_runs", str(journal), str(out)]
     process = subprocess.Popen(command)
     while not out.exists() or not out.stat().st_size:
         time.sleep(0.01)

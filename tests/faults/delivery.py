@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterable
 from statistics import median
 
-from faults.figure import Figure, error_of, resident_mib
-from faults.plugins import (
+from tests.faults.figure import Figure, error_of, resident_mib
+from tests.faults.plugins import (
     Away,
     Busy,
     Hanging,
@@ -258,7 +258,7 @@ def poison(*, quick: bool) -> Iterable[Figure]:
 
 _EXIT = """
 import time
-from faults.plugins import Hanging
+from tests.faults.plugins import Hanging
 from hypervisor_observability import EventType, Observability
 o = Observability(plugins=[Hanging(f"h{n}") for n in range(4)]).start()
 for _ in range(1_000):
@@ -300,7 +300,7 @@ def exits(*, quick: bool) -> Iterable[Figure]:
 
 _FORKS = """
 import os, sys, threading, time
-from faults.plugins import Taking
+from tests.faults.plugins import Taking
 from hypervisor_observability import EventType, Observability
 o = Observability(plugins=[Taking()]).start()
 stop = threading.Event()

@@ -1,4 +1,4 @@
-"""``python -m faults.writing DIRECTORY COUNT [EVERY]``: write a journal, and tell of each event.
+"""``python -m tests.faults.writing DIRECTORY COUNT [EVERY]``: write a journal, and tell of each event.
 
 A line for each, when ``append`` has returned: ``done`` or ``lost`` and the event's id. With EVERY,
 upkeep has no thread of its own and looks after so many events: all runs make the same calls.
@@ -56,7 +56,7 @@ def start(directory: Path, count: int, *before: str, every: int = 0) -> "subproc
     """Write in a process of its own; *before* is a command that starts it."""
     arguments = [str(directory), str(count), str(every)]
     return subprocess.Popen(
-        [*before, sys.executable, "-m", "faults.writing", *arguments],
+        [*before, sys.executable, "-m", "tests.faults.writing", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,  # a line that is read takes none of the following along

@@ -1,4 +1,4 @@
-"""``python -m faults.oracle_agent ROLE NAME JOURNAL PORT``: a process of the oracle's run.
+"""``python -m tests.faults.oracle_agent ROLE NAME JOURNAL PORT``: a process of the oracle's run.
 
 Roles: ``delivering`` emits and delivers in the process, ``writing`` emits and only journals,
 ``exporting`` delivers what others have journalled. SIGUSR1 has it fork a child that emits,
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from faults.figure import error_of
+from tests.faults.figure import error_of
 from hypervisor_observability import (
     Config,
     Counts,

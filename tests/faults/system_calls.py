@@ -12,8 +12,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from faults.figure import Figure
-from faults.writing import found_in, start, told
+from tests.faults.figure import Figure
+from tests.faults.writing import found_in, start, told
 
 _EVENTS = 800
 _EVERY = 8

@@ -1,4 +1,4 @@
-"""``python -m faults``: try what must hold, print the figures, keep them, write them into the page.
+"""``python -m tests.faults``: try what must hold, print the figures, keep them, write them into the page.
 
 Each case runs in a process of its own. Exit code 1 if a goal does not hold.
 """
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from attrs import asdict
 
-from faults.cases import CASES
-from faults.figure import Figure
+from tests.faults.cases import CASES
+from tests.faults.figure import Figure
 
 KEPT = Path(__file__).parent / "figures.json"
-PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -58,7 +58,7 @@ def _keep(found: dict[str, list[Figure]]) -> None:
 
 
 def _run(name: str, *, quick: bool) -> list[Figure]:
-    command = [sys.executable, "-m", "faults", "--case", name, *(["--quick"] if quick else [])]
+    command = [sys.executable, "-m", "tests.faults", "--case", name, *(["--quick"] if quick else [])]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=3_600)
     return [Figure(**values) for values in json.loads(done.stdout)]
 

@@ -14,7 +14,7 @@ from attrs import define, field
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from faults.figure import Figure
+from tests.faults.figure import Figure
 from hypervisor_observability import Config, EventType, Observability
 
 _END_SECONDS = 120

@@ -4,7 +4,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from faults.figure import Figure, error_of, resident_mib
+from tests.faults.figure import Figure, error_of, resident_mib
 from hypervisor_observability import (
     Config,
     DeliveryConfig,
