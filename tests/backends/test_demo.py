@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 
 import hypervisor_otel.plugin
 from hypervisor_observability import FinishedSpan
-from hypervisor_observability.cli import demo as demo_command
-from hypervisor_observability.cli import demo_run
-from hypervisor_observability.cli.demo_backends import (
+from hypervisor_observability.cli.demo import command as demo_command
+from hypervisor_observability.cli.demo import run as demo_run
+from hypervisor_observability.cli.demo.backends import (
     Backend,
     ScrapeBackend,
     SpanBackend,
@@ -27,8 +27,8 @@ from hypervisor_observability.cli.demo_backends import (
     embedded_backends,
     otlp_receiver,
 )
-from hypervisor_observability.cli.demo_comparison import ReceivedSpan
-from hypervisor_observability.cli.demo_receivers import StatsDReceiver
+from hypervisor_observability.cli.demo.comparison import ReceivedSpan
+from hypervisor_observability.cli.demo.receivers import StatsDReceiver
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_otel.encoding import encode_spans
 from hypervisor_otel.receiver import OTLPReceiver
@@ -77,7 +77,7 @@ def run(metadata: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Run
 @pytest.fixture
 def embed(monkeypatch: pytest.MonkeyPatch) -> Embed:
     """Put other backends in the place of those inside the command."""
-    monkeypatch.setattr("hypervisor_observability.cli.demo_backends.ARRIVAL_SECONDS", 0.2)
+    monkeypatch.setattr("hypervisor_observability.cli.demo.backends.ARRIVAL_SECONDS", 0.2)
 
     def put(**backends: Backend) -> None:
         monkeypatch.setattr(demo_command, "embedded_backends", lambda _: backends)

@@ -19,7 +19,7 @@ from hypervisor_observability import (
     SagaSpanExporter,
     current_trace,
 )
-from hypervisor_observability.message_carriers import carrier_in
+from hypervisor_observability.causality.message_carriers import carrier_in
 
 
 class Alarm(TimeoutError):  # noqa: N818 - what it is

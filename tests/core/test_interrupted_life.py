@@ -12,14 +12,14 @@ from types import FrameType
 import pytest
 
 from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
-from hypervisor_observability.event_bus import HypervisorEventBus
-from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.bus.event_bus import HypervisorEventBus
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.host.reader_group import ReaderGroup
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.one_thread import OneThread
-from hypervisor_observability.reader_group import ReaderGroup
 from hypervisor_observability.sources.journalled_log import JournalledLog
+from hypervisor_observability.threads.one_thread import OneThread
 
 pytestmark = pytest.mark.fault("C10")
 

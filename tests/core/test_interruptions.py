@@ -24,15 +24,15 @@ import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, JournalConfig
 from hypervisor_observability.gate import Gate
-from hypervisor_observability.interruptions import ignoring, is_from_handler
+from hypervisor_observability.host.process_journal import ProcessJournal
 from hypervisor_observability.journal import rotation
 from hypervisor_observability.journal.encoding import event_of
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.process_journal import ProcessJournal
 from hypervisor_observability.sources.journalled_log import JournalledLog
+from hypervisor_observability.threads.interruptions import ignoring, is_from_handler
 
 EVERY = int(os.environ.get("HVOBS_TEST_EVERY_STEP", "31"))
 SEGMENT = 8 * 1024

@@ -23,7 +23,7 @@ from hypervisor_observability import (
     HypervisorEventBus,
     SagaSpanRecord,
 )
-from hypervisor_observability.discovery import installed_plugins
+from hypervisor_observability.host.discovery import installed_plugins
 
 MODULES = {
     "event_bus": ["DEFAULT_MAX_EVENTS", "EventType", "HypervisorEvent", "HypervisorEventBus"],

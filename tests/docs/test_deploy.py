@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import load_config
-from hypervisor_observability.plugins import load_plugins
+from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.dashboards import agents_dashboard
 

@@ -4,10 +4,14 @@ import re
 from pathlib import Path
 
 from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
+from hypervisor_observability.host.telemetry import (
+    DeliveryMetrics,
+    journal_metrics,
+    process_metrics,
+)
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.meters import Meters
 from hypervisor_observability.metrics.series_metrics import series_families
-from hypervisor_observability.telemetry import DeliveryMetrics, journal_metrics, process_metrics
 from hypervisor_statsd.traffic import Traffic
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""``python -m tests.faults``: try what must hold, print the figures, keep them, write them into the page.
+"""``python -m tests.faults``: try what must hold; print, keep and publish the figures.
 
 Each case runs in a process of its own. Exit code 1 if a goal does not hold.
 """
@@ -58,7 +58,14 @@ def _keep(found: dict[str, list[Figure]]) -> None:
 
 
 def _run(name: str, *, quick: bool) -> list[Figure]:
-    command = [sys.executable, "-m", "tests.faults", "--case", name, *(["--quick"] if quick else [])]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.faults",
+        "--case",
+        name,
+        *(["--quick"] if quick else []),
+    ]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=3_600)
     return [Figure(**values) for values in json.loads(done.stdout)]
 

@@ -14,8 +14,8 @@ from attrs import define, field
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.faults.figure import Figure
 from hypervisor_observability import Config, EventType, Observability
+from tests.faults.figure import Figure
 
 _END_SECONDS = 120
 _NAME = "collector.example"

@@ -12,16 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from tests.faults.disk import after_power_cut, with_flipped_bit
-from tests.faults.figure import Figure
-from tests.faults.plugins import Away, Busy, Taking
-from tests.faults.system_calls import calls
-from tests.faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
 from hypervisor_observability import Config, EventType, JournalConfig, Observability
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
+from tests.faults.disk import after_power_cut, with_flipped_bit
+from tests.faults.figure import Figure
+from tests.faults.plugins import Away, Busy, Taking
+from tests.faults.system_calls import calls
+from tests.faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
 
 _SEED = 20261126
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from tests.faults.figure import Figure
-from tests.faults.writing import query_fails
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.segment_reader import Damage
 from hypervisor_observability.journal.verification import Verdict, verify
+from tests.faults.figure import Figure
+from tests.faults.writing import query_fails
 
 _SEED = 20261126
 _WRITING = """

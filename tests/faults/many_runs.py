@@ -12,23 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.faults.figure import Figure
-from tests.faults.plugins import Taking
-from tests.faults.writing import SEGMENT_BYTES, numbered_event
-from hypervisor_observability import (
-    Config,
-    EventType,
-    JournalConfig,
-    Observability,
-    hookimpl,
-)
+from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
+from hypervisor_observability.host.agent import JournalAgent
 from hypervisor_observability.journal.encoding import event_of
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.journal_agent import JournalAgent
 from hypervisor_observability.spans.record import FinishedSpan
+from tests.faults.figure import Figure
+from tests.faults.plugins import Taking
+from tests.faults.writing import SEGMENT_BYTES, numbered_event
 
 _EVENTS = 5
 _BATCH = 512

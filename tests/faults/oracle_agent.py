@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from tests.faults.figure import error_of
 from hypervisor_observability import (
     Config,
     Counts,
@@ -30,7 +29,8 @@ from hypervisor_observability import (
     RetryLater,
     hookimpl,
 )
-from hypervisor_observability.journal_agent import JournalAgent
+from hypervisor_observability.host.agent import JournalAgent
+from tests.faults.figure import error_of
 
 PER_SECOND = 200
 _CHILD_EVENTS = 50

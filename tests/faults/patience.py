@@ -13,7 +13,6 @@ from pathlib import Path
 
 from attrs import define, field
 
-from tests.faults.figure import Figure
 from hypervisor_observability import (
     Config,
     DeliveryConfig,
@@ -24,6 +23,7 @@ from hypervisor_observability import (
     RetryLater,
     hookimpl,
 )
+from tests.faults.figure import Figure
 
 _EVENTS = 512
 _WIDE_SECONDS = 60

@@ -4,7 +4,6 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
-from tests.faults.figure import Figure, error_of, resident_mib
 from hypervisor_observability import (
     Config,
     DeliveryConfig,
@@ -14,6 +13,7 @@ from hypervisor_observability import (
     Recorder,
     hookimpl,
 )
+from tests.faults.figure import Figure, error_of, resident_mib
 
 _RATIO = 0.01
 _EVERY = 100

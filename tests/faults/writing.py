@@ -1,4 +1,4 @@
-"""``python -m tests.faults.writing DIRECTORY COUNT [EVERY]``: write a journal, and tell of each event.
+"""``python -m tests.faults.writing DIRECTORY COUNT [EVERY]``: write a journal; tell of each event.
 
 A line for each, when ``append`` has returned: ``done`` or ``lost`` and the event's id. With EVERY,
 upkeep has no thread of its own and looks after so many events: all runs make the same calls.

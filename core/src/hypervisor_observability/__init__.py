@@ -7,24 +7,24 @@ names that need the configuration or plugins are loaded when they are first used
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .causal_trace import CausalTraceId
-from .current_trace import current_trace
-from .event_bus import EventHandler, HypervisorEventBus, Subscription
-from .event_types import EventType
-from .events import HypervisorEvent
+from .bus.event_bus import EventHandler, HypervisorEventBus, Subscription
+from .causality.causal_trace import CausalTraceId
+from .causality.current_trace import current_trace
+from .events.event import HypervisorEvent
+from .events.event_types import EventType
 from .release import RELEASE
 
 if TYPE_CHECKING:
+    from .causality.propagation import Propagator
     from .config import Config, DeliveryConfig, JournalConfig
     from .delivery.counts import Counts
     from .errors import ConfigError, ObservabilityError, Reject, RetryLater
     from .hookspecs import PluginContext, hookimpl
+    from .host.observability import Observability
     from .metrics.families import Exemplar, HistogramValue, MetricFamily, MetricKind
     from .metrics.governance import GovernanceMetrics
     from .metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
-    from .propagation import Propagator
     from .recorder import CarryingExecutor, Recorder, carry
-    from .runtime import Observability
     from .spans.record import FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
     from .spans.sagas import SagaSpanExporter, SagaSpanRecord, SpanSink
 
@@ -43,11 +43,11 @@ _LATER = {
     "HistogramValue": "metrics.families",
     "MetricFamily": "metrics.families",
     "MetricKind": "metrics.families",
-    "Observability": "runtime",
+    "Observability": "host.observability",
     "ObservabilityError": "errors",
     "PluginContext": "hookspecs",
     "PrometheusExporterProtocol": "metrics.ring_collector",
-    "Propagator": "propagation",
+    "Propagator": "causality.propagation",
     "Recorder": "recorder",
     "Reject": "errors",
     "RetryLater": "errors",

@@ -44,7 +44,7 @@ import click
 import pluggy
 from attrs import field, frozen
 
-from .events import HypervisorEvent
+from .events.event import HypervisorEvent
 from .metrics.families import MetricFamily
 from .spans.record import FinishedSpan
 

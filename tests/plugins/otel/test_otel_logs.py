@@ -17,7 +17,7 @@ from hypervisor_observability import (
     HypervisorEvent,
     Observability,
 )
-from hypervisor_observability.event_types import GOVERNANCE_DECISION
+from hypervisor_observability.events.event_types import GOVERNANCE_DECISION
 from hypervisor_otel import OTelConfig, OTelPlugin
 from hypervisor_otel.attributes import MAX_ATTRIBUTES, decode_attributes
 from hypervisor_otel.log_records import MAX_DEPTH, encode_logs, encode_record

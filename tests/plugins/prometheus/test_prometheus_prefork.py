@@ -14,7 +14,7 @@ from attrs import frozen
 from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import Config, DeliveryConfig, EventType, JournalConfig, Observability
-from hypervisor_observability.journal_agent import JournalAgent
+from hypervisor_observability.host.agent import JournalAgent
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 
 pytestmark = [

@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import define, field
 
-from hypervisor_observability import (
-    EventType,
-    MetricFamily,
-    MetricKind,
-    Observability,
-    RetryLater,
-)
+from hypervisor_observability import EventType, MetricFamily, MetricKind, Observability, RetryLater
 from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
 

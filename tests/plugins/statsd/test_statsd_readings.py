@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability import (
-    HistogramValue,
-    MetricFamily,
-    MetricKind,
-)
+from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_statsd.lines import Line, LineFormat
 from hypervisor_statsd.readings import Readings

@@ -14,7 +14,7 @@ from attrs import define, field
 from ..config import Config, load_config
 from ..delivery.counts import Counts
 from ..errors import ConfigError, ConfigProblem, SourceUnavailableError
-from ..journal_agent import AgentRunningError, JournalAgent
+from ..host.agent import AgentRunningError, JournalAgent
 from . import output
 from .config_option import config_option, need_file
 from .journal_option import refuse_foreign

@@ -19,7 +19,7 @@ from attrs import frozen
 
 import hypervisor_observability
 
-from ..discovery import canonical
+from ..host.discovery import canonical
 
 ALIAS = "hypervisor.observability"
 OURS = "hypervisor-observability"

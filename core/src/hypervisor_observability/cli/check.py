@@ -10,14 +10,14 @@ from typing import Any
 import click
 from attrs import define, frozen
 
-from .. import clock
 from ..config import Config, disabled, read_config
 from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
+from ..events import clock
 from ..hookspecs import PluginContext
+from ..host.plugins import Plugin, load_plugins
 from ..journal.anchors import check_key_file
 from ..metrics.families import MetricFamily
-from ..plugins import Plugin, load_plugins
 from . import output
 from .config_option import config_option, need_file
 

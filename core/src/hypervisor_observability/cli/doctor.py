@@ -12,8 +12,7 @@ from typing import Any
 import click
 from attrs import asdict, define, field
 
-from hypervisor_observability import __version__
-
+from .. import __version__
 from ..config import Config, disabled
 from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
 from ..errors import ConfigError

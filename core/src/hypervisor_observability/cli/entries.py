@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from ..events import is_erased
+from ..events.event import is_erased
 from ..journal.history import Entry
-from ..terminal_text import MAX_MARKS, fit
+from ..text.terminal_text import MAX_MARKS, fit
 from . import output
 
 _MAX_PAYLOAD = 200

@@ -5,11 +5,11 @@ from pathlib import Path
 import click
 
 from ..config import load_config
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..host.agent import CURSORS
 from ..journal.erasure import erase
 from ..journal.runs import is_locked, runs_of
 from ..journal.subject_traces import SubjectTraces
-from ..journal_agent import CURSORS
 from . import output
 from .config_option import find_file
 from .journal_option import journal_of, journal_option

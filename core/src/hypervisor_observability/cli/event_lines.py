@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from attrs import define
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 
 MAX_LINE_BYTES = 1024 * 1024
 """Longest line that is read. An event's payload is cut at construction to far less."""

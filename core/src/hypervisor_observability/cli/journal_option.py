@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 import click
 
 from ..config import load_config
-from ..events import nanoseconds
+from ..events.event import nanoseconds
+from ..host.agent import CURSORS
 from ..journal.claims import CLAIMS_NAME
 from ..journal.event_index import FOLDER as INDEX
 from ..journal.history import Wanted, trace_key
 from ..journal.run_ledger import LEDGER_NAME
 from ..journal.runs import Run, runs_of
-from ..journal_agent import CURSORS
 from ..sources.delivered_runs import FOLDER as DELIVERED
 from .config_option import config_option, find_file
 

@@ -15,8 +15,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from hypervisor_observability import __version__
-
+from .. import __version__
 from ..errors import ConfigError, ObservabilityError
 from . import output
 
@@ -165,7 +164,7 @@ def _load(name: str) -> click.Command:
 
 def _plugin_names() -> dict[str, str]:
     """Give what ``--help`` says of each plugin, by name."""
-    from ..discovery import installed_plugins
+    from ..host.discovery import installed_plugins
 
     return {
         name: " and ".join(f"{one.distribution} {one.version}" for one in found)

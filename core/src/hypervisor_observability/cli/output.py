@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import click
 
 from ..errors import ObservabilityError
-from ..terminal_text import columns, escape
+from ..text.terminal_text import columns, escape
 
 _GAP = "  "
 # Other characters of the kind are written out: they would look like these.

@@ -11,7 +11,7 @@ from ..config import Config, PluginTable, read_config
 from ..config.structuring import Origin
 from ..config.wording import key_text
 from ..errors import ConfigError, ConfigProblem
-from ..plugins import load_plugins
+from ..host.plugins import load_plugins
 from . import output
 from .config_option import config_parameter, find_file
 

@@ -7,9 +7,9 @@ import click
 from attrs import asdict, frozen
 
 from ..config import Config, read_config
-from ..discovery import installed_plugins
 from ..errors import ConfigError
-from ..plugins import SHIPPED
+from ..host.discovery import installed_plugins
+from ..host.plugins import SHIPPED
 from . import output
 from .config_option import config_option, find_file
 

@@ -6,7 +6,7 @@ import click
 from attrs import evolve
 
 from ..config import StateConfig, load_config
-from ..runtime import Observability
+from ..host.observability import Observability
 from . import output
 from .config_option import need_file
 from .history_option import history_of

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ..atomic_file import write_where_told
+from ..files.atomic_file import write_where_told
 from ..report import Findings, report_page
 from . import output
 from .history_option import history_of, index_option

@@ -9,7 +9,7 @@ import click
 
 from ..delivery.counts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
-from ..status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
+from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
 from . import output
 from .config_option import config_option, find_file
 from .plugins import read_tables

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..config import read_config
 from ..errors import ConfigError
-from ..plugins import Plugin, load_plugins
+from ..host.plugins import Plugin, load_plugins
 from . import output
 from .config_option import need_file
 

@@ -5,11 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ConfigError, ConfigProblem
-from .file import (
-    UnusableFile,
-    check_not_world_writable,
-    open_regular,
-)
+from .file import UnusableFile, check_not_world_writable, open_regular
 
 FILE_NAME = "hypervisor.toml"
 FILE_VARIABLE = "HYPERVISOR_OBSERVABILITY_CONFIG"

@@ -21,22 +21,13 @@ from typing import Any
 
 from attrs import evolve
 
+from ..bus.event_memory import Scales
+from ..bus.log import Reading
 from ..errors import SourceUnavailableError
-from ..event_memory import Scales
-from ..events import HypervisorEvent
-from ..log import Reading
-from ..sources import Cursor, Source
-from .counts import (
-    DEFERRED,
-    EXPIRED,
-    IN_DOUBT,
-    NOT_REPLAYED,
-    OVERFLOW,
-    STOPPED,
-    UNWANTED,
-    Counts,
-)
+from ..events.event import HypervisorEvent
+from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, UNWANTED, Counts
 from .portion import Place, Portion
+from .stream import Cursor, Source
 
 
 class Account:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
 from .breaker import Breaker

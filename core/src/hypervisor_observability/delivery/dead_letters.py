@@ -11,9 +11,9 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
-from ..limited_log import LimitedLog
-from ..regular_file import open_regular
+from ..events.event import HypervisorEvent
+from ..files.regular_file import open_regular
+from ..text.limited_log import LimitedLog
 
 MAX_BYTES = 16 * 1024 * 1024
 """Most bytes of a file; beyond it, dead letters are counted only."""

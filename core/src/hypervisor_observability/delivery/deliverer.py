@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from ..error_text import line_of
 from ..errors import Reject, RetryLater, SourceUnavailableError
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..text.error_text import line_of
 from .batches import Batch
 from .counts import FILTERED, IN_DOUBT
 from .isolation import MAX_REFUSED_IN_A_ROW, Outcome

@@ -7,14 +7,14 @@ from typing import Any
 
 from attrs import define, field
 
-from ..error_text import line_of
 from ..errors import Reject, RetryLater
-from ..hook_results import HookShapeError
-from ..one_thread import OneThread
+from ..text.error_text import line_of
+from ..threads.one_thread import OneThread
 from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls
+from .hook_results import HookShapeError
 from .outlet import Outlet
 from .portion import Place
 from .state import Flush, WorkerState

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..errors import SourceUnavailableError
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
-from ..sources import Cursor, Source
 from ..spans.record import FinishedSpan
 from .accounts import Account
 from .outlet import Terms, unchanged
+from .stream import Cursor, Source
 from .worker import Worker
 
 SCRAPE_SECONDS = 0.1

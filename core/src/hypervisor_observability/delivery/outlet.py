@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from ..spans.sampling import Sampling

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .counts import STOPPED
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Sequence
 
-from .. import ids
-from ..events import HypervisorEvent, raw_event_id, raw_payload
-from ..limited_log import LimitedLog
-from ..log import Reading
-from ..sources import Source
+from ..bus.log import Reading
+from ..events import ids
+from ..events.event import HypervisorEvent, raw_event_id, raw_payload
+from ..text.limited_log import LimitedLog
+from .stream import Source
 
 REMEMBERED_EVENTS = 8_192
 """Of as many events at least, the newest, ids are remembered."""

@@ -9,13 +9,13 @@ from typing import Any
 
 from attrs import define, field
 
-from ..error_text import message_of
 from ..errors import RetryLater
-from ..events import HypervisorEvent
-from ..limited_log import LimitedLog
+from ..events.event import HypervisorEvent
 from ..metrics.families import HistogramValue
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
+from ..text.error_text import message_of
+from ..text.limited_log import LimitedLog
 from .accounts import Account
 from .breaker import Breaker
 from .counts import DOWN, SAMPLED, STOPPED

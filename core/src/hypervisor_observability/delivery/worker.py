@@ -8,9 +8,9 @@ import threading
 import time
 
 from ..errors import RetryLater, SourceUnavailableError
-from ..limited_log import LimitedLog
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
+from ..text.limited_log import LimitedLog
 from .accounts import Account
 from .breaker import BreakerState
 from .counts import DOWN, IN_DOUBT, STOPPED

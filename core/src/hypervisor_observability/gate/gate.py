@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..config import RedactionConfig
-from ..events import HypervisorEvent, raw_payload, with_payload
-from ..interruptions import is_from_handler
-from ..utf8_text import encodable
+from ..events.event import HypervisorEvent, raw_payload, with_payload
+from ..text.utf8_text import encodable
+from ..threads.interruptions import is_from_handler
 from .normal_form import NormalForm
 from .redaction import Redaction
 from .secret_names import DEFAULT_KEYS

@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define, field
 
-from ..json_values import free_key, json_text
-from ..utf8_text import encodable
+from ..events.json_values import free_key, json_text
+from ..text.utf8_text import encodable
 from .redaction import REDACTED, Redaction
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-from ..events import HypervisorEvent, with_payload
+from ..events.event import HypervisorEvent, with_payload
 
 
 @frozen

@@ -23,8 +23,8 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, fields, frozen
 
-from ..atomic_file import sync_folder
-from ..regular_file import open_regular
+from ..files.atomic_file import sync_folder
+from ..files.regular_file import open_regular
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32

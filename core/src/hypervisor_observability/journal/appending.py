@@ -23,8 +23,8 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from ..interruptions import free, is_at_work
-from ..log import EventLog
+from ..bus.log import EventLog
+from ..threads.interruptions import free, is_at_work
 from .entries import BLANK, Entry, EntryMaker
 from .frames import (
     DIGEST_BYTES,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..regular_file import open_regular
+from ..files.regular_file import open_regular
 from .frames import HEADER_BYTES
 from .reader import RunReader
 from .run_ledger import RunLedger

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..event_types import EventType
-from ..events import HypervisorEvent, at_nanoseconds, raw_payload
-from ..frozen_containers import erased_payload
-from ..interruptions import is_from_handler
-from ..json_values import thaw
+from ..events.event import HypervisorEvent, at_nanoseconds, raw_payload
+from ..events.event_types import EventType
+from ..events.frozen_containers import erased_payload
+from ..events.json_values import thaw
+from ..threads.interruptions import is_from_handler
 from .frames import DIGEST_BYTES, Record
 
 _MAX_DEPTH = 64

@@ -12,8 +12,8 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from ..events import HypervisorEvent, raw_timestamp
-from ..interruptions import is_from_handler
+from ..events.event import HypervisorEvent, raw_timestamp
+from ..threads.interruptions import is_from_handler
 from .encoding import EventEncoder
 from .frames import DIGEST_BYTES, EVENT, MAX_PART_BYTES, NOTE, SALT_BYTES
 

@@ -14,8 +14,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from ..atomic_file import replace_file
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..files.atomic_file import replace_file
 from .encoding import BadEventError, event_of
 from .event_index import remove_index
 from .frames import EVENT, Record, erased

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from .. import traceparent
-from ..events import HypervisorEvent
+from ..causality import traceparent
+from ..events.event import HypervisorEvent
 from .encoding import BadEventError, event_of
 from .event_index import EventIndex
 from .frames import EVENT, Record

@@ -8,8 +8,8 @@ from typing import Protocol, TypeVar
 
 from attrs import frozen
 
-from ..events import HypervisorEvent
-from ..log import Reading
+from ..bus.log import Reading
+from ..events.event import HypervisorEvent
 from .encoding import BadEventError, event_of
 from .frames import EVENT, HEADER_BYTES, BadBytesError, Record, SegmentHeader
 from .runs import Run

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from ..interruptions import is_from_handler
+from ..threads.interruptions import is_from_handler
 from .frames import HEADER_BYTES
 from .runs import Run, new_run
 from .segment_files import AHEAD, GAP_ROOM_BYTES, SegmentFile

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ..regular_file import open_regular
+from ..files.regular_file import open_regular
 from .claims import is_claimed
 from .frames import RUN_BYTES
 from .run_ledger import EndedRun, EndedSegment, RunLedger

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..atomic_file import sync_folder
-from ..interruptions import ignoring
+from ..files.atomic_file import sync_folder
+from ..threads.interruptions import ignoring
 from .entries import BLANK
 from .frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES, SegmentHeader
 from .runs import SPARE_SUFFIX, Run

@@ -14,8 +14,8 @@ from typing import Any
 
 from attrs import define, field
 
-from ..atomic_file import replace_file
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..files.atomic_file import replace_file
 from .erasure import events_of
 from .runs import Run
 

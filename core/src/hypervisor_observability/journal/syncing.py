@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..interruptions import free, is_at_work, is_from_handler
+from ..threads.interruptions import free, is_at_work, is_from_handler
 from .appending import Appender, Position, Stretch
 from .frames import DIGEST_BYTES, EVENT, HEADER_BYTES, BadBytesError, record_at
 from .rotation import Rotation

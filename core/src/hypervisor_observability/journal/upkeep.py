@@ -7,8 +7,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..limited_log import LimitedLog
-from ..one_thread import OneThread
+from ..text.limited_log import LimitedLog
+from ..threads.one_thread import OneThread
 from .anchors import Anchor, Anchorage, take_run_key
 from .retention import Retention
 from .runs import Run

@@ -19,10 +19,10 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from ..events import HypervisorEvent
-from ..interruptions import ignoring
-from ..limited_log import LimitedLog
-from ..log import EventLog
+from ..bus.log import EventLog
+from ..events.event import HypervisorEvent
+from ..text.limited_log import LimitedLog
+from ..threads.interruptions import ignoring
 from .appending import Appender, Position
 from .entries import EntryMaker
 from .rotation import TRY_AGAIN_SECONDS, Rotation

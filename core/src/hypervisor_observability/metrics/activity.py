@@ -1,6 +1,6 @@
 """What happens in all: events by type."""
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .families import MetricFamily
 from .instruments import Counter
 from .meter import Instruments

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from .. import payload_facts
-from ..event_types import GOVERNANCE_DECISION, EventType
-from ..events import HypervisorEvent, is_erased
+from ..events import payload_facts
+from ..events.event import HypervisorEvent, is_erased
+from ..events.event_types import GOVERNANCE_DECISION, EventType
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from attrs import field, frozen
 
-from ..causal_trace import CausalTraceId
+from ..causality.causal_trace import CausalTraceId
 
 LabelValues = tuple[str, ...]
 

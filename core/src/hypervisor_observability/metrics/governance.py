@@ -10,15 +10,15 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from .. import ids
-from ..current_trace import current_trace
-from ..event_bus import HypervisorEventBus
-from ..event_types import GOVERNANCE_DECISION
-from ..events import HypervisorEvent
-from ..interruptions import is_from_handler
-from ..limited_log import LimitedLog
-from ..scalars import plain_scalar
-from ..truth import as_bool
+from ..bus.event_bus import HypervisorEventBus
+from ..causality.current_trace import current_trace
+from ..events import ids
+from ..events.event import HypervisorEvent
+from ..events.event_types import GOVERNANCE_DECISION
+from ..events.scalars import plain_scalar
+from ..events.truth import as_bool
+from ..text.limited_log import LimitedLog
+from ..threads.interruptions import is_from_handler
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
 from .labels import UNKNOWN, LabelRules

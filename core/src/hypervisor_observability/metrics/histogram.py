@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .families import Exemplar, HistogramValue, LabelValues, MetricFamily, MetricKind
 from .instruments import Fixed, RawExemplar
 from .series import SeriesKeys

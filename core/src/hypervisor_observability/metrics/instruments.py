@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .families import Exemplar, LabelValues, MetricFamily, MetricKind
 from .labels import MAX_SERIES
 from .series import SeriesKeys

@@ -5,8 +5,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from .. import payload_facts
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
 
 LabelPreset = Literal["seed", "production"]
 

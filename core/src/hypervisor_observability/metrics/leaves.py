@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from .. import payload_facts
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
 
 MAX_SPANS = 10_000
 """Most pieces of work that are remembered."""

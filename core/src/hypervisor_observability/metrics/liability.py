@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from .. import lasting, payload_facts
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events import lasting, payload_facts
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .families import MetricFamily
 from .instruments import Counter, Gauge
 from .labels import UNKNOWN

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from attrs import define
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter, Gauge

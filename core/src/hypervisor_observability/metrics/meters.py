@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .activity import EventCounts
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules

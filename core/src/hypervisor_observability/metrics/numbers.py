@@ -1,6 +1,6 @@
 """How long something took."""
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .open_work import Open
 from .uncounted import Uncounted
 

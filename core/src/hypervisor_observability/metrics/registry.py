@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import evolve
 
-from .. import clock
-from ..events import HypervisorEvent
-from ..limited_log import LimitedLog
+from ..events import clock
+from ..events.event import HypervisorEvent
+from ..text.limited_log import LimitedLog
 from .families import MetricFamily
 from .labels import LabelRules
 from .meters import Meters

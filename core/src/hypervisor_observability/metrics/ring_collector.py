@@ -6,8 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import define, field
 
-from ..event_bus import HypervisorEventBus
-from ..events import HypervisorEvent
+from ..bus.event_bus import HypervisorEventBus
+from ..events.event import HypervisorEvent
 from .families import LabelValues, MetricKind
 from .labels import MAX_RING, LabelRules
 from .meter import Moment

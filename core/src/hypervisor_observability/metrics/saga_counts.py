@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from .. import payload_facts
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter

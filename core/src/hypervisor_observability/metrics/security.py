@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter

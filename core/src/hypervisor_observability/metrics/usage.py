@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from .. import payload_facts
-from ..event_types import USAGE_RECORDED, EventType
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
+from ..events.event_types import USAGE_RECORDED, EventType
 from .families import MetricFamily
 from .instruments import Counter
 from .labels import LabelRules, word

@@ -1,13 +1,8 @@
 """The event bus, as ``hypervisor.observability.event_bus``."""
 
-from hypervisor_observability.event_bus import (
-    DEFAULT_MAX_EVENTS,
-    EventHandler,
-    HypervisorEventBus,
-    Subscription,
-)
-from hypervisor_observability.event_types import EventType
-from hypervisor_observability.events import HypervisorEvent
+from ..bus.event_bus import DEFAULT_MAX_EVENTS, EventHandler, HypervisorEventBus, Subscription
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 
 __all__ = [
     "DEFAULT_MAX_EVENTS",

@@ -1,15 +1,7 @@
 """Ring metrics, as ``hypervisor.observability.prometheus_collector``."""
 
-from hypervisor_observability.metrics.ring_collector import (
-    PrometheusExporterProtocol,
-    RingMetricsCollector,
-)
-from hypervisor_observability.metrics.rings import (
-    BREACHES,
-    CURRENT,
-    ELEVATION_DURATION,
-    TRANSITIONS,
-)
+from ..metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
+from ..metrics.rings import BREACHES, CURRENT, ELEVATION_DURATION, TRANSITIONS
 
 METRIC_RING_TRANSITIONS_TOTAL = TRANSITIONS
 METRIC_RING_BREACHES_TOTAL = BREACHES

@@ -4,10 +4,11 @@ import time
 
 from attrs import frozen
 
-from .. import baggage, ids
-from ..causal_trace import CausalTraceId
-from ..event_types import AGENT_FINISHED, EventType
-from ..propagation import Extracted
+from ..causality import baggage
+from ..causality.causal_trace import CausalTraceId
+from ..causality.propagation import Extracted
+from ..events import ids
+from ..events.event_types import AGENT_FINISHED, EventType
 from .event_writer import EventWriter
 from .failure import describe
 from .place import current_place, link_text

@@ -11,9 +11,9 @@ from concurrent.futures import Executor, Future
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, Generic, ParamSpec, TypeVar, final
 
-from ..causal_trace import CausalTraceId
-from ..current_trace import current_trace
-from ..standing import leave, stand
+from ..causality.causal_trace import CausalTraceId
+from ..causality.current_trace import current_trace
+from ..causality.standing import leave, stand
 from .driving import Driven, driven, driving_async
 from .place import Place, current_place
 

@@ -2,9 +2,9 @@
 
 from attrs import frozen
 
-from .. import ids
-from ..causal_trace import CausalTraceId
-from ..event_types import EventType
+from ..causality.causal_trace import CausalTraceId
+from ..events import ids
+from ..events.event_types import EventType
 from .failure import describe
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace

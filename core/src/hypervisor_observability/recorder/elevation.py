@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from .. import ids
-from ..current_trace import current_trace
-from ..event_types import EventType
-from ..interruptions import ignoring
-from ..scalars import plain_scalar
-from ..standing import stand
+from ..causality.current_trace import current_trace
+from ..causality.standing import stand
+from ..events import ids
+from ..events.event_types import EventType
+from ..events.scalars import plain_scalar
+from ..threads.interruptions import ignoring
 from .event_writer import EventWriter, unless_empty
 from .place import current_place
 from .scope import Opened

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ..causal_trace import CausalTraceId, IdWidth, new_root
-from ..current_trace import current_trace
-from ..event_bus import HypervisorEventBus
-from ..event_types import EventType
-from ..events import HypervisorEvent
-from ..interruptions import is_from_handler
-from ..limited_log import LimitedLog
-from ..propagation import Extracted
-from ..standing import Standing, stand
+from ..bus.event_bus import HypervisorEventBus
+from ..causality.causal_trace import CausalTraceId, IdWidth, new_root
+from ..causality.current_trace import current_trace
+from ..causality.propagation import Extracted
+from ..causality.standing import Standing, stand
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..text.limited_log import LimitedLog
+from ..threads.interruptions import is_from_handler
 from .opentelemetry_spans import OpenTelemetrySpans
 from .place import Place
 

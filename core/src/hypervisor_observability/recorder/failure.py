@@ -3,8 +3,8 @@
 import inspect
 from types import FrameType
 
-from ..error_text import line_of, message_of, name_of, type_of
-from ..standing import CONTEXTLIB
+from ..causality.standing import CONTEXTLIB
+from ..text.error_text import line_of, message_of, name_of, type_of
 
 # By name: importing asyncio for one of its classes would cost more than this whole package.
 _INTERRUPTIONS = {

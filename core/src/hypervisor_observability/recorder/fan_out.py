@@ -5,10 +5,10 @@ from typing import Literal
 
 from attrs import define, field
 
-from .. import ids
-from ..causal_trace import CausalTraceId
-from ..event_types import EventType
-from ..scalars import plain_scalar
+from ..causality.causal_trace import CausalTraceId
+from ..events import ids
+from ..events.event_types import EventType
+from ..events.scalars import plain_scalar
 from .failure import describe
 from .saga_outcome import Undo
 from .saga_place import SagaPlace

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import Token
 from typing import Any
 
-from ..causal_trace import CausalTraceId
+from ..causality.causal_trace import CausalTraceId
 
 
 class OpenTelemetrySpans:

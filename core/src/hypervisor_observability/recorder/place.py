@@ -5,10 +5,10 @@ An asyncio task starts where the code stood that created it, a new thread starts
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .. import baggage
-from ..events import HypervisorEvent
-from ..propagation import Extracted
-from ..standing import standing
+from ..causality import baggage
+from ..causality.propagation import Extracted
+from ..causality.standing import standing
+from ..events.event import HypervisorEvent
 
 if TYPE_CHECKING:  # saga stands over this module
     from .saga import Saga

@@ -1,16 +1,12 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
-from ..causal_trace import IdWidth, check_id_width
-from ..current_trace import current_trace
-from ..event_bus import HypervisorEventBus
-from ..event_types import (
-    GOVERNANCE_DECISION,
-    USAGE_RECORDED,
-    EventType,
-)
-from ..events import HypervisorEvent
-from ..propagation import Extracted
-from ..truth import as_bool
+from ..bus.event_bus import HypervisorEventBus
+from ..causality.causal_trace import IdWidth, check_id_width
+from ..causality.current_trace import current_trace
+from ..causality.propagation import Extracted
+from ..events.event import HypervisorEvent
+from ..events.event_types import GOVERNANCE_DECISION, USAGE_RECORDED, EventType
+from ..events.truth import as_bool
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter

@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from .. import ids
-from ..causal_trace import CausalTraceId
-from ..current_trace import current_trace
-from ..event_types import EventType
-from ..events import HypervisorEvent
-from ..interruptions import ignoring
-from ..propagation import Extracted
+from ..causality.causal_trace import CausalTraceId
+from ..causality.current_trace import current_trace
+from ..causality.propagation import Extracted
+from ..events import ids
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..threads.interruptions import ignoring
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter, unless_empty
 from .fan_out import FanOut, Policy, open_fan_out

@@ -5,8 +5,8 @@ from collections import Counter
 
 from attrs import evolve, field, frozen
 
-from .. import ids
-from ..causal_trace import CausalTraceId
+from ..causality.causal_trace import CausalTraceId
+from ..events import ids
 from .event_writer import EventWriter
 from .place import Place, current_place
 from .saga_outcome import SagaOutcome

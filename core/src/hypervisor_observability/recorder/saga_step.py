@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from attrs import define
 
-from .. import ids
-from ..causal_trace import CausalTraceId
-from ..event_types import EventType
-from ..interruptions import ignoring
-from ..scalars import plain_scalar
+from ..causality.causal_trace import CausalTraceId
+from ..events import ids
+from ..events.event_types import EventType
+from ..events.scalars import plain_scalar
+from ..threads.interruptions import ignoring
 from .failure import describe
 from .place import Place
 from .saga_outcome import Undo, Undoable

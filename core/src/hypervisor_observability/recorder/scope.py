@@ -4,7 +4,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ..standing import Entry, Standing, leave, note_entry, take_entry
+from ..causality.standing import Entry, Standing, leave, note_entry, take_entry
 from .decoration import decorate
 from .event_writer import EventWriter
 from .failure import unless_left

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from .. import ids
-from ..current_trace import current_trace
-from ..event_types import EventType
-from ..standing import stand
+from ..causality.current_trace import current_trace
+from ..causality.standing import stand
+from ..events import ids
+from ..events.event_types import EventType
 from .event_writer import EventWriter
 from .failure import describe
 from .place import current_place

@@ -9,7 +9,7 @@ import sys
 from concurrent.futures import Future
 from typing import Any
 
-from ..interruptions import is_from_handler
+from ..threads.interruptions import is_from_handler
 from .compensation import Compensation, open_compensation
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace

@@ -11,7 +11,7 @@ from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from ..standing import leave
+from ..causality.standing import leave
 from .awaitable_proxy import AwaitableProxy, proxy_of
 from .driving import Driven, End, driven, driving_async
 from .failure import unless_left

@@ -7,7 +7,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from ..terminal_text import escape, fit
+from ..text.terminal_text import escape, fit
 from .sagas import Piece, SagaStory
 from .timeline import Timeline
 

@@ -25,10 +25,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..atomic_file import replace_file, sync_folder
 from ..errors import SourceUnavailableError
-from ..limited_log import LimitedLog
-from ..regular_file import open_regular, read_regular
+from ..files.atomic_file import replace_file, sync_folder
+from ..files.regular_file import open_regular, read_regular
+from ..text.limited_log import LimitedLog
 
 _VERSION = 1
 _MAX_BYTES = 256 * 1024 * 1024

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from ..errors import SourceUnavailableError
 from ..journal.segment_reader import Damage
-from ..limited_log import LimitedLog
+from ..text.limited_log import LimitedLog
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..journal.reader import RunReader
 from ..journal.run_ledger import EndedRun
 from ..journal.runs import Run

@@ -10,13 +10,13 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from ..bus.log import Reading
 from ..errors import SourceUnavailableError
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..journal.dead_runs import end_of
 from ..journal.run_ledger import RunLedger
 from ..journal.runs import Run, run_names
 from ..journal.segment_reader import Damage
-from ..log import Reading
 from .cursor_files import CursorFile, Saved, State, Step
 from .failed_reads import damage_teller, or_wait
 from .followed_run import FollowedRun

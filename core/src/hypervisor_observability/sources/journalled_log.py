@@ -6,10 +6,10 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..bus.log import EventLog, Reading
+from ..events.event import HypervisorEvent
 from ..journal.reader import RunReader
 from ..journal.runs import Run
-from ..log import EventLog, Reading
 from .cursor_files import CursorFile, State
 from .failed_reads import damage_teller, or_wait
 from .rests import SEQUENCE, Rests, cursor_path

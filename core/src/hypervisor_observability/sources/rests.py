@@ -7,12 +7,12 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from ..bus.log import Reading
 from ..errors import SourceUnavailableError
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from ..journal.reader import RunReader
 from ..journal.runs import Run
-from ..limited_log import LimitedLog
-from ..log import Reading
+from ..text.limited_log import LimitedLog
 from .cursor_files import CursorFile, Saved, State
 from .delivered_runs import FOLDER, DeliveredRuns
 from .failed_reads import damage_teller, or_wait

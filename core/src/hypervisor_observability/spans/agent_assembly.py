@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from .. import lasting, payload_facts
-from ..event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
-from ..events import HypervisorEvent, is_erased
+from ..events import lasting, payload_facts
+from ..events.event import HypervisorEvent, is_erased
+from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from .identity import (
     SpanIdentities,
     SpanIdentity,

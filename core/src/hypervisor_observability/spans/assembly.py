@@ -9,8 +9,8 @@ that another process goes on where one has ended.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .agent_assembly import AgentAssembly
 from .identity import SpanIdentities, causal_id
 from .point_events import POINT_EVENTS, attach, span_around

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .record import FinishedSpan
 from .saved_spans import span_from_state, span_state
 

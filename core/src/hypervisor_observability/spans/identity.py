@@ -7,10 +7,10 @@ from itertools import islice
 
 from attrs import frozen
 
-from .. import payload_facts
-from ..causal_trace import CausalTraceId
-from ..events import HypervisorEvent
-from ..traceparent import widen_span
+from ..causality.causal_trace import CausalTraceId
+from ..causality.traceparent import widen_span
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
 
 MAX_REMEMBERED_IDS = 100_000
 MAX_SAVED_IDS = 5_000

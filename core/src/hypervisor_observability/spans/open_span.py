@@ -4,7 +4,7 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from ..events import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent, is_erased
 from .identity import SpanIdentity
 from .record import AttributeValue, FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
 

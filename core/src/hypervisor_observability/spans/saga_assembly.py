@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .. import payload_facts
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .identity import (
     SpanIdentities,
     SpanIdentity,
@@ -17,14 +17,7 @@ from .identity import (
 from .open_span import Key, OpenSpan
 from .record import FinishedSpan, SpanStatus
 from .saga_memory import FinishedPart, Saga, SagaMemory
-from .saga_parts import (
-    SagaParts,
-    compensation_key,
-    end_part,
-    fanout_key,
-    note_numbers,
-    step_key,
-)
+from .saga_parts import SagaParts, compensation_key, end_part, fanout_key, note_numbers, step_key
 from .work import Work
 
 _Opener = Callable[[Saga, HypervisorEvent], OpenSpan]

@@ -7,12 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from ..dataclass_view import DataclassFields
-from ..event_bus import HypervisorEventBus
-from ..event_types import EventType
-from ..events import HypervisorEvent
-from ..interruptions import is_from_handler
-from ..limited_log import LimitedLog
+from ..bus.event_bus import HypervisorEventBus
+from ..events.dataclass_view import DataclassFields
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..text.limited_log import LimitedLog
+from ..threads.interruptions import is_from_handler
 from .assembly import SpanAssembler
 from .open_span import ERASED
 from .record import FinishedSpan, SpanStatus

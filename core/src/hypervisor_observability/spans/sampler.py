@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
 from .assembly import SpanAssembler
 from .held_traces import Ending, HeldSpan, HeldTraces
 from .sampling import Sampling, is_incident, is_sampled, tells_of_incident

@@ -3,8 +3,8 @@
 from attrs import field, frozen
 from attrs.validators import ge, gt, le
 
-from ..event_types import EventType
-from ..events import HypervisorEvent
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from .record import FinishedSpan, SpanStatus
 
 _IDS = 1 << 64

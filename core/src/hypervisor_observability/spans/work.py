@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import define, field
 
-from .. import payload_facts
-from ..events import HypervisorEvent
+from ..events import payload_facts
+from ..events.event import HypervisorEvent
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
 from .record import FinishedSpan, SpanStatus

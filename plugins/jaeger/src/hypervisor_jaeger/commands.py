@@ -12,8 +12,8 @@ from hypervisor_jaeger.comparison import OperationDifference, compare, has_faile
 from hypervisor_jaeger.config import JaegerConfig
 from hypervisor_jaeger.links import compare_url, trace_url, wide_trace_id
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
-from hypervisor_observability.atomic_file import write_where_told
-from hypervisor_observability.terminal_text import escape
+from hypervisor_observability.files.atomic_file import write_where_told
+from hypervisor_observability.text.terminal_text import escape
 
 _ID = "Any causal id of the trace, or the 32 digits of its trace id."
 

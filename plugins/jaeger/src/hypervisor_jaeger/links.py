@@ -3,7 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.causality.causal_trace import CausalTraceId
 
 DEFAULT_UI_URL = "http://127.0.0.1:16686"
 """Where Jaeger serves its user interface unless told otherwise (Jaeger 2, APIs)."""

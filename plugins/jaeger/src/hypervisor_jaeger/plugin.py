@@ -9,7 +9,7 @@ from hypervisor_jaeger import links
 from hypervisor_jaeger.config import JaegerConfig
 from hypervisor_jaeger.shaping import by_service, shape
 from hypervisor_jaeger.upload_file import UploadFile
-from hypervisor_observability.causal_trace import CausalTraceId
+from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 from hypervisor_otel import ENCODING_SECONDS, OTLPSender, describe_service, encode_groups

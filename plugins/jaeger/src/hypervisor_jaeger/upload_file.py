@@ -8,7 +8,7 @@ from pathlib import Path
 from attrs import define, field
 
 from hypervisor_jaeger.trace_document import trace_document
-from hypervisor_observability.atomic_file import replace_file
+from hypervisor_observability.files.atomic_file import replace_file
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 
 

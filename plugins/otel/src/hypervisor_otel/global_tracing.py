@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
 from hypervisor_observability.errors import Reject, RetryLater
-from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.spans.record import AttributeValue
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.senders import Sender
 
 

@@ -7,8 +7,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
-from hypervisor_observability.causal_trace import CausalTraceId
-from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.spans.record import AttributeValue
 from hypervisor_otel.attributes import (
     MAX_ATTRIBUTES,

@@ -9,7 +9,7 @@ from attrs import define, field
 from opentelemetry import metrics
 
 from hypervisor_observability import __version__
-from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.resource import SCOPE_NAME
 
 

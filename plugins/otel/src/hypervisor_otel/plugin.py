@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 from google.protobuf.message import Message
 
-from hypervisor_observability.events import HypervisorEvent
+from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
-from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.metrics.families import MetricFamily
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.attributes import fit_text
 from hypervisor_otel.config import OTelConfig
 from hypervisor_otel.encoding import encode_spans

@@ -12,8 +12,8 @@ from google.protobuf.message import Message
 from hypervisor_observability import __version__
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
-from hypervisor_observability.limited_log import LimitedLog
 from hypervisor_observability.network import Deadline
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.answers import Accepted, BrokenOff, TooLarge
 from hypervisor_otel.client_tls import TLSFiles
 from hypervisor_otel.settled import Settled

@@ -18,7 +18,7 @@ from prometheus_client.utils import floatToGoString
 from hypervisor_observability import Exemplar as TracedExemplar
 from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
 from hypervisor_observability.metrics.families import LabelValues
-from hypervisor_observability.utf8_text import encodable
+from hypervisor_observability.text.utf8_text import encodable
 
 _TOTAL = "_total"
 _BUCKET = "le"

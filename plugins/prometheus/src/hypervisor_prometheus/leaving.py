@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.exposition import push_to_gateway
 
-from hypervisor_observability.atomic_file import replace_file
+from hypervisor_observability.files.atomic_file import replace_file
 from hypervisor_observability.network import Deadline, Lookup, Routes
 from hypervisor_observability.network.http_connection import DeadlineHTTPConnection
 from hypervisor_prometheus.rendering import Collect, Renderer, as_registry

@@ -8,8 +8,8 @@ import click
 from attrs import define, field
 
 from hypervisor_observability import PluginContext, hookimpl
-from hypervisor_observability.atomic_file import kind_of
-from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.files.atomic_file import kind_of
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
 from hypervisor_prometheus.leaving import push, write_textfile

@@ -9,7 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from hypervisor_observability import MetricFamily
-from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_prometheus.conversion import to_metric
 from hypervisor_prometheus.exposition import dialect_of, exposition
 from hypervisor_prometheus.negotiation import chosen_format

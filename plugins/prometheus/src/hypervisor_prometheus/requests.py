@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
-from hypervisor_observability.limited_log import LimitedLog
-from hypervisor_observability.terminal_text import escape
+from hypervisor_observability.text.limited_log import LimitedLog
+from hypervisor_observability.text.terminal_text import escape
 from hypervisor_prometheus.coding import compressed, takes_gzip
 from hypervisor_prometheus.connections import ANSWER_SECONDS
 from hypervisor_prometheus.credentials import Credentials

@@ -8,7 +8,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from hypervisor_observability.terminal_text import escape
+from hypervisor_observability.text.terminal_text import escape
 from hypervisor_prometheus.connections import Connections
 from hypervisor_prometheus.requests import Site, SiteHandler
 

@@ -5,15 +5,9 @@ from itertools import accumulate
 
 from attrs import define, field
 
-from hypervisor_observability import (
-    FinishedSpan,
-    MetricFamily,
-    PluginContext,
-    RetryLater,
-    hookimpl,
-)
-from hypervisor_observability.limited_log import LimitedLog
+from hypervisor_observability import FinishedSpan, MetricFamily, PluginContext, RetryLater, hookimpl
 from hypervisor_observability.network import Deadline, Resolve, system_addresses
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_statsd.clients import PartlySentError
 from hypervisor_statsd.config import StatsDConfig, Via
 from hypervisor_statsd.durations import Durations

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from ...event_types import EventType
-from ...events import HypervisorEvent
+from ...events.event import HypervisorEvent
+from ...events.event_types import EventType
 
 
 class Record(Protocol):

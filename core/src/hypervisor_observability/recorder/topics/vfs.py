@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from ...event_types import EventType
-from ...events import HypervisorEvent
+from ...events.event import HypervisorEvent
+from ...events.event_types import EventType
 from .record import Record
 
 

@@ -8,15 +8,7 @@ from hypervisor_prometheus.dashboards.board import (
     link_to,
     source_variable,
 )
-from hypervisor_prometheus.dashboards.panels import (
-    Json,
-    Panel,
-    Query,
-    lines,
-    numbers,
-    steps,
-    table,
-)
+from hypervisor_prometheus.dashboards.panels import Json, Panel, Query, lines, numbers, steps, table
 
 _PREFIX = "agent_hypervisor_observability_"
 _JOB = 'job=~"$job"'

@@ -1,0 +1,1 @@
+"""The log, who listens to it, and who asks it."""

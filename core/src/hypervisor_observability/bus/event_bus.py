@@ -1,0 +1,407 @@
+"""The event bus: append an event once, tell who listens, answer questions."""
+
+import contextlib
+from _thread import start_new_thread
+from collections.abc import Callable, Container, Mapping
+from datetime import datetime
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from ..default_bounds import DefaultBound, asked_bounds
+from ..events import clock
+from ..events.event import HypervisorEvent, nanoseconds
+from ..events.event_types import EventType
+from ..text.limited_log import LimitedLog
+from ..threads.interruptions import is_from_handler
+from . import queries
+from .log import STAGED_EVENTS, EventLog
+
+if TYPE_CHECKING:
+    from ..causality.tree import TraceTree
+
+DEFAULT_MAX_EVENTS = DefaultBound(100_000)
+DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
+
+EventHandler = Callable[[HypervisorEvent], object]
+
+_new_event = HypervisorEvent.__new__
+
+
+class Subscription:
+    """What ``subscribe`` returns: the way to end it."""
+
+    def __init__(self, cancel: Callable[["Subscription"], None]) -> None:
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """Stop calling the handler; calling this again does nothing."""
+        self._cancel(self)
+
+
+class HypervisorEventBus:
+    """An append-only log of events with subscribers and indexed queries.
+
+    Args:
+        max_events: How many of the newest events are kept and shown; None for no bound.
+        max_bytes: Memory for kept events, in bytes, measured on a sample of them; what it drops
+            is counted; None for no bound.
+
+    Both defaults together bound the log. A bound that is given alone holds alone.
+
+    Raises:
+        ValueError: A bound below 1.
+    """
+
+    def __init__(
+        self,
+        max_events: int | None = DEFAULT_MAX_EVENTS,
+        *,
+        max_bytes: int | None = DEFAULT_MAX_BYTES,
+    ) -> None:
+        max_events, max_bytes = asked_bounds(max_events, max_bytes)
+        self._log = EventLog(max_events, max_bytes)
+        self._log.on_drain(self._follow_clock)
+        self._stage: EventHandler = self._log.stage
+        self._sync: Callable[[], object] | None = None
+        self._staged = self._log.staged
+        self._drain_at = STAGED_EVENTS
+        self._changes = 0
+        self._subscriptions: dict[Subscription, tuple[str | None, EventHandler]] = {}
+        # One tuple of handlers a type, its own before the wildcard ones; None: nobody at all.
+        self._handlers: dict[str, tuple[EventHandler, ...]] | None = None
+        self._wildcard_handlers: tuple[EventHandler, ...] = ()
+        self._handler_errors = 0
+        self._refused = 0
+        self._clock_steps = 0
+        self._seen_steps = clock.steps
+        self._step_listeners: tuple[Callable[[float], object], ...] = ()
+        self._limited_log = LimitedLog(__name__)
+
+    # Emitting
+
+    def emit(self, event: HypervisorEvent) -> None:
+        """Append *event* and call its subscribers, in this thread.
+
+        Never raises and never waits. A subscriber that raises is logged and counted. An
+        event of another package with the same eight fields is taken over as ours; anything
+        else is counted in ``refused``.
+        """
+        if type(event) is not HypervisorEvent:
+            adopted = self._adopt(event)  # type: ignore[unreachable]  # for who has no type checker
+            if adopted is None:
+                return
+            event = adopted
+        self._stage(event)
+        if len(self._staged) >= self._drain_at:
+            self._drain_at = self._log.drain_if_full()
+        handlers = self._handlers
+        if handlers is not None:
+            for handler in handlers.get(event.event_type, self._wildcard_handlers):
+                try:
+                    handler(event)
+                except Exception as error:  # a subscriber's fault stays its own
+                    if is_from_handler(error):
+                        raise
+                    self._handler_failed(handler, error)
+
+    def record(
+        self,
+        event_type: EventType,
+        *,
+        session_id: str | None = None,
+        agent_did: str | None = None,
+        causal_trace_id: str | None = None,
+        parent_event_id: str | None = None,
+        payload: Mapping[str, Any] | None = None,
+        timestamp: datetime | float | None = None,
+        event_id: str | None = None,
+    ) -> HypervisorEvent:
+        """Build an event, emit it and return it: the fast way.
+
+        Raises:
+            ValueError: The timestamp is bad; see ``HypervisorEvent``.
+        """
+        event = _new_event(
+            HypervisorEvent,
+            event_id,
+            event_type,
+            timestamp,
+            session_id,
+            agent_did,
+            causal_trace_id,
+            parent_event_id,
+            payload,
+        )
+        # As in emit, which would cost one more call.
+        self._stage(event)
+        if len(self._staged) >= self._drain_at:
+            self._drain_at = self._log.drain_if_full()
+        handlers = self._handlers
+        if handlers is not None:
+            self._call_handlers(handlers, event)
+        return event
+
+    def subscribe(
+        self,
+        event_type: EventType | str | None = None,
+        handler: EventHandler | None = None,
+    ) -> Subscription:
+        """Call *handler* with each event of a type (None: of all types), when it is emitted.
+
+        Handlers of the type are called before those of all types, each group in the order
+        of its subscriptions. Without a handler nothing is subscribed.
+        """
+        subscription = Subscription(self._cancel)
+        if handler is None:
+            return subscription
+
+        def add() -> None:
+            self._subscriptions[subscription] = (event_type, handler)
+            self._compile_handlers()
+
+        self._log.alone(add)
+        return subscription
+
+    # Asking
+
+    @property
+    def log(self) -> EventLog:
+        """The log behind the bus, for readers with a position."""
+        return self._log
+
+    @property
+    def emitted(self) -> int:
+        """How many events were emitted, whether they are still kept or not."""
+        return self._log.end
+
+    @property
+    def event_count(self) -> int:
+        """How many events are kept."""
+        first, end = self._log.bounds
+        return end - first
+
+    @property
+    def all_events(self) -> list[HypervisorEvent]:
+        """All kept events, oldest first, as a new list."""
+        return queries.select(self._log)
+
+    @property
+    def handler_errors(self) -> int:
+        """How many calls of a subscriber raised."""
+        return self._handler_errors
+
+    @property
+    def refused(self) -> int:
+        """How many things that are no events were given to ``emit``."""
+        return self._refused
+
+    @property
+    def clock_steps(self) -> int:
+        """How many times the wall clock was found to have been stepped."""
+        return self._clock_steps
+
+    def type_counts(self) -> dict[str, int]:
+        """Count the kept events by the value of their type."""
+        return {str.__str__(name): count for name, count in queries.type_counts(self._log).items()}
+
+    def query_by_type(self, event_type: EventType | str) -> list[HypervisorEvent]:
+        """Give all kept events of a type, oldest first."""
+        return queries.select(self._log, event_type=event_type)
+
+    def query_by_session(self, session_id: str | None) -> list[HypervisorEvent]:
+        """Give all kept events of a session, oldest first; of None there are none."""
+        return [] if session_id is None else queries.select(self._log, session_id=session_id)
+
+    def query_by_agent(self, agent_did: str | None) -> list[HypervisorEvent]:
+        """Give all kept events of an agent, oldest first; of None there are none."""
+        return [] if agent_did is None else queries.select(self._log, agent_did=agent_did)
+
+    def query_by_time_range(
+        self, start: datetime | float, end: datetime | float | None = None
+    ) -> list[HypervisorEvent]:
+        """Give the kept events from *start* to *end*, both included; None: no end.
+
+        Raises:
+            ValueError: A bound is naive, not finite or no time.
+        """
+        return queries.select_by_time(
+            self._log, nanoseconds(start), None if end is None else nanoseconds(end)
+        )
+
+    def query(
+        self,
+        event_type: EventType | str | None = None,
+        session_id: str | None = None,
+        agent_did: str | None = None,
+        limit: int | None = None,
+    ) -> list[HypervisorEvent]:
+        """Give the newest *limit* events that match every filter given, oldest first."""
+        return queries.select(
+            self._log,
+            event_type=event_type,
+            session_id=session_id,
+            agent_did=agent_did,
+            limit=limit,
+        )
+
+    def tree(self, trace_id: str) -> "TraceTree":
+        """Give the causal tree of a trace, from the kept events: who caused what.
+
+        Args:
+            trace_id: The first part of the causal ids, ``CausalTraceId.trace_id``.
+        """
+        # Most processes never ask; the tree need not be imported with the bus.
+        from ..causality.tree import build_tree
+
+        return build_tree(self.all_events, trace_id)
+
+    def sync(self) -> bool:
+        """Have the disk hold everything that was emitted before this call.
+
+        Returns:
+            True if it does, against power loss too. False if it does not, or there is no
+            journal.
+        """
+        if self._sync is None:
+            return False
+        try:
+            self._sync()
+        except OSError as error:
+            if is_from_handler(error):
+                raise
+            return False
+        return True
+
+    def record_through(
+        self,
+        record: Callable[[HypervisorEvent, EventHandler], object],
+        sync: Callable[[], object],
+    ) -> None:
+        """Have each event recorded before it is appended, from now on.
+
+        Args:
+            record: Records the event and then calls what it is given with it, so that both
+                orders are one. It does not raise.
+            sync: Has the disk hold what was recorded; raises OSError if it does not.
+        """
+        append = self._log.stage
+
+        def stage(event: HypervisorEvent) -> None:
+            record(event, append)
+
+        self._stage = stage
+        self._sync = sync
+
+    def keep_apart(self, threads: Container[int], take: EventHandler) -> None:
+        """Hand what certain threads emit to *take* from now on, instead of appending it.
+
+        So that what a plugin's own thread emits is not delivered to that plugin again.
+
+        Args:
+            threads: Their identifiers (``threading.get_ident``); asked at each event.
+            take: Takes such an event. Subscribers are called all the same.
+        """
+        stage = self._stage
+
+        def stage_or_take(event: HypervisorEvent) -> None:
+            if get_ident() in threads:
+                take(event)
+            else:
+                stage(event)
+
+        self._stage = stage_or_take
+
+    def on_clock_step(self, listener: Callable[[float], object]) -> None:
+        """Call *listener* with the seconds of each step of the wall clock, in another thread."""
+        self._step_listeners = (*self._step_listeners, listener)
+
+    def clear(self) -> None:
+        """Drop all kept events. Counts and sequence numbers go on."""
+        self._log.clear()
+
+    _clear = clear
+
+    # Inside
+
+    def _call_handlers(
+        self, handlers: Mapping[str, tuple[EventHandler, ...]], event: HypervisorEvent
+    ) -> None:
+        for handler in handlers.get(event.event_type, self._wildcard_handlers):
+            try:
+                handler(event)
+            except Exception as error:  # a subscriber's fault stays its own
+                if is_from_handler(error):
+                    raise
+                self._handler_failed(handler, error)
+
+    def _adopt(self, event: Any) -> HypervisorEvent | None:
+        try:
+            return HypervisorEvent(
+                event_id=event.event_id,
+                event_type=event.event_type,
+                timestamp=event.timestamp,
+                session_id=event.session_id,
+                agent_did=event.agent_did,
+                causal_trace_id=event.causal_trace_id,
+                parent_event_id=event.parent_event_id,
+                payload=event.payload,
+            )
+        except Exception as error:  # whatever it is, emit does not raise
+            if is_from_handler(error):
+                raise
+            self._refused += 1
+            self._limited_log.warning(
+                "refused", "emit got no event but a %s", type(event).__name__, error=error
+            )
+            return None
+
+    def _cancel(self, subscription: Subscription) -> None:
+        def remove() -> None:
+            self._subscriptions.pop(subscription, None)
+            self._compile_handlers()
+
+        self._log.alone(remove)
+
+    def _compile_handlers(self) -> None:
+        """Work out whom to call for which type. The dict is replaced, never changed."""
+        self._changes += 1
+        changes = self._changes
+        pairs = list(self._subscriptions.values())
+        wildcards = tuple(handler for wanted, handler in pairs if wanted is None)
+        handlers = {
+            name: tuple(handler for wanted, handler in pairs if wanted == name) + wildcards
+            for name in dict.fromkeys(wanted for wanted, _ in pairs if wanted is not None)
+        }
+        # A finaliser or signal handler may have subscribed or cancelled in the meantime.
+        if changes == self._changes:
+            self._wildcard_handlers = wildcards
+            self._handlers = handlers or ({} if wildcards else None)
+
+    def _handler_failed(self, handler: EventHandler, error: Exception) -> None:
+        self._handler_errors += 1
+        try:
+            name = str(handler.__qualname__)
+        except Exception as fault:  # an object that can be called, with attributes of its own
+            if is_from_handler(fault):
+                raise
+            name = type(handler).__name__
+        self._limited_log.warning(f"handler {name}", "subscriber %s raised", name, error=error)
+
+    def _follow_clock(self, _end: int) -> None:
+        clock.follow_wall_clock()
+        if clock.steps != self._seen_steps:
+            self._clock_steps += clock.steps - self._seen_steps
+            self._seen_steps = clock.steps
+            # Under the log's lock nothing is told: neither a handler nor a disk may hold it up.
+            with contextlib.suppress(RuntimeError):  # there can be no thread: it is counted
+                start_new_thread(self._tell_step, (clock.last_step_ns / 1e9,))
+
+    def _tell_step(self, step_seconds: float) -> None:
+        self._limited_log.warning(
+            "clock", "the wall clock was stepped by %+.3f seconds: times follow it", step_seconds
+        )
+        for listener in self._step_listeners:
+            try:
+                listener(step_seconds)
+            except Exception as error:  # noqa: BLE001 - one listener's fault stays its own
+                self._limited_log.warning("clock listener", "a listener raised", error=error)

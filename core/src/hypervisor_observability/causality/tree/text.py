@@ -1,0 +1,253 @@
+"""Show a causal tree: as lines for a terminal, as a dict for ``--json``."""
+
+from typing import Any
+
+from attrs import frozen
+
+from ...text.terminal_text import columns, escape, fit, wrap
+from .outline import outline
+from .trace_tree import TraceTree
+from .work import Work, walk
+
+_STATUS_COLUMNS = 11
+_TIME_COLUMNS = 9
+_LEAST_LABEL_COLUMNS = 20
+_REASON_LINES = 3
+# They tell their reason; those around them only if nobody within did.
+_TELLERS = frozenset({"step", "compensation", "elevation", "breach", "decision", "incident"})
+
+# Select Graphic Rendition, ECMA-48 section 8.3.117.
+_COLOURS = {
+    "failed": "\x1b[31m",
+    "refused": "\x1b[31m",
+    "undone": "\x1b[33m",
+    "running": "\x1b[36m",
+    "ok": "\x1b[32m",
+}
+_PLAIN = "\x1b[0m"
+
+
+@frozen
+class _Pen:
+    """The characters to draw with."""
+
+    fork: str = "├─ "
+    last: str = "└─ "
+    line: str = "│  "
+    ellipsis: str = "…"
+    ascii_only: bool = False
+
+    def safe(self, text: str) -> str:
+        return escape(text, ascii_only=self.ascii_only)
+
+
+_ASCII = _Pen(fork="|- ", last="`- ", line="|  ", ellipsis="...", ascii_only=True)
+
+
+def render_tree(
+    tree: TraceTree,
+    *,
+    width: int = 80,
+    color: bool = False,
+    ascii: bool = False,  # noqa: A002 - the plain word for a caller
+) -> str:
+    """Draw *tree* as lines of at most *width* columns, without a line feed at the end.
+
+    What the events say is escaped: nothing in it can command the terminal.
+
+    Args:
+        tree: What to draw.
+        width: Columns; at least 60 are needed to look well, below 40 counts as 40.
+        color: Whether to colour states by escape sequences.
+        ascii: Whether to use ASCII alone.
+    """
+    pen = _ASCII if ascii else _Pen()
+    width = max(width, 40)
+    lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
+    roots = outline(tree)
+    telling = _telling(roots)
+    # The work, who does what is around it, what stands before it on its own line, and before
+    # further lines.
+    waiting: list[tuple[Work, str | None, str, str]]
+    waiting = [(work, None, "", "") for work in reversed(roots)]
+    while waiting:
+        work, around, before, below = waiting.pop()
+        lines.append(_line(tree, work, around, before, width, pen, color=color))
+        if id(work) in telling:
+            lines.extend(_reason_lines(work, below, width, pen))
+        last = len(work.children) - 1
+        # Of a deep tree's lines only the right end is drawn: no more of them is carried along.
+        fork, line = (below + pen.fork)[-width:], (below + pen.line)[-width:]
+        end, gap = (below + pen.last)[-width:], (below + "   ")[-width:]
+        within = work.agent_did if work.kind != "step" else around
+        waiting.extend(
+            (child, within, end, gap) if number == last else (child, within, fork, line)
+            for number, child in reversed([*enumerate(work.children)])
+        )
+    lines += [fit(text, width, ellipsis=pen.ellipsis) for text in _notes(tree)]
+    return "\n".join(lines)
+
+
+def tree_to_dict(tree: TraceTree) -> dict[str, Any]:
+    """Give *tree* as plain values that ``json.dumps`` takes; flat, however deep it is.
+
+    ``spans`` are the recorded edges and events, ``work`` what they stand for; an item of
+    ``work`` names the one that it belongs to by its position.
+    """
+    works = list(walk(outline(tree)))
+    position = {id(work): number for number, work in enumerate(works)}
+    return {
+        "trace_id": tree.trace_id,
+        "roots": list(tree.roots),
+        "unreadable": tree.unreadable,
+        "spans": [
+            {
+                "span_id": node.span_id,
+                "parent_span_id": node.parent_span_id,
+                "parents": list(node.parents),
+                "depth": depth,
+                "children": list(node.children),
+                "orphan": node.orphan,
+                "forged": node.forged,
+                "second_root": node.second_root,
+                "events": [event.to_dict() for event in node.events],
+            }
+            for depth, node in tree.walk()
+        ],
+        "work": [
+            {
+                "kind": work.kind,
+                "span_id": work.span_id,
+                "parent": None if work.parent is None else position[id(work.parent)],
+                "title": work.title,
+                "state": work.state,
+                "word": work.word,
+                "agent_did": work.agent_did,
+                "ring": work.ring or None,
+                "details": list(work.details),
+                "reason": work.reason,
+                "duration_seconds": work.duration_seconds,
+            }
+            for work in works
+        ],
+    }
+
+
+def _line(
+    tree: TraceTree,
+    work: Work,
+    around: str | None,
+    before: str,
+    width: int,
+    pen: _Pen,
+    *,
+    color: bool,
+) -> str:
+    room = width - _TIME_COLUMNS - _STATUS_COLUMNS - 2
+    before = _shortened(before, room - _LEAST_LABEL_COLUMNS, pen)
+    duration = work.duration_seconds
+    time = "" if duration is None else _duration_text(duration)
+    # Words come from a fixed list, but an incident's severity does not.
+    word = fit(pen.safe(work.word), _STATUS_COLUMNS, ellipsis=pen.ellipsis)
+    if not time and not word:
+        room = width
+    room -= columns(before)
+    label = fit(pen.safe(_label(tree, work, around)), room, ellipsis=pen.ellipsis)
+    if not time and not word:
+        return before + label
+    if color and work.state in _COLOURS:
+        word = f"{_COLOURS[work.state]}{word}{_PLAIN}"
+    padding = " " * (room - columns(label))
+    return f"{before}{label}{padding} {time:>{_TIME_COLUMNS}} {word}".rstrip()
+
+
+def _label(tree: TraceTree, work: Work, around: str | None) -> str:
+    label = f"{work.kind} {work.title}" if work.title else work.kind
+    if work.kind == "span":
+        label = f"span {work.span_id}"
+    if work.kind == "agent":
+        ring = [f"ring {work.ring}"] if work.ring else []
+        if work.title:
+            facts = [work.agent_did or "", *ring]
+        else:
+            label, facts = f"agent {work.agent_did or ''}", ring
+        facts += work.details
+    else:
+        facts = list(work.details)
+        if work.agent_did is not None and work.agent_did != around:
+            facts.append(f"by {work.agent_did}")
+    facts += _marks(tree, work)
+    return f"{label} ({', '.join(facts)})" if facts else label
+
+
+def _marks(tree: TraceTree, work: Work) -> list[str]:
+    node = tree.nodes[work.span_id]
+    if work.parent is not None and work.parent.span_id == work.span_id:
+        return []
+    marks = ["nothing recorded"] if not node.events else []
+    if node.forged:
+        marks.append("its parent is disputed")
+    if node.second_root:
+        marks.append("second root")
+    return marks
+
+
+def _telling(roots: list[Work]) -> set[int]:
+    """Choose the work that tells its reason: the innermost of those that have the same one.
+
+    An exception on its way out is the reason of every scope that it leaves: told once.
+    """
+    works = list(walk(roots))
+    told = {work.reason for work in works if work.kind in _TELLERS}
+    # Where the work below each ends, and where each reason was last met: counted from behind.
+    position = {id(work): number for number, work in enumerate(works)}
+    ends: dict[int, int] = {}
+    met: dict[str, int] = {}
+    telling: set[int] = set()
+    for number in range(len(works) - 1, -1, -1):
+        work = works[number]
+        last = position[id(work.children[-1])] if work.children else None
+        ends[number] = number if last is None else ends[last]
+        if work.reason and (work.kind in _TELLERS or work.reason not in told):
+            if met.get(work.reason, len(works)) > ends[number]:
+                telling.add(id(work))
+            met[work.reason] = number
+    return telling
+
+
+def _reason_lines(work: Work, below: str, width: int, pen: _Pen) -> list[str]:
+    indent = _shortened(below + (pen.line if work.children else "   "), width // 2, pen)
+    texts = wrap(
+        pen.safe(work.reason),
+        width - columns(indent),
+        max_lines=_REASON_LINES,
+        ellipsis=pen.ellipsis,
+    )
+    return [indent + text for text in texts]
+
+
+def _shortened(before: str, room: int, pen: _Pen) -> str:
+    """Cut the lines of a very deep tree on the left."""
+    if len(before) <= room:
+        return before
+    return pen.ellipsis + before[len(before) - room + len(pen.ellipsis) :]
+
+
+def _notes(tree: TraceTree) -> list[str]:
+    notes = [] if tree.nodes else ["no events of this trace"]
+    if tree.unreadable:
+        notes.append(f"left out: {tree.unreadable} events with unreadable causal ids")
+    return notes
+
+
+def _duration_text(seconds: float) -> str:
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
+    if seconds < 1:
+        return f"{seconds * 1e3:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} m {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} m"

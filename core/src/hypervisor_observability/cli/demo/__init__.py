@@ -1,0 +1,1 @@
+"""``hvobs demo``: the whole at work, without a server."""

@@ -1,0 +1,1 @@
+"""What happened: events, their types, ids, times and payloads."""

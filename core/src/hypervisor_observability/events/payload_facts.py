@@ -1,0 +1,277 @@
+"""What an event says: the one place in which payloads are read.
+
+Payloads hold anything. Each function here gives a fact that can be relied on, or says that there is
+none; none of them raises. Which keys there are stands in ``payload_keys``.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .event import HypervisorEvent, is_erased
+from .event_types import AGENT_FINISHED, EventType
+from .json_values import json_text
+from .truth import flag_of
+
+UNKNOWN = "unknown"
+ERASED = "erased"
+"""Stands for what only the payload said, where that was erased."""
+
+Scalar = str | bool | int | float
+
+MAX_AMOUNT = 2**53
+"""Beyond this the integers have gaps as floats, and a total would not be exact."""
+GREATEST_RING = 255
+"""What is beyond cannot be allowed by a configuration either."""
+
+SEVERITIES = ("low", "medium", "high", "critical", UNKNOWN)
+OUTCOMES = ("committed", "compensated", "failed", "escalated")
+SAGA_ENDS = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED})
+SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
+
+
+_CONTAINERS = (dict, list, tuple, frozenset)
+
+
+# Values
+
+
+def has(event: HypervisorEvent, key: str) -> bool:
+    """Tell whether there is anything but None under *key*."""
+    return event.payload.get(key) is not None
+
+
+def text(event: HypervisorEvent, key: str) -> str:
+    """Give what is under *key*, for people; empty where there is nothing."""
+    value = event.payload.get(key)
+    if value is None:
+        return ""
+    if isinstance(value, dict) and "_tag" in value:
+        return str(value.get("text") or f"<{value['_tag']}>")
+    # A tuple is a list once it was written, and read again.
+    return json_text(value) if isinstance(value, _CONTAINERS) else str(value)
+
+
+def name(event: HypervisorEvent, key: str) -> str:
+    """Give what is under *key* as something that tells things apart, or as a word.
+
+    That is a string or a number, which is as good as its text; anything else names nothing: empty.
+    """
+    return _name(event.payload.get(key))
+
+
+def string(event: HypervisorEvent, key: str) -> str | None:
+    """Give the string under *key*, if it is one."""
+    value = event.payload.get(key)
+    return value if isinstance(value, str) else None
+
+
+def word(event: HypervisorEvent, key: str, known: tuple[str, ...]) -> str:
+    """Give which of the *known* words is under *key*; the last one, ``unknown``, if none is."""
+    found = name(event, key)
+    return found if found in known else known[-1]
+
+
+def flag(event: HypervisorEvent, key: str) -> bool | None:
+    """Give whether *key* says yes or no, by ``flag_of``; None if it says neither."""
+    return flag_of(event.payload.get(key))
+
+
+def integer(event: HypervisorEvent, key: str) -> int | None:
+    """Give the integer under *key*; a boolean is none."""
+    value = event.payload.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def amount(event: HypervisorEvent, key: str) -> float | None:
+    """Give the number under *key* that can be added up: from 0, finite, below 2**53."""
+    value = event.payload.get(key)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_AMOUNT:
+        return value
+    return None
+
+
+def count(event: HypervisorEvent, key: str) -> int | None:
+    """Give the number of things under *key*: an integer from 0 that can be added up."""
+    value = integer(event, key)
+    return value if value is not None and 0 <= value < MAX_AMOUNT else None
+
+
+def scalars(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, Scalar]:
+    """Give those of *keys* that hold a scalar, other than a number that is not finite."""
+    payload = event.payload
+    return {
+        key: value
+        for key in keys
+        if isinstance(value := payload.get(key), str | bool | int)
+        or (isinstance(value, float) and math.isfinite(value))
+    }
+
+
+# Which saga, which part of it
+
+
+def named_saga(event: HypervisorEvent) -> str | None:
+    """Give the saga that *event* names."""
+    return name(event, "saga_id") or None
+
+
+def saga_id(event: HypervisorEvent) -> str:
+    """Give the saga; where none is named, the causal id stands for it."""
+    return named_saga(event) or event.causal_trace_id or UNKNOWN
+
+
+def action(event: HypervisorEvent) -> str:
+    """Give what a step does; empty if that is not said."""
+    return name(event, "action") or name(event, "step_action")
+
+
+def step_id(event: HypervisorEvent) -> str:
+    """Give the step; where none is named, what it does stands for it."""
+    return name(event, "step_id") or action(event)
+
+
+def step_title(event: HypervisorEvent) -> str:
+    """Tell what a step does; where that is not said, its id stands for it."""
+    return action(event) or name(event, "step_id")
+
+
+def attempt(event: HypervisorEvent) -> str:
+    """Give which attempt at the step it is; the first if that is not said."""
+    return name(event, "attempt") or "1"
+
+
+def undone_step(event: HypervisorEvent) -> str:
+    """Give the step that a compensation undoes; the one of its own name if that is not said."""
+    return name(event, "compensates_step_id") or step_id(event)
+
+
+def group_id(event: HypervisorEvent) -> str:
+    """Give the fan-out; where none is named, the causal id stands for it."""
+    return name(event, "group_id") or event.causal_trace_id or ""
+
+
+def phase(event: HypervisorEvent) -> str:
+    """Give the phase of a compensation: ``started``, ``failed`` or ``succeeded``; empty if none is
+    told, which is a compensation that was told of once; ``ERASED`` if it was erased.
+    """
+    if is_erased(event):
+        return ERASED
+    found = name(event, "phase")
+    return found if found in {"", "started", "failed"} else "succeeded"
+
+
+def step_end(event: HypervisorEvent) -> str:
+    """Give how a step ended: ``committed``, ``failed``, or ``ERASED`` where that is not known."""
+    if event.event_type == EventType.SAGA_STEP_FAILED:
+        return "failed"
+    return ERASED if is_erased(event) else "committed"
+
+
+def outcome(event: HypervisorEvent) -> str:
+    """Give how a saga ended: one of ``OUTCOMES``, or ``ERASED``."""
+    found = ERASED if is_erased(event) else name(event, "outcome")
+    if found in OUTCOMES:
+        return found
+    if event.event_type == EventType.SAGA_ESCALATED:
+        return "escalated"
+    return found if found == ERASED else "committed"
+
+
+def ended_well(event: HypervisorEvent) -> bool:
+    """Tell whether a saga ended as it was meant to, or was undone whole, as far as is known."""
+    if event.event_type != EventType.SAGA_COMPLETED:
+        return False
+    return outcome(event) in (*OUTCOMES[:2], ERASED)
+
+
+def is_satisfied(event: HypervisorEvent) -> bool:
+    """Tell whether a fan-out reached what its policy asks for; it did unless it says no."""
+    return flag(event, "policy_satisfied") is not False
+
+
+# What else several readers ask
+
+
+def is_allowed(event: HypervisorEvent) -> bool:
+    """Tell whether a decision allowed what it is about: only if it says yes."""
+    return flag(event, "allowed") is True
+
+
+def is_refused_breach(event: HypervisorEvent) -> bool:
+    """Tell whether what a breach tried was refused."""
+    return flag(event, "allowed") is False or flag(event, "denied") is True
+
+
+def has_failed(event: HypervisorEvent) -> bool:
+    """Tell whether work ended with an error."""
+    return name(event, "status") == "error" or has(event, "error_type")
+
+
+def severity(event: HypervisorEvent) -> str:
+    """Give how grave it is: one of ``SEVERITIES``."""
+    return word(event, "severity", SEVERITIES)
+
+
+def reason(event: HypervisorEvent) -> str:
+    """Tell why something failed or was done."""
+    return text(event, "reason") or text(event, "error")
+
+
+def failure(event: HypervisorEvent) -> str:
+    """Tell what went wrong."""
+    return text(event, "error") or text(event, "reason")
+
+
+def has_ring(event: HypervisorEvent) -> bool:
+    """Tell whether the agent's ring is said, be it a ring or not."""
+    return has(event, "to_ring") or has(event, "ring")
+
+
+def ring(event: HypervisorEvent, key: str | None = None) -> int | None:
+    """Give the agent's ring from now on, or the one under *key*: from 0 to ``GREATEST_RING``."""
+    payload = event.payload
+    if key is None:
+        key = "ring" if payload.get("to_ring") is None else "to_ring"
+    found = payload.get(key)
+    return found if type(found) is int and 0 <= found <= GREATEST_RING else None
+
+
+def caller_trace(event: HypervisorEvent) -> str:
+    """Give the causal id of a caller that was linked rather than continued; empty if none."""
+    return string(event, "caller_trace") or ""
+
+
+def ends_agent(event: HypervisorEvent) -> bool:
+    """Tell whether the agent of *event* works no more: it has finished, or was made to."""
+    kind = event.event_type
+    return kind in {AGENT_FINISHED, EventType.AGENT_KILLED} or (
+        kind == EventType.QUARANTINE_ENTERED and flag(event, "terminated") is True
+    )
+
+
+def is_kill(event: HypervisorEvent) -> bool:
+    """Tell whether an agent was made to end whatever it does."""
+    return ends_agent(event) and event.event_type != AGENT_FINISHED
+
+
+def blamed_agents(event: HypervisorEvent) -> list[str]:
+    """Give the agents to which a fault is attributed."""
+    found = event.payload.get("attributions")
+    if not isinstance(found, list | tuple):
+        return []
+    return [did for one in found if isinstance(one, dict) and (did := _name(one.get("agent_did")))]
+
+
+def _name(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MAX_AMOUNT:
+        return str(int(value))  # as JSON has it, 7.0 is 7
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, Mapping) and "_tag" in value:
+        return _name(value.get("text"))
+    return ""

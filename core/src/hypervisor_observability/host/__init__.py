@@ -1,0 +1,1 @@
+"""From a configuration to readers that run, and back down in order."""

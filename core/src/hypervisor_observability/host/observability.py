@@ -1,0 +1,380 @@
+"""Observability: from a configuration to running workers, and back down in order."""
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ..bus.event_bus import HypervisorEventBus, Subscription
+from ..causality.propagation import Propagator
+from ..config import Config, disabled, read_config
+from ..delivery.counts import Counts
+from ..delivery.metrics_feed import MetricsFeed
+from ..delivery.repeats import WatchedSource
+from ..delivery.stream import Cursor, Source
+from ..errors import ConfigError
+from ..events.event import HypervisorEvent
+from ..gate import Gate
+from ..journal.anchors import check_key_file
+from ..metrics.families import MetricFamily
+from ..metrics.governance import GovernanceMetrics
+from ..metrics.labels import LabelRules
+from ..metrics.registry import MetricsRegistry
+from ..recorder import Recorder
+from ..recorder.place import baggage_here
+from ..release import RELEASE
+from ..threads.interruptions import is_at_work
+from .exits import ExitHandlers
+from .plugins import Plugin, load_plugins, take_instances
+from .process_journal import ProcessJournal
+from .reader_group import METRICS, ReaderGroup
+from .readers import Surroundings
+from .status import write_status
+from .telemetry import process_metrics
+
+MAX_INTERNAL_EVENTS = 1_000
+"""Most events kept of those that plugins' own threads emit: the newest."""
+
+_LEAST_CLOSE_SECONDS = 0.2
+"""Time that the journal gets to close, however late it is."""
+
+
+class Observability:
+    """A bus, and plugins that read it.
+
+    Nothing starts before ``start`` (or ``with``), and no thread before the first event,
+    but for a server that a plugin runs itself.
+
+    Args:
+        config: What to run; the defaults where nothing is given.
+        plugins: Further plugins, made by the caller, beside those that *config* names. Each
+            is called by its attribute ``name``, else by its class.
+
+    Attributes:
+        bus: The event bus.
+        recorder: Writes events so that nobody has to by hand.
+        governance: Records decisions; asks gauges.
+        propagator: Carries causal ids to and from other processes.
+
+    Raises:
+        ConfigError: The configuration cannot be used; all its problems at once.
+    """
+
+    def __init__(self, config: Config | None = None, *, plugins: Iterable[object] = ()) -> None:
+        self.config = config = Config() if config is None else config
+        self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
+        propagation = config.propagation
+        self.recorder = Recorder(
+            self.bus,
+            id_width=propagation.id_width,
+            opentelemetry=propagation.opentelemetry,
+        )
+        rules = LabelRules(
+            config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
+        )
+        self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
+        self.propagator = Propagator(
+            propagation.accept,
+            propagation.id_width,
+            propagation.baggage,
+            baggage_here=baggage_here,
+        )
+        self._gate = Gate.of(config.redaction)
+        self._disabled = disabled(os.environ)
+        self._journal: ProcessJournal | None = None
+        if config.journal is not None and not self._disabled:
+            self._journal = ProcessJournal(config.journal, self.bus, self._gate.admit)
+        self._registry = MetricsRegistry(rules)
+        self._registry.add_callback(self.governance.gauges)
+        self._registry.add_callback(self._telemetry)
+        self._watched = WatchedSource(
+            self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS)
+        )
+        feed = MetricsFeed(
+            self._watched,
+            self._registry,
+            interval_seconds=config.delivery.interval_seconds,
+            admit=self._gate.admit,
+        )
+        loaded: list[Plugin] = []
+        if not self._disabled:
+            loaded, problems = load_plugins(config)
+            if problems:
+                raise ConfigError(problems)
+            loaded += take_instances(plugins, loaded, config.delivery)
+        self._state_directory = config.state.directory
+        self._own_threads: set[int] = set()
+        self._internal: deque[HypervisorEvent] = deque(maxlen=MAX_INTERNAL_EVENTS)
+        self._internal_events = 0
+        around = Surroundings(
+            service=config.service,
+            source_for=self._source_for,
+            feed=feed,
+            admit=self._gate.admit,
+            own_threads=self._own_threads,
+            state_directory=self._state_directory,
+        )
+        self._group = ReaderGroup(config, feed)
+        self._group.add(loaded, around)
+        self._first_event: Subscription | None = None
+        self._exits = ExitHandlers(self.stop)
+        self._in_child = False
+        self._started_at = 0.0
+        self._lock = threading.RLock()  # a signal handler may call stop() within stop()
+        self._state = "new"
+        self._stopping: threading.Thread | None = None
+        _running.add(self)
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a TOML file and make everything that it names. Starts nothing.
+
+        Raises:
+            ConfigError: All problems of the file, and of the plugins' tables in it.
+        """
+        config, problems = read_config(Path(path), check_key_file=check_key_file)
+        if config is None:
+            raise ConfigError(problems)
+        if problems and not disabled(os.environ):
+            problems = [*problems, *load_plugins(config)[1]]
+        if problems:
+            raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+        return cls(config)
+
+    # Life cycle
+
+    def start(self) -> Self:
+        """Start the plugins. One that cannot start is down; the others run.
+
+        Raises:
+            RuntimeError: It was started before.
+        """
+        self._start_plugins()
+        self._watch_exits()
+        return self
+
+    def _start_plugins(self) -> None:
+        with self._lock:
+            if self._state != "new":
+                raise RuntimeError(f"this Observability is {self._state}: make a new one")
+            self._state = "running"
+        self._started_at = time.time()
+        if self._journal is not None:
+            self._journal.start()
+        self._group.start(None if self._state_directory is None else self._write_status)
+        if not self._disabled:
+            self.bus.keep_apart(self._own_threads, self._keep_internal)
+            self.bus.log.on_drain(self._group.note_end)
+            self._first_event = self.bus.subscribe(None, self._start_workers)
+            if self.bus.emitted:
+                self._start_workers()
+
+    def _watch_exits(self) -> None:
+        # In the thread that begins: only the main one may set handlers of signals.
+        if not self._disabled:
+            self._exits.install(sigterm=self.config.handle_sigterm)
+
+    def stop(self, timeout: float | None = None) -> bool:
+        """Deliver what waits, then stop the plugins; all within *timeout* seconds.
+
+        One that an exception ends (Ctrl-C) is ended by the next call, or by the process's end.
+
+        Args:
+            timeout: ``stop_timeout_seconds`` of the configuration where it is None.
+
+        Returns:
+            Whether every plugin ended in time. What it had not delivered is in ``counts``.
+        """
+        with self._lock:
+            left = self._stopping is threading.current_thread() and not is_at_work(
+                _STOPPING, self, outside=1
+            )
+            if self._state != "running" and not left:
+                self._state = "stopped"
+                return True
+            self._stopping = threading.current_thread()
+            self._state = "stopped"
+        return self._stop(timeout)
+
+    def _stop(self, timeout: float | None) -> bool:
+        if self._first_event is not None:
+            self._first_event.cancel()
+        if timeout is None:
+            timeout = self.config.stop_timeout_seconds
+        deadline = time.monotonic() + timeout
+        in_time = self._group.stop(deadline, timeout)
+        if self._journal is not None:
+            self._journal.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
+        self._group.note_stopped()
+        self._exits.remove()
+        self._stopping = None
+        return in_time
+
+    async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
+        """Do what ``stop`` does without holding up the event loop."""
+        try:
+            return await asyncio.to_thread(self.stop, timeout)
+        finally:
+            self._exits.remove()  # the rest of it: the main thread alone sets handlers of signals
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(self._start_plugins)
+        finally:
+            self._watch_exits()  # also of a start that goes on although its task was cancelled
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.astop()
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Deliver everything emitted before this call.
+
+        Args:
+            timeout: Seconds, shared by all plugins.
+
+        Returns:
+            True only if every plugin that runs has delivered all of it in time. A plugin
+            that is down makes it False.
+        """
+        deadline = time.monotonic() + timeout
+        target = self.bus.emitted
+        if self._state != "running":
+            return target == 0
+        return self._group.flush(lambda _: target, deadline)
+
+    async def aflush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109 - as flush
+        """Do what ``flush`` does without holding up the event loop."""
+        return await asyncio.to_thread(self.flush, timeout)
+
+    # Asking
+
+    def counts(self) -> dict[str, Counts]:
+        """Give what became of the events, by plugin; ``metrics`` is the internal reader."""
+        return self._group.counts()
+
+    def states(self) -> dict[str, str]:
+        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
+        return self._group.states(self._state)
+
+    def status(self) -> dict[str, Any]:
+        """Give what ``status.json`` holds: plain data, for JSON."""
+        return {
+            "service": self.config.service,
+            "release": RELEASE,
+            "started_at": self._started_at,
+            "state": self._state,
+            "emitted": self.bus.emitted,
+            "handler_errors": self.bus.handler_errors,
+            "journal": None if self._journal is None else self._journal.status(),
+            **self._group.status(self._state),
+        }
+
+    def plugin(self, name: str) -> Any:
+        """Give the plugin's own object.
+
+        Raises:
+            KeyError: No plugin of this name is on.
+        """
+        return self._group.readers[name].plugin.instance
+
+    @property
+    def internal_events(self) -> list[HypervisorEvent]:
+        """The newest events that plugins' own threads emitted: they are fed to no plugin."""
+        return list(self._internal)
+
+    def collect_metrics(self) -> list[MetricFamily]:
+        """Give all metrics, with what was emitted until now counted."""
+        return self._group.feed.collect()
+
+    # Inside
+
+    def _start_workers(self, _event: object = None) -> None:
+        if not self._group.ensure_running():
+            return
+        if self._first_event is not None:
+            self._first_event.cancel()
+        if self._in_child:
+            self._exits.install_in_child()
+            self._group.start_exposing_after_fork()
+
+    def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
+        if self._journal is None:
+            return self.bus.log, None
+        source = self._journal.source_for(plugin.name, defers=plugin.replays)
+        return source, source
+
+    def _keep_internal(self, event: HypervisorEvent) -> None:
+        self._internal_events += 1
+        self._internal.append(event)
+
+    def _write_status(self) -> None:
+        if self._state_directory is not None:
+            write_status(self._state_directory, self.status())
+
+    def _telemetry(self) -> list[MetricFamily]:
+        process = process_metrics(
+            capacity=self.bus.log.max_events,
+            handler_errors=self.bus.handler_errors,
+            refused=self.bus.refused,
+            redacted=self._gate.redacted,
+            gate_failures=self._gate.failed,
+            internal_events=self._internal_events,
+            payload_cuts=self.bus.log.cut_values,
+            duplicates=self._watched.duplicates,
+            conflicts=self._watched.conflicts,
+            clock_steps=self.bus.clock_steps,
+        )
+        journal = [] if self._journal is None else self._journal.metrics()
+        return [*self._group.metrics(self._state), *process, *journal]
+
+    def _begin_anew_after_fork(self) -> None:
+        self._lock = threading.RLock()
+        self._own_threads.clear()
+        self._in_child = True
+        if self._state != "running":
+            return
+        if self._first_event is not None:
+            self._first_event.cancel()
+        if self._journal is not None:
+            self._journal.begin_anew_after_fork()
+        self._watched.begin_anew()
+        self._group.begin_anew_after_fork()
+        # Nothing runs in a child that does not emit.
+        self._first_event = self.bus.subscribe(None, self._start_workers)
+
+
+_STOPPING = frozenset({Observability._stop.__code__})
+_running: "weakref.WeakSet[Observability]" = weakref.WeakSet()
+
+
+def _begin_anew_after_fork() -> None:
+    # Behind the log's own hook, which was registered when its module was imported.
+    for observability in list(_running):
+        observability._begin_anew_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew_after_fork)

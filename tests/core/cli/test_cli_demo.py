@@ -1,0 +1,137 @@
+"""``hvobs demo`` where no plugin is installed, and what its options do."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hypervisor_observability.cli.demo import run as demo_run
+from hypervisor_observability.cli.demo.project import Project
+from hypervisor_observability.cli.main import hvobs
+from hypervisor_observability.host.discovery import InstalledPlugin
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the demonstration makes its own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture
+def run(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``hvobs demo`` as if no plugin were installed."""
+
+    def nothing_installed() -> dict[str, tuple[InstalledPlugin, ...]]:
+        return {}
+
+    monkeypatch.setattr(demo_run, "installed_plugins", nothing_installed)
+    return lambda *options: CliRunner().invoke(hvobs, ["demo", *options])
+
+
+def test_demo_without_plugins_shows_the_tree_and_names_them(run: Run) -> None:
+    result = run()
+
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("trace ")
+    assert "agent orchestrator" in lines[1]
+    for part in ("compensation undo-build", "1 of 5 tests failed", "REFUSED", "BREACH"):
+        assert part in result.stdout
+    for name in ("prometheus", "otel", "statsd", "jaeger"):
+        assert f"{name}: not installed" in lines
+    assert "hypervisor-statsd" in lines[-1]
+
+
+def test_progress_is_told_apart_from_the_data(run: Run) -> None:
+    result = run()
+
+    assert "orchestrator: undone: removed dist/textkit-1.0.pyz" in result.stderr.splitlines()
+    assert "undone: removed" not in result.stdout
+
+
+def test_events_are_written_for_the_tree_command(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    shown = run("--events", str(file)).stdout
+
+    drawn = CliRunner().invoke(hvobs, ["tree", str(file)])
+
+    assert drawn.exit_code == 0
+    # The file knows microseconds, the bus nanoseconds: last digits may differ.
+    lines = re.sub(r" +\d+ us", "", drawn.stdout).splitlines()
+    assert re.sub(r" +\d+ us", "", shown).splitlines()[: len(lines)] == lines
+    types = {json.loads(line)["event_type"] for line in file.read_text().splitlines()}
+    assert {"session.created", "governance.decision", "saga.compensating"} <= types
+
+
+def test_file_that_cannot_be_written_is_told_at_once(run: Run, tmp_path: Path) -> None:
+    result = run("--events", str(tmp_path / "no-such-folder" / "events.jsonl"))
+
+    assert result.exit_code == 2
+    assert "no-such-folder" in result.stderr
+    assert "orchestrator" not in result.stderr
+
+
+def test_summary_is_json(run: Run) -> None:
+    summary = json.loads(run("--json").stdout)
+
+    assert summary["ok"] is True
+    assert summary["events"] == sum(summary["events_by_type"].values())
+    assert summary["sagas"]["release-1.0"] == "compensated"
+    assert [plugin["state"] for plugin in summary["plugins"]] == ["not installed"] * 4
+    assert summary["folder"] is None
+
+
+def test_temporary_folder_is_removed(run: Run, temporary: Path) -> None:
+    run()
+
+    assert list(temporary.iterdir()) == []
+
+
+def test_folder_is_kept_on_request(run: Run, temporary: Path) -> None:
+    result = run("--keep")
+
+    (folder,) = temporary.iterdir()
+    assert f"The project is in {folder}" in result.stdout
+    assert (folder / "project/releases/textkit-1.0.1.pyz").is_file()
+
+
+def test_work_that_goes_wrong_is_exit_code_1(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Project, "remove_byte_code", lambda _: [])
+
+    result = run()
+
+    assert result.exit_code == 1
+    assert "Error: undoing release 1.0 has left app/textkit/__pycache__" in result.stderr
+
+
+def test_configuration_without_plugins_is_said_to_have_none(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "empty"\n')
+
+    result = run("--config", str(config))
+
+    assert result.exit_code == 0, result.output
+    assert "no plugin is configured" in result.stdout
+
+
+def test_wrong_configuration_is_exit_code_2_before_any_work(run: Run, tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text("servce = 'x'\n")
+
+    result = run("--config", str(config))
+
+    assert result.exit_code == 2
+    assert "hypervisor.toml:1" in result.stderr
+    assert "orchestrator" not in result.stderr
+
+
+def test_missing_configuration_is_exit_code_2(run: Run, tmp_path: Path) -> None:
+    assert run("--config", str(tmp_path / "nowhere.toml")).exit_code == 2

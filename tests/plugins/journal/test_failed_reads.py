@@ -1,0 +1,159 @@
+"""A source that cannot be read: a worker waits, and nothing else happens."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.bus.log import EventLog, Reading
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.metrics_feed import MetricsFeed
+from hypervisor_observability.delivery.outlet import Terms
+from hypervisor_observability.delivery.worker import Worker
+from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.metrics.labels import LabelRules
+from hypervisor_observability.metrics.registry import MetricsRegistry
+from hypervisor_observability.spans.record import FinishedSpan
+
+WaitUntil = Callable[..., None]
+
+
+class FailingSource:
+    """A log that can be kept from being read."""
+
+    def __init__(self, events: int) -> None:
+        self.log = EventLog(10_000, 1 << 24)
+        self.failing = False
+        self.failed = 0
+        self.emit(events)
+
+    def emit(self, events: int) -> None:
+        for _ in range(events):
+            self.log.stage(HypervisorEvent(event_type=EventType.VFS_WRITE))
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        self._fail()
+        return self.log.bounds
+
+    def read(self, position: int, max_events: int) -> Reading:
+        self._fail()
+        return self.log.read(position, max_events)
+
+    def _fail(self) -> None:
+        if self.failing:
+            self.failed += 1
+            raise SourceUnavailableError("the store", OSError(24, "Too many open files", "x"))
+
+
+class Outlet:
+    takes_events = True
+    takes_spans = False
+    takes_metrics = False
+
+    def __init__(self) -> None:
+        self.events: list[HypervisorEvent] = []
+
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        self.events += events
+
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        raise NotImplementedError
+
+    def export_metrics(self, metrics: Sequence[object]) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+def make_worker(source: FailingSource) -> tuple[Worker, Outlet]:
+    outlet = Outlet()
+    account = Account(source)
+    return Worker("p", outlet, account, Terms(interval_seconds=0.01)), outlet
+
+
+def test_worker_waits_for_a_source_that_cannot_be_read(
+    wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = FailingSource(10)
+    worker, outlet = make_worker(source)
+    worker.ensure_running()
+    wait_until(lambda: len(outlet.events) == 10)
+    assert worker.account.counts().pending == 0
+    source.failing = True
+    source.emit(5)
+    wait_until(lambda: source.failed >= 3)
+
+    counts = worker.account.counts()
+    assert (worker.down, counts.emitted, counts.delivered) == (None, 10, 10)
+    assert counts.dropped == {}
+    assert "plugin p waits" in caplog.text
+    assert "the store: Too many open files" in caplog.text
+    assert caplog.text.count("plugin p waits") == 1
+    source.failing = False
+    wait_until(lambda: len(outlet.events) == 15)
+    counts = worker.account.counts()
+    assert (counts.emitted, counts.delivered, counts.pending) == (15, 15, 0)
+    worker.begin_stop(time.monotonic() + 60)
+    assert worker.end_stop()
+
+
+def test_flush_outlasts_a_source_that_cannot_be_read(wait_until: WaitUntil) -> None:
+    source = FailingSource(10)
+    worker, outlet = make_worker(source)
+    source.failing = True
+    request = worker.begin_flush(10)
+    wait_until(lambda: source.failed >= 3)
+    assert not worker.end_flush(request, 0.0)
+    source.failing = False
+
+    assert worker.end_flush(request, 60.0)
+    assert len(outlet.events) == 10
+    worker.begin_stop(time.monotonic() + 60)
+    assert worker.end_stop()
+
+
+def test_stop_does_not_wait_for_a_source_and_counts_what_it_leaves() -> None:
+    source = FailingSource(10)
+    worker, outlet = make_worker(source)
+    assert worker.account.counts().pending == 10
+    source.failing = True
+    worker.begin_stop(time.monotonic() + 60)
+
+    assert worker.end_stop()
+    assert outlet.events == []
+    source.failing = False
+    assert worker.account.counts().dropped == {"stopped": 10}
+
+
+def test_metrics_that_cannot_catch_up_are_served_but_cover_nothing() -> None:
+    source = FailingSource(10)
+
+    class Cursor:
+        start = skipped = 0
+        defers = True
+        state: Mapping[str, Any] | None = None
+
+        def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+            return iter(())
+
+        def commit(self, *_: object, **__: object) -> None:
+            pass
+
+        def begin_anew_after_fork(self) -> None:
+            pass
+
+    feed = MetricsFeed(source, MetricsRegistry(LabelRules()), cursor=Cursor())
+    source.failing = True
+
+    assert feed.collect_at(0, 0.1) is None
+    assert feed.collect() is not None
+    source.failing = False
+    assert feed.collect_at(0, 60.0) is not None
+    assert feed.account.counts().delivered == 10
