@@ -259,8 +259,8 @@ def test_start_that_an_exception_ends_leaves_earlier_runs_to_the_next_process(
     writer.close()
     begin = JournalledLog.begin
 
-    def struck(source: JournalledLog) -> None:
-        begin(source)
+    def struck(stream: JournalledLog) -> None:
+        begin(stream)
         monkeypatch.undo()
         signal.raise_signal(signal.SIGUSR1)
 

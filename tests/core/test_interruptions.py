@@ -363,7 +363,7 @@ def test_exception_at_any_step_of_claiming_leaves_dead_runs_to_the_next_process(
     def beginning(directory: Path) -> tuple[ProcessJournal, JournalledLog]:
         config = JournalConfig(directory=directory)
         journal = ProcessJournal(config, HypervisorEventBus(), Gate().admit)
-        return journal, journal.source_for("p", defers=True)
+        return journal, journal.stream_for("p", defers=True)
 
     for at in steps(0.5):
         dead = Journalled(tmp_path / str(at))
@@ -375,10 +375,10 @@ def test_exception_at_any_step_of_claiming_leaves_dead_runs_to_the_next_process(
         struck = striker.hit(first._claim_runs)
         first.stop(1)
         assert descriptors() == before, striker.where
-        second, source = beginning(dead.directory)
+        second, stream = beginning(dead.directory)
         second._claim_runs()
-        source.begin()
-        assert source.start == -3, striker.where
+        stream.begin()
+        assert stream.start == -3, striker.where
         second.stop(1)
         assert descriptors() == before, striker.where
         if not struck:

@@ -6,7 +6,7 @@
       ConfigError              the configuration is wrong; raised before anything starts
       RetryLater               raised by a plugin: offer the same batch again
       Reject                   raised by a plugin: this batch will never be accepted
-      SourceUnavailableError   raised by a source: it cannot be read at present, wait
+      StreamUnavailableError   raised by a stream: it cannot be read at present, wait
 
 After a start nothing that a plugin does reaches the application, so these are all.
 """
@@ -78,8 +78,8 @@ class Reject(ObservabilityError):  # noqa: N818 - a verdict, named for what it s
     """Say that the backend will never accept this batch: it is counted as rejected."""
 
 
-class SourceUnavailableError(ObservabilityError):
-    """A source cannot be read at present. Nothing is lost and nothing has changed: wait, and try
+class StreamUnavailableError(ObservabilityError):
+    """A stream cannot be read at present. Nothing is lost and nothing has changed: wait, and try
     again.
 
     Attributes:

@@ -122,7 +122,7 @@ class Watched:
 
 
 class _Deferring:
-    """A cursor of a source that outlives the process."""
+    """A cursor of a stream that outlives the process."""
 
     start = skipped = 0
     defers = True

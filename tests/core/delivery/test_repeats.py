@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Observability
-from hypervisor_observability.delivery.repeats import REMEMBERED_EVENTS, WatchedSource
+from hypervisor_observability.delivery.repeats import REMEMBERED_EVENTS, WatchedStream
 
 pytestmark = pytest.mark.fault("C20")
 
@@ -34,7 +34,7 @@ def event(number: int = 1, /, **fields: object) -> HypervisorEvent:
 def repeats(*events: HypervisorEvent, batch: int = 512, max_events: int = 100_000) -> list[int]:
     """Give how many of *events* are duplicates, and how many conflicts."""
     bus = HypervisorEventBus(max_events=max_events)
-    watched = WatchedSource(bus.log)
+    watched = WatchedStream(bus.log)
     position = 0
     for emitted in events:
         bus.emit(emitted)
@@ -52,7 +52,7 @@ def test_event_that_is_emitted_again_is_a_duplicate(batch: int) -> None:
 
 def test_id_that_was_read_in_between_is_still_the_same() -> None:
     bus = HypervisorEventBus()
-    watched = WatchedSource(bus.log)
+    watched = WatchedStream(bus.log)
     once = HypervisorEvent()
     bus.emit(once)
     watched.read(0, 10)
@@ -106,7 +106,7 @@ def test_repeat_is_noticed_over_as_many_events_as_are_remembered() -> None:
 
 def test_memory_for_ids_is_bounded() -> None:
     bus = HypervisorEventBus()
-    watched = WatchedSource(bus.log)
+    watched = WatchedStream(bus.log)
     for _ in range(5 * REMEMBERED_EVENTS):
         bus.record(EventType.SESSION_CREATED)
     position = 0
@@ -118,7 +118,7 @@ def test_memory_for_ids_is_bounded() -> None:
 
 def test_repeat_of_what_the_log_no_longer_has_counts_as_a_duplicate() -> None:
     bus = HypervisorEventBus(max_events=10)
-    watched = WatchedSource(bus.log)
+    watched = WatchedStream(bus.log)
     bus.emit(event())
     watched.read(0, 10)
     for number in range(2, 5_000):
@@ -131,7 +131,7 @@ def test_repeat_of_what_the_log_no_longer_has_counts_as_a_duplicate() -> None:
 
 def test_what_is_read_again_is_not_counted_again() -> None:
     bus = HypervisorEventBus()
-    watched = WatchedSource(bus.log)
+    watched = WatchedStream(bus.log)
     for _ in range(3):
         bus.emit(event())
     for _ in range(3):
@@ -162,7 +162,7 @@ def test_metrics_count_repeats_and_the_log_names_them(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_child_begins_anew() -> None:
-    watched = WatchedSource(HypervisorEventBus().log)
+    watched = WatchedStream(HypervisorEventBus().log)
     watched.duplicates = 3
     watched.begin_anew()
 

@@ -19,7 +19,7 @@ CORE = ROOT / "core" / "src" / "hypervisor_observability"
 READERS = [
     path
     for folder in (
-        *(CORE / name for name in ("metrics", "spans", "tree", "report")),
+        *(CORE / name for name in ("metrics", "spans", "causality/tree", "report")),
         *(ROOT / "plugins").glob("*/src"),
     )
     for path in folder.rglob("*.py")
@@ -62,7 +62,7 @@ def test_no_reader_reads_a_payload_by_itself() -> None:
 
 
 def test_every_key_that_is_read_is_in_the_table_and_no_other() -> None:
-    paths = [*READERS, CORE / "payload_facts.py", CORE / "lasting.py"]
+    paths = [*READERS, CORE / "events" / "payload_facts.py", CORE / "events" / "lasting.py"]
     read = {key for path in paths for key in keys_read(path)}
     literals = {
         node.value

@@ -335,7 +335,7 @@ def test_pool_that_is_terminated_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_signal_while_a_process_forks_ends_it_nevertheless(tmp_path: Path) -> None:
     program = """
     import signal
-    from hypervisor_observability import exits
+    from hypervisor_observability.host import exits
     emit(10)
     exits._fork.begin()
     signal.raise_signal(signal.SIGTERM)

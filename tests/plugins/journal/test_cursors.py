@@ -1,4 +1,4 @@
-"""Cursors, and the sources in which they are: a process goes on where another was cut off."""
+"""Cursors, and the streams in which they are: a process goes on where another was cut off."""
 
 import errno
 import json
@@ -14,7 +14,7 @@ from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.portion import Portion
-from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import end_of
 from hypervisor_observability.journal.run_ledger import RunLedger
 from hypervisor_observability.journal.runs import Run, runs_of
@@ -186,7 +186,7 @@ def test_cursor_that_cannot_be_read_is_no_missing_one(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", busy)
-        with pytest.raises(SourceUnavailableError, match="cursor: Too many open files"):
+        with pytest.raises(StreamUnavailableError, match="cursor: Too many open files"):
             read_cursor(path)
     assert read_cursor(path).values == {"a": 5}
 
@@ -298,15 +298,15 @@ def recovered(
     run: Callable[[], Run | None] = lambda: None,
     but: Run | None = None,
 ) -> JournalledLog:
-    source = JournalledLog("p", log, run, defers, directory)
+    stream = JournalledLog("p", log, run, defers, directory)
     names = [one.path.name for one in runs_of(directory) if one != but]
     ledger = RunLedger(directory)
-    for name in sorted(source.rests.undelivered(names)):
+    for name in sorted(stream.rests.undelivered(names)):
         one = Run(directory / name)
-        saved, end = source.rests.saved_in(one), end_of(one, ledger)
-        source.skipped += source.rests.add(one, saved, end, replays=defers) or 0
-    source.begin()
-    return source
+        saved, end = stream.rests.saved_in(one), end_of(one, ledger)
+        stream.skipped += stream.rests.add(one, saved, end, replays=defers) or 0
+    stream.begin()
+    return stream
 
 
 def test_rest_of_earlier_runs_stands_before_the_log(tmp_path: Path) -> None:
@@ -315,22 +315,22 @@ def test_rest_of_earlier_runs_stands_before_the_log(tmp_path: Path) -> None:
     done, _ = write_run(tmp_path, [77])
     save_position(done, 1)
     write_run(tmp_path, range(10, 13))
-    source = recovered(tmp_path, make_log(20, 21))
+    stream = recovered(tmp_path, make_log(20, 21))
 
-    assert (source.start, source.bounds, source.state) == (-5, (-5, 2), {"n": 1})
-    assert numbers(source.read(-5, 2)) == [3, 4]
-    assert numbers(source.read(-3, 2)) == [10, 11]
-    assert numbers(source.read(-5, 100)) == [3, 4, 10, 11, 12]  # of two runs at once
-    assert numbers(source.read(-1, 100)) == [12]
-    assert numbers(source.read(0, 100)) == [20, 21]
-    assert source.rests.runs == [first, list(runs_of(tmp_path))[2]]
+    assert (stream.start, stream.bounds, stream.state) == (-5, (-5, 2), {"n": 1})
+    assert numbers(stream.read(-5, 2)) == [3, 4]
+    assert numbers(stream.read(-3, 2)) == [10, 11]
+    assert numbers(stream.read(-5, 100)) == [3, 4, 10, 11, 12]  # of two runs at once
+    assert numbers(stream.read(-1, 100)) == [12]
+    assert numbers(stream.read(0, 100)) == [20, 21]
+    assert stream.rests.runs == [first, list(runs_of(tmp_path))[2]]
 
 
 def test_commit_is_saved_in_the_run_that_it_lies_in(tmp_path: Path) -> None:
     first, _ = write_run(tmp_path, range(5))
     second, _ = write_run(tmp_path, range(10, 13))
     own, writer = write_run(tmp_path, [20], close=False)
-    source = recovered(tmp_path, make_log(20, 21), run=lambda: own, but=own)
+    stream = recovered(tmp_path, make_log(20, 21), run=lambda: own, but=own)
 
     def saved(run: Run) -> int | None:
         return read_cursor(cursor_path(run, "p")).values.get("sequence")
@@ -340,12 +340,12 @@ def test_commit_is_saved_in_the_run_that_it_lies_in(tmp_path: Path) -> None:
         listed.read([run.path.name for run in runs_of(tmp_path)])
         return listed.names
 
-    source.commit(-6, nothing, last=True)
+    stream.commit(-6, nothing, last=True)
     assert [saved(run) for run in (first, second, own)] == [2, None, None]
-    source.commit(-2, nothing, last=True)
+    stream.commit(-2, nothing, last=True)
     assert [saved(run) for run in (first, second, own)] == [2, 1, None]
     assert delivered() == {first.path.name}
-    source.commit(1, nothing, last=True)
+    stream.commit(1, nothing, last=True)
     assert [saved(run) for run in (first, second, own)] == [2, 1, 1]
     assert delivered() == {first.path.name, second.path.name}
     writer.close()
@@ -354,8 +354,8 @@ def test_commit_is_saved_in_the_run_that_it_lies_in(tmp_path: Path) -> None:
 def test_state_survives_the_runs_that_it_comes_from(tmp_path: Path) -> None:
     write_run(tmp_path, range(5))
     write_run(tmp_path, range(10, 13))
-    source = recovered(tmp_path, make_log())
-    source.commit(0, lambda: {"open": 1}, last=True)
+    stream = recovered(tmp_path, make_log())
+    stream.commit(0, lambda: {"open": 1}, last=True)
 
     again = recovered(tmp_path, make_log())
     assert (again.start, again.state) == (0, {"open": 1})
@@ -364,9 +364,9 @@ def test_state_survives_the_runs_that_it_comes_from(tmp_path: Path) -> None:
 
 def test_what_came_since_the_state_is_read_again_for_it(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(20))
-    source = recovered(tmp_path, make_log())
+    stream = recovered(tmp_path, make_log())
     for position in (-16, -12, -10):
-        source.commit(position, lambda: {"at": 4}, last=False)
+        stream.commit(position, lambda: {"at": 4}, last=False)
     again = recovered(tmp_path, make_log())
 
     assert (again.start, again.state) == (-10, {"at": 4})
@@ -391,7 +391,7 @@ def test_list_of_what_was_delivered_is_waited_for(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", busy)
-        with pytest.raises(SourceUnavailableError, match="Input/output error"):
+        with pytest.raises(StreamUnavailableError, match="Input/output error"):
             recovered(tmp_path, make_log())
     assert recovered(tmp_path, make_log()).start == 0
 
@@ -401,20 +401,20 @@ def test_finished_runs_that_cannot_be_noted_are_noted_later(
 ) -> None:
     write_run(tmp_path, range(5))
     write_run(tmp_path, range(10, 13))
-    source = recovered(tmp_path, make_log())
+    stream = recovered(tmp_path, make_log())
     (tmp_path / "delivered").write_text("in the way")
-    source.commit(-3, nothing, last=False)
+    stream.commit(-3, nothing, last=False)
     assert "it is not noted what plugin p has" in caplog.text
     (tmp_path / "delivered").unlink()
-    source.commit(0, nothing, last=False)
+    stream.commit(0, nothing, last=False)
 
     assert recovered(tmp_path, make_log()).start == 0
 
 
 def test_plugin_that_does_not_replay_skips_what_was_left_and_counts_it(tmp_path: Path) -> None:
     write_run(tmp_path, range(5))
-    source = recovered(tmp_path, make_log(20), defers=False)
-    account = Account(source, source)
+    stream = recovered(tmp_path, make_log(20), defers=False)
+    account = Account(stream, stream)
 
     assert numbers(account.read(10)) == [20]
     account.deliver(1)
@@ -429,8 +429,8 @@ def test_part_of_a_run_that_is_gone_is_counted_as_expired(tmp_path: Path) -> Non
     segments = run.segments()
     assert len(segments) > 2
     segments[0][1].unlink()
-    source = recovered(tmp_path, make_log(20))
-    account = Account(source, source)
+    stream = recovered(tmp_path, make_log(20))
+    account = Account(stream, stream)
     got: list[int] = []
     while events := account.read(100).events:
         got += [event.payload["number"] for event in events]
@@ -444,20 +444,20 @@ def test_part_of_a_run_that_is_gone_is_counted_as_expired(tmp_path: Path) -> Non
 
 def test_run_that_goes_while_it_is_delivered_is_counted_as_expired(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(5))
-    source = recovered(tmp_path, make_log(20))
+    stream = recovered(tmp_path, make_log(20))
     run.remove()
-    account = Account(source, source)
+    account = Account(stream, stream)
 
     assert numbers(account.read(10)) == [20]
     assert account.counts().dropped == {"expired": 5}
-    source.commit(1, nothing, last=True)  # there is no run to save it in
+    stream.commit(1, nothing, last=True)  # there is no run to save it in
 
 
 def test_who_is_behind_the_log_in_memory_goes_on_from_the_disk(tmp_path: Path) -> None:
     run, writer = write_run(tmp_path, range(300), close=False)
     log = make_log(*range(300))
-    source = JournalledLog("p", log, lambda: run)
-    account = Account(source, source)
+    stream = JournalledLog("p", log, lambda: run)
+    account = Account(stream, stream)
     got: list[int] = []
     while events := account.read(64).events:
         got += [event.payload["number"] for event in events]
@@ -468,14 +468,14 @@ def test_who_is_behind_the_log_in_memory_goes_on_from_the_disk(tmp_path: Path) -
     assert account.counts().dropped == {}
     writer.close()
     run.remove()
-    assert source.read(0, 10).skipped == 200
+    assert stream.read(0, 10).skipped == 200
 
 
 def test_forks_child_leaves_earlier_runs_to_its_parent(tmp_path: Path) -> None:
     write_run(tmp_path, range(5))
-    source = recovered(tmp_path, make_log())
-    account = Account(source, source)
+    stream = recovered(tmp_path, make_log())
+    account = Account(stream, stream)
     account.begin_anew()
 
-    assert (source.start, source.rests.runs) == (0, [])
+    assert (stream.start, stream.rests.runs) == (0, [])
     assert account.counts().emitted == 0

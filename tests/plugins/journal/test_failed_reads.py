@@ -1,4 +1,4 @@
-"""A source that cannot be read: a worker waits, and nothing else happens."""
+"""A stream that cannot be read: a worker waits, and nothing else happens."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
 from hypervisor_observability.delivery.outlet import Terms
 from hypervisor_observability.delivery.worker import Worker
-from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.spans.record import FinishedSpan
@@ -45,7 +45,7 @@ class FailingSource:
     def _fail(self) -> None:
         if self.failing:
             self.failed += 1
-            raise SourceUnavailableError("the store", OSError(24, "Too many open files", "x"))
+            raise StreamUnavailableError("the store", OSError(24, "Too many open files", "x"))
 
 
 class Outlet:
@@ -72,23 +72,23 @@ class Outlet:
         pass
 
 
-def make_worker(source: FailingSource) -> tuple[Worker, Outlet]:
+def make_worker(stream: FailingSource) -> tuple[Worker, Outlet]:
     outlet = Outlet()
-    account = Account(source)
+    account = Account(stream)
     return Worker("p", outlet, account, Terms(interval_seconds=0.01)), outlet
 
 
 def test_worker_waits_for_a_source_that_cannot_be_read(
     wait_until: WaitUntil, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source = FailingSource(10)
-    worker, outlet = make_worker(source)
+    stream = FailingSource(10)
+    worker, outlet = make_worker(stream)
     worker.ensure_running()
     wait_until(lambda: len(outlet.events) == 10)
     assert worker.account.counts().pending == 0
-    source.failing = True
-    source.emit(5)
-    wait_until(lambda: source.failed >= 3)
+    stream.failing = True
+    stream.emit(5)
+    wait_until(lambda: stream.failed >= 3)
 
     counts = worker.account.counts()
     assert (worker.down, counts.emitted, counts.delivered) == (None, 10, 10)
@@ -96,7 +96,7 @@ def test_worker_waits_for_a_source_that_cannot_be_read(
     assert "plugin p waits" in caplog.text
     assert "the store: Too many open files" in caplog.text
     assert caplog.text.count("plugin p waits") == 1
-    source.failing = False
+    stream.failing = False
     wait_until(lambda: len(outlet.events) == 15)
     counts = worker.account.counts()
     assert (counts.emitted, counts.delivered, counts.pending) == (15, 15, 0)
@@ -105,13 +105,13 @@ def test_worker_waits_for_a_source_that_cannot_be_read(
 
 
 def test_flush_outlasts_a_source_that_cannot_be_read(wait_until: WaitUntil) -> None:
-    source = FailingSource(10)
-    worker, outlet = make_worker(source)
-    source.failing = True
+    stream = FailingSource(10)
+    worker, outlet = make_worker(stream)
+    stream.failing = True
     request = worker.begin_flush(10)
-    wait_until(lambda: source.failed >= 3)
+    wait_until(lambda: stream.failed >= 3)
     assert not worker.end_flush(request, 0.0)
-    source.failing = False
+    stream.failing = False
 
     assert worker.end_flush(request, 60.0)
     assert len(outlet.events) == 10
@@ -120,20 +120,20 @@ def test_flush_outlasts_a_source_that_cannot_be_read(wait_until: WaitUntil) -> N
 
 
 def test_stop_does_not_wait_for_a_source_and_counts_what_it_leaves() -> None:
-    source = FailingSource(10)
-    worker, outlet = make_worker(source)
+    stream = FailingSource(10)
+    worker, outlet = make_worker(stream)
     assert worker.account.counts().pending == 10
-    source.failing = True
+    stream.failing = True
     worker.begin_stop(time.monotonic() + 60)
 
     assert worker.end_stop()
     assert outlet.events == []
-    source.failing = False
+    stream.failing = False
     assert worker.account.counts().dropped == {"stopped": 10}
 
 
 def test_metrics_that_cannot_catch_up_are_served_but_cover_nothing() -> None:
-    source = FailingSource(10)
+    stream = FailingSource(10)
 
     class Cursor:
         start = skipped = 0
@@ -149,11 +149,11 @@ def test_metrics_that_cannot_catch_up_are_served_but_cover_nothing() -> None:
         def begin_anew_after_fork(self) -> None:
             pass
 
-    feed = MetricsFeed(source, MetricsRegistry(LabelRules()), cursor=Cursor())
-    source.failing = True
+    feed = MetricsFeed(stream, MetricsRegistry(LabelRules()), cursor=Cursor())
+    stream.failing = True
 
     assert feed.collect_at(0, 0.1) is None
     assert feed.collect() is not None
-    source.failing = False
+    stream.failing = False
     assert feed.collect_at(0, 60.0) is not None
     assert feed.account.counts().delivered == 10

@@ -19,7 +19,7 @@ from hypervisor_observability import EventType, HypervisorEvent, HypervisorEvent
 from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.counts import Counts
-from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.host.process_journal import ProcessJournal
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.sources.followed_runs import FollowedRuns
@@ -83,7 +83,7 @@ def tried(action: Callable[[], Any]) -> Any:
     for _ in range(MAX_TRIES):
         try:
             return action()
-        except SourceUnavailableError:
+        except StreamUnavailableError:
             continue
     raise AssertionError("it cannot be read, though nothing fails any more")
 
@@ -102,9 +102,9 @@ def deliver_all(account: Account, until: int) -> list[int]:
 
 
 def follow(directory: Path) -> Account:
-    source = FollowedRuns("p", directory, directory / "agent" / "p.json")
-    tried(source.open)
-    return Account(source, source)
+    stream = FollowedRuns("p", directory, directory / "agent" / "p.json")
+    tried(stream.open)
+    return Account(stream, stream)
 
 
 def follow_once(directory: Path, monkeypatch: pytest.MonkeyPatch, failing: FailingCall) -> None:
@@ -171,8 +171,8 @@ def resume(directory: Path, until: int) -> tuple[list[int], Counts]:
 def make_journal(directory: Path) -> tuple[ProcessJournal, Account]:
     config = JournalConfig(directory=directory, segment_bytes=65_536, sync_seconds=60.0)
     journal = ProcessJournal(config, HypervisorEventBus(), lambda event: event)
-    source = journal.source_for("p", defers=True)
-    return journal, Account(source, source)
+    stream = journal.stream_for("p", defers=True)
+    return journal, Account(stream, stream)
 
 
 @pytest.mark.fault("J21")

@@ -1,4 +1,4 @@
-"""All runs of a directory as one source: turns, ends, readings of many runs, and what they cost."""
+"""All runs of a directory as one stream: turns, ends, readings of many runs, and what they cost."""
 
 import errno
 import json
@@ -15,7 +15,7 @@ from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.portion import Portion
-from hypervisor_observability.errors import SourceUnavailableError
+from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import RunLivesError, end_of
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.retention import Retention
@@ -57,9 +57,9 @@ def numbers(reading: Reading | Portion) -> list[int]:
 
 def followed(directory: Path, *, defers: bool = True) -> FollowedRuns:
     (directory / "agent").mkdir(exist_ok=True)
-    source = FollowedRuns("p", directory, directory / "agent" / "p.json", defers)
-    source.open()
-    return source
+    stream = FollowedRuns("p", directory, directory / "agent" / "p.json", defers)
+    stream.open()
+    return stream
 
 
 def read_all(account: Account) -> list[int]:
@@ -73,26 +73,26 @@ def read_all(account: Account) -> list[int]:
 def test_all_runs_are_read_in_turn_and_new_ones_are_found(tmp_path: Path) -> None:
     write_run(tmp_path, [1, 2, 3])
     _, living = write_run(tmp_path, [11, 12, 13], close=False)
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
 
-    assert source.bounds == (0, 6)
+    assert stream.bounds == (0, 6)
     assert read_all(account) == [1, 2, 11, 12, 3, 13]
-    assert len(source.unfinished) == 1
+    assert len(stream.unfinished) == 1
     write_run(tmp_path, [21])
     living.append(HypervisorEvent(payload={"number": 14}), lambda _: None)
     assert account.counts().pending == 2
     assert sorted(read_all(account)) == [14, 21]
     living.close()
     assert read_all(account) == []
-    assert source.unfinished == set()
+    assert stream.unfinished == set()
     assert account.counts().delivered == account.counts().emitted == 8
 
 
 def test_agent_goes_on_where_it_was(tmp_path: Path) -> None:
     write_run(tmp_path, [1, 2, 3])
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     account.read(2)
     account.deliver(2)
     account.commit(lambda: {"totals": 2}, last=True)
@@ -104,8 +104,8 @@ def test_agent_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def test_agent_plugin_that_does_not_replay_begins_with_the_present(tmp_path: Path) -> None:
     write_run(tmp_path, [1, 2, 3])
-    source = followed(tmp_path, defers=False)
-    account = Account(source, source)
+    stream = followed(tmp_path, defers=False)
+    account = Account(stream, stream)
     write_run(tmp_path, [4])
 
     assert read_all(account) == [4]
@@ -114,17 +114,17 @@ def test_agent_plugin_that_does_not_replay_begins_with_the_present(tmp_path: Pat
 
 def test_what_goes_while_it_is_followed_is_counted_as_expired(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(5))
-    source = followed(tmp_path)
-    account = Account(source, source)
-    assert source.bounds == (0, 5)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
+    assert stream.bounds == (0, 5)
     run.path.rename(tmp_path / "elsewhere")
 
     assert read_all(account) == []
     counts = account.counts()
     assert (counts.emitted, counts.dropped) == (5, {"expired": 5})
     assert read_all(account) == []
-    source.begin_anew_after_fork()
-    assert source.unfinished == set()
+    stream.begin_anew_after_fork()
+    assert stream.unfinished == set()
 
 
 @pytest.mark.fault("J19")
@@ -132,8 +132,8 @@ def test_busy_run_does_not_hold_up_the_others(tmp_path: Path) -> None:
     _, busy = write_run(tmp_path, range(100), close=False)
     write_run(tmp_path, [1_000, 1_001])
     _, other = write_run(tmp_path, [2_000], close=False)
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     got: list[list[int]] = []
     for number in range(4):
         got.append(numbers(account.read(10)))
@@ -149,24 +149,24 @@ def test_busy_run_does_not_hold_up_the_others(tmp_path: Path) -> None:
 
 def test_one_reading_holds_events_of_many_runs(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, [10 * number, 10 * number + 1])[0] for number in range(5)]
-    source = followed(tmp_path)
+    stream = followed(tmp_path)
 
-    assert numbers(source.read(0, 7)) == [0, 1, 10, 11, 20, 21, 30]
-    assert [(name, len(events)) for name, events in source.in_flight] == [
+    assert numbers(stream.read(0, 7)) == [0, 1, 10, 11, 20, 21, 30]
+    assert [(name, len(events)) for name, events in stream.in_flight] == [
         (runs[0].path.name, 2), (runs[1].path.name, 2), (runs[2].path.name, 2),
         (runs[3].path.name, 1),
     ]  # fmt: skip
-    source.commit(3, nothing, last=False)
-    assert [len(events) for _, events in source.in_flight] == [1, 2, 1]
-    assert numbers(source.read(7, 100)) == [40, 41, 31]
+    stream.commit(3, nothing, last=False)
+    assert [len(events) for _, events in stream.in_flight] == [1, 2, 1]
+    assert numbers(stream.read(7, 100)) == [40, 41, 31]
 
 
 def test_what_was_read_and_not_taken_is_read_again(tmp_path: Path) -> None:
     """An account takes of a reading what fits into its bound of bytes."""
     for start in (0, 100, 200):
         write_run(tmp_path, range(start, start + 30), text="x" * 1_000)
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     got: list[int] = []
     while events := account.read(50, 10_000).events:
         got += [event.payload["number"] for event in events]
@@ -205,20 +205,20 @@ def test_each_event_is_read_once_however_it_is_taken(
             writers.append(writer)
         else:
             writer.close()
-    source, position = followed(directory), 0
+    stream, position = followed(directory), 0
     got: list[int] = []
     for asked, taken, restart in [*steps, *[(20, 20, False)] * 4]:
-        reading = source.read(position, asked)
+        reading = stream.read(position, asked)
         events = numbers(reading)[:taken]
         got += events
         position = reading.position + len(events)
         assert reading.skipped == 0
-        assert source.bounds == (0, position + len(written) - len(got))
-        source.commit(position, nothing, last=False)
+        assert stream.bounds == (0, position + len(written) - len(got))
+        stream.commit(position, nothing, last=False)
         if restart:
-            source, position = followed(directory), 0
+            stream, position = followed(directory), 0
             written = [number for number in written if number not in got]
-            assert source.bounds == (0, len(written))
+            assert stream.bounds == (0, len(written))
             everything, got = got, []
             assert len(set(everything)) == len(everything)
     for writer in writers:
@@ -230,8 +230,8 @@ def test_each_event_is_read_once_however_it_is_taken(
 def test_state_goes_on_from_what_was_read_since_in_the_same_order(tmp_path: Path) -> None:
     write_run(tmp_path, range(4))
     write_run(tmp_path, range(10, 14))
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     for _ in range(3):
         reading = account.read(2)
         account.deliver(len(reading.events))
@@ -249,8 +249,8 @@ def test_run_that_cannot_be_read_does_not_hold_up_the_others(
 ) -> None:
     bad, _ = write_run(tmp_path, [1, 2, 3])
     write_run(tmp_path, [11, 12])
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     opened = os.open
 
     def busy(path: Any, *arguments: Any, **options: Any) -> int:
@@ -261,7 +261,7 @@ def test_run_that_cannot_be_read_does_not_hold_up_the_others(
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", busy)
         assert numbers(account.read(10)) == [11, 12]
-        with pytest.raises(SourceUnavailableError, match="Permission denied"):
+        with pytest.raises(StreamUnavailableError, match="Permission denied"):
             account.read(10)
         assert account.counts().emitted == 5
     assert numbers(account.read(10)) == [1, 2, 3]
@@ -269,8 +269,8 @@ def test_run_that_cannot_be_read_does_not_hold_up_the_others(
 
 def test_negative_counts_do_not_come_of_what_was_delivered_before(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(100))
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     account.read(100)
     account.deliver(100)
     account.commit(nothing, last=True)
@@ -306,8 +306,8 @@ def calls_of(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> i
 def test_runs_that_are_over_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         write_run(tmp_path, [number])
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     assert sorted(read_all(account)) == list(range(100))
     account.commit(nothing, last=True)
 
@@ -326,8 +326,8 @@ def test_reading_many_runs_costs_each_run_once(
         directory.mkdir()
         for number in range(count):
             write_run(directory, [number])
-        source = followed(directory)
-        account = Account(source, source)
+        stream = followed(directory)
+        account = Account(stream, stream)
 
         def work() -> None:
             while events := account.read(16).events:
@@ -342,12 +342,12 @@ def test_reading_many_runs_costs_each_run_once(
 def test_step_names_only_the_runs_that_were_read(tmp_path: Path) -> None:
     for number in range(50):
         write_run(tmp_path, [number, number])
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     for _ in range(4):
         account.deliver(len(account.read(4).events))
         account.commit(nothing)
-    lines = source.path.read_bytes().splitlines()
+    lines = stream.path.read_bytes().splitlines()
 
     assert [len(json.loads(line)) for line in lines[1:]] == [2, 2, 2]
 
@@ -355,8 +355,8 @@ def test_step_names_only_the_runs_that_were_read(tmp_path: Path) -> None:
 def test_runs_that_have_gone_leave_the_cursor(tmp_path: Path) -> None:
     for number in range(3):
         write_run(tmp_path, [number])
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     assert sorted(read_all(account)) == [0, 1, 2]
     account.commit(nothing, last=True)
     Retention(1).apply(tmp_path)
@@ -367,14 +367,14 @@ def test_runs_that_have_gone_leave_the_cursor(tmp_path: Path) -> None:
     rest.commit(nothing, last=True)
 
     (run,) = runs_of(tmp_path)
-    assert json.loads(source.path.read_bytes())["sequences"] == {run.path.name: 1}
+    assert json.loads(stream.path.read_bytes())["sequences"] == {run.path.name: 1}
 
 
 def test_agent_notes_where_a_killed_run_ends(tmp_path: Path) -> None:
     run, writer = write_run(tmp_path, [1, 2, 3], close=False)
     writer.begin_anew_after_fork()  # lets go without a word, as a kill does
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     assert read_all(account) == [1, 2, 3]
     assert read_all(account) == []
     ledger = RunLedger(tmp_path)
@@ -388,8 +388,8 @@ def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, writer = write_run(tmp_path, [1, 2, 3], close=False)
-    source = followed(tmp_path)
-    account = Account(source, source)
+    stream = followed(tmp_path)
+    account = Account(stream, stream)
     assert read_all(account) == [1, 2, 3]
 
     def gone(_: RunReader) -> tuple[int, int]:
@@ -400,7 +400,7 @@ def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
         account.counts()
     append(writer, [4])  # into memory that is mapped: were the file cut, the process would die
     assert read_all(account) == [4]
-    assert run.path.name in source.unfinished
+    assert run.path.name in stream.unfinished
     writer.close()
 
 
@@ -436,8 +436,8 @@ def test_damage_of_a_dead_run_is_told_to_each_process_that_comes_by(
     assert end == (0 if place == "header" else 99)
     assert [damage.path for damage in told] == [path]
     for _ in range(2):
-        source = followed(tmp_path)
-        account = Account(source, source)
+        stream = followed(tmp_path)
+        account = Account(stream, stream)
         read_all(account)
         account.commit(nothing, last=True)
-        assert source.damaged
+        assert stream.damaged

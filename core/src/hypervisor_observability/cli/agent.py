@@ -13,7 +13,7 @@ from attrs import define, field
 
 from ..config import Config, load_config
 from ..delivery.counts import Counts
-from ..errors import ConfigError, ConfigProblem, SourceUnavailableError
+from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
 from ..host.agent import AgentRunningError, JournalAgent
 from . import output
 from .config_option import config_option, need_file
@@ -75,7 +75,7 @@ def _deliver(
     journal_agent = JournalAgent(config, directory)
     try:
         journal_agent.start()
-    except (AgentRunningError, SourceUnavailableError) as error:
+    except (AgentRunningError, StreamUnavailableError) as error:
         raise click.ClickException(str(error)) from error
     signals.running = True
     output.note(

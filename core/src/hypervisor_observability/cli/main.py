@@ -23,7 +23,10 @@ _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
     "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a journal that others write."),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
-    "demo": (f"{_PACKAGE}.demo:demo", "Show the whole at work: real work, all four plugins."),
+    "demo": (
+        f"{_PACKAGE}.demo.command:demo",
+        "Show the whole at work: real work, all plugins.",
+    ),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
     "erase": (f"{_PACKAGE}.erase:erase_command", "Erase the payloads of an agent or a session."),
     "journal-key": (

@@ -23,27 +23,27 @@ from attrs import evolve
 
 from ..bus.event_memory import Scales
 from ..bus.log import Reading
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, UNWANTED, Counts
 from .portion import Place, Portion
-from .stream import Cursor, Source
+from .stream import Cursor, EventStream
 
 
 class Account:
     """A reader's position and what became of the events before it.
 
     Args:
-        source: What is read.
+        stream: What is read.
         cursor: Where to begin in it, and where the position is saved; None: the reader begins
             at 0 and ends with the process.
         closed: Why nothing will be read; None for an open account.
     """
 
     def __init__(
-        self, source: Source, cursor: Cursor | None = None, *, closed: str | None = None
+        self, stream: EventStream, cursor: Cursor | None = None, *, closed: str | None = None
     ) -> None:
-        self._source = source
+        self._stream = stream
         self._cursor = cursor
         self._scales = Scales(shared=False)
         self._begin()
@@ -99,7 +99,7 @@ class Account:
             max_bytes: Most memory that they hold, as estimated; one event may hold more.
 
         Raises:
-            SourceUnavailableError: The source cannot be read at present: the position is what
+            StreamUnavailableError: The stream cannot be read at present: the position is what
                 it was, and the same call gives the same events later.
         """
         with self._lock:
@@ -117,7 +117,7 @@ class Account:
 
     def _read(self, max_events: int) -> Reading:
         while True:
-            reading = self._source.read(self._position, max_events)
+            reading = self._stream.read(self._position, max_events)
             if not reading.skipped:
                 return reading
             self._dropped[self._gone] += reading.skipped
@@ -126,17 +126,17 @@ class Account:
                 return reading
 
     def _known_bounds(self) -> tuple[int, int]:
-        """Give the source's bounds: those known last, while it cannot be read."""
+        """Give the stream's bounds: those known last, while it cannot be read."""
         try:
-            self._bounds = self._source.bounds
-        except SourceUnavailableError:
+            self._bounds = self._stream.bounds
+        except StreamUnavailableError:
             first, end = self._bounds
             self._bounds = first, max(end, self._position)
         return self._bounds
 
     @property
     def end(self) -> int:
-        """Position behind all that is known to be in the source."""
+        """Position behind all that is known to be in the stream."""
         with self._lock:
             return self._known_bounds()[1]
 
@@ -149,7 +149,7 @@ class Account:
         """What was saved along with the position, or with one before it.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
         return None if self._cursor is None else self._cursor.state
 
@@ -157,7 +157,7 @@ class Account:
         """Read again what was settled between that and where this process began.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present: begin from *state* again.
+            StreamUnavailableError: It cannot be read at present: begin from *state* again.
         """
         return iter(()) if self._cursor is None else self._cursor.since_state()
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from ..errors import Reject, RetryLater, SourceUnavailableError
+from ..errors import Reject, RetryLater, StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..text.error_text import line_of
 from .batches import Batch
@@ -48,10 +48,10 @@ class Deliverer:
                 state.sampler.leave_out_the_quiet()
                 state.count_left_out()
             portion = state.account.read(terms.max_batch_events, terms.max_batch_bytes)
-        except SourceUnavailableError as error:
+        except StreamUnavailableError as error:
             state.wait.fail()
             state.limited_log.warning(
-                "source", "plugin %s waits, because its source cannot be read: %s",
+                "stream", "plugin %s waits, because its stream cannot be read: %s",
                 state.name, error,
             )  # fmt: skip
             return False

@@ -171,7 +171,7 @@ class Lane:
                 self._push_metrics()
 
     def _answer(self, request: Flush) -> bool:
-        """Deliver what was asked for; False while the source cannot be read."""
+        """Deliver what was asked for; False while the stream cannot be read."""
         state = self.state
         with self._delivering:
             while state.account.position < request.target and self._deliverer.deliver_batch():

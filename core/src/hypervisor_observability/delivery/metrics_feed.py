@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from .accounts import Account
 from .outlet import Terms, unchanged
-from .stream import Cursor, Source
+from .stream import Cursor, EventStream
 from .worker import Worker
 
 SCRAPE_SECONDS = 0.1
@@ -56,7 +56,7 @@ class MetricsFeed:
     """Count events into a registry, in a thread of its own or in that of who asks.
 
     Args:
-        source: Where events come from.
+        stream: Where events come from.
         registry: Where they are counted.
         cursor: Where to begin; None: at 0, and nothing is saved.
         state: Gives what is saved along with the cursor.
@@ -66,7 +66,7 @@ class MetricsFeed:
 
     def __init__(
         self,
-        source: Source,
+        stream: EventStream,
         registry: Registry,
         *,
         cursor: Cursor | None = None,
@@ -74,11 +74,11 @@ class MetricsFeed:
         interval_seconds: float = 0.2,
         admit: Callable[[HypervisorEvent], HypervisorEvent] = unchanged,
     ) -> None:
-        self._source = source
+        self._stream = stream
         self._registry = registry
-        # Positions of others are positions here, unless each reader has a source of its own.
+        # Positions of others are positions here, unless each reader has a stream of its own.
         self._shared = cursor is None
-        self.account = Account(source, cursor)
+        self.account = Account(stream, cursor)
         self.worker = Worker(
             "metrics",
             _RegistryOutlet(registry),
@@ -102,7 +102,7 @@ class MetricsFeed:
         """
         if not self._shared:
             try:
-                position = self._source.bounds[1]
-            except SourceUnavailableError:
+                position = self._stream.bounds[1]
+            except StreamUnavailableError:
                 return None  # nobody can say what would be covered
         return self._registry.collect() if self.worker.catch_up(position, timeout) else None

@@ -7,7 +7,7 @@ from ..bus.log import Reading
 from ..events import ids
 from ..events.event import HypervisorEvent, raw_event_id, raw_payload
 from ..text.limited_log import LimitedLog
-from .stream import Source
+from .stream import EventStream
 
 REMEMBERED_EVENTS = 8_192
 """Of as many events at least, the newest, ids are remembered."""
@@ -18,18 +18,18 @@ _FIELDS = ("event_type", "session_id", "agent_did", "causal_trace_id", "parent_e
 Key = int | str
 
 
-class WatchedSource:
-    """A source that notices, when events are read from it, which ids came before.
+class WatchedStream:
+    """A stream that notices, when events are read from it, which ids came before.
 
     Whoever emits pays nothing for it. All events are handed on: which of two is the right one,
     nobody here can say.
 
     Args:
-        source: What is read, by one reader from its first event on.
+        stream: What is read, by one reader from its first event on.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
         self._log = LimitedLog(__name__)
         self.begin_anew()
 
@@ -46,12 +46,12 @@ class WatchedSource:
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """As the source has them."""
-        return self._source.bounds
+        """As the stream has them."""
+        return self._stream.bounds
 
     def read(self, position: int, max_events: int) -> Reading:
-        """Read as from the source."""
-        reading = self._source.read(position, max_events)
+        """Read as from the stream."""
+        reading = self._stream.read(position, max_events)
         # What is read once more was looked at the first time.
         start = max(reading.position, self._watched_to)
         if start < reading.next_position:
@@ -94,7 +94,7 @@ class WatchedSource:
 
     def _is_the_same(self, event: HypervisorEvent, position: int) -> bool:
         """Compare with what stands at *position*; what is gone counts as the same."""
-        reading = self._source.read(position, 1)
+        reading = self._stream.read(position, 1)
         if reading.position != position or not reading.events:
             return True
         earlier = reading.events[0]

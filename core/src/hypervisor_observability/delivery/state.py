@@ -22,7 +22,7 @@ from .counts import DOWN, SAMPLED, STOPPED
 from .isolation import OfferSize
 from .outlet import Outlet, Terms
 from .portion import Place
-from .source_wait import SourceWait
+from .stream_wait import StreamWait
 
 _SAMPLING = "sampling"
 
@@ -103,7 +103,7 @@ class WorkerState:
     breaker: Breaker = field(factory=Breaker)
     event_size: OfferSize = field(factory=OfferSize)
     span_size: OfferSize = field(factory=OfferSize)
-    wait: SourceWait = field(factory=SourceWait)
+    wait: StreamWait = field(factory=StreamWait)
     stats: ExportStats = field(factory=ExportStats)
     next_push: float = 0.0
     no_push_before: float = 0.0
@@ -138,7 +138,7 @@ class WorkerState:
         """Go on with the spans that an earlier process has left open.
 
         Raises:
-            SourceUnavailableError: They cannot be read at present: to be called again.
+            StreamUnavailableError: They cannot be read at present: to be called again.
         """
         if self.assembler is None:
             return

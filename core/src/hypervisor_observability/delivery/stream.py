@@ -7,11 +7,11 @@ Positions
     later. A reader goes on at the ``next_position`` of its last reading. It never goes back, but
     that it may ask again for the reading that it had last.
 An empty reading
-    The source has looked, and there is nothing to read at present. ``skipped`` counts events that
+    The stream has looked, and there is nothing to read at present. ``skipped`` counts events that
     *nobody will ever read again*, because the bounds of the store took them. Both are facts.
 A failed read
-    Whatever keeps the source from looking (too many open files, a disk or a network that does not
-    answer, a permission) raises ``SourceUnavailableError``. It means: wait, and make the same call
+    Whatever keeps the stream from looking (too many open files, a disk or a network that does not
+    answer, a permission) raises ``StreamUnavailableError``. It means: wait, and make the same call
     again. It is no answer: never an empty reading, never "gone", "dead" or "no position yet". Those
     follow from ``FileNotFoundError``, or from a lock's own answer, alone. A call that raises has
     changed nothing.
@@ -29,7 +29,7 @@ from ..bus.log import Reading
 from ..events.event import HypervisorEvent
 
 
-class Source(Protocol):
+class EventStream(Protocol):
     """A log with positions. The log in memory is one; a worker knows nothing more of it."""
 
     @property
@@ -38,19 +38,19 @@ class Source(Protocol):
         one moment. Neither ever falls.
 
         Raises:
-            SourceUnavailableError: It cannot be told at present.
+            StreamUnavailableError: It cannot be told at present.
         """
 
     def read(self, position: int, max_events: int) -> Reading:
         """Read up to *max_events* from *position* on, telling how many were gone.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present; nothing has changed.
+            StreamUnavailableError: It cannot be read at present; nothing has changed.
         """
 
 
 class Cursor(Protocol):
-    """A position that survives the process, in a source whose events do.
+    """A position that survives the process, in a stream whose events do.
 
     Attributes:
         start: Where this process begins to read; below 0 for what earlier ones left.
@@ -67,7 +67,7 @@ class Cursor(Protocol):
         """What was saved along with the position, or with one before it; None if nothing was.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
 
     def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
@@ -76,7 +76,7 @@ class Cursor(Protocol):
         on from *state*, such as a span assembler, and are delivered to nobody.
 
         Raises:
-            SourceUnavailableError: They cannot be read at present: begin from *state* again.
+            StreamUnavailableError: They cannot be read at present: begin from *state* again.
         """
 
     def commit(

@@ -1,4 +1,4 @@
-"""The worker: delivers what a source has to one outlet, and keeps account, whatever happens.
+"""The worker: delivers what a stream has to one outlet, and keeps account, whatever happens.
 
 The work is done by a *lane*, a thread with the outlet that it calls. A lane that hangs in a
 hook is given up, and another takes over.
@@ -7,7 +7,7 @@ hook is given up, and another takes over.
 import threading
 import time
 
-from ..errors import RetryLater, SourceUnavailableError
+from ..errors import RetryLater, StreamUnavailableError
 from ..spans.assembly import SpanAssembler
 from ..spans.sampler import SpanSampler
 from ..text.limited_log import LimitedLog
@@ -98,7 +98,7 @@ class Worker:
         self.account.begin()
         try:
             self._state.restore()
-        except SourceUnavailableError as error:  # before it delivers anything it tries again
+        except StreamUnavailableError as error:  # before it delivers anything it tries again
             self._log.warning("restore", "plugin %s waits for its open spans: %s", self.name, error)
 
     def ensure_running(self) -> bool:
@@ -196,7 +196,7 @@ class Worker:
 
         What the hook had is counted as dropped, in doubt. The first time a fresh outlet takes
         over at once. After that the plugin is down for a while: see ``Recovery``. What comes
-        meanwhile counts as dropped; where the source outlives the process, it waits. To be
+        meanwhile counts as dropped; where the stream outlives the process, it waits. To be
         called again and again.
 
         Args:

@@ -14,8 +14,8 @@ from attrs import define
 from ..config import Config, absolute_path
 from ..delivery.counts import Counts
 from ..delivery.metrics_feed import MetricsFeed
-from ..delivery.stream import Cursor, Source
-from ..errors import ConfigError, ObservabilityError, SourceUnavailableError
+from ..delivery.stream import Cursor, EventStream
+from ..errors import ConfigError, ObservabilityError, StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..gate import Gate
 from ..metrics.families import MetricFamily
@@ -50,16 +50,16 @@ class _FleetRegistry:
     """The registry, told from which run each batch stems, and which runs have ended."""
 
     registry: MetricsRegistry
-    source: FollowedRuns
+    stream: FollowedRuns
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
         # A batch may hold events of many runs, in their order; or a part of them, offered again.
-        runs = {event.event_id: run for run, some in self.source.in_flight for event in some}
+        runs = {event.event_id: run for run, some in self.stream.in_flight for event in some}
         for run, some in groupby(events, lambda event: runs.get(event.event_id, "")):
             self.registry.observe(list(some), run=run)
 
     def collect(self) -> list[MetricFamily]:
-        for run in self.registry.runs - self.source.unfinished:
+        for run in self.registry.runs - self.stream.unfinished:
             self.registry.end_run(run)
         return self.registry.collect()
 
@@ -88,24 +88,24 @@ class JournalAgent:
         gate = Gate.of(config.redaction)
         self._admit = gate.admit
         self._limited_log = LimitedLog(__name__)
-        self._sources: dict[str, FollowedRuns] = {}
-        source = self._source(METRICS)
+        self._streams: dict[str, FollowedRuns] = {}
+        stream = self._stream(METRICS)
         rules = LabelRules(
             config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
         )
         self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self._telemetry)
         feed = MetricsFeed(
-            source,
-            _FleetRegistry(self._registry, source),
-            cursor=source,
+            stream,
+            _FleetRegistry(self._registry, stream),
+            cursor=stream,
             state=self._registry.state,
             interval_seconds=config.delivery.interval_seconds,
             admit=gate.admit,
         )
         around = Surroundings(
             service=config.service,
-            source_for=self._source_for,
+            stream_for=self._stream_for,
             feed=feed,
             admit=gate.admit,
             own_threads=set(),
@@ -126,14 +126,14 @@ class JournalAgent:
 
         Raises:
             AgentRunningError: Another one runs for this directory.
-            SourceUnavailableError: It could not be told for ten seconds where to go on.
+            StreamUnavailableError: It could not be told for ten seconds where to go on.
             OSError: The directory cannot be written: cursors could not be kept.
         """
         self._lock_descriptor = _lock(self.directory / CURSORS)
         feed = self._group.feed
         try:
-            for source in self._sources.values():
-                self._patiently(source.open)
+            for stream in self._streams.values():
+                self._patiently(stream.open)
             feed.worker.begin()
             self._patiently(self._restore)
             end = self._patiently(lambda: self._end_of(METRICS))
@@ -190,7 +190,7 @@ class JournalAgent:
         while True:
             try:
                 return self._group.flush(self._end_of, deadline)
-            except SourceUnavailableError as error:
+            except StreamUnavailableError as error:
                 self._limited_log.warning("flush", "flush waits: %s", error)
                 if time.monotonic() >= deadline:
                     return False
@@ -203,7 +203,7 @@ class JournalAgent:
     @property
     def damaged(self) -> bool:
         """Whether a cursor or the journal was damaged where it read; the log says where."""
-        return any(source.damaged for source in self._sources.values())
+        return any(stream.damaged for stream in self._streams.values())
 
     def states(self) -> dict[str, str]:
         """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
@@ -228,7 +228,7 @@ class JournalAgent:
             "handler_errors": 0,
             "journal": {
                 "directory": str(self.directory),
-                "unfinished_runs": len(self._sources[METRICS].unfinished),
+                "unfinished_runs": len(self._streams[METRICS].unfinished),
             },
             **self._group.status(self._state),
         }
@@ -239,18 +239,18 @@ class JournalAgent:
 
     # Inside
 
-    def _source(self, name: str) -> FollowedRuns:
-        return self._sources.setdefault(
+    def _stream(self, name: str) -> FollowedRuns:
+        return self._streams.setdefault(
             name, FollowedRuns(name, self.directory, self.directory / CURSORS / f"{name}.json")
         )
 
-    def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
-        source = self._source(plugin.name)
-        source.defers = plugin.replays
-        return source, source
+    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
+        stream = self._stream(plugin.name)
+        stream.defers = plugin.replays
+        return stream, stream
 
     def _end_of(self, name: str) -> int:
-        return self._sources[name].bounds[1]
+        return self._streams[name].bounds[1]
 
     def _patiently(self, action: Callable[[], Result]) -> Result:
         """Try *action* until what it reads can be read; give what it gives."""
@@ -258,7 +258,7 @@ class JournalAgent:
         while True:
             try:
                 return action()
-            except SourceUnavailableError as error:
+            except StreamUnavailableError as error:
                 self._limited_log.warning("start", "the agent waits: %s", error)
                 if time.monotonic() >= until:
                     raise
@@ -266,14 +266,14 @@ class JournalAgent:
 
     def _restore(self) -> None:
         """Go on with the totals that were saved, and with what was delivered since."""
-        source = self._sources[METRICS]
+        stream = self._streams[METRICS]
         self._registry.begin_anew()
-        if source.state is not None:
+        if stream.state is not None:
             try:
-                self._registry.restore(source.state)
+                self._registry.restore(stream.state)
             except ValueError as error:
                 _logger.warning("totals begin at zero: %s", error)
-        for run, events in source.since_state_by_run():
+        for run, events in stream.since_state_by_run():
             self._registry.observe([self._admit(event) for event in events], run=run)
 
     def _write_status(self) -> None:

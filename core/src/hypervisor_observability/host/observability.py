@@ -16,8 +16,8 @@ from ..causality.propagation import Propagator
 from ..config import Config, disabled, read_config
 from ..delivery.counts import Counts
 from ..delivery.metrics_feed import MetricsFeed
-from ..delivery.repeats import WatchedSource
-from ..delivery.stream import Cursor, Source
+from ..delivery.repeats import WatchedStream
+from ..delivery.stream import Cursor, EventStream
 from ..errors import ConfigError
 from ..events.event import HypervisorEvent
 from ..gate import Gate
@@ -93,8 +93,8 @@ class Observability:
         self._registry = MetricsRegistry(rules)
         self._registry.add_callback(self.governance.gauges)
         self._registry.add_callback(self._telemetry)
-        self._watched = WatchedSource(
-            self.bus.log if self._journal is None else self._journal.source_behind_log(METRICS)
+        self._watched = WatchedStream(
+            self.bus.log if self._journal is None else self._journal.stream_behind_log(METRICS)
         )
         feed = MetricsFeed(
             self._watched,
@@ -114,7 +114,7 @@ class Observability:
         self._internal_events = 0
         around = Surroundings(
             service=config.service,
-            source_for=self._source_for,
+            stream_for=self._stream_for,
             feed=feed,
             admit=self._gate.admit,
             own_threads=self._own_threads,
@@ -320,11 +320,11 @@ class Observability:
             self._exits.install_in_child()
             self._group.start_exposing_after_fork()
 
-    def _source_for(self, plugin: Plugin) -> tuple[Source, Cursor | None]:
+    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
         if self._journal is None:
             return self.bus.log, None
-        source = self._journal.source_for(plugin.name, defers=plugin.replays)
-        return source, source
+        stream = self._journal.stream_for(plugin.name, defers=plugin.replays)
+        return stream, stream
 
     def _keep_internal(self, event: HypervisorEvent) -> None:
         self._internal_events += 1

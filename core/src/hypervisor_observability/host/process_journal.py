@@ -8,7 +8,7 @@ from typing import Any
 
 from ..bus.event_bus import HypervisorEventBus
 from ..config import JournalConfig
-from ..errors import ConfigError, ConfigProblem, SourceUnavailableError
+from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..journal.anchors import Anchor, check_key_file
@@ -75,20 +75,20 @@ class ProcessJournal:
         self._claims = Claims(config.directory)
         self._tell_damage = damage_teller(None)
         self._limited_log = LimitedLog(__name__)
-        self._sources: list[JournalledLog] = []
+        self._streams: list[JournalledLog] = []
 
-    def source_for(self, name: str, *, defers: bool) -> JournalledLog:
+    def stream_for(self, name: str, *, defers: bool) -> JournalledLog:
         """Give what the plugin *name* reads.
 
         Args:
             name: Of the plugin.
             defers: Whether what it does not get is for the next process.
         """
-        source = JournalledLog(name, self._bus.log, self._run, defers, self.writer.directory)
-        self._sources.append(source)
-        return source
+        stream = JournalledLog(name, self._bus.log, self._run, defers, self.writer.directory)
+        self._streams.append(stream)
+        return stream
 
-    def source_behind_log(self, name: str) -> JournalledLog:
+    def stream_behind_log(self, name: str) -> JournalledLog:
         """Give what the reader *name* reads that begins with this process, and ends with it."""
         return JournalledLog(name, self._bus.log, self._run, defers=False)
 
@@ -97,8 +97,8 @@ class ProcessJournal:
         with contextlib.suppress(OSError):  # told by the writer, and tried again
             self.writer.open()
         self._claim_runs()
-        for source in self._sources:
-            source.begin()
+        for stream in self._streams:
+            stream.begin()
         self._take_over()
         self._upkeep.begin()
 
@@ -172,8 +172,8 @@ class ProcessJournal:
         def look() -> None:
             names = run_names(directory)
             ledger.look()
-            for source in self._sources:
-                wanted.update(source.rests.undelivered(names))
+            for stream in self._streams:
+                wanted.update(stream.rests.undelivered(names))
 
         if not self._patiently(look, patience):
             return
@@ -189,7 +189,7 @@ class ProcessJournal:
                 action()
             except FileNotFoundError:  # the bounds of the directory
                 return True
-            except (OSError, SourceUnavailableError) as error:
+            except (OSError, StreamUnavailableError) as error:
                 if time.monotonic() >= until:
                     what = "earlier runs are left to the next process"
                     self._limited_log.warning(
@@ -201,22 +201,22 @@ class ProcessJournal:
                 return True
 
     def _claim(self, run: Run, ledger: RunLedger) -> None:
-        """Claim *run*, if it is dead and has something left, and give it to the sources.
+        """Claim *run*, if it is dead and has something left, and give it to the streams.
 
         Raises:
             OSError: It cannot be looked at; nobody has it.
-            SourceUnavailableError: Likewise.
+            StreamUnavailableError: Likewise.
         """
         if run.is_written() or not self._claims.take(run.path):
             return
         wants = False
         try:
             end = end_of(run, ledger, self._tell_damage)
-            saved = [source.rests.saved_in(run) for source in self._sources]
-            for source, one in zip(self._sources, saved, strict=True):
-                skipped = source.rests.add(run, one, end, replays=source.defers)
+            saved = [stream.rests.saved_in(run) for stream in self._streams]
+            for stream, one in zip(self._streams, saved, strict=True):
+                skipped = stream.rests.add(run, one, end, replays=stream.defers)
                 wants = wants or skipped is None
-                source.skipped += skipped or 0
+                stream.skipped += skipped or 0
         finally:
             if not wants:
                 self._claims.release(run.path)

@@ -14,7 +14,7 @@ from ..delivery.accounts import Account
 from ..delivery.dead_letters import DeadLetters
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.outlet import Outlet, Terms
-from ..delivery.stream import Cursor, Source
+from ..delivery.stream import Cursor, EventStream
 from ..delivery.worker import Worker
 from ..errors import Reject, RetryLater
 from ..events import clock
@@ -35,7 +35,7 @@ class Surroundings:
 
     Attributes:
         service: Name of the observed system.
-        source_for: Gives where a plugin's events come from, and the cursor in it.
+        stream_for: Gives where a plugin's events come from, and the cursor in it.
         feed: The internal reader that feeds the metrics.
         admit: Takes from an event what may not leave the process.
         own_threads: Identifiers of the threads in which hooks are called.
@@ -44,7 +44,7 @@ class Surroundings:
     """
 
     service: str
-    source_for: Callable[[Plugin], tuple[Source, Cursor | None]]
+    stream_for: Callable[[Plugin], tuple[EventStream, Cursor | None]]
     feed: MetricsFeed
     admit: Callable[[HypervisorEvent], HypervisorEvent]
     own_threads: set[int]
@@ -60,7 +60,7 @@ class Reader:
         account: What became of the events.
         worker: None for a plugin that only exposes metrics: the account is then that of what
             feeds them.
-        begun: Whether it has a position in its source: one that has none may not end either, for
+        begun: Whether it has a position in its stream: one that has none may not end either, for
             it would save one.
     """
 
@@ -80,7 +80,7 @@ class Reader:
         if self._plugin.only_exposes:
             self.account = self._surroundings.feed.account
         else:
-            self.account = Account(*self._surroundings.source_for(self._plugin))
+            self.account = Account(*self._surroundings.stream_for(self._plugin))
             self.worker = Worker(self._plugin.name, self._plugin, self.account, self._terms())
 
     @property
@@ -126,7 +126,7 @@ class Reader:
     def _give_up_start(self, error: BaseException) -> None:
         self._down = line_of(error)
         if self.worker is None:  # until now its account was that of all who only expose
-            self.account = Account(self._surroundings.source_for(self._plugin)[0])
+            self.account = Account(self._surroundings.stream_for(self._plugin)[0])
         self.worker = None
         self.account.close(reasons.DOWN)
         say(__name__, "error", "plugin %s is down: %s", self.name, self._down)

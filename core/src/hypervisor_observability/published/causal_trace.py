@@ -1,5 +1,5 @@
 """Causal ids, as ``hypervisor.observability.causal_trace``."""
 
-from ..causality.causal_trace import CausalTraceId
+from hypervisor_observability.causality.causal_trace import CausalTraceId
 
 __all__ = ["CausalTraceId"]

@@ -1,8 +1,13 @@
 """The event bus, as ``hypervisor.observability.event_bus``."""
 
-from ..bus.event_bus import DEFAULT_MAX_EVENTS, EventHandler, HypervisorEventBus, Subscription
-from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
+from hypervisor_observability.bus.event_bus import (
+    DEFAULT_MAX_EVENTS,
+    EventHandler,
+    HypervisorEventBus,
+    Subscription,
+)
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.events.event_types import EventType
 
 __all__ = [
     "DEFAULT_MAX_EVENTS",

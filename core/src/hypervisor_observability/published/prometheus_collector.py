@@ -1,7 +1,15 @@
 """Ring metrics, as ``hypervisor.observability.prometheus_collector``."""
 
-from ..metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
-from ..metrics.rings import BREACHES, CURRENT, ELEVATION_DURATION, TRANSITIONS
+from hypervisor_observability.metrics.ring_collector import (
+    PrometheusExporterProtocol,
+    RingMetricsCollector,
+)
+from hypervisor_observability.metrics.rings import (
+    BREACHES,
+    CURRENT,
+    ELEVATION_DURATION,
+    TRANSITIONS,
+)
 
 METRIC_RING_TRANSITIONS_TOTAL = TRANSITIONS
 METRIC_RING_BREACHES_TOTAL = BREACHES

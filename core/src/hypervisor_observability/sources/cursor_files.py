@@ -25,7 +25,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..files.atomic_file import replace_file, sync_folder
 from ..files.regular_file import open_regular, read_regular
 from ..text.limited_log import LimitedLog
@@ -86,14 +86,14 @@ def read_cursor(path: Path) -> Saved:
     """Read a cursor's file; nothing where there is none.
 
     Raises:
-        SourceUnavailableError: It cannot be read at present.
+        StreamUnavailableError: It cannot be read at present.
     """
     try:
         data = read_regular(path, _MAX_BYTES)
     except FileNotFoundError:
         return Saved()
     except (OSError, ValueError) as error:
-        raise SourceUnavailableError(path, error) from error
+        raise StreamUnavailableError(path, error) from error
     snapshot, _, rest = data.partition(b"\n")
     since, state, damage = _read_snapshot(snapshot)
     if damage is not None and not since:
@@ -177,7 +177,7 @@ class CursorFile:
         """Read *path*. What is damaged is told, and kept under another name.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
         saved = read_cursor(path)
         if saved.damage is None:
@@ -186,7 +186,7 @@ class CursorFile:
         try:
             replace_file(kept, read_regular(path, _MAX_BYTES))
         except (OSError, ValueError) as error:
-            raise SourceUnavailableError(path, error) from error
+            raise StreamUnavailableError(path, error) from error
         self._limited_log.warning(
             f"damage {path}",
             "the cursor of plugin %s is damaged: %s, byte %d: %s: %s; the file is kept as %s",

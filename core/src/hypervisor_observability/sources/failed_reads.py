@@ -1,9 +1,9 @@
-"""From the system's errors to the two that a source knows: gone, or not to be read at present."""
+"""From the system's errors to the two that a stream knows: gone, or not to be read at present."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..journal.segment_reader import Damage
 from ..text.limited_log import LimitedLog
 
@@ -17,14 +17,14 @@ def or_wait(what: object) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: It is not there.
-        SourceUnavailableError: It cannot be read at present.
+        StreamUnavailableError: It cannot be read at present.
     """
     try:
         yield
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise SourceUnavailableError(error.filename or what, error) from error
+        raise StreamUnavailableError(error.filename or what, error) from error
 
 
 def damage_teller(name: str | None) -> Callable[[Damage], None]:

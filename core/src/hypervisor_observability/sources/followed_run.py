@@ -52,7 +52,7 @@ class FollowedRun:
         """Find out how far it goes.
 
         Raises:
-            SourceUnavailableError: It cannot be looked at.
+            StreamUnavailableError: It cannot be looked at.
         """
         if self.ended:
             return
@@ -67,7 +67,7 @@ class FollowedRun:
         """Read on; give how many events have gone, and what comes behind them.
 
         Raises:
-            SourceUnavailableError: It cannot be read; nothing has changed.
+            StreamUnavailableError: It cannot be read; nothing has changed.
         """
         with or_wait(self.run.path):
             # Asked first, as above.

@@ -1,4 +1,4 @@
-"""All runs of a journal's directory, the dead and the living, as one source for one plugin."""
+"""All runs of a journal's directory, the dead and the living, as one stream for one plugin."""
 
 import contextlib
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from ..bus.log import Reading
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..journal.dead_runs import end_of
 from ..journal.run_ledger import RunLedger
@@ -57,7 +57,7 @@ class Part:
 
 @define(eq=False)
 class FollowedRuns:
-    """A source, and the cursor in it. Positions count what was read since the process began.
+    """A stream, and the cursor in it. Positions count what was read since the process began.
 
     The runs take turns: one that was read goes behind all others, so that a busy one holds up
     none. One that is dead and read to its end costs nothing more.
@@ -107,7 +107,7 @@ class FollowedRuns:
         """Read the cursor, before anything else is read.
 
         Raises:
-            SourceUnavailableError: It cannot be told where to go on: to be called again.
+            StreamUnavailableError: It cannot be told where to go on: to be called again.
         """
         self._saved = self._file.read(self.path)
         self.damaged = self._saved.damage is not None
@@ -136,7 +136,7 @@ class FollowedRuns:
         """Give that with the names of the runs.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present: begin from *state* again.
+            StreamUnavailableError: It cannot be read at present: begin from *state* again.
         """
         again: dict[str, FollowedRun] = {}
         for name, end in self._saved.steps:
@@ -185,19 +185,19 @@ class FollowedRuns:
             max_events: Most events, of all runs.
 
         Raises:
-            SourceUnavailableError: Something cannot be read, and nothing else was found.
+            StreamUnavailableError: Something cannot be read, and nothing else was found.
         """
         with self._lock:
             self._go_back(position)
             self._look_for_runs()
             parts: list[Part] = []
-            error: SourceUnavailableError | None = None
+            error: StreamUnavailableError | None = None
             left = max_events
             for name, followed in list(self._turns.items()):
                 start, sequence = self._position, followed.next
                 try:
                     skipped, events = followed.read(left)
-                except SourceUnavailableError as why:
+                except StreamUnavailableError as why:
                     error = error or why
                     continue
                 if skipped and parts:

@@ -17,7 +17,7 @@ from .rests import SEQUENCE, Rests, cursor_path
 
 @define(eq=False)
 class JournalledLog:
-    """A source, and the cursor in it, for one plugin.
+    """A stream, and the cursor in it, for one plugin.
 
     Positions are those of the log. What earlier runs have left stands before it, at negative
     positions, so that all that counts from 0 goes on doing so.
@@ -62,7 +62,7 @@ class JournalledLog:
         """Give what came between that and its position."""
         return self.rests.since_state()
 
-    # As a source
+    # As a stream
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -73,7 +73,7 @@ class JournalledLog:
         """Read from memory what it has, else from the disk.
 
         Raises:
-            SourceUnavailableError: The disk has what memory has not, and cannot be read at present.
+            StreamUnavailableError: The disk has what memory has not, and cannot be read at present.
         """
         if position < 0:
             return self.rests.read(position, max_events)

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ..bus.log import Reading
-from ..errors import SourceUnavailableError
+from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..journal.reader import RunReader
 from ..journal.runs import Run
@@ -87,7 +87,7 @@ class Rests:
         """Give those of the runs *names* that have to be looked at.
 
         Raises:
-            SourceUnavailableError: It cannot be told at present.
+            StreamUnavailableError: It cannot be told at present.
         """
         if self.directory is None:
             return set()
@@ -96,7 +96,7 @@ class Rests:
         try:
             self._delivered.read(names)
         except OSError as error:
-            raise SourceUnavailableError(path, error) from error
+            raise StreamUnavailableError(path, error) from error
         return set(names) - self._delivered.names
 
     def _tell_line(self, offset: int, line: str) -> None:
@@ -110,7 +110,7 @@ class Rests:
         """Read how far the plugin is in *run*.
 
         Raises:
-            SourceUnavailableError: It cannot be told at present.
+            StreamUnavailableError: It cannot be told at present.
         """
         return self.file.read(cursor_path(run, self.name))
 
@@ -152,7 +152,7 @@ class Rests:
         """What the newest run has of it; None if nothing was saved.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
         return None if self._saved is None else self._saved[1].state
 
@@ -171,7 +171,7 @@ class Rests:
         """Give what came between the state and the position that were saved together.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
         if self._saved is None:
             return
@@ -200,14 +200,14 @@ class Rests:
         """Read from a *position* below 0, of as many runs as it takes.
 
         Raises:
-            SourceUnavailableError: It cannot be read at present.
+            StreamUnavailableError: It cannot be read at present.
         """
         events: list[HypervisorEvent] = []
         start = following = position
         while following < 0 and len(events) < max_events:
             try:
                 reading = self._read_one(following, max_events - len(events))
-            except SourceUnavailableError:
+            except StreamUnavailableError:
                 if not events:
                     raise
                 break

@@ -1,4 +1,4 @@
-"""When to look again at a source that could not be read."""
+"""When to look again at a stream that could not be read."""
 
 import random
 import time
@@ -10,8 +10,8 @@ _MOST_SECONDS = 5.0
 
 
 @define(eq=False)
-class SourceWait:
-    """Backs off from a source, however often it fails, and never gives it up."""
+class StreamWait:
+    """Backs off from a stream, however often it fails, and never gives it up."""
 
     _failures: int = field(default=0, init=False)
     _until: float = field(default=0.0, init=False)
@@ -22,10 +22,10 @@ class SourceWait:
         return time.monotonic() < self._until
 
     def fail(self) -> None:
-        """Note that the source could not be read."""
+        """Note that the stream could not be read."""
         longest = min(_MOST_SECONDS, _LEAST_SECONDS * 2.0 ** min(self._failures, 16))
         self._failures += 1
-        # Some of it is for certain: whoever asks at once would find the source as it was.
+        # Some of it is for certain: whoever asks at once would find the stream as it was.
         seconds = longest * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, keeps no secret
         self._until = time.monotonic() + seconds
 
