@@ -17,6 +17,7 @@ from hypervisor_observability.config import (
     BusConfig,
     Config,
     DeliveryConfig,
+    MetricsConfig,
     PluginTable,
     Secret,
     disabled,
@@ -180,6 +181,20 @@ socket = "${NONE}"
         "hypervisor.toml:17: plugins.statsd.events: expected a list, got the string 'ring.*'",
         "hypervisor.toml:18: plugins.statsd.socket: the environment variable NONE is not set",
     ]
+
+
+def test_unknown_label_preset_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    path = written(tmp_path, '[metrics]\nlabels = "all"\n')
+
+    _, problems = read_config(path, environ={})
+
+    assert lines_of(problems, path) == [
+        (
+            "hypervisor.toml:2: metrics.labels: expected one of 'full', 'production', "
+            "got the string 'all'"
+        )
+    ]
+    assert MetricsConfig().labels == "full"
 
 
 def test_load_raises_everything_at_once(tmp_path: Path) -> None:

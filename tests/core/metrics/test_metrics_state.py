@@ -142,7 +142,7 @@ def test_state_with_wrong_series_is_refused(meter: str, damage: Any) -> None:
 
 
 def test_metrics_that_had_other_labels_begin_at_zero_and_are_told() -> None:
-    first = MetricsRegistry(LabelRules("seed"))
+    first = MetricsRegistry(LabelRules("full"))
     first.observe([HypervisorEvent(event_type=EventType.RING_BREACH_DETECTED, agent_did="a")])
     state = through_json(first.state())
     state["meters"]["sessions"]["counted"][SESSIONS]["bounds"].pop()

@@ -1,4 +1,4 @@
-"""The rings' metrics: the seed's four, and what holds at their edges."""
+"""The rings' metrics: the four of the rings, and what holds at their edges."""
 
 import gc
 from collections import defaultdict

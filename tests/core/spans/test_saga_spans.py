@@ -1,4 +1,4 @@
-"""Saga spans: the seed's exporter, and the assembly beneath it."""
+"""Saga spans: the exporter that people make themselves, and the assembly beneath it."""
 
 import hashlib
 import logging

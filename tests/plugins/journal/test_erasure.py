@@ -347,7 +347,7 @@ def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
         assert span.attributes.get("agent.saga.state") not in ("ok", "committed")
     assert any(span.attributes.get("agent.hypervisor.erased") for span in spans)
 
-    metrics = MetricsRegistry(LabelRules("seed", 2_000))
+    metrics = MetricsRegistry(LabelRules("full", 2_000))
     metrics.observe(events)
     told = {
         word
@@ -367,7 +367,7 @@ def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
 
 @pytest.mark.fault("J22")
 def test_metrics_count_an_erased_decision_as_neither_allowed_nor_denied() -> None:
-    counts = GovernanceCounts(LabelRules("seed", 2_000), Uncounted())
+    counts = GovernanceCounts(LabelRules("full", 2_000), Uncounted())
     counts.observe(as_erased(HypervisorEvent(event_type=GOVERNANCE_DECISION, agent_did=EVE)))
     decided, blocked, allowed, *_ = counts.families()
     assert [labels[0] for labels, count in decided.series.items() if count] == ["erased"]

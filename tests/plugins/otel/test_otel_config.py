@@ -167,6 +167,17 @@ def test_unknown_compression_is_refused() -> None:
         OTelConfig(compression="zstd")  # type: ignore[arg-type] # what is tested
 
 
+def test_unknown_profile_is_told_with_those_that_there_are() -> None:
+    table = PluginTable("otel", {"profiles": ["all"]})
+
+    _, _, (problem,) = structure_plugin_table(table, OTelConfig, DeliveryConfig())
+
+    assert problem.message == (
+        "expected one of 'hypervisor', 'otel-genai', 'openinference', got the string 'all'"
+    )
+    assert OTelConfig().profiles == ("hypervisor", "otel-genai")
+
+
 @pytest.mark.fault("F10")
 def test_repr_shows_no_secret() -> None:
     config = OTelConfig(endpoint="http://h/p?token=hunter2", headers={"k": Secret("hunter2")})

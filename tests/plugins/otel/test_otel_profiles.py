@@ -28,8 +28,8 @@ def agent_span(make_span: MakeSpan) -> FinishedSpan:
     )
 
 
-def test_seed_alone_has_no_names_of_others(make_span: MakeSpan) -> None:
-    assert profiled(agent_span(make_span), ["seed"]) == {
+def test_hypervisor_alone_has_no_names_of_others(make_span: MakeSpan) -> None:
+    assert profiled(agent_span(make_span), ["hypervisor"]) == {
         "agent.hypervisor.depth": 1,
         "agent.did": "did:mesh:orchestrator",
         "session.id": "s1",
@@ -84,10 +84,12 @@ def test_genai_names_tools_workflows_and_errors(make_span: MakeSpan) -> None:
 
 
 def test_profiles_are_told_in_the_scope(make_span: MakeSpan) -> None:
-    request = encode_spans([make_span()], {}, ["seed", "openinference"])
+    request = encode_spans([make_span()], {}, ["hypervisor", "openinference"])
 
     scope = request.resource_spans[0].scope_spans[0]
-    assert decode_attributes(scope.scope.attributes) == {PROFILES_ATTRIBUTE: "seed,openinference"}
+    assert decode_attributes(scope.scope.attributes) == {
+        PROFILES_ATTRIBUTE: "hypervisor,openinference"
+    }
     assert scope.schema_url.startswith("https://opentelemetry.io/schemas/1.")
 
 

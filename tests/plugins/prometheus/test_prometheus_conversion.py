@@ -23,7 +23,7 @@ FORMATS = {
     "text/plain;version=1.0.0": parse_text,
     "application/openmetrics-text;version=1.0.0": parse_openmetrics,
 }
-SEED = [
+RING_FAMILIES = [
     MetricFamily(
         name="agent_hypervisor_ring_transitions_total",
         kind=MetricKind.COUNTER,
@@ -94,7 +94,7 @@ def samples(family: MetricFamily, accept: str = "") -> dict[tuple[str, tuple[str
 
 
 @pytest.mark.parametrize("accept", FORMATS)
-@pytest.mark.parametrize("family", SEED, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", RING_FAMILIES, ids=lambda family: family.name)
 def test_every_format_shows_exactly_the_name_of_the_family(
     family: MetricFamily, accept: str
 ) -> None:

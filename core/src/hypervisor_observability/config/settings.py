@@ -78,14 +78,14 @@ class MetricsConfig:
     """What the metrics show.
 
     Attributes:
-        labels: ``"seed"`` has labels for every agent and session; ``"production"`` has none for
+        labels: ``"full"`` has labels for every agent and session; ``"production"`` has none for
             sessions, and of an agent the bucket that it falls into.
         max_series: Most series of one metric; what comes beyond is counted in one more.
         max_ring: The outermost ring that there is; a ring beyond counts as invalid.
     """
 
-    labels: Literal["seed", "production"] = field(
-        default="seed", validator=in_(("seed", "production"))
+    labels: Literal["full", "production"] = field(
+        default="full", validator=in_(("full", "production"))
     )
     max_series: int = field(default=2_000, validator=[ge(100), le(100_000)])
     max_ring: int = field(default=3, validator=[ge(0), le(255)])

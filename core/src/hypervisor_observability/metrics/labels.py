@@ -8,7 +8,7 @@ from attrs import frozen
 from ..events import payload_facts
 from ..events.event import HypervisorEvent
 
-LabelPreset = Literal["seed", "production"]
+LabelPreset = Literal["full", "production"]
 
 UNKNOWN = payload_facts.UNKNOWN
 """Label of an agent or a session that the event does not name."""
@@ -33,26 +33,26 @@ class LabelRules:
     """How agents and sessions are shown, and how many of them.
 
     Attributes:
-        preset: ``seed`` shows both as they are. ``production`` shows no session, and of an
+        preset: ``full`` shows both as they are. ``production`` shows no session, and of an
             agent the bucket that it falls into, the same one in every process.
         max_series: Most series of one metric, beside that of the overflow.
         max_ring: The outermost ring that there is; what is beyond counts as invalid.
     """
 
-    preset: LabelPreset = "seed"
+    preset: LabelPreset = "full"
     max_series: int = MAX_SERIES
     max_ring: int = MAX_RING
 
     @property
     def shows_sessions(self) -> bool:
         """Whether there is a label ``session_id``."""
-        return self.preset == "seed"
+        return self.preset == "full"
 
     def agent(self, did: str | None) -> str:
         """Give the label of an agent."""
         if not did:
             return UNKNOWN
-        if self.preset == "seed":
+        if self.preset == "full":
             return did
         return f"bucket-{zlib.crc32(did.encode('utf-8', 'surrogatepass')) % BUCKETS:02d}"
 

@@ -158,7 +158,7 @@ class OTelConfig:
             sent in several.
         compression: ``none`` or ``gzip``.
         resource: Further attributes that say where the telemetry comes from.
-        profiles: Under which names spans tell what they know: ``seed``, ``otel-genai``,
+        profiles: Under which names spans tell what they know: ``hypervisor``, ``otel-genai``,
             ``openinference``.
         pending_sessions: Whether the span of a session is sent when it begins, too; it comes
             again, under the same ids, when the session has ended.

@@ -1,7 +1,7 @@
 """Attribute profiles: under which names a span tells what it knows. Pure.
 
-``seed`` has the names ``agent.saga.*``, ``agent.did`` and ``session.id``. ``otel-genai`` adds
-those of OpenTelemetry's conventions for generative AI (in development there), and
+``hypervisor`` has the names ``agent.saga.*``, ``agent.did`` and ``session.id``. ``otel-genai``
+adds those of OpenTelemetry's conventions for generative AI (in development there), and
 ``openinference`` those of OpenInference. ``agent.hypervisor.*`` holds what has no standard name,
 and stays in all of them.
 """
@@ -11,12 +11,12 @@ from typing import Literal
 
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan, SpanStatus
 
-ProfileName = Literal["seed", "otel-genai", "openinference"]
-PROFILES: tuple[ProfileName, ...] = ("seed", "otel-genai", "openinference")
-DEFAULT_PROFILES: tuple[ProfileName, ...] = ("seed", "otel-genai")
+ProfileName = Literal["hypervisor", "otel-genai", "openinference"]
+PROFILES: tuple[ProfileName, ...] = ("hypervisor", "otel-genai", "openinference")
+DEFAULT_PROFILES: tuple[ProfileName, ...] = ("hypervisor", "otel-genai")
 
 _GENAI = "gen_ai."
-_SEED = ("agent.saga.", "agent.did")
+_HYPERVISOR = ("agent.saga.", "agent.did")
 _AGENT_NAME = "invoke_agent "
 _TOOL_NAME = "execute_tool "
 
@@ -51,8 +51,8 @@ def profiled(span: FinishedSpan, profiles: Collection[str]) -> dict[str, Attribu
         attributes = {k: v for k, v in attributes.items() if not k.startswith(_GENAI)}
     if "openinference" in profiles:
         attributes = {**_openinference(span), **attributes}
-    if "seed" not in profiles:
-        attributes = {k: v for k, v in attributes.items() if not k.startswith(_SEED)}
+    if "hypervisor" not in profiles:
+        attributes = {k: v for k, v in attributes.items() if not k.startswith(_HYPERVISOR)}
     return attributes
 
 
