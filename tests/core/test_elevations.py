@@ -14,13 +14,13 @@ from hypervisor_observability import (
     HypervisorEventBus,
     RingMetricsCollector,
 )
-from hypervisor_observability.causality.tree import build_tree, render_tree
 from hypervisor_observability.events.event_types import AGENT_FINISHED
-from hypervisor_observability.events.lasting import MAX_LASTING, Elevations, Lasting
+from hypervisor_observability.facts.lasting import MAX_LASTING, Elevations, Lasting
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.report.findings import Findings
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
+from hypervisor_observability.tree import build_tree, render_tree
 
 TRACE = CausalTraceId()
 NOW = 1_800_000_000

@@ -10,13 +10,13 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
-from hypervisor_observability.causality.tree import build_tree, render_tree, tree_to_dict
 from hypervisor_observability.cli.tree import EventsByTrace
 from hypervisor_observability.config.toml_lines import TooComplex, key_lines
 from hypervisor_observability.events.event_types import AGENT_FINISHED
 from hypervisor_observability.report import Findings, report_page
 from hypervisor_observability.spans.sagas import SagaSpanExporter
 from hypervisor_observability.text.terminal_text import escape, fit, wrap
+from hypervisor_observability.tree import build_tree, render_tree, tree_to_dict
 from hypervisor_otel import OTelSpanSink
 
 TRACE = "ab" * 6

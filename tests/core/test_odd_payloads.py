@@ -21,13 +21,12 @@ from hypervisor_observability import (
     Observability,
     hookimpl,
 )
-from hypervisor_observability.causality.tree import build_tree, render_tree, tree_to_dict
 from hypervisor_observability.events.event_types import (
     AGENT_FINISHED,
     GOVERNANCE_DECISION,
     USAGE_RECORDED,
 )
-from hypervisor_observability.events.payload_keys import PAYLOAD_KEYS
+from hypervisor_observability.facts.payload_keys import PAYLOAD_KEYS
 from hypervisor_observability.gate.normal_form import NormalForm
 from hypervisor_observability.journal.encoding import EventEncoder
 from hypervisor_observability.metrics.registry import MetricsRegistry
@@ -35,6 +34,7 @@ from hypervisor_observability.report.findings import Findings
 from hypervisor_observability.report.page import report_page
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan
+from hypervisor_observability.tree import build_tree, render_tree, tree_to_dict
 from hypervisor_otel.encoding import encode_spans
 from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_prometheus.rendering import Renderer

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypervisor_observability import EventType, HypervisorEventBus
 from hypervisor_observability.bus.event_bus import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from hypervisor_observability.bus.event_memory import Scales, held_bytes, rough_bytes
-from hypervisor_observability.default_bounds import DefaultBound, asked_bounds
 from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.values.default_bounds import DefaultBound, asked_bounds
 
 MIB = 1024 * 1024
 WIDE = "\U0001f600"

@@ -10,11 +10,11 @@ from hypervisor_observability.causality.carriers import Accept
 from hypervisor_observability.causality.causal_trace import CausalTraceId, IdWidth
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.propagation import Extracted, extract, inject
-from hypervisor_observability.causality.tree import render_tree
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan
+from hypervisor_observability.tree import render_tree
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from hypervisor_observability.causality.tree import build_tree
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
+from hypervisor_observability.tree import build_tree
 
 PROGRAM = Path(__file__).with_name("causal_processes.py")
 AGENTS, PROCESSES = 500, 3

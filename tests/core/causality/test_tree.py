@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability.causality.causal_trace import CausalTraceId
-from hypervisor_observability.causality.tree import TraceTree, build_tree
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import EventType
+from hypervisor_observability.tree import TraceTree, build_tree
 
 
 def events_of(*causal_ids: str) -> list[HypervisorEvent]:

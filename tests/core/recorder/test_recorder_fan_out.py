@@ -8,7 +8,6 @@ from contextlib import ExitStack, suppress
 import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
-from hypervisor_observability.causality.tree import render_tree
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import FanOut, Recorder
@@ -16,6 +15,7 @@ from hypervisor_observability.recorder.fan_out import Policy
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
 from hypervisor_observability.text.terminal_text import columns
+from hypervisor_observability.tree import render_tree
 
 
 @pytest.fixture

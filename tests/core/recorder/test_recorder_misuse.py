@@ -15,12 +15,12 @@ import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.causality.standing import standing
-from hypervisor_observability.causality.tree import render_tree
 from hypervisor_observability.events.event_types import EventType
-from hypervisor_observability.events.payload_facts import is_allowed
+from hypervisor_observability.facts.payload_facts import is_allowed
 from hypervisor_observability.metrics.governance import GovernanceMetrics
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder.scope import Opened, Scope
+from hypervisor_observability.tree import render_tree
 
 Make = Callable[[Recorder, Any], AbstractContextManager[Any]]
 

@@ -12,7 +12,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Recorder
-from hypervisor_observability.causality.tree import build_tree, render_tree
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.events.event import is_erased, raw_payload, with_payload
@@ -33,6 +32,7 @@ from hypervisor_observability.report import Findings
 from hypervisor_observability.sources.cursor_files import read_cursor
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
+from hypervisor_observability.tree import build_tree, render_tree
 
 EVE = "did:mesh:eve"
 SAID = "Eve Miller, born 1970-01-01"

@@ -7,17 +7,17 @@ from datetime import datetime
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ..default_bounds import DefaultBound, asked_bounds
 from ..events import clock
 from ..events.event import HypervisorEvent, nanoseconds
 from ..events.event_types import EventType
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
+from ..values.default_bounds import DefaultBound, asked_bounds
 from . import queries
 from .log import STAGED_EVENTS, EventLog
 
 if TYPE_CHECKING:
-    from ..causality.tree import TraceTree
+    from ..causality.trace_tree import TraceTree
 
 DEFAULT_MAX_EVENTS = DefaultBound(100_000)
 DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
@@ -251,7 +251,7 @@ class HypervisorEventBus:
             trace_id: The first part of the causal ids, ``CausalTraceId.trace_id``.
         """
         # Most processes never ask; the tree need not be imported with the bus.
-        from ..causality.tree import build_tree
+        from ..causality.trace_tree import build_tree
 
         return build_tree(self.all_events, trace_id)
 

@@ -9,9 +9,9 @@ import click
 from attrs import define, field
 
 from ..causality.causal_trace import CausalTraceId
-from ..causality.tree import TraceTree, build_tree, render_tree, tree_to_dict
 from ..events.event import HypervisorEvent
 from ..journal.history import Wanted, trace_key
+from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from . import output
 from .config_option import config_option
 from .event_lines import EventLines

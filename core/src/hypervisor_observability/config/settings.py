@@ -8,7 +8,7 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
-from ..default_bounds import DefaultBound
+from ..values.default_bounds import DefaultBound
 from .class_structuring import NONE_WRITTEN_AS
 from .paths import absolute_path, optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables

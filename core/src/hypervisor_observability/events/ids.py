@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 
 from ..threads.interruptions import is_from_handler
-from .scalars import NOT_PLAIN, plain_scalar
+from ..values.scalars import NOT_PLAIN, plain_scalar
 
 # Below 2**62 itertools.count() stays in its fast mode, which counts in a C integer.
 _START_BITS = 62

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any
 
 from ..threads.interruptions import is_from_handler
+from ..values.scalars import NOT_PLAIN, plain_scalar
 from .frozen_containers import FrozenDict, FrozenList
-from .scalars import NOT_PLAIN, plain_scalar
 
 MAX_DEPTH = 16
 MAX_NODES = 4_096

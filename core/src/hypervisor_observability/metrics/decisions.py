@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent, is_erased
 from ..events.event_types import GOVERNANCE_DECISION, EventType
+from ..facts import payload_facts
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter

@@ -15,10 +15,10 @@ from ..causality.current_trace import current_trace
 from ..events import ids
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION
-from ..events.scalars import plain_scalar
-from ..events.truth import as_bool
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
+from ..values.scalars import plain_scalar
+from ..values.truth import as_bool
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .families import LabelValues, MetricFamily, MetricKind
 from .labels import UNKNOWN, LabelRules

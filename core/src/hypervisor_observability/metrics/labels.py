@@ -5,8 +5,8 @@ from typing import Literal
 
 from attrs import frozen
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
+from ..facts import payload_facts
 
 LabelPreset = Literal["full", "production"]
 

@@ -4,8 +4,8 @@ from collections import OrderedDict
 
 from attrs import define, field
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
+from ..facts import payload_facts
 
 MAX_SPANS = 10_000
 """Most pieces of work that are remembered."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from ..events import lasting, payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts import lasting, payload_facts
 from .families import MetricFamily
 from .instruments import Counter, Gauge
 from .labels import UNKNOWN

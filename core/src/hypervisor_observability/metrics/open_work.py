@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ..events import lasting
+from ..facts import lasting
 from .plain_values import count, integer, text, texts
 
 MAX_OPEN = 10_000

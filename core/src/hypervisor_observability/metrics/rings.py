@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 
-from ..events import clock, lasting, payload_facts
+from ..events import clock
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts import lasting, payload_facts
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter, Gauge

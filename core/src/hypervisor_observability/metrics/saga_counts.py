@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts import payload_facts
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from ..events import lasting, payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, EventType
+from ..facts import lasting, payload_facts
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Gauge

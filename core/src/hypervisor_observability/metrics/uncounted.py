@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
+from ..facts import payload_facts
 from .families import MetricFamily
 from .instruments import Counter
 from .meter import Instruments

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED, EventType
+from ..facts import payload_facts
 from .families import MetricFamily
 from .instruments import Counter
 from .labels import LabelRules, word

@@ -9,8 +9,8 @@ from ..causality.current_trace import current_trace
 from ..causality.standing import stand
 from ..events import ids
 from ..events.event_types import EventType
-from ..events.scalars import plain_scalar
 from ..threads.interruptions import ignoring
+from ..values.scalars import plain_scalar
 from .event_writer import EventWriter, unless_empty
 from .place import current_place
 from .scope import Opened

@@ -8,7 +8,7 @@ from attrs import define, field
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from ..events.event_types import EventType
-from ..events.scalars import plain_scalar
+from ..values.scalars import plain_scalar
 from .failure import describe
 from .saga_outcome import Undo
 from .saga_place import SagaPlace

@@ -6,7 +6,7 @@ from ..causality.current_trace import current_trace
 from ..causality.propagation import Extracted
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, USAGE_RECORDED, EventType
-from ..events.truth import as_bool
+from ..values.truth import as_bool
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter

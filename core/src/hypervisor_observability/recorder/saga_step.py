@@ -7,8 +7,8 @@ from attrs import define
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from ..events.event_types import EventType
-from ..events.scalars import plain_scalar
 from ..threads.interruptions import ignoring
+from ..values.scalars import plain_scalar
 from .failure import describe
 from .place import Place
 from .saga_outcome import Undo, Undoable

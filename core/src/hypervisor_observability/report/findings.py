@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent, is_erased
 from ..events.event_types import GOVERNANCE_DECISION, EventType
-from ..events.lasting import Elevations
+from ..facts import payload_facts
+from ..facts.lasting import Elevations
 from .saga_census import SagaCensus
 from .sagas import SAGA_TYPES, SagaStory, tell_saga
 from .timeline import Timeline

@@ -2,9 +2,9 @@
 
 from attrs import define, field
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts import payload_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""

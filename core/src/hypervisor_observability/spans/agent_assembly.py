@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from ..events import lasting, payload_facts
 from ..events.event import HypervisorEvent, is_erased
 from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..facts import lasting, payload_facts
 from .identity import (
     SpanIdentities,
     SpanIdentity,

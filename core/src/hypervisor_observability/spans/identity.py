@@ -9,8 +9,8 @@ from attrs import frozen
 
 from ..causality.causal_trace import CausalTraceId
 from ..causality.traceparent import widen_span
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
+from ..facts import payload_facts
 
 MAX_REMEMBERED_IDS = 100_000
 MAX_SAVED_IDS = 5_000

@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import frozen
 
-from ..events import lasting
+from ..facts import lasting
 from .open_span import Key, OpenSpan
 
 LASTING = frozenset({"elevation", "quarantine"})

@@ -1,9 +1,9 @@
 """What happens at one moment, as events of the span in which it happens."""
 
 from ..causality.traceparent import widen_span
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED, EventType
+from ..facts import payload_facts
 from .identity import causal_id
 from .open_span import OpenSpan
 from .open_spans import OpenSpans

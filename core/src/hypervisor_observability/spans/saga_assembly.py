@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts import payload_facts
 from .identity import (
     SpanIdentities,
     SpanIdentity,

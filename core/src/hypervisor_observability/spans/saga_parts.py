@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent, is_erased
+from ..facts import payload_facts
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans

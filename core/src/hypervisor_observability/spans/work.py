@@ -6,8 +6,8 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events import payload_facts
 from ..events.event import HypervisorEvent
+from ..facts import payload_facts
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
 from .record import FinishedSpan, SpanStatus

@@ -2,9 +2,9 @@
 
 from opentelemetry.proto.logs.v1.logs_pb2 import SeverityNumber
 
-from hypervisor_observability.events import payload_facts
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import GOVERNANCE_DECISION, EventType
+from hypervisor_observability.facts import payload_facts
 
 SEVERITY_KEYS = ("allowed", "severity", "to_ring")
 """Keys of payloads that decide about severities; without them an event has its type's own."""

@@ -5,8 +5,8 @@ from typing import Literal
 
 from attrs import define, field
 
-from ...events.event import HypervisorEvent, is_erased
-from .trace_tree import TreeNode
+from ..causality.trace_tree import TreeNode
+from ..events.event import HypervisorEvent, is_erased
 
 Kind = Literal[
     "agent",

@@ -4,9 +4,9 @@ from typing import Any
 
 from attrs import frozen
 
-from ...text.terminal_text import columns, escape, fit, wrap
+from ..causality.trace_tree import TraceTree
+from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
-from .trace_tree import TraceTree
 from .work import Work, walk
 
 _STATUS_COLUMNS = 11

@@ -1,8 +1,8 @@
 """Read breaches, refusals and other incidents of a tree's events."""
 
-from ...events import payload_facts
-from ...events.event import HypervisorEvent, is_erased
-from .trace_tree import TreeNode
+from ..causality.trace_tree import TreeNode
+from ..events.event import HypervisorEvent, is_erased
+from ..facts import payload_facts
 from .work import Outline, Work
 
 

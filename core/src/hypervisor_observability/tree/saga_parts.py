@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from ...events import payload_facts
-from ...events.event import HypervisorEvent
-from ...events.event_types import EventType
-from .trace_tree import TreeNode
+from ..causality.trace_tree import TreeNode
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..facts import payload_facts
 from .work import Outline, State, Work
 
 

@@ -6,9 +6,9 @@ Each is as fine as the event says: it is told apart by its own id, its agent and
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from . import payload_facts
-from .event import HypervisorEvent
-from .event_types import EventType
 
 MAX_LASTING = 10_000
 """Most that are followed at once; beyond, the oldest is given up."""

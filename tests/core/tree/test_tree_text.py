@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
-from hypervisor_observability.causality.tree import TraceTree, build_tree, render_tree, tree_to_dict
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import (
     AGENT_FINISHED,
@@ -19,6 +18,7 @@ from hypervisor_observability.events.event_types import (
 )
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.text.terminal_text import columns
+from hypervisor_observability.tree import TraceTree, build_tree, render_tree, tree_to_dict
 
 
 class FailedTestError(Exception):

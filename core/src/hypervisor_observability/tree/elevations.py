@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from ...events import payload_facts
-from ...events.event import HypervisorEvent
-from ...events.event_types import EventType
-from ...events.lasting import Elevations
-from .trace_tree import TraceTree
+from ..causality.trace_tree import TraceTree
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..facts import payload_facts
+from ..facts.lasting import Elevations
 from .work import Work, walk
 
 

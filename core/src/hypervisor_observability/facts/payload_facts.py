@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .event import HypervisorEvent, is_erased
-from .event_types import AGENT_FINISHED, EventType
-from .json_values import json_text
-from .truth import flag_of
+from ..events.event import HypervisorEvent, is_erased
+from ..events.event_types import AGENT_FINISHED, EventType
+from ..events.json_values import json_text
+from ..values.truth import flag_of
 
 UNKNOWN = "unknown"
 ERASED = "erased"

@@ -7,11 +7,11 @@ below it, and everything else below the span's first piece of work.
 
 from collections.abc import Callable, Mapping
 
-from ...events import payload_facts
-from ...events.event import HypervisorEvent
-from ...events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..causality.trace_tree import TraceTree, TreeNode
+from ..events.event import HypervisorEvent
+from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..facts import payload_facts
 from . import elevations, incidents, saga_parts
-from .trace_tree import TraceTree, TreeNode
 from .work import Outline, Work
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.events import payload_facts
 from hypervisor_observability.events.event_types import AGENT_FINISHED
-from hypervisor_observability.events.payload_keys import PAYLOAD_KEYS
+from hypervisor_observability.facts import payload_facts
+from hypervisor_observability.facts.payload_keys import PAYLOAD_KEYS
 
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "core" / "src" / "hypervisor_observability"
 READERS = [
     path
     for folder in (
-        *(CORE / name for name in ("metrics", "spans", "causality/tree", "report")),
+        *(CORE / name for name in ("metrics", "spans", "tree", "report")),
         *(ROOT / "plugins").glob("*/src"),
     )
     for path in folder.rglob("*.py")
@@ -62,7 +62,7 @@ def test_no_reader_reads_a_payload_by_itself() -> None:
 
 
 def test_every_key_that_is_read_is_in_the_table_and_no_other() -> None:
-    paths = [*READERS, CORE / "events" / "payload_facts.py", CORE / "events" / "lasting.py"]
+    paths = [*READERS, CORE / "facts" / "payload_facts.py", CORE / "facts" / "lasting.py"]
     read = {key for path in paths for key in keys_read(path)}
     literals = {
         node.value

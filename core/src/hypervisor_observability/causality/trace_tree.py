@@ -5,9 +5,9 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from ...events.event import HypervisorEvent
-from .. import traceparent
-from ..causal_trace import CausalTraceId
+from ..events.event import HypervisorEvent
+from . import traceparent
+from .causal_trace import CausalTraceId
 
 _Belonging = CausalTraceId | Literal["elsewhere", "unreadable"]
 
