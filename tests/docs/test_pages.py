@@ -10,7 +10,8 @@ import pytest
 from hypervisor_observability import Config, hookspecs
 from hypervisor_observability.config import load_config
 from hypervisor_observability.host.discovery import installed_plugins
-from hypervisor_observability.host.plugins import HOOKS, load_plugins
+from hypervisor_observability.host.plugin_checks import HOOKS
+from hypervisor_observability.host.plugins import load_plugins
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

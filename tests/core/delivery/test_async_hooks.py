@@ -26,7 +26,7 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.config import DeliveryConfig
-from hypervisor_observability.host.plugins import checked
+from hypervisor_observability.host.plugin_checks import checked
 
 pytestmark = pytest.mark.fault("C26")
 WaitUntil = Callable[..., None]

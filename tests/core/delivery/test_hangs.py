@@ -34,7 +34,7 @@ from hypervisor_observability.delivery.recovery import (
     Recovery,
 )
 from hypervisor_observability.delivery.worker import Worker
-from hypervisor_observability.host.plugins import checked
+from hypervisor_observability.host.plugin_checks import checked
 from hypervisor_observability.host.supervisor import PatientClock
 
 LIMIT = 10.0

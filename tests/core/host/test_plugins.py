@@ -10,7 +10,7 @@ import pytest
 from hypervisor_observability import ConfigError, Observability
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.discovery import installed_plugins
-from hypervisor_observability.host.plugins import HOOKS, checked
+from hypervisor_observability.host.plugin_checks import HOOKS, checked
 
 Install = Callable[..., None]
 

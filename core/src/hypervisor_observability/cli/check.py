@@ -15,7 +15,8 @@ from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..events import clock
 from ..hookspecs import PluginContext
-from ..host.plugins import Plugin, load_plugins
+from ..host.plugin import Plugin
+from ..host.plugins import load_plugins
 from ..journal.anchors import check_key_file
 from ..metrics.families import MetricFamily
 from . import output

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..config import read_config
 from ..errors import ConfigError
-from ..host.plugins import Plugin, load_plugins
+from ..host.plugin import Plugin
+from ..host.plugins import load_plugins
 from . import output
 from .config_option import need_file
 

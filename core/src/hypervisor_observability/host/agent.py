@@ -24,7 +24,8 @@ from ..metrics.registry import MetricsRegistry
 from ..release import RELEASE
 from ..sources.followed_runs import FollowedRuns
 from ..text.limited_log import LimitedLog
-from .plugins import Plugin, load_plugins, take_instances
+from .plugin import Plugin
+from .plugins import load_plugins, take_instances
 from .reader_group import METRICS, ReaderGroup
 from .readers import Surroundings
 from .status import write_status

@@ -31,7 +31,8 @@ from ..recorder.place import baggage_here
 from ..release import RELEASE
 from ..threads.interruptions import is_at_work
 from .exits import ExitHandlers
-from .plugins import Plugin, load_plugins, take_instances
+from .plugin import Plugin
+from .plugins import load_plugins, take_instances
 from .process_journal import ProcessJournal
 from .reader_group import METRICS, ReaderGroup
 from .readers import Surroundings

@@ -14,7 +14,7 @@ from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.worker import Worker
 from ..metrics.families import MetricFamily
 from ..text.limited_log import say
-from .plugins import Plugin
+from .plugin import Plugin
 from .readers import Reader, Surroundings
 from .status import reader_status
 from .supervisor import Supervisor

@@ -26,7 +26,7 @@ from ..text.limited_log import say
 from ..threads.interruptions import is_from_handler
 from ..threads.one_thread import OneThread
 from .closing import Closing
-from .plugins import Plugin
+from .plugin import Plugin
 
 
 @frozen(kw_only=True)
@@ -157,18 +157,18 @@ class Reader:
         self._kept = {}
         if self.worker is not None:
             self.worker.begin_anew_after_fork()
-        elif self._down is None and self._plugin.make is not None:
-            self._plugin = self._renewed()
+        elif self._down is None and self._plugin.renewed is not None:
+            self._plugin = self._renewed(self._plugin.renewed)
         self._closing = Closing(self.name, self._stop_plugin)
 
     def start_exposing_after_fork(self) -> None:
         """Start a plugin without a worker in a fork's child, in a thread of its own."""
-        if self.worker is None and self._down is None and self._plugin.make is not None:
+        if self.worker is None and self._down is None and self._plugin.renewed is not None:
             OneThread(self.name).start(self.start)
 
-    def _renewed(self) -> Plugin:
+    def _renewed(self, make: Callable[[], Plugin]) -> Plugin:
         """Make another instance, whose threads are known as the plugin's own."""
-        return self._adopted(self._plugin.renewed())
+        return self._adopted(make())
 
     def _adopted(self, plugin: Plugin) -> Plugin:
         plugin.loop.own_threads = self._surroundings.own_threads
@@ -204,7 +204,7 @@ class Reader:
             metrics=around.feed,
             metrics_interval_seconds=delivery.metrics_interval_seconds,
             hook_timeout_seconds=plugin.hook_timeout_seconds,
-            renewed=self._renewed if plugin.make is not None else None,
+            renewed=None if plugin.renewed is None else partial(self._renewed, plugin.renewed),
             given_up=_give_up,
             start=self._start_outlet,
             own_threads=around.own_threads,

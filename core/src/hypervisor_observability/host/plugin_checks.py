@@ -1,0 +1,121 @@
+"""The checks of an author's object, all before any of its hooks is called."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+import pluggy
+
+from .. import hookspecs
+from ..config import DeliveryConfig
+from ..delivery.hook_loop import HookLoop
+from ..delivery.hook_results import refuse_odd_hook
+from ..hookspecs import PROJECT_NAME
+from .plugin import Plugin
+
+HOOKS = frozenset(
+    name
+    for name, function in vars(hookspecs).items()
+    if getattr(function, f"{PROJECT_NAME}_spec", None) is not None
+)
+"""Names of all hooks."""
+
+
+def checked(
+    name: str,
+    instance: object,
+    delivery: DeliveryConfig,
+    *,
+    make: Callable[[], object] | None = None,
+) -> Plugin:
+    """Register *instance* with a manager of its own.
+
+    Args:
+        name: Of the plugin.
+        instance: What its author wrote.
+        delivery: How events come to it.
+        make: Makes another instance; None if that cannot be done.
+
+    Raises:
+        ValueError: It implements no hook, one that does not exist, or one with an argument
+            that the hook does not have; or it says of a call that it takes no time that can be.
+        HookShapeError: A hook is a generator.
+    """
+    if isinstance(instance, type):
+        raise ValueError(f"expected an instance, got the class {instance.__name__}")
+    manager = pluggy.PluginManager(PROJECT_NAME)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(instance, name)
+        # register() lets a misspelt hook pass.
+        unknown = [called.name for called in vars(manager.hook).values() if not called.has_spec()]
+    except pluggy.PluginValidationError as error:
+        raise ValueError(" ".join(str(error).split())) from error
+    if unknown:
+        raise ValueError(_unknown_hooks(unknown))
+    _refuse_unseen(instance)
+    functions = {
+        called.name: implementation.function
+        for called in manager.get_hookcallers(instance) or ()
+        for implementation in called.get_hookimpls()
+    }
+    if not functions:
+        raise ValueError("implements no hook: mark its methods with @hookimpl")
+    for hook, function in functions.items():
+        refuse_odd_hook(hook, function)
+    _refuse_unmarked(instance, HOOKS - functions.keys())
+    coroutines = {hook for hook, one in functions.items() if inspect.iscoroutinefunction(one)}
+    plugin = Plugin(
+        name,
+        instance,
+        delivery,
+        hooks=frozenset(functions),
+        coroutines=frozenset(coroutines),
+        manager=manager,
+        renewed=None if make is None else lambda: checked(name, make(), delivery, make=make),
+        loop=HookLoop(name),
+    )
+    _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
+    return plugin
+
+
+def _is_marked(attribute: object) -> bool:
+    return inspect.getattr_static(attribute, f"{PROJECT_NAME}_impl", None) is not None
+
+
+def _refuse_unseen(instance: object) -> None:
+    """Refuse what is marked as a hook and would be passed over, since it is no method.
+
+    Raises:
+        ValueError: Something is.
+    """
+    for name in dir(instance):
+        attribute = inspect.getattr_static(instance, name, None)
+        hidden = name in HOOKS and isinstance(attribute, property | cached_property)
+        if hidden or (_is_marked(attribute) and not inspect.isroutine(getattr(instance, name))):
+            kind = type(attribute).__name__
+            raise ValueError(f"{name} is a {kind}, which is never called: write a method")
+
+
+def _refuse_unmarked(instance: object, names: Iterable[str]) -> None:
+    """Refuse a method that is called as a hook, and is none for want of a mark.
+
+    Raises:
+        ValueError: It exports, or takes the place of one with a mark in a base class.
+    """
+    for name in sorted(names):
+        if callable(inspect.getattr_static(instance, name, None)) and (
+            name.startswith("export_")
+            or any(_is_marked(vars(base).get(name)) for base in type(instance).__mro__)
+        ):
+            raise ValueError(f"{name} is not marked, so it is never called: put @hookimpl above it")
+
+
+def _unknown_hooks(names: Sequence[str]) -> str:
+    parts = []
+    for name in sorted(names):
+        close = difflib.get_close_matches(name, HOOKS, 1)
+        hint = f" (did you mean '{close[0]}'?)" if close else ""
+        parts.append(f"unknown hook '{name}'{hint}")
+    return ", ".join(parts)
