@@ -326,9 +326,9 @@ def observing(plugin: Hanging, *, renews: bool) -> Observability:
         return made
 
     if renews:  # as where the configuration names it
-        object.__setattr__(reader.plugin, "make", make)
+        renewed = functools.partial(reader._renewed, lambda: checked("hanging", make(), delivery))
         worker: Any = reader.worker
-        object.__setattr__(worker._terms, "renewed", reader._renewed)
+        object.__setattr__(worker._terms, "renewed", renewed)
     return observability
 
 

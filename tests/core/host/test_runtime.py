@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -118,14 +118,17 @@ class StuckAtStop:
         self.release.wait(30)
 
 
-def names_of_threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("hvobs-")]
+def names_of_threads(beside: Iterable[threading.Thread] = ()) -> list[str]:
+    """Give the names of our threads, but for those of earlier tests, which may be ending still."""
+    threads = set(threading.enumerate()).difference(beside)
+    return [thread.name for thread in threads if thread.name.startswith("hvobs-")]
 
 
 def test_events_reach_every_plugin_and_the_counts_add_up(
     wait_until: Callable[..., None],
 ) -> None:
     recording, exposing, pushing = Recording(), Exposing(), Pushing()
+    earlier = threading.enumerate()
     with Observability(plugins=[recording, exposing, pushing]) as observability:
         for _ in range(700):
             observability.bus.record(EventType.RING_ASSIGNED, agent_did="a", payload={"ring": 1})
@@ -146,19 +149,19 @@ def test_events_reach_every_plugin_and_the_counts_add_up(
 
     assert recording.calls == ["start", "flush", "stop"]
     assert exposing.stopped
-    wait_until(lambda: names_of_threads() == [])
+    wait_until(lambda: names_of_threads(earlier) == [])
 
 
 def test_nothing_starts_before_the_start_and_no_thread_before_the_first_event() -> None:
-    recording = Recording()
+    recording, earlier = Recording(), threading.enumerate()
     observability = Observability(plugins=[recording])
     assert (recording.calls, observability.states()) == ([], {"recording": "new"})
 
     with observability:
         assert recording.calls == ["start"]
-        assert names_of_threads() == []
+        assert names_of_threads(earlier) == []
         observability.bus.record(EventType.VFS_WRITE)
-        assert sorted(names_of_threads()) == [
+        assert sorted(names_of_threads(earlier)) == [
             "hvobs-metrics",
             "hvobs-recording",
             "hvobs-supervisor",
@@ -305,13 +308,14 @@ def test_disabled_by_the_environment_only_the_bus_works(
     path = tmp_path / "hypervisor.toml"
     path.write_text("[plugins.not_even_installed]\n")
     path.chmod(0o600)
+    earlier = threading.enumerate()
 
     with Observability.from_config(path) as observability:
         observability.bus.record(EventType.VFS_WRITE)
 
         assert observability.bus.event_count == 1
         assert observability.states() == {}
-        assert names_of_threads() == []
+        assert names_of_threads(earlier) == []
 
 
 def test_recorder_governance_and_propagator_share_the_bus() -> None:
