@@ -19,7 +19,8 @@ from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.facts.payload_facts import is_allowed
 from hypervisor_observability.metrics.governance import GovernanceMetrics
 from hypervisor_observability.recorder import Recorder
-from hypervisor_observability.recorder.scope import Opened, Scope
+from hypervisor_observability.recorder.opened import Opened
+from hypervisor_observability.recorder.scope import Scope
 from hypervisor_observability.tree import render_tree
 
 Make = Callable[[Recorder, Any], AbstractContextManager[Any]]

@@ -132,7 +132,7 @@ class Machine:
         kind: str,
         trace: CausalTraceId | None,
         around: CausalTraceId | None,
-        saga: Saga | None = None,
+        saga: object = None,
         *,
         fails: bool = False,
     ) -> None:
@@ -140,7 +140,7 @@ class Machine:
             assert trace is around
             return
         assert trace is not None
-        if kind == "step" and saga is not None:
+        if kind == "step" and isinstance(saga, Saga):
             around = saga.trace
         elif kind == "step":  # of a saga of its own
             own = CausalTraceId.from_string(f"{trace.trace_id}/{trace.parent_span_id}")

@@ -17,8 +17,8 @@ from ..events.lazy_slots import install
 from ..threads.interruptions import is_from_handler
 from . import carriers, lineage, traceparent
 from .carriers import Accept, check_accept
-from .current_trace import activate as activate_trace
 from .lineage import Lineage
+from .standing import activate
 
 IdWidth = Literal["short", "w3c"]
 """How wide ids are drawn: 12 and 8 digits, or 32 and 16."""
@@ -273,7 +273,7 @@ class CausalTraceId(Lineage):
 
     def activate(self) -> AbstractContextManager["CausalTraceId"]:
         """Make this the current trace for the length of a ``with`` block."""
-        return activate_trace(self)
+        return activate(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Unpickling and copying fill a twin too: no generated method can fill lazy slots.

@@ -7,16 +7,17 @@ A context is only ever led out of blocks that it entered itself; a task that was
 a block stays there, though the block be over, because that is what caused it.
 """
 
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar, Token
 from types import CodeType, FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-if TYPE_CHECKING:  # causal_trace stands over this module
-    from .causal_trace import CausalTraceId
+from .lineage import Lineage
 
 T = TypeVar("T")
+TraceT = TypeVar("TraceT", bound=Lineage | None)
 
 CONTEXTLIB = ExitStack.close.__code__.co_filename
 """The file whose frames enter and leave on behalf of their callers."""
@@ -26,7 +27,7 @@ class Standing:
     """What holds within a block.
 
     Attributes:
-        trace: The causal trace; None: there is none.
+        trace: The causal trace id; None: there is none. Its class is built on this module.
         place: What the recorder knows of the place; None: nothing.
         outer: What held around the block; cut off when the block was left, or tasks that
             start each other within blocks would keep all that were before.
@@ -37,10 +38,8 @@ class Standing:
 
     __slots__ = ("_token", "astray", "on_leave", "outer", "place", "trace")
 
-    def __init__(
-        self, trace: "CausalTraceId | None", place: Any, outer: "Standing | None" = None
-    ) -> None:
-        self.trace = trace
+    def __init__(self, trace: Lineage | None, place: Any, outer: "Standing | None" = None) -> None:
+        self.trace: Any = trace
         self.place = place
         self.outer = outer
         self.astray = False
@@ -60,7 +59,7 @@ def standing() -> Standing:
     return _settled(here) if here.astray else here
 
 
-def stand(trace: "CausalTraceId | None", place: Any) -> Standing:
+def stand(trace: Lineage | None, place: Any) -> Standing:
     """Enter a block, until ``leave`` is given what this returns."""
     here = _current.get()
     inside = Standing(trace, place, _settled(here) if here.astray else here)
@@ -152,3 +151,28 @@ def _entry_of(caller: FrameType, newest_first: list[Entry[T]]) -> Entry[T]:
                     return entry
             here = here.outer
     return (loose or newest_first)[0]
+
+
+class activate(Generic[TraceT]):  # noqa: N801 - read as a verb: ``with activate(trace):``
+    """Make a trace the current one for the length of a ``with`` block.
+
+    Works in coroutines as well. Blocks nest, and may end in another order or context than they
+    began in. One object may be entered again, and by several threads and tasks at once. None
+    makes the block one without a trace.
+    """
+
+    __slots__ = ("_entries", "_trace")
+
+    def __init__(self, trace: TraceT) -> None:
+        self._trace = trace
+        self._entries: list[Entry[Standing]] = []
+
+    def __enter__(self) -> TraceT:
+        inside = stand(self._trace, standing().place)
+        note_entry(self._entries, sys._getframe(1), inside, inside)
+        return self._trace
+
+    def __exit__(self, *_: object) -> None:
+        inside = take_entry(self._entries, sys._getframe(1))
+        if inside is not None:
+            leave(inside)

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from .counts import STOPPED
-
-if TYPE_CHECKING:
-    from .accounts import Account
 
 
 class Place(Enum):
@@ -20,6 +17,19 @@ class Place(Enum):
     UNPUSHED = "unpushed"
     DELIVERED = "delivered"
     REJECTED = "rejected"
+
+
+class Ledger(Protocol):
+    """Where a reader's events are counted: its ``Account``."""
+
+    def move(self, events: int, place: Place, portion: "Portion") -> None:
+        """Move *events* of *portion* to *place*."""
+
+    def drop(self, events: int, reason: str, portion: "Portion") -> None:
+        """Drop *events* of *portion*."""
+
+    def left_as(self, reason: str) -> str:
+        """Give the reason for which events count as dropped."""
 
 
 @define(eq=False)
@@ -32,7 +42,7 @@ class Portion:
     """
 
     events: Sequence[HypervisorEvent]
-    _account: "Account"
+    _ledger: Ledger
     left: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -40,16 +50,16 @@ class Portion:
 
     def move(self, events: int, place: Place) -> None:
         """Put *events* where they are now."""
-        self._account.move(events, place, self)
+        self._ledger.move(events, place, self)
 
     def take_back(self, events: int) -> None:
         """Offer *events* that were held."""
-        self._account.move(-events, Place.HELD, self)
+        self._ledger.move(-events, Place.HELD, self)
 
     def drop(self, events: int, reason: str) -> None:
         """Count *events* as dropped."""
-        self._account.drop(events, reason, self)
+        self._ledger.drop(events, reason, self)
 
     def leave(self, events: int) -> None:
         """Count *events* that nobody will be offered any more: not by this process."""
-        self.drop(events, self._account.left_as(STOPPED))
+        self.drop(events, self._ledger.left_as(STOPPED))

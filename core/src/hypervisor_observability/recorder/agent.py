@@ -11,8 +11,8 @@ from ..events import ids
 from ..events.event_types import AGENT_FINISHED, EventType
 from .event_writer import EventWriter
 from .failure import describe
+from .opened import Opened
 from .place import current_place, link_text
-from .scope import Opened
 
 
 @frozen(eq=False)

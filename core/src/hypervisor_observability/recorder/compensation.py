@@ -6,9 +6,9 @@ from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from ..events.event_types import EventType
 from .failure import describe
+from .opened import Opened
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace
-from .scope import Opened
 
 
 @frozen(eq=False)

@@ -7,21 +7,18 @@ import contextvars
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from .driving import End, driven, driving_async
 from .failure import unless_left
+from .opened import Opened
 from .unended import is_unended, until_ended
 
-if TYPE_CHECKING:  # scope stands over this module
-    from .scope import Opened
-
-    Open = Callable[[], Opened[Any]]
-
+Open = Callable[[], Opened[Any]]
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
 
 
-def decorate(open_: "Open", function: FunctionT) -> FunctionT:
+def decorate(open_: Open, function: FunctionT) -> FunctionT:
     """Give *function* with each call of it in a scope of its own, which *open_* enters.
 
     It stays what it was: a function, a coroutine function or a generator of either kind, be
@@ -60,7 +57,7 @@ def _is_flagged(function: Any) -> bool:
     return bool(getattr(code, "co_flags", 0) & inspect.CO_ITERABLE_COROUTINE)
 
 
-def _plain(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any]:
+def _plain(open_: Open, function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         opened = open_()
         try:
@@ -76,7 +73,7 @@ def _plain(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _coroutine(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any]:
+def _coroutine(open_: Open, function: Callable[..., Any]) -> Callable[..., Any]:
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
         opened = open_()
         try:
@@ -91,7 +88,7 @@ def _coroutine(open_: "Open", function: Callable[..., Any]) -> Callable[..., Any
 
 
 def _generator(
-    open_: "Open", function: Callable[..., Generator[Any, Any, Any]]
+    open_: Open, function: Callable[..., Generator[Any, Any, Any]]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         opened = open_()
@@ -110,7 +107,7 @@ def _generator(
 
 
 def _async_generator(
-    open_: "Open", function: Callable[..., AsyncIterator[Any]]
+    open_: Open, function: Callable[..., AsyncIterator[Any]]
 ) -> Callable[..., AsyncIterator[Any]]:
     def begin(*args: Any, **kwargs: Any) -> tuple[AsyncIterator[Any], End]:
         opened = open_()

@@ -12,8 +12,8 @@ from ..events.event_types import EventType
 from ..threads.interruptions import ignoring
 from ..values.scalars import plain_scalar
 from .event_writer import EventWriter, unless_empty
+from .opened import Opened
 from .place import current_place
-from .scope import Opened
 
 
 @define(eq=False)

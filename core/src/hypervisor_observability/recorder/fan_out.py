@@ -10,10 +10,11 @@ from ..events import ids
 from ..events.event_types import EventType
 from ..values.scalars import plain_scalar
 from .failure import describe
+from .opened import Opened
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .saga_step import Step, open_step
-from .scope import Opened, Scope
+from .scope import Scope
 
 Policy = Literal["all", "majority", "any"]
 

@@ -3,15 +3,20 @@
 An asyncio task starts where the code stood that created it, a new thread starts nowhere.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..causality import baggage
 from ..causality.propagation import Extracted
 from ..causality.standing import standing
 from ..events.event import HypervisorEvent
 
-if TYPE_CHECKING:  # saga stands over this module
-    from .saga import Saga
+
+class SagaAround(Protocol):
+    """A saga, as code that runs in it sees it."""
+
+    @property
+    def saga_id(self) -> str:
+        """Unique."""
 
 
 class Place(NamedTuple):  # one is made for each scope, and a tuple in a third of the time
@@ -27,7 +32,7 @@ class Place(NamedTuple):  # one is made for each scope, and a tuple in a third o
     session_id: str | None = None
     agent_did: str | None = None
     opened_by: str | None = None
-    saga: "Saga | None" = None
+    saga: SagaAround | None = None
 
     def within(self, opening: HypervisorEvent | None) -> "Place":
         """Give the place inside the scope that *opening* opened; None: it was not recorded."""

@@ -12,11 +12,12 @@ from ..threads.interruptions import ignoring
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter, unless_empty
 from .fan_out import FanOut, Policy, open_fan_out
+from .opened import Opened
 from .place import current_place, link_text
 from .saga_outcome import Undo
 from .saga_place import SagaPlace
 from .saga_step import Step, open_step
-from .scope import Opened, Scope
+from .scope import Scope
 from .undoing import is_cancellation, undo_all, undo_all_async
 
 

@@ -10,10 +10,10 @@ from ..events.event_types import EventType
 from ..threads.interruptions import ignoring
 from ..values.scalars import plain_scalar
 from .failure import describe
+from .opened import Opened
 from .place import Place
 from .saga_outcome import Undo, Undoable
 from .saga_place import SagaPlace
-from .scope import Opened
 from .undoing import is_cancellation
 from .undoing import undo as undo_step
 from .undoing import undo_async as undo_step_async

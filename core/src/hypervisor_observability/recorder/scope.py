@@ -1,53 +1,16 @@
 """The context manager behind all of the recorder's: for ``with`` and for ``async with``."""
 
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
-from ..causality.standing import Entry, Standing, leave, note_entry, take_entry
+from ..causality.standing import Entry, note_entry, take_entry
 from .decoration import decorate
-from .event_writer import EventWriter
 from .failure import unless_left
+from .opened import Opened
 
 T = TypeVar("T")
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
-
-
-class Opened(NamedTuple, Generic[T]):
-    """A scope that was entered.
-
-    Attributes:
-        subject: What ``as`` gives.
-        inside: Where the code in it stands.
-        writer: Logs a fault of ending it.
-        close: Records its end; it is given the exception that ended it, or None.
-        close_async: The same for ``async with``; None: as ``close``.
-    """
-
-    subject: T
-    inside: Standing
-    writer: EventWriter
-    close: Callable[[BaseException | None], None]
-    close_async: Callable[[BaseException | None], Awaitable[None]] | None = None
-
-    def end(self, error: BaseException | None) -> None:
-        """Leave the scope and record its end. No fault of doing so is raised."""
-        leave(self.inside)
-        try:
-            self.close(error)
-        except Exception as fault:  # noqa: BLE001 - it would replace the block's own exception
-            self.writer.end_failed(fault)
-
-    async def end_async(self, error: BaseException | None) -> None:
-        """Do as ``end``, and wait for what is asynchronous in it."""
-        if self.close_async is None:
-            self.end(error)
-            return
-        leave(self.inside)
-        try:
-            await self.close_async(error)
-        except Exception as fault:  # noqa: BLE001 - likewise
-            self.writer.end_failed(fault)
 
 
 class Scope(Generic[T]):

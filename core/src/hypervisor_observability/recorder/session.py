@@ -11,8 +11,8 @@ from ..events import ids
 from ..events.event_types import EventType
 from .event_writer import EventWriter
 from .failure import describe
+from .opened import Opened
 from .place import current_place
-from .scope import Opened
 
 
 @frozen(eq=False)

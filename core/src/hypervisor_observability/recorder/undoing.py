@@ -11,9 +11,9 @@ from typing import Any
 
 from ..threads.interruptions import is_from_handler
 from .compensation import Compensation, open_compensation
+from .opened import Opened
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace
-from .scope import Opened
 from .unended import is_future
 
 

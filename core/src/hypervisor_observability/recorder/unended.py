@@ -9,15 +9,13 @@ import weakref
 from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..causality.standing import leave
 from .awaitable_proxy import AwaitableProxy, proxy_of
 from .driving import Driven, End, driven, driving_async
 from .failure import unless_left
-
-if TYPE_CHECKING:  # scope stands over this module
-    from .scope import Opened
+from .opened import Opened
 
 
 def is_unended(value: object) -> bool:
@@ -40,7 +38,7 @@ def is_future(value: object) -> bool:
     return callable(getattr(type(value), "add_done_callback", None))
 
 
-def until_ended(opened: "Opened[Any]", value: Any) -> Any:
+def until_ended(opened: Opened[Any], value: Any) -> Any:
     """Give *value*, which a call within *opened* gave, with the scope ending when that has ended.
 
     A future stays itself. A coroutine and generators are what they were, in a context of their
@@ -70,7 +68,7 @@ def until_ended(opened: "Opened[Any]", value: Any) -> Any:
 
 
 async def _result(
-    opened: "Opened[Any]",
+    opened: Opened[Any],
     awaitable: Any,
     context: contextvars.Context,
     begun: list[bool],
@@ -87,7 +85,7 @@ async def _result(
 
 
 def _values(
-    opened: "Opened[Any]", generator: Any, context: contextvars.Context, begun: list[bool]
+    opened: Opened[Any], generator: Any, context: contextvars.Context, begun: list[bool]
 ) -> Generator[Any, Any, Any]:
     begun.append(True)
     try:
@@ -100,7 +98,7 @@ def _values(
 
 
 def _async_values(
-    opened: "Opened[Any]", values: Any, context: contextvars.Context, begun: list[bool]
+    opened: Opened[Any], values: Any, context: contextvars.Context, begun: list[bool]
 ) -> AsyncGenerator[Any, Any]:
     def begin() -> tuple[Any, End]:
         begun.append(True)
@@ -109,7 +107,7 @@ def _async_values(
     return driving_async(begin, context)()
 
 
-def _done(opened: "Opened[Any]", future: Any) -> None:
+def _done(opened: Opened[Any], future: Any) -> None:
     error: BaseException | None = None
     try:
         # asking a future of asyncio for its exception would say that somebody took care of it
@@ -122,7 +120,7 @@ def _done(opened: "Opened[Any]", future: Any) -> None:
     opened.end(error)
 
 
-def _dropped(opened: "Opened[Any]", value: Any, begun: list[bool]) -> None:
+def _dropped(opened: Opened[Any], value: Any, begun: list[bool]) -> None:
     """Record the end of what nobody began to await or to read."""
     if begun:
         return
