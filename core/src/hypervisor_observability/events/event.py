@@ -13,13 +13,13 @@ from .clock import monotonic_ns
 from .dataclass_view import DataclassFields
 from .event_types import EventType
 from .frozen_containers import FrozenDict, erased_payload, heavier
-from .json_values import (
+from .json_values import thaw
+from .payload_snapshot import (
     MAX_INT_BITS,
     MAX_KEY_CHARACTERS,
     MAX_KEYS,
     SHORT_STRING_CHARACTERS,
     snapshot,
-    thaw,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

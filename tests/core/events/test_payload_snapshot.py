@@ -21,10 +21,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability.events import json_values
+from hypervisor_observability.events import payload_snapshot
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.frozen_containers import FrozenDict, FrozenList
-from hypervisor_observability.events.json_values import snapshot, thaw
+from hypervisor_observability.events.json_values import thaw
+from hypervisor_observability.events.payload_snapshot import snapshot
 from hypervisor_observability.gate import Gate
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=40)
@@ -508,7 +509,7 @@ def test_depth_is_bounded_without_recursion() -> None:
     for _ in range(100_000):
         deep = {"d": deep}
     taken: Any = snapshot({"d": deep})
-    for _ in range(json_values.MAX_DEPTH):
+    for _ in range(payload_snapshot.MAX_DEPTH):
         taken = taken["d"]
 
     assert taken == {"_tag": "depth", "text": "dict"}
@@ -518,7 +519,7 @@ def test_depth_is_bounded_without_recursion() -> None:
 
 def test_greatest_depth_is_kept() -> None:
     deep: Any = 1
-    for _ in range(json_values.MAX_DEPTH):
+    for _ in range(payload_snapshot.MAX_DEPTH):
         deep = {"d": deep}
 
     assert snapshot(deep) == deep
@@ -543,7 +544,7 @@ def test_the_same_container_twice_is_no_cycle() -> None:
 
 
 def test_long_string_is_cut_and_counted() -> None:
-    longest = json_values.MAX_STRING_CHARACTERS
+    longest = payload_snapshot.MAX_STRING_CHARACTERS
 
     assert cuts({"s": "x" * longest}) == 0
     assert snapshot({"s": "x" * (longest + 1)}) == {"s": "x" * longest}
@@ -554,7 +555,7 @@ def test_all_strings_together_are_bounded() -> None:
     payload = {str(number): "x" * 10_000 for number in range(20)}
     taken = snapshot(payload)
 
-    assert sum(map(len, taken.values())) == json_values.MAX_TOTAL_CHARACTERS
+    assert sum(map(len, taken.values())) == payload_snapshot.MAX_TOTAL_CHARACTERS
     assert cuts(payload) == 14
 
 
@@ -562,8 +563,8 @@ def test_keys_beyond_the_bound_are_cut_and_their_number_told() -> None:
     payload = {f"k{number}": number for number in range(100_000)}
     taken = snapshot(payload)
 
-    assert len(taken) == json_values.MAX_KEYS + 1
-    assert taken["_cut"] == 100_000 - json_values.MAX_KEYS
+    assert len(taken) == payload_snapshot.MAX_KEYS + 1
+    assert taken["_cut"] == 100_000 - payload_snapshot.MAX_KEYS
     assert cuts(payload) == 1
 
 
@@ -579,7 +580,7 @@ def test_long_list_is_cut_and_the_rest_told() -> None:
 def test_large_set_is_cut_and_the_rest_told() -> None:
     taken = snapshot({"s": set(range(100_000))})
 
-    assert len(taken["s"]) <= json_values.MAX_NODES + 1
+    assert len(taken["s"]) <= payload_snapshot.MAX_NODES + 1
     assert any(str(member).endswith(" more>") for member in taken["s"])
     assert cuts({"s": set(range(100_000))}) == 1
 
@@ -588,7 +589,7 @@ def test_all_values_together_are_bounded() -> None:
     payload = {str(number): list(range(100)) for number in range(100)}
     taken = snapshot(payload)
 
-    assert sum(map(len, taken.values())) < json_values.MAX_NODES + 200
+    assert sum(map(len, taken.values())) < payload_snapshot.MAX_NODES + 200
     assert cuts(payload) > 0
 
 
