@@ -7,7 +7,8 @@ names that need the configuration or plugins are loaded when they are first used
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .bus.event_bus import EventHandler, HypervisorEventBus, Subscription
+from .bus.event_bus import HypervisorEventBus
+from .bus.subscribers import EventHandler, Subscription
 from .causality.causal_trace import CausalTraceId
 from .causality.current_trace import current_trace
 from .events.event import HypervisorEvent

@@ -1,20 +1,20 @@
 """The event bus: append an event once, tell who listens, answer questions."""
 
-import contextlib
-from _thread import start_new_thread
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ..events import clock
 from ..events.event import HypervisorEvent, nanoseconds
 from ..events.event_types import EventType
 from ..text.limited_log import LimitedLog
-from ..threads.interruptions import is_from_handler
+from ..threads.interruptions import ignoring, is_from_handler
 from ..values.default_bounds import DefaultBound, asked_bounds
 from . import queries
+from .adoption import Adoption
+from .clock_steps import ClockSteps
 from .log import STAGED_EVENTS, EventLog
+from .subscribers import EventHandler, Handlers, Subscribers, Subscription
 
 if TYPE_CHECKING:
     from ..causality.trace_tree import TraceTree
@@ -22,20 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_EVENTS = DefaultBound(100_000)
 DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
 
-EventHandler = Callable[[HypervisorEvent], object]
-
 _new_event = HypervisorEvent.__new__
-
-
-class Subscription:
-    """What ``subscribe`` returns: the way to end it."""
-
-    def __init__(self, cancel: Callable[["Subscription"], None]) -> None:
-        self._cancel = cancel
-
-    def cancel(self) -> None:
-        """Stop calling the handler; calling this again does nothing."""
-        self._cancel(self)
 
 
 class HypervisorEventBus:
@@ -60,22 +47,18 @@ class HypervisorEventBus:
     ) -> None:
         max_events, max_bytes = asked_bounds(max_events, max_bytes)
         self._log = EventLog(max_events, max_bytes)
-        self._log.on_drain(self._follow_clock)
         self._stage: EventHandler = self._log.stage
         self._sync: Callable[[], object] | None = None
         self._staged = self._log.staged
         self._drain_at = STAGED_EVENTS
-        self._changes = 0
-        self._subscriptions: dict[Subscription, tuple[str | None, EventHandler]] = {}
-        # One tuple of handlers a type, its own before the wildcard ones; None: nobody at all.
-        self._handlers: dict[str, tuple[EventHandler, ...]] | None = None
-        self._wildcard_handlers: tuple[EventHandler, ...] = ()
-        self._handler_errors = 0
-        self._refused = 0
-        self._clock_steps = 0
-        self._seen_steps = clock.steps
-        self._step_listeners: tuple[Callable[[float], object], ...] = ()
-        self._limited_log = LimitedLog(__name__)
+        # For each type those to call, its own before the wildcard ones; None: nobody at all.
+        self._handlers: Mapping[str, Handlers] | None = None
+        self._wildcard_handlers: Handlers = ()
+        limited_log = LimitedLog(__name__)
+        self._adoption = Adoption(limited_log)
+        self._subscribers = Subscribers(self._log.alone, self._call_these, limited_log)
+        self._clock_steps = ClockSteps(limited_log)
+        self._log.on_drain(self._clock_steps.follow)
 
     # Emitting
 
@@ -87,7 +70,7 @@ class HypervisorEventBus:
         else is counted in ``refused``.
         """
         if type(event) is not HypervisorEvent:
-            adopted = self._adopt(event)  # type: ignore[unreachable]  # for who has no type checker
+            adopted = self._adoption.adopt(event)  # type: ignore[unreachable]  # for who has no type checker
             if adopted is None:
                 return
             event = adopted
@@ -102,7 +85,7 @@ class HypervisorEventBus:
                 except Exception as error:  # a subscriber's fault stays its own
                     if is_from_handler(error):
                         raise
-                    self._handler_failed(handler, error)
+                    self._subscribers.failed(handler, error)
 
     def record(
         self,
@@ -132,13 +115,13 @@ class HypervisorEventBus:
             parent_event_id,
             payload,
         )
+        if self._handlers is not None:
+            self.emit(event)
+            return event
         # As in emit, which would cost one more call.
         self._stage(event)
         if len(self._staged) >= self._drain_at:
             self._drain_at = self._log.drain_if_full()
-        handlers = self._handlers
-        if handlers is not None:
-            self._call_handlers(handlers, event)
         return event
 
     def subscribe(
@@ -151,16 +134,7 @@ class HypervisorEventBus:
         Handlers of the type are called before those of all types, each group in the order
         of its subscriptions. Without a handler nothing is subscribed.
         """
-        subscription = Subscription(self._cancel)
-        if handler is None:
-            return subscription
-
-        def add() -> None:
-            self._subscriptions[subscription] = (event_type, handler)
-            self._compile_handlers()
-
-        self._log.alone(add)
-        return subscription
+        return self._subscribers.add(event_type, handler)
 
     # Asking
 
@@ -188,17 +162,17 @@ class HypervisorEventBus:
     @property
     def handler_errors(self) -> int:
         """How many calls of a subscriber raised."""
-        return self._handler_errors
+        return self._subscribers.errors
 
     @property
     def refused(self) -> int:
         """How many things that are no events were given to ``emit``."""
-        return self._refused
+        return self._adoption.refused
 
     @property
     def clock_steps(self) -> int:
         """How many times the wall clock was found to have been stepped."""
-        return self._clock_steps
+        return self._clock_steps.count
 
     def type_counts(self) -> dict[str, int]:
         """Count the kept events by the value of their type."""
@@ -262,15 +236,11 @@ class HypervisorEventBus:
             True if it does, against power loss too. False if it does not, or there is no
             journal.
         """
-        if self._sync is None:
-            return False
-        try:
-            self._sync()
-        except OSError as error:
-            if is_from_handler(error):
-                raise
-            return False
-        return True
+        with ignoring(OSError):
+            if self._sync is not None:
+                self._sync()
+                return True
+        return False
 
     def record_through(
         self,
@@ -313,7 +283,7 @@ class HypervisorEventBus:
 
     def on_clock_step(self, listener: Callable[[float], object]) -> None:
         """Call *listener* with the seconds of each step of the wall clock, in another thread."""
-        self._step_listeners = (*self._step_listeners, listener)
+        self._clock_steps.tell(listener)
 
     def clear(self) -> None:
         """Drop all kept events. Counts and sequence numbers go on."""
@@ -323,85 +293,6 @@ class HypervisorEventBus:
 
     # Inside
 
-    def _call_handlers(
-        self, handlers: Mapping[str, tuple[EventHandler, ...]], event: HypervisorEvent
-    ) -> None:
-        for handler in handlers.get(event.event_type, self._wildcard_handlers):
-            try:
-                handler(event)
-            except Exception as error:  # a subscriber's fault stays its own
-                if is_from_handler(error):
-                    raise
-                self._handler_failed(handler, error)
-
-    def _adopt(self, event: Any) -> HypervisorEvent | None:
-        try:
-            return HypervisorEvent(
-                event_id=event.event_id,
-                event_type=event.event_type,
-                timestamp=event.timestamp,
-                session_id=event.session_id,
-                agent_did=event.agent_did,
-                causal_trace_id=event.causal_trace_id,
-                parent_event_id=event.parent_event_id,
-                payload=event.payload,
-            )
-        except Exception as error:  # whatever it is, emit does not raise
-            if is_from_handler(error):
-                raise
-            self._refused += 1
-            self._limited_log.warning(
-                "refused", "emit got no event but a %s", type(event).__name__, error=error
-            )
-            return None
-
-    def _cancel(self, subscription: Subscription) -> None:
-        def remove() -> None:
-            self._subscriptions.pop(subscription, None)
-            self._compile_handlers()
-
-        self._log.alone(remove)
-
-    def _compile_handlers(self) -> None:
-        """Work out whom to call for which type. The dict is replaced, never changed."""
-        self._changes += 1
-        changes = self._changes
-        pairs = list(self._subscriptions.values())
-        wildcards = tuple(handler for wanted, handler in pairs if wanted is None)
-        handlers = {
-            name: tuple(handler for wanted, handler in pairs if wanted == name) + wildcards
-            for name in dict.fromkeys(wanted for wanted, _ in pairs if wanted is not None)
-        }
-        # A finaliser or signal handler may have subscribed or cancelled in the meantime.
-        if changes == self._changes:
-            self._wildcard_handlers = wildcards
-            self._handlers = handlers or ({} if wildcards else None)
-
-    def _handler_failed(self, handler: EventHandler, error: Exception) -> None:
-        self._handler_errors += 1
-        try:
-            name = str(handler.__qualname__)
-        except Exception as fault:  # an object that can be called, with attributes of its own
-            if is_from_handler(fault):
-                raise
-            name = type(handler).__name__
-        self._limited_log.warning(f"handler {name}", "subscriber %s raised", name, error=error)
-
-    def _follow_clock(self, _end: int) -> None:
-        clock.follow_wall_clock()
-        if clock.steps != self._seen_steps:
-            self._clock_steps += clock.steps - self._seen_steps
-            self._seen_steps = clock.steps
-            # Under the log's lock nothing is told: neither a handler nor a disk may hold it up.
-            with contextlib.suppress(RuntimeError):  # there can be no thread: it is counted
-                start_new_thread(self._tell_step, (clock.last_step_ns / 1e9,))
-
-    def _tell_step(self, step_seconds: float) -> None:
-        self._limited_log.warning(
-            "clock", "the wall clock was stepped by %+.3f seconds: times follow it", step_seconds
-        )
-        for listener in self._step_listeners:
-            try:
-                listener(step_seconds)
-            except Exception as error:  # noqa: BLE001 - one listener's fault stays its own
-                self._limited_log.warning("clock listener", "a listener raised", error=error)
+    def _call_these(self, handlers: Mapping[str, Handlers] | None, wildcards: Handlers) -> None:
+        self._wildcard_handlers = wildcards
+        self._handlers = handlers

@@ -3,6 +3,7 @@
 from bisect import bisect, bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from attrs import define, field, frozen
@@ -185,13 +186,16 @@ def events_at(positions: Iterable[int], segments: Sequence[Segment]) -> Iterator
 
 
 def _position(segments: Sequence[Segment], sequence: int) -> int:
-    # The log's first event is never before its first segment.
-    segment = segments[bisect(segments, sequence, key=_start) - 1]
+    segment = segments[place_of(sequence, segments)]
     return (_place(segment) << _SHIFT) + sequence - segment.start
 
 
-def _start(segment: Segment) -> int:
-    return segment.start
+def place_of(sequence: int, segments: Sequence[Segment]) -> int:
+    """Give which of *segments* event *sequence* is in, which is not before the first of them."""
+    return bisect(segments, sequence, key=_start) - 1
+
+
+_start = attrgetter("start")
 
 
 def newest_first(segments: Sequence[Segment]) -> Iterator[tuple[Index, Sequence[Segment]]]:

@@ -65,6 +65,20 @@ class _Draft:
     timestamp: Any
 
 
+FIELDS = (
+    "event_id",
+    "event_type",
+    "timestamp",
+    "session_id",
+    "agent_did",
+    "causal_trace_id",
+    "parent_event_id",
+    "payload",
+)
+fields_of = attrgetter(*FIELDS)
+"""The values of ``FIELDS``, as the constructor takes them: of an event, or of what has the same."""
+
+
 class EventChanges(TypedDict, total=False):
     """What :meth:`HypervisorEvent.replace` takes: the fields of an event."""
 
@@ -205,7 +219,7 @@ class HypervisorEvent(_Draft):
             TypeError: A name is not a field's.
             ValueError: The timestamp is bad, as for the constructor.
         """
-        kept = {name: getattr(self, name) for name in _Draft.__slots__}
+        kept = dict(zip(FIELDS, fields_of(self), strict=True))
         changed = HypervisorEvent(**{**kept, **changes})
         # A datetime has microseconds only.
         return changed if "timestamp" in changes else at_nanoseconds(changed, self.timestamp_ns)
@@ -260,19 +274,7 @@ class HypervisorEvent(_Draft):
         return hash(self.event_id)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (
-            HypervisorEvent,
-            (
-                self.event_id,
-                self.event_type,
-                self.timestamp,
-                self.session_id,
-                self.agent_did,
-                self.causal_trace_id,
-                self.parent_event_id,
-                self.payload,
-            ),
-        )
+        return HypervisorEvent, fields_of(self)
 
     def __copy__(self) -> "HypervisorEvent":
         return self

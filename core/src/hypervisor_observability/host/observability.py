@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from ..bus.event_bus import HypervisorEventBus, Subscription
+from ..bus.event_bus import HypervisorEventBus
+from ..bus.subscribers import Subscription
 from ..causality.propagation import Propagator
 from ..config import Config, disabled, read_config
 from ..delivery.counts import Counts
