@@ -38,15 +38,17 @@ made; see ``start``.
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 import pluggy
 from attrs import field, frozen
 
 from .events.event import HypervisorEvent
-from .metrics.families import MetricFamily
-from .spans.record import FinishedSpan
+
+if TYPE_CHECKING:  # whoever has no such hook loads neither
+    from .metrics.families import MetricFamily
+    from .spans.record import FinishedSpan
 
 ENTRY_POINT_GROUP = "hypervisor.observability"
 PROJECT_NAME = "hypervisor_observability"
@@ -58,7 +60,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
 class MetricsView(Protocol):
     """The metrics as a plugin that is asked for them (scraped) sees them."""
 
-    def collect(self) -> Sequence[MetricFamily]:
+    def collect(self) -> Sequence["MetricFamily"]:
         """Count what was emitted until now, as far as that takes no more than 100 ms, and
         give all families in the order of their registration. May be called from any thread.
         """
@@ -121,7 +123,7 @@ def export_events(events: Sequence[HypervisorEvent]) -> None:
 
 
 @hookspec
-def export_spans(spans: Sequence[FinishedSpan]) -> None:
+def export_spans(spans: Sequence["FinishedSpan"]) -> None:
     """Send finished *spans* to the backend; the rules are those of ``export_events``.
 
     Spans are assembled only for plugins that have this hook. The spans of one call stem
@@ -132,7 +134,7 @@ def export_spans(spans: Sequence[FinishedSpan]) -> None:
 
 
 @hookspec
-def export_metrics(metrics: Sequence[MetricFamily]) -> None:
+def export_metrics(metrics: Sequence["MetricFamily"]) -> None:
     """Push the present state of all metrics to the backend.
 
     For backends to which metrics are pushed. Called every ``metrics_interval_seconds``
