@@ -4,15 +4,14 @@ import contextlib
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Generator, Iterator
-from typing import TypeVar
+from typing import Any
 
 import pytest
 from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
-Found = TypeVar("Found")
+from tests import ports, programs, waiting
 
 # Shared machines pause for whole seconds: no example has a deadline. In CI the examples are the
 # same in every run; elsewhere each run looks at new ones.
@@ -49,35 +48,16 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         counting.start()
 
 
-def found_or_skip(name: str, find: Callable[[], Found | None], how_to_get: str) -> Found:
-    """Give what *find* finds; where it finds nothing, fail in CI and skip elsewhere.
-
-    :param name: What is looked for, as a reader knows it.
-    :param find: Looks for it; None where it is not there.
-    :param how_to_get: What a reader can do, as a sentence.
-    """
-    found = find()
-    if found is not None:
-        return found
-    message = f"{name} is not on this machine. {how_to_get}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @pytest.fixture(scope="session")
-def server_or_skip() -> Callable[[str, Callable[[], Found | None], str], Found]:
-    """Find a server's program: ``server_or_skip(name, find, how_to_get)``."""
-    return found_or_skip
+def server_or_skip() -> Callable[..., Any]:
+    """As ``found_or_skip``."""
+    return programs.found_or_skip
 
 
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on at this moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    return ports.free_port()
 
 
 @pytest.fixture
@@ -99,13 +79,5 @@ def black_hole() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def wait_until() -> Callable[..., None]:
-    """Wait for something to become true: ``wait_until(predicate, timeout=30.0)``."""
-
-    def wait(predicate: Callable[[], object], timeout: float = 30.0) -> None:
-        deadline = time.monotonic() + timeout
-        while not predicate():
-            if time.monotonic() > deadline:
-                pytest.fail(f"still not true after {timeout} s: {predicate}")
-            time.sleep(0.01)
-
-    return wait
+    """As the function of that name."""
+    return waiting.wait_until

@@ -20,30 +20,12 @@ from urllib.parse import urlencode
 import pytest
 from attrs import frozen
 
+from tests.ports import free_port
+from tests.programs import found_or_skip
+
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 60
 """Far above what any of the servers takes to start, on a busy machine too."""
-
-
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture(scope="session")
-def free_ports() -> Callable[[int], list[int]]:
-    """Give so many TCP ports that nothing listens on at this moment."""
-
-    def give(count: int) -> list[int]:
-        with ExitStack() as stack:
-            probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-            for probe in probes:
-                probe.bind(("127.0.0.1", 0))
-            return [probe.getsockname()[1] for probe in probes]
-
-    return give
 
 
 @contextmanager
@@ -132,16 +114,13 @@ class PrometheusServer:
         return float(result[0]["value"][1]) if result else None
 
 
-FindOrSkip = Callable[[str, Callable[[], Any], str], Any]
-
-
 @pytest.fixture(scope="session")
-def prometheus_program(server_or_skip: FindOrSkip) -> Callable[[str], str]:
+def prometheus_program() -> Callable[[str], str]:
     """Find ``prometheus`` or ``promtool``."""
 
     def find(name: str) -> str:
         folder = os.environ.get("HVOBS_PROMETHEUS")
-        found: str = server_or_skip(
+        found: str = found_or_skip(
             name,
             lambda: shutil.which(name, path=folder),
             "Install it (Debian: apt-get install --no-install-recommends prometheus), or name"
@@ -211,11 +190,9 @@ def start_web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 
 @pytest.fixture(scope="session")
-def start_alertmanager(
-    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[[str], int]]:
+def start_alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], int]]:
     """Start an Alertmanager with a configuration; gives its port."""
-    program = server_or_skip(
+    program = found_or_skip(
         "Alertmanager",
         lambda: shutil.which("prometheus-alertmanager") or shutil.which("alertmanager"),
         "Install it (Debian: apt-get install --no-install-recommends prometheus-alertmanager).",
@@ -293,12 +270,12 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture(scope="session")
 def statsd_server(
-    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
+    tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
 ) -> Iterator[StatsDServer]:
     """StatsD on free ports, shared by the tests: each uses names of its own."""
-    node = server_or_skip("node", lambda: shutil.which("node"), "Install Node.js.")
+    node = found_or_skip("node", lambda: shutil.which("node"), "Install Node.js.")
     folder = Path(os.environ.get("HVOBS_STATSD", REPOSITORY / ".servers/node_modules/statsd"))
-    program = server_or_skip(
+    program = found_or_skip(
         "StatsD",
         lambda: folder / "stats.js" if (folder / "stats.js").is_file() else None,
         "Run npm install --prefix .servers --omit=optional statsd@0.9.0, or name the folder"
@@ -372,7 +349,7 @@ class StatsDExporter:
 
 @pytest.fixture(scope="session")
 def statsd_exporter(
-    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
+    tmp_path_factory: pytest.TempPathFactory, stack: ExitStack
 ) -> Iterator[StatsDExporter]:
     """statsd_exporter on free ports, shared by the tests: each uses names of its own."""
     local = REPOSITORY / ".servers/bin"
@@ -380,7 +357,7 @@ def statsd_exporter(
     found = find(path=str(local)) or find()
     if found is None and shutil.which("go") is None:
         pytest.skip("statsd_exporter is not on this machine, and there is no Go to build it with.")
-    program = server_or_skip(
+    program = found_or_skip(
         "statsd_exporter",
         lambda: found,
         "Run GOBIN=$PWD/.servers/bin go install github.com/prometheus/statsd_exporter@v0.30.0",
@@ -429,12 +406,10 @@ class Collectd:
 
 
 @pytest.fixture(scope="session")
-def collectd(
-    server_or_skip: FindOrSkip, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Collectd]:
+def collectd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collectd]:
     """collectd on a free port, shared by the tests: each uses names of its own."""
     path = os.environ.get("PATH", "") + ":/usr/sbin"
-    program = server_or_skip(
+    program = found_or_skip(
         "collectd",
         lambda: shutil.which("collectd", path=path),
         "Install it (Debian: apt-get install --no-install-recommends collectd-core).",

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from attrs import define, field
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.commands import HVOBS
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from _typeshed import StrPath
@@ -24,11 +28,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="gunicorn needs fork"),
 ]
-WaitUntil = Callable[..., None]
 
 WIDE_SECONDS = 60
 WORKERS = 3
-HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
 BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
 RING = "agent_hypervisor_ring_current"
 
@@ -121,13 +123,8 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture(params=[[], ["--preload"]], ids=["each worker loads it", "preloaded"])
-def site(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    free_ports: Callable[[int], list[int]],
-    wait_until: WaitUntil,
-) -> Iterator[Site]:
-    (metrics_port,) = free_ports(1)
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    metrics_port = free_port()
     (tmp_path / "shop.py").write_text(APPLICATION)
     (tmp_path / "journal").mkdir()
     for name, more in (
@@ -171,9 +168,7 @@ def site(
         yield site
 
 
-def test_totals_are_exact_and_no_gauge_is_stale_whatever_becomes_of_the_workers(
-    site: Site, wait_until: WaitUntil
-) -> None:
+def test_totals_are_exact_and_no_gauge_is_stale_whatever_becomes_of_the_workers(site: Site) -> None:
     first = site.workers(WORKERS)
     wait_until(lambda: site.shows(first), timeout=WIDE_SECONDS)
 

@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,12 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_otel import OTelConfig, OTelPlugin
-from tests.backends.conftest import REPOSITORY, daemon, free_port
+from tests.backends.conftest import REPOSITORY, daemon
+from tests.ports import free_port
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.backend
 
-WaitUntil = Callable[..., None]
 
 SETTINGS = """
 service:
@@ -132,9 +133,7 @@ def tags(pairs: list[dict[str, Any]]) -> dict[str, Any]:
     return {pair["key"]: pair["value"] for pair in pairs}
 
 
-def test_saga_with_a_compensation_is_read_back(
-    jaeger: Jaeger, tmp_path: Path, wait_until: WaitUntil
-) -> None:
+def test_saga_with_a_compensation_is_read_back(jaeger: Jaeger, tmp_path: Path) -> None:
     trace = CausalTraceId()
     trace_id = trace.to_w3c()[0]
     upload = tmp_path / "upload.json"
@@ -180,7 +179,7 @@ def test_saga_with_a_compensation_is_read_back(
         ]
 
 
-def test_spans_of_the_otel_plugin_arrive_over_grpc(jaeger: Jaeger, wait_until: WaitUntil) -> None:
+def test_spans_of_the_otel_plugin_arrive_over_grpc(jaeger: Jaeger) -> None:
     trace = CausalTraceId()
 
     emit(
@@ -192,7 +191,7 @@ def test_spans_of_the_otel_plugin_arrive_over_grpc(jaeger: Jaeger, wait_until: W
     assert "shop" in jaeger.api.services()
 
 
-def test_agents_are_services(jaeger: Jaeger, wait_until: WaitUntil) -> None:
+def test_agents_are_services(jaeger: Jaeger) -> None:
     config = JaegerConfig(endpoint=jaeger.endpoint, service_per_agent=True)
     plugin = JaegerPlugin(config)
 
@@ -224,7 +223,7 @@ def test_what_is_sent_twice_is_shown_once(jaeger: Jaeger) -> None:
     assert sorted(operations) == ["saga deploy", "saga.step.build", "saga.step.migrate"]
 
 
-def test_commands_read_traces_back(jaeger: Jaeger, tmp_path: Path, wait_until: WaitUntil) -> None:
+def test_commands_read_traces_back(jaeger: Jaeger, tmp_path: Path) -> None:
     one, other = CausalTraceId(), CausalTraceId()
     emit(saga_events("deploy-4", one), JaegerPlugin(JaegerConfig(endpoint=jaeger.endpoint)))
     emit(saga_events("deploy-5", other)[:3], JaegerPlugin(JaegerConfig(endpoint=jaeger.endpoint)))

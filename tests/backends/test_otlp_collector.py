@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -29,6 +29,9 @@ from hypervisor_observability.errors import Reject
 from hypervisor_otel import OTelConfig, OTelPlugin, OTLPSender, encode_spans
 from hypervisor_otel.senders import make_sender
 from hypervisor_otel.signals import TRACES
+from tests.ports import free_ports
+from tests.programs import found_or_skip
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.backend
 
@@ -36,7 +39,6 @@ HOW_TO_GET = (
     "It comes with the dependency group 'servers' (rotel, for Linux on x86_64); or put its "
     "folder on PATH."
 )
-WaitUntil = Callable[..., None]
 
 
 def find_rotel() -> str | None:
@@ -109,15 +111,6 @@ class Collector:
         return text
 
 
-def free_ports(count: int) -> list[int]:
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    try:
-        return [listener.getsockname()[1] for listener in listeners]
-    finally:
-        for listener in listeners:
-            listener.close()
-
-
 def answers(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -127,12 +120,8 @@ def answers(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def collector(
-    tmp_path_factory: pytest.TempPathFactory,
-    server_or_skip: Callable[..., str],
-    wait_until: WaitUntil,
-) -> Iterator[Collector]:
-    agent = server_or_skip("rotel-agent", find_rotel, HOW_TO_GET)
+def collector(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collector]:
+    agent = found_or_skip("rotel-agent", find_rotel, HOW_TO_GET)
     folder = tmp_path_factory.mktemp("rotel")
     grpc_port, http_port = free_ports(2)
     command = [agent, "start", "--exporter", "blackhole", "--batch-timeout", "100ms"]
@@ -193,7 +182,7 @@ def spans_of_saga(collector: Collector, saga_id: str) -> dict[str, PrintedSpan]:
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_collector_understands_ids_times_status_and_attributes(
-    collector: Collector, wait_until: WaitUntil, compression: str, protocol: str
+    collector: Collector, compression: str, protocol: str
 ) -> None:
     saga_id = f"deploy-{compression}-{protocol[:4]}"
     events = saga_events(saga_id)
@@ -240,9 +229,7 @@ def test_collector_understands_ids_times_status_and_attributes(
     assert step.fields["ID"] in undone.text  # the link to the step that it undoes
 
 
-def test_collector_gets_agents_as_services_from_the_jaeger_plugin(
-    collector: Collector, wait_until: WaitUntil
-) -> None:
+def test_collector_gets_agents_as_services_from_the_jaeger_plugin(collector: Collector) -> None:
     config = JaegerConfig(endpoint=collector.endpoint, service_per_agent=True)
 
     with Observability(Config(service="shop"), plugins=[JaegerPlugin(config)]) as observability:
@@ -281,9 +268,7 @@ def test_wrong_path_of_a_collector_is_refused(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_collector_understands_metrics_and_logs(
-    collector: Collector, wait_until: WaitUntil, protocol: str
-) -> None:
+def test_collector_understands_metrics_and_logs(collector: Collector, protocol: str) -> None:
     config = OTelConfig(
         protocol=protocol,  # type: ignore[arg-type] # one of both
         endpoint=collector.endpoint_of(protocol),
@@ -330,9 +315,7 @@ def test_collector_understands_metrics_and_logs(
         assert line in metric
 
 
-def test_request_beyond_what_the_collector_takes_arrives_in_parts(
-    collector: Collector, wait_until: WaitUntil
-) -> None:
+def test_request_beyond_what_the_collector_takes_arrives_in_parts(collector: Collector) -> None:
     # Of its own accord the plugin would send no request of this size.
     config = OTelConfig(
         protocol="grpc",

@@ -21,6 +21,7 @@ from hypervisor_prometheus.alerts import (
     rules_text,
 )
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
@@ -572,7 +573,6 @@ def webhook() -> Iterator[Webhook]:
 def test_lone_breach_reaches_a_webhook_through_alertmanager(
     configure_prometheus: "Callable[..., PrometheusServer]",
     start_alertmanager: Callable[[str], int],
-    wait_until: Callable[..., None],
     webhook: Webhook,
 ) -> None:
     alertmanager = start_alertmanager(

@@ -14,6 +14,7 @@ from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.withdrawals import LINGER_NS
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
@@ -25,7 +26,6 @@ ALERT = next(alert.promql for alert in AGENT_ALERTS if alert.name == "RingBreach
 SEVERITY = "agent_hypervisor_ring_breaches_by_severity_total"
 BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
 BREACHES = "agent_hypervisor_ring_breaches_total"
-WaitUntil = Callable[..., None]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,6 @@ def prometheus(
     late: Observability,
     early: Observability,
     configure_prometheus: "Callable[..., PrometheusServer]",
-    wait_until: WaitUntil,
 ) -> "PrometheusServer":
     jobs = {"late": late, "early": early}
     server = configure_prometheus(
@@ -72,7 +71,7 @@ def prometheus(
 
 
 def test_lone_breach_of_a_quiet_agent_has_increased_every_counter_of_it(
-    late: Observability, prometheus: "PrometheusServer", wait_until: WaitUntil
+    late: Observability, prometheus: "PrometheusServer"
 ) -> None:
     growth = {
         "by severity": f'increase({SEVERITY}{{job="late",severity="high"}}[5m])',
@@ -88,7 +87,7 @@ def test_lone_breach_of_a_quiet_agent_has_increased_every_counter_of_it(
 
     for promql in growth.values():
         # More than one breach is made of it where the scrapes are fewer than the time asked for.
-        wait_until(lambda promql=promql: (prometheus.value(promql) or 0) > 0, ARRIVAL_SECONDS)
+        wait_until(partial(prometheus.value, promql), ARRIVAL_SECONDS)
 
 
 def test_breach_before_the_first_scrape_is_seen_by_the_alert(
@@ -112,24 +111,21 @@ class Aged:
     prometheus: "PrometheusServer"
     registry: MetricsRegistry
     clock_ns: list[int]
-    wait_until: WaitUntil
 
     def session(self, session: str, breaches: int, total: int) -> None:
         """Go through a session of one agent, until its series is gone from Prometheus too."""
         record = partial(HypervisorEvent, agent_did="a", session_id=session)
         self.registry.observe([record(event_type=EventType.RING_ASSIGNED)])
         self.registry.observe([record(event_type=EventType.RING_BREACH_DETECTED)] * breaches)
-        self.wait_until(lambda: self.prometheus.value(BY_AGENT) == total, ARRIVAL_SECONDS)
+        wait_until(lambda: self.prometheus.value(BY_AGENT) == total, ARRIVAL_SECONDS)
         self.registry.observe([record(event_type=EventType.SESSION_TERMINATED)])
         self.clock_ns[0] += 2 * LINGER_NS
         gone = f"absent({BREACHES})"
-        self.wait_until(lambda: self.prometheus.value(gone) == 1, ARRIVAL_SECONDS)
+        wait_until(lambda: self.prometheus.value(gone) == 1, ARRIVAL_SECONDS)
 
 
 @pytest.fixture
-def aged(
-    start_prometheus: "Callable[[int], PrometheusServer]", wait_until: WaitUntil
-) -> Iterator[Aged]:
+def aged(start_prometheus: "Callable[[int], PrometheusServer]") -> Iterator[Aged]:
     clock_ns = [0]
     registry = MetricsRegistry(now_ns=lambda: time.time_ns() + clock_ns[0])
     plugin = PrometheusPlugin(PrometheusConfig(port=0))
@@ -143,7 +139,7 @@ def aged(
         )
     )
     try:
-        yield Aged(start_prometheus(plugin.port), registry, clock_ns, wait_until)
+        yield Aged(start_prometheus(plugin.port), registry, clock_ns)
     finally:
         plugin.stop()
 

@@ -9,7 +9,6 @@ import math
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -27,13 +26,15 @@ from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.commands import HVOBS
+from tests.ports import free_ports
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
 
-HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
 ARRIVAL_SECONDS = 90
 MOST_DEMONSTRATIONS = 20
 BEYOND_THE_DEMONSTRATION = {
@@ -179,8 +180,6 @@ class Seen:
 def seen(
     configure_prometheus: "Callable[..., PrometheusServer]",
     tmp_path_factory: pytest.TempPathFactory,
-    wait_until: Callable[..., None],
-    free_ports: Callable[[int], list[int]],
 ) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("work")
     of_demo, of_agent = free_ports(2)

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import Config, EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.programs import found_or_skip
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
@@ -23,13 +24,11 @@ HOSTILE = ('quote"}', "line\nbreak 1", "back\\slash", "é\u2028")
 
 
 @pytest.fixture
-def start(
-    server_or_skip: Callable[..., str], start_web_server: Callable[..., "PrometheusServer"]
-) -> Start:
+def start(start_web_server: Callable[..., "PrometheusServer"]) -> Start:
     """Start one of Prometheus' further servers, found under Debian's name or its own."""
 
     def start(name: str, *arguments: str) -> "PrometheusServer":
-        program = server_or_skip(
+        program = found_or_skip(
             name,
             lambda: shutil.which(f"prometheus-{name}") or shutil.which(name.replace("-", "_")),
             f"Install it (Debian: apt-get install --no-install-recommends prometheus-{name}).",

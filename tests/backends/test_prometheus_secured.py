@@ -1,7 +1,5 @@
 """A real Prometheus reads guarded metrics with the configuration that is written for it."""
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +12,8 @@ from hypervisor_observability.config import Secret
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.certificates import make_certificate
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
@@ -27,18 +27,11 @@ SECRETS = {"token": "t0ken", "password": "s3cret:wörd"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What both sides show each other: certificates, a token, a password."""
-    openssl = server_or_skip(
-        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
-    )
     made: Path = tmp_path_factory.mktemp("secrets")
     for certificate, key in (("agents-ca.pem", "agents.key"), ("client.pem", "client.key")):
-        command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt"]
-        command += ["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=test"]
-        command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        command += ["-keyout", str(made / key), "-out", str(made / certificate)]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        make_certificate(made / certificate, made / key, "DNS:localhost", "IP:127.0.0.1")
     for name, secret in SECRETS.items():
         (made / f"agents-{name}").write_text(secret)
     return made
@@ -60,10 +53,7 @@ def served_by(folder: Path, way: str, **secrets: Secret) -> PrometheusConfig:
 
 @pytest.mark.parametrize("way", ["token", "password and certificate"])
 def test_guarded_metrics_are_read_by_whoever_may_and_nobody_else(
-    folder: Path,
-    configure_prometheus: "Callable[..., PrometheusServer]",
-    wait_until: Callable[..., None],
-    way: str,
+    folder: Path, configure_prometheus: "Callable[..., PrometheusServer]", way: str
 ) -> None:
     config = served_by(folder, way, **{name: Secret(text) for name, text in SECRETS.items()})
     plugin = PrometheusPlugin(config)

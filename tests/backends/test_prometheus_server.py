@@ -10,6 +10,7 @@ import pytest
 
 from hypervisor_observability import EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import PrometheusServer
@@ -40,9 +41,7 @@ def observability() -> Iterator[Observability]:
 
 @pytest.fixture(scope="module")
 def prometheus(
-    observability: Observability,
-    start_prometheus: "Callable[[int], PrometheusServer]",
-    wait_until: Callable[..., None],
+    observability: Observability, start_prometheus: "Callable[[int], PrometheusServer]"
 ) -> "PrometheusServer":
     server = start_prometheus(observability.plugin("prometheus").port)
     wait_until(lambda: server.value("up") == 1, timeout=SCRAPED_SECONDS)
@@ -84,7 +83,7 @@ def test_no_hostile_label_is_lost_or_breaks_the_scrape(prometheus: "PrometheusSe
 
 
 def test_next_scrape_shows_what_is_new(
-    observability: Observability, prometheus: "PrometheusServer", wait_until: Callable[..., None]
+    observability: Observability, prometheus: "PrometheusServer"
 ) -> None:
     observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="late", session_id="s2")
 

@@ -9,6 +9,7 @@ import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.report import Findings, report_page
+from tests.programs import found_or_skip
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
 
@@ -24,11 +25,9 @@ SCRIPT = "<script>document.title='owned'</script>"
 
 
 @pytest.fixture
-def chromium(
-    server_or_skip: Callable[..., str], tmp_path: Path
-) -> Callable[..., "subprocess.CompletedProcess[str]"]:
+def chromium(tmp_path: Path) -> Callable[..., "subprocess.CompletedProcess[str]"]:
     """Open a page in a headless Chromium: ``chromium(page, option, ...)``."""
-    program = server_or_skip(
+    program = found_or_skip(
         "Chromium",
         lambda: shutil.which("chromium"),
         "Install it (Debian: apt-get install --no-install-recommends chromium).",

@@ -16,6 +16,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_statsd import DurationType, StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import Collectd, StatsDExporter
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.backend
 
 MakePlugin = Callable[..., StatsDPlugin]
-WaitUntil = Callable[..., None]
 SECONDS = 30
 HOSTILE = [
     "a\nforged:1|c",
@@ -80,11 +80,7 @@ def where(server: "StatsDExporter", via: Via) -> dict[str, object]:
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.INFLUX])
 @pytest.mark.parametrize("via", [Via.UDP, Via.TCP, Via.UNIXGRAM])
 def test_exporter_shows_counters_and_gauges_with_their_labels(
-    make_plugin: MakePlugin,
-    statsd_exporter: "StatsDExporter",
-    wait_until: WaitUntil,
-    via: Via,
-    tags: TagDialect,
+    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", via: Via, tags: TagDialect
 ) -> None:
     bad = statsd_exporter.bad_lines()
     prefix = f"{via.value}_{tags.value}"
@@ -113,11 +109,7 @@ def test_exporter_shows_counters_and_gauges_with_their_labels(
     [(DurationType.TIMER, 0.002), (DurationType.HISTOGRAM, 2), (DurationType.DISTRIBUTION, 2)],
 )
 def test_exporter_shows_durations_as_histograms(
-    make_plugin: MakePlugin,
-    statsd_exporter: "StatsDExporter",
-    wait_until: WaitUntil,
-    type_: DurationType,
-    seconds: float,
+    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", type_: DurationType, seconds: float
 ) -> None:
     bad = statsd_exporter.bad_lines()
     plugin = make_plugin(port=statsd_exporter.port, prefix=type_.value, durations=type_)
@@ -134,7 +126,7 @@ def test_exporter_shows_durations_as_histograms(
 
 
 def test_exporter_scales_what_was_sampled(
-    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", wait_until: WaitUntil
+    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter"
 ) -> None:
     plugin = make_plugin(port=statsd_exporter.port, prefix="sampled", sample_rate=0.25)
     plugin.export_spans(durations(400))
@@ -148,10 +140,7 @@ def test_exporter_scales_what_was_sampled(
 @pytest.mark.fault("S1")
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.INFLUX])
 def test_exporter_is_not_deceived_by_hostile_labels(
-    make_plugin: MakePlugin,
-    statsd_exporter: "StatsDExporter",
-    wait_until: WaitUntil,
-    tags: TagDialect,
+    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", tags: TagDialect
 ) -> None:
     bad = statsd_exporter.bad_lines()
     name = f"hostile_{tags.value}_total"
@@ -164,9 +153,7 @@ def test_exporter_is_not_deceived_by_hostile_labels(
     assert statsd_exporter.bad_lines() == bad
 
 
-def test_exporter_shows_what_an_application_does(
-    statsd_exporter: "StatsDExporter", wait_until: WaitUntil
-) -> None:
+def test_exporter_shows_what_an_application_does(statsd_exporter: "StatsDExporter") -> None:
     config = StatsDConfig(prefix="app", via=Via.UNIXGRAM, socket=statsd_exporter.socket)
     with Observability(plugins=[StatsDPlugin(config)]) as observability:
         for _ in range(4):
@@ -180,7 +167,7 @@ def test_exporter_shows_what_an_application_does(
 
 
 def test_collectd_takes_everything_where_labels_are_folded(
-    make_plugin: MakePlugin, collectd: "Collectd", wait_until: WaitUntil
+    make_plugin: MakePlugin, collectd: "Collectd"
 ) -> None:
     plugin = make_plugin(port=collectd.port, tags=TagDialect.NONE, prefix="cd", sample_rate=0.5)
     for total in (2, 5):
@@ -203,9 +190,7 @@ def test_collectd_takes_everything_where_labels_are_folded(
     assert collectd.values("-forged") == {}
 
 
-def test_collectd_says_what_it_refuses(
-    make_plugin: MakePlugin, collectd: "Collectd", wait_until: WaitUntil
-) -> None:
+def test_collectd_says_what_it_refuses(make_plugin: MakePlugin, collectd: "Collectd") -> None:
     plugin = make_plugin(port=collectd.port, prefix="tagged")
     plugin.export_metrics([family("n_total", MetricKind.COUNTER, 1, "a")])
 

@@ -18,6 +18,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.backends.conftest import StatsDServer
@@ -83,7 +84,7 @@ def bad_lines(server: "StatsDServer") -> float:
 
 
 def test_counter_adds_up_under_its_name_and_tags(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     plugin = make_plugin()
     for total in (2, 5):
@@ -95,10 +96,7 @@ def test_counter_adds_up_under_its_name_and_tags(
 
 @pytest.mark.parametrize("via", [Via.TCP, Via.UNIX])
 def test_thousand_counters_arrive_over_a_stream(
-    statsd_server: "StatsDServer",
-    make_plugin: MakePlugin,
-    wait_until: Callable[..., None],
-    via: Via,
+    statsd_server: "StatsDServer", make_plugin: MakePlugin, via: Via
 ) -> None:
     before = bad_lines(statsd_server)
     where = {"port": statsd_server.tcp_port} if via is Via.TCP else {"socket": statsd_server.socket}
@@ -117,7 +115,7 @@ def test_thousand_counters_arrive_over_a_stream(
 
 
 def test_rate_of_durations_is_understood(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     plugin = make_plugin(sample_rate=0.5, prefix="sampled")
     before = bad_lines(statsd_server)
@@ -131,7 +129,7 @@ def test_rate_of_durations_is_understood(
 
 
 def test_counter_adds_up_under_its_folded_name(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     plugin = make_plugin(tags=TagDialect.NONE, prefix="acme.prod")
     for total in (0.5, 2):
@@ -142,7 +140,7 @@ def test_counter_adds_up_under_its_folded_name(
 
 
 def test_gauges_show_their_last_value_negative_ones_too(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     plugin = make_plugin(tags=TagDialect.NONE)
     for value in (7, -5, -2.5):
@@ -151,9 +149,7 @@ def test_gauges_show_their_last_value_negative_ones_too(
     wait_until(lambda: statsd_server.numbers("gauges").get("level.a") == -2.5)
 
 
-def test_durations_show_as_timers(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
-) -> None:
+def test_durations_show_as_timers(make_plugin: MakePlugin, statsd_server: "StatsDServer") -> None:
     make_plugin(prefix="timed").export_spans([duration(1), duration(2)])
 
     name = "timed.agent_hypervisor.saga.step;action=validate;status=ok"
@@ -163,10 +159,7 @@ def test_durations_show_as_timers(
 # StatsD does not know Influx's tags: they would be a part of the name.
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.NONE])
 def test_hostile_labels_forge_nothing(
-    make_plugin: MakePlugin,
-    statsd_server: "StatsDServer",
-    wait_until: Callable[..., None],
-    tags: TagDialect,
+    make_plugin: MakePlugin, statsd_server: "StatsDServer", tags: TagDialect
 ) -> None:
     before = bad_lines(statsd_server)
     hostile = [
@@ -192,7 +185,7 @@ def test_hostile_labels_forge_nothing(
 
 
 def test_thousand_counters_arrive_packed(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", wait_until: Callable[..., None]
+    make_plugin: MakePlugin, statsd_server: "StatsDServer"
 ) -> None:
     before = statsd_server.numbers("counters")["statsd.packets_received"]
     agents = [f"agent-{number}" for number in range(1_000)]
@@ -214,9 +207,7 @@ def test_check_finds_it_and_leaves_nothing_behind(
     assert bad_lines(statsd_server) == before
 
 
-def test_events_of_an_application_arrive(
-    statsd_server: "StatsDServer", wait_until: Callable[..., None]
-) -> None:
+def test_events_of_an_application_arrive(statsd_server: "StatsDServer") -> None:
     plugin = StatsDPlugin(StatsDConfig(port=statsd_server.port, prefix="application"))
     with Observability(plugins=[plugin]) as observability:
         for _ in range(4):

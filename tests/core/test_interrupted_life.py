@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -20,6 +20,7 @@ from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.sources.journalled_log import JournalledLog
 from hypervisor_observability.threads.one_thread import OneThread
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fault("C10")
 
@@ -155,7 +156,7 @@ def test_exception_of_a_handler_in_a_plugins_start_reaches_the_application(
     assert is_over(tmp_path)
 
 
-def test_thread_whose_start_is_struck_works_once(wait_until: Callable[..., None]) -> None:
+def test_thread_whose_start_is_struck_works_once() -> None:
     worked: list[threading.Thread] = []
     go = threading.Event()
 

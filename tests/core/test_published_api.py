@@ -24,6 +24,7 @@ from hypervisor_observability import (
     SagaSpanRecord,
 )
 from hypervisor_observability.host.discovery import installed_plugins
+from tests.programs import run_python
 
 MODULES = {
     "event_bus": ["DEFAULT_MAX_EVENTS", "EventType", "HypervisorEvent", "HypervisorEventBus"],
@@ -166,7 +167,7 @@ def test_dataclasses_is_not_needed_by_the_import() -> None:
         "before = 'dataclasses' in sys.modules; h.HypervisorEvent.__dataclass_fields__;"
         "print(before, 'dataclasses' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_python(code, check=True)
 
     assert done.stdout.split()[1] == "True"
 

@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from hypervisor_observability.config import load_config
 from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.dashboards import agents_dashboard
+from tests.programs import found_or_skip, run
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "docs" / "deploy"
@@ -241,12 +240,10 @@ def test_links_of_the_page_lead_somewhere() -> None:
 
 
 @pytest.mark.backend
-def test_promtool_and_amtool_accept_the_files(
-    server_or_skip: Callable[..., str], tmp_path: Path
-) -> None:
+def test_promtool_and_amtool_accept_the_files(tmp_path: Path) -> None:
     how = "Install Debian's prometheus and prometheus-alertmanager."
-    promtool = server_or_skip("promtool", lambda: shutil.which("promtool"), how)
-    amtool = server_or_skip("amtool", lambda: shutil.which("amtool"), how)
+    promtool = found_or_skip("promtool", lambda: shutil.which("promtool"), how)
+    amtool = found_or_skip("amtool", lambda: shutil.which("amtool"), how)
     config = (DEPLOY / "prometheus" / "prometheus.yml").read_text("utf-8")
     checked = tmp_path / "prometheus.yml"
     checked.write_text(config.replace("/etc/prometheus", str(DEPLOY / "prometheus")))
@@ -256,7 +253,7 @@ def test_promtool_and_amtool_accept_the_files(
         [promtool, "check", "config", str(checked)],
         [amtool, "check-config", str(receivers)],
     ):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = run(command)
         assert done.returncode == 0, done.stdout + done.stderr
     asked = [amtool, "config", "routes", "test", f"--config.file={receivers}"]
     for severity, receiver in (
@@ -264,11 +261,5 @@ def test_promtool_and_amtool_accept_the_files(
         ("warning", "shown-only"),
         ("info", "shown-only"),
     ):
-        done = subprocess.run(
-            [*asked, f"severity={severity}"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run([*asked, f"severity={severity}"])
         assert done.stdout.strip() == receiver

@@ -2,14 +2,14 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import programs
+from tests.commands import HVOBS
+
 PAGE = Path(__file__).parents[2] / "docs" / "history.md"
-HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OF_THIS_RUN = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}|(?<=\"event_id\": \")[0-9a-f]{16}")
 
@@ -20,9 +20,7 @@ def run(command: str, last_code: int) -> tuple[str, int]:
         return f"{last_code}\n", 0
     name, *arguments = shlex.split(command)
     assert name == "hvobs"
-    done = subprocess.run(
-        [*HVOBS, *arguments], check=False, capture_output=True, text=True, timeout=120
-    )
+    done = programs.run([*HVOBS, *arguments], timeout=120)
     assert done.stderr == ""
     return done.stdout, done.returncode
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.programs import found_or_skip
+
 if TYPE_CHECKING:
     from tests.packaging.conftest import CleanEnvironment
 
@@ -31,9 +33,7 @@ USE = "from hypervisor.observability import HypervisorEventBus as Bus; print(Bus
 
 
 @pytest.fixture(scope="module")
-def agent_hypervisor_wheels(
-    server_or_skip: Callable[[str, Callable[[], Path | None], str], Path],
-) -> Path:
+def agent_hypervisor_wheels() -> Path:
     """A folder with the wheels of the published agent-hypervisor and of all that it needs."""
     name = f"agent-hypervisor-{VERSION}-{sys.implementation.cache_tag}"
     folder = REPOSITORY / ".cache" / name
@@ -51,7 +51,7 @@ def agent_hypervisor_wheels(
             unfinished.rename(folder)
         return folder
 
-    return server_or_skip(
+    return found_or_skip(
         f"agent-hypervisor {VERSION}", find, "The test fetches it: connect to a network."
     )
 

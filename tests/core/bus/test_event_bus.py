@@ -3,12 +3,9 @@ import gc
 import json
 import logging
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +22,8 @@ from hypervisor_observability.bus.log import STAGED_EVENTS
 from hypervisor_observability.events import clock
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import EventType
+from tests.programs import run_python
+from tests.waiting import wait_until
 
 RING = EventType.RING_ASSIGNED
 VFS = EventType.VFS_WRITE
@@ -602,7 +601,7 @@ numbers = [event.payload["number"] for event in bus.query_by_type("ring.assigned
 assert numbers == list(range(outer))
 assert len(seen) == inner and bus.handler_errors == 0
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path)
+    run_python(program, check=True, cwd=tmp_path)
 
 
 @pytest.mark.fault("C10")
@@ -646,7 +645,6 @@ def real_offset(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_step_of_the_wall_clock_is_followed_told_and_counted_and_is_no_event(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    wait_until: Callable[..., None],
     real_offset: None,
     step_seconds: int,
 ) -> None:
@@ -742,12 +740,4 @@ class Last:
 sys.last = Last()
 atexit.register(bus.record, "vfs.write")
 """
-    ran = subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        timeout=60,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.stderr == ""
+    assert run_python(program, check=True, cwd=tmp_path).stderr == ""

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +9,7 @@ from hypervisor_observability.bus.event_memory import held_bytes
 from hypervisor_observability.bus.log import STAGED_EVENTS, EventLog
 from hypervisor_observability.bus.segments import SEGMENT_EVENTS
 from hypervisor_observability.events.event import HypervisorEvent
+from tests.programs import run_python
 
 NO_BYTES_BOUND = 2**60
 
@@ -20,13 +19,7 @@ def run_unmeasured(program: str, folder: Path) -> None:
     an exception of a signal handler, or a fork, would leave it taken for ever.
     """
     environment = {key: value for key, value in os.environ.items() if "COVERAGE" not in key}
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        check=True,
-        timeout=90,
-        cwd=folder,
-        env=environment,
-    )
+    run_python(program, flags=("-W", "ignore"), check=True, timeout=90, cwd=folder, env=environment)
 
 
 def make_log(max_events: int | None = None, max_bytes: int = NO_BYTES_BOUND) -> EventLog:

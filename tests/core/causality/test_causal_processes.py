@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.tree import build_tree
+from tests.programs import run
 
 PROGRAM = Path(__file__).with_name("causal_processes.py")
 AGENTS, PROCESSES = 500, 3
@@ -40,14 +40,8 @@ def test_tree_of_agents_over_processes_and_transports_is_the_truth(tmp_path: Pat
     # A stray id in the environment of the tests must not become the first caller.
     environment = {k: v for k, v in os.environ.items() if not k.upper().startswith("TRACE")}
 
-    ran = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path), "0"],
-        check=False,
-        env=environment,
-        timeout=program.TIMEOUT * 2,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, PROGRAM, tmp_path, 0]
+    ran = run(command, env=environment, timeout=program.TIMEOUT * 2)
 
     assert (ran.returncode, ran.stderr) == (0, "")
     unread: list[str] = []

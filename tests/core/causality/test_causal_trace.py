@@ -3,8 +3,6 @@ import inspect
 import multiprocessing
 import os
 import pickle  # noqa: TID251 - that ids survive it is promised, and what is read was just written
-import subprocess
-import sys
 import threading
 from typing import Any, cast
 
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.events import ids, lazy_slots
+from tests.programs import run_python
 
 SHORT_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True).filter(lambda t: t.strip("0"))
 
@@ -394,9 +393,7 @@ if pid:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_forked_child_draws_other_ids() -> None:
     # In a process of its own, where no other thread runs while it forks.
-    ran = subprocess.run(
-        [sys.executable, "-c", FORKING], capture_output=True, text=True, check=True, timeout=60
-    )
+    ran = run_python(FORKING, check=True)
     one, other = (line.split() for line in ran.stdout.splitlines())
 
     assert one[0] == other[0]

@@ -1,7 +1,5 @@
 import contextlib
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,6 +12,7 @@ from hypervisor_observability.causality.carriers import Accept
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.propagation import Propagator, extract, inject
+from tests.programs import run_python
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"  # the example of W3C Trace Context, section 3.2.3
 SPAN = "b7ad6b7169203331"
@@ -174,14 +173,7 @@ def test_environment_hands_a_trace_to_a_subprocess() -> None:
         "from hypervisor_observability.causality.causal_trace import CausalTraceId\n"
         "print(CausalTraceId.extract(os.environ, accept='continue'))"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env=environment,
-    ).stdout.strip()
+    told = run_python(program, check=True, env=environment).stdout.strip()
 
     assert environment["TRACEPARENT"] == trace.to_traceparent()
     assert environment["TRACESTATE"] == "hv=d:1"

@@ -1,5 +1,4 @@
 import string
-import subprocess
 import sys
 from typing import Any
 
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from hypervisor_observability.causality import traceparent
 from hypervisor_observability.causality.causal_trace import CausalTraceId
+from tests.programs import run_python
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"  # the example of W3C Trace Context, section 3.2.3
 SPAN = "b7ad6b7169203331"
@@ -39,14 +39,8 @@ def test_two_processes_agree_on_the_wide_form() -> None:
         "from hypervisor_observability.causality.causal_trace import CausalTraceId\n"
         "print([CausalTraceId.from_string(text).to_w3c() for text in sys.argv[1:]])"
     )
-    told = subprocess.run(
-        [sys.executable, "-c", program, *texts],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-        env={"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)},
-    ).stdout
+    environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(sys.path)}
+    told = run_python(program, *texts, check=True, env=environment).stdout
 
     assert told.strip() == str([CausalTraceId.from_string(text).to_w3c() for text in texts])
 

@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from hypervisor_observability.config import (
 )
 from hypervisor_observability.config import lookup as config_lookup
 from hypervisor_observability.errors import ConfigError, ConfigProblem
+from tests.programs import run_python
 
 
 @frozen
@@ -507,14 +506,8 @@ def test_bad_file_is_told_in_a_process_that_reads_it(tmp_path: Path) -> None:
     written(tmp_path, "[plugins.statsd]\nport = '${PORT}'\n")
     code = "from hypervisor_observability.config import load_config; load_config('hypervisor.toml')"
 
-    ended = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={key: value for key, value in os.environ.items() if key != "PORT"},
-    )
+    environment = {key: value for key, value in os.environ.items() if key != "PORT"}
+    ended = run_python(code, cwd=tmp_path, env=environment)
 
     assert ended.returncode == 1
     assert (

@@ -1,9 +1,6 @@
 """Relative paths start at the working directory of the moment at which a configuration is made."""
 
 import inspect
-import os
-import subprocess
-import sys
 import typing
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -17,6 +14,7 @@ from hypervisor_observability import Config, EventType, JournalConfig, Observabi
 from hypervisor_observability.config import StateConfig, plugin_tables, settings
 from hypervisor_observability.host.agent import JournalAgent
 from hypervisor_observability.host.plugins import load_plugins
+from tests.programs import run_python
 
 OURS = ("jaeger", "otel", "prometheus", "statsd")
 
@@ -140,14 +138,7 @@ with Observability(Config(plugins={"prometheus": {"port": 0}})) as observability
 def test_process_without_a_working_directory_needs_none(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", GONE, str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        cwd="/",
-        env=os.environ,
-    )
+
+    done = run_python(GONE, folder, cwd="/")
 
     assert done.stdout == "{'prometheus': 'running'}\n", done.stderr

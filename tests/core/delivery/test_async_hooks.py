@@ -27,9 +27,9 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.plugin_checks import checked
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fault("C26")
-WaitUntil = Callable[..., None]
 
 
 @pytest.fixture
@@ -141,9 +141,7 @@ def loop_threads() -> list[str]:
     return [one.name for one in threading.enumerate() if one.name.endswith("-loop")]
 
 
-def test_plugin_keeps_a_connection_and_a_task_over_all_its_calls(
-    server: LineServer, wait_until: WaitUntil
-) -> None:
+def test_plugin_keeps_a_connection_and_a_task_over_all_its_calls(server: LineServer) -> None:
     plugin = Streaming(server.port)
     with Observability(plugins=[plugin]) as observability:
         assert plugin.told == ["start"]  # before the start returns
@@ -333,9 +331,7 @@ def observing(plugin: Hanging, *, renews: bool) -> Observability:
 
 
 @pytest.mark.parametrize("swallows", [False, True])
-def test_coroutine_that_hangs_is_cancelled_and_a_fresh_instance_takes_over(
-    swallows: bool, wait_until: WaitUntil
-) -> None:
+def test_coroutine_that_hangs_is_cancelled_and_a_fresh_instance_takes_over(swallows: bool) -> None:
     plugin = Hanging(swallows=swallows)
     plugin.made.append(plugin)
     with observing(plugin, renews=True) as observability:
@@ -351,9 +347,7 @@ def test_coroutine_that_hangs_is_cancelled_and_a_fresh_instance_takes_over(
     wait_until(lambda: loop_threads() == [])
 
 
-def test_instance_that_cannot_be_made_again_goes_on_after_its_call_was_cancelled(
-    wait_until: WaitUntil,
-) -> None:
+def test_instance_that_cannot_be_made_again_goes_on_after_its_call_was_cancelled() -> None:
     plugin = Hanging()
     plugin.made.append(plugin)
     with observing(plugin, renews=False) as observability:

@@ -2,14 +2,11 @@
 
 import importlib.util
 import os
-import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-FindOrSkip = Callable[[str, Callable[[], Any], str], Any]
+from tests.programs import found_or_skip, run_python
 
 # What both applications use: one plugin that keeps what it gets, and one that hangs.
 PLUGINS = """
@@ -166,24 +163,18 @@ stopped [True] True
 @pytest.mark.fault("C21")
 @pytest.mark.parametrize(("library", "program"), [("gevent", GEVENT), ("uvloop", UVLOOP)])
 def test_application_on_another_loop_loses_nothing_and_is_not_held_up(
-    server_or_skip: FindOrSkip, library: str, program: str
+    library: str, program: str
 ) -> None:
     if sys.version_info >= (3, 14):
         pytest.skip(f"there is no wheel of {library} for this Python")
-    server_or_skip(
+    found_or_skip(
         library,
         lambda: importlib.util.find_spec(library),
         "It belongs to the group of dependencies that is called test.",
     )
 
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "PYTHONFAULTHANDLER": "1"},
-    )
+    environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
+    done = run_python(program, flags=("-W", "error"), timeout=200, env=environment)
 
     assert done.stdout == EXPECTED, done.stderr
     assert done.returncode == 0, done.stderr

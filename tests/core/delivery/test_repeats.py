@@ -2,12 +2,13 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Observability
 from hypervisor_observability.delivery.repeats import REMEMBERED_EVENTS, WatchedStream
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fault("C20")
 
@@ -141,9 +142,7 @@ def test_what_is_read_again_is_not_counted_again() -> None:
     assert watched.duplicates == 2
 
 
-def test_metrics_count_repeats_and_the_log_names_them(
-    caplog: pytest.LogCaptureFixture, wait_until: Callable[..., None]
-) -> None:
+def test_metrics_count_repeats_and_the_log_names_them(caplog: pytest.LogCaptureFixture) -> None:
     with Observability() as observability:
         for emitted in (event(), event(), event(session_id="other"), HypervisorEvent()):
             observability.bus.emit(emitted)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
 from hypervisor_observability.events import clock
+from tests.programs import run_python
 
 HOUR_NS = 3_600 * 10**9
 
@@ -245,7 +246,4 @@ with freezegun.freeze_time("1999-12-31"):
 after = HypervisorEvent().timestamp.timestamp()
 print(abs(inside - time.time()) < 60, abs(after - time.time()) < 60)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
-    assert done.stdout.split() == ["True", "True"]
+    assert run_python(program, check=True).stdout.split() == ["True", "True"]

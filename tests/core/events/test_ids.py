@@ -1,6 +1,4 @@
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability.events import ids
+from tests.programs import run_python
 
 
 @given(st.integers(min_value=0), st.integers(min_value=0))
@@ -84,4 +83,4 @@ assert len(set(new)) == len(new) == 21 * 50, len(new)
 """
     if not hasattr(os, "fork"):
         pytest.skip("this system knows no fork")
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path)
+    run_python(program, check=True, cwd=tmp_path)

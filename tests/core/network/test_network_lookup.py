@@ -6,14 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pytest
 from attrs import define, field
 
 from hypervisor_observability.network import Address, Deadline, Lookup, system_addresses
+from tests.waiting import wait_until
 
-WaitUntil = Callable[..., None]
 SECONDS = 30
 
 
@@ -104,9 +104,7 @@ def test_system_that_refuses_a_thread_is_told_and_asked_again(
     assert looked_up.addresses() == (at("192.0.2.1"),)
 
 
-def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(
-    names: Names, wait_until: WaitUntil
-) -> None:
+def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(names: Names) -> None:
     names.answer = [at("192.0.2.1")]
     names.open.clear()
     looked_up = lookup(names, wait=0.01)
@@ -125,9 +123,7 @@ def test_slow_answer_is_not_waited_for_but_taken_when_it_comes(
     wait_until(answered, timeout=SECONDS)
 
 
-def test_known_address_is_used_while_a_new_answer_is_awaited(
-    names: Names, wait_until: WaitUntil
-) -> None:
+def test_known_address_is_used_while_a_new_answer_is_awaited(names: Names) -> None:
     names.answer = [at("192.0.2.1")]
     looked_up = lookup(names, seconds=0.001)
     looked_up.addresses()
@@ -195,7 +191,7 @@ def test_patience_ends_with_the_callers_deadline(names: Names) -> None:
 
 
 def test_failure_that_an_earlier_try_asked_for_is_not_taken_for_an_answer_of_now(
-    names: Names, wait_until: WaitUntil
+    names: Names,
 ) -> None:
     names.answer = socket.gaierror(-3, "Temporary failure in name resolution")
     names.open.clear()

@@ -2,8 +2,6 @@
 
 import asyncio
 import multiprocessing
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -16,6 +14,7 @@ from hypervisor_observability import CarryingExecutor, HypervisorEventBus, Recor
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder.place import current_place
+from tests.programs import run_python
 
 
 @pytest.fixture
@@ -256,8 +255,6 @@ print("whole")
 
 @pytest.mark.fault("C21")
 def test_greenlets_stand_below_the_code_that_carried_them() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", GREENLETS], capture_output=True, text=True, timeout=120, check=False
-    )
+    ran = run_python(GREENLETS, timeout=120)
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "whole"), ran.stderr

@@ -4,10 +4,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests.programs import run_python
+from tests.waiting import wait_until
 
 pytest.importorskip("celery", reason="Celery is not installed")
 pytestmark = [
@@ -61,9 +63,7 @@ SEND = "import tasks; [tasks.app.send_task('work', (number,)) for number in rang
 
 @pytest.mark.slow
 @pytest.mark.parametrize("starts", ["parent", "child"])
-def test_worker_process_of_one_task_delivers_what_it_emits(
-    tmp_path: Path, starts: str, wait_until: Callable[..., None]
-) -> None:
+def test_worker_process_of_one_task_delivers_what_it_emits(tmp_path: Path, starts: str) -> None:
     (tmp_path / "broker").mkdir()
     (tmp_path / "tasks.py").write_text(APPLICATION)
     left_out = ("COVERAGE", "COV_")
@@ -83,9 +83,7 @@ def test_worker_process_of_one_task_delivers_what_it_emits(
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as worker:
         try:
-            subprocess.run(
-                [sys.executable, "-c", SEND], cwd=tmp_path, env=environment, check=True, timeout=90
-            )
+            run_python(SEND, cwd=tmp_path, env=environment, check=True, timeout=90)
             wait_until(lambda: len(lines()) >= 30, timeout=90)
         finally:
             worker.send_signal(signal.SIGTERM)
@@ -104,4 +102,4 @@ def test_worker_process_of_one_task_delivers_what_it_emits(
 def test_celery_is_not_imported_by_us() -> None:
     code = "import hypervisor_observability as h, sys; h.Observability().start().stop();"
     code += "sys.exit('celery' in sys.modules or 'multiprocessing.util' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=90, check=False).returncode == 0
+    assert run_python(code, timeout=90).returncode == 0

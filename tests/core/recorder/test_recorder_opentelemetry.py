@@ -2,8 +2,6 @@
 
 import asyncio
 import logging
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -23,6 +21,7 @@ from hypervisor_observability.config import Config, PropagationConfig
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder import recorder as recorder_module
+from tests.programs import run_python
 
 
 @pytest.fixture
@@ -217,9 +216,7 @@ print(bus.emitted)
 
 
 def test_nothing_is_missed_where_the_api_is_not_installed() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, timeout=60, check=False
-    )
+    ran = run_python(WITHOUT)
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "2"), ran.stderr
 

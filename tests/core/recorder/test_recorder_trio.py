@@ -1,7 +1,6 @@
 """The recorder under trio, in a process that never imports asyncio."""
 
-import subprocess
-import sys
+from tests.programs import run_python
 
 PROGRAM = """
 import sys
@@ -85,8 +84,6 @@ print("whole")
 
 
 def test_recorder_works_under_trio_without_asyncio() -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=120, check=False
-    )
+    ran = run_python(PROGRAM, timeout=120)
 
     assert (ran.returncode, ran.stdout.strip()) == (0, "whole"), ran.stderr

@@ -2,10 +2,8 @@
 
 import logging
 import os
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ from hypervisor_observability.spans.record import (
     SpanLink,
     SpanStatus,
 )
+from tests.certificates import make_certificate
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 SPAN_ID = "b7ad6b7169203331"
@@ -224,16 +223,8 @@ class Certificate:
 
 
 @pytest.fixture(scope="session")
-def certificate(
-    tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]
-) -> Certificate:
-    openssl = server_or_skip(
-        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
-    )
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     folder = tmp_path_factory.mktemp("tls")
-    file, key = folder / "cert.pem", folder / "key.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(file)]
-    subprocess.run(command, check=True, capture_output=True)
-    return Certificate(file, key)
+    made = Certificate(folder / "cert.pem", folder / "localhost.pem")
+    make_certificate(made.file, made.key, "DNS:localhost")
+    return made

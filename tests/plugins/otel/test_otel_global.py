@@ -1,11 +1,10 @@
 """``global = true``, each in a process of its own: a global provider is set for good."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 from hypervisor_observability.config import DeliveryConfig, PluginTable, structure_plugin_table
 from hypervisor_otel import OTelConfig
+from tests.programs import run_python
 
 BEGIN = """
 import sys
@@ -22,14 +21,7 @@ def config(endpoint):
 
 
 def run(code: str, folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", BEGIN + code],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        cwd=folder,
-        check=False,
-    )
+    done = run_python(BEGIN + code, timeout=100, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 

@@ -3,10 +3,8 @@
 import base64
 import http.client
 import logging
-import shutil
 import socket
 import ssl
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_prometheus import PrometheusConfig
 from hypervisor_prometheus.credentials import Credentials
 from hypervisor_prometheus.server import MAX_CONNECTIONS
+from tests.certificates import make_certificate, openssl
 
 if TYPE_CHECKING:
     from tests.plugins.prometheus.conftest import Served
@@ -187,27 +186,17 @@ class Certificates:
 
 
 @pytest.fixture(scope="module")
-def certificates(
-    tmp_path_factory: pytest.TempPathFactory, server_or_skip: Callable[..., str]
-) -> Certificates:
-    openssl = server_or_skip(
-        "openssl", lambda: shutil.which("openssl"), "Install Debian's package openssl."
-    )
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     folder = tmp_path_factory.mktemp("tls")
-    pairs: list[tuple[Path, Path]] = []
-    for name in ("one", "two"):
-        pair = folder / f"{name}.pem", folder / f"{name}.key"
-        command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt"]
-        command += ["ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}"]
-        command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        command += ["-keyout", str(pair[1]), "-out", str(pair[0])]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-        pairs.append(pair)
+    one, two = ((folder / f"{name}.pem", folder / f"{name}.key") for name in ("one", "two"))
+    for pair in (one, two):
+        make_certificate(*pair, "DNS:localhost", "IP:127.0.0.1")
     encrypted = folder / "encrypted.key"
-    command = [openssl, "pkcs8", "-topk8", "-in", str(pairs[0][1]), "-out", str(encrypted)]
-    command += ["-passout", "pass:x", "-v2", "aes-128-cbc"]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
-    return Certificates(*pairs[0], *pairs[1], encrypted)
+    openssl(
+        *("pkcs8", "-topk8", "-in", one[1], "-out", encrypted),
+        *("-passout", "pass:x", "-v2", "aes-128-cbc"),
+    )
+    return Certificates(*one, *two, encrypted)
 
 
 def ask_securely(port: int, context: ssl.SSLContext, path: str = "/metrics") -> tuple[int, bytes]:
@@ -308,9 +297,7 @@ def test_handshake_has_one_deadline_however_it_drips(secure: "Served") -> None:
     assert over
 
 
-def test_stop_hangs_up_on_secure_clients(
-    secure: "Served", trusting: ssl.SSLContext, wait_until: Callable[..., None]
-) -> None:
+def test_stop_hangs_up_on_secure_clients(secure: "Served", trusting: ssl.SSLContext) -> None:
     plain = socket.create_connection(("127.0.0.1", secure.plugin.port), timeout=WIDE_SECONDS)
     with trusting.wrap_socket(plain, server_hostname="localhost") as client:
         secure.plugin.stop()

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hypervisor_observability import Config, DeliveryConfig, EventType, JournalConfig, Observability
 from hypervisor_observability.host.agent import JournalAgent
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.fault("P9"),
@@ -104,7 +105,7 @@ def agent_of(directory: Path) -> Iterator[Callable[[str], dict[str, float]]]:
 
 
 def test_totals_are_those_of_all_workers_and_no_gauge_outlives_its_worker(
-    tmp_path: Path, workers: list[Worker], wait_until: Callable[..., None]
+    tmp_path: Path, workers: list[Worker]
 ) -> None:
     with agent_of(tmp_path) as scrape:
         for number, worker in enumerate(workers, 1):
@@ -124,7 +125,7 @@ def test_totals_are_those_of_all_workers_and_no_gauge_outlives_its_worker(
 
 
 def test_totals_hold_over_the_agents_restart_and_workers_that_died_meanwhile(
-    tmp_path: Path, workers: list[Worker], wait_until: Callable[..., None]
+    tmp_path: Path, workers: list[Worker]
 ) -> None:
     for worker in workers:
         worker.work(10)

@@ -17,6 +17,7 @@ from hypervisor_prometheus import connections as connections_module
 from hypervisor_prometheus.connections import Connections
 from hypervisor_prometheus.requests import SiteHandler
 from hypervisor_prometheus.server import MAX_CONNECTIONS, MetricsServer
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.plugins.prometheus.conftest import Served
@@ -270,7 +271,7 @@ def test_more_clients_than_there_are_places_are_told_to_come_back(
 
 
 def test_client_that_resets_is_nobody_s_trouble(
-    served: "Served", caplog: pytest.LogCaptureFixture, wait_until: Callable[..., None]
+    served: "Served", caplog: pytest.LogCaptureFixture
 ) -> None:
     served.metrics.families = [gauge(1, *(f"agent-{number}" for number in range(50_000)))]
     caplog.set_level(logging.DEBUG)
@@ -308,9 +309,7 @@ def test_system_without_another_thread_loses_one_request(
     assert "can't start new thread" in caplog.text
 
 
-def test_stop_hangs_up_on_clients_and_frees_the_port(
-    make_served: Callable[..., "Served"], wait_until: Callable[..., None]
-) -> None:
+def test_stop_hangs_up_on_clients_and_frees_the_port(make_served: Callable[..., "Served"]) -> None:
     served = make_served()
     served.start()
     port = served.plugin.port
@@ -434,9 +433,7 @@ def large(served: "Served") -> None:
 
 
 @pytest.mark.fault("P2")
-def test_client_that_does_not_take_its_answer_is_let_go(
-    served: "Served", wait_until: Callable[..., None]
-) -> None:
+def test_client_that_does_not_take_its_answer_is_let_go(served: "Served") -> None:
     connections = server_of(served.plugin).connections
     connections.answer_seconds = 0.3
     large(served)
@@ -448,7 +445,7 @@ def test_client_that_does_not_take_its_answer_is_let_go(
 
 @pytest.mark.fault("P2")
 def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
-    served: "Served", monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+    served: "Served", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections_module, "_STALLED_SECONDS", 0.0)
     connections = server_of(served.plugin).connections

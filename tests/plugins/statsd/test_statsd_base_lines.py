@@ -3,7 +3,7 @@
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from hypervisor_observability import Config, MetricFamily, MetricKind, Observabi
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
 from hypervisor_statsd.lines import Series
 from hypervisor_statsd.plugin import tell
+from tests.waiting import wait_until
 
 BREACHES = re.compile(
     r"agent_hypervisor_ring_breaches_by_severity_total:([\d.]+)\|c\|#severity:high"
@@ -57,7 +58,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_instance_that_takes_over_goes_on_from_what_was_told(
-    server: Server, monkeypatch: pytest.MonkeyPatch, wait_until: Callable[..., None]
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(StatsDPlugin, "longest_call_seconds", 0.0)  # so that it hangs soon
     table = {

@@ -12,13 +12,13 @@ from attrs import define, field
 from hypervisor_observability import EventType, MetricFamily, MetricKind, Observability, RetryLater
 from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.plugins.statsd.conftest import Receiver
 
 pytestmark = pytest.mark.fault("S5")
 
-WaitUntil = Callable[..., None]
 SECONDS = 30
 
 
@@ -57,10 +57,7 @@ def names() -> Iterator[Names]:
 
 
 def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
-    make_plugin: Callable[..., StatsDPlugin],
-    receiver: "Receiver",
-    names: Names,
-    wait_until: WaitUntil,
+    make_plugin: Callable[..., StatsDPlugin], receiver: "Receiver", names: Names
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))

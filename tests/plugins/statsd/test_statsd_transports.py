@@ -30,6 +30,7 @@ from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, Via, clients
 from hypervisor_statsd.clients import PartlySentError, UDPClient
 from hypervisor_statsd.transport import Server, Transport
+from tests.programs import run
 
 if TYPE_CHECKING:
     from tests.plugins.statsd.conftest import Receiver
@@ -476,16 +477,10 @@ print(flushed, counts.in_flight + counts.pending + counts.delivered, plugin.traf
 def test_machine_without_a_network_costs_the_application_nothing() -> None:
     unshare = shutil.which("unshare")
     isolated = [unshare or "", "--net"] if os.geteuid() == 0 else [unshare or "", "-rn"]
-    if not unshare or subprocess.run([*isolated, "true"], check=False).returncode:
+    if not unshare or run([*isolated, "true"]).returncode:
         pytest.skip("this system lets nobody take a process off its network")
 
-    done = subprocess.run(
-        [*isolated, sys.executable, "-c", NO_NETWORK],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = run([*isolated, sys.executable, "-c", NO_NETWORK], timeout=120)
 
     assert done.stdout == "False 1000 True\n", done.stderr
     assert "Network is unreachable" in done.stderr
