@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -58,6 +59,15 @@ def server_or_skip() -> Callable[..., Any]:
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on at this moment."""
     return ports.free_port()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which ``tempfile`` makes others."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
 
 
 @pytest.fixture

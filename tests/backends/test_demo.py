@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 import hypervisor_otel.plugin
 from hypervisor_observability import FinishedSpan
@@ -29,9 +29,10 @@ from hypervisor_observability.cli.demo.backends import (
 )
 from hypervisor_observability.cli.demo.comparison import ReceivedSpan
 from hypervisor_observability.cli.demo.receivers import StatsDReceiver
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_otel.encoding import encode_spans
 from hypervisor_otel.receiver import OTLPReceiver
+from tests.commands import run_hvobs
+from tests.distributions import plugins_of, write_distribution
 
 REPOSITORY = Path(__file__).parents[2]
 CLASSES = {
@@ -50,19 +51,8 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plugins' metadata, for environments that have only their sources on the path."""
     folder = tmp_path_factory.mktemp("metadata")
     for name, value in CLASSES.items():
-        entry = folder / f"hypervisor_{name}-0.1.0.dist-info"
-        entry.mkdir()
-        text = f"Metadata-Version: 2.1\nName: hypervisor-{name}\nVersion: 0.1.0\n"
-        (entry / "METADATA").write_text(text)
-        (entry / "entry_points.txt").write_text(f"[hypervisor.observability]\n{name} = {value}\n")
-    return folder
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
+        plugins = plugins_of(**{name: value})
+        write_distribution(folder, f"hypervisor-{name}", plugins, version="0.1.0")
     return folder
 
 
@@ -71,7 +61,7 @@ def run(metadata: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Run
     """Run ``hvobs demo`` with all four plugins installed."""
     monkeypatch.syspath_prepend(str(metadata))
     monkeypatch.setattr(demo_run, "FLUSH_SECONDS", 10)  # for a machine that is busy
-    return lambda *options: CliRunner().invoke(hvobs, ["demo", *options])
+    return lambda *options: run_hvobs("demo", *options)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from attrs import define, field
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.commands import HVOBS
+from tests.configurations import write_config
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -131,8 +132,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
         ("application", ""),
         ("agent", f"[plugins.prometheus]\nport = {metrics_port}\n"),
     ):
-        (tmp_path / f"{name}.toml").write_text(JOURNAL + more)
-        (tmp_path / f"{name}.toml").chmod(0o600)
+        write_config(JOURNAL + more, tmp_path / f"{name}.toml")
 
     def run(*command: "StrPath", **settings: Any) -> "subprocess.Popen[bytes]":
         # Into a file: a pipe that nobody reads would stop it once it is full.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hypervisor_jaeger import JaegerConfig, JaegerPlugin
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
@@ -20,9 +20,9 @@ from hypervisor_observability import (
     HypervisorEvent,
     Observability,
 )
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_otel import OTelConfig, OTelPlugin
 from tests.backends.conftest import REPOSITORY, daemon
+from tests.commands import run_hvobs
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -232,7 +232,7 @@ def test_commands_read_traces_back(jaeger: Jaeger, tmp_path: Path) -> None:
     config.write_text(f'[plugins.jaeger]\nui_url = "{jaeger.api.url}"\n')
 
     def run(*arguments: str) -> Result:
-        return CliRunner().invoke(hvobs, ["jaeger", "--config", str(config), *arguments])
+        return run_hvobs("jaeger", "--config", config, *arguments)
 
     fetched, compared = run("fetch", one.full_id), run("compare", one.full_id, other.full_id)
     exported = run("export", one.full_id, str(tmp_path / "trace.json"))

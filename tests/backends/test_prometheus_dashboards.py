@@ -27,6 +27,7 @@ from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_te
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 from tests.commands import HVOBS
+from tests.configurations import write_config
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
@@ -185,12 +186,8 @@ def seen(
     of_demo, of_agent = free_ports(2)
 
     def config_file(name: str, port: int, more: str = "") -> Path:
-        path: Path = folder / name
-        path.write_text(
-            f'[journal]\ndirectory = "journal"\n[plugins.prometheus]\nport = {port}\n{more}'
-        )
-        path.chmod(0o600)
-        return path
+        text = f'[journal]\ndirectory = "journal"\n[plugins.prometheus]\nport = {port}\n{more}'
+        return write_config(text, folder / name)
 
     agent = config_file("agent.toml", of_agent)
     (folder / "journal").mkdir()

@@ -24,6 +24,7 @@ from hypervisor_observability import (
     SagaSpanRecord,
 )
 from hypervisor_observability.host.discovery import installed_plugins
+from tests.distributions import plugins_of, write_distribution
 from tests.programs import run_python
 
 MODULES = {
@@ -176,13 +177,9 @@ def test_distribution_that_is_spelt_in_two_ways_is_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number, name in enumerate(["Acme_Hv.Plugin", "acme-hv-plugin"]):
-        info = tmp_path / str(number) / f"acme_hv_plugin-1.{number}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.{number}\n"
-        )
-        (info / "entry_points.txt").write_text("[hypervisor.observability]\nacme = acme:Plugin\n")
-        monkeypatch.syspath_prepend(str(info.parent))
+        site, plugins = tmp_path / str(number), plugins_of(acme="acme:Plugin")
+        write_distribution(site, name, plugins, version=f"1.{number}")
+        monkeypatch.syspath_prepend(str(site))
     found = installed_plugins()["acme"]
 
     assert [one.distribution for one in found] == ["acme-hv-plugin"]

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner
 
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import load_config
 from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.dashboards import agents_dashboard
+from tests.commands import run_hvobs
 from tests.programs import found_or_skip, run
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +61,7 @@ def test_generated_files_are_up_to_date(
     arguments: list[str], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(hvobs, arguments)
+    result = run_hvobs(*arguments)
 
     assert result.exit_code == 0, result.output
     assert file.read_text("utf-8") == result.stdout, "run docs/deploy/generate.sh"

@@ -12,6 +12,7 @@ from hypervisor_observability.config import load_config
 from hypervisor_observability.host.discovery import installed_plugins
 from hypervisor_observability.host.plugin_checks import HOOKS
 from hypervisor_observability.host.plugins import load_plugins
+from tests.configurations import write_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -64,10 +65,7 @@ def test_toml_of_the_page_is_a_configuration(
             secret = tmp_path / "secret"
             secret.write_text("token")
             text = text.replace(file, str(secret))  # noqa: PLW2901 - the page names a file of its own
-        path = tmp_path / "hypervisor.toml"
-        path.write_text(text)
-        path.chmod(0o600)
-        config = load_config(path)
+        config = load_config(write_config(text, tmp_path / "hypervisor.toml"))
         known = {
             name: table for name, table in config.plugins.items() if name in installed_plugins()
         }

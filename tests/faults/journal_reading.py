@@ -10,14 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from click.testing import CliRunner
-
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.journal.reader import RunReader
 from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.segment_reader import Damage
 from hypervisor_observability.journal.verification import Verdict, verify
+from tests.commands import run_hvobs
 from tests.faults.figure import Figure
 from tests.faults.writing import query_fails
 
@@ -128,7 +126,7 @@ def erasures(*, quick: bool) -> Iterable[Figure]:
         with _directory() as directory:
             _start(_WORKING, directory).communicate()
             arguments = ["--journal", str(directory), "--subject", f"did:mesh:{subject}", "--yes"]
-            bad += CliRunner().invoke(hvobs, ["erase", *arguments]).exit_code != 0
+            bad += run_hvobs("erase", *arguments).exit_code != 0
             content = [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
             for said in range(60):
                 text = f"what agent {said % 3} says, number {said}".encode()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.journal.history import History
 from hypervisor_observability.tree import build_tree
+from tests.commands import run_hvobs
 from tests.programs import run
 
 PROGRAM = Path(__file__).with_name("causal_processes.py")
@@ -68,7 +67,7 @@ def test_tree_of_agents_over_processes_and_transports_is_the_truth(tmp_path: Pat
         assert set(found) == {span_of[number] for number in ancestors}
         assert len(found) == len(ancestors)
 
-    drawn = CliRunner().invoke(hvobs, ["tree", "--journal", str(tmp_path / "journal"), "--json"])
+    drawn = run_hvobs("tree", "--journal", tmp_path / "journal", "--json")
     (shown,) = json.loads(drawn.stdout)["traces"]
     assert {work["agent_did"] for work in shown["work"]} == {
         f"did:test:{agent}" for agent in range(AGENTS)

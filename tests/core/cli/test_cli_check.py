@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hypervisor_observability.cli import check as checking
 from hypervisor_observability.cli.check import ask, load_all
-from hypervisor_observability.cli.main import hvobs
+from tests.commands import run_hvobs
+from tests.configurations import write_config
+from tests.distributions import plugins_of, write_distribution
 
 Check = Callable[..., Result]
 
@@ -60,27 +62,18 @@ class Silent:
 
 
 @pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
+def check(elsewhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     """Run ``hvobs check`` beside a ``hypervisor.toml`` that names the plugins of this test."""
     site = tmp_path / "site"
-    info = site / "acme-1.2.dist-info"
-    info.mkdir(parents=True)
+    plugins = dict.fromkeys(("good", "bad", "hung"), "acme_checks:Plugin")
+    write_distribution(site, "acme", plugins_of(**plugins, silent="acme_checks:Silent"))
     (site / "acme_checks.py").write_text(SOURCE)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.2\n")
-    names = "".join(f"{name} = acme_checks:Plugin\n" for name in ("good", "bad", "hung"))
-    (info / "entry_points.txt").write_text(
-        f"[hypervisor.observability]\n{names}silent = acme_checks:Silent\n"
-    )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.chdir(tmp_path)
-    for name in ("CONFIG", "DISABLED"):
-        monkeypatch.delenv(f"HYPERVISOR_OBSERVABILITY_{name}", raising=False)
 
     def run(text: str, *options: str) -> Result:
-        file = tmp_path / "hypervisor.toml"
-        file.write_text(textwrap.dedent(text))
-        file.chmod(0o600)
-        return CliRunner().invoke(hvobs, ["check", *options])
+        write_config(textwrap.dedent(text), tmp_path / "hypervisor.toml")
+        return run_hvobs("check", *options)
 
     yield run
     sys.modules.pop("acme_checks", None)
@@ -195,9 +188,7 @@ def test_switch_that_turns_all_off_is_told(check: Check, monkeypatch: pytest.Mon
 
 
 def test_file_can_be_named(check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = tmp_path / "other.toml"
-    other.write_text("[plugins.silent]")
-    other.chmod(0o600)
+    other = write_config("[plugins.silent]", tmp_path / "other.toml")
 
     assert check("[plugins.good]", "--config", "other.toml").stdout.startswith("silent")
     monkeypatch.setenv("HYPERVISOR_OBSERVABILITY_CONFIG", str(other))

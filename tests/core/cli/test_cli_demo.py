@@ -6,23 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hypervisor_observability.cli.demo import run as demo_run
 from hypervisor_observability.cli.demo.project import Project
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.host.discovery import InstalledPlugin
+from tests.commands import run_hvobs
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder in which the demonstration makes its own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
 
 
 @pytest.fixture
@@ -33,7 +24,7 @@ def run(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return {}
 
     monkeypatch.setattr(demo_run, "installed_plugins", nothing_installed)
-    return lambda *options: CliRunner().invoke(hvobs, ["demo", *options])
+    return lambda *options: run_hvobs("demo", *options)
 
 
 def test_demo_without_plugins_shows_the_tree_and_names_them(run: Run) -> None:
@@ -61,7 +52,7 @@ def test_events_are_written_for_the_tree_command(run: Run, tmp_path: Path) -> No
     file = tmp_path / "events.jsonl"
     shown = run("--events", str(file)).stdout
 
-    drawn = CliRunner().invoke(hvobs, ["tree", str(file)])
+    drawn = run_hvobs("tree", file)
 
     assert drawn.exit_code == 0
     # The file knows microseconds, the bus nanoseconds: last digits may differ.

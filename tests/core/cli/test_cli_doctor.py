@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
@@ -16,20 +16,15 @@ from packaging.specifiers import SpecifierSet
 import hypervisor_observability
 from hypervisor_observability.cli import alias_owner, doctor
 from hypervisor_observability.cli.alias_owner import AliasOwner, find_alias_owner
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.cli.requirements import fits, misfits
+from tests.commands import run_hvobs
+from tests.configurations import write_config
+from tests.distributions import plugins_of, write_distribution
 
 OURS = "hypervisor-observability"
+MISSING = "no_such_module:Plugin"
 Distribute = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Work in an empty folder, without variables of ours."""
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    for name in ("CONFIG", "DISABLED"):
-        monkeypatch.delenv(f"HYPERVISOR_OBSERVABILITY_{name}", raising=False)
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.fixture
@@ -40,27 +35,28 @@ def distribute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Distribute:
     monkeypatch.syspath_prepend(str(site))
 
     def put(
-        name: str, *files: str, version: str = "1.2", requires: str = "", **metadata: str
+        name: str,
+        *files: str,
+        plugins: str = "",
+        version: str = "1.2",
+        requires: str = "",
+        **metadata: str,
     ) -> Path:
         for file in files:
             (site / file).parent.mkdir(parents=True, exist_ok=True)
             (site / file).write_text("raise RuntimeError('was imported')")
-        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir()
         needs = f"Requires-Dist: {requires}\n" if requires else ""
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"
-        )
+        info = write_distribution(site, name, plugins, version=version, more=needs)
         (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
         for file, text in metadata.items():
-            (info / file.replace("_json", ".json").replace("_txt", ".txt")).write_text(text)
+            (info / file.replace("_json", ".json")).write_text(text)
         return site
 
     return put
 
 
 def call(*arguments: str) -> Result:
-    return CliRunner().invoke(hvobs, ["doctor", *arguments])
+    return run_hvobs("doctor", *arguments)
 
 
 def examined(*arguments: str) -> dict[str, Any]:
@@ -69,12 +65,6 @@ def examined(*arguments: str) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(done.stdout)
     assert done.exit_code == (0 if told["healthy"] else 1)
     return told
-
-
-def configure(text: str) -> None:
-    file = Path("hypervisor.toml")
-    file.write_text(text)
-    file.chmod(0o600)
 
 
 def test_healthy_installation_is_told_in_lines() -> None:
@@ -198,7 +188,7 @@ def test_alias_without_any_package_is_not_there(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_problems_of_the_configuration_are_told() -> None:
-    configure("servce = 'shop'\n[plugins.nix]")
+    write_config("servce = 'shop'\n[plugins.nix]")
 
     told = examined()
 
@@ -210,7 +200,7 @@ def test_problems_of_the_configuration_are_told() -> None:
 
 
 def test_configuration_that_is_right_is_told() -> None:
-    configure("service = 'shop'")
+    write_config("service = 'shop'")
 
     assert "Config    hypervisor.toml, problems: 0" in call().stdout
 
@@ -222,12 +212,8 @@ def test_configuration_that_cannot_be_found_is_told() -> None:
     assert "Config    unusable, problems: 1" in call("--config", "missing.toml").stdout
 
 
-def plugin_of(name: str) -> str:
-    return f"[hypervisor.observability]\n{name} = no_such_module:Plugin\n"
-
-
 def test_plugins_are_listed_without_being_imported(distribute: Distribute) -> None:
-    distribute("acme-wire", entry_points_txt=plugin_of("wire"))
+    distribute("acme-wire", plugins=plugins_of(wire=MISSING))
 
     done = call()
 
@@ -236,8 +222,8 @@ def test_plugins_are_listed_without_being_imported(distribute: Distribute) -> No
 
 
 def test_two_that_claim_one_name_are_a_problem(distribute: Distribute) -> None:
-    distribute("acme-wire", entry_points_txt=plugin_of("wire"))
-    distribute("other", entry_points_txt=plugin_of("wire"))
+    distribute("acme-wire", plugins=plugins_of(wire=MISSING))
+    distribute("other", plugins=plugins_of(wire=MISSING))
 
     (problem,) = examined()["problems"]
 
@@ -256,7 +242,7 @@ def test_versions_that_do_not_fit_are_a_problem(
     distribute: Distribute, monkeypatch: pytest.MonkeyPatch, requires: str, found: str
 ) -> None:
     distribute(OURS)
-    distribute("acme-wire", requires=requires, entry_points_txt=plugin_of("wire"))
+    distribute("acme-wire", requires=requires, plugins=plugins_of(wire=MISSING))
     monkeypatch.setattr(doctor, "__version__", "1.2")
 
     # The plugins that are really installed do not fit the version made up here either.
@@ -294,11 +280,11 @@ def test_variables_are_told_but_unknown_ones_without_value(
 
 
 def test_hostile_metadata_do_not_command_the_terminal(distribute: Distribute) -> None:
-    distribute("acme-wire", version="1.2\x1b[2J", entry_points_txt=plugin_of("wi\x1b[2Jre"))
+    distribute("acme-wire", version="1.2\x1b[2J", plugins=plugins_of(**{"wi\x1b[2Jre": MISSING}))
 
     assert "\x1b" not in call().output
-    assert "\x1b" not in CliRunner().invoke(hvobs, ["plugins"]).output
-    assert "\x1b" not in CliRunner().invoke(hvobs, ["--help"]).output
+    assert "\x1b" not in run_hvobs("plugins").output
+    assert "\x1b" not in run_hvobs("--help").output
 
 
 def test_requirements_with_a_condition_are_left_to_pip(distribute: Distribute) -> None:

@@ -6,12 +6,12 @@ from types import ModuleType
 
 import click
 import pytest
-from click.testing import CliRunner
 
 from hypervisor_observability import __version__
 from hypervisor_observability.cli import output
 from hypervisor_observability.cli.main import COMMANDS, hvobs, main
 from hypervisor_observability.errors import ConfigError, ConfigProblem, Reject
+from tests.commands import run_hvobs
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -198,7 +198,7 @@ def test_what_a_command_returns_is_no_exit_code(run: Run, broken: Callable[[obje
 
 
 def test_runner_of_click_sees_the_same() -> None:
-    done = CliRunner().invoke(hvobs, ["chek"])
+    done = run_hvobs("chek")
 
     assert done.exit_code == 2
     assert "did you mean 'check'?" in done.stderr

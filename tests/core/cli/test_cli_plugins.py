@@ -2,15 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hypervisor_observability import HypervisorEventBus, Recorder
-from hypervisor_observability.cli.main import hvobs
+from tests.commands import run_hvobs
+from tests.configurations import write_config
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
 Install = Callable[..., None]
 
 SOURCE = """
@@ -42,46 +44,6 @@ class Plugin:
 TRIPWIRE = "raise RuntimeError('was imported')"
 
 
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put a plugin ``name`` on the path; the test's folder is the working directory."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.delenv("HYPERVISOR_OBSERVABILITY_CONFIG", raising=False)
-    modules = []
-
-    def put(name: str, source: str = SOURCE, *, distribution: str | None = None) -> None:
-        distribution = distribution or f"acme-{name}"
-        module = distribution.replace("-", "_")
-        modules.append(module)
-        (site / f"{module}.py").write_text(source)
-        info = site / f"{module}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n"
-        )
-        (info / "entry_points.txt").write_text(
-            f"[hypervisor.observability]\n{name} = {module}:Plugin\n"
-        )
-
-    yield put
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(hvobs, list(arguments))
-
-
-def configure(text: str) -> None:
-    file = Path("hypervisor.toml")
-    file.write_text(text)
-    file.chmod(0o600)
-
-
 def row(done: Result, name: str) -> list[str]:
     """Give the cells of the first line that begins with *name*."""
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -90,9 +52,9 @@ def row(done: Result, name: str) -> list[str]:
 
 def test_installed_plugins_are_listed_and_not_imported(install: Install) -> None:
     install("wire", TRIPWIRE)
-    configure("[plugins.wire]")
+    write_config("[plugins.wire]")
 
-    done = call("plugins")
+    done = run_hvobs("plugins")
 
     assert done.exit_code == 0
     assert row(done, "NAME")[:2] == ["NAME", "STATE"]
@@ -103,21 +65,21 @@ def test_installed_plugins_are_listed_and_not_imported(install: Install) -> None
 def test_without_a_configuration_all_are_off(install: Install) -> None:
     install("wire", TRIPWIRE)
 
-    assert row(call("plugins"), "wire")[1] == "off"
+    assert row(run_hvobs("plugins"), "wire")[1] == "off"
 
 
 def test_plugins_that_only_the_configuration_knows_are_listed(install: Install) -> None:
     install("wire", TRIPWIRE)
-    configure("[plugins.wire]\n[plugins.wier]")
+    write_config("[plugins.wire]\n[plugins.wier]")
 
-    assert row(call("plugins"), "wier") == ["wier", "on", "-", "-", "-", "not", "installed"]
+    assert row(run_hvobs("plugins"), "wier") == ["wier", "on", "-", "-", "-", "not", "installed"]
 
 
 def test_two_that_claim_one_name_are_a_conflict(install: Install) -> None:
     install("wire", TRIPWIRE)
     install("wire", TRIPWIRE, distribution="other")
 
-    done = call("plugins")
+    done = run_hvobs("plugins")
 
     assert "also claimed by other" in done.stdout
     assert "also claimed by acme-wire" in done.stdout
@@ -125,9 +87,9 @@ def test_two_that_claim_one_name_are_a_conflict(install: Install) -> None:
 
 def test_list_as_json(install: Install) -> None:
     install("wire", TRIPWIRE)
-    configure("[plugins.statsd]")
+    write_config("[plugins.statsd]")
 
-    told = json.loads(call("plugins", "--json").stdout)
+    told = json.loads(run_hvobs("plugins", "--json").stdout)
 
     assert told["config"] == "hypervisor.toml"
     assert {
@@ -145,9 +107,9 @@ def test_list_as_json(install: Install) -> None:
 def test_unusable_configuration_leaves_the_list(install: Install, text: str | None) -> None:
     install("wire", TRIPWIRE)
     if text is not None:
-        configure(text)
+        write_config(text)
 
-    done = call("plugins", *([] if text else ["--config", "missing.toml"]))
+    done = run_hvobs("plugins", *([] if text else ["--config", "missing.toml"]))
 
     assert done.exit_code == 2
     assert row(done, "wire")[1] == "?"
@@ -157,7 +119,7 @@ def test_unusable_configuration_leaves_the_list(install: Install, text: str | No
 def test_nothing_installed_is_said(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hypervisor_observability.cli.plugins.installed_plugins", dict)
 
-    done = call("plugins")
+    done = run_hvobs("plugins")
 
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr == "no plugin is installed\n"
@@ -167,7 +129,7 @@ def test_help_lists_plugins_and_imports_none(install: Install) -> None:
     install("wire", TRIPWIRE)
     install("check", TRIPWIRE)  # a name that a command has: the command wins
 
-    done = call("--help")
+    done = run_hvobs("--help")
 
     assert done.exit_code == 0
     assert "Plugins (hvobs NAME --help):" in done.stdout
@@ -176,10 +138,10 @@ def test_help_lists_plugins_and_imports_none(install: Install) -> None:
 
 
 def test_plugins_command_runs_with_its_defaults(install: Install) -> None:
-    install("web")
+    install("web", SOURCE)
     install("wire", TRIPWIRE)
 
-    done = call("web", "open")
+    done = run_hvobs("web", "open")
 
     assert (done.exit_code, done.stdout) == (0, "opening http://127.0.0.1\n")
     assert "acme_wire" not in sys.modules
@@ -187,20 +149,20 @@ def test_plugins_command_runs_with_its_defaults(install: Install) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--config", "hypervisor.toml"]])
 def test_plugins_command_runs_with_its_table(install: Install, options: list[str]) -> None:
-    install("web")
+    install("web", SOURCE)
     install("wire", TRIPWIRE)
     # Neither another plugin nor what is wrong elsewhere is of this command's concern.
-    configure('servce = 1\n[plugins.wire]\n[plugins.web]\nurl = "http://db"')
+    write_config('servce = 1\n[plugins.wire]\n[plugins.web]\nurl = "http://db"')
 
-    done = call("web", *options, "open")
+    done = run_hvobs("web", *options, "open")
 
     assert (done.exit_code, done.stdout) == (0, "opening http://db\n")
 
 
 def test_commands_of_a_plugin_are_listed(install: Install) -> None:
-    install("web")
+    install("web", SOURCE)
 
-    done = call("web", "--help")
+    done = run_hvobs("web", "--help")
 
     assert done.exit_code == 0
     assert "Commands of the plugin web." in done.stdout
@@ -215,26 +177,26 @@ def test_commands_of_a_plugin_are_listed(install: Install) -> None:
     ],
 )
 def test_what_is_wrong_in_its_table_is_told(install: Install, table: str, problem: str) -> None:
-    install("web")
-    configure(f"[plugins.web]\n{table}")
+    install("web", SOURCE)
+    write_config(f"[plugins.web]\n{table}")
 
-    done = call("web", "open")
+    done = run_hvobs("web", "open")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert problem in done.stderr
 
 
 def test_file_that_is_no_toml_is_told(install: Install) -> None:
-    install("web")
-    configure("[plugins")
+    install("web", SOURCE)
+    write_config("[plugins")
 
-    assert call("web", "open").stderr.startswith("hypervisor.toml:1: not valid TOML")
+    assert run_hvobs("web", "open").stderr.startswith("hypervisor.toml:1: not valid TOML")
 
 
 def test_plugin_that_cannot_be_imported_is_told(install: Install) -> None:
     install("wire", TRIPWIRE)
 
-    done = call("wire", "open")
+    done = run_hvobs("wire", "open")
 
     assert done.exit_code == 2
     assert done.stderr == (
@@ -248,20 +210,20 @@ def test_plugin_that_cannot_be_imported_is_told(install: Install) -> None:
 def test_unknown_command_of_a_plugin_is_a_usage_error(
     install: Install, name: str, hint: str
 ) -> None:
-    install("web")
+    install("web", SOURCE)
 
-    done = call("web", name)
+    done = run_hvobs("web", name)
 
     assert done.exit_code == 2
     assert f"no such command of web: '{name}' ({hint})" in done.stderr
-    assert call("web", "--nonsense").exit_code == 2
+    assert run_hvobs("web", "--nonsense").exit_code == 2
 
 
 @pytest.mark.parametrize("arguments", [["open"], ["--help"], []])
 def test_plugin_without_commands_says_so(install: Install, arguments: list[str]) -> None:
     install("web", SOURCE.replace("return [open]", "return None"))
 
-    done = call("web", *arguments)
+    done = run_hvobs("web", *arguments)
 
     assert done.exit_code == 2
     assert "the plugin 'web' has no commands of its own" in done.stderr
@@ -274,16 +236,16 @@ def test_plugin_without_commands_says_so(install: Install, arguments: list[str])
 def test_what_is_no_command_is_refused(install: Install, given: str, why: str) -> None:
     install("web", SOURCE.replace("[open]", given))
 
-    done = call("web", "open")
+    done = run_hvobs("web", "open")
 
     assert done.exit_code == 1
     assert done.stderr.startswith(f"Error: the plugin 'web' cannot give its commands: {why}")
 
 
 def test_unknown_name_may_mean_a_plugin(install: Install) -> None:
-    install("weblog")
+    install("weblog", SOURCE)
 
-    assert "(did you mean 'weblog'?)" in call("weblgo").stderr
+    assert "(did you mean 'weblog'?)" in run_hvobs("weblgo").stderr
 
 
 # Links of `hvobs tree`
@@ -322,16 +284,15 @@ def recorded(file: Path) -> str:
 
 
 def test_links_lead_to_the_backends_of_the_configuration(install: Install, tmp_path: Path) -> None:
-    install("linking", source=LINKING)
-    config = tmp_path / "hvobs.toml"
-    config.write_text('[plugins.linking]\nurl = "https://ui"\n')
+    install("linking", LINKING)
+    config = write_config('[plugins.linking]\nurl = "https://ui"\n')
     trace = recorded(tmp_path / "events.jsonl")
 
-    def tree(*options: str) -> Result:
-        return CliRunner().invoke(hvobs, ["tree", str(tmp_path / "events.jsonl"), *options])
+    def tree(*options: object) -> Result:
+        return run_hvobs("tree", tmp_path / "events.jsonl", *options)
 
-    drawn = tree("--links", "--config", str(config))
-    data = json.loads(tree("--links", "--json", "--config", str(config)).stdout)
+    drawn = tree("--links", "--config", config)
+    data = json.loads(tree("--links", "--json", "--config", config).stdout)
 
     assert drawn.exit_code == 0
     assert drawn.stdout.splitlines()[-1] == f"linking: https://ui/t/{trace}\\x1b"
@@ -342,14 +303,10 @@ def test_links_lead_to_the_backends_of_the_configuration(install: Install, tmp_p
 def test_link_that_cannot_be_had_is_told_and_the_tree_is_drawn(
     install: Install, tmp_path: Path
 ) -> None:
-    install("linking", source=LINKING)
-    config = tmp_path / "hvobs.toml"
-    config.write_text('[plugins.linking]\nurl = ""\n')
-
+    install("linking", LINKING)
+    config = write_config('[plugins.linking]\nurl = ""\n')
     recorded(tmp_path / "events.jsonl")
-    drawn = CliRunner().invoke(
-        hvobs, ["tree", str(tmp_path / "events.jsonl"), "--links", "--config", str(config)]
-    )
+    drawn = run_hvobs("tree", tmp_path / "events.jsonl", "--links", "--config", config)
 
     assert drawn.exit_code == 0
     assert "did:mesh:a" in drawn.stdout

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from hypervisor_observability import Config, EventType, Observability, hookimpl
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import StateConfig
 from hypervisor_observability.host.status import write_status
+from tests.commands import run_hvobs
 
 
 class Refusing:
@@ -38,10 +37,6 @@ def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HYPERVISOR_OBSERVABILITY_CONFIG", raising=False)
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(hvobs, arguments)
-
-
 def run_process(*plugins: object) -> None:
     config = Config(state=StateConfig(directory=Path("state")))
     with Observability(config, plugins=plugins) as observability:
@@ -58,7 +53,7 @@ def changed(**changes: Any) -> Mapping[str, Any]:
 
 def test_healthy_process_is_shown() -> None:
     run_process(Taking())
-    result = run("status", "--directory", "state")
+    result = run_hvobs("status", "--directory", "state")
 
     assert result.exit_code == 0
     assert result.stdout.splitlines()[0].split() == [
@@ -72,7 +67,7 @@ def test_healthy_process_is_shown() -> None:
 def test_directory_of_the_configuration_is_read_and_losses_are_problems() -> None:
     run_process(Refusing())
     Path("hvobs.toml").write_text('[state]\ndirectory = "state"\n')
-    result = run("status", "--config", "hvobs.toml")
+    result = run_hvobs("status", "--config", "hvobs.toml")
 
     assert result.exit_code == 1
     assert "problem: refusing: 1 events were refused" in result.stdout
@@ -84,7 +79,7 @@ def test_everything_that_is_wrong_is_told() -> None:
     bad = {**taking, "state": "down: no\x1b[2J", "breaker": "open", "dropped": {"overflow": 3}}
     quiet = {**taking, "dropped": {"filtered": 9}}
     changed(state="running", written_at=time.time() - 60, plugins={"bad": bad, "quiet": quiet})
-    result = run("status", "--directory", "state", "--json")
+    result = run_hvobs("status", "--directory", "state", "--json")
     told = "\n".join(json.loads(result.stdout)["problems"])
 
     assert result.exit_code == 1
@@ -93,28 +88,30 @@ def test_everything_that_is_wrong_is_told() -> None:
     assert "bad: the backend accepts nothing (breaker open)" in told
     assert "bad: 3 events were dropped (overflow)" in told
     assert "quiet" not in told
-    assert "\x1b" not in run("status", "--directory", "state").stdout
+    assert "\x1b" not in run_hvobs("status", "--directory", "state").stdout
 
 
 def test_status_without_a_directory_says_what_to_do() -> None:
-    result = run("status")
+    result = run_hvobs("status")
     assert result.exit_code == 1
     assert "there is no configuration: name the state directory with --directory" in result.stderr
 
     Path("hvobs.toml").write_text('service = "a"\n')
-    result = run("status", "--config", "hvobs.toml")
+    result = run_hvobs("status", "--config", "hvobs.toml")
     assert "hvobs.toml has no [state] directory" in result.stderr
 
-    result = run("status", "--directory", "nowhere")
+    result = run_hvobs("status", "--directory", "nowhere")
     assert "no process with this [state] directory has started yet" in result.stderr
 
 
 def test_doctor_tells_of_the_process() -> None:
     Path("hvobs.toml").write_text('[state]\ndirectory = "state"\n')
-    assert json.loads(run("doctor", "--config", "hvobs.toml", "--json").stdout)["status"] is None
+    assert (
+        json.loads(run_hvobs("doctor", "--config", "hvobs.toml", "--json").stdout)["status"] is None
+    )
 
     run_process(Refusing())
-    result = run("doctor", "--config", "hvobs.toml")
+    result = run_hvobs("doctor", "--config", "hvobs.toml")
 
     assert result.exit_code == 1
     assert "stopped, 1 events emitted" in result.stdout
@@ -130,12 +127,12 @@ def test_configuration_that_was_changed_while_the_process_runs_is_told() -> None
         observability.bus.record(EventType.VFS_WRITE)
         write_status(Path("state"), observability.status())
         os.utime(file, (0, observability.status()["started_at"] - 1))
-        before = run("status", "--config", "hvobs.toml")
+        before = run_hvobs("status", "--config", "hvobs.toml")
         os.utime(file, (0, observability.status()["started_at"] + 1))
-        after = run("status", "--config", "hvobs.toml")
-        named = run("status", "--directory", "state")
-        doctor = run("doctor", "--config", "hvobs.toml")
-    stopped = run("status", "--config", "hvobs.toml")
+        after = run_hvobs("status", "--config", "hvobs.toml")
+        named = run_hvobs("status", "--directory", "state")
+        doctor = run_hvobs("doctor", "--config", "hvobs.toml")
+    stopped = run_hvobs("status", "--config", "hvobs.toml")
 
     assert "hvobs.toml was changed after process" in after.stdout
     assert "restart it" in doctor.stdout
@@ -189,7 +186,7 @@ def test_file_that_is_no_status_is_told_in_a_line_and_doctor_tells_the_rest(kind
         os.mkfifo("state/status.json")
     else:
         Path("state/status.json").write_bytes(content)
-    status, doctor = (run(one, "--config", "hvobs.toml") for one in ("status", "doctor"))
+    status, doctor = (run_hvobs(one, "--config", "hvobs.toml") for one in ("status", "doctor"))
 
     for told in (status.stderr, doctor.stdout):
         assert "status.json" in told
@@ -205,7 +202,7 @@ def test_whole_status_is_shown_without_what_is_not_known() -> None:
         deep = [deep]
     Path("state").mkdir()
     Path("state/status.json").write_bytes(damaged(new=deep, newer="x"))
-    result = run("status", "--directory", "state", "--json")
+    result = run_hvobs("status", "--directory", "state", "--json")
 
     assert result.exit_code == 0
     assert json.loads(result.stdout)["newer"] == "x"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ from hypervisor_observability import (
     Recorder,
 )
 from hypervisor_observability.cli.event_lines import MAX_LINE_BYTES, parse_line
-from hypervisor_observability.cli.main import hvobs
+from tests.commands import run_hvobs
 
 Draw = Callable[..., Result]
 
@@ -40,7 +40,7 @@ def draw(tmp_path: Path) -> Draw:
     def run(lines: list[str], *options: str) -> Result:
         file = tmp_path / "events.jsonl"
         file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        return CliRunner().invoke(hvobs, ["tree", str(file), *options])
+        return run_hvobs("tree", file, *options)
 
     return run
 
@@ -80,7 +80,7 @@ def test_tree_shows_who_did_what_and_what_failed(draw: Draw) -> None:
 
 
 def test_stdin_is_read_where_the_file_is_a_dash() -> None:
-    done = CliRunner().invoke(hvobs, ["tree", "-"], input="\n".join(recorded()))
+    done = run_hvobs("tree", "-", input="\n".join(recorded()))
 
     assert done.exit_code == 0
     assert "saga release" in done.stdout

@@ -1,7 +1,7 @@
 """From an installed distribution to a checked plugin: found, imported, refused."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from hypervisor_observability import ConfigError, Observability
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.discovery import installed_plugins
 from hypervisor_observability.host.plugin_checks import HOOKS, checked
+from tests.configurations import write_config
 
 Install = Callable[..., None]
 
@@ -36,40 +37,9 @@ class Plugin:
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put a distribution with one module and one entry point on the path."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-    modules = []
-
-    def put(
-        name: str, source: str = GOOD, *, distribution: str | None = None, value: str = ":Plugin"
-    ) -> None:
-        distribution = distribution or f"acme-{name}"
-        module = distribution.replace("-", "_")
-        modules.append(module)
-        (site / f"{module}.py").write_text(source)
-        info = site / f"{module}-1.2.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n"
-        )
-        (info / "entry_points.txt").write_text(
-            f"[hypervisor.observability]\n{name} = {module}{value}\n"
-        )
-
-    yield put
-    for module in modules:
-        sys.modules.pop(module, None)
-
-
-@pytest.fixture
 def problems_of(tmp_path: Path) -> Callable[[str], list[str]]:
     def problems(text: str) -> list[str]:
-        path = tmp_path / "hypervisor.toml"
-        path.write_text(text)
-        path.chmod(0o600)
+        path = write_config(text, tmp_path / "hypervisor.toml")
         try:
             Observability.from_config(path)
         except ConfigError as error:
@@ -80,10 +50,9 @@ def problems_of(tmp_path: Path) -> Callable[[str], list[str]]:
 
 
 def test_named_plugin_is_made_with_its_table(install: Install, tmp_path: Path) -> None:
-    install("good")
-    path = tmp_path / "h.toml"
-    path.write_text("[plugins.good]\nport = 7\nmax_batch_events = 5\n")
-    path.chmod(0o600)
+    install("good", GOOD)
+    text = "[plugins.good]\nport = 7\nmax_batch_events = 5\n"
+    path = write_config(text, tmp_path / "h.toml")
 
     observability = Observability.from_config(path)
 
@@ -95,7 +64,7 @@ def test_installed_plugin_that_is_not_named_is_never_imported(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
     install("idle", "raise SystemExit('imported')")
-    install("good")
+    install("good", GOOD)
 
     assert problems_of("[plugins.good]\n") == []
     assert "idle" in installed_plugins()
@@ -106,7 +75,7 @@ def test_installed_plugin_that_is_not_named_is_never_imported(
 def test_all_problems_of_the_file_are_told_at_once(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
-    install("good")
+    install("good", GOOD)
     install("broken", "import nowhere_to_be_found")
     install("exits", "import sys; sys.exit(3)")
     install("misspelt", GOOD.replace("def export_events", "def export_event"))
@@ -145,7 +114,7 @@ def test_all_problems_of_the_file_are_told_at_once(
 def test_plugin_that_is_not_installed_is_told_with_those_that_are(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
-    install("good")
+    install("good", GOOD)
 
     (problem,) = problems_of("[plugins.zzzzzz]\n")
 
@@ -172,8 +141,8 @@ def test_shipped_plugin_that_is_not_installed_is_told_with_its_distribution(
 def test_name_claimed_by_two_distributions_is_refused(
     install: Install, problems_of: Callable[[str], list[str]]
 ) -> None:
-    install("good", distribution="acme-one")
-    install("good", distribution="acme-two")
+    install("good", GOOD, distribution="acme-one")
+    install("good", GOOD, distribution="acme-two")
 
     (problem,) = problems_of("[plugins.good]\n")
 
@@ -246,7 +215,7 @@ def test_every_hook_of_the_contract_is_known() -> None:
 def test_same_distribution_twice_on_the_path_is_no_conflict(
     install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install("good")
+    install("good", GOOD)
     other: Any = tmp_path / "again"
     (tmp_path / "site").rename(other)
     (tmp_path / "site").symlink_to(other)

@@ -8,17 +8,16 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.events.event_types import GOVERNANCE_DECISION
 from hypervisor_observability.report import Findings, report_page, saga_census, timeline
 from hypervisor_observability.report.drawing import duration
 from hypervisor_observability.report.timeline import Timeline
+from tests.commands import run_hvobs
 
 START = 1_800_000_000.0
 HOSTILE = (
@@ -386,8 +385,8 @@ def journal(tmp_path: Path) -> Path:
 
 def test_command_writes_a_file_or_to_stdout(journal: Path, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
-    run = CliRunner().invoke(hvobs, ["report", "--journal", str(journal), "--output", str(file)])
-    shown = CliRunner().invoke(hvobs, ["report", "--journal", str(journal)])
+    run = run_hvobs("report", "--journal", journal, "--output", file)
+    shown = run_hvobs("report", "--journal", journal)
 
     assert run.exit_code == 0, run.output
     assert shown.exit_code == 0
@@ -396,9 +395,7 @@ def test_command_writes_a_file_or_to_stdout(journal: Path, tmp_path: Path) -> No
 
 
 def test_command_takes_only_the_events_that_are_asked_for(journal: Path) -> None:
-    shown = CliRunner().invoke(
-        hvobs, ["report", "--journal", str(journal), "--type", "ring.assigned"]
-    )
+    shown = run_hvobs("report", "--journal", journal, "--type", "ring.assigned")
 
     assert f"{len(HOSTILE)} events" in shown.stdout
 
@@ -408,7 +405,7 @@ def test_damaged_journal_is_told_and_reported_as_far_as_it_goes(journal: Path) -
     data = bytearray(segment.read_bytes())
     data[3000] ^= 0xFF
     segment.write_bytes(data)
-    shown = CliRunner().invoke(hvobs, ["report", "--journal", str(journal)])
+    shown = run_hvobs("report", "--journal", journal)
 
     assert shown.exit_code == 1
     assert "cannot be read" in shown.stderr

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from hypervisor_jaeger import trace_document
 from hypervisor_jaeger.comparison import compare, has_failed
 from hypervisor_jaeger.links import compare_url, wide_trace_id
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
 from hypervisor_observability import CausalTraceId, HypervisorEventBus, Recorder
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
+from tests.commands import run_hvobs
 
 ONE, OTHER = "a" * 32, "b" * 32
 
@@ -92,7 +92,7 @@ def run(jaeger: FakeJaeger, tmp_path: Path) -> Callable[..., Result]:
     def invoke(*arguments: str, more: str = "") -> Result:
         config.write_text(f'[plugins.jaeger]\nui_url = "{jaeger.url}"\n{more}')
         command = ["jaeger", "--config", str(config), *arguments]
-        return CliRunner().invoke(hvobs, command, catch_exceptions=False)
+        return run_hvobs(*command, catch_exceptions=False)
 
     return invoke
 
@@ -281,7 +281,7 @@ def test_tree_links_to_jaeger(tmp_path: Path) -> None:
     events = tmp_path / "events.jsonl"
     events.write_text("".join(f"{json.dumps(event.to_dict())}\n" for event in bus.query()))
 
-    result = CliRunner().invoke(hvobs, ["tree", str(events), "--links", "--config", str(config)])
+    result = run_hvobs("tree", events, "--links", "--config", config)
 
     address = f"https://jaeger.example/ui/trace/{agent.trace.to_w3c()[0]}"
     assert result.stdout.splitlines()[-1] == f"jaeger: {address}"

@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.dashboards.timelines import TraceBackend
+from tests.commands import run_hvobs
+from tests.configurations import write_config
 
 
 def run(*arguments: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(hvobs, ["prometheus", *arguments])
+    result = run_hvobs("prometheus", *arguments)
     assert result.exit_code == code, result.output
     return result
 
@@ -25,9 +26,7 @@ def use_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
 
     def use(table: str) -> None:
-        path = tmp_path / "hypervisor.toml"
-        path.write_text(f"[plugins.prometheus]\n{table}\n")
-        path.chmod(0o600)
+        write_config(f"[plugins.prometheus]\n{table}\n", tmp_path / "hypervisor.toml")
 
     return use
 
