@@ -35,7 +35,7 @@ _LATER = {
     "CarryingExecutor": "recorder",
     "Config": "config",
     "ConfigError": "errors",
-    "Counts": "delivery.accounts",
+    "Counts": "delivery.counts",
     "DeliveryConfig": "config",
     "JournalConfig": "config",
     "Exemplar": "metrics.families",

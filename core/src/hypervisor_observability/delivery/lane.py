@@ -14,8 +14,7 @@ from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls
-from .hook_results import HookShapeError
-from .outlet import Outlet
+from .outlet import HookShapeError, Outlet
 from .portion import Place
 from .state import Flush, WorkerState
 

@@ -12,8 +12,15 @@ from ..spans.sampling import Sampling
 from .dead_letters import DeadLetters
 
 
+class HookShapeError(ValueError):
+    """A hook is of a kind that cannot be called, or has given what nobody would wait for."""
+
+
 class Outlet(Protocol):
-    """Where a worker's batches go. The hooks of a plugin are one, the registry another."""
+    """Where a worker's batches go. The hooks of a plugin are one, the registry another.
+
+    Each call may raise anything. ``HookShapeError`` says that nothing was sent, nor ever will be.
+    """
 
     @property
     def takes_events(self) -> bool:

@@ -8,13 +8,13 @@ import pluggy
 from attrs import field, frozen
 
 from ..config import DeliveryConfig
-from ..delivery.hook_loop import HookLoop
-from ..delivery.hook_results import refuse_odd_result
 from ..events.event import HypervisorEvent
 from ..hookspecs import PluginContext
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from ..spans.sampling import Sampling
+from .hook_loop import HookLoop
+from .hook_results import refuse_odd_result
 
 _HANG_MARGIN = 1.5
 """A call that takes longer than its plugin says by more than this factor hangs."""

@@ -9,9 +9,9 @@ import pluggy
 
 from .. import hookspecs
 from ..config import DeliveryConfig
-from ..delivery.hook_loop import HookLoop
-from ..delivery.hook_results import refuse_odd_hook
 from ..hookspecs import PROJECT_NAME
+from .hook_loop import HookLoop
+from .hook_results import refuse_odd_hook
 from .plugin import Plugin
 
 HOOKS = frozenset(

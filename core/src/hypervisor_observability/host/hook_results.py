@@ -9,9 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-
-class HookShapeError(ValueError):
-    """A hook is of a kind that cannot be called, or has given what nobody would wait for."""
+from ..delivery.outlet import HookShapeError
 
 
 def refuse_odd_hook(hook: str, function: Callable[..., Any]) -> None:
