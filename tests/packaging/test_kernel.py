@@ -1,0 +1,57 @@
+"""The kernel: what all else is built on, and every plugin with it. It stays small."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+CORE = Path(__file__).parents[2] / "core" / "src" / "hypervisor_observability"
+KERNEL = ("events", "causality", "bus", "errors", "hookspecs")
+MOST_LINES = 5_000
+
+IMPORT_ALL = """
+import sys
+from importlib import import_module
+
+before = set(sys.modules)
+for name in sys.argv[1:]:
+    import_module(name)
+print(*sorted({name.partition(".")[0] for name in set(sys.modules) - before}))
+"""
+
+
+def kernel_files() -> list[Path]:
+    folders = [CORE / name for name in KERNEL if (CORE / name).is_dir()]
+    files = [CORE / f"{name}.py" for name in KERNEL if not (CORE / name).is_dir()]
+    return sorted([*files, *(file for folder in folders for file in folder.rglob("*.py"))])
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(CORE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_by(*modules: str) -> set[str]:
+    """Import modules in a fresh interpreter; give the packages that it then has, but Python's."""
+    command = [sys.executable, "-c", IMPORT_ALL, *modules]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split()) - sys.stdlib_module_names
+
+
+def test_kernel_has_fewer_than_5000_lines() -> None:
+    lines = {file: len(file.read_text("utf-8").splitlines()) for file in kernel_files()}
+
+    assert len(lines) > 30
+    assert sum(lines.values()) < MOST_LINES
+
+
+def test_kernel_needs_attrs_and_pluggy_alone_but_for_click_where_a_hook_names_it() -> None:
+    modules = [module_name(file) for file in kernel_files()]
+    below_hooks = [name for name in modules if not name.endswith(".hookspecs")]
+
+    assert len(below_hooks) == len(modules) - 1
+    assert imported_by(*below_hooks) == {"hypervisor_observability", "attr", "attrs"}
+    assert imported_by(*modules) == imported_by(*below_hooks) | {"pluggy", "click"}
+
+
+def test_other_packages_are_seen_when_they_are_imported() -> None:
+    assert "cattrs" in imported_by("hypervisor_observability.config.structuring")
