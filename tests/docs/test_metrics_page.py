@@ -19,12 +19,12 @@ ROW = re.compile(r"^\| `(agent_\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
 
 
 def all_families() -> list[MetricFamily]:
-    meters = Meters(LabelRules(), lambda: 0)
-    counted = [family for meter in meters for family in meter.families()]
+    instruments = Meters(LabelRules(), lambda: 0).instruments
+    counted = instruments.families()
     return [
         *counted,
         *GovernanceMetrics(HypervisorEventBus()).gauges(),
-        *series_families(counted, meters),
+        *series_families(counted, instruments),
         *DeliveryMetrics().families(),
         *process_metrics(
             capacity=1,

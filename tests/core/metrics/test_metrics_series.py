@@ -17,6 +17,7 @@ from hypervisor_observability.metrics.histogram import Histogram
 from hypervisor_observability.metrics.instruments import Counter, Gauge
 from hypervisor_observability.metrics.labels import MAX_SERIES, LabelRules
 from hypervisor_observability.metrics.registry import MetricsRegistry
+from hypervisor_observability.metrics.series import Labels
 
 BREACHES = "agent_hypervisor_ring_breaches_total"
 BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
@@ -85,7 +86,7 @@ def test_limit_of_every_metric_can_be_set() -> None:
 
 
 def test_what_is_beyond_the_limit_is_counted_in_the_overflow_series() -> None:
-    counter = Counter("c_total", "", ("agent",))
+    counter = Counter("c_total", "", {"agent": ()})
     for number in range(3 * MAX_SERIES):
         counter.increase((f"agent-{number}",), 2)
     counter.increase(("agent-0",))
@@ -97,9 +98,9 @@ def test_what_is_beyond_the_limit_is_counted_in_the_overflow_series() -> None:
 
 
 def test_labels_whose_values_are_known_keep_them_beyond_the_limit() -> None:
-    fixed = {"decision": ("allow", "deny")}
-    counter = Counter("c_total", "", ("decision", "agent"), fixed=fixed)
-    histogram = Histogram("h", "", ("decision", "agent"), bounds=(1,), fixed=fixed)
+    labels: Labels = {"decision": ("allow", "deny"), "agent": ()}
+    counter = Counter("c_total", "", labels)
+    histogram = Histogram("h", "", labels, bounds=(1,))
     for number in range(3 * MAX_SERIES):
         decision = "deny" if number % 3 else "allow"
         counter.increase((decision, f"agent-{number}"))
@@ -114,7 +115,7 @@ def test_labels_whose_values_are_known_keep_them_beyond_the_limit() -> None:
 
 
 def test_overflow_series_is_there_before_it_is_needed() -> None:
-    counter = Counter("c_total", "", ("agent",))
+    counter = Counter("c_total", "", {"agent": ()})
     for number in range(MAX_SERIES // 2 - 1):
         counter.increase((str(number),))
     assert ("other",) not in counter.series
@@ -125,7 +126,7 @@ def test_overflow_series_is_there_before_it_is_needed() -> None:
 
 
 def test_zeros_leave_half_of_the_places_to_what_has_something_to_show() -> None:
-    counter = Counter("c_total", "", ("agent",))
+    counter = Counter("c_total", "", {"agent": ()})
     for number in range(MAX_SERIES):
         counter.show((f"idle-{number}",))
     for number in range(MAX_SERIES // 2):
@@ -136,7 +137,7 @@ def test_zeros_leave_half_of_the_places_to_what_has_something_to_show() -> None:
 
 
 def test_agent_that_is_called_like_the_overflow_series_loses_nothing() -> None:
-    counter = Counter("c_total", "", ("agent",))
+    counter = Counter("c_total", "", {"agent": ()})
     counter.increase(("other",), 5)
     for number in range(MAX_SERIES + 7):
         counter.increase((str(number),))
@@ -146,7 +147,7 @@ def test_agent_that_is_called_like_the_overflow_series_loses_nothing() -> None:
 
 
 def test_gauge_beyond_the_limit_shows_those_that_were_set_last() -> None:
-    gauge = Gauge("g", "", ("agent",))
+    gauge = Gauge("g", "", {"agent": ()})
     for number in range(MAX_SERIES):
         gauge.set((str(number),), number)
     gauge.set(("0",), 7)

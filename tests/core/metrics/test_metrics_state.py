@@ -120,22 +120,22 @@ def test_damaged_state_is_refused_and_changes_nothing(state: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("meter", "damage"),
+    "damage",
     [
-        ("rings", lambda s: s["counted"][BREACHES]["series"].append([["a"], 1])),
-        ("rings", lambda s: s["counted"][BREACHES]["series"].append([["a", "b"], -1])),
-        ("rings", lambda s: s["counted"][BREACHES]["series"].append([["a", 5], 1])),
-        ("rings", lambda s: s["counted"][BREACHES]["series"].append([["a", "b"], True])),
-        ("rings", lambda s: s["counted"][BREACHES].update(overflowed=-1)),
-        ("rings", lambda s: s["open"]["elevations"]["open"].append([["a"], 1, ""])),
-        ("rings", lambda s: s["open"]["elevations"]["open"].append([["a", "b", "c"], "x", ""])),
-        ("rings", lambda s: s["open"]["elevations"]["open"].append(["ab", 1, ""])),
-        ("sessions", lambda s: s["counted"][SESSIONS]["series"].append([[], [1], 1])),
+        lambda s: s["counted"][BREACHES]["series"].append([["a"], 1]),
+        lambda s: s["counted"][BREACHES]["series"].append([["a", "b"], -1]),
+        lambda s: s["counted"][BREACHES]["series"].append([["a", 5], 1]),
+        lambda s: s["counted"][BREACHES]["series"].append([["a", "b"], True]),
+        lambda s: s["counted"][BREACHES].update(overflowed=-1),
+        lambda s: s["open"]["elevations"]["open"].append([["a"], 1, ""]),
+        lambda s: s["open"]["elevations"]["open"].append([["a", "b", "c"], "x", ""]),
+        lambda s: s["open"]["elevations"]["open"].append(["ab", 1, ""]),
+        lambda s: s["counted"][SESSIONS]["series"].append([[], [1], 1]),
     ],
 )
-def test_state_with_wrong_series_is_refused(meter: str, damage: Any) -> None:
+def test_state_with_wrong_series_is_refused(damage: Any) -> None:
     state = through_json(MetricsRegistry().state())
-    damage(state["meters"][meter])
+    damage(state["meters"]["all"])
 
     with pytest.raises(ValueError, match="no state of metrics"):
         MetricsRegistry().restore(state)
@@ -145,7 +145,7 @@ def test_metrics_that_had_other_labels_begin_at_zero_and_are_told() -> None:
     first = MetricsRegistry(LabelRules("full"))
     first.observe([HypervisorEvent(event_type=EventType.RING_BREACH_DETECTED, agent_did="a")])
     state = through_json(first.state())
-    state["meters"]["sessions"]["counted"][SESSIONS]["bounds"].pop()
+    state["meters"]["all"]["counted"][SESSIONS]["bounds"].pop()
     second = MetricsRegistry(LabelRules("production"))
 
     changed = second.restore(state)
@@ -317,3 +317,17 @@ def test_state_of_a_release_that_saved_no_time_counts_since_now() -> None:
     later.restore(saved)
 
     assert set(counters_since(later).values()) == {6_000}
+
+
+def test_state_in_which_each_meter_had_its_own_place_is_restored() -> None:
+    first, second = MetricsRegistry(), MetricsRegistry()
+    first.observe([HypervisorEvent(event_type=EventType.RING_BREACH_DETECTED, agent_did="a")])
+    first.observe([HypervisorEvent(event_type=EventType.SESSION_CREATED, session_id="s")])
+    state = through_json(first.state())
+    everything = state["meters"].pop("all")
+    for number, (name, counted) in enumerate(everything["counted"].items()):
+        state["meters"][f"meter {number}"] = {"counted": {name: counted}, "open": {}}
+    state["meters"]["sessions"] = {"counted": {}, "open": everything["open"]}
+
+    assert second.restore(state) == []
+    assert second.state() == first.state()

@@ -369,7 +369,7 @@ def test_no_reader_says_how_erased_work_ended(refuse: bool) -> None:
 def test_metrics_count_an_erased_decision_as_neither_allowed_nor_denied() -> None:
     counts = GovernanceCounts(LabelRules("full", 2_000), Uncounted())
     counts.observe(as_erased(HypervisorEvent(event_type=GOVERNANCE_DECISION, agent_did=EVE)))
-    decided, blocked, allowed, *_ = counts.families()
+    decided, blocked, allowed, *_ = counts.instruments.families()
     assert [labels[0] for labels, count in decided.series.items() if count] == ["erased"]
     assert not any(blocked.series.values())
     assert not any(allowed.series.values())

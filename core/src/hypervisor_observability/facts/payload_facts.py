@@ -25,8 +25,13 @@ GREATEST_RING = 255
 """What is beyond cannot be allowed by a configuration either."""
 
 SEVERITIES = ("low", "medium", "high", "critical", UNKNOWN)
-OUTCOMES = ("committed", "compensated", "failed", "escalated")
-SAGA_ENDS = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED})
+RING_TRANSITIONS = {
+    EventType.RING_ASSIGNED: "assigned",
+    EventType.RING_ELEVATED: "elevated",
+    EventType.RING_DEMOTED: "demoted",
+    EventType.RING_ELEVATION_EXPIRED: "expired",
+}
+"""The events that change rings, each in a word."""
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
 
 
@@ -108,94 +113,19 @@ def scalars(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, Scalar]:
     }
 
 
-# Which saga, which part of it
-
-
-def named_saga(event: HypervisorEvent) -> str | None:
-    """Give the saga that *event* names."""
-    return name(event, "saga_id") or None
-
-
-def saga_id(event: HypervisorEvent) -> str:
-    """Give the saga; where none is named, the causal id stands for it."""
-    return named_saga(event) or event.causal_trace_id or UNKNOWN
-
-
-def action(event: HypervisorEvent) -> str:
-    """Give what a step does; empty if that is not said."""
-    return name(event, "action") or name(event, "step_action")
-
-
-def step_id(event: HypervisorEvent) -> str:
-    """Give the step; where none is named, what it does stands for it."""
-    return name(event, "step_id") or action(event)
-
-
-def step_title(event: HypervisorEvent) -> str:
-    """Tell what a step does; where that is not said, its id stands for it."""
-    return action(event) or name(event, "step_id")
-
-
-def attempt(event: HypervisorEvent) -> str:
-    """Give which attempt at the step it is; the first if that is not said."""
-    return name(event, "attempt") or "1"
-
-
-def undone_step(event: HypervisorEvent) -> str:
-    """Give the step that a compensation undoes; the one of its own name if that is not said."""
-    return name(event, "compensates_step_id") or step_id(event)
-
-
-def group_id(event: HypervisorEvent) -> str:
-    """Give the fan-out; where none is named, the causal id stands for it."""
-    return name(event, "group_id") or event.causal_trace_id or ""
-
-
-def phase(event: HypervisorEvent) -> str:
-    """Give the phase of a compensation: ``started``, ``failed`` or ``succeeded``; empty if none is
-    told, which is a compensation that was told of once; ``ERASED`` if it was erased.
-    """
-    if is_erased(event):
-        return ERASED
-    found = name(event, "phase")
-    return found if found in {"", "started", "failed"} else "succeeded"
-
-
-def step_end(event: HypervisorEvent) -> str:
-    """Give how a step ended: ``committed``, ``failed``, or ``ERASED`` where that is not known."""
-    if event.event_type == EventType.SAGA_STEP_FAILED:
-        return "failed"
-    return ERASED if is_erased(event) else "committed"
-
-
-def outcome(event: HypervisorEvent) -> str:
-    """Give how a saga ended: one of ``OUTCOMES``, or ``ERASED``."""
-    found = ERASED if is_erased(event) else name(event, "outcome")
-    if found in OUTCOMES:
-        return found
-    if event.event_type == EventType.SAGA_ESCALATED:
-        return "escalated"
-    return found if found == ERASED else "committed"
-
-
-def ended_well(event: HypervisorEvent) -> bool:
-    """Tell whether a saga ended as it was meant to, or was undone whole, as far as is known."""
-    if event.event_type != EventType.SAGA_COMPLETED:
-        return False
-    return outcome(event) in (*OUTCOMES[:2], ERASED)
-
-
-def is_satisfied(event: HypervisorEvent) -> bool:
-    """Tell whether a fan-out reached what its policy asks for; it did unless it says no."""
-    return flag(event, "policy_satisfied") is not False
-
-
-# What else several readers ask
+# What several readers ask
 
 
 def is_allowed(event: HypervisorEvent) -> bool:
     """Tell whether a decision allowed what it is about: only if it says yes."""
     return flag(event, "allowed") is True
+
+
+def decision(event: HypervisorEvent) -> str:
+    """Give what was decided: ``allow``, ``deny``, or ``ERASED`` where that is not known."""
+    if is_erased(event):
+        return ERASED
+    return "allow" if is_allowed(event) else "deny"
 
 
 def is_refused_breach(event: HypervisorEvent) -> bool:

@@ -1,7 +1,6 @@
 """What happens in all: events by type."""
 
 from ..events.event import HypervisorEvent
-from .families import MetricFamily
 from .instruments import Counter
 from .meter import Instruments
 
@@ -14,13 +13,9 @@ class EventCounts:
     event_types = None
 
     def __init__(self) -> None:
-        self.events = Counter(EVENTS, "Events emitted, by type", ("event_type",))
+        self.events = Counter(EVENTS, "Events emitted, by type", {"event_type": ()})
         self.instruments = Instruments(self.events)
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one event."""
         self.events.increase((event.event_type.value,))
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""
-        return [self.events.family()]

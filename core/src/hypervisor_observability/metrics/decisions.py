@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from ..events.event import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts
-from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter
 from .labels import UNKNOWN, LabelRules
 from .meter import Instruments
+from .series import Labels
 from .uncounted import Uncounted
 
 POLICY_DECISIONS = "agent_governance_policy_decisions_total"
@@ -27,8 +27,10 @@ AUDIT_TYPES = (
     EventType.AUDIT_COMMITTED,
     EventType.AUDIT_GC_COLLECTED,
 )
-_LABELS = ("decision", "agent_id", "tool_name")
-_BOTH = {"decision": ("allow", "deny")}
+
+
+def _labels(*decisions: str) -> Labels:
+    return {"decision": decisions, "agent_id": (), "tool_name": ()}
 
 
 class GovernanceCounts:
@@ -43,23 +45,17 @@ class GovernanceCounts:
 
     def __init__(self, rules: LabelRules, uncounted: Uncounted) -> None:
         self._rules, self._uncounted = rules, uncounted
-        self.decisions = Counter(POLICY_DECISIONS, "Policy evaluations", _LABELS, fixed=_BOTH)
-        self.blocked = Counter(
-            CALLS_BLOCKED, "Tool calls denied by policy", _LABELS, fixed={"decision": ("deny",)}
-        )
-        self.allowed = Counter(
-            CALLS_ALLOWED, "Tool calls permitted by policy", _LABELS, fixed={"decision": ("allow",)}
-        )
-        self.rate_limited = Counter(
-            RATE_LIMIT_HITS, "Requests refused by rate limiting", _LABELS, fixed=_BOTH
-        )
+        both = _labels("allow", "deny")
+        self.decisions = Counter(POLICY_DECISIONS, "Policy evaluations", both)
+        self.blocked = Counter(CALLS_BLOCKED, "Tool calls denied by policy", _labels("deny"))
+        self.allowed = Counter(CALLS_ALLOWED, "Tool calls permitted by policy", _labels("allow"))
+        self.rate_limited = Counter(RATE_LIMIT_HITS, "Requests refused by rate limiting", both)
         self.latency = Histogram(
             EVALUATION_LATENCY,
             "Time that a policy evaluation took, in milliseconds",
-            _LABELS,
+            both,
             bounds=LATENCY_BOUNDS_MS,
             unit="ms",
-            fixed=_BOTH,
         )
         self.audit_events = Counter(AUDIT_EVENTS, "Audit events emitted")
         self.instruments = Instruments(
@@ -76,15 +72,14 @@ class GovernanceCounts:
         if event.event_type != GOVERNANCE_DECISION:
             self.audit_events.increase(event=event)
             return
-        allowed = payload_facts.is_allowed(event)
+        decision = payload_facts.decision(event)
         tool = payload_facts.name(event, "tool_name") or UNKNOWN
         agent = self._rules.agent(event.agent_did)
-        if is_erased(event):
-            self.decisions.increase((payload_facts.ERASED, agent, tool), event=event)
-            return
-        labels = ("allow" if allowed else "deny", agent, tool)
+        labels = (decision, agent, tool)
         self.decisions.increase(labels, event=event)
-        (self.allowed if allowed else self.blocked).increase(labels, event=event)
+        if decision == payload_facts.ERASED:
+            return
+        (self.allowed if decision == "allow" else self.blocked).increase(labels, event=event)
         # Who was allowed may be denied the next time, and that is to be seen.
         self.blocked.show(("deny", agent, tool))
         if payload_facts.flag(event, "rate_limited"):
@@ -92,14 +87,3 @@ class GovernanceCounts:
         latency = self._uncounted.amount(event, "evaluation_ms", EVALUATION_LATENCY)
         if latency is not None:
             self.latency.observe(labels, float(latency), event)
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state of the six."""
-        return [
-            self.decisions.family(),
-            self.blocked.family(),
-            self.allowed.family(),
-            self.rate_limited.family(),
-            self.latency.family(),
-            self.audit_events.family(),
-        ]

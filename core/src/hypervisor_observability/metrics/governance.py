@@ -136,7 +136,7 @@ class GovernanceMetrics:
     def collect(self) -> list[MetricFamily]:
         """Give the present state of all eight instruments."""
         with self._lock:
-            counted = self._counts.families()
+            counted = self._counts.instruments.families()
         return [*counted, *self.gauges()]
 
     def _count(self, event: HypervisorEvent) -> None:

@@ -4,8 +4,8 @@ from bisect import bisect_left
 
 from ..events.event import HypervisorEvent
 from .families import Exemplar, HistogramValue, LabelValues, MetricFamily, MetricKind
-from .instruments import Fixed, RawExemplar
-from .series import SeriesKeys
+from .instruments import RawExemplar
+from .series import NO_LABELS, Labels, SeriesKeys
 
 
 class Histogram:
@@ -14,28 +14,23 @@ class Histogram:
     Args:
         name: The exposed name.
         help_text: What it tells, in one line.
-        label_names: Names of the labels.
+        labels: Its labels.
         bounds: Upper bounds of the buckets, inclusive, ascending, without infinity.
         unit: Base unit; empty for none.
-        fixed: Labels whose values are known in advance.
     """
 
     def __init__(
         self,
         name: str,
         help_text: str,
-        label_names: tuple[str, ...] = (),
+        labels: Labels = NO_LABELS,
         *,
         bounds: tuple[float, ...],
         unit: str = "",
-        fixed: Fixed | None = None,
     ) -> None:
-        self.name = name
-        self.help_text = help_text
-        self.label_names = label_names
-        self.unit = unit
-        self.bounds = bounds
-        self.keys = SeriesKeys(label_names, fixed)
+        self.name, self.label_names, self.bounds = name, tuple(labels), bounds
+        self._help, self._unit = help_text, unit
+        self.keys = SeriesKeys(labels)
         self.counts: dict[LabelValues, list[int]] = {}
         self.sums: dict[LabelValues, float] = {}
         self._exemplars: dict[LabelValues, list[RawExemplar | Exemplar | None]] = {}
@@ -72,14 +67,14 @@ class Histogram:
         return MetricFamily(
             name=self.name,
             kind=MetricKind.HISTOGRAM,
-            help=self.help_text,
-            unit=self.unit,
+            help=self._help,
+            unit=self._unit,
             label_names=self.label_names,
+            bounds=self.bounds,
             histograms={
                 key: HistogramValue(tuple(counts), self.sums[key])
                 for key, counts in list(self.counts.items())
             },
-            bounds=self.bounds,
             exemplars={key: _examples(found) for key, found in list(self._exemplars.items())},
         )
 

@@ -1,15 +1,12 @@
 """Counters and gauges as plain dicts, with a bound on their series."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ..events.event import HypervisorEvent
 from .families import Exemplar, LabelValues, MetricFamily, MetricKind
 from .labels import MAX_SERIES
-from .series import SeriesKeys
-
-Fixed = Mapping[str, tuple[str, ...]]
-"""Labels whose values are known in advance, with these values."""
+from .series import NO_LABELS, Labels, SeriesKeys
 
 RawExemplar = tuple[str, float, int]
 """An exemplar until somebody reads it: most are replaced before that."""
@@ -24,25 +21,13 @@ class Counter:
     Args:
         name: The exposed name.
         help_text: What it tells, in one line.
-        label_names: Names of the labels.
-        unit: Base unit; empty for none.
-        fixed: Labels whose values are known in advance.
+        labels: Its labels.
     """
 
-    def __init__(
-        self,
-        name: str,
-        help_text: str,
-        label_names: tuple[str, ...] = (),
-        *,
-        unit: str = "",
-        fixed: Fixed | None = None,
-    ) -> None:
-        self.name = name
-        self.help_text = help_text
-        self.label_names = label_names
-        self.unit = unit
-        self.keys = SeriesKeys(label_names, fixed)
+    def __init__(self, name: str, help_text: str, labels: Labels = NO_LABELS) -> None:
+        self.name, self.label_names = name, tuple(labels)
+        self._help = help_text
+        self.keys = SeriesKeys(labels)
         self.series: dict[LabelValues, float] = {}
         self._exemplars: dict[LabelValues, RawExemplar | Exemplar] = {}
         if self.keys.is_closed:
@@ -90,8 +75,7 @@ class Counter:
         return MetricFamily(
             name=self.name,
             kind=MetricKind.COUNTER,
-            help=self.help_text,
-            unit=self.unit,
+            help=self._help,
             label_names=self.label_names,
             series=dict(self.series),
             exemplars=self._examples(),
@@ -124,17 +108,23 @@ class Gauge:
     Args:
         name: The exposed name.
         help_text: What it tells, in one line.
-        label_names: Names of the labels.
+        labels: Its labels.
         unit: Base unit; empty for none.
+        shown: Gives the series that are shown, where these are not those that were set.
     """
 
     def __init__(
-        self, name: str, help_text: str, label_names: tuple[str, ...] = (), *, unit: str = ""
+        self,
+        name: str,
+        help_text: str,
+        labels: Labels = NO_LABELS,
+        *,
+        unit: str = "",
+        shown: Callable[[], Mapping[LabelValues, float]] | None = None,
     ) -> None:
-        self.name = name
-        self.help_text = help_text
-        self.label_names = label_names
-        self.unit = unit
+        self.name, self.label_names = name, tuple(labels)
+        self._help, self._unit = help_text, unit
+        self._shown = shown
         self.series: OrderedDict[LabelValues, float] = OrderedDict()
         self.max_series = MAX_SERIES
         """Most series."""
@@ -165,13 +155,14 @@ class Gauge:
         for labels in [labels for labels, owner in self._runs.items() if owner == run]:
             self.remove(labels)
 
-    def family(self, series: Mapping[LabelValues, float] | None = None) -> MetricFamily:
-        """Give the present state, or *series* in its place."""
+    def family(self) -> MetricFamily:
+        """Give the present state."""
+        shown = dict(self.series) if self._shown is None else self._shown()
         return MetricFamily(
             name=self.name,
             kind=MetricKind.GAUGE,
-            help=self.help_text,
-            unit=self.unit,
+            help=self._help,
+            unit=self._unit,
             label_names=self.label_names,
-            series=dict(self.series) if series is None else series,
+            series=shown,
         )

@@ -12,6 +12,7 @@ from .instruments import Counter, Gauge
 from .open_work import Key, OpenWork
 from .saved_series import restore_instrument, state_of_instrument
 
+Instrument = Counter | Gauge | Histogram
 Gone = Mapping[str, list[Key]]
 """What of each kind of open work is forgotten."""
 
@@ -28,26 +29,41 @@ class Moment:
 
 
 class Instruments:
-    """What a meter counts with.
+    """What one meter counts with, or several.
 
     Args:
-        instruments: Told apart by name.
+        instruments: Told apart by name; shown in this order.
         open_work: What goes on, by a name for each kind of it.
         forgotten: Called with what was forgotten when a run ended.
     """
 
     def __init__(
         self,
-        *instruments: Counter | Gauge | Histogram,
+        *instruments: Instrument,
         open_work: Mapping[str, OpenWork] | None = None,
         forgotten: Callable[[Gone], None] = lambda _: None,
     ) -> None:
-        self._by_name = {instrument.name: instrument for instrument in instruments}
+        self._all = instruments
         self._open_work = open_work or {}
-        self._forgotten = forgotten
+        self._forgotten = [forgotten]
 
-    def __iter__(self) -> Iterator[Counter | Gauge | Histogram]:
-        return iter(self._by_name.values())
+    @classmethod
+    def of_all(cls, parts: "Iterable[Instruments]") -> "Instruments":
+        """Give those of several meters as one."""
+        parts = list(parts)
+        together = cls(
+            *(one for part in parts for one in part),
+            open_work={name: work for part in parts for name, work in part._open_work.items()},
+        )
+        together._forgotten = [one for part in parts for one in part._forgotten]
+        return together
+
+    def __iter__(self) -> Iterator[Instrument]:
+        return iter(self._all)
+
+    def families(self) -> list[MetricFamily]:
+        """Give the present state."""
+        return [instrument.family() for instrument in self]
 
     def limit(self, max_series: int) -> None:
         """Have at most *max_series* series of each from now on, beside those of the overflow."""
@@ -59,25 +75,21 @@ class Instruments:
 
     def end_run(self, run: str) -> None:
         """Forget what only holds while *run* goes on."""
-        for instrument in self:
-            if isinstance(instrument, Gauge):
-                instrument.end_run(run)
-        self._forgotten({name: work.end_run(run) for name, work in self._open_work.items()})
+        for gauge in self._gauges():
+            gauge.end_run(run)
+        gone = {name: work.end_run(run) for name, work in self._open_work.items()}
+        for forgotten in self._forgotten:
+            forgotten(gone)
 
     def runs(self) -> set[str]:
         """Give the runs of which there is something that ``end_run`` would forget."""
-        gauges = [instrument for instrument in self if isinstance(instrument, Gauge)]
-        holders: list[Gauge | OpenWork] = [*self._open_work.values(), *gauges]
+        holders: list[Gauge | OpenWork] = [*self._open_work.values(), *self._gauges()]
         return {run for holder in holders for run in holder.runs()}
 
     def state(self) -> dict[str, Any]:
         """Give what was counted and what goes on, as plain JSON values; no gauges."""
         return {
-            "counted": {
-                instrument.name: state_of_instrument(instrument)
-                for instrument in self
-                if not isinstance(instrument, Gauge)
-            },
+            "counted": {one.name: state_of_instrument(one) for one in self._counting()},
             "open": {name: work.state() for name, work in self._open_work.items()},
         }
 
@@ -91,21 +103,24 @@ class Instruments:
             ValueError, TypeError, KeyError, AttributeError: It is something else.
         """
         counted, going_on = state["counted"], state["open"]
-        changed = [
-            instrument.name
-            for instrument in self
-            if not isinstance(instrument, Gauge)
-            and instrument.name in counted
-            and not restore_instrument(instrument, counted[instrument.name])
-        ]
         for name, work in self._open_work.items():
             if name in going_on:
                 work.restore(going_on[name])
-        return changed
+        return [
+            one.name
+            for one in self._counting()
+            if one.name in counted and not restore_instrument(one, counted[one.name])
+        ]
+
+    def _gauges(self) -> list[Gauge]:
+        return [instrument for instrument in self if isinstance(instrument, Gauge)]
+
+    def _counting(self) -> list[Counter | Histogram]:
+        return [instrument for instrument in self if not isinstance(instrument, Gauge)]
 
 
 class Meter(Protocol):
-    """Something that counts events of certain types and gives metric families."""
+    """Something that counts events of certain types."""
 
     @property
     def event_types(self) -> Iterable[str] | None:
@@ -117,6 +132,3 @@ class Meter(Protocol):
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one event of these types."""
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""

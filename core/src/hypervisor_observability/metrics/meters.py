@@ -8,12 +8,12 @@ from ..events.event_types import EventType
 from .activity import EventCounts
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules
-from .liability import LiabilityMetrics
-from .meter import Meter, Moment
+from .meter import Instruments, Meter, Moment
+from .ongoing import ongoing
 from .rings import RingMetrics
-from .saga_counts import FANOUT_BRANCHES, SAGA_DURATION, SagaMetrics
-from .security import DRIFT_SCORE, SecurityMetrics
+from .saga_counts import SAGA_DURATION, SagaMetrics
 from .sessions import SESSION_DURATION, SessionMetrics
+from .tallies import DRIFT_SCORE, FANOUT_BRANCHES, rate_limits, tallies
 from .uncounted import Uncounted
 from .usage import UsageMetrics
 from .withdrawals import Withdrawals
@@ -30,6 +30,7 @@ class Meters:
         moment: On whose behalf events are observed.
         uncounted: What could not be counted.
         withdrawals: Removes the series of sessions that ended.
+        instruments: Those of all meters.
     """
 
     def __init__(self, rules: LabelRules, now_ns: Callable[[], int]) -> None:
@@ -38,7 +39,7 @@ class Meters:
         self.uncounted = uncounted = Uncounted(
             EVALUATION_LATENCY, DRIFT_SCORE, FANOUT_BRANCHES, SAGA_DURATION, SESSION_DURATION
         )
-        self._security = SecurityMetrics(rules, uncounted)
+        self._rate_limits = rate_limits(rules)
         self._sessions = SessionMetrics(
             self.moment,
             uncounted,
@@ -55,32 +56,34 @@ class Meters:
             forget_agent=self._rings.forget_agent,
             now_ns=now_ns,
         )
-        self._by_name: dict[str, Meter] = {
-            "events": EventCounts(),
-            "rings": self._rings,
-            "sagas": SagaMetrics(self.moment, uncounted),
-            "sessions": self._sessions,
-            "liability": LiabilityMetrics(self.moment),
-            "security": self._security,
-            "governance": GovernanceCounts(rules, uncounted),
-            "usage": UsageMetrics(rules),
-            "uncounted": uncounted,
-        }
-        for meter in self:
-            meter.instruments.limit(rules.max_series)
+        self._all: tuple[Meter, ...] = (
+            EventCounts(),
+            self._rings,
+            SagaMetrics(self.moment, uncounted),
+            self._sessions,
+            *ongoing(self.moment),
+            self._rate_limits,
+            *tallies(uncounted),
+            GovernanceCounts(rules, uncounted),
+            UsageMetrics(rules),
+        )
+        self.instruments = Instruments.of_all(
+            [*(meter.instruments for meter in self), uncounted.instruments]
+        )
+        self.instruments.limit(rules.max_series)
 
     def __iter__(self) -> Iterator[Meter]:
-        return iter(self._by_name.values())
+        return iter(self._all)
 
     def state(self) -> dict[str, Any]:
         """Give what was counted and what goes on, as plain JSON values."""
         return {
-            "meters": {name: meter.instruments.state() for name, meter in self._by_name.items()},
+            "meters": {"all": self.instruments.state()},
             "withdrawals": self.withdrawals.state(),
         }
 
     def restore(self, state: Any) -> list[str]:
-        """Take what ``state`` gave.
+        """Take what ``state`` gave, or gave when each meter had a place of its own there.
 
         Returns:
             Names of metrics that had other labels or bounds then.
@@ -88,13 +91,13 @@ class Meters:
         Raises:
             ValueError, TypeError, KeyError, AttributeError, IndexError: It is something else.
         """
-        saved = state["meters"]
-        changed = [
-            metric
-            for name, meter in self._by_name.items()
-            if name in saved
-            for metric in meter.instruments.restore(saved[name])
-        ]
+        saved = state["meters"].values()
+        changed = self.instruments.restore(
+            {
+                kind: {name: one for part in saved for name, one in part[kind].items()}
+                for kind in ("counted", "open")
+            }
+        )
         self.withdrawals.restore(state["withdrawals"])
         return changed
 
@@ -102,7 +105,7 @@ class Meters:
         if event.event_type == EventType.SESSION_JOINED and event.session_id is not None:
             self.withdrawals.begin_session(event.session_id)
         self._rings.expect(event)
-        self._security.expect(event)
+        self._rate_limits.expect(event)
 
     def _end(self, session: str, event: HypervisorEvent | None) -> None:
         if event is not None:

@@ -86,14 +86,13 @@ class MetricsRegistry:
         ended.
         """
         with self._lock:
-            for meter in self._meters:
-                meter.instruments.end_run(run)
+            self._meters.instruments.end_run(run)
 
     @property
     def runs(self) -> set[str]:
         """The runs of which there is something that ``end_run`` would forget."""
         with self._lock:
-            return {run for meter in self._meters for run in meter.instruments.runs()}
+            return self._meters.instruments.runs()
 
     def state(self) -> dict[str, Any]:
         """Give all that was counted, as plain JSON values, to be kept over a restart.
@@ -142,8 +141,8 @@ class MetricsRegistry:
         """
         with self._lock:
             self._meters.withdrawals.tick()
-            families = [family for meter in self._meters for family in meter.families()]
-            families += series_families(families, self._meters)
+            families = self._meters.instruments.families()
+            families += series_families(families, self._meters.instruments)
             families = [self._dated(family) for family in families]
         for callback in self._callbacks:
             families.extend(evolve(family, since_ns=self._born_ns) for family in callback())

@@ -92,7 +92,7 @@ class RingMetricsCollector:
         own last call.
         """
         with self._lock:
-            families = self._metrics.published_families()
+            families = self._metrics.published.families()
             export = self._export_to(exporter)
         # Two threads that export to one exporter take turns.
         with export.lock:

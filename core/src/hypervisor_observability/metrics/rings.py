@@ -6,12 +6,12 @@ from ..events import clock
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..facts import lasting, payload_facts
-from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter, Gauge
 from .labels import UNKNOWN, LabelRules
 from .meter import Instruments, Moment
 from .open_work import Key, OpenWork
+from .series import Labels
 
 TRANSITIONS = "agent_hypervisor_ring_transitions_total"
 BREACHES = "agent_hypervisor_ring_breaches_total"
@@ -24,17 +24,12 @@ BREACHES_BY_AGENT = "agent_hypervisor_ring_breaches_by_agent_total"
 BREACHES_BY_SEVERITY = "agent_hypervisor_ring_breaches_by_severity_total"
 ELEVATIONS = "agent_hypervisor_ring_elevation_seconds"
 
-TRANSITION_TYPES = (
-    EventType.RING_ASSIGNED,
-    EventType.RING_ELEVATED,
-    EventType.RING_DEMOTED,
-    EventType.RING_ELEVATION_EXPIRED,
-)
-RING_TYPES = (*TRANSITION_TYPES, EventType.RING_BREACH_DETECTED)
+RING_TYPES = (*payload_facts.RING_TRANSITIONS, EventType.RING_BREACH_DETECTED)
 ELEVATION_ENDS = ("demoted", "expired", "killed", "finished", "session")
 ELEVATION_BOUNDS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600)
 
-_BY_TYPE = {"event_type": tuple(kind.value for kind in TRANSITION_TYPES)}
+_TRANSITIONS = tuple(kind.value for kind in payload_facts.RING_TRANSITIONS)
+_AGENT: Labels = {"agent_did": ()}
 
 
 class RingMetrics:
@@ -63,70 +58,73 @@ class RingMetrics:
         self._rules = rules
         self._now_ns = now_ns
         self._moment = moment or Moment()
-        sessions = ("session_id",) if rules.shows_sessions else ()
+        own: Labels = {**_AGENT, "session_id": ()} if rules.shows_sessions else _AGENT
         self.transitions = Counter(
             TRANSITIONS,
             "Ring assignments, elevations, demotions and expirations",
-            ("event_type", "agent_did", *sessions),
-            fixed=_BY_TYPE,
+            {"event_type": _TRANSITIONS, **own},
         )
-        self.breaches = Counter(
-            BREACHES, "Capability boundary violations", ("agent_did", *sessions)
-        )
+        self.breaches = Counter(BREACHES, "Capability boundary violations", own)
         self.current = Gauge(
-            CURRENT, "Current ring of the agent (0=root, 3=sandbox)", ("agent_did",)
+            CURRENT,
+            "Current ring of the agent (0=root, 3=sandbox)",
+            _AGENT,
+            shown=lambda: self._shown(self._rings(), min),
         )
         self.invalid = Counter(INVALID, "Ring events whose ring is none")
         self.transitions_by_agent = Counter(
             TRANSITIONS_BY_AGENT,
             "Ring transitions, whatever the session: exact when sessions end",
-            ("event_type", "agent_did"),
-            fixed=_BY_TYPE,
+            {"event_type": _TRANSITIONS, **_AGENT},
         )
         self.breaches_by_agent = Counter(
             BREACHES_BY_AGENT,
             "Ring breaches, whatever the session: exact when sessions end",
-            ("agent_did",),
+            _AGENT,
         )
         self.breaches_by_severity = Counter(
             BREACHES_BY_SEVERITY,
             "Ring breaches of all agents, by severity",
-            ("severity",),
-            fixed={"severity": payload_facts.SEVERITIES},
+            {"severity": payload_facts.SEVERITIES},
         )
         self.elevations = Histogram(
             ELEVATIONS,
             "Time that finished elevations took, by how they ended",
-            ("end",),
+            {"end": ELEVATION_ENDS},
             bounds=ELEVATION_BOUNDS_SECONDS,
             unit="seconds",
-            fixed={"end": ELEVATION_ENDS},
         )
         self.running = OpenWork(3)
         """Elevations by their ids, agents and sessions."""
         self._last_seconds = Gauge(
             ELEVATION_DURATION,
             "Time spent at elevated privilege: running, else the last finished one",
-            ("agent_did",),
+            _AGENT,
             unit="seconds",
+            shown=lambda: self._shown(self.elevation_seconds(), max),
         )
         self._active_seconds = Gauge(
             ELEVATION_ACTIVE,
             "Time spent at elevated privilege so far; absent when not elevated",
-            ("agent_did",),
+            _AGENT,
             unit="seconds",
+            shown=lambda: self._shown(self.active_seconds(), max),
         )
-        self.instruments = Instruments(
+        self.published = Instruments(
             self.transitions,
             self.breaches,
+            self.current,
+            self._last_seconds,
+            self._active_seconds,
             self.invalid,
+        )
+        """What a ``RingMetricsCollector`` shows."""
+        self.instruments = Instruments(
+            *self.published,
             self.transitions_by_agent,
             self.breaches_by_agent,
             self.breaches_by_severity,
             self.elevations,
-            self.current,
-            self._last_seconds,
-            self._active_seconds,
             open_work={"elevations": self.running},
         )
 
@@ -149,7 +147,7 @@ class RingMetrics:
             self.running.begin(lasting.key_of(event), event.timestamp_ns, self._moment.run)
         elif kind != EventType.RING_ASSIGNED:
             ended = self.running.ended_by(lasting.key_of(event))
-            self._end(ended, event, "demoted" if kind == EventType.RING_DEMOTED else "expired")
+            self._end(ended, event, payload_facts.RING_TRANSITIONS[kind])
 
     def expect(self, event: HypervisorEvent) -> None:
         """Have the counters of an agent there, at zero, before it does anything."""
@@ -159,8 +157,8 @@ class RingMetrics:
             return
         self.breaches.show(own)
         self.breaches_by_agent.show((agent,))
-        for kind in TRANSITION_TYPES:
-            self.transitions_by_agent.show((kind.value, agent))
+        for kind in _TRANSITIONS:
+            self.transitions_by_agent.show((kind, agent))
 
     def leave(self, event: HypervisorEvent, works: Callable[[str, str], bool]) -> None:
         """End the elevations of an agent that ended with *event*.
@@ -170,9 +168,8 @@ class RingMetrics:
             works: Tells whether an agent works in a session; without one, whether in any.
         """
         end = "killed" if payload_facts.is_kill(event) else "finished"
-        for key in self.running.of_agent(
-            event.agent_did or "", lasting.sessions_left(event, works)
-        ):
+        sessions = lasting.sessions_left(event, works)
+        for key in self.running.of_agent(event.agent_did or "", sessions):
             self._end(key, event, end)
 
     def end_session(self, event: HypervisorEvent) -> None:
@@ -205,27 +202,6 @@ class RingMetrics:
         """Give each agent's running elevation, else its last finished one, in seconds."""
         finished = {agent: value for (agent,), value in self._last_seconds.series.items()}
         return finished | self.active_seconds()
-
-    def published_families(self) -> list[MetricFamily]:
-        """Give the present state of what a ``RingMetricsCollector`` shows."""
-        return [
-            self.transitions.family(),
-            self.breaches.family(),
-            self.current.family(self._shown(self._rings(), min)),
-            self._last_seconds.family(self._shown(self.elevation_seconds(), max)),
-            self._active_seconds.family(self._shown(self.active_seconds(), max)),
-            self.invalid.family(),
-        ]
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state of all ring metrics."""
-        return [
-            *self.published_families(),
-            self.transitions_by_agent.family(),
-            self.breaches_by_agent.family(),
-            self.breaches_by_severity.family(),
-            self.elevations.family(),
-        ]
 
     def _take_ring(self, event: HypervisorEvent) -> None:
         ring = payload_facts.ring(event)

@@ -34,14 +34,15 @@ def restore_instrument(instrument: Counter | Histogram, state: Any) -> bool:
     Raises:
         ValueError, TypeError, KeyError: *state* is something else.
     """
-    if texts(state["labels"]) != instrument.label_names:
+    names = instrument.label_names
+    if texts(state["labels"]) != names:
         return False
     if isinstance(instrument, Histogram) and tuple(state["bounds"]) != instrument.bounds:
         return False
     for series in state["series"]:
         key = texts(series[0])
-        if len(key) != len(instrument.label_names):
-            raise ValueError(f"expected {len(instrument.label_names)} labels, got {len(key)}")
+        if len(key) != len(names):
+            raise ValueError(f"expected {len(names)} labels, got {len(key)}")
         if isinstance(instrument, Counter):
             _, value = series
             instrument.restore(key, amount(value))

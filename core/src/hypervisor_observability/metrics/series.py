@@ -6,6 +6,10 @@ from itertools import product
 from .families import LabelValues
 from .labels import MAX_SERIES, OTHER
 
+Labels = Mapping[str, tuple[str, ...]]
+"""Names of labels, each with its values where they are known in advance; else ``()``."""
+
+NO_LABELS: Labels = {}
 _SESSION = "session_id"
 
 
@@ -19,25 +23,21 @@ class SeriesKeys:
     places.
 
     Args:
-        label_names: Names of the labels.
-        fixed: Those whose values are known in advance, with these values.
+        labels: Its labels.
     """
 
-    def __init__(
-        self, label_names: tuple[str, ...], fixed: Mapping[str, tuple[str, ...]] | None = None
-    ) -> None:
-        fixed = fixed or {}
+    def __init__(self, labels: Labels) -> None:
         self.known: tuple[LabelValues, ...] = tuple(
-            product(*(fixed.get(name, (OTHER,)) for name in label_names))
+            product(*(values or (OTHER,) for values in labels.values()))
         )
         """Label values of the overflow series; of all series where every label is fixed."""
-        self.is_closed = all(name in fixed for name in label_names)
+        self.is_closed = all(labels.values())
         self.overflowed = 0
         """Observations that went to an overflow series."""
         self.withdrawn = 0
         """Series that were withdrawn, since their session has ended."""
-        self._open = tuple(name not in fixed for name in label_names)
-        self._session = label_names.index(_SESSION) if _SESSION in label_names else None
+        self._open = tuple(not values for values in labels.values())
+        self._session = list(labels).index(_SESSION) if _SESSION in labels else None
         self._by_session: dict[str, list[LabelValues]] = {}
         self._taken = 0
         self.limit(MAX_SERIES)

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping
 
 from .families import LabelValues, MetricFamily, MetricKind
 from .instruments import Gauge
-from .meter import Meter
+from .meter import Instrument
 
 _PREFIX = "agent_hypervisor_observability_"
 
 
 def series_families(
-    families: Iterable[MetricFamily], meters: Iterable[Meter]
+    families: Iterable[MetricFamily], instruments: Iterable[Instrument]
 ) -> list[MetricFamily]:
-    """Give the families about *families*, which the *meters* gave."""
+    """Give the families about *families*, which the *instruments* gave."""
     size: dict[LabelValues, float] = {}
     for family in families:
         count = len(family.series) or len(family.histograms)
@@ -21,17 +21,17 @@ def series_families(
     overflowed: dict[LabelValues, float] = {}
     withdrawn: dict[LabelValues, float] = {}
     evicted: dict[LabelValues, float] = {}
-    for meter in meters:
-        for one in meter.instruments:
-            if not one.label_names:
-                continue
-            if isinstance(one, Gauge):
-                evicted[one.name,] = one.evicted
-                continue
-            if not one.keys.is_closed:
-                overflowed[one.name,] = one.keys.overflowed
-            if "session_id" in one.label_names:
-                withdrawn[one.name,] = one.keys.withdrawn
+    for one in instruments:
+        name, labels = one.name, one.label_names
+        if not labels:
+            continue
+        if isinstance(one, Gauge):
+            evicted[name,] = one.evicted
+            continue
+        if not one.keys.is_closed:
+            overflowed[name,] = one.keys.overflowed
+        if "session_id" in labels:
+            withdrawn[name,] = one.keys.withdrawn
     counter, gauge = MetricKind.COUNTER, MetricKind.GAUGE
     return [
         _family("series", gauge, "Series of a metric", size),

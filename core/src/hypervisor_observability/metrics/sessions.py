@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, EventType
 from ..facts import lasting, payload_facts
-from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Gauge
 from .labels import UNKNOWN
 from .meter import Gone, Instruments, Moment
-from .numbers import seconds_between
 from .open_work import Key, OpenWork
 from .uncounted import Uncounted
 
@@ -61,8 +59,6 @@ class SessionMetrics:
         self._on_end, self._on_gone = on_end, on_gone
         self._sessions = OpenWork()
         self._members = OpenWork(3)  # by causal id, agent and session
-        self._active = Gauge(SESSIONS_ACTIVE, "Sessions that were created and have not ended")
-        self._agents = Gauge(AGENTS_ACTIVE, "Agents that have joined and not finished")
         self.duration = Histogram(
             SESSION_DURATION,
             "Time that sessions took",
@@ -70,9 +66,17 @@ class SessionMetrics:
             unit="seconds",
         )
         self.instruments = Instruments(
+            Gauge(
+                SESSIONS_ACTIVE,
+                "Sessions that were created and have not ended",
+                shown=lambda: {(): self._sessions.count},
+            ),
+            Gauge(
+                AGENTS_ACTIVE,
+                "Agents that have joined and not finished",
+                shown=lambda: {(): self._members.values(1)},
+            ),
             self.duration,
-            self._active,
-            self._agents,
             open_work={"sessions": self._sessions, "members": self._members},
             forgotten=self._follow,
         )
@@ -90,14 +94,6 @@ class SessionMetrics:
                 self._end(session, event)
         elif payload_facts.ends_agent(event):
             self._leave(event)
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""
-        return [
-            self._active.family({(): self._sessions.count}),
-            self._agents.family({(): self._members.values(1)}),
-            self.duration.family(),
-        ]
 
     def works(self, agent: str, session: str = "") -> bool:
         """Tell whether the agent works in a session; without one, whether it works in any."""
@@ -126,7 +122,7 @@ class SessionMetrics:
     def _end(self, session: str, event: HypervisorEvent) -> None:
         begun = self._sessions.end((session,), self._moment.run)
         if begun is not None:  # archived after it was terminated: it has ended before
-            seconds = seconds_between(begun, event, self._uncounted, SESSION_DURATION)
+            seconds = self._uncounted.seconds(begun.start_ns, event, SESSION_DURATION)
             self.duration.observe((), seconds, event)
         for key in self._members.having(2, session):
             self._members.end(key, self._moment.run)

@@ -1,10 +1,7 @@
 """What could not be counted: values that are no amounts, and events at which a meter failed."""
 
-from collections.abc import Iterable
-
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from .families import MetricFamily
 from .instruments import Counter
 from .meter import Instruments
 
@@ -19,14 +16,11 @@ class Uncounted:
         metrics: Names of the metrics whose values are read by this.
     """
 
-    event_types: Iterable[str] = ()
-
     def __init__(self, *metrics: str) -> None:
         self.invalid = Counter(
             INVALID_VALUES,
             "Values of payloads that a metric cannot take",
-            ("metric",),
-            fixed={"metric": metrics},
+            {"metric": metrics},
         )
         self.errors = Counter(METER_ERRORS, "Events at which a meter failed: they cost themselves")
         self.instruments = Instruments(self.invalid, self.errors)
@@ -43,12 +37,18 @@ class Uncounted:
         self._check(event, key, metric, found)
         return found
 
-    def observe(self, event: HypervisorEvent) -> None:
-        """Observe nothing: the other meters tell."""
+    def seconds(self, start_ns: int, event: HypervisorEvent, metric: str) -> float:
+        """Give how long something took that *event* ended, never negative.
 
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""
-        return [self.invalid.family(), self.errors.family()]
+        Args:
+            start_ns: When it began, in nanoseconds since the epoch.
+            event: A duration that it says was measured (``duration_seconds``) is taken.
+            metric: For which metric.
+        """
+        measured = self.amount(event, "duration_seconds", metric)
+        if measured is not None:
+            return float(measured)
+        return max(0, event.timestamp_ns - start_ns) / 1e9
 
     def _check(self, event: HypervisorEvent, key: str, metric: str, found: object) -> None:
         if found is None and payload_facts.has(event, key):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED, EventType
 from ..facts import payload_facts
-from .families import MetricFamily
 from .instruments import Counter
 from .labels import LabelRules, word
 from .leaves import Leaves
@@ -41,11 +40,12 @@ class UsageMetrics:
         self.tokens = Counter(
             TOKENS,
             "Tokens that models read and wrote",
-            ("agent_did", "model", "direction"),
-            fixed={"direction": tuple(_DIRECTIONS.values())},
+            {"agent_did": (), "model": (), "direction": tuple(_DIRECTIONS.values())},
         )
         self.cost = Counter(
-            COST, "What models cost, in units of the currency", ("agent_did", "model", "currency")
+            COST,
+            "What models cost, in units of the currency",
+            {"agent_did": (), "model": (), "currency": ()},
         )
         self.totals = Counter(USAGE_TOTALS, "Reports of usage that sum up reports counted before")
         self.invalid = Counter(USAGE_INVALID, "Amounts of usage that are no amounts")
@@ -69,15 +69,6 @@ class UsageMetrics:
         if cost:
             currency = word(event, "currency")
             self.cost.increase((agent, model, currency), cost, event)
-
-    def families(self) -> list[MetricFamily]:
-        """Give the present state."""
-        return [
-            self.tokens.family(),
-            self.cost.family(),
-            self.totals.family(),
-            self.invalid.family(),
-        ]
 
     def _amount(
         self,

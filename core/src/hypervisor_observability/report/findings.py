@@ -8,7 +8,7 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent, is_erased
 from ..events.event_types import GOVERNANCE_DECISION, EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from ..facts.lasting import Elevations
 from .saga_census import SagaCensus
 from .sagas import SAGA_TYPES, SagaStory, tell_saga
@@ -115,15 +115,15 @@ class Findings:
             self.trust_by_agent[_agent(event)] = score
 
     def _saga(self, event: HypervisorEvent) -> None:
-        name = payload_facts.saga_id(event)
+        name = saga_facts.saga_id(event)
         if self.census.meet(name):
             self.sagas[name] = SagaStory(name, event.timestamp_ns)
             if len(self.sagas) > MOST_SAGAS:
                 del self.sagas[next(iter(self.sagas))]
         if (saga := self.sagas.get(name)) is not None:
             tell_saga(saga, event)
-        if event.event_type in payload_facts.SAGA_ENDS:
-            self.census.end(name, payload_facts.outcome(event))
+        if event.event_type in saga_facts.SAGA_ENDS:
+            self.census.end(name, saga_facts.outcome(event))
 
     @property
     def sagas_seen(self) -> int:

@@ -4,7 +4,7 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""
@@ -18,7 +18,7 @@ SAGA_TYPES = frozenset(
         _STARTS,
         *_ENDS,
         EventType.SAGA_COMPENSATING,
-        *payload_facts.SAGA_ENDS,
+        *saga_facts.SAGA_ENDS,
     }
 )
 
@@ -102,27 +102,27 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
     now, kind = event.timestamp_ns, event.event_type
     saga.begun_ns = min(saga.begun_ns, now)
     saga.ended_ns = max(saga.ended_ns, now)
-    step, title = payload_facts.step_id(event), payload_facts.step_title(event) or "step"
-    attempt = (payload_facts.attempt(event),)
+    step, title = saga_facts.step_id(event), saga_facts.step_title(event) or "step"
+    attempt = (saga_facts.attempt(event),)
     if kind == _STARTS:
         saga.piece(("step", step, *attempt), title, now, anew=True)
     elif kind in _ENDS:
         # Without a number, it is the newest attempt.
         numbered = attempt if payload_facts.has(event, "attempt") else ()
         piece = saga.piece(("step", step, *numbered), title, now, anew=False)
-        piece.ended_ns, piece.state = max(now, piece.begun_ns), payload_facts.step_end(event)
+        piece.ended_ns, piece.state = max(now, piece.begun_ns), saga_facts.step_end(event)
     elif kind == EventType.SAGA_COMPENSATING:
         _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
-    elif kind in payload_facts.SAGA_ENDS:
-        saga.outcome = payload_facts.outcome(event)
+    elif kind in saga_facts.SAGA_ENDS:
+        saga.outcome = saga_facts.outcome(event)
 
 
 def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) -> None:
-    phase, now = payload_facts.phase(event), event.timestamp_ns
+    phase, now = saga_facts.phase(event), event.timestamp_ns
     piece = saga.piece(("compensation", step), title, now, anew=phase == "started")
     if phase == "started":
         return
     piece.ended_ns = max(now, piece.begun_ns)
     piece.state = phase if phase in {"failed", payload_facts.ERASED} else "compensated"
     if phase not in {"failed", payload_facts.ERASED}:
-        saga.undo(payload_facts.undone_step(event))
+        saga.undo(saga_facts.undone_step(event))

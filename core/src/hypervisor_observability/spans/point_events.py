@@ -3,7 +3,7 @@
 from ..causality.traceparent import widen_span
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED, EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from .identity import causal_id
 from .open_span import OpenSpan
 from .open_spans import OpenSpans
@@ -68,7 +68,7 @@ def span_around(event: HypervisorEvent, spans: OpenSpans) -> OpenSpan | None:
     in another trace comes after all that is open in the event's own.
     """
     found = None
-    saga_id, step_id = payload_facts.named_saga(event), payload_facts.step_id(event)
+    saga_id, step_id = saga_facts.named_saga(event), saga_facts.step_id(event)
     causal = causal_id(event)
     if saga_id is not None and step_id:
         found = spans.newest_of_saga("step", saga_id, step_id)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from .identity import (
     SpanIdentities,
     SpanIdentity,
@@ -58,8 +58,8 @@ class SagaAssembly:
 
     def hand_over(self, event: HypervisorEvent) -> None:
         """Note that another agent goes on with a step: its next start links to this one."""
-        saga_id = payload_facts.saga_id(event)
-        part = ("step", payload_facts.step_id(event))
+        saga_id = saga_facts.saga_id(event)
+        part = ("step", saga_facts.step_id(event))
         saga = self._memory.going_on.get(saga_id)
         if saga is None or payload_facts.name(event, "status") == "failed":
             return
@@ -72,7 +72,7 @@ class SagaAssembly:
     # Sagas
 
     def _created(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        saga_id = payload_facts.saga_id(event)
+        saga_id = saga_facts.saga_id(event)
         key = ("saga", saga_id)
         saga, ended = self._memory.going_on.get(saga_id), self._memory.ended.get(saga_id)
         if ended is not None and not ended.created and event.timestamp_ns <= ended.end_ns:
@@ -127,11 +127,11 @@ class SagaAssembly:
 
     def _saga_of(self, event: HypervisorEvent) -> Saga:
         """Give the event's saga; one whose creation was not seen begins with this event."""
-        saga_id = payload_facts.saga_id(event)
+        saga_id = saga_facts.saga_id(event)
         return self._memory.get(saga_id) or self._open_saga(saga_id, event)
 
     def _saga_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        saga_id = payload_facts.saga_id(event)
+        saga_id = saga_facts.saga_id(event)
         key = ("saga", saga_id)
         if saga_id in self._memory.ended:
             self._work.unmatched += 1
@@ -147,10 +147,8 @@ class SagaAssembly:
             self._work.is_over(key)  # an agent's death has ended it
         else:
             if payload_facts.has(event, "outcome"):
-                span.attributes["agent.saga.outcome"] = payload_facts.outcome(event)
-            spans.append(
-                end_part(span, event, "ok" if payload_facts.ended_well(event) else "error")
-            )
+                span.attributes["agent.saga.outcome"] = saga_facts.outcome(event)
+            spans.append(end_part(span, event, "ok" if saga_facts.ended_well(event) else "error"))
         forgotten = self._memory.close(saga_id, event.timestamp_ns)
         if forgotten is None:
             return spans
@@ -188,7 +186,7 @@ class SagaAssembly:
         return [end_part(span, event, "error" if failed else "ok"), *self._bound(event)]
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key, phase = compensation_key(event), payload_facts.phase(event)
+        key, phase = compensation_key(event), saga_facts.phase(event)
         if phase == "started":
             return self._part_started(key, event, self._parts.compensation)
         key = self._open_attempt(key, event)
@@ -206,7 +204,7 @@ class SagaAssembly:
         return self._part_started(fanout_key(event), event, self._parts.fanout)
 
     def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        satisfied = payload_facts.is_satisfied(event)
+        satisfied = saga_facts.is_satisfied(event)
         outcome = "committed" if satisfied else "failed"
         span = self._part_ended(fanout_key(event), event, self._parts.fanout, outcome)
         if span is None:

@@ -3,7 +3,7 @@
 from attrs import frozen
 
 from ..events.event import HypervisorEvent, is_erased
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
@@ -25,7 +25,7 @@ class SagaParts:
 
     def step(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a step's span."""
-        name = f"saga.step.{payload_facts.step_title(event)}"
+        name = f"saga.step.{saga_facts.step_title(event)}"
         span = self._part(saga, event, step_key(event), name)
         attempt = payload_facts.integer(event, "attempt")
         if attempt is not None:
@@ -34,11 +34,11 @@ class SagaParts:
 
     def compensation(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a compensation's span, with links to what failed and to what it undoes."""
-        name = f"saga.compensate.{payload_facts.step_title(event)}"
+        name = f"saga.compensate.{saga_facts.step_title(event)}"
         span = self._part(saga, event, compensation_key(event), name)
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
-        undone = saga.finished.get(("step", payload_facts.undone_step(event)))
+        undone = saga.finished.get(("step", saga_facts.undone_step(event)))
         if undone is not None and undone.outcome != "failed":
             span.add_link(undone.trace_id, undone.span_id, "compensates")
         return span
@@ -67,8 +67,8 @@ class SagaParts:
         if key[0] == "fanout":
             attributes["agent.saga.group_id"] = key[2]
         else:
-            attributes["agent.saga.step_id"] = payload_facts.step_id(event)
-            attributes["agent.saga.step_action"] = payload_facts.action(event)
+            attributes["agent.saga.step_id"] = saga_facts.step_id(event)
+            attributes["agent.saga.step_action"] = saga_facts.action(event)
         span = OpenSpan(
             key,
             name,
@@ -102,9 +102,9 @@ def step_key(event: HypervisorEvent) -> Key:
     """Tell a step's attempt apart."""
     return (
         "step",
-        payload_facts.saga_id(event),
-        payload_facts.step_id(event),
-        payload_facts.attempt(event),
+        saga_facts.saga_id(event),
+        saga_facts.step_id(event),
+        saga_facts.attempt(event),
     )
 
 
@@ -112,15 +112,15 @@ def compensation_key(event: HypervisorEvent) -> Key:
     """Tell a compensation apart."""
     return (
         "compensation",
-        payload_facts.saga_id(event),
-        payload_facts.step_id(event),
-        payload_facts.attempt(event),
+        saga_facts.saga_id(event),
+        saga_facts.step_id(event),
+        saga_facts.attempt(event),
     )
 
 
 def fanout_key(event: HypervisorEvent) -> Key:
     """Tell a fan-out apart."""
-    return ("fanout", payload_facts.saga_id(event), payload_facts.group_id(event))
+    return ("fanout", saga_facts.saga_id(event), saga_facts.group_id(event))
 
 
 def note_numbers(span: OpenSpan, event: HypervisorEvent, keys: tuple[str, ...]) -> None:

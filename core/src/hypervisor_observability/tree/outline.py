@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from ..causality.trace_tree import TraceTree, TreeNode
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from . import elevations, incidents, saga_parts
 from .work import Outline, Work
 
@@ -70,7 +70,7 @@ def _ring_assigned(found: Outline, node: TreeNode, event: HypervisorEvent) -> No
 
 
 def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
-    key = ("saga", payload_facts.saga_id(event))
+    key = ("saga", saga_facts.saga_id(event))
     saga = found.by_key.get(key)
     if saga is None:
         created = event if event.event_type == EventType.SAGA_CREATED else None
@@ -78,17 +78,17 @@ def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         saga = Work(
             kind="saga",
             span_id=node.span_id,
-            title=name or payload_facts.saga_id(event),
+            title=name or saga_facts.saga_id(event),
             state="running",
             word="running",
             begun=created,
             agent_did=event.agent_did,
-            details=[payload_facts.saga_id(event)] * bool(name) + _caller(event),
+            details=[saga_facts.saga_id(event)] * bool(name) + _caller(event),
         )
         found.open(node, saga, key)
-    if event.event_type in payload_facts.SAGA_ENDS:
-        outcome = payload_facts.outcome(event)
-        if not payload_facts.ended_well(event):
+    if event.event_type in saga_facts.SAGA_ENDS:
+        outcome = saga_facts.outcome(event)
+        if not saga_facts.ended_well(event):
             saga.end(event, "failed", "FAILED" if outcome == "failed" else "ESCALATED")
         else:
             saga.end(event, "undone" if outcome == "compensated" else "ok", outcome)

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from ..causality.trace_tree import TreeNode
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import payload_facts
+from ..facts import payload_facts, saga_facts
 from .work import Outline, State, Work
 
 
 def _saga_in_span(found: Outline, node: TreeNode, event: HypervisorEvent) -> Work | None:
     """Give the saga that *event* belongs to, if it shares the span."""
-    saga = found.by_key.get(("saga", payload_facts.saga_id(event)))
+    saga = found.by_key.get(("saga", saga_facts.saga_id(event)))
     return saga if saga is not None and saga.span_id == node.span_id else None
 
 
@@ -24,8 +24,8 @@ _STEP_ENDS: Mapping[EventType, tuple[State, str]] = {
 
 def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a step."""
-    attempt = payload_facts.attempt(event)
-    key = ("step", payload_facts.saga_id(event), payload_facts.step_id(event))
+    attempt = saga_facts.attempt(event)
+    key = ("step", saga_facts.saga_id(event), saga_facts.step_id(event))
     found_step = found.by_key.get((*key, attempt))
     if (
         found_step is None
@@ -37,7 +37,7 @@ def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         found_step = Work(
             kind="step",
             span_id=node.span_id,
-            title=payload_facts.step_title(event),
+            title=saga_facts.step_title(event),
             state="running",
             word="running",
             begun=event if event.event_type == EventType.SAGA_STEP_STARTED else None,
@@ -53,7 +53,7 @@ def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a fan-out."""
-    key = ("fan-out", payload_facts.saga_id(event), payload_facts.group_id(event))
+    key = ("fan-out", saga_facts.saga_id(event), saga_facts.group_id(event))
     group = found.by_key.get(key)
     if group is None:
         branches = payload_facts.text(event, "branch_count")
@@ -69,7 +69,7 @@ def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         )
         found.open(node, group, key, _saga_in_span(found, node, event))
     if event.event_type == EventType.SAGA_FANOUT_RESOLVED:
-        if not payload_facts.is_satisfied(event):
+        if not saga_facts.is_satisfied(event):
             group.end(event, "failed", "FAILED")
         else:
             group.end(event, "ok", "ok")
@@ -81,8 +81,8 @@ def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read that a step went from one agent to another."""
-    step_id = payload_facts.step_id(event)
-    step = found.by_key.get(("step", payload_facts.saga_id(event), step_id))
+    step_id = saga_facts.step_id(event)
+    step = found.by_key.get(("step", saga_facts.saga_id(event), step_id))
     work = Work(
         kind="handoff",
         span_id=node.span_id,
@@ -101,15 +101,15 @@ def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a phase of a compensation; it stands below the step that it undoes."""
-    saga, phase = payload_facts.saga_id(event), payload_facts.phase(event)
-    undone = found.by_key.get(("step", saga, payload_facts.undone_step(event)))
-    key = ("compensation", saga, payload_facts.step_id(event))
+    saga, phase = saga_facts.saga_id(event), saga_facts.phase(event)
+    undone = found.by_key.get(("step", saga, saga_facts.undone_step(event)))
+    key = ("compensation", saga, saga_facts.step_id(event))
     undoing = None if phase == "started" else found.by_key.get(key)
     if undoing is None:
         undoing = Work(
             kind="compensation",
             span_id=node.span_id,
-            title=payload_facts.step_title(event),
+            title=saga_facts.step_title(event),
             state="running",
             word="running",
             begun=event,

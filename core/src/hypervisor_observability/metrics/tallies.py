@@ -1,0 +1,213 @@
+"""What is counted of each event by itself: a new metric of that kind is a row here."""
+
+from collections.abc import Callable, Iterable
+
+from attrs import field, frozen
+
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
+from ..facts import payload_facts, saga_facts
+from .histogram import Histogram
+from .instruments import Counter
+from .labels import UNKNOWN, LabelRules, word
+from .meter import Instruments
+from .uncounted import Uncounted
+
+SLASHES = "agent_hypervisor_slashes_total"
+FAULTS = "agent_hypervisor_faults_attributed_total"
+QUARANTINES = "agent_hypervisor_quarantines_total"
+STEPS = "agent_hypervisor_saga_steps_total"
+COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
+FANOUT_BRANCHES = "agent_hypervisor_fanout_branches"
+CHECKPOINTS = "agent_hypervisor_saga_checkpoints_total"
+HANDOFFS = "agent_hypervisor_saga_handoffs_total"
+VFS_OPERATIONS = "agent_hypervisor_vfs_operations_total"
+RATE_LIMITED = "agent_hypervisor_rate_limited_total"
+AGENTS_KILLED = "agent_hypervisor_agents_killed_total"
+AUDIT_DELTAS = "agent_hypervisor_audit_deltas_total"
+AUDIT_COMMITS = "agent_hypervisor_audit_commits_total"
+DRIFT_SCORE = "agent_hypervisor_drift_score"
+
+POLICIES = ("all", "majority", "any", UNKNOWN)
+HANDOFF_STATUSES = ("pending", "handed_off", "failed", "compensated", UNKNOWN)
+QUARANTINE_REASONS = (
+    "behavioral_drift",
+    "liability_violation",
+    "ring_breach",
+    "rate_limit_exceeded",
+    "manual",
+    "cascade_slash",
+    UNKNOWN,
+)
+BRANCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128)
+DRIFT_BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1)
+
+_OPERATIONS = {
+    EventType.VFS_WRITE: "write",
+    EventType.VFS_DELETE: "delete",
+    EventType.VFS_SNAPSHOT: "snapshot",
+    EventType.VFS_RESTORE: "restore",
+    EventType.VFS_CONFLICT: "conflict",
+}
+
+Said = Callable[[HypervisorEvent], str | None]
+"""What an event says that tells its series; None: it does not count."""
+
+
+@frozen(eq=False)
+class Tally:
+    """Count events by what they say.
+
+    Attributes:
+        counter: Without a label, or with one.
+        event_types: What it counts.
+        said: Gives the value of the label; None: there is none.
+    """
+
+    counter: Counter
+    event_types: Iterable[str]
+    said: Said | None = None
+    instruments: Instruments = field(init=False)
+
+    @instruments.default
+    def _instruments(self) -> Instruments:
+        return Instruments(self.counter)
+
+    def expect(self, event: HypervisorEvent) -> None:
+        """Have the series there, at zero, of which *event* says that it is to come."""
+        if self.said is not None and (said := self.said(event)) is not None:
+            self.counter.show((said,))
+
+    def observe(self, event: HypervisorEvent) -> None:
+        """Count one event."""
+        if self.said is None:
+            self.counter.increase(event=event)
+        elif (said := self.said(event)) is not None:
+            self.counter.increase((said,), event=event)
+
+
+@frozen(eq=False)
+class Spread:
+    """Count the amounts that events tell, in buckets.
+
+    Attributes:
+        histogram: Without a label, or with one.
+        event_types: What tells of an amount.
+        amount: Gives it; None: there is none.
+        said: As of a ``Tally``.
+    """
+
+    histogram: Histogram
+    event_types: Iterable[str]
+    amount: Callable[[HypervisorEvent], float | None]
+    said: Said | None = None
+    instruments: Instruments = field(init=False)
+
+    @instruments.default
+    def _instruments(self) -> Instruments:
+        return Instruments(self.histogram)
+
+    def observe(self, event: HypervisorEvent) -> None:
+        """Count the amount that one event tells."""
+        amount = self.amount(event)
+        if amount is not None:
+            said = None if self.said is None else self.said(event)
+            self.histogram.observe(() if said is None else (said,), amount, event)
+
+
+def rate_limits(rules: LabelRules) -> Tally:
+    """Count refused requests; every agent that joins is expected to have some."""
+    return Tally(
+        Counter(RATE_LIMITED, "Requests that a ring's rate limit refused", {"agent_did": ()}),
+        [EventType.RATE_LIMITED],
+        lambda event: rules.agent(event.agent_did),
+    )
+
+
+def tallies(uncounted: Uncounted) -> list[Tally | Spread]:
+    """Make what needs to know nothing but the event.
+
+    Args:
+        uncounted: Where amounts that are none are counted.
+    """
+    return [
+        Tally(
+            Counter(STEPS, "Saga steps that ended, by status", {"status": ("committed", "failed")}),
+            saga_facts.STEP_ENDS,
+            saga_facts.step_end,
+        ),
+        Tally(
+            Counter(
+                COMPENSATIONS,
+                "Compensations, by how they ended",
+                {"status": ("succeeded", "failed")},
+            ),
+            [EventType.SAGA_COMPENSATING],
+            saga_facts.undo_end,
+        ),
+        Spread(
+            Histogram(
+                FANOUT_BRANCHES,
+                "Branches of fan-outs, by policy",
+                {"policy": POLICIES},
+                bounds=BRANCH_BOUNDS,
+            ),
+            [EventType.SAGA_FANOUT_STARTED],
+            lambda event: uncounted.count(event, "branch_count", FANOUT_BRANCHES),
+            lambda event: payload_facts.word(event, "policy", POLICIES),
+        ),
+        Tally(
+            Counter(CHECKPOINTS, "Checkpoints of sagas that were saved"),
+            [EventType.SAGA_CHECKPOINT_SAVED],
+        ),
+        Tally(
+            Counter(
+                HANDOFFS,
+                "Steps that were handed from one agent to another, by status",
+                {"status": HANDOFF_STATUSES},
+            ),
+            [EventType.SAGA_HANDOFF],
+            lambda event: payload_facts.word(event, "status", HANDOFF_STATUSES),
+        ),
+        Tally(
+            Counter(SLASHES, "Slashes, by severity", {"severity": payload_facts.SEVERITIES}),
+            [EventType.SLASH_EXECUTED],
+            payload_facts.severity,
+        ),
+        Tally(
+            Counter(FAULTS, "Faults that were attributed to agents"),
+            [EventType.FAULT_ATTRIBUTED],
+        ),
+        Tally(
+            Counter(QUARANTINES, "Quarantines, by reason", {"reason": QUARANTINE_REASONS}),
+            [EventType.QUARANTINE_ENTERED],
+            lambda event: payload_facts.word(event, "reason", QUARANTINE_REASONS),
+        ),
+        Tally(
+            Counter(
+                VFS_OPERATIONS,
+                "Operations on the files of sessions",
+                {"operation": tuple(_OPERATIONS.values())},
+            ),
+            _OPERATIONS,
+            lambda event: _OPERATIONS[event.event_type],
+        ),
+        Tally(
+            Counter(AGENTS_KILLED, "Agents that were killed, by reason", {"reason": ()}),
+            [EventType.AGENT_KILLED],
+            lambda event: word(event, "reason"),
+        ),
+        Tally(
+            Counter(AUDIT_DELTAS, "Audit deltas that were captured"),
+            [EventType.AUDIT_DELTA_CAPTURED],
+        ),
+        Tally(
+            Counter(AUDIT_COMMITS, "Audit chains that were committed"),
+            [EventType.AUDIT_COMMITTED],
+        ),
+        Spread(
+            Histogram(DRIFT_SCORE, "Drift of behaviour as it was measured", bounds=DRIFT_BOUNDS),
+            [EventType.BEHAVIOR_DRIFT],
+            lambda event: uncounted.amount(event, "drift_score", DRIFT_SCORE),
+        ),
+    ]
