@@ -15,8 +15,9 @@ from attrs.exceptions import FrozenInstanceError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability.events.event import HypervisorEvent, nanoseconds, payload_cuts
+from hypervisor_observability.events.event import HypervisorEvent, raw_payload
 from hypervisor_observability.events.event_types import EventType
+from hypervisor_observability.events.timestamps import nanoseconds
 
 FIELDS = [
     "event_id",
@@ -52,6 +53,10 @@ EVENTS = st.builds(
     parent_event_id=st.none() | st.text(max_size=10),
     payload=st.dictionaries(st.text(max_size=8), JSON_LIKE, max_size=4),
 )
+
+
+def payload_cuts(event: HypervisorEvent) -> int:
+    return getattr(raw_payload(event), "cuts", 0)
 
 
 def make_full() -> HypervisorEvent:

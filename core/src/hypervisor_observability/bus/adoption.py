@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ..events.event import HypervisorEvent, fields_of
+from ..events.draft import fields_of
+from ..events.event import HypervisorEvent
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
 

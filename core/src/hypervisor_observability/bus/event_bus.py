@@ -5,8 +5,9 @@ from datetime import datetime
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from ..events.event import HypervisorEvent, nanoseconds
+from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..events.timestamps import nanoseconds
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import ignoring, is_from_handler
 from ..values.default_bounds import DefaultBound, asked_bounds

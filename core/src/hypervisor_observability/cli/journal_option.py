@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from ..config import load_config
-from ..events.event import nanoseconds
+from ..events.timestamps import nanoseconds
 from ..host.agent import CURSORS
 from ..journal.claims import CLAIMS_NAME
 from ..journal.event_index import FOLDER as INDEX

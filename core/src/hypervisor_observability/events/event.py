@@ -1,8 +1,7 @@
 """The event: what one agent did, frozen at the moment when it was made."""
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, final
 
@@ -11,6 +10,7 @@ from attrs import field, frozen
 from . import clock, ids, lazy_slots
 from .clock import monotonic_ns
 from .dataclass_view import DataclassFields
+from .draft import FIELDS, Draft, fields_of
 from .event_types import EventType
 from .frozen_containers import FrozenDict, erased_payload, heavier
 from .json_values import thaw
@@ -21,62 +21,10 @@ from .payload_snapshot import (
     SHORT_STRING_CHARACTERS,
     snapshot,
 )
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+from .timestamps import as_datetime, nanoseconds
 
 _OTHER_SCALARS = frozenset({float, bool, type(None)})
-# Until 2096 a float of seconds is nearer to its microsecond than half of one: 2**32 s have 53
-# bits for 2**-21 s. That way to a datetime takes little more than half the time.
-_EXACT_BEFORE_NS = 4_000_000_000 * 1_000_000_000
-
 _LONG_ID_CHARACTERS = 1_024  # longer ids are weighed with the payload: ``FrozenDict.weight``
-
-_LEAST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_GREATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-
-
-class _Draft:
-    """An event being filled in: the slots of the event, but open.
-
-    Assigning eight fields of a frozen class through ``object.__setattr__`` costs more than
-    all the rest. So the constructor fills an instance of this class and then turns it into
-    the event by assigning its class, which the interpreter allows between classes of the
-    same layout, and does fastest between a class and a subclass that adds no slot.
-    """
-
-    __slots__ = (
-        "agent_did",
-        "causal_trace_id",
-        "event_id",
-        "event_type",
-        "parent_event_id",
-        "payload",
-        "session_id",
-        "timestamp",
-    )
-    agent_did: str | None
-    causal_trace_id: str | None
-    event_id: Any  # these three hold what LazySlot turns into the event's values
-    event_type: EventType
-    parent_event_id: str | None
-    payload: Any
-    session_id: str | None
-    timestamp: Any
-
-
-FIELDS = (
-    "event_id",
-    "event_type",
-    "timestamp",
-    "session_id",
-    "agent_did",
-    "causal_trace_id",
-    "parent_event_id",
-    "payload",
-)
-fields_of = attrgetter(*FIELDS)
-"""The values of ``FIELDS``, as the constructor takes them: of an event, or of what has the same."""
 
 
 class EventChanges(TypedDict, total=False):
@@ -94,7 +42,7 @@ class EventChanges(TypedDict, total=False):
 
 @final
 @frozen(init=False, eq=False, weakref_slot=False)
-class HypervisorEvent(_Draft):
+class HypervisorEvent(Draft):
     """One thing that happened. Immutable; equal and hashable by ``event_id``.
 
     Attributes:
@@ -148,7 +96,7 @@ class HypervisorEvent(_Draft):
         parent_event_id: str | None = None,
         payload: Mapping[str, Any] | None = None,
     ) -> "HypervisorEvent":
-        draft = _Draft()
+        draft = Draft()
         long_ids = 0
         if event_id is None:
             draft.event_id = ids.next_number()
@@ -285,24 +233,18 @@ class HypervisorEvent(_Draft):
 
 # What the slots hold, as they hold it. An alias of the slot is read in half the time that its
 # ``__get__`` takes.
-for _name in _Draft.__slots__:
-    setattr(_Draft, f"_raw_{_name}", _Draft.__dict__[_name])
+for _name in FIELDS:
+    setattr(Draft, f"_raw_{_name}", Draft.__dict__[_name])
 raw_event_id = attrgetter("_raw_event_id")
 raw_timestamp = attrgetter("_raw_timestamp")
 raw_payload = attrgetter("_raw_payload")
-raw_ids = attrgetter(*(f"_raw_{name}" for name in _Draft.__slots__ if name != "payload"))
+raw_ids = attrgetter(*(f"_raw_{name}" for name in FIELDS if name != "payload"))
 """All that the event holds beside its payload, as a tuple: for who measures that."""
-
-
-def _datetime(timestamp_ns: int) -> datetime:
-    if 0 <= timestamp_ns < _EXACT_BEFORE_NS:
-        return datetime.fromtimestamp(timestamp_ns // 1_000 / 1_000_000, UTC)
-    return _EPOCH + timedelta(microseconds=timestamp_ns // 1_000)
 
 
 # Made when somebody reads them: the id's text, the datetime, the read-only payload.
 lazy_slots.install(HypervisorEvent, "event_id", ids.event_id_text)
-lazy_slots.install(HypervisorEvent, "timestamp", _datetime, store=False)
+lazy_slots.install(HypervisorEvent, "timestamp", as_datetime, store=False)
 lazy_slots.install(HypervisorEvent, "payload", FrozenDict, when=dict)
 
 
@@ -314,8 +256,8 @@ def with_payload(event: HypervisorEvent, payload: Mapping[str, Any], **ids: str)
         payload: Its place takes a copy of this.
         ids: Ids to be other ones, by the name of the field.
     """
-    draft = _Draft()
-    for name in _Draft.__slots__:
+    draft = Draft()
+    for name in FIELDS:
         setattr(draft, name, getattr(event, f"_raw_{name}"))
     if not is_erased(event):
         draft.payload = raw_payload(HypervisorEvent(payload=payload))
@@ -332,51 +274,13 @@ def at_nanoseconds(event: HypervisorEvent, timestamp_ns: int) -> HypervisorEvent
         event: Nobody else may have it yet.
         timestamp_ns: Nanoseconds since the epoch, as ``timestamp_ns`` gave them.
     """
-    _Draft.__dict__["timestamp"].__set__(event, timestamp_ns)
+    Draft.__dict__["timestamp"].__set__(event, timestamp_ns)
     return event
-
-
-def nanoseconds(timestamp: object) -> int:
-    """Turn a time into nanoseconds since the epoch.
-
-    Args:
-        timestamp: An aware datetime, or seconds since the epoch as a number.
-
-    Raises:
-        ValueError: A naive datetime, a number that is not finite or outside the years 1 to
-            9999, or anything else.
-    """
-    if isinstance(timestamp, datetime):
-        if timestamp.utcoffset() is None:
-            raise ValueError(
-                f"naive timestamp {timestamp.isoformat()}: give it a time zone, "
-                "such as datetime.now(UTC)"
-            )
-        microseconds = (timestamp - _EPOCH) // _MICROSECOND
-    elif isinstance(timestamp, (int, float)) and not isinstance(timestamp, bool):
-        if not -math.inf < timestamp < math.inf:
-            raise ValueError(f"timestamp {timestamp} is not finite")
-        scaled = timestamp * 1_000_000
-        microseconds = round(scaled) if _LEAST <= scaled <= _GREATEST else _GREATEST + 1
-    else:
-        raise ValueError(
-            f"timestamp of type {type(timestamp).__name__}: expected an aware datetime or "
-            "seconds since the epoch"
-        )
-    if not _LEAST <= microseconds <= _GREATEST:
-        # An aware datetime too can lie outside, once its time zone is taken off.
-        raise ValueError("timestamp outside the years 1 to 9999")
-    return microseconds * 1_000
 
 
 def is_erased(event: HypervisorEvent) -> bool:
     """Tell whether the event's payload was erased: what is missing in it says nothing."""
     return getattr(raw_payload(event), "erased", False)
-
-
-def payload_cuts(event: HypervisorEvent) -> int:
-    """Tell how many values of the event's payload were tagged or cut."""
-    return getattr(raw_payload(event), "cuts", 0)
 
 
 def _odd_id(value: object, long_ids: int) -> tuple[str, int]:
