@@ -3,9 +3,8 @@
 import json
 import re
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from hypervisor_prometheus.alerts import (
     rules_text,
 )
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.http_servers import Handler, serving
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -550,23 +550,13 @@ class Webhook:
 def webhook() -> Iterator[Webhook]:
     told: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Keeping(Handler):
         def do_POST(self) -> None:
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+            told.append(json.loads(self.body()))
+            self.answer()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield Webhook(server.server_port, told)
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Keeping)) as port:
+        yield Webhook(port, told)
 
 
 @pytest.mark.slow

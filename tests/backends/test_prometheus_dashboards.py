@@ -12,9 +12,9 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +28,7 @@ from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboar
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 from tests.commands import HVOBS
 from tests.configurations import write_config
+from tests.http_servers import Handler, serving
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
@@ -93,27 +94,13 @@ def work_beyond_the_demonstration() -> Iterator[int]:
 def dotnet_application() -> Iterator[int]:
     """Serve what a .NET application shows; gives the port."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Application(Handler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(DOTNET)))
-            self.end_headers()
             with suppress(ConnectionError):  # Prometheus is stopped while it scrapes
-                self.wfile.write(DOTNET.encode())
+                self.answer(body=DOTNET.encode(), Content_Type="text/plain; version=0.0.4")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Application)) as port:
+        yield port
 
 
 @contextmanager

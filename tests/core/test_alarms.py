@@ -113,10 +113,8 @@ def test_alarm_in_what_belongs_to_the_application_reaches_it(
 @pytest.mark.parametrize("kind", ["with", "async with"])
 @pytest.mark.parametrize("where", ["undo", "record"])
 def test_alarm_during_undos_stops_no_other_and_is_told(
-    alarm: Callable[[], None], kind: str, where: str
+    bus: HypervisorEventBus, recorder: Recorder, alarm: Callable[[], None], kind: str, where: str
 ) -> None:
-    bus = HypervisorEventBus()
-    recorder = Recorder(bus)
     undone: list[str] = []
     error = BlockError("mine")
 

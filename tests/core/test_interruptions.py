@@ -12,10 +12,10 @@ import itertools
 import os
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,6 +33,7 @@ from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.sources.journalled_log import JournalledLog
 from hypervisor_observability.threads.interruptions import ignoring, is_from_handler
+from tests.threads import run_in_threads
 
 EVERY = int(os.environ.get("HVOBS_TEST_EVERY_STEP", "31"))
 SEGMENT = 8 * 1024
@@ -485,14 +486,10 @@ def test_thread_that_waits_for_an_emit_is_not_taken_for_one_that_interrupts_it(
     tmp_path: Path,
 ) -> None:
     one = Journalled(tmp_path)
-    threads = [threading.Thread(target=one.emit, args=(500,)) for _ in range(8)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        run_in_threads(*[partial(one.emit, 500)] * 8)
     finally:
         sys.setswitchinterval(interval)
     assert one.bus.emitted == one.writer.next_sequence == 4_000

@@ -133,8 +133,7 @@ def test_ids_that_are_uuids_are_taken(
     assert ours.child().trace_id == str(trace)
 
 
-def test_trace_of_uuids_is_drawn_as_a_tree() -> None:
-    bus = HypervisorEventBus()
+def test_trace_of_uuids_is_drawn_as_a_tree(bus: HypervisorEventBus) -> None:
     trace = CausalTraceId(str(uuid.uuid4()), str(uuid.uuid4()))
     bus.record(EventType.VFS_WRITE, agent_did="did:a", causal_trace_id=trace.full_id)
     bus.record(EventType.VFS_DELETE, agent_did="did:b", causal_trace_id=trace.child().full_id)

@@ -1,6 +1,5 @@
 """What is tried of backends behind OTLP: a bad node, a silent name server, a limit of size."""
 
-import http.server
 import itertools
 import socket
 import threading
@@ -8,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from attrs import define, field
@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from hypervisor_observability import Config, EventType, Observability
 from tests.faults.figure import Figure
+from tests.http_servers import Handler, serving
 
 _END_SECONDS = 120
 _NAME = "collector.example"
@@ -36,7 +37,7 @@ class _Receiver:
     def running(self) -> Iterator["_Receiver"]:
         receiver = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Judging(Handler):
             protocol_version = "HTTP/1.1"
 
             def setup(self) -> None:
@@ -44,23 +45,12 @@ class _Receiver:
                 self.number = next(receiver.connections)
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                self.send_response(receiver.judge(self.path, body, self.number))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                self.answer(receiver.judge(self.path, self.body(), self.number))
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Judging)
         server.daemon_threads = True
-        self.port = server.server_port
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        try:
+        with serving(server) as self.port:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
 
     def judge(self, path: str, body: bytes, connection: int) -> int:
         if self.drains_first and connection == 0:

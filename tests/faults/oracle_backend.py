@@ -4,8 +4,10 @@ import json
 import threading
 import time
 from enum import Enum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
+
+from tests.http_servers import Handler, serving
 
 _HANG_SECONDS = 4.0
 
@@ -39,24 +41,20 @@ class OracleBackend:
         self._lock = threading.Lock()
         backend = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Moody(Handler):
             timeout = 10
 
             def do_POST(self) -> None:
                 backend.answer(self)
 
-            def log_message(self, *_: object) -> None:
-                pass
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Moody)
+        server.daemon_threads = True
+        self._serving = serving(server)
+        self.port = self._serving.__enter__()
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.port: int = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+    def answer(self, handler: Handler) -> None:
         """Answer a request as the mood is."""
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
-        mood = self.mood
+        body, mood = handler.body(), self.mood
         if mood in (Mood.GOOD, Mood.FORGETS):
             self._take(body)
         if mood is Mood.HANGS:
@@ -69,18 +67,13 @@ class OracleBackend:
             handler.wfile.write(b"\x00garbage\r\n\r\n" * 100)
             handler.close_connection = True
             return
-        answer = b"taken"
-        handler.send_response({Mood.REFUSES: 503, Mood.LIMITS: 429}.get(mood, 200))
-        if mood is Mood.LIMITS:
-            handler.send_header("Retry-After", "1")
-        handler.send_header("Content-Length", str(len(answer)))
-        handler.end_headers()
-        handler.wfile.write(answer)
+        status = {Mood.REFUSES: 503, Mood.LIMITS: 429}.get(mood, 200)
+        headers = {"Retry_After": "1"} if mood is Mood.LIMITS else {}
+        handler.answer(status, b"taken", **headers)
 
     def close(self) -> None:
         """Stop serving."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._serving.__exit__(None, None, None)
 
     def _take(self, body: bytes) -> None:
         with self._lock:

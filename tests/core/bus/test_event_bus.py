@@ -33,8 +33,7 @@ TYPES = [RING, VFS, EventType.custom("acme.new")]
 # Emitting and asking
 
 
-def test_emitted_events_are_kept_in_order_and_counted() -> None:
-    bus = HypervisorEventBus()
+def test_emitted_events_are_kept_in_order_and_counted(bus: HypervisorEventBus) -> None:
     events = [HypervisorEvent(event_type=RING), HypervisorEvent(event_type=VFS)]
     for event in events:
         bus.emit(event)
@@ -46,8 +45,7 @@ def test_emitted_events_are_kept_in_order_and_counted() -> None:
     assert {type(name) for name in bus.type_counts()} == {str}
 
 
-def test_record_builds_emits_and_returns() -> None:
-    bus = HypervisorEventBus()
+def test_record_builds_emits_and_returns(bus: HypervisorEventBus) -> None:
     event = bus.record(
         RING,
         session_id="s",
@@ -73,15 +71,13 @@ def test_record_builds_emits_and_returns() -> None:
     }
 
 
-def test_record_refuses_a_bad_time_and_emits_nothing() -> None:
-    bus = HypervisorEventBus()
+def test_record_refuses_a_bad_time_and_emits_nothing(bus: HypervisorEventBus) -> None:
     with pytest.raises(ValueError, match="naive"):
         bus.record(RING, timestamp=datetime(2026, 1, 1))  # noqa: DTZ001 - what is tested
     assert bus.emitted == 0
 
 
-def test_queries() -> None:
-    bus = HypervisorEventBus()
+def test_queries(bus: HypervisorEventBus) -> None:
     one = bus.record(RING, session_id="s1", agent_did="a1", timestamp=10)
     two = bus.record(VFS, session_id="s1", agent_did="a2", timestamp=20)
     three = bus.record(RING, session_id="s2", agent_did="a1", timestamp=30)
@@ -99,16 +95,14 @@ def test_queries() -> None:
 
 
 @pytest.mark.parametrize("bad", [datetime(2026, 1, 1), "now", float("nan")])  # noqa: DTZ001 - bad
-def test_time_range_refuses_a_bad_bound(bad: Any) -> None:
-    bus = HypervisorEventBus()
+def test_time_range_refuses_a_bad_bound(bus: HypervisorEventBus, bad: Any) -> None:
     with pytest.raises(ValueError, match="timestamp"):
         bus.query_by_time_range(bad)
     with pytest.raises(ValueError, match="timestamp"):
         bus.query_by_time_range(datetime.now(UTC) - timedelta(hours=1), bad)
 
 
-def test_clear_drops_what_is_kept_and_counts_go_on() -> None:
-    bus = HypervisorEventBus()
+def test_clear_drops_what_is_kept_and_counts_go_on(bus: HypervisorEventBus) -> None:
     bus.record(RING)
     bus.clear()
     bus.record(VFS)
@@ -362,8 +356,7 @@ def test_cancelled_handler_is_called_no_more_and_cancelling_again_does_nothing()
     assert seen == [event]
 
 
-def test_subscribing_without_a_handler_subscribes_nothing() -> None:
-    bus = HypervisorEventBus()
+def test_subscribing_without_a_handler_subscribes_nothing(bus: HypervisorEventBus) -> None:
     subscription = bus.subscribe(RING)
     bus.record(RING)
     subscription.cancel()
@@ -448,10 +441,8 @@ def test_raising_subscriber_touches_neither_the_emitter_nor_the_next(
 @pytest.mark.fault("C1")
 @pytest.mark.parametrize("error", [MemoryError, RecursionError, StopIteration, AssertionError])
 def test_any_exception_of_a_subscriber_is_held(
-    error: type[Exception], caplog: pytest.LogCaptureFixture
+    bus: HypervisorEventBus, error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = HypervisorEventBus()
-
     class Callable:
         def __call__(self, event: HypervisorEvent) -> None:
             raise error
@@ -503,9 +494,8 @@ def test_subscriber_may_emit() -> None:
 
 @pytest.mark.fault("C10")
 def test_subscriber_that_answers_itself_for_ever_ends_with_an_error_in_the_log(
-    caplog: pytest.LogCaptureFixture,
+    bus: HypervisorEventBus, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = HypervisorEventBus()
     bus.subscribe(RING, lambda event: bus.record(RING))
     bus.record(RING)
 

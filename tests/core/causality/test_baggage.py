@@ -107,8 +107,7 @@ def test_entries_of_others_stand_behind_ours_as_far_as_there_is_room() -> None:
     assert baggage.write({"session.id": "x" * 257}) == ""
 
 
-def test_list_says_what_travels_from_where_the_code_stands() -> None:
-    recorder = Recorder(HypervisorEventBus())
+def test_list_says_what_travels_from_where_the_code_stands(recorder: Recorder) -> None:
     propagator = Propagator("continue", allowed_baggage=ALL, baggage_here=baggage_here)
     few = Propagator("continue", allowed_baggage=["saga.id"], baggage_here=baggage_here)
     headers: dict[str, str] = {"Baggage": "tenant=t1"}
@@ -161,8 +160,7 @@ def test_baggage_of_strangers_is_not_read(accept: Accept) -> None:
     assert extract(headers, accept=accept, allowed_baggage=ALL).baggage == {}
 
 
-def test_session_goes_along_to_the_agent_that_is_called() -> None:
-    bus = HypervisorEventBus()
+def test_session_goes_along_to_the_agent_that_is_called(bus: HypervisorEventBus) -> None:
     recorder, headers = Recorder(bus), {"baggage": "session.id=s1"}
     CausalTraceId().inject(headers)
     caller = extract(headers, accept="continue", allowed_baggage=ALL)

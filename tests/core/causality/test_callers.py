@@ -17,16 +17,6 @@ from hypervisor_observability.spans.record import FinishedSpan
 from hypervisor_observability.tree import render_tree
 
 
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
 def sent_by(caller: CausalTraceId, accept: Accept) -> Extracted:
     headers: dict[str, str] = {}
     caller.inject(headers)

@@ -3,7 +3,7 @@ import inspect
 import multiprocessing
 import os
 import pickle  # noqa: TID251 - that ids survive it is promised, and what is read was just written
-import threading
+from functools import partial
 from typing import Any, cast
 
 import attrs
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.events import ids, lazy_slots
 from tests.programs import run_python
+from tests.threads import run_in_threads
 
 SHORT_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,32}", fullmatch=True).filter(lambda t: t.strip("0"))
 
@@ -278,13 +279,7 @@ def test_threads_that_read_an_id_for_the_first_time_agree() -> None:
     for _ in range(50):
         trace = CausalTraceId().child()
         seen: list[str] = []
-        threads = [
-            threading.Thread(target=lambda t=trace, s=seen: s.append(t.full_id)) for _ in range(4)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_in_threads(*[partial(lambda t, s: s.append(t.full_id), trace, seen)] * 4)
         assert set(seen) == {trace.full_id}
 
 

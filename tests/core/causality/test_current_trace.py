@@ -1,11 +1,11 @@
 import asyncio
 import contextvars
-import threading
 
 import pytest
 
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.causality.current_trace import activate, current_trace
+from tests.threads import run_in_threads
 
 
 def test_no_trace_is_active_at_first() -> None:
@@ -61,9 +61,7 @@ def test_tasks_do_not_see_each_other() -> None:
 def test_thread_starts_without_a_trace() -> None:
     seen: list[CausalTraceId | None] = []
     with CausalTraceId().activate():
-        thread = threading.Thread(target=lambda: seen.append(current_trace()))
-        thread.start()
-        thread.join()
+        run_in_threads(lambda: seen.append(current_trace()))
 
     assert seen == [None]
 

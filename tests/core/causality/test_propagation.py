@@ -1,6 +1,4 @@
-import contextlib
 import os
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +11,7 @@ from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.propagation import Propagator, extract, inject
 from tests.programs import run_python
+from tests.threads import run_in_threads
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"  # the example of W3C Trace Context, section 3.2.3
 SPAN = "b7ad6b7169203331"
@@ -199,13 +198,6 @@ def test_propagator_counts_what_arrived() -> None:
 
 def test_propagator_counts_exactly_over_threads() -> None:
     propagator = Propagator()
-    threads = [
-        threading.Thread(target=lambda: [propagator.extract({}) for _ in range(2_000)])
-        for _ in range(8)
-    ]
-    with contextlib.ExitStack() as stack:
-        for thread in threads:
-            stack.callback(thread.join)
-            thread.start()
+    run_in_threads(*[lambda: [propagator.extract({}) for _ in range(2_000)]] * 8)
 
     assert propagator.absent == 16_000

@@ -1,11 +1,10 @@
 """The receivers and the comparison inside the demonstration find what is missing."""
 
 import socket
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 
 import pytest
 from attrs import evolve, frozen
@@ -19,6 +18,7 @@ from hypervisor_observability.cli.demo.comparison import Emitted, compare_spans,
 from hypervisor_observability.cli.demo.receivers import StatsDReceiver, scrape
 from hypervisor_observability.cli.demo.report import PluginReport, judge, law_broken
 from hypervisor_observability.metrics.activity import EVENTS
+from tests.http_servers import Handler, serving
 
 ALL_WELL = Counts(emitted=5, delivered=5, rejected=0, dropped={}, in_flight=0, pending=0)
 
@@ -99,27 +99,18 @@ def test_port_is_free_after_stop() -> None:
 
 
 @contextmanager
-def serving(status: int, body: bytes) -> Iterator[str]:
-    """Answer one request with *body*, or with no HTTP at all where *status* is 0."""
+def answering(status: int, body: bytes) -> Iterator[str]:
+    """Answer with *body*, or with no HTTP at all where *status* is 0."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
-            if not status:
+            if status:
+                self.answer(status, body)
+            else:
                 self.wfile.write(b"no HTTP\r\n\r\n")
-                return
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.handle_request)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/metrics"
-        thread.join()
+    with serving(HTTPServer(("127.0.0.1", 0), Answering)) as port:
+        yield f"http://127.0.0.1:{port}/metrics"
 
 
 def test_scrape_reads_one_counter_by_its_label() -> None:
@@ -130,13 +121,13 @@ events_total{event_type="a \\"b\\""} 1.0
 events_total_created{event_type="saga.created"} 1.7e9
 others_total{event_type="saga.created"} 9.0
 """
-    with serving(200, text) as url:
+    with answering(200, text) as url:
         assert scrape(url, "events_total") == {"saga.created": 3, 'a \\"b\\"': 1}
 
 
 @pytest.mark.parametrize(("status", "said"), [(500, "500"), (0, "BadStatusLine")])
 def test_scrape_that_fails_says_why(status: int, said: str) -> None:
-    with serving(status, b"") as url, pytest.raises(OSError, match=said):
+    with answering(status, b"") as url, pytest.raises(OSError, match=said):
         scrape(url, "events_total")
 
 
@@ -198,8 +189,7 @@ def test_count_that_differs_is_named(event_type: str, change: int) -> None:
     assert difference.startswith(f"{event_type}: emitted {emitted.types[event_type]}, received ")
 
 
-def test_span_that_never_ends_is_counted() -> None:
-    bus = HypervisorEventBus()
+def test_span_that_never_ends_is_counted(bus: HypervisorEventBus) -> None:
     bus.record(EventType.SAGA_CREATED, payload={"saga_id": "s"})
 
     assert Emitted.of(bus.all_events).open_spans == 1

@@ -24,11 +24,6 @@ def project(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
 def released(project: Project, bus: HypervisorEventBus) -> Release:
     """A release that has run."""
     release = Release(Recorder(bus), project, lambda _: None)

@@ -131,8 +131,7 @@ def test_every_event_is_delivered_once_in_order_in_bounded_batches() -> None:
     assert outlet.stops == 1
 
 
-def test_no_thread_runs_before_it_is_needed() -> None:
-    bus = HypervisorEventBus()
+def test_no_thread_runs_before_it_is_needed(bus: HypervisorEventBus) -> None:
     worker = make_worker(bus, outlet := Outlet("events"))
 
     assert not worker.running
@@ -195,9 +194,8 @@ def emit_numbered(bus: HypervisorEventBus, count: int) -> None:
 @pytest.mark.fault("C1")
 @pytest.mark.parametrize("error", [Reject, ValueError, MemoryError, RecursionError])
 def test_poisonous_event_costs_itself_alone(
-    error: type[Exception], caplog: pytest.LogCaptureFixture
+    bus: HypervisorEventBus, error: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = HypervisorEventBus()
     outlet = Outlet("events")
     refusing(outlet, {5, 300}, error)
     worker = make_worker(bus, outlet)
@@ -245,8 +243,7 @@ def test_backend_that_takes_few_events_at_once_gets_them_all() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("500"), Reject("500")])
-def test_one_odd_answer_costs_no_event(error: Exception) -> None:
-    bus = HypervisorEventBus()
+def test_one_odd_answer_costs_no_event(bus: HypervisorEventBus, error: Exception) -> None:
     worker = make_worker(bus, outlet := Outlet("events", answer=raising(error)))
     emit(bus, 1)
 
@@ -293,8 +290,7 @@ def test_refusal_is_never_called_a_retry(
     stopped(worker)
 
 
-def test_refused_events_are_kept_as_dead_letters(tmp_path: Path) -> None:
-    bus = HypervisorEventBus()
+def test_refused_events_are_kept_as_dead_letters(bus: HypervisorEventBus, tmp_path: Path) -> None:
     outlet = Outlet("events")
     refusing(outlet, {1}, ValueError)
     worker = make_worker(bus, outlet, dead_letters=DeadLetters.of(tmp_path, "../te st"))
@@ -329,9 +325,8 @@ def test_dead_letter_that_cannot_be_written_is_counted(
 @pytest.mark.fault("C2")
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_plugin_that_raises_what_ends_a_thread_is_turned_off_and_told(
-    error: type[BaseException], caplog: pytest.LogCaptureFixture
+    bus: HypervisorEventBus, error: type[BaseException], caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = HypervisorEventBus()
     worker = make_worker(bus, Outlet("events", answer=raising(None, error())))
     emit(bus, 2)
     assert flushed(worker, bus)
@@ -410,8 +405,7 @@ def until(predicate: Callable[[], object]) -> None:
 
 
 @pytest.mark.fault("C4")
-def test_fresh_instance_takes_over_from_one_that_hangs() -> None:
-    bus = HypervisorEventBus()
+def test_fresh_instance_takes_over_from_one_that_hangs(bus: HypervisorEventBus) -> None:
     stuck, fresh = Stuck(), Stuck("nothing")
     worker = make_worker(
         bus,
@@ -441,8 +435,7 @@ def test_fresh_instance_takes_over_from_one_that_hangs() -> None:
 
 
 @pytest.mark.fault("C4")
-def test_plugin_that_hangs_again_is_turned_off() -> None:
-    bus = HypervisorEventBus()
+def test_plugin_that_hangs_again_is_turned_off(bus: HypervisorEventBus) -> None:
     outlets = [Stuck(), Stuck()]
     worker = make_worker(
         bus, outlets[0], hook_timeout_seconds=0.05, renewed=lambda: outlets[1], max_batch_events=2
@@ -463,9 +456,8 @@ def test_plugin_that_hangs_again_is_turned_off() -> None:
 
 @pytest.mark.parametrize("answer", [None, ZeroDivisionError("bad")])
 def test_plugin_that_hangs_and_cannot_be_made_anew_is_turned_off(
-    answer: Exception | None,
+    bus: HypervisorEventBus, answer: Exception | None
 ) -> None:
-    bus = HypervisorEventBus()
     stuck = Stuck("flush")
 
     def renewed() -> Outlet:
@@ -485,8 +477,7 @@ def test_plugin_that_hangs_and_cannot_be_made_anew_is_turned_off(
     stuck.release.set()
 
 
-def test_fresh_instance_that_cannot_start_turns_the_plugin_off() -> None:
-    bus = HypervisorEventBus()
+def test_fresh_instance_that_cannot_start_turns_the_plugin_off(bus: HypervisorEventBus) -> None:
     stuck = Stuck()
 
     def start(_: object) -> None:
@@ -504,8 +495,7 @@ def test_fresh_instance_that_cannot_start_turns_the_plugin_off() -> None:
     stuck.release.set()
 
 
-def test_nothing_is_given_up_while_stopping() -> None:
-    bus = HypervisorEventBus()
+def test_nothing_is_given_up_while_stopping(bus: HypervisorEventBus) -> None:
     stuck = Stuck("stop")
     worker = make_worker(bus, stuck, hook_timeout_seconds=0.01, renewed=lambda: Outlet("events"))
     emit(bus, 1)
@@ -520,9 +510,8 @@ def test_nothing_is_given_up_while_stopping() -> None:
 
 @pytest.mark.fault("C22")
 def test_thread_that_is_refused_is_asked_for_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    bus: HypervisorEventBus, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bus = HypervisorEventBus()
     worker = make_worker(bus, Outlet("events"))
     real = threading.Thread.start
     refusals = iter([True, True])
@@ -585,9 +574,7 @@ def test_events_that_cannot_be_assembled_are_rejected(monkeypatch: pytest.Monkey
     assert stopped(worker)
 
 
-def test_stop_ends_a_wait_for_a_retry_and_counts_what_was_left() -> None:
-    bus = HypervisorEventBus()
-
+def test_stop_ends_a_wait_for_a_retry_and_counts_what_was_left(bus: HypervisorEventBus) -> None:
     def never() -> None:
         raise RetryLater("still down", after=3_600)
 
@@ -622,8 +609,7 @@ def test_flush_and_stop_answer_in_time_when_a_hook_hangs() -> None:
     assert worker.account.counts() == counts  # an answer that late changes nothing
 
 
-def test_events_after_the_stop_are_counted_as_dropped() -> None:
-    bus = HypervisorEventBus()
+def test_events_after_the_stop_are_counted_as_dropped(bus: HypervisorEventBus) -> None:
     worker = make_worker(bus, Outlet("events"))
     emit(bus, 1)
     worker.ensure_running()
@@ -692,8 +678,7 @@ def test_spans_of_a_batch_reach_an_outlet_that_takes_them() -> None:
     stopped(worker)
 
 
-def test_retry_offers_the_same_spans_again() -> None:
-    bus = HypervisorEventBus()
+def test_retry_offers_the_same_spans_again(bus: HypervisorEventBus) -> None:
     outlet = Outlet("spans", answer=raising(RetryLater(after=0)))
     worker = make_worker(bus, outlet)
     bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": "s"})
@@ -745,9 +730,7 @@ def test_push_that_fails_is_made_good_by_the_next_one() -> None:
     stopped(worker)
 
 
-def test_events_whose_push_never_succeeded_are_counted_at_stop() -> None:
-    bus = HypervisorEventBus()
-
+def test_events_whose_push_never_succeeded_are_counted_at_stop(bus: HypervisorEventBus) -> None:
     def never() -> None:
         raise OSError("gone")
 

@@ -51,8 +51,7 @@ def test_event_that_is_emitted_again_is_a_duplicate(batch: int) -> None:
     assert repeats(once, HypervisorEvent(), once, once, batch=batch) == [2, 0]
 
 
-def test_id_that_was_read_in_between_is_still_the_same() -> None:
-    bus = HypervisorEventBus()
+def test_id_that_was_read_in_between_is_still_the_same(bus: HypervisorEventBus) -> None:
     watched = WatchedStream(bus.log)
     once = HypervisorEvent()
     bus.emit(once)
@@ -105,8 +104,7 @@ def test_repeat_is_noticed_over_as_many_events_as_are_remembered() -> None:
     )
 
 
-def test_memory_for_ids_is_bounded() -> None:
-    bus = HypervisorEventBus()
+def test_memory_for_ids_is_bounded(bus: HypervisorEventBus) -> None:
     watched = WatchedStream(bus.log)
     for _ in range(5 * REMEMBERED_EVENTS):
         bus.record(EventType.SESSION_CREATED)
@@ -130,8 +128,7 @@ def test_repeat_of_what_the_log_no_longer_has_counts_as_a_duplicate() -> None:
     assert (watched.duplicates, watched.conflicts) == (1, 0)
 
 
-def test_what_is_read_again_is_not_counted_again() -> None:
-    bus = HypervisorEventBus()
+def test_what_is_read_again_is_not_counted_again(bus: HypervisorEventBus) -> None:
     watched = WatchedStream(bus.log)
     for _ in range(3):
         bus.emit(event())

@@ -127,8 +127,7 @@ def test_events_of_held_spans_are_in_flight_until_the_stop_leaves_them_out() -> 
     assert worker.sampler.held_spans == 0
 
 
-def test_incident_of_a_later_batch_delivers_the_earlier_events() -> None:
-    bus = HypervisorEventBus()
+def test_incident_of_a_later_batch_delivers_the_earlier_events(bus: HypervisorEventBus) -> None:
     worker = make_worker(bus, outlet := Outlet())
     good, bad = CausalTraceId(), CausalTraceId()
     agent(bus, good)
@@ -143,8 +142,7 @@ def test_incident_of_a_later_batch_delivers_the_earlier_events() -> None:
     assert stopped(worker).dropped == {"sampled": 1}
 
 
-def test_incident_of_the_same_batch_delivers_them_at_once() -> None:
-    bus = HypervisorEventBus()
+def test_incident_of_the_same_batch_delivers_them_at_once(bus: HypervisorEventBus) -> None:
     worker = make_worker(bus, outlet := Outlet("events"))
     trace = CausalTraceId()
     agent(bus, trace)
@@ -157,8 +155,7 @@ def test_incident_of_the_same_batch_delivers_them_at_once() -> None:
     assert stopped(worker).dropped == {}
 
 
-def test_quiet_traces_are_left_out_while_nothing_is_emitted() -> None:
-    bus = HypervisorEventBus()
+def test_quiet_traces_are_left_out_while_nothing_is_emitted(bus: HypervisorEventBus) -> None:
     sampling = Sampling(ratio=0.0, keep_incidents=True, wait_seconds=0.05)
     worker = make_worker(bus, Outlet(), sampling=sampling)
     agent(bus, CausalTraceId())
@@ -172,8 +169,7 @@ def test_quiet_traces_are_left_out_while_nothing_is_emitted() -> None:
     stopped(worker)
 
 
-def test_limit_counts_what_it_leaves_out() -> None:
-    bus = HypervisorEventBus()
+def test_limit_counts_what_it_leaves_out(bus: HypervisorEventBus) -> None:
     sampling = Sampling(ratio=0.0, keep_incidents=True, max_held_spans=2)
     worker = make_worker(bus, Outlet(), sampling=sampling, max_batch_events=3)
     for _ in range(10):
@@ -187,8 +183,7 @@ def test_limit_counts_what_it_leaves_out() -> None:
     stopped(worker)
 
 
-def test_late_span_that_is_refused_costs_its_own_event() -> None:
-    bus = HypervisorEventBus()
+def test_late_span_that_is_refused_costs_its_own_event(bus: HypervisorEventBus) -> None:
     outlet = Outlet(answer=refuse_names("invoke_agent poison"))
     worker = make_worker(bus, outlet)
     trace = CausalTraceId()
@@ -227,8 +222,7 @@ def test_event_that_was_refused_itself_is_not_counted_again_with_its_span() -> N
     assert len(outlet.spans) == 1
 
 
-def test_event_that_ended_spans_of_two_traces_counts_once() -> None:
-    bus = HypervisorEventBus()
+def test_event_that_ended_spans_of_two_traces_counts_once(bus: HypervisorEventBus) -> None:
     worker = make_worker(bus, outlet := Outlet())
     first, second = CausalTraceId(), CausalTraceId()
     bus.record(E.SESSION_CREATED, session_id="s")
@@ -252,9 +246,7 @@ def test_event_that_ended_spans_of_two_traces_counts_once() -> None:
     assert stopped(worker).dropped == {}
 
 
-def test_plugin_that_is_turned_off_has_no_event_in_flight() -> None:
-    bus = HypervisorEventBus()
-
+def test_plugin_that_is_turned_off_has_no_event_in_flight(bus: HypervisorEventBus) -> None:
     def answer(_: Sequence[Any]) -> None:
         raise SystemExit
 
@@ -274,8 +266,7 @@ def test_plugin_that_is_turned_off_has_no_event_in_flight() -> None:
     stopped(worker)
 
 
-def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on() -> None:
-    bus = HypervisorEventBus()
+def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on(bus: HypervisorEventBus) -> None:
     release = threading.Event()
 
     def hang(_: Sequence[Any]) -> None:

@@ -2,7 +2,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 
 import freezegun
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
 from hypervisor_observability.events import clock
 from tests.programs import run_python
+from tests.threads import run_in_threads
 
 HOUR_NS = 3_600 * 10**9
 
@@ -182,11 +182,7 @@ def test_busy_threads_see_no_step() -> None:
         while time.monotonic() < end:
             looks.append(clock.follow_wall_clock())
 
-    threads = [threading.Thread(target=look) for _ in range(64)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_in_threads(*[look] * 64)
     assert len(looks) > 64
     assert clock.steps == before
 

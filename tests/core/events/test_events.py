@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypervisor_observability.events.event import HypervisorEvent, raw_payload
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.events.timestamps import nanoseconds
+from tests.threads import run_in_threads
 
 FIELDS = [
     "event_id",
@@ -403,11 +404,7 @@ def test_lazy_fields_are_the_same_for_all_threads_that_read_first() -> None:
             gate.wait(10)
             seen.append((event.event_id, event.payload))  # noqa: B023 - the threads end below
 
-        threads = [threading.Thread(target=read) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(10)
+        run_in_threads(*[read] * 4)
         assert seen == [seen[0]] * 4
 
 

@@ -26,8 +26,7 @@ def by_name(families: list[MetricFamily]) -> dict[str, MetricFamily]:
     return {family.name: family for family in families}
 
 
-def test_decision_is_an_event_and_is_counted() -> None:
-    bus = HypervisorEventBus()
+def test_decision_is_an_event_and_is_counted(bus: HypervisorEventBus) -> None:
     governance = GovernanceMetrics(bus)
 
     governance.record_decision(True, "did:a", "file_read", 0.05)
@@ -51,8 +50,7 @@ def test_decision_is_an_event_and_is_counted() -> None:
     assert (value.count, value.sum) == (1, 50.0)
 
 
-def test_decision_belongs_to_the_current_trace() -> None:
-    bus = HypervisorEventBus()
+def test_decision_belongs_to_the_current_trace(bus: HypervisorEventBus) -> None:
     governance = GovernanceMetrics(bus)
     trace = CausalTraceId()
 
@@ -68,8 +66,7 @@ def test_decision_belongs_to_the_current_trace() -> None:
 
 
 @pytest.mark.parametrize("latency", [float("nan"), float("inf"), -1, True, "fast", None])
-def test_latency_that_is_no_duration_is_left_out(latency: Any) -> None:
-    bus = HypervisorEventBus()
+def test_latency_that_is_no_duration_is_left_out(bus: HypervisorEventBus, latency: Any) -> None:
     governance = GovernanceMetrics(bus)
 
     governance.record_decision(True, "did:a", "file_read", latency)
@@ -129,8 +126,7 @@ def test_audit_events_are_counted() -> None:
     assert families["agent_governance_audit_events_total"].series == {(): 2}
 
 
-def test_instance_that_does_not_count_still_emits() -> None:
-    bus = HypervisorEventBus()
+def test_instance_that_does_not_count_still_emits(bus: HypervisorEventBus) -> None:
     governance = GovernanceMetrics(bus, counting=False)
 
     governance.record_decision(True, "did:a", "file_read", 0.05)

@@ -1,7 +1,6 @@
 """What the meters count, and by which labels."""
 
 import math
-import threading
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +27,7 @@ from hypervisor_observability.events.event_types import (
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.open_work import MAX_OPEN
 from hypervisor_observability.metrics.registry import MetricsRegistry
+from tests.threads import run_in_threads
 
 P = "agent_hypervisor_"
 Series = dict[tuple[str, ...], float]
@@ -456,8 +456,7 @@ def test_trust_scores_beyond_the_limit_show_the_least_trusted() -> None:
 # Threads
 
 
-def test_collector_counts_exactly_what_many_threads_emit() -> None:
-    bus = HypervisorEventBus()
+def test_collector_counts_exactly_what_many_threads_emit(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     class Exporter:
@@ -480,11 +479,7 @@ def test_collector_counts_exactly_what_many_threads_emit() -> None:
         for _ in range(50):
             collector.export_to_prometheus(exporter)
 
-    threads = [threading.Thread(target=target) for target in (emit, emit, export, emit, export)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_in_threads(emit, emit, export, emit, export)
     export()
 
     snapshot = collector.collect()

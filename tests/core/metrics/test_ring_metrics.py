@@ -57,8 +57,7 @@ def emit(bus: HypervisorEventBus, event_type: EventType, **payload: Any) -> None
     bus.record(event_type, agent_did=AGENT, session_id="s1", payload=payload)
 
 
-def test_transitions_breaches_and_current_ring_are_counted() -> None:
-    bus = HypervisorEventBus()
+def test_transitions_breaches_and_current_ring_are_counted(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     emit(bus, EventType.RING_ASSIGNED, ring=3)
@@ -73,8 +72,7 @@ def test_transitions_breaches_and_current_ring_are_counted() -> None:
     assert snapshot["events_processed"] == 3
 
 
-def test_ring_zero_is_a_ring() -> None:
-    bus = HypervisorEventBus()
+def test_ring_zero_is_a_ring(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     emit(bus, EventType.RING_ELEVATED, from_ring=3, to_ring=0)
@@ -96,8 +94,7 @@ def test_ring_that_is_no_integer_is_counted_not_raised(ring: object) -> None:
     assert bus.handler_errors == 0
 
 
-def test_event_without_agent_or_session_is_labelled_unknown() -> None:
-    bus = HypervisorEventBus()
+def test_event_without_agent_or_session_is_labelled_unknown(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     bus.record(EventType.RING_BREACH_DETECTED)
@@ -105,8 +102,7 @@ def test_event_without_agent_or_session_is_labelled_unknown() -> None:
     assert collector.collect()[BREACHES] == {("unknown", "unknown"): 1}
 
 
-def test_finished_elevation_shows_its_duration_and_is_not_active() -> None:
-    bus = HypervisorEventBus()
+def test_finished_elevation_shows_its_duration_and_is_not_active(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     bus.record(EventType.RING_ELEVATED, agent_did=AGENT, session_id="s1", timestamp=100.0)
@@ -117,8 +113,7 @@ def test_finished_elevation_shows_its_duration_and_is_not_active() -> None:
     assert snapshot[ACTIVE] == {}
 
 
-def test_running_elevation_shows_in_both_gauges() -> None:
-    bus = HypervisorEventBus()
+def test_running_elevation_shows_in_both_gauges(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     emit(bus, EventType.RING_ELEVATED, to_ring=1)
@@ -128,8 +123,7 @@ def test_running_elevation_shows_in_both_gauges() -> None:
     assert AGENT in snapshot[ACTIVE]
 
 
-def test_elevations_are_kept_apart_by_session() -> None:
-    bus = HypervisorEventBus()
+def test_elevations_are_kept_apart_by_session(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     bus.record(EventType.RING_ELEVATED, agent_did=AGENT, session_id="a", timestamp=100.0)
@@ -142,8 +136,7 @@ def test_elevations_are_kept_apart_by_session() -> None:
     assert collector.collect()[DURATION] == {AGENT: 7.0}
 
 
-def test_clock_that_steps_back_never_gives_a_negative_duration() -> None:
-    bus = HypervisorEventBus()
+def test_clock_that_steps_back_never_gives_a_negative_duration(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
 
     bus.record(EventType.RING_ELEVATED, agent_did=AGENT, timestamp=100.0)
@@ -171,8 +164,7 @@ def test_each_exporter_gets_what_was_added_since_its_last_call(kind: type[Export
     assert isinstance(first, PrometheusExporterProtocol)
 
 
-def test_new_exporter_at_the_address_of_an_old_one_gets_everything() -> None:
-    bus = HypervisorEventBus()
+def test_new_exporter_at_the_address_of_an_old_one_gets_everything(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
     emit(bus, EventType.RING_BREACH_DETECTED)
 
@@ -184,8 +176,7 @@ def test_new_exporter_at_the_address_of_an_old_one_gets_everything() -> None:
         gc.collect()
 
 
-def test_reset_forgets_everything() -> None:
-    bus = HypervisorEventBus()
+def test_reset_forgets_everything(bus: HypervisorEventBus) -> None:
     collector = RingMetricsCollector(bus)
     emit(bus, EventType.RING_ASSIGNED, ring=2)
 
@@ -208,8 +199,7 @@ def test_elevations_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("ring", [4, -1, 10**400])
-def test_ring_beyond_the_outermost_is_invalid(ring: int) -> None:
-    bus = HypervisorEventBus()
+def test_ring_beyond_the_outermost_is_invalid(bus: HypervisorEventBus, ring: int) -> None:
     usual, wide = RingMetricsCollector(bus), RingMetricsCollector(bus, max_ring=7)
 
     emit(bus, EventType.RING_ASSIGNED, ring=ring)

@@ -15,16 +15,7 @@ from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder.place import current_place
 from tests.programs import run_python
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
+from tests.threads import run_in_threads
 
 
 def surroundings(*_: object) -> tuple[str | None, str | None, str | None]:
@@ -43,16 +34,8 @@ def test_thread_works_where_it_was_started(recorder: Recorder) -> None:
     found: list[object] = []
 
     with recorder.session("s1"), recorder.agent("did:a") as agent:
-        threads = [
-            threading.Thread(target=work)
-            for work in (
-                carry(lambda: found.append(surroundings())),
-                lambda: found.append(surroundings()),
-            )
-        ]
-        for thread in threads:
-            thread.start()
-            thread.join()
+        run_in_threads(carry(lambda: found.append(surroundings())))
+        run_in_threads(lambda: found.append(surroundings()))
 
     assert found == [(agent.trace.full_id, "s1", "did:a"), (None, None, None)]
 
@@ -63,9 +46,7 @@ def test_saga_goes_along_within_the_process(bus: HypervisorEventBus, recorder: R
             pass
 
     with recorder.saga("import", saga_id="i"):
-        thread = threading.Thread(target=carry(load))
-        thread.start()
-        thread.join()
+        run_in_threads(carry(load))
 
     (started,) = bus.query_by_type(EventType.SAGA_STEP_STARTED)
     assert started.payload["saga_id"] == "i"

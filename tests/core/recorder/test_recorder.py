@@ -15,26 +15,7 @@ from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType
 from hypervisor_observability.recorder import Recorder
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
-def only(bus: HypervisorEventBus, event_type: EventType) -> HypervisorEvent:
-    (event,) = bus.query_by_type(event_type)
-    return event
-
-
-def trace_of(event: HypervisorEvent) -> CausalTraceId:
-    assert event.causal_trace_id is not None
-    return CausalTraceId.from_string(event.causal_trace_id)
+from tests.core.recorder.records import only, trace_of
 
 
 def test_session_is_created_and_terminated(bus: HypervisorEventBus, recorder: Recorder) -> None:

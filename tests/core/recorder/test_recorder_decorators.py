@@ -6,6 +6,7 @@ import inspect
 import logging
 import threading
 from collections.abc import AsyncIterator, Generator, Iterator
+from functools import partial
 
 import pytest
 
@@ -14,16 +15,7 @@ from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder.place import current_place
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
+from tests.threads import run_in_threads
 
 
 def reasons(bus: HypervisorEventBus) -> list[object]:
@@ -57,11 +49,7 @@ def test_calls_that_overlap_are_told_apart(bus: HypervisorEventBus, recorder: Re
         recorder.vfs_write(str(number))
         barrier.wait(30)
 
-    threads = [threading.Thread(target=meet, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_threads(*(partial(meet, number) for number in range(4)))
 
     written = bus.query_by_type(EventType.VFS_WRITE)
     assert len({event.causal_trace_id for event in written}) == 4

@@ -21,16 +21,6 @@ from hypervisor_observability.recorder import Agent, Recorder, Scope
 from hypervisor_observability.recorder.place import current_place
 
 
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
 def failures(bus: HypervisorEventBus) -> list[str | None]:
     """Give the ids of agents that are recorded as failed."""
     ended = bus.query_by_type(AGENT_FINISHED)

@@ -1,14 +1,13 @@
 """Fan-outs, handoffs, checkpoints, retries and expiries, as events, spans and in the tree."""
 
 import re
-import threading
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
-from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import FanOut, Recorder
 from hypervisor_observability.recorder.fan_out import Policy
@@ -16,21 +15,8 @@ from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
 from hypervisor_observability.text.terminal_text import columns
 from hypervisor_observability.tree import render_tree
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
-def only(bus: HypervisorEventBus, event_type: EventType) -> HypervisorEvent:
-    (event,) = bus.query_by_type(event_type)
-    return event
+from tests.core.recorder.records import only
+from tests.threads import run_in_threads
 
 
 def spans_of(bus: HypervisorEventBus, saved_at: int = -1) -> dict[str, FinishedSpan]:
@@ -106,11 +92,7 @@ def test_branches_over_threads_stand_below_their_fan_out(
                 with fan_out.branch("ask", step_id=str(number)):
                     pass
 
-            threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            run_in_threads(*(partial(ask, number) for number in range(8)))
 
     tree = bus.tree(lead.trace.trace_id)
     node = tree.nodes[fan_out.trace.span_id]
@@ -147,8 +129,7 @@ def test_fan_out_is_a_span_between_its_saga_and_its_branches(
     assert "agent.saga.step_id" not in fanned.attributes
 
 
-def test_fan_out_whose_start_was_not_seen_is_a_span_too() -> None:
-    bus = HypervisorEventBus()
+def test_fan_out_whose_start_was_not_seen_is_a_span_too(bus: HypervisorEventBus) -> None:
     payload = {"saga_id": "p", "group_id": "g"}
     bus.record(EventType.SAGA_FANOUT_RESOLVED, payload=payload)
     for _ in range(2):
@@ -191,11 +172,7 @@ def test_handoff_and_checkpoint_stand_where_they_happen(
         with saga.step("load") as step:
             saga.checkpoint(step_id="load", checkpoint_id="c1", goal_hash="abc")
         saga.checkpoint()
-        thread = threading.Thread(
-            target=lambda: saga.handoff("load", from_agent="did:a", to_agent="did:b")
-        )
-        thread.start()
-        thread.join()
+        run_in_threads(lambda: saga.handoff("load", from_agent="did:a", to_agent="did:b"))
 
     first, second = bus.query_by_type(EventType.SAGA_CHECKPOINT_SAVED)
     assert first.payload == {

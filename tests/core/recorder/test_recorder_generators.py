@@ -11,30 +11,9 @@ import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.causality.current_trace import current_trace
-from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder.place import current_place
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
-def ends(bus: HypervisorEventBus) -> list[str]:
-    """Give how steps ended; each that was started has ended once."""
-    found = [
-        event.event_type.value.removeprefix("saga.step_")
-        for event in bus.all_events
-        if event.event_type in (EventType.SAGA_STEP_COMMITTED, EventType.SAGA_STEP_FAILED)
-    ]
-    assert len(found) == len(bus.query_by_type(EventType.SAGA_STEP_STARTED))
-    return found
+from tests.core.recorder.records import step_ends
 
 
 def count() -> Iterator[int]:
@@ -79,8 +58,8 @@ def test_generators_are_recorded_until_they_end_or_are_left(
     del values
     gc.collect()
 
-    assert set(ends(bus)) <= {"committed"}
-    assert len(ends(bus)) == 1 or read == 0
+    assert set(step_ends(bus)) <= {"committed"}
+    assert len(step_ends(bus)) == 1 or read == 0
 
 
 @pytest.mark.parametrize("how", ["read", "break", "aclose", "never"])
@@ -108,8 +87,8 @@ def test_asynchronous_generators_are_recorded_until_they_end_or_are_left(
             await asyncio.sleep(0)
 
     asyncio.run(main())
-    assert set(ends(bus)) <= {"committed"}
-    assert len(ends(bus)) == 1 or how == "never"
+    assert set(step_ends(bus)) <= {"committed"}
+    assert len(step_ends(bus)) == 1 or how == "never"
 
 
 def test_generator_of_a_function_answers_what_is_sent_and_thrown(
@@ -131,7 +110,7 @@ def test_generator_of_a_function_answers_what_is_sent_and_thrown(
     with pytest.raises(StopIteration) as stop:
         values.send("end")
     assert stop.value.value == "value"
-    assert ends(bus) == ["committed"]
+    assert step_ends(bus) == ["committed"]
 
 
 def test_generator_that_fails_is_a_failed_step(bus: HypervisorEventBus, recorder: Recorder) -> None:
@@ -142,7 +121,7 @@ def test_generator_that_fails_is_a_failed_step(bus: HypervisorEventBus, recorder
     for function in (broken, lambda _=None: broken()):
         with pytest.raises(OSError, match=r"^gone$"):
             list(recorder.step("stream")(function)())
-    assert ends(bus) == ["failed", "failed"]
+    assert step_ends(bus) == ["failed", "failed"]
 
 
 def test_generator_functions_stay_what_they_were(recorder: Recorder) -> None:

@@ -126,8 +126,7 @@ def test_wrong_argument_never_replaces_the_exception_of_the_block(
 
 
 @pytest.mark.parametrize("value", VALUES[:6], ids=lambda value: type(value).__name__)
-def test_decision_of_another_kind_is_recorded(value: Any) -> None:
-    bus = HypervisorEventBus()
+def test_decision_of_another_kind_is_recorded(bus: HypervisorEventBus, value: Any) -> None:
     Recorder(bus).decision(value, tool_name=value, evaluation_ms=value, rate_limited=value)
     GovernanceMetrics(bus).record_decision(value, "did:a", "shell", value, value)
 
@@ -184,8 +183,7 @@ def test_number_of_another_type_decides_as_it_is_recorded(three: Any) -> None:
 @pytest.mark.parametrize(
     "time", [0, timedelta(0), numpy.timedelta64(0, "s"), Decimal(0), Fraction(0)], ids=repr
 )
-def test_time_of_another_type_is_over_as_it_is_recorded(time: Any) -> None:
-    bus = HypervisorEventBus()
+def test_time_of_another_type_is_over_as_it_is_recorded(bus: HypervisorEventBus, time: Any) -> None:
     with Recorder(bus).elevation(3, 1, ttl_seconds=time) as elevation:
         assert elevation.expired
     elevated, ended = bus.all_events
@@ -204,10 +202,8 @@ def test_caller_that_nobody_extracted_is_refused_before_the_block(caller: Any) -
 
 @pytest.mark.parametrize("kind", ["with", "async with"])
 def test_fault_of_ending_a_scope_is_logged_and_replaces_nothing(
-    caplog: pytest.LogCaptureFixture, kind: str
+    recorder: Recorder, caplog: pytest.LogCaptureFixture, kind: str
 ) -> None:
-    recorder = Recorder(HypervisorEventBus())
-
     def open_broken() -> Opened[None]:
         def close(_: BaseException | None) -> None:
             raise RuntimeError("a fault of ours")
@@ -244,9 +240,7 @@ def test_call_within_a_scope_takes_any_argument(value: Any) -> None:
     assert len(bus.query_by_type(EventType.SAGA_CHECKPOINT_SAVED)) == 1
 
 
-def test_result_of_any_type_is_recorded() -> None:
-    bus = HypervisorEventBus()
-
+def test_result_of_any_type_is_recorded(bus: HypervisorEventBus) -> None:
     for value in VALUES:
         with Recorder(bus).step("a") as step:
             step.result = value  # type: ignore[assignment]  # on purpose

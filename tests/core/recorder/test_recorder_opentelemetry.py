@@ -25,11 +25,6 @@ from tests.programs import run_python
 
 
 @pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
 def recorder(bus: HypervisorEventBus) -> Recorder:
     return Recorder(bus, opentelemetry=True)
 

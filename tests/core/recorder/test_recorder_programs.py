@@ -15,10 +15,10 @@ from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.standing import standing
-from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType
 from hypervisor_observability.recorder import Recorder, Saga, carry
 from hypervisor_observability.recorder.place import current_place
+from tests.core.recorder.records import trace_of
 
 
 class Boom(Exception):  # noqa: N818 - what a generated block raises
@@ -187,15 +187,15 @@ def test_each_piece_of_work_has_one_end_and_its_parent(program: list[Any]) -> No
 
     bus, parents, failed = machine.bus, dict[str, str | None](), set[str]()
     for begin, ends in ENDS.items():
-        begun = [span_of(event) for event in bus.query_by_type(begin)]
+        begun = [trace_of(event) for event in bus.query_by_type(begin)]
         ended = [event for end in ends for event in bus.query_by_type(end)]
         assert Counter(trace.span_id for trace in begun) == Counter(
-            span_of(event).span_id for event in ended
+            trace_of(event).span_id for event in ended
         )
         assert len({trace.span_id for trace in begun}) == len(begun)
         parents |= {trace.span_id: trace.parent_span_id for trace in begun}
         failed |= {
-            span_of(event).span_id
+            trace_of(event).span_id
             for event in ended
             if "error_type" in event.payload or event.payload.get("outcome") == "failed"
         }
@@ -208,8 +208,3 @@ def test_each_piece_of_work_has_one_end_and_its_parent(program: list[Any]) -> No
     for trace_id in {str(event.causal_trace_id).partition("/")[0] for event in bus.all_events}:
         nodes = bus.tree(trace_id).nodes.values()
         assert not any(node.orphan or node.second_root for node in nodes)
-
-
-def span_of(event: HypervisorEvent) -> CausalTraceId:
-    assert event.causal_trace_id is not None
-    return CausalTraceId.from_string(event.causal_trace_id)

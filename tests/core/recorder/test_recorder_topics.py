@@ -75,9 +75,7 @@ def test_what_is_not_known_is_left_out(name: str) -> None:
     assert set(event.payload) - {"operation"} == set(needed)
 
 
-def test_recorder_covers_every_type_but_two() -> None:
-    bus = HypervisorEventBus()
-    recorder = Recorder(bus)
+def test_recorder_covers_every_type_but_two(bus: HypervisorEventBus, recorder: Recorder) -> None:
     for _, method in methods(recorder):
         parameters = inspect.signature(method).parameters.values()
         method(**{parameter.name: value_for(parameter.annotation) for parameter in parameters})
@@ -101,8 +99,7 @@ def test_recorder_covers_every_type_but_two() -> None:
     assert set(EventType) - seen == {EventType.SESSION_ACTIVATED, EventType.SESSION_ARCHIVED}
 
 
-def test_metrics_read_what_the_topics_record() -> None:
-    bus = HypervisorEventBus()
+def test_metrics_read_what_the_topics_record(bus: HypervisorEventBus) -> None:
     registry = MetricsRegistry()
     recorder = Recorder(bus)
 

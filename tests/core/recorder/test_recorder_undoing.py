@@ -9,41 +9,8 @@ from typing import Any
 import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
-from hypervisor_observability.events.event import HypervisorEvent
-from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import Recorder
-
-
-class WorkError(Exception):
-    pass
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
-def ending(bus: HypervisorEventBus) -> HypervisorEvent:
-    (event,) = [
-        event
-        for event in bus.all_events
-        if event.event_type in {EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED}
-    ]
-    return event
-
-
-def compensations(bus: HypervisorEventBus) -> list[tuple[str, str]]:
-    """Give what was undone, and how that ended."""
-    events = bus.query_by_type(EventType.SAGA_COMPENSATING)
-    started = [event.payload["step_id"] for event in events if event.payload["phase"] == "started"]
-    ended = [event for event in events if event.payload["phase"] != "started"]
-    assert sorted(started) == sorted(event.payload["step_id"] for event in ended)
-    return [(event.payload["compensates_step_id"], event.payload["phase"]) for event in ended]
+from tests.core.recorder.records import WorkError, compensations, ending
 
 
 def raising(error: BaseException) -> Callable[[], None]:

@@ -18,27 +18,7 @@ from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import Recorder
 from hypervisor_observability.recorder.place import current_place
-
-
-@pytest.fixture
-def bus() -> HypervisorEventBus:
-    return HypervisorEventBus()
-
-
-@pytest.fixture
-def recorder(bus: HypervisorEventBus) -> Recorder:
-    return Recorder(bus)
-
-
-def ends(bus: HypervisorEventBus) -> list[str]:
-    """Give how steps ended; each that was started has ended once."""
-    found = [
-        event.event_type.value.removeprefix("saga.step_")
-        for event in bus.all_events
-        if event.event_type in (EventType.SAGA_STEP_COMMITTED, EventType.SAGA_STEP_FAILED)
-    ]
-    assert len(found) == len(bus.query_by_type(EventType.SAGA_STEP_STARTED))
-    return found
+from tests.core.recorder.records import step_ends
 
 
 async def work(fails: bool = False) -> str:
@@ -127,7 +107,7 @@ def test_what_is_awaited_is_recorded_until_it_has_ended(
         assert current_trace() is None
 
     asyncio.run(main())
-    assert ends(bus) == ["failed" if fails else "committed"]
+    assert step_ends(bus) == ["failed" if fails else "committed"]
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -144,7 +124,7 @@ def test_what_is_awaited_at_once_ends_once(
             asyncio.run(main())
     else:
         asyncio.run(main())
-    assert ends(bus) == ["failed" if fails else "committed"]
+    assert step_ends(bus) == ["failed" if fails else "committed"]
 
 
 def ends_so_far(bus: HypervisorEventBus) -> list[str]:
@@ -177,7 +157,7 @@ def test_methods_of_a_class_are_recorded_as_what_they_are(
         assert await Agent.inside(False) == "done"
 
     asyncio.run(main())
-    assert ends(bus) == ["committed"] * 5
+    assert step_ends(bus) == ["committed"] * 5
 
 
 @pytest.mark.parametrize("name", ["task", "future"])
@@ -194,7 +174,7 @@ def test_task_stays_the_task_that_it_was(
         await asyncio.sleep(0)
 
     asyncio.run(main())
-    assert ends(bus) == ["failed"]
+    assert step_ends(bus) == ["failed"]
     assert bus.query_by_type(EventType.SAGA_STEP_FAILED)[0].payload["reason"] == "cancelled"
 
 
@@ -228,11 +208,11 @@ def test_future_of_a_pool_is_recorded_until_it_is_done(
     futures[0].set_result(None)
     futures[1].set_exception(OSError("gone"))
     futures[2].cancel()
-    assert ends(bus) == ["committed", "failed", "failed"]
+    assert step_ends(bus) == ["committed", "failed", "failed"]
     with ThreadPoolExecutor(1) as pool:
         submit: Callable[[], Future[int]] = functools.partial(pool.submit, int, 3)
         assert recorder.step("three")(submit)().result(30) == 3
-    assert ends(bus)[-1] == "committed"
+    assert step_ends(bus)[-1] == "committed"
 
 
 def test_awaitable_is_otherwise_what_it_was(bus: HypervisorEventBus, recorder: Recorder) -> None:
@@ -243,7 +223,7 @@ def test_awaitable_is_otherwise_what_it_was(bus: HypervisorEventBus, recorder: R
     assert asyncio.run(awaited(later)) == "done"
     with pytest.raises(AssertionError):  # the second time is nobody's step
         asyncio.run(awaited(later))
-    assert ends(bus) == ["committed"]
+    assert step_ends(bus) == ["committed"]
 
 
 async def awaited(later: Awaitable[str]) -> str:
@@ -276,7 +256,7 @@ def test_coroutine_that_nobody_awaits_is_a_step_that_failed(
         recorder.step("tool")(ASYNC["lambda"])()
         gc.collect()
 
-    assert ends(bus) == ["failed"]
+    assert step_ends(bus) == ["failed"]
     assert bus.query_by_type(EventType.SAGA_STEP_FAILED)[0].payload["reason"] == "closed early"
     assert len(caught) == 1  # as without a recorder: it was never awaited
 
@@ -324,7 +304,7 @@ def test_awaitable_may_be_used_in_its_other_ways(
     asyncio.run(main())
     gc.collect()
     assert [one.closed for one in made] == [1, 1]
-    assert ends(bus) == ["committed", "committed"]
+    assert step_ends(bus) == ["committed", "committed"]
 
 
 def test_coroutine_that_is_closed_has_not_done_its_work(
@@ -334,7 +314,7 @@ def test_coroutine_that_is_closed_has_not_done_its_work(
         coroutine = recorder.step("tool")(function)()
         coroutine.send(None)
         coroutine.close()
-    assert ends(bus) == ["failed", "failed"]
+    assert step_ends(bus) == ["failed", "failed"]
 
 
 def test_functions_stay_what_they_were(recorder: Recorder) -> None:

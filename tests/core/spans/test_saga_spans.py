@@ -61,8 +61,7 @@ class Sink:
 # The exporter
 
 
-def test_committed_step_is_a_span_with_the_documented_attributes() -> None:
-    bus = HypervisorEventBus()
+def test_committed_step_is_a_span_with_the_documented_attributes(bus: HypervisorEventBus) -> None:
     exporter = SagaSpanExporter(bus)
     step = {"saga_id": "deploy-v2", "step_id": "validate-config", "step_action": "validate"}
 
@@ -116,8 +115,7 @@ def test_failure_compensation_and_completion_are_spans_of_their_own() -> None:
     assert (saga.step_id, saga.step_action) == ("", "complete")
 
 
-def test_escalated_saga_is_an_error() -> None:
-    bus = HypervisorEventBus()
+def test_escalated_saga_is_an_error(bus: HypervisorEventBus) -> None:
     exporter = SagaSpanExporter(bus)
 
     bus.emit(event(S.SAGA_CREATED, saga_id="d"))
@@ -128,8 +126,7 @@ def test_escalated_saga_is_an_error() -> None:
     assert saga.attributes["agent.saga.reason"] == "no way back"
 
 
-def test_sink_gets_spans_while_attached_and_the_buffer_always() -> None:
-    bus = HypervisorEventBus()
+def test_sink_gets_spans_while_attached_and_the_buffer_always(bus: HypervisorEventBus) -> None:
     first, second = Sink(), Sink()
     exporter = SagaSpanExporter(bus, sink=first)
     assert isinstance(first, SpanSink)
@@ -414,8 +411,7 @@ def test_open_work_is_bounded_and_what_goes_is_counted(monkeypatch: pytest.Monke
     assert assembler.open_spans <= 2 + 2 + 2 + 2
 
 
-def test_exporter_records_expired_sagas_too() -> None:
-    bus = HypervisorEventBus()
+def test_exporter_records_expired_sagas_too(bus: HypervisorEventBus) -> None:
     exporter = SagaSpanExporter(bus)
 
     bus.emit(event(S.SAGA_CREATED, saga_id="d"))

@@ -7,7 +7,7 @@ import time
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hypervisor_jaeger.query_api import QueryAPI, QueryError
 from hypervisor_observability import CausalTraceId, HypervisorEventBus, Recorder
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
 from tests.commands import run_hvobs
+from tests.http_servers import Handler, serving
 
 ONE, OTHER = "a" * 32, "b" * 32
 
@@ -65,24 +66,13 @@ class FakeJaeger:
 def jaeger() -> Iterator[FakeJaeger]:
     fake = FakeJaeger()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Answering(Handler):
         def do_GET(self) -> None:
             fake.headers.append(dict(self.headers))
-            status, body = fake.answers.get(self.path, (404, b"{}"))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(*fake.answers.get(self.path, (404, b"{}")))
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    fake.port = server.server_port
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    yield fake
-    server.shutdown()
-    server.server_close()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Answering)) as fake.port:
+        yield fake
 
 
 @pytest.fixture

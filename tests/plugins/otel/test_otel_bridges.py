@@ -1,7 +1,7 @@
 """Bridges to providers that the application has: its spans, its instruments."""
 
-import threading
 from collections.abc import Iterator
+from functools import partial
 
 import opentelemetry.metrics
 import opentelemetry.trace
@@ -25,6 +25,7 @@ from hypervisor_observability import (
     SpanSink,
 )
 from hypervisor_otel import OTelMetricsExporter, OTelSpanSink, span_sink
+from tests.threads import run_in_threads
 
 
 @pytest.fixture
@@ -162,11 +163,7 @@ def test_many_threads_lose_no_span(provider: TracerProvider, memory: InMemorySpa
             sink.record_span("saga.step.a", 1.0, 2.0, attributes, "ok")
             sink.record_span(f"saga.completed.{number}-{saga}", 1.0, 2.0, attributes, "ok")
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    run_in_threads(*(partial(work, number) for number in range(4)))
 
     spans = memory.get_finished_spans()
     assert len(spans) == 400

@@ -5,9 +5,8 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,22 +15,18 @@ from hypervisor_jaeger import JaegerConfig
 from hypervisor_observability.errors import RetryLater
 from hypervisor_otel import OTelConfig, OTLPSender
 from hypervisor_otel.grpc_sender import GRPCSender
+from tests.http_servers import Handler, serving
 
 if TYPE_CHECKING:
     from tests.plugins.otel.conftest import Certificate
 
 
-class _Accepting(BaseHTTPRequestHandler):
+class _Accepting(Handler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+        self.body()
+        self.answer()
 
 
 @contextmanager
@@ -48,11 +43,8 @@ def accepting(certificate: "Certificate", *, from_all: bool = True) -> Iterator[
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(certificate.file)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with serving(server) as port:
+        yield port
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import gzip
 import http.client
-import threading
 from collections.abc import Iterator
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -16,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import EventType, MetricFamily, MetricKind, Observability
 from hypervisor_prometheus import HypervisorCollector, asgi_app, wsgi_app
+from tests.http_servers import serving
 
 BREACHES = 'agent_hypervisor_ring_breaches_total{agent_did="a",session_id="s"}'
 
@@ -128,12 +128,8 @@ class _Silent(WSGIRequestHandler):
 @pytest.fixture
 def wsgi_port(observability: Observability) -> Iterator[int]:
     app = validator(wsgi_app(observability.collect_metrics))
-    with make_server("127.0.0.1", 0, app, handler_class=_Silent) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join(30)
+    with serving(make_server("127.0.0.1", 0, app, handler_class=_Silent)) as port:
+        yield port
 
 
 def test_wsgi_application_answers_as_asked(wsgi_port: int) -> None:

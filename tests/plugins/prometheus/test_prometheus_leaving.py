@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import Config, EventType, MetricFamily, MetricKind, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin, push, write_textfile
+from tests.http_servers import Handler, serving
 
 if TYPE_CHECKING:
     from tests.plugins.prometheus.conftest import Served
@@ -25,14 +26,13 @@ ONE = MetricFamily(name="one", kind=MetricKind.GAUGE, help="One", series={(): 1}
 BREACHES = 'agent_hypervisor_ring_breaches_total{agent_did="a",session_id="s"}'
 
 
-class _Gateway(http.server.BaseHTTPRequestHandler):
+class _Gateway(Handler):
     """Keeps what it is asked, and answers with the status that its server names."""
 
     server: Any
 
     def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append((self.path, body.decode()))
+        self.server.asked.append((self.path, self.body().decode()))
         self.send_response(self.server.status, self.server.reason)
         self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere")
         self.send_header("Content-Length", "0")
@@ -40,21 +40,14 @@ class _Gateway(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_PUT  # noqa: N815 - a redirect that was followed would ask so
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def gateway() -> Iterator[Any]:
     server: Any = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Gateway)
     server.asked, server.status, server.reason = [], 200, None
     server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join(30)
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 def run_job(config: PrometheusConfig, events: int = 3) -> None:

@@ -1,0 +1,16 @@
+"""Work in several threads at once."""
+
+import threading
+from collections.abc import Callable
+
+WIDE_SECONDS = 60
+
+
+def run_in_threads(*targets: Callable[[], object]) -> None:
+    """Run each target in a thread of its own, and wait until all have ended."""
+    threads = [threading.Thread(target=target, daemon=True) for target in targets]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WIDE_SECONDS)
+        assert not thread.is_alive(), f"{thread.name} has not ended within {WIDE_SECONDS} s"
