@@ -7,6 +7,16 @@ from .payload_facts import ERASED, UNKNOWN, flag, has, name
 OUTCOMES = ("committed", "compensated", "failed", "escalated")
 SAGA_ENDS = frozenset({EventType.SAGA_COMPLETED, EventType.SAGA_ESCALATED})
 STEP_ENDS = frozenset({EventType.SAGA_STEP_COMMITTED, EventType.SAGA_STEP_FAILED})
+SAGA_TYPES = frozenset(
+    {
+        EventType.SAGA_CREATED,
+        EventType.SAGA_STEP_STARTED,
+        *STEP_ENDS,
+        EventType.SAGA_COMPENSATING,
+        *SAGA_ENDS,
+    }
+)
+"""What tells of a saga, its steps and its compensations."""
 PARTS = {
     EventType.SAGA_STEP_STARTED: "step",
     **dict.fromkeys(STEP_ENDS, "step"),

@@ -6,25 +6,20 @@ from collections.abc import Iterable
 
 from attrs import define, field
 
-from ..events.event import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
 from ..facts.lasting import Elevations
 from .saga_census import SagaCensus
-from .sagas import SAGA_TYPES, SagaStory, tell_saga
+from .sagas import SagaStory, tell_saga
 from .timeline import Timeline
 
-TRANSITIONS = {
-    EventType.RING_ASSIGNED: "assigned",
-    EventType.RING_ELEVATED: "elevated",
-    EventType.RING_DEMOTED: "demoted",
-    EventType.RING_ELEVATION_EXPIRED: "expired",
-}
 MOST_SAGAS = 20
 """How many sagas are drawn: the newest."""
 
 ELEVATION_BOUNDS_SECONDS = (1, 10, 60, 300, 900, 3600)
 
+_DECISIONS = {"allow": "allowed", "deny": "denied"}
 _GREATEST_SCORE = 1_000_000
 
 
@@ -84,26 +79,26 @@ class Findings:
         for begun in self._elevated.take(event, now):
             seconds = max(0, now - begun) / 1e9
             self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
-        if kind in TRANSITIONS:
+        if kind in payload_facts.RING_TRANSITIONS:
             self._transition(event)
         elif kind == EventType.RING_BREACH_DETECTED:
             self.breaches.add(now, payload_facts.severity(event))
             self.breaches_by_agent[_agent(event)] += 1
         elif kind == GOVERNANCE_DECISION:
-            if is_erased(event):
-                self.decisions[payload_facts.ERASED] += 1
-                return
-            allowed = payload_facts.is_allowed(event)
-            self.decisions["allowed" if allowed else "denied"] += 1
-            self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
+            decision = payload_facts.decision(event)
+            self.decisions[_DECISIONS.get(decision, decision)] += 1
+            if decision in _DECISIONS:
+                allowed = decision == "allow"
+                self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
         elif kind == EventType.IDENTITY_VERIFIED:
             self._identity(event)
-        elif kind in SAGA_TYPES:
+        elif kind in saga_facts.SAGA_TYPES:
             self._saga(event)
 
     def _transition(self, event: HypervisorEvent) -> None:
         agent = _agent(event)
-        self.transitions.add(event.timestamp_ns, TRANSITIONS[event.event_type])
+        kind = payload_facts.RING_TRANSITIONS[event.event_type]
+        self.transitions.add(event.timestamp_ns, kind)
         ring = payload_facts.ring(event)
         if ring is not None:
             self.rings[agent] = ring

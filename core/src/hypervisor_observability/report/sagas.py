@@ -4,23 +4,11 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import payload_facts, saga_facts
+from ..facts import saga_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""
 _MOST_LEFT = 10_000
-
-_STARTS = EventType.SAGA_STEP_STARTED
-_ENDS = frozenset({EventType.SAGA_STEP_COMMITTED, EventType.SAGA_STEP_FAILED})
-SAGA_TYPES = frozenset(
-    {
-        EventType.SAGA_CREATED,
-        _STARTS,
-        *_ENDS,
-        EventType.SAGA_COMPENSATING,
-        *saga_facts.SAGA_ENDS,
-    }
-)
 
 
 @define(eq=False)
@@ -60,15 +48,15 @@ class SagaStory:
     outcome: str = "running"
     pieces: list[Piece] = field(factory=list)
     left_out: int = 0
-    _by_key: dict[tuple[str, ...], Piece] = field(factory=dict, init=False)
+    _by_key: dict[saga_facts.Key, Piece] = field(factory=dict, init=False)
     # Of what was left out, so that its end is not counted once more.
     _left: set[int] = field(factory=set, init=False)
 
-    def piece(self, key: tuple[str, ...], title: str, now_ns: int, *, anew: bool) -> Piece:
+    def piece(self, key: saga_facts.Key, title: str, now_ns: int, *, anew: bool) -> Piece:
         """Give the piece with a key, a new one where there is none or it begins *anew*.
 
         Args:
-            key: The kind, the name and, where it is said, the attempt.
+            key: As ``saga_facts.part_key`` gives it, without the attempt where that is not said.
             title: What it does.
             now_ns: When it began, if it is new.
             anew: Whether it is.
@@ -78,21 +66,21 @@ class SagaStory:
             piece = Piece(title, now_ns)
             if len(self.pieces) < MOST_PIECES:
                 self.pieces.append(piece)
-                self._by_key[key] = self._by_key[key[:2]] = piece
+                self._by_key[key] = self._by_key[key[:3]] = piece
             else:
                 self._leave_out(key, anew=anew)
         return piece
 
-    def _leave_out(self, key: tuple[str, ...], *, anew: bool) -> None:
+    def _leave_out(self, key: saga_facts.Key, *, anew: bool) -> None:
         if anew or hash(key) not in self._left:
             self.left_out += 1
         if len(self._left) < _MOST_LEFT:
             # An end may not say which attempt it is of.
-            self._left |= {hash(key), hash(key[:2])}
+            self._left |= {hash(key), hash(key[:3])}
 
-    def undo(self, name: str) -> None:
+    def undo(self, step_id: str) -> None:
         """Note that a step was undone: its last attempt."""
-        step = self._by_key.get(("step", name))
+        step = self._by_key.get(("step", self.name, step_id))
         if step is not None and step.state == "committed":
             step.state = "undone"
 
@@ -102,27 +90,26 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
     now, kind = event.timestamp_ns, event.event_type
     saga.begun_ns = min(saga.begun_ns, now)
     saga.ended_ns = max(saga.ended_ns, now)
-    step, title = saga_facts.step_id(event), saga_facts.step_title(event) or "step"
-    attempt = (saga_facts.attempt(event),)
-    if kind == _STARTS:
-        saga.piece(("step", step, *attempt), title, now, anew=True)
-    elif kind in _ENDS:
-        # Without a number, it is the newest attempt.
-        numbered = attempt if payload_facts.has(event, "attempt") else ()
-        piece = saga.piece(("step", step, *numbered), title, now, anew=False)
-        piece.ended_ns, piece.state = max(now, piece.begun_ns), saga_facts.step_end(event)
-    elif kind == EventType.SAGA_COMPENSATING:
-        _compensate(saga, event, step, title if title.startswith("undo") else f"undo {title}")
-    elif kind in saga_facts.SAGA_ENDS:
+    if kind in saga_facts.SAGA_ENDS:
         saga.outcome = saga_facts.outcome(event)
+    elif kind in saga_facts.PARTS:
+        _tell_part(saga, event)
 
 
-def _compensate(saga: SagaStory, event: HypervisorEvent, step: str, title: str) -> None:
-    phase, now = saga_facts.phase(event), event.timestamp_ns
-    piece = saga.piece(("compensation", step), title, now, anew=phase == "started")
-    if phase == "started":
+def _tell_part(saga: SagaStory, event: HypervisorEvent) -> None:
+    now, kind, key = event.timestamp_ns, event.event_type, saga_facts.part_key(event)
+    title = saga_facts.step_title(event) or "step"
+    if kind == EventType.SAGA_COMPENSATING:
+        end, key = saga_facts.undo_end(event), key[:3]
+        title = title if title.startswith("undo") else f"undo {title}"
+    else:
+        end = saga_facts.step_end(event) if kind in saga_facts.STEP_ENDS else None
+        if end is not None and not saga_facts.says_attempt(event):
+            key = key[:3]
+    piece = saga.piece(key, title, now, anew=end is None)
+    if end is None:
         return
-    piece.ended_ns = max(now, piece.begun_ns)
-    piece.state = phase if phase in {"failed", payload_facts.ERASED} else "compensated"
-    if phase not in {"failed", payload_facts.ERASED}:
+    piece.ended_ns, piece.state = max(now, piece.begun_ns), end
+    if end == "succeeded":
+        piece.state = "compensated"
         saga.undo(saga_facts.undone_step(event))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from ..events.event import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from ..facts import lasting, payload_facts
 from .identity import (
@@ -81,12 +81,10 @@ class AgentAssembly:
         if event.session_id is None:
             return []
         span = self.work.open.pop(("session", event.session_id))
-        spans = []
-        for inner in reversed(self.work.open.of_session(event.session_id)):
-            if inner.key[0] in _WITH_THE_SESSION:
-                self.work.cut_short(inner)
-                inner.attributes["agent.hypervisor.ended_by"] = "session"
-                spans.append(inner.finish(event, SpanStatus.UNSET))
+        inner = reversed(self.work.open.of_session(event.session_id))
+        spans = self.work.end_with(
+            "session", [one for one in inner if one.key[0] in _WITH_THE_SESSION], event
+        )
         if span is None:
             self.work.unmatched += event.event_type == EventType.SESSION_TERMINATED
             return spans
@@ -131,15 +129,11 @@ class AgentAssembly:
 
     def _elevations_left(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """End the elevations of an agent that does no other work where it has finished."""
-        did, spans = event.agent_did, []
-        sessions = lasting.sessions_left(event, self._works)
-        if did is None:
+        if event.agent_did is None:
             return []
-        for span in reversed(self.work.open.of_agent_in("elevation", did, sessions)):
-            self.work.cut_short(span)
-            span.attributes["agent.hypervisor.ended_by"] = "agent"
-            spans.append(span.finish(event, SpanStatus.UNSET))
-        return spans
+        sessions = lasting.sessions_left(event, self._works)
+        left = self.work.open.of_agent_in("elevation", event.agent_did, sessions)
+        return self.work.end_with("agent", reversed(left), event)
 
     def _works(self, did: str, session: str) -> bool:
         return bool(self.work.open.of_agent_in("agent", did, [session] if session else None))
@@ -204,13 +198,13 @@ class AgentAssembly:
         """Give the span of a decision: it takes no time of the tool's."""
         tool = payload_facts.name(event, "tool_name")
         span = self._open(event, ("decision", event.event_id), f"execute_tool {tool or 'unknown'}")
-        allowed = payload_facts.is_allowed(event)
         span.attributes["gen_ai.operation.name"] = "execute_tool"
         if tool:
             span.attributes["gen_ai.tool.name"] = tool
-        if is_erased(event):
+        decision = payload_facts.decision(event)
+        if decision == payload_facts.ERASED:
             return [span.finish(event, SpanStatus.UNSET)]
-        span.attributes["agent.hypervisor.policy.decision"] = "allow" if allowed else "deny"
+        span.attributes["agent.hypervisor.policy.decision"] = decision
         said = {
             "evaluation_ms": payload_facts.amount(event, "evaluation_ms"),
             "rate_limited": payload_facts.flag(event, "rate_limited"),
@@ -218,7 +212,7 @@ class AgentAssembly:
         for key, value in said.items():
             if value is not None:
                 span.attributes[f"agent.hypervisor.policy.{key}"] = value
-        if allowed:
+        if decision == "allow":
             return [span.finish(event, SpanStatus.UNSET)]
         span.attributes["error.type"] = "policy_denied"
         return [
@@ -257,15 +251,7 @@ class AgentAssembly:
                 identity = SpanIdentity(trace_of_event(event), span_id, None)
             else:
                 identity = SpanIdentity(agent.identity.trace_id, span_id, agent.identity.span_id)
-        return OpenSpan(
-            key,
-            name,
-            identity,
-            event.timestamp_ns,
-            event.agent_did,
-            event.session_id,
-            event.causal_trace_id,
-        )
+        return OpenSpan.begun(event, key, name, identity)
 
     def _pop(self, event: HypervisorEvent, kind: str) -> OpenSpan | None:
         """Take out the elevation or quarantine that *event* ends."""

@@ -52,6 +52,27 @@ class OpenSpan:
     events: list[SpanEvent] = field(factory=list)
     error: str | None = None
 
+    @classmethod
+    def begun(
+        cls,
+        event: HypervisorEvent,
+        key: Key,
+        name: str,
+        identity: SpanIdentity,
+        attributes: dict[str, AttributeValue] | None = None,
+    ) -> "OpenSpan":
+        """Give the span of the work that *event* began."""
+        return cls(
+            key,
+            name,
+            identity,
+            event.timestamp_ns,
+            event.agent_did,
+            event.session_id,
+            event.causal_trace_id,
+            attributes={} if attributes is None else attributes,
+        )
+
     def add_link(self, trace_id: str, span_id: str, link_type: str) -> None:
         """Refer to another span."""
         if len(self.links) < MAX_SPAN_EVENTS:

@@ -17,7 +17,7 @@ from .identity import (
 from .open_span import Key, OpenSpan
 from .record import FinishedSpan, SpanStatus
 from .saga_memory import FinishedPart, Saga, SagaMemory
-from .saga_parts import SagaParts, compensation_key, end_part, fanout_key, note_numbers, step_key
+from .saga_parts import SagaParts, end_part, note_numbers
 from .work import Work
 
 _Opener = Callable[[Saga, HypervisorEvent], OpenSpan]
@@ -110,16 +110,9 @@ class SagaAssembly:
             causal = causal_id(event)
             trace_id = trace_of_saga(saga_id, event) if causal is None else causal.to_w3c()[0]
             identity = SpanIdentity(trace_id, span_of_saga(saga_id, event), None)
-        span = OpenSpan(
-            ("saga", saga_id),
-            _saga_name(event),
-            identity,
-            event.timestamp_ns,
-            event.agent_did,
-            event.session_id,
-            event.causal_trace_id if created else None,
-            attributes={"agent.saga.id": saga_id},
-        )
+        key = ("saga", saga_id)
+        span = OpenSpan.begun(event, key, _saga_name(event), identity, {"agent.saga.id": saga_id})
+        span.causal = event.causal_trace_id if created else None
         span.add_caller(caller_of(event))
         self._work.open.add(span)
         saga = self._memory.going_on[saga_id] = Saga(identity, created)
@@ -163,7 +156,7 @@ class SagaAssembly:
     # Parts
 
     def _step_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key = step_key(event)
+        key = saga_facts.part_key(event)
         before = self._saga_of(event).finished.get(("step", key[2]))
         links = []
         if before is not None:
@@ -174,7 +167,7 @@ class SagaAssembly:
     def _step_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
         failed = event.event_type == EventType.SAGA_STEP_FAILED
         span = self._part_ended(
-            self._open_attempt(step_key(event), event),
+            self._open_attempt(saga_facts.part_key(event), event),
             event,
             self._parts.step,
             "failed" if failed else "committed",
@@ -186,7 +179,7 @@ class SagaAssembly:
         return [end_part(span, event, "error" if failed else "ok"), *self._bound(event)]
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key, phase = compensation_key(event), saga_facts.phase(event)
+        key, phase = saga_facts.part_key(event), saga_facts.phase(event)
         if phase == "started":
             return self._part_started(key, event, self._parts.compensation)
         key = self._open_attempt(key, event)
@@ -201,12 +194,12 @@ class SagaAssembly:
         return [end_part(ended, event, "compensating", status), *self._bound(event)]
 
     def _fanout_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        return self._part_started(fanout_key(event), event, self._parts.fanout)
+        return self._part_started(saga_facts.part_key(event), event, self._parts.fanout)
 
     def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
         satisfied = saga_facts.is_satisfied(event)
         outcome = "committed" if satisfied else "failed"
-        span = self._part_ended(fanout_key(event), event, self._parts.fanout, outcome)
+        span = self._part_ended(saga_facts.part_key(event), event, self._parts.fanout, outcome)
         if span is None:
             return []
         note_numbers(span, event, ("success_count", "failure_count"))

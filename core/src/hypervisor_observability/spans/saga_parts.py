@@ -26,7 +26,7 @@ class SagaParts:
     def step(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a step's span."""
         name = f"saga.step.{saga_facts.step_title(event)}"
-        span = self._part(saga, event, step_key(event), name)
+        span = self._part(saga, event, saga_facts.part_key(event), name)
         attempt = payload_facts.integer(event, "attempt")
         if attempt is not None:
             span.attributes["agent.saga.attempt"] = attempt
@@ -35,7 +35,7 @@ class SagaParts:
     def compensation(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
         """Make a compensation's span, with links to what failed and to what it undoes."""
         name = f"saga.compensate.{saga_facts.step_title(event)}"
-        span = self._part(saga, event, compensation_key(event), name)
+        span = self._part(saga, event, saga_facts.part_key(event), name)
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
         undone = saga.finished.get(("step", saga_facts.undone_step(event)))
@@ -47,7 +47,7 @@ class SagaParts:
         """Make a fan-out's span."""
         policy = payload_facts.name(event, "policy")
         name = f"saga.fanout {policy}" if policy else "saga.fanout"
-        span = self._part(saga, event, fanout_key(event), name)
+        span = self._part(saga, event, saga_facts.part_key(event), name)
         note_numbers(span, event, ("branch_count",))
         return span
 
@@ -69,16 +69,7 @@ class SagaParts:
         else:
             attributes["agent.saga.step_id"] = saga_facts.step_id(event)
             attributes["agent.saga.step_action"] = saga_facts.action(event)
-        span = OpenSpan(
-            key,
-            name,
-            own,
-            event.timestamp_ns,
-            event.agent_did,
-            event.session_id,
-            event.causal_trace_id,
-            attributes=attributes,
-        )
+        span = OpenSpan.begun(event, key, name, own, attributes)
         if elsewhere:
             # Work in another trace is no child of the saga's span: it refers to it.
             span.add_link(within.trace_id, within.span_id, "saga")
@@ -96,31 +87,6 @@ class SagaParts:
             parent = None if own.parent_span_id is None else self.open.with_id(own.parent_span_id)
             return parent if parent is not None and parent.key[:2] == ("fanout", saga_id) else None
         return self.open.newest_of_saga("fanout", saga_id, group_id)
-
-
-def step_key(event: HypervisorEvent) -> Key:
-    """Tell a step's attempt apart."""
-    return (
-        "step",
-        saga_facts.saga_id(event),
-        saga_facts.step_id(event),
-        saga_facts.attempt(event),
-    )
-
-
-def compensation_key(event: HypervisorEvent) -> Key:
-    """Tell a compensation apart."""
-    return (
-        "compensation",
-        saga_facts.saga_id(event),
-        saga_facts.step_id(event),
-        saga_facts.attempt(event),
-    )
-
-
-def fanout_key(event: HypervisorEvent) -> Key:
-    """Tell a fan-out apart."""
-    return ("fanout", saga_facts.saga_id(event), saga_facts.group_id(event))
 
 
 def note_numbers(span: OpenSpan, event: HypervisorEvent, keys: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from attrs import field, frozen
 from ..bus.event_bus import HypervisorEventBus
 from ..events.dataclass_view import DataclassFields
 from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
+from ..facts.saga_facts import SAGA_TYPES
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
 from .assembly import SpanAssembler
@@ -18,16 +18,6 @@ from .open_span import ERASED
 from .record import FinishedSpan, SpanStatus
 
 MAX_COMPLETED_SPANS = 10_000
-
-_SAGA_TYPES = (
-    EventType.SAGA_CREATED,
-    EventType.SAGA_STEP_STARTED,
-    EventType.SAGA_STEP_COMMITTED,
-    EventType.SAGA_STEP_FAILED,
-    EventType.SAGA_COMPENSATING,
-    EventType.SAGA_COMPLETED,
-    EventType.SAGA_ESCALATED,
-)
 
 
 @runtime_checkable
@@ -94,7 +84,7 @@ class SagaSpanExporter:
         self._events_processed = 0
         self._lock = threading.RLock()
         self._log = LimitedLog(__name__)
-        for event_type in _SAGA_TYPES:
+        for event_type in SAGA_TYPES:
             bus.subscribe(event_type, self._handle)
 
     def attach_sink(self, sink: SpanSink) -> None:

@@ -58,6 +58,17 @@ class Work:
         self.expired += len(finished)
         return finished
 
+    def end_with(
+        self, ended_by: str, spans: Iterable[OpenSpan], event: HypervisorEvent
+    ) -> list[FinishedSpan]:
+        """End open *spans*, which do not outlast what *event* ended."""
+        finished = []
+        for span in spans:
+            self.cut_short(span)
+            span.attributes["agent.hypervisor.ended_by"] = ended_by
+            finished.append(span.finish(event, SpanStatus.UNSET))
+        return finished
+
     def kill(self, spans: Iterable[OpenSpan], event: HypervisorEvent) -> list[FinishedSpan]:
         """End open *spans*, whose agent was killed."""
         finished = []

@@ -8,7 +8,7 @@ from .work import Outline, Work
 
 def breach(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read that an agent tried what its ring does not allow."""
-    work = _incident(node, event, "BREACH")
+    work = _incident(event, "BREACH")
     work.kind, work.title = "breach", payload_facts.text(event, "attempted_tool")
     for key, words in (("ring", "ring {}"), ("required_ring", "needs {}"), ("severity", "{}")):
         if value := payload_facts.text(event, key):
@@ -21,7 +21,7 @@ def decision(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     if payload_facts.is_allowed(event):
         return
     word = payload_facts.ERASED if is_erased(event) else "REFUSED"
-    work = _incident(node, event, word)
+    work = _incident(event, word)
     work.kind, work.title = "decision", payload_facts.text(event, "tool_name")
     if payload_facts.flag(event, "rate_limited"):
         work.details.append("rate limited")
@@ -30,13 +30,12 @@ def decision(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def other_incident(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read any other incident by the name of its type."""
-    found.open(node, _incident(node, event, payload_facts.text(event, "severity")))
+    found.open(node, _incident(event, payload_facts.text(event, "severity")))
 
 
-def _incident(node: TreeNode, event: HypervisorEvent, word: str) -> Work:
+def _incident(event: HypervisorEvent, word: str) -> Work:
     return Work(
         kind="incident",
-        span_id=node.span_id,
         title=event.event_type.value.rpartition(".")[2].replace("_", " "),
         state="erased" if is_erased(event) else "refused",
         word=word or (payload_facts.ERASED if is_erased(event) else ""),

@@ -40,10 +40,7 @@ def _read(found: Outline, node: TreeNode) -> None:
 def _agent_joined(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     work = Work(
         kind="agent",
-        span_id=node.span_id,
         title=payload_facts.text(event, "name"),
-        state="running",
-        word="running",
         begun=event,
         agent_did=event.agent_did,
         ring=_ring(event),
@@ -56,11 +53,7 @@ def _agent_finished(found: Outline, node: TreeNode, event: HypervisorEvent) -> N
     work = found.by_key.get(("agent", node.span_id, event.agent_did or ""))
     if work is None:
         return
-    if payload_facts.has_failed(event):
-        work.end(event, "failed", "FAILED")
-        work.reason = payload_facts.reason(event)
-    else:
-        work.end(event, "ok", "ok")
+    work.settle(event, failed=payload_facts.has_failed(event))
 
 
 def _ring_assigned(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
@@ -77,10 +70,7 @@ def _saga(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
         name = payload_facts.text(event, "name")
         saga = Work(
             kind="saga",
-            span_id=node.span_id,
             title=name or saga_facts.saga_id(event),
-            state="running",
-            word="running",
             begun=created,
             agent_did=event.agent_did,
             details=[saga_facts.saga_id(event)] * bool(name) + _caller(event),
@@ -111,10 +101,7 @@ def _elevated(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     after = _ring(event, "to_ring") or "?"
     work = Work(
         kind="elevation",
-        span_id=node.span_id,
         title=f"ring {before} to {after}",
-        state="running",
-        word="running",
         begun=event,
         agent_did=event.agent_did,
         reason=payload_facts.text(event, "reason"),
@@ -131,8 +118,9 @@ def _anonymous(node: TreeNode) -> Work:
     did, session = next(dids, None), next(sessions, None)
     return Work(
         kind="agent" if did else "session" if session else "span",
-        span_id=node.span_id,
         title="" if did else session or "",
+        state="",
+        word="",
         begun=node.events[0] if node.events else None,
         agent_did=did,
     )

@@ -1,12 +1,10 @@
 """Read what belongs to a saga: its steps, fan-outs, handoffs and compensations."""
 
-from collections.abc import Mapping
-
 from ..causality.trace_tree import TreeNode
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..facts import payload_facts, saga_facts
-from .work import Outline, State, Work
+from .work import Outline, Work
 
 
 def _saga_in_span(found: Outline, node: TreeNode, event: HypervisorEvent) -> Work | None:
@@ -16,63 +14,43 @@ def _saga_in_span(found: Outline, node: TreeNode, event: HypervisorEvent) -> Wor
 
 
 _HANDOFF_ENDS = ("from_agent", "to_agent")
-_STEP_ENDS: Mapping[EventType, tuple[State, str]] = {
-    EventType.SAGA_STEP_COMMITTED: ("ok", "ok"),
-    EventType.SAGA_STEP_FAILED: ("failed", "FAILED"),
-}
 
 
 def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a step."""
-    attempt = saga_facts.attempt(event)
-    key = ("step", saga_facts.saga_id(event), saga_facts.step_id(event))
-    found_step = found.by_key.get((*key, attempt))
-    if (
-        found_step is None
-        and event.event_type in _STEP_ENDS
-        and not payload_facts.has(event, "attempt")
-    ):
-        found_step = found.by_key.get(key)  # without a number, it is the newest attempt
+    key, attempt = saga_facts.part_key(event), saga_facts.attempt(event)
+    is_end = event.event_type in saga_facts.STEP_ENDS
+    found_step = found.by_key.get(key[:3] if is_end and not saga_facts.says_attempt(event) else key)
     if found_step is None:
         found_step = Work(
             kind="step",
-            span_id=node.span_id,
             title=saga_facts.step_title(event),
-            state="running",
-            word="running",
-            begun=event if event.event_type == EventType.SAGA_STEP_STARTED else None,
+            begun=None if is_end else event,
             agent_did=event.agent_did,
             details=[f"attempt {attempt}"] if attempt != "1" else [],
         )
-        found.open(node, found_step, (*key, attempt), _saga_in_span(found, node, event))
-        found.by_key[key] = found_step  # its last attempt is the one that a compensation undoes
-    if event.event_type in _STEP_ENDS:
-        found_step.end(event, *_STEP_ENDS[event.event_type])
-        found_step.reason = payload_facts.reason(event) if found_step.state == "failed" else ""
+        found.open(node, found_step, key, _saga_in_span(found, node, event))
+        found.by_key[key[:3]] = found_step  # its last attempt is the one that a compensation undoes
+    if is_end:
+        found_step.settle(event, failed=event.event_type == EventType.SAGA_STEP_FAILED)
 
 
 def fan_out(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a fan-out."""
-    key = ("fan-out", saga_facts.saga_id(event), saga_facts.group_id(event))
+    key = saga_facts.part_key(event)
     group = found.by_key.get(key)
     if group is None:
         branches = payload_facts.text(event, "branch_count")
         group = Work(
             kind="fan-out",
-            span_id=node.span_id,
             title=payload_facts.text(event, "policy"),
-            state="running",
-            word="running",
             begun=event if event.event_type == EventType.SAGA_FANOUT_STARTED else None,
             agent_did=event.agent_did,
             details=[f"{branches} {'branch' if branches == '1' else 'branches'}"] * bool(branches),
         )
         found.open(node, group, key, _saga_in_span(found, node, event))
     if event.event_type == EventType.SAGA_FANOUT_RESOLVED:
-        if not saga_facts.is_satisfied(event):
-            group.end(event, "failed", "FAILED")
-        else:
-            group.end(event, "ok", "ok")
+        group.settle(event, failed=not saga_facts.is_satisfied(event))
         failures = payload_facts.text(event, "failure_count")
         if failures not in {"", "0"}:
             group.details.append(f"{failures} failed")
@@ -85,11 +63,11 @@ def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     step = found.by_key.get(("step", saga_facts.saga_id(event), step_id))
     work = Work(
         kind="handoff",
-        span_id=node.span_id,
         title=" to ".join(payload_facts.text(event, key) or "?" for key in _HANDOFF_ENDS),
         begun=event,
         ended=event,
         agent_did=event.agent_did,
+        state="",
         word=payload_facts.text(event, "status").replace("_", " "),
     )
     if work.word == "failed":
@@ -101,25 +79,19 @@ def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a phase of a compensation; it stands below the step that it undoes."""
-    saga, phase = saga_facts.saga_id(event), saga_facts.phase(event)
-    undone = found.by_key.get(("step", saga, saga_facts.undone_step(event)))
-    key = ("compensation", saga, saga_facts.step_id(event))
-    undoing = None if phase == "started" else found.by_key.get(key)
+    key, end = saga_facts.part_key(event)[:3], saga_facts.undo_end(event)
+    undone = found.by_key.get(("step", key[1], saga_facts.undone_step(event)))
+    undoing = None if end is None else found.by_key.get(key)
     if undoing is None:
         undoing = Work(
             kind="compensation",
-            span_id=node.span_id,
             title=saga_facts.step_title(event),
-            state="running",
-            word="running",
             begun=event,
             agent_did=event.agent_did,
         )
         found.open(node, undoing, key, undone or _saga_in_span(found, node, event))
-    if phase == "failed":
-        undoing.end(event, "failed", "FAILED")
-        undoing.reason = payload_facts.reason(event)
-    elif phase != "started":
-        undoing.end(event, "ok", "ok")
-        if undone is not None and undone.state == "ok":
-            undone.state, undone.word = "undone", "undone"
+    if end is None:
+        return
+    undoing.settle(event, failed=end == "failed")
+    if end != "failed" and undone is not None and undone.state == "ok":
+        undone.state, undone.word = "undone", "undone"

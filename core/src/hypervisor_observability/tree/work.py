@@ -7,6 +7,7 @@ from attrs import define, field
 
 from ..causality.trace_tree import TreeNode
 from ..events.event import HypervisorEvent, is_erased
+from ..facts import payload_facts
 
 Kind = Literal[
     "agent",
@@ -32,8 +33,8 @@ class Work:
 
     Attributes:
         kind: What it is; ``span``: nothing is known of it.
-        span_id: The span under which it began.
         title: The agent's name, the saga's, what a step does, the tool of a breach.
+        span_id: The span under which it began.
         state: How it stands; empty where that makes no sense.
         word: The state in the word that suits its kind, such as ``committed``.
         begun: The event that opened it; None where that was not recorded.
@@ -47,10 +48,10 @@ class Work:
     """
 
     kind: Kind
-    span_id: str
     title: str = ""
-    state: State = ""
-    word: str = ""
+    span_id: str = ""
+    state: State = "running"
+    word: str = "running"
     begun: HypervisorEvent | None = None
     ended: HypervisorEvent | None = None
     agent_did: str | None = None
@@ -75,6 +76,11 @@ class Work:
         if is_erased(event) and state != "failed":
             state, word = "erased", "erased"
         self.ended, self.state, self.word = event, state, word
+
+    def settle(self, event: HypervisorEvent, *, failed: bool) -> None:
+        """Note whether it failed, and if so, why."""
+        self.end(event, "failed" if failed else "ok", "FAILED" if failed else "ok")
+        self.reason = payload_facts.reason(event) if failed else ""
 
 
 def walk(roots: list[Work]) -> Iterator[Work]:
@@ -116,6 +122,7 @@ class Outline:
             above: What it belongs below; None: the first piece of work of its span, and for
                 that one the first of its parent's.
         """
+        work.span_id = node.span_id
         main = self.mains.setdefault(node.span_id, work)
         if above is None:
             above = main if main is not work else self.mains.get(node.parent_span_id or "")

@@ -1,0 +1,95 @@
+"""Spans, trees and reports tell the same of the same events."""
+
+from typing import Any
+
+import pytest
+
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.report import Findings
+from hypervisor_observability.spans.assembly import SpanAssembler
+from hypervisor_observability.tree import build_tree, tree_to_dict
+
+STARTED, FAILED = EventType.SAGA_STEP_STARTED, EventType.SAGA_STEP_FAILED
+COMMITTED, COMPENSATING = EventType.SAGA_STEP_COMMITTED, EventType.SAGA_COMPENSATING
+Told = tuple[EventType, dict[str, Any]]
+
+
+def told_by_spans(events: list[HypervisorEvent]) -> list[str]:
+    assembler = SpanAssembler()
+    ended = [span for event in events for span in assembler.feed(event)]
+    words = {"error": "failed", "compensating": "compensated"}
+    states = [str(span.attributes["agent.saga.state"]) for span in ended]
+    return [words.get(state, state) for state in states] + ["running"] * (assembler.open_spans - 1)
+
+
+def told_by_tree(events: list[HypervisorEvent]) -> list[str]:
+    work = tree_to_dict(build_tree(events, "t"))["work"]
+    return [
+        "compensated" if (one["kind"], one["state"]) == ("compensation", "ok") else one["state"]
+        for one in work
+        if one["kind"] in {"step", "compensation"}
+    ]
+
+
+def told_by_report(events: list[HypervisorEvent]) -> list[str]:
+    (saga,) = Findings.of(events).sagas.values()
+    return [{"committed": "ok"}.get(piece.state, piece.state) for piece in saga.pieces]
+
+
+@pytest.mark.parametrize(
+    ("told", "states"),
+    [
+        ([(STARTED, {})], ["running"]),
+        ([(STARTED, {}), (COMMITTED, {})], ["ok"]),
+        ([(COMMITTED, {})], ["ok"]),
+        (
+            # An end that does not say its attempt is that of the newest.
+            [
+                (STARTED, {"attempt": 1}),
+                (FAILED, {"attempt": 1}),
+                (STARTED, {"attempt": 2}),
+                (COMMITTED, {}),
+            ],
+            ["failed", "ok"],
+        ),
+        (
+            [(STARTED, {"attempt": 1}), (STARTED, {"attempt": 2}), (FAILED, {"attempt": 1})],
+            ["failed", "running"],
+        ),
+        ([(COMPENSATING, {"phase": "started"}), (COMPENSATING, {})], ["compensated"]),
+        ([(COMPENSATING, {})], ["compensated"]),
+    ],
+)
+def test_readers_agree_on_how_the_parts_of_a_saga_ended(
+    told: list[Told], states: list[str]
+) -> None:
+    events = [
+        HypervisorEvent(
+            event_type=kind,
+            timestamp=1_000.0 + number,
+            causal_trace_id="t/s",
+            payload={"saga_id": "g", "step_id": "a", **payload},
+        )
+        for number, (kind, payload) in enumerate(told)
+    ]
+
+    for reader in (told_by_spans, told_by_tree, told_by_report):
+        assert sorted(reader(events)) == sorted(states), reader.__name__
+
+
+@pytest.mark.parametrize(
+    ("payload", "decision"),
+    [({"allowed": True}, "allowed"), ({"allowed": 0}, "denied"), ({}, "denied")],
+)
+def test_readers_agree_on_what_was_decided(payload: dict[str, Any], decision: str) -> None:
+    event = HypervisorEvent(
+        event_type=EventType.of("governance.decision"), causal_trace_id="t/s", payload=payload
+    )
+    (span,) = SpanAssembler().feed(event)
+    refused = [one["kind"] for one in tree_to_dict(build_tree([event], "t"))["work"]]
+
+    assert Findings.of([event]).decisions == {decision: 1}
+    assert span.attributes["agent.hypervisor.policy.decision"] == decision.replace(
+        "allowed", "allow"
+    ).replace("denied", "deny")
+    assert ("decision" in refused) == (decision == "denied")
