@@ -3,18 +3,17 @@
 What a call gives may be work that is still to be done: see ``unended``.
 """
 
-import contextvars
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .driving import End, driven, driving_async
-from .failure import unless_left
+from .driving import driving, driving_async
 from .opened import Opened
 from .unended import is_unended, until_ended
 
 Open = Callable[[], Opened[Any]]
+EndT = TypeVar("EndT")
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
 
 
@@ -33,11 +32,11 @@ def decorate(open_: Open, function: FunctionT) -> FunctionT:
         raise TypeError(f"expected a function to record, got {type(function).__name__}")
     wrapper: Callable[..., Any]
     if _is(inspect.isasyncgenfunction, function):
-        wrapper = _async_generator(open_, function)
+        wrapper = driving_async(_beginning(open_, function, lambda opened: opened.end_read_async))
     elif _is(inspect.iscoroutinefunction, function) or _is(_is_flagged, function):
         wrapper = _coroutine(open_, function)
     elif _is(inspect.isgeneratorfunction, function):
-        wrapper = _generator(open_, function)
+        wrapper = driving(_beginning(open_, function, lambda opened: opened.end_read))
     else:
         wrapper = _plain(open_, function)
     return functools.update_wrapper(wrapper, function)  # type: ignore[return-value]  # of the same signature
@@ -87,35 +86,18 @@ def _coroutine(open_: Open, function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _generator(
-    open_: Open, function: Callable[..., Generator[Any, Any, Any]]
-) -> Callable[..., Generator[Any, Any, Any]]:
-    def inside(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        opened = open_()
-        try:
-            value = yield from function(*args, **kwargs)
-        except BaseException as error:
-            opened.end(unless_left(error))
-            raise
-        opened.end(None)
-        return value
+def _beginning(
+    open_: Open, function: Callable[..., Any], end: Callable[[Opened[Any]], EndT]
+) -> Callable[..., tuple[Any, EndT]]:
+    """Give what begins a generator in a scope; *end* gives what ends that."""
 
-    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        return (yield from driven(inside(*args, **kwargs), contextvars.copy_context()))
-
-    return wrapper
-
-
-def _async_generator(
-    open_: Open, function: Callable[..., AsyncIterator[Any]]
-) -> Callable[..., AsyncIterator[Any]]:
-    def begin(*args: Any, **kwargs: Any) -> tuple[AsyncIterator[Any], End]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Any, EndT]:
         opened = open_()
         try:
             values = function(*args, **kwargs)
         except BaseException as error:
             opened.end(error)
             raise
-        return values, lambda error: opened.end_async(unless_left(error))
+        return values, end(opened)
 
-    return driving_async(begin)
+    return begin

@@ -8,7 +8,8 @@ import contextvars
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any
 
-End = Callable[[BaseException | None], Awaitable[None]]
+End = Callable[[BaseException | None], None]
+EndAsync = Callable[[BaseException | None], Awaitable[None]]
 
 
 class Driven:
@@ -52,16 +53,35 @@ def driven(generator: Any, context: contextvars.Context) -> Generator[Any, Any, 
         return stop.value
 
 
-def driving_async(
-    begin: Callable[..., tuple[Any, End | None]], context: contextvars.Context | None = None
-) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Make an asynchronous generator function whose generators run in a context of their own.
+def driving(
+    begin: Callable[..., tuple[Any, End]], context: contextvars.Context | None = None
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Make a generator function whose generators run in a context of their own.
 
     Args:
         begin: Called there with the call's arguments; gives what generates the values, and what
-            is awaited there when that has ended, with the exception that ended it.
+            is called there when that has ended, with the exception that ended it.
         context: That context; by default a copy of the one in which the first value is asked.
     """
+
+    def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        own = contextvars.copy_context() if context is None else context
+        values, end = own.run(begin, *args, **kwargs)
+        try:
+            value = yield from driven(values, own)
+        except BaseException as error:
+            own.run(end, error)
+            raise
+        own.run(end, None)
+        return value
+
+    return generate
+
+
+def driving_async(
+    begin: Callable[..., tuple[Any, EndAsync | None]], context: contextvars.Context | None = None
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Do as ``driving`` for asynchronous generators, whose end is awaited."""
 
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         own = contextvars.copy_context() if context is None else context

@@ -5,6 +5,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from ..causality.standing import Standing, leave
 from .event_writer import EventWriter
+from .failure import unless_left
 
 T = TypeVar("T")
 
@@ -44,3 +45,11 @@ class Opened(NamedTuple, Generic[T]):
             await self.close_async(error)
         except Exception as fault:  # noqa: BLE001 - likewise
             self.writer.end_failed(fault)
+
+    def end_read(self, error: BaseException | None) -> None:
+        """Do as ``end`` for a generator, whose reader may have had enough of it."""
+        self.end(unless_left(error))
+
+    async def end_read_async(self, error: BaseException | None) -> None:
+        """Do as ``end_async`` for an asynchronous one."""
+        await self.end_async(unless_left(error))

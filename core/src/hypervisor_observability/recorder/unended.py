@@ -6,16 +6,16 @@ A scope around the call alone would be over before the work began.
 import contextvars
 import inspect
 import weakref
-from collections.abc import AsyncGenerator, Generator
 from functools import partial
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any
+from typing import Any, TypeVar
 
 from ..causality.standing import leave
 from .awaitable_proxy import AwaitableProxy, proxy_of
-from .driving import Driven, End, driven, driving_async
-from .failure import unless_left
+from .driving import Driven, driving, driving_async
 from .opened import Opened
+
+EndT = TypeVar("EndT")
 
 
 def is_unended(value: object) -> bool:
@@ -52,11 +52,11 @@ def until_ended(opened: Opened[Any], value: Any) -> Any:
     begun: list[bool] = []
     recorded: Any
     if isinstance(value, AsyncGeneratorType):
-        recorded = _async_values(opened, value, context, begun)
+        recorded = driving_async(lambda: _begin(begun, value, opened.end_read_async), context)()
     elif isinstance(value, CoroutineType) or _is_flagged(value):
         recorded = _result(opened, value, context, begun)
     elif isinstance(value, GeneratorType):
-        recorded = _values(opened, value, context, begun)
+        recorded = driving(lambda: _begin(begun, value, opened.end_read), context)()
     else:
         recorded = proxy_of(value, lambda proxy: _result(opened, value, context, begun, proxy))
     for name in ("__name__", "__qualname__"):
@@ -65,6 +65,11 @@ def until_ended(opened: Opened[Any], value: Any) -> Any:
     dropped = weakref.finalize(recorded, _dropped, opened, value, begun)
     dropped.atexit = False
     return recorded
+
+
+def _begin(begun: list[bool], values: Any, end: EndT) -> tuple[Any, EndT]:
+    begun.append(True)
+    return values, end
 
 
 async def _result(
@@ -82,29 +87,6 @@ async def _result(
         raise
     await Driven(opened.end_async(None), context)
     return value
-
-
-def _values(
-    opened: Opened[Any], generator: Any, context: contextvars.Context, begun: list[bool]
-) -> Generator[Any, Any, Any]:
-    begun.append(True)
-    try:
-        value = yield from driven(generator, context)
-    except BaseException as error:
-        context.run(opened.end, unless_left(error))
-        raise
-    context.run(opened.end, None)
-    return value
-
-
-def _async_values(
-    opened: Opened[Any], values: Any, context: contextvars.Context, begun: list[bool]
-) -> AsyncGenerator[Any, Any]:
-    def begin() -> tuple[Any, End]:
-        begun.append(True)
-        return values, lambda error: opened.end_async(unless_left(error))
-
-    return driving_async(begin, context)()
 
 
 def _done(opened: Opened[Any], future: Any) -> None:
