@@ -6,12 +6,13 @@ takes the place of the exception on account of which they are called.
 
 import inspect
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 from ..threads.interruptions import is_from_handler
-from .compensation import Compensation, open_compensation
-from .opened import Opened
+from .compensation import open_compensation
 from .saga_outcome import Undoable
 from .saga_place import SagaPlace
 from .unended import is_future
@@ -28,34 +29,8 @@ def undo_all(saga: SagaPlace) -> list[BaseException]:
     return interruptions
 
 
-def undo(saga: SagaPlace, step: Undoable) -> list[BaseException]:
-    """Undo one step; give what interrupted it.
-
-    That is an exception that is no ``Exception``, or that a signal handler raised.
-    """
-    compensation = _open(saga, step)
-    try:
-        returned = step.undo()
-        _refuse_generator(returned)
-        if isinstance(returned, Future):
-            returned.result()
-        elif inspect.isawaitable(returned):
-            if inspect.iscoroutine(returned):
-                returned.close()  # or it warns that nobody awaited it
-            raise TypeError("an asynchronous undo needs a saga entered by 'async with'")
-    except BaseException as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-        return _failed(saga, step, compensation, error)
-    compensation.end(None)
-    return []
-
-
 async def undo_all_async(saga: SagaPlace) -> list[BaseException]:
-    """Do as ``undo_all``, and wait for undos that are asynchronous.
-
-    Returns:
-        What interrupted undos; of those with ``CancelledError`` only where the running task was
-        cancelled, rather than something that it waited for.
-    """
+    """Do as ``undo_all``, and wait for undos that are asynchronous."""
     interruptions: list[BaseException] = []
     while (step := saga.outcome.next_undo()) is not None:
         try:
@@ -65,11 +40,32 @@ async def undo_all_async(saga: SagaPlace) -> list[BaseException]:
     return interruptions
 
 
+def undo(saga: SagaPlace, step: Undoable) -> list[BaseException]:
+    """Undo one step; give what interrupted it.
+
+    That is an exception that is no ``Exception``, or that a signal handler raised.
+    """
+    with _recording(saga, step) as interruptions:
+        returned = step.undo()
+        _refuse_generator(returned)
+        if isinstance(returned, Future):
+            returned.result()
+        elif inspect.isawaitable(returned):
+            if inspect.iscoroutine(returned):
+                returned.close()  # or it warns that nobody awaited it
+            raise TypeError("an asynchronous undo needs a saga entered by 'async with'")
+    return interruptions
+
+
 async def undo_async(saga: SagaPlace, step: Undoable) -> list[BaseException]:
-    """Do as ``undo`` for a step of a saga whose undos may be asynchronous."""
+    """Do as ``undo`` for a step of a saga whose undos may be asynchronous.
+
+    Returns:
+        What interrupted it: ``CancelledError`` only where the running task was cancelled, rather
+        than something that it waited for.
+    """
     cancellations = _cancellations()
-    compensation = _open(saga, step)
-    try:
+    with _recording(saga, step) as interruptions:
         returned: Any = step.undo()
         _refuse_generator(returned)
         if inspect.isawaitable(returned):
@@ -78,13 +74,9 @@ async def undo_async(saga: SagaPlace, step: Undoable) -> list[BaseException]:
             from asyncio import wrap_future
 
             await wrap_future(returned)
-    except BaseException as error:  # noqa: BLE001 - it is recorded, and the other undos must run
-        interrupted = _failed(saga, step, compensation, error)
-        if is_cancellation(error) and _cancellations() <= cancellations:
-            return []
-        return interrupted
-    compensation.end(None)
-    return []
+    if _cancellations() > cancellations:
+        return interruptions
+    return [error for error in interruptions if not is_cancellation(error)]
 
 
 def is_cancellation(error: BaseException | None) -> bool:
@@ -93,17 +85,24 @@ def is_cancellation(error: BaseException | None) -> bool:
     return asyncio is not None and isinstance(error, asyncio.CancelledError)
 
 
-def _open(saga: SagaPlace, step: Undoable) -> Opened[Compensation]:
+@contextmanager
+def _recording(saga: SagaPlace, step: Undoable) -> Iterator[list[BaseException]]:
+    """Record what is done in the block as the undo of *step*, and keep what it raises.
+
+    Gives a list, to which what interrupted it is added at its end.
+    """
     action, step_id = f"undo-{step.action}", f"undo-{step.step_id}"
-    return open_compensation(saga, action, step_id, step.step_id, step)
-
-
-def _failed(
-    saga: SagaPlace, step: Undoable, compensation: Opened[Compensation], error: BaseException
-) -> list[BaseException]:
-    compensation.end(error)
-    saga.writer.undo_failed(step.action, error)
-    return [] if isinstance(error, Exception) and not is_from_handler(error) else [error]
+    compensation = open_compensation(saga, action, step_id, step.step_id, step)
+    interruptions: list[BaseException] = []
+    try:
+        yield interruptions
+    except BaseException as error:  # noqa: BLE001 - it is recorded, and the other undos must run
+        compensation.end(error)
+        saga.writer.undo_failed(step.action, error)
+        if not isinstance(error, Exception) or is_from_handler(error):
+            interruptions.append(error)
+    else:
+        compensation.end(None)
 
 
 def _refuse_generator(returned: object) -> None:
