@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import TypeVar
 
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.causal_trace import CausalTraceId, IdWidth, new_root
@@ -14,6 +15,8 @@ from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
 from .opentelemetry_spans import OpenTelemetrySpans
 from .place import Place
+
+T = TypeVar("T")
 
 
 class EventWriter:
@@ -88,34 +91,29 @@ class EventWriter:
             return caller.next_trace()
         around = current_trace()
         if self._outer_spans is not None:
-            try:
-                around = self._outer_spans.parent(around)
-            except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
-                self._note_fault_of_outer_spans(error)
+            around = self._asked(self._outer_spans.parent, around, otherwise=around)
         return new_root(self._id_width) if around is None else around.child()
 
     def enter(self, place: Place, trace: CausalTraceId) -> Standing:
         """Make *place* the current one, and *trace* the current trace, until ``leave``."""
         inside = stand(trace, place)
         if self._outer_spans is not None:
-            try:
-                inside.on_leave = partial(self._leave_span, self._outer_spans.activate(trace))
-            except Exception as error:  # noqa: BLE001 - no fault of others' spans reaches the work
-                self._note_fault_of_outer_spans(error)
+            leave_span = self._asked(self._outer_spans.activate, trace, otherwise=None)
+            if leave_span is not None:
+                inside.on_leave = partial(self._asked, leave_span, otherwise=None)
         return inside
 
-    def _leave_span(self, leave_span: Callable[[], None]) -> None:
+    def _asked(self, ask: Callable[..., T], *args: object, otherwise: T) -> T:
+        """Give what the spans of others answer; *otherwise* where they fail, which is logged."""
         try:
-            leave_span()
-        except Exception as error:  # noqa: BLE001 - likewise
-            self._note_fault_of_outer_spans(error)
-
-    def _note_fault_of_outer_spans(self, error: Exception) -> None:
-        if is_from_handler(error):
-            raise error
-        self._limited_log.warning(
-            "spans", "the active span of OpenTelemetry is out of reach", error=error
-        )
+            return ask(*args)
+        except Exception as error:  # no fault of others' spans reaches the work
+            if is_from_handler(error):
+                raise
+            self._limited_log.warning(
+                "spans", "the active span of OpenTelemetry is out of reach", error=error
+            )
+            return otherwise
 
     def end_failed(self, error: Exception) -> None:
         """Log that the end of a scope could not be recorded.

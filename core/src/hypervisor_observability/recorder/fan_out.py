@@ -1,7 +1,8 @@
 """Fan-outs of a saga: branches beside each other, and whether enough of them succeeded."""
 
 import threading
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
 from attrs import define, field
 
@@ -17,6 +18,7 @@ from .saga_step import Step, open_step
 from .scope import Scope
 
 Policy = Literal["all", "majority", "any"]
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -113,19 +115,15 @@ class FanOut:
         with self._lock:
             self._branches[opened.subject.step_id] = branch
 
-        def note(error: BaseException | None) -> None:
-            with self._lock:
-                branch.succeeded = error is None
+        def noting(end: Callable[[BaseException | None], T]) -> Callable[[BaseException | None], T]:
+            def close(error: BaseException | None) -> T:
+                with self._lock:
+                    branch.succeeded = error is None
+                return end(error)
 
-        def close(error: BaseException | None) -> None:
-            note(error)
-            opened.end(error)
+            return close
 
-        async def close_async(error: BaseException | None) -> None:
-            note(error)
-            await opened.end_async(error)
-
-        return opened._replace(close=close, close_async=close_async)
+        return opened._replace(close=noting(opened.end), close_async=noting(opened.end_async))
 
 
 def open_fan_out(saga: SagaPlace, policy: Policy, branch_count: int | None) -> Opened[FanOut]:
