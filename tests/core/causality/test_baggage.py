@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.causality import baggage
-from hypervisor_observability.causality.carriers import Accept
 from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.causality.choices import Accept
 from hypervisor_observability.causality.propagation import Propagator, extract
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import Recorder

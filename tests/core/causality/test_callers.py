@@ -6,8 +6,8 @@ from copy import deepcopy
 import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
-from hypervisor_observability.causality.carriers import Accept
-from hypervisor_observability.causality.causal_trace import CausalTraceId, IdWidth
+from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.causality.choices import Accept, IdWidth
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.propagation import Extracted, extract, inject
 from hypervisor_observability.events.event_types import AGENT_FINISHED, EventType

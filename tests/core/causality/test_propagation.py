@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability.causality.carriers import Accept
 from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.causality.choices import Accept
 from hypervisor_observability.causality.current_trace import current_trace
 from hypervisor_observability.causality.propagation import Propagator, extract, inject
 from tests.programs import run_python

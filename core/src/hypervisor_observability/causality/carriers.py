@@ -5,23 +5,60 @@ case they stand there: HTTP does not tell cases apart, environments have capital
 stands there several times is found each time, in the order of the carrier.
 """
 
-from collections.abc import Container, Iterator, MutableMapping
-from typing import Any, Literal
+from collections.abc import Callable, Container, Iterator, MutableMapping
+from typing import Any, TypeVar
 
+from ..threads.interruptions import is_from_handler
 from . import traceparent
 
-Accept = Literal["link", "continue", "restart"]
-"""How far the peer is trusted that a carrier comes from: see ``propagation``."""
+T = TypeVar("T")
 
 
-def check_accept(accept: object) -> None:
-    """Check a rule of trust.
+def inject(
+    carrier: MutableMapping[str, str],
+    trace: Any,
+    *,
+    environment: bool = False,
+    sampled: bool = True,
+    tracestate: str = "",
+) -> bool:
+    """Write *trace*, a ``CausalTraceId``, into *carrier*: see ``propagation.inject``."""
+    try:
+        parent = trace.to_traceparent(sampled=sampled)
+        (present,) = _values(carrier, "tracestate")
+        others = [one for one in (tracestate, *present) if isinstance(one, str) and one]
+        state = traceparent.format_tracestate(trace.depth, ",".join(others))
+        _replace(carrier, "traceparent", parent, environment=environment)
+        _replace(carrier, "tracestate", state, environment=environment)
+    except Exception as error:  # it stands in the path of what the application sends
+        if is_from_handler(error):
+            raise
+        return False
+    return True
 
-    Raises:
-        ValueError: *accept* is none of the three.
+
+def extract(carrier: Any, make: Callable[[Any, str], T]) -> tuple[T | None, Exception | None]:
+    """Give what *make* makes of the ``traceparent`` and the ``tracestate`` of *carrier*.
+
+    Several ``tracestate`` headers are one list, in their order (W3C Trace Context, section
+    3.3.1; RFC 9110, section 5.3). One of which nothing can be read counts as empty: it must not
+    spoil the ``traceparent``. Several of those are none, be they equal.
+
+    Returns:
+        That, or None where neither is there; and why they cannot be read. Never raises.
     """
-    if accept not in ("link", "continue", "restart"):
-        raise ValueError(f"accept: expected 'link', 'continue' or 'restart', got {accept!r}")
+    try:
+        parents, states = _values(carrier, "traceparent", "tracestate")
+        if not parents:
+            return None, None
+        if len(parents) > 1:
+            raise ValueError(f"traceparent: expected one, got {len(parents)}")
+        state = ",".join(state for state in states if isinstance(state, str))
+        return make(parents[0], state), None
+    except Exception as error:  # a peer's input must not reach the application
+        if is_from_handler(error):
+            raise
+        return None, error
 
 
 def read_baggage(carrier: Any) -> str:
@@ -35,49 +72,6 @@ def write_baggage(
 ) -> None:
     """Write a ``baggage`` into *carrier*, in the place of what stands there."""
     _replace(carrier, "baggage", baggage, environment=environment)
-
-
-def read(carrier: Any) -> tuple[Any, str] | None:
-    """Give the ``traceparent`` and the ``tracestate`` of *carrier*; None if neither is there.
-
-    Several ``tracestate`` headers are one list, in their order (W3C Trace Context, section
-    3.3.1; RFC 9110, section 5.3). One of which nothing can be read counts as empty: it must not
-    spoil the ``traceparent``.
-
-    Raises:
-        ValueError: There are several ``traceparent``, be they equal: a list of them is none.
-    """
-    parents, states = _values(carrier, "traceparent", "tracestate")
-    if not parents:
-        return None
-    if len(parents) > 1:
-        raise ValueError(f"traceparent: expected one, got {len(parents)}")
-    return parents[0], ",".join(state for state in states if isinstance(state, str))
-
-
-def write(
-    carrier: MutableMapping[str, str],
-    parent: str,
-    depth: int,
-    *,
-    others: str = "",
-    environment: bool = False,
-) -> None:
-    """Write a ``traceparent``, and a ``tracestate`` that tells *depth*, into *carrier*.
-
-    Args:
-        carrier: Changed in place. Entries of other vendors in its ``tracestate`` are kept.
-        parent: The ``traceparent``, which replaces one that stands there.
-        depth: The depth of the id in *parent*.
-        others: Entries of other vendors to hand on, as a ``tracestate``.
-        environment: Write the names in capitals.
-    """
-    (present,) = _values(carrier, "tracestate")
-    states: list[Any] = [others, *present]
-    readable = [state for state in states if isinstance(state, str) and state]
-    state = traceparent.format_tracestate(depth, ",".join(readable))
-    _replace(carrier, "traceparent", parent, environment=environment)
-    _replace(carrier, "tracestate", state, environment=environment)
 
 
 def _values(carrier: Any, *names: str) -> list[list[Any]]:

@@ -4,46 +4,24 @@ An id reads ``{trace_id}/{span_id}[/{parent_span_id}]``. Ids are values: equal b
 they say, and never changed.
 """
 
-import re
 from collections.abc import Mapping, MutableMapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from attrs import Factory, field, frozen
 
 from ..events import ids
 from ..events.dataclass_view import DataclassFields
 from ..events.lazy_slots import install
-from ..threads.interruptions import is_from_handler
 from . import carriers, lineage, traceparent
-from .carriers import Accept, check_accept
+from .choices import Accept, check_accept
+from .id_text import checked_part, parts_of
 from .lineage import Lineage
 from .standing import activate
 
-IdWidth = Literal["short", "w3c"]
-"""How wide ids are drawn: 12 and 8 digits, or 32 and 16."""
-
-_MAX_PART: Final = 64  # a UUID as text has 36
-_MAX_FULL: Final = 3 * _MAX_PART + 2
 _WIDE: Final = 32  # digits of a W3C trace id
 _FULL: Final = lineage.FULL  # a global of this module is read in half the time
 _ABOVE: Final = 2  # entries of a line in front of its first span
-_PART = re.compile(r"(?!0+\Z)[A-Za-z0-9_-]{1,64}").fullmatch
-
-
-def _checked(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{name}: expected a string, got {type(value).__name__}")
-    if not _PART(value):
-        if len(value) > _MAX_PART:
-            raise ValueError(f"{name}: expected at most {_MAX_PART} characters, got {len(value)}")
-        if value and not value.strip("0"):
-            raise ValueError(f"{name}: all zeros is no id")
-        raise ValueError(
-            f"{name}: expected 1 to {_MAX_PART} of ASCII letters, digits, '_' and '-',"
-            f" got {value!r}"
-        )
-    return str.__str__(value)  # a plain string, whatever subclass of it was given
 
 
 @final
@@ -164,17 +142,8 @@ class CausalTraceId(Lineage):
             TypeError: *text* is no string.
             ValueError: It is no id; the message says what is wrong.
         """
-        if not isinstance(text, str):
-            raise TypeError(f"trace id: expected a string, got {type(text).__name__}")
-        if len(text) > _MAX_FULL:
-            raise ValueError(f"expected at most {_MAX_FULL} characters, got {len(text)}")
-        match text.split("/"):
-            case [trace, span]:
-                return _given(trace, span, None, 0)
-            case [trace, span, parent]:
-                return _given(trace, span, parent, 1)
-            case _:
-                raise ValueError(f"expected TRACE/SPAN or TRACE/SPAN/PARENT, got {text!r}")
+        trace, span, parent = parts_of(text)
+        return _given(trace, span, parent, 0 if parent is None else 1)
 
     def is_ancestor_of(self, other: "CausalTraceId", *, strict: bool = False) -> bool:
         """Tell whether this work caused *other*, directly or not.
@@ -183,17 +152,10 @@ class CausalTraceId(Lineage):
         and for a parent's link in a parsed id. Where it is not, whatever lies deeper in
         the same trace counts, unless *strict*: then only what is certain does.
         """
-        if not self._shares_trace_with(other):
+        if not traceparent.is_same_trace(self.trace_id, other.trace_id):
             return False
         known = lineage.is_above(self.span_id, self._line, other.span_id, other._line)
         return (not strict and other.depth > self.depth) if known is None else known
-
-    def _shares_trace_with(self, other: "CausalTraceId") -> bool:
-        if self.trace_id == other.trace_id:
-            return True
-        return len(self.trace_id) != len(other.trace_id) and (
-            traceparent.widen_trace(self.trace_id) == traceparent.widen_trace(other.trace_id)
-        )
 
     def to_w3c(self) -> tuple[str, str]:
         """Give the trace id of 32 and the span id of 16 digits that stand for this id."""
@@ -237,13 +199,7 @@ class CausalTraceId(Lineage):
         Returns:
             Whether it was written: it is not into what cannot be written to.
         """
-        try:
-            carriers.write(carrier, self.to_traceparent(), self.depth, environment=environment)
-        except Exception as error:  # it stands in the path of what the application sends
-            if is_from_handler(error):
-                raise
-            return False
-        return True
+        return carriers.inject(carrier, self, environment=environment)
 
     @classmethod
     def extract(cls, carrier: Mapping[str, str], *, accept: Accept = "link") -> "CausalTraceId":
@@ -262,14 +218,8 @@ class CausalTraceId(Lineage):
             ValueError: *accept* is none of the three; nothing else raises.
         """
         check_accept(accept)
-        try:
-            found = carriers.read(carrier)
-            sender = None if found is None else cls.from_traceparent(*found)
-        except Exception as error:  # a peer's input must not reach the application
-            if is_from_handler(error):
-                raise
-            sender = None
-        return answer_to(sender, accept)
+        sender, _ = carriers.extract(carrier, cls.from_traceparent)
+        return cls() if sender is None or accept != "continue" else sender.child()
 
     def activate(self) -> AbstractContextManager["CausalTraceId"]:
         """Make this the current trace for the length of a ``with`` block."""
@@ -325,12 +275,12 @@ def _given(
         raise TypeError(f"depth: expected an integer, got {type(depth).__name__}")
     if depth < 0:
         raise ValueError(f"depth: expected 0 or more, got {depth}")
-    trace_id = CausalTraceId().trace_id if trace is None else _checked("trace_id", trace)
-    span_id = _span_in(trace_id) if span is None else _checked("span_id", span)
+    trace_id = CausalTraceId().trace_id if trace is None else checked_part("trace_id", trace)
+    span_id = _span_in(trace_id) if span is None else checked_part("span_id", span)
     if parent is None:
         line: lineage.Line = (trace_id, from_root and not depth, span_id)
         return _build(trace_id, span_id, None, int(depth), line, False)
-    parent_id = _checked("parent_span_id", parent)
+    parent_id = checked_part("parent_span_id", parent)
     line = (trace_id, False, parent_id, span_id)
     return _build(trace_id, span_id, parent_id, int(depth), line, False)
 
@@ -340,25 +290,3 @@ def _span_in(trace_id: str) -> str:
     number = ids.next_number()
     wide = traceparent.is_wide_trace(trace_id)
     return ids.event_id_text(number) if wide else ids.span_id_text(number)
-
-
-def answer_to(
-    sender: CausalTraceId | None, accept: Accept, id_width: IdWidth = "short"
-) -> CausalTraceId:
-    """Give the id to work under for a request of *sender*: see ``CausalTraceId.extract``."""
-    return new_root(id_width) if sender is None or accept != "continue" else sender.child()
-
-
-def new_root(id_width: IdWidth) -> CausalTraceId:
-    """Start a tree with ids of a width."""
-    return CausalTraceId.wide() if id_width == "w3c" else CausalTraceId()
-
-
-def check_id_width(id_width: object) -> None:
-    """Check a width.
-
-    Raises:
-        ValueError: *id_width* is none of the two.
-    """
-    if id_width not in ("short", "w3c"):
-        raise ValueError(f"id_width: expected 'short' or 'w3c', got {id_width!r}")

@@ -10,7 +10,7 @@ write what it likes into a header, so what becomes of it is for the receiver to 
 
 import itertools
 from collections.abc import Callable, Collection, Mapping, MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import define, field, frozen
 
@@ -18,8 +18,8 @@ from ..events import ids
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import ignoring, is_from_handler
 from . import baggage, carriers, traceparent
-from .carriers import Accept, check_accept
-from .causal_trace import CausalTraceId, IdWidth, answer_to, check_id_width
+from .causal_trace import CausalTraceId
+from .choices import Accept, IdWidth, check_accept, check_id_width
 from .current_trace import current_trace
 
 Outcome = Literal["accepted", "refused", "absent"]
@@ -77,6 +77,11 @@ class Extracted:
         return beside if not beside.orphan_root else _root_like(self.trace)
 
 
+def new_root(id_width: IdWidth) -> CausalTraceId:
+    """Start a tree with ids of a width."""
+    return CausalTraceId.wide() if id_width == "w3c" else CausalTraceId()
+
+
 def _root_like(trace: CausalTraceId) -> CausalTraceId:
     return CausalTraceId.wide() if traceparent.is_wide_trace(trace.trace_id) else CausalTraceId()
 
@@ -102,17 +107,10 @@ def inject(
     Returns:
         False if *carrier* could not be written to, or *trace* is no trace.
     """
-    try:
-        if trace is None:
-            trace = current_trace()
-        if trace is not None:
-            parent = trace.to_traceparent(sampled=sampled)
-            carriers.write(carrier, parent, trace.depth, others=tracestate, environment=environment)
-    except Exception as error:  # it stands in the path of what the application sends
-        if is_from_handler(error):
-            raise
-        return False
-    return True
+    trace = current_trace() if trace is None else trace
+    return trace is None or carriers.inject(
+        carrier, trace, environment=environment, sampled=sampled, tracestate=tracestate
+    )
 
 
 def extract(
@@ -140,28 +138,30 @@ def extract(
     """
     check_accept(accept)
     check_id_width(id_width)
-    try:
-        found = carriers.read(carrier)
-        if found is None:
-            return Extracted(answer_to(None, accept, id_width))
-        parent, state = found
-        _, _, flags = traceparent.parse_traceparent(parent)
-        sender = CausalTraceId.from_traceparent(parent, state)
-    except Exception as error:  # a peer's input must not reach the application
-        if is_from_handler(error):
-            raise
-        root = answer_to(None, accept, id_width)
+    found, error = carriers.extract(carrier, _sender)
+    if found is None:
+        root = new_root(id_width)
+        if error is None:
+            return Extracted(root)
         return Extracted(root, outcome="refused", reason=ids.as_text(error))
-    trace = answer_to(sender, accept, id_width)
+    sender, sampled, state = found
     if accept != "continue":
-        return Extracted(trace, sender if accept == "link" else None, "accepted")
+        link = sender if accept == "link" else None
+        return Extracted(new_root(id_width), link, "accepted")
     return Extracted(
-        trace,
+        sender.child(),
         outcome="accepted",
-        sampled=bool(flags & traceparent.SAMPLED),
+        sampled=sampled,
         tracestate=traceparent.other_vendors(state),
         baggage=_read_baggage(carrier, allowed_baggage),
     )
+
+
+def _sender(parent: str, state: str) -> tuple[CausalTraceId, bool, str]:
+    trace32, span16, flags = traceparent.parse_traceparent(parent)
+    depth = traceparent.depth_in_tracestate(state)
+    sender = CausalTraceId.from_w3c(trace32, span16, depth=depth)
+    return sender, bool(flags & traceparent.SAMPLED), state
 
 
 def _read_baggage(carrier: Any, allowed: Collection[str]) -> dict[str, str]:
@@ -205,31 +205,30 @@ class Propagator:
     id_width: IdWidth = field(default="short", validator=lambda _, __, value: check_id_width(value))
     allowed_baggage: Collection[str] = ()
     baggage_here: Callable[[], Mapping[str, str]] = field(default=dict, kw_only=True)
-    _accepted: _Tally = field(init=False, factory=_Tally)
-    _refused: _Tally = field(init=False, factory=_Tally)
-    _absent: _Tally = field(init=False, factory=_Tally)
-    _unwritten: _Tally = field(init=False, factory=_Tally)
+    _counts: Mapping[str, _Tally] = field(
+        init=False, factory=lambda: {what: _Tally() for what in (*get_args(Outcome), "unwritten")}
+    )
     _log: LimitedLog = field(init=False, factory=lambda: LimitedLog(__name__))
 
     @property
     def accepted(self) -> int:
         """How many carriers brought an id that could be read."""
-        return int(self._accepted)
+        return int(self._counts["accepted"])
 
     @property
     def refused(self) -> int:
         """How many carriers brought something that could not."""
-        return int(self._refused)
+        return int(self._counts["refused"])
 
     @property
     def absent(self) -> int:
         """How many carriers brought nothing."""
-        return int(self._absent)
+        return int(self._counts["absent"])
 
     @property
     def unwritten(self) -> int:
         """How many carriers could not be written to."""
-        return int(self._unwritten)
+        return int(self._counts["unwritten"])
 
     def inject(
         self,
@@ -255,7 +254,7 @@ class Propagator:
                 raise
             written = False
         if not written:
-            self._unwritten.add()
+            self._counts["unwritten"].add()
             kind = type(carrier).__name__
             self._log.warning(kind, "no trace id can be written into a carrier of type %s", kind)
         return written
@@ -275,10 +274,5 @@ class Propagator:
             id_width=self.id_width,
             allowed_baggage=self.allowed_baggage,
         )
-        if extracted.outcome == "accepted":
-            self._accepted.add()
-        elif extracted.outcome == "refused":
-            self._refused.add()
-        else:
-            self._absent.add()
+        self._counts[extracted.outcome].add()
         return extracted

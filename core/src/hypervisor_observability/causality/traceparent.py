@@ -81,6 +81,13 @@ def widen_span(trace_id: str, span_id: str) -> str:
     return _digest("hv-span", f"{trace_id}/{span_id}")[:16]
 
 
+def is_same_trace(trace_id: str, other: str) -> bool:
+    """Tell whether two trace ids name one trace, be one of them the wide form of the other."""
+    if trace_id == other:
+        return True
+    return len(trace_id) != len(other) and widen_trace(trace_id) == widen_trace(other)
+
+
 def narrow_trace(trace32: str) -> str | None:
     """Give the 12 digits that *trace32* was widened from; None if it is somebody else's."""
     short = trace32[-12:]

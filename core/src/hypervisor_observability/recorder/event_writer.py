@@ -5,9 +5,10 @@ from functools import partial
 from typing import TypeVar
 
 from ..bus.event_bus import HypervisorEventBus
-from ..causality.causal_trace import CausalTraceId, IdWidth, new_root
+from ..causality.causal_trace import CausalTraceId
+from ..causality.choices import IdWidth
 from ..causality.current_trace import current_trace
-from ..causality.propagation import Extracted
+from ..causality.propagation import Extracted, new_root
 from ..causality.standing import Standing, stand
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType

@@ -1,7 +1,7 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
 from ..bus.event_bus import HypervisorEventBus
-from ..causality.causal_trace import IdWidth, check_id_width
+from ..causality.choices import IdWidth, check_id_width
 from ..causality.current_trace import current_trace
 from ..causality.propagation import Extracted
 from ..events.event import HypervisorEvent
