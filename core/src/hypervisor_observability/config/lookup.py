@@ -37,13 +37,13 @@ def find_config(
     environ = os.environ if environ is None else environ
     named = explicit if explicit is not None else environ.get(FILE_VARIABLE) or None
     if named is not None:
-        path, check = Path(named), _check_named
+        path = Path(named)
     elif working_directory is not None and os.path.lexists(working_directory / FILE_NAME):
-        path, check = working_directory / FILE_NAME, _check_found
+        path = working_directory / FILE_NAME
     else:
         return None
     try:
-        check(path)
+        _check(path, named=named is not None)
     except UnusableFile as error:
         raise ConfigError([ConfigProblem(str(path), None, "", str(error))]) from None
     return path
@@ -55,37 +55,24 @@ def disabled(environ: Mapping[str, str] | None = None) -> bool:
     return environ.get(DISABLED_VARIABLE, "").strip().lower() == "true"
 
 
-def _check_named(path: Path) -> None:
-    """Check a configuration file that the user named: its target, if it is a link.
+def _check(path: Path, *, named: bool) -> None:
+    """Check a configuration file: its target, if the user named a link.
+
+    Where nobody named it, somebody else may have laid it into the working directory: it must then
+    be owned by the user or by root, and be no symbolic link.
 
     Raises:
-        UnusableFile: It cannot be opened, is no regular file, or is world-writable.
+        UnusableFile: It cannot be opened, is no regular file, is world-writable, or not so.
     """
-    descriptor = open_regular(path)
-    try:
-        check_not_world_writable(os.fstat(descriptor))
-    finally:
-        os.close(descriptor)
-
-
-def _check_found(path: Path) -> None:
-    """Check a configuration file that nobody named, found in the working directory.
-
-    Somebody else may have laid it there: it must be owned by the user or by root, and be
-    no symbolic link, beside what :func:`_check_named` asks.
-
-    Raises:
-        UnusableFile: It is not so.
-    """
-    if path.is_symlink():
+    if not named and path.is_symlink():
         msg = "the file is a symbolic link; name it with --config if it is yours"
         raise UnusableFile(msg)
-    descriptor = open_regular(path, getattr(os, "O_NOFOLLOW", 0))
+    descriptor = open_regular(path, 0 if named else getattr(os, "O_NOFOLLOW", 0))
     try:
         status = os.fstat(descriptor)
-        check_not_world_writable(status)
-        if os.name == "posix" and status.st_uid not in {os.geteuid(), 0}:
-            msg = "the file belongs to another user; name it with --config if you trust it"
-            raise UnusableFile(msg)
     finally:
         os.close(descriptor)
+    check_not_world_writable(status)
+    if not named and os.name == "posix" and status.st_uid not in {os.geteuid(), 0}:
+        msg = "the file belongs to another user; name it with --config if you trust it"
+        raise UnusableFile(msg)
