@@ -11,10 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor_observability import EventType, HypervisorEventBus
-from hypervisor_observability.bus.event_bus import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from hypervisor_observability.bus.event_memory import Scales, held_bytes, rough_bytes
 from hypervisor_observability.events.event import HypervisorEvent
-from hypervisor_observability.values.default_bounds import DefaultBound, asked_bounds
 
 MIB = 1024 * 1024
 WIDE = "\U0001f600"
@@ -151,16 +149,6 @@ def test_events_that_fit_are_as_many_as_there_is_room_for() -> None:
 
 
 # Which bounds hold
-
-
-def test_bound_that_nobody_asked_for_overrules_none() -> None:
-    default, other = DefaultBound(3), DefaultBound(4)
-    assert asked_bounds(default, other) == (3, 4)
-    assert asked_bounds(5, other) == (5, None)
-    assert asked_bounds(None, other) == (None, None)
-    assert asked_bounds(default, 6) == (None, 6)
-    assert asked_bounds(5, 6) == (5, 6)
-    assert asked_bounds(DEFAULT_MAX_EVENTS, DEFAULT_MAX_BYTES) == (100_000, 64 * MIB)
 
 
 @pytest.mark.parametrize(("bound", "kept"), [(None, 130_000), (120_000, 120_000)])

@@ -10,7 +10,7 @@ from ..events.event_types import EventType
 from ..events.timestamps import nanoseconds
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import ignoring, is_from_handler
-from ..values.default_bounds import DefaultBound, asked_bounds
+from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS, asked_bounds
 from . import queries
 from .adoption import Adoption
 from .clock_steps import ClockSteps
@@ -19,9 +19,6 @@ from .subscribers import EventHandler, Handlers, Subscribers, Subscription
 
 if TYPE_CHECKING:
     from ..causality.trace_tree import TraceTree
-
-DEFAULT_MAX_EVENTS = DefaultBound(100_000)
-DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
 
 _new_event = HypervisorEvent.__new__
 

@@ -8,15 +8,15 @@ from typing import Literal
 from attrs import field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
 
-from ..values.default_bounds import DefaultBound
+from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from .class_structuring import NONE_WRITTEN_AS
 from .paths import absolute_path, optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
 # Annotated for the validator's type.
-_MAX_EVENTS: int | None = DefaultBound(100_000)
-_MAX_BYTES: int | None = DefaultBound(64 * _MIB)
+_MAX_EVENTS: int | None = DEFAULT_MAX_EVENTS
+_MAX_BYTES: int | None = DEFAULT_MAX_BYTES
 _UNBOUNDED: float | None = None
 _NO_PATH: Path | None = None
 

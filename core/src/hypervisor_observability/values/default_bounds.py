@@ -5,6 +5,13 @@ class DefaultBound(int):
     """A bound by default: the number, and that nobody asked for it."""
 
 
+DEFAULT_MAX_EVENTS = DefaultBound(100_000)
+"""Events that the log keeps."""
+
+DEFAULT_MAX_BYTES = DefaultBound(64 * 1024 * 1024)
+"""Bytes of memory that they may take."""
+
+
 def asked_bounds(first: int | None, second: int | None) -> tuple[int | None, int | None]:
     """Give the bounds that hold, of two that bound the same; None for no bound.
 
