@@ -1,6 +1,5 @@
 """On a real Prometheus breaches are seen to be as many as they were, a lone first one too."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from attrs import frozen
 
-from hypervisor_observability import EventType, HypervisorEvent, Observability, PluginContext
+from hypervisor_observability import EventType, HypervisorEvent, Observability
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.withdrawals import LINGER_NS
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS
+from tests.plugin_contexts import context_for
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -129,15 +129,7 @@ def aged(start_prometheus: "Callable[[int], PrometheusServer]") -> Iterator[Aged
     clock_ns = [0]
     registry = MetricsRegistry(now_ns=lambda: time.time_ns() + clock_ns[0])
     plugin = PrometheusPlugin(PrometheusConfig(port=0))
-    plugin.start(
-        PluginContext(
-            name="prometheus",
-            service="test",
-            logger=logging.getLogger("test.breaches"),
-            metrics=registry,
-            clock=time.time_ns,
-        )
-    )
+    plugin.start(context_for("prometheus", registry))
     try:
         yield Aged(start_prometheus(plugin.port), registry, clock_ns)
     finally:

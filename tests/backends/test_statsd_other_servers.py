@@ -1,21 +1,19 @@
 """statsd_exporter shows tags and every type as meant; collectd takes all that it should."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from attrs import evolve
 
 from hypervisor_observability import (
     EventType,
     FinishedSpan,
-    MetricFamily,
     MetricKind,
     Observability,
-    SpanStatus,
 )
-from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_statsd import DurationType, StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.plugins.statsd.plugins import MakePlugin, duration, family, making_plugins
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.backend
 
-MakePlugin = Callable[..., StatsDPlugin]
 SECONDS = 30
 HOSTILE = [
     "a\nforged:1|c",
@@ -39,36 +36,17 @@ HOSTILE = [
 
 @pytest.fixture
 def make_plugin() -> Iterator[MakePlugin]:
-    with ExitStack() as stack:
-
-        def make(**settings: object) -> StatsDPlugin:
-            plugin = StatsDPlugin(StatsDConfig(**settings))  # type: ignore[arg-type]  # as the test says
-            stack.callback(plugin.stop)
-            return plugin
-
+    with making_plugins() as make:
         yield make
 
 
-def family(name: str, kind: MetricKind, value: float, *agents: str) -> MetricFamily:
-    series: dict[LabelValues, float] = {(agent,): value for agent in agents}
-    return MetricFamily(name=name, kind=kind, help="", label_names=("agent",), series=series)
-
-
 def durations(count: int, milliseconds: float = 2) -> list[FinishedSpan]:
-    return [
-        FinishedSpan(
-            name="agent",
-            trace_id="1" * 32,
-            span_id=f"{number:016x}",
-            parent_span_id=None,
-            start_ns=0,
-            end_ns=int(milliseconds * 1e6),
-            status=SpanStatus.OK,
-            attributes={},
-            scope="agent",
-        )
+    end_ns = int(milliseconds * 1e6)
+    spans = (
+        duration(number, name="agent", scope="agent", attributes={})
         for number in range(1, count + 1)
-    ]
+    )
+    return [evolve(span, end_ns=end_ns) for span in spans]
 
 
 def where(server: "StatsDExporter", via: Via) -> dict[str, object]:

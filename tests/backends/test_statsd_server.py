@@ -1,23 +1,18 @@
 """The real StatsD shows what the plugin sent, with the right values."""
 
-import logging
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hypervisor_observability import (
     EventType,
-    FinishedSpan,
-    MetricFamily,
     MetricKind,
     Observability,
-    PluginContext,
-    SpanStatus,
 )
-from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.plugin_contexts import context_for
+from tests.plugins.statsd.plugins import MakePlugin, duration, family, making_plugins
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -25,58 +20,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.backend
 
-MakePlugin = Callable[..., StatsDPlugin]
-
-
-class NoMetrics:
-    def collect(self) -> list[MetricFamily]:
-        return []
-
-
-def context() -> PluginContext:
-    """What a plugin gets to know; each its own, as it keeps there what it has told."""
-    return PluginContext(
-        name="statsd",
-        service="test",
-        logger=logging.getLogger("test.statsd"),
-        metrics=NoMetrics(),
-        clock=time.time_ns,
-    )
-
 
 @pytest.fixture
 def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
-    made: list[StatsDPlugin] = []
-
-    def make(**settings: object) -> StatsDPlugin:
-        config = StatsDConfig(**{"port": statsd_server.port, **settings})  # type: ignore[arg-type]  # as the test says
-        plugin = StatsDPlugin(config)
-        plugin.start(context())
-        made.append(plugin)
-        return plugin
-
-    yield make
-    for plugin in made:
-        plugin.stop()
-
-
-def family(name: str, kind: MetricKind, value: float, *agents: str) -> MetricFamily:
-    series: dict[LabelValues, float] = {(agent,): value for agent in agents}
-    return MetricFamily(name=name, kind=kind, help="", label_names=("agent",), series=series)
-
-
-def duration(number: int) -> FinishedSpan:
-    return FinishedSpan(
-        name="saga.step.validate",
-        trace_id="1" * 32,
-        span_id=f"{number:016x}",
-        parent_span_id=None,
-        start_ns=0,
-        end_ns=number * 1_500_000,
-        status=SpanStatus.OK,
-        attributes={"agent.saga.step_action": "validate"},
-        scope="step",
-    )
+    with making_plugins(port=statsd_server.port) as make:
+        yield make
 
 
 def bad_lines(server: "StatsDServer") -> float:
@@ -110,7 +58,7 @@ def test_thousand_counters_arrive_over_a_stream(
         return [counters.get(f"{via.value}.stream_total.{agent}", 0) for agent in agents]
 
     wait_until(lambda: shown() == [3] * 1_000, timeout=30)
-    assert "connected" in plugin.check(context())
+    assert "connected" in plugin.check(context_for("statsd"))
     assert bad_lines(statsd_server) == before
 
 
@@ -203,7 +151,7 @@ def test_check_finds_it_and_leaves_nothing_behind(
 ) -> None:
     before = bad_lines(statsd_server)
 
-    assert f"127.0.0.1:{statsd_server.port}" in make_plugin().check(context())
+    assert f"127.0.0.1:{statsd_server.port}" in make_plugin().check(context_for("statsd"))
     assert bad_lines(statsd_server) == before
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import logging
 import socket
 import threading
 import time
@@ -18,7 +17,6 @@ from hypervisor_observability import (
     Config,
     EventType,
     HypervisorEvent,
-    MetricFamily,
     Observability,
     PluginContext,
     Reject,
@@ -27,6 +25,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.plugin_checks import checked
+from tests.plugin_contexts import context_for
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fault("C26")
@@ -34,17 +33,7 @@ pytestmark = pytest.mark.fault("C26")
 
 @pytest.fixture
 def context() -> PluginContext:
-    class Nothing:
-        def collect(self) -> list[MetricFamily]:
-            return []
-
-    return PluginContext(
-        name="asked",
-        service="test",
-        logger=logging.getLogger("test"),
-        metrics=Nothing(),
-        clock=time.time_ns,
-    )
+    return context_for("asked")
 
 
 @pytest.fixture

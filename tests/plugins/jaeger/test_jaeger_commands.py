@@ -23,21 +23,15 @@ from hypervisor_observability import CausalTraceId, HypervisorEventBus, Recorder
 from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
 from tests.commands import run_hvobs
 from tests.http_servers import Handler, serving
+from tests.plugins.jaeger.spans import make_span
 
 ONE, OTHER = "a" * 32, "b" * 32
 
 
 def span(trace_id: str, number: int, **changes: Any) -> FinishedSpan:
-    values: dict[str, Any] = {
-        "name": "saga.step.build",
-        "trace_id": trace_id,
-        "span_id": f"{number:016x}",
-        "parent_span_id": None,
-        "start_ns": 1_000_000 * number,
-        "end_ns": 1_000_000 * number + 2_500_000,
-        "scope": "step",
-    }
-    return FinishedSpan(**{**values, **changes})
+    start = {"start_ns": 1_000_000 * number, "end_ns": 1_000_000 * number + 2_500_000}
+    given = {"name": "saga.step.build", "trace_id": trace_id, "scope": "step", **start, **changes}
+    return make_span(number, **given)
 
 
 def trace(*spans: FinishedSpan) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,10 @@ from hypervisor_observability.config import DeliveryConfig, PluginTable, structu
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import RetryLater
 from hypervisor_observability.hookspecs import PluginContext
-from hypervisor_observability.spans.record import FinishedSpan, SpanStatus
+from hypervisor_observability.spans.record import SpanStatus
 from hypervisor_otel.receiver import OTLPReceiver
+from tests.plugins.jaeger.spans import make_span
 
-MakeSpan = Callable[..., FinishedSpan]
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -50,7 +49,7 @@ def test_operation_has_no_ids(name: str, operation: str) -> None:
     assert operation_name(name) == operation
 
 
-def test_name_that_is_no_operation_is_kept_as_a_tag(make_span: MakeSpan) -> None:
+def test_name_that_is_no_operation_is_kept_as_a_tag() -> None:
     span = make_span(name="saga.step.order-81723", attributes={"a": 1})
 
     shaped = shape(span)
@@ -60,7 +59,7 @@ def test_name_that_is_no_operation_is_kept_as_a_tag(make_span: MakeSpan) -> None
     assert shape(make_span()).attributes == {}
 
 
-def test_agents_are_services_only_if_wanted(make_span: MakeSpan) -> None:
+def test_agents_are_services_only_if_wanted() -> None:
     one, two, none = make_span(1), make_span(2, agent_did="did:b"), make_span(3, agent_did=None)
 
     assert by_service([one, two, none], "shop", per_agent=False) == {"shop": [one, two, none]}
@@ -74,9 +73,7 @@ def test_agents_are_services_only_if_wanted(make_span: MakeSpan) -> None:
 # Sending
 
 
-def test_spans_arrive_under_the_service(
-    receiver: OTLPReceiver, context: PluginContext, make_span: MakeSpan
-) -> None:
+def test_spans_arrive_under_the_service(receiver: OTLPReceiver, context: PluginContext) -> None:
     plugin = JaegerPlugin(JaegerConfig(endpoint=receiver.endpoint))
     assert plugin.rejected_spans == 0
 
@@ -93,9 +90,7 @@ def test_spans_arrive_under_the_service(
     assert plugin.rejected_spans == 0
 
 
-def test_service_of_the_table_wins(
-    receiver: OTLPReceiver, context: PluginContext, make_span: MakeSpan
-) -> None:
+def test_service_of_the_table_wins(receiver: OTLPReceiver, context: PluginContext) -> None:
     plugin = JaegerPlugin(JaegerConfig(endpoint=receiver.endpoint, service="own"))
     plugin.start(context)
     plugin.export_spans([make_span()])
@@ -105,7 +100,7 @@ def test_service_of_the_table_wins(
 
 
 def test_agents_are_services_within_the_namespace(
-    receiver: OTLPReceiver, context: PluginContext, make_span: MakeSpan
+    receiver: OTLPReceiver, context: PluginContext
 ) -> None:
     plugin = JaegerPlugin(JaegerConfig(endpoint=receiver.endpoint, service_per_agent=True))
     plugin.start(context)
@@ -135,7 +130,7 @@ def test_check_says_that_nobody_answers(free_port: int, context: PluginContext) 
 
 
 def test_upload_file_holds_the_spans_although_jaeger_is_away(
-    tmp_path: Path, free_port: int, context: PluginContext, make_span: MakeSpan
+    tmp_path: Path, free_port: int, context: PluginContext
 ) -> None:
     path = tmp_path / "trace.json"
     plugin = JaegerPlugin(JaegerConfig(endpoint=f"http://127.0.0.1:{free_port}", upload_file=path))
@@ -157,7 +152,7 @@ def test_upload_file_holds_the_spans_although_jaeger_is_away(
     plugin.stop()
 
 
-def test_upload_file_keeps_the_newest_spans(tmp_path: Path, make_span: MakeSpan) -> None:
+def test_upload_file_keeps_the_newest_spans(tmp_path: Path) -> None:
     upload = UploadFile(tmp_path / "trace.json", max_spans=2)
 
     upload.add({"a": [make_span(1), make_span(2)]})
@@ -169,9 +164,7 @@ def test_upload_file_keeps_the_newest_spans(tmp_path: Path, make_span: MakeSpan)
     assert len(trace["processes"]) == 2
 
 
-def test_upload_file_is_written_only_when_something_is_new(
-    tmp_path: Path, make_span: MakeSpan
-) -> None:
+def test_upload_file_is_written_only_when_something_is_new(tmp_path: Path) -> None:
     upload = UploadFile(tmp_path / "trace.json", max_spans=10)
     upload.write()
     assert not upload.path.exists()
@@ -184,9 +177,7 @@ def test_upload_file_is_written_only_when_something_is_new(
     assert not upload.path.exists()
 
 
-def test_upload_file_that_cannot_be_written_leaves_nothing_behind(
-    tmp_path: Path, make_span: MakeSpan
-) -> None:
+def test_upload_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     path.mkdir()
     upload = UploadFile(path, max_spans=10)

@@ -1,7 +1,6 @@
 """Spans in Jaeger's own JSON: the shape that its user interface takes for upload."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from hypervisor_observability.spans.record import (
     SpanLink,
     SpanStatus,
 )
-
-MakeSpan = Callable[..., FinishedSpan]
+from tests.plugins.jaeger.spans import make_span
 
 
 def only_span(span: FinishedSpan) -> dict[str, Any]:
@@ -31,7 +29,7 @@ def tags_of(span: FinishedSpan) -> dict[str, object]:
     return {tag["key"]: tag["value"] for tag in only_span(span)["tags"]}
 
 
-def test_document_of_a_parent_and_its_child(make_span: MakeSpan) -> None:
+def test_document_of_a_parent_and_its_child() -> None:
     spans = [make_span(2, parent=1), make_span(1, name="saga deploy")]
 
     document = trace_document({"shop": spans}, {"telemetry.sdk.language": "python"})
@@ -72,7 +70,7 @@ def test_document_of_a_parent_and_its_child(make_span: MakeSpan) -> None:
     }
 
 
-def test_failed_span_is_marked_as_jaeger_marks_it(make_span: MakeSpan) -> None:
+def test_failed_span_is_marked_as_jaeger_marks_it() -> None:
     tags = tags_of(make_span(status=SpanStatus.ERROR, status_message="timeout"))
 
     assert tags["error"] is True
@@ -80,14 +78,14 @@ def test_failed_span_is_marked_as_jaeger_marks_it(make_span: MakeSpan) -> None:
     assert tags["otel.status_description"] == "timeout"
 
 
-def test_failed_span_without_a_reason_has_no_description(make_span: MakeSpan) -> None:
+def test_failed_span_without_a_reason_has_no_description() -> None:
     tags = tags_of(make_span(status=SpanStatus.ERROR))
 
     assert tags["error"] is True
     assert "otel.status_description" not in tags
 
 
-def test_good_span_is_not_marked(make_span: MakeSpan) -> None:
+def test_good_span_is_not_marked() -> None:
     tags = tags_of(make_span(status=SpanStatus.OK, kind=SpanKind.CLIENT))
 
     assert "error" not in tags
@@ -95,7 +93,7 @@ def test_good_span_is_not_marked(make_span: MakeSpan) -> None:
     assert tags["span.kind"] == "client"
 
 
-def test_link_follows_from_and_event_is_a_log(make_span: MakeSpan) -> None:
+def test_link_follows_from_and_event_is_a_log() -> None:
     span = only_span(
         make_span(
             links=(SpanLink("ab" * 16, "cd" * 8, {"link.type": "caused_by"}),),
@@ -129,18 +127,14 @@ def test_link_follows_from_and_event_is_a_log(make_span: MakeSpan) -> None:
         ("a\ud800", "string", "a\ufffd"),
     ],
 )
-def test_tag_has_the_type_of_its_value(
-    make_span: MakeSpan, value: object, kind: str, shown: object
-) -> None:
+def test_tag_has_the_type_of_its_value(value: object, kind: str, shown: object) -> None:
     span = only_span(make_span(attributes={"k": value, "": "no name"}))
 
     assert span["tags"][0] == {"key": "k", "type": kind, "value": shown}
     assert all(tag["key"] for tag in span["tags"])
 
 
-def test_each_service_of_a_trace_is_a_process_and_each_trace_a_document(
-    make_span: MakeSpan,
-) -> None:
+def test_each_service_of_a_trace_is_a_process_and_each_trace_a_document() -> None:
     document = trace_document(
         {
             "a": [make_span(1), make_span(3, parent=1)],
@@ -156,7 +150,7 @@ def test_each_service_of_a_trace_is_a_process_and_each_trace_a_document(
     assert [process["serviceName"] for process in second["processes"].values()] == ["b"]
 
 
-def test_child_never_ends_after_its_parent_by_rounding(make_span: MakeSpan) -> None:
+def test_child_never_ends_after_its_parent_by_rounding() -> None:
     parent = only_span(make_span(start_ns=1_999, end_ns=5_000))
     child = only_span(make_span(start_ns=2_001, end_ns=4_999))
 
@@ -174,35 +168,16 @@ def test_child_never_ends_after_its_parent_by_rounding(make_span: MakeSpan) -> N
     )
 )
 def test_any_attributes_become_strict_json(attributes: dict[str, Any]) -> None:
-    span = FinishedSpan(
-        name="n",
-        trace_id="ab" * 16,
-        span_id="cd" * 8,
-        parent_span_id=None,
-        start_ns=1,
-        end_ns=2,
-        attributes=attributes,
-    )
-
-    text = json.dumps(trace_document({"s": [span]}, {}), allow_nan=False, ensure_ascii=False)
+    document = trace_document({"s": [make_span(attributes=attributes)]}, {})
+    text = json.dumps(document, allow_nan=False, ensure_ascii=False)
 
     text.encode()
 
 
 def test_attribute_of_a_kind_that_there_is_not_becomes_text() -> None:
     odd: Any = {"list": [1], "none": None, "giant": 10**400}
-    span = FinishedSpan(
-        name="n",
-        trace_id="ab" * 16,
-        span_id="cd" * 8,
-        parent_span_id=None,
-        start_ns=1,
-        end_ns=2,
-        scope="step",
-        attributes=odd,
-    )
 
-    document = trace_document({"shop": [span]}, {})
+    document = trace_document({"shop": [make_span(attributes=odd, scope="step")]}, {})
 
     tags = {tag["key"]: tag["value"] for tag in document["data"][0]["spans"][0]["tags"]}
     assert (tags["list"], tags["none"]) == ("[1]", "None")

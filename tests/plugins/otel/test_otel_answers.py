@@ -6,14 +6,11 @@ from email.utils import format_datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
-    ExportTraceServiceResponse,
-)
 
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_otel.answers import Accepted, judge, printable, retry_after_seconds
 from hypervisor_otel.connection import Answer
+from tests.plugins.otel.acts import partial_success
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 PROTOBUF = "application/x-protobuf"
@@ -23,24 +20,19 @@ def verdict(answer: Answer) -> Accepted:
     return judge(answer, address="http://h/v1/traces", now_seconds=NOW.timestamp())
 
 
-def partial(rejected: int, message: str) -> bytes:
-    said = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
-    return ExportTraceServiceResponse(partial_success=said).SerializeToString()
-
-
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_success_without_a_body_accepts_all(status: int) -> None:
     assert verdict(Answer(status)) == Accepted()
 
 
 def test_partial_success_tells_how_many_and_why() -> None:
-    answer = Answer(200, PROTOBUF, None, partial(3, "too old\n\x1b[31m"))
+    answer = Answer(200, PROTOBUF, None, partial_success(3, "too old\n\x1b[31m"))
 
     assert verdict(answer) == Accepted(3, "too old [31m")
 
 
 def test_negative_count_is_none() -> None:
-    assert verdict(Answer(200, PROTOBUF, None, partial(-3, ""))) == Accepted()
+    assert verdict(Answer(200, PROTOBUF, None, partial_success(-3, ""))) == Accepted()
 
 
 @pytest.mark.parametrize(

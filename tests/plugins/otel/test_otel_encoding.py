@@ -1,7 +1,6 @@
 """A finished span as OTLP: decoded again by the official classes, with everything in place."""
 
 import math
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -27,8 +26,7 @@ from hypervisor_otel.attributes import (
     encode_value,
 )
 from hypervisor_otel.encoding import MAX_EVENTS, MAX_LINKS, encode_span
-
-MakeSpan = Callable[..., FinishedSpan]
+from tests.plugins.otel.spans import make_span
 
 
 def over_the_wire(span: FinishedSpan) -> trace_pb2.Span:
@@ -37,7 +35,7 @@ def over_the_wire(span: FinishedSpan) -> trace_pb2.Span:
     return decoded.resource_spans[0].scope_spans[0].spans[0]
 
 
-def test_ids_times_kind_and_status_arrive_as_they_are(make_span: MakeSpan) -> None:
+def test_ids_times_kind_and_status_arrive_as_they_are() -> None:
     span = make_span()
 
     message = over_the_wire(span)
@@ -53,7 +51,7 @@ def test_ids_times_kind_and_status_arrive_as_they_are(make_span: MakeSpan) -> No
     assert message.status.message == "connection_timeout"
 
 
-def test_attributes_keep_their_types_and_gain_agent_and_session(make_span: MakeSpan) -> None:
+def test_attributes_keep_their_types_and_gain_agent_and_session() -> None:
     attributes = decode_attributes(over_the_wire(make_span()).attributes)
 
     assert attributes == {
@@ -67,7 +65,7 @@ def test_attributes_keep_their_types_and_gain_agent_and_session(make_span: MakeS
     assert attributes["agent.hypervisor.expired"] is True
 
 
-def test_agent_and_session_of_the_attributes_win(make_span: MakeSpan) -> None:
+def test_agent_and_session_of_the_attributes_win() -> None:
     span = make_span(attributes={"agent.did": "did:mesh:other", "session.id": "s2"})
 
     attributes = decode_attributes(over_the_wire(span).attributes)
@@ -75,7 +73,7 @@ def test_agent_and_session_of_the_attributes_win(make_span: MakeSpan) -> None:
     assert attributes == {"agent.did": "did:mesh:other", "session.id": "s2"}
 
 
-def test_root_without_agent_has_no_parent_and_no_such_attributes(make_span: MakeSpan) -> None:
+def test_root_without_agent_has_no_parent_and_no_such_attributes() -> None:
     span = make_span(parent_span_id=None, agent_did=None, session_id=None, attributes={})
 
     message = over_the_wire(span)
@@ -84,7 +82,7 @@ def test_root_without_agent_has_no_parent_and_no_such_attributes(make_span: Make
     assert not message.attributes
 
 
-def test_events_and_links_arrive(make_span: MakeSpan) -> None:
+def test_events_and_links_arrive() -> None:
     message = over_the_wire(make_span())
 
     assert message.events[0].name == "checkpoint"
@@ -96,20 +94,20 @@ def test_events_and_links_arrive(make_span: MakeSpan) -> None:
 
 
 @pytest.mark.parametrize("status", SpanStatus)
-def test_every_status_has_its_code(make_span: MakeSpan, status: SpanStatus) -> None:
+def test_every_status_has_its_code(status: SpanStatus) -> None:
     code = over_the_wire(make_span(status=status)).status.code
 
     assert trace_pb2.Status.StatusCode.Name(code) == f"STATUS_CODE_{status.name}"
 
 
 @pytest.mark.parametrize("kind", SpanKind)
-def test_every_kind_has_its_number(make_span: MakeSpan, kind: SpanKind) -> None:
+def test_every_kind_has_its_number(kind: SpanKind) -> None:
     number = over_the_wire(make_span(kind=kind)).kind
 
     assert trace_pb2.Span.SpanKind.Name(number) == f"SPAN_KIND_{kind.name}"
 
 
-def test_request_names_service_and_scope(make_span: MakeSpan) -> None:
+def test_request_names_service_and_scope() -> None:
     request = encode_groups(
         [([make_span()], {"service.name": "a"}), ([make_span()], {"service.name": "b"})]
     )
@@ -122,7 +120,7 @@ def test_request_names_service_and_scope(make_span: MakeSpan) -> None:
 
 
 @pytest.mark.fault("O10")
-def test_lone_surrogates_become_replacement_characters(make_span: MakeSpan) -> None:
+def test_lone_surrogates_become_replacement_characters() -> None:
     span = make_span(
         name="a\ud800b",
         status_message="\udfff",
@@ -176,7 +174,7 @@ def test_numbers_that_are_none_arrive_as_such() -> None:
 
 
 @pytest.mark.fault("O10")
-def test_long_strings_are_cut(make_span: MakeSpan) -> None:
+def test_long_strings_are_cut() -> None:
     span = make_span(name="n" * 1_000, attributes={"k" * 1_000: "v" * 70_000_000})
 
     message = over_the_wire(span)
@@ -186,7 +184,7 @@ def test_long_strings_are_cut(make_span: MakeSpan) -> None:
     assert len(message.attributes[0].value.string_value) == MAX_TEXT_CHARACTERS
 
 
-def test_what_is_too_many_is_left_out_and_counted(make_span: MakeSpan) -> None:
+def test_what_is_too_many_is_left_out_and_counted() -> None:
     span = make_span(
         attributes={f"k{n}": n for n in range(MAX_ATTRIBUTES + 3)},
         events=(SpanEvent("e", 1),) * (MAX_EVENTS + 2),
@@ -215,7 +213,7 @@ def test_decoding_leaves_out_what_is_no_scalar() -> None:
     assert decode_attributes(pairs) == {"b": 2}
 
 
-def test_times_before_1970_and_beyond_64_bits_are_kept_within(make_span: MakeSpan) -> None:
+def test_times_before_1970_and_beyond_64_bits_are_kept_within() -> None:
     message = over_the_wire(make_span(start_ns=-5, end_ns=2**70))
 
     assert message.start_time_unix_nano == 0
@@ -232,6 +230,6 @@ def test_times_before_1970_and_beyond_64_bits_are_kept_within(make_span: MakeSpa
         {"links": (SpanLink("ab", "cd"),)},
     ],
 )
-def test_malformed_id_is_refused(make_span: MakeSpan, changes: dict[str, object]) -> None:
+def test_malformed_id_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="hexadecimal digits"):
         encode_span(make_span(**changes))

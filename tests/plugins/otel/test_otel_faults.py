@@ -1,74 +1,40 @@
 """The sender against a backend that does whatever goes wrong with backends."""
 
 import gzip
-import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.network import Deadline, DeadlineSocket
-from hypervisor_observability.spans.record import FinishedSpan
-from hypervisor_otel import OTelConfig, OTLPSender, encode_spans
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Behaviours, FakeBackend
-
-    Acts = type[Behaviours]
-    StartBackend = Callable[..., FakeBackend]
-
-
-@pytest.fixture
-def request_of_two(make_span: Callable[..., FinishedSpan]) -> ExportTraceServiceRequest:
-    return encode_spans([make_span(), make_span(span_id="11" * 8)], {"service.name": "s"})
-
+from hypervisor_otel import OTLPSender, encode_spans
+from tests.plugins.otel import acts
+from tests.plugins.otel.acts import partial_success
+from tests.plugins.otel.fake_backend import StartBackend
+from tests.plugins.otel.spans import REQUEST_OF_TWO, make_span
 
 SenderTo = Callable[..., OTLPSender]
 
 
-@pytest.fixture
-def sender_to() -> Iterator[SenderTo]:
-    """Make a sender: ``sender_to(endpoint, timeout_seconds=1.0)``."""
-    made: list[OTLPSender] = []
-
-    def make(endpoint: str, **settings: Any) -> OTLPSender:
-        config = attrs.evolve(OTelConfig(endpoint=endpoint, timeout_seconds=5.0), **settings)
-        made.append(OTLPSender(config, logging.getLogger("tests.otel")))
-        return made[-1]
-
-    yield make
-    for sender in made:
-        sender.close()
-
-
-def partial(rejected: int, message: str = "") -> bytes:
-    said = ExportTracePartialSuccess(rejected_spans=rejected, error_message=message)
-    return ExportTraceServiceResponse(partial_success=said).SerializeToString()
-
-
 def test_accepted_request_arrives_as_it_was_sent(
-    sender_to: SenderTo, start_backend: "StartBackend", request_of_two: ExportTraceServiceRequest
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend()
     sender = sender_to(backend.endpoint, headers={"api-key": Secret("hunter2")})
 
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
 
     arrived = backend.requests[0]
     assert arrived.line == "POST /v1/traces HTTP/1.1"
-    assert ExportTraceServiceRequest.FromString(arrived.body) == request_of_two
+    assert ExportTraceServiceRequest.FromString(arrived.body) == REQUEST_OF_TWO
     assert arrived.headers["content-type"] == "application/x-protobuf"
     assert arrived.headers["host"] == f"127.0.0.1:{backend.port}"
     assert arrived.headers["api-key"] == "hunter2"
@@ -77,81 +43,70 @@ def test_accepted_request_arrives_as_it_was_sent(
 
 
 def test_compressed_request_is_smaller_and_the_same(
-    sender_to: SenderTo, start_backend: "StartBackend", request_of_two: ExportTraceServiceRequest
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend()
 
-    sender_to(backend.endpoint, compression="gzip").send(request_of_two)
+    sender_to(backend.endpoint, compression="gzip").send(REQUEST_OF_TWO)
 
     arrived = backend.requests[0]
     assert arrived.headers["content-encoding"] == "gzip"
-    assert ExportTraceServiceRequest.FromString(gzip.decompress(arrived.body)) == request_of_two
-    assert len(arrived.body) < request_of_two.ByteSize()
+    assert ExportTraceServiceRequest.FromString(gzip.decompress(arrived.body)) == REQUEST_OF_TWO
+    assert len(arrived.body) < REQUEST_OF_TWO.ByteSize()
 
 
 def test_one_connection_serves_many_requests(
-    sender_to: SenderTo, start_backend: "StartBackend", request_of_two: ExportTraceServiceRequest
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend()
     sender = sender_to(backend.endpoint)
 
     for _ in range(5):
-        sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
 
     assert (len(backend.requests), backend.connections) == (5, 1)
 
 
 @pytest.mark.parametrize("how", ["closing", "resetting"])
 def test_connection_that_was_closed_while_idle_is_replaced_at_once(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    how: str,
+    sender_to: SenderTo, start_backend: StartBackend, how: str
 ) -> None:
     backend = start_backend(acts.answering(200), getattr(acts, how), acts.answering(200))
     sender = sender_to(backend.endpoint)
 
-    sender.send(request_of_two)
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     assert (len(backend.requests), backend.connections) == (3, 2)
 
 
 def test_answer_that_asks_to_close_is_obeyed(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend(acts.answering(200, b"", "Connection: close"))
     sender = sender_to(backend.endpoint)
 
-    sender.send(request_of_two)
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     assert backend.connections == 2
 
 
 @pytest.mark.fault("O1")
-def test_nobody_listening_means_later(
-    sender_to: SenderTo, free_port: int, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_nobody_listening_means_later(sender_to: SenderTo, free_port: int) -> None:
     with pytest.raises(RetryLater, match=f"127.0.0.1:{free_port}/v1/traces cannot be reached"):
-        sender_to(f"http://127.0.0.1:{free_port}").send(request_of_two)
+        sender_to(f"http://127.0.0.1:{free_port}").send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O1")
-def test_name_that_does_not_resolve_means_later(
-    sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_name_that_does_not_resolve_means_later(sender_to: SenderTo) -> None:
     with pytest.raises(RetryLater, match=r"nowhere\.invalid:4318/v1/traces cannot be reached"):
-        sender_to("http://nowhere.invalid:4318").send(request_of_two)
+        sender_to("http://nowhere.invalid:4318").send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O11")
 def test_name_of_a_link_local_address_is_refused(
-    sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch, request_of_two: ExportTraceServiceRequest
+    sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def resolve(*_: object, **__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 80))]
@@ -159,24 +114,23 @@ def test_name_of_a_link_local_address_is_refused(
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
 
     with pytest.raises(Reject, match="link-local"):
-        sender_to("http://metadata.example").send(request_of_two)
+        sender_to("http://metadata.example").send(REQUEST_OF_TWO)
 
 
 def test_name_without_an_address_means_later(
-    sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch, request_of_two: ExportTraceServiceRequest
+    sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [])
 
     with pytest.raises(RetryLater, match="no address"):
-        sender_to("http://empty.example").send(request_of_two)
+        sender_to("http://empty.example").send(REQUEST_OF_TWO)
 
 
 def test_second_address_is_tried_when_the_first_refuses(
     sender_to: SenderTo,
     monkeypatch: pytest.MonkeyPatch,
-    start_backend: "StartBackend",
+    start_backend: StartBackend,
     free_port: int,
-    request_of_two: ExportTraceServiceRequest,
 ) -> None:
     backend = start_backend()
     rows = [
@@ -185,7 +139,7 @@ def test_second_address_is_tried_when_the_first_refuses(
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: rows)
 
-    sender_to("http://two.example").send(request_of_two)
+    sender_to("http://two.example").send(REQUEST_OF_TWO)
 
     assert len(backend.requests) == 1
 
@@ -193,18 +147,14 @@ def test_second_address_is_tried_when_the_first_refuses(
 @pytest.mark.fault("O2")
 @pytest.mark.parametrize("how", ["hanging", "dripping"])
 def test_deadline_holds_whatever_the_backend_does(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    how: str,
+    sender_to: SenderTo, start_backend: StartBackend, how: str
 ) -> None:
     backend = start_backend(getattr(acts, how))
     sender = sender_to(backend.endpoint, timeout_seconds=0.3)
     began = time.monotonic()
 
     with pytest.raises(RetryLater, match=r"did not answer within 0\.3 s"):
-        sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
 
     assert time.monotonic() - began < 20
 
@@ -223,45 +173,32 @@ def test_deadline_holds_for_a_body_that_nobody_reads(
 @pytest.mark.fault("O4")
 @pytest.mark.parametrize("how", ["closing", "resetting"])
 def test_connection_that_breaks_means_later(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    how: str,
+    sender_to: SenderTo, start_backend: StartBackend, how: str
 ) -> None:
     backend = start_backend(getattr(acts, how))
 
     with pytest.raises(RetryLater, match=f"127.0.0.1:{backend.port}"):
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O3")
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_busy_backend_means_later_and_is_left_for_another_node(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    status: int,
+    sender_to: SenderTo, start_backend: StartBackend, status: int
 ) -> None:
     backend = start_backend(acts.answering(status), acts.answering(200))
     sender = sender_to(backend.endpoint)
 
     with pytest.raises(RetryLater) as raised:
-        sender.send(request_of_two)
-    sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     assert raised.value.after is None
     assert backend.connections == 2
 
 
 @pytest.mark.fault("O5")
-def test_backend_says_when_to_come_again(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-) -> None:
+def test_backend_says_when_to_come_again(sender_to: SenderTo, start_backend: StartBackend) -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
     answers = ("Retry-After: 3", f"Retry-After: {in_a_minute}", "Retry-After: 99999999999999999999")
     backend = start_backend(*(acts.answering(429, b"", answer) for answer in answers))
@@ -270,7 +207,7 @@ def test_backend_says_when_to_come_again(
 
     for _ in answers:
         with pytest.raises(RetryLater) as raised:
-            sender.send(request_of_two)
+            sender.send(REQUEST_OF_TWO)
         waits.append(raised.value.after)
 
     assert waits[0] == 3
@@ -282,11 +219,7 @@ def test_backend_says_when_to_come_again(
 @pytest.mark.fault("O6")
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 500])
 def test_refusal_is_final_and_names_endpoint_and_status_without_secrets(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    status: int,
+    sender_to: SenderTo, start_backend: StartBackend, status: int
 ) -> None:
     backend = start_backend(acts.answering(status))
     sender = sender_to(
@@ -294,14 +227,14 @@ def test_refusal_is_final_and_names_endpoint_and_status_without_secrets(
     )
 
     with pytest.raises(Reject, match=f"{backend.endpoint}/v1/traces answered {status}") as raised:
-        sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
 
     assert "hunter2" not in str(raised.value)
     assert backend.requests[0].line == "POST /v1/traces?token=hunter2 HTTP/1.1"
 
 
 @pytest.fixture
-def long_request(make_span: Callable[..., FinishedSpan]) -> ExportTraceServiceRequest:
+def long_request() -> ExportTraceServiceRequest:
     """Longer than what the system buffers."""
     spans = [make_span(attributes={str(n): "v" * 4_000 for n in range(100)})] * 60
     return encode_spans(spans, {})
@@ -351,7 +284,6 @@ def test_refusal_of_a_body_that_was_not_read_is_understood(
 @pytest.mark.fault("O4")
 def test_reset_while_the_body_is_sent_means_later(
     sender_to: SenderTo,
-    acts: "Acts",
     long_request: ExportTraceServiceRequest,
     server_that_reads_a_little: Callable[[Callable[[socket.socket], None]], str],
 ) -> None:
@@ -368,33 +300,25 @@ def test_nothing_is_sent_after_the_deadline() -> None:
 
 
 @pytest.mark.fault("O11")
-def test_redirect_is_not_followed(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-) -> None:
+def test_redirect_is_not_followed(sender_to: SenderTo, start_backend: StartBackend) -> None:
     target = start_backend()
     backend = start_backend(acts.answering(307, b"", f"Location: {target.endpoint}/v1/traces"))
 
     with pytest.raises(Reject, match="redirects are not followed"):
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
     assert not target.requests
 
 
 @pytest.mark.fault("O11")
 def test_proxy_variables_are_not_read(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    monkeypatch: pytest.MonkeyPatch,
-    request_of_two: ExportTraceServiceRequest,
+    sender_to: SenderTo, start_backend: StartBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proxy, backend = start_backend(), start_backend()
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, proxy.endpoint)
 
-    sender_to(backend.endpoint).send(request_of_two)
+    sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
     assert (len(proxy.requests), len(backend.requests)) == (0, 1)
 
@@ -412,63 +336,46 @@ def test_proxy_variables_are_not_read(
     ],
 )
 def test_garbage_means_later(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    garbage: bytes,
+    sender_to: SenderTo, start_backend: StartBackend, garbage: bytes
 ) -> None:
     backend = start_backend(acts.sending(garbage))
 
     with pytest.raises(RetryLater, match="no whole HTTP"):
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O9")
 def test_answer_of_a_mebibyte_is_read_in_part_and_its_connection_closed(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    caplog: pytest.LogCaptureFixture,
+    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = start_backend(acts.answering(200, b"\0" * 1_048_576), acts.answering(200))
     sender = sender_to(backend.endpoint)
 
-    sender.send(request_of_two)
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     assert backend.connections == 2
     assert "not that of an OTLP receiver" in caplog.text
 
 
 @pytest.mark.fault("O9")
-def test_endless_answer_is_read_in_part(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-) -> None:
+def test_endless_answer_is_read_in_part(sender_to: SenderTo, start_backend: StartBackend) -> None:
     backend = start_backend(
         acts.sending(b"HTTP/1.1 400 No\r\nContent-Type: text/plain\r\n\r\n" + b"no" * 500_000)
     )
 
     with pytest.raises(Reject, match=r"400: nono.*\.\.\.$"):
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O8")
 def test_refusal_of_some_spans_is_counted_and_logged(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    caplog: pytest.LogCaptureFixture,
+    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = start_backend(acts.answering(200, partial(1, "too old")))
+    backend = start_backend(acts.answering(200, partial_success(1, "too old")))
     sender = sender_to(backend.endpoint)
 
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
 
     assert sender.rejected_spans == 1
     assert "refused 1 of 2 spans: too old" in caplog.text
@@ -477,30 +384,22 @@ def test_refusal_of_some_spans_is_counted_and_logged(
 @pytest.mark.fault("O8")
 @pytest.mark.parametrize("rejected", [2, 99])
 def test_refusal_of_all_spans_is_a_refusal(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    rejected: int,
+    sender_to: SenderTo, start_backend: StartBackend, rejected: int
 ) -> None:
-    backend = start_backend(acts.answering(200, partial(rejected)))
+    backend = start_backend(acts.answering(200, partial_success(rejected)))
 
     with pytest.raises(Reject, match="refused all 2 spans: no reason given"):
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O8")
 def test_warning_without_a_refusal_is_logged(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    caplog: pytest.LogCaptureFixture,
+    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = start_backend(acts.answering(200, partial(0, "use https")))
+    backend = start_backend(acts.answering(200, partial_success(0, "use https")))
     sender = sender_to(backend.endpoint)
 
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
 
     assert sender.rejected_spans == 0
     assert "accepts, and says: use https" in caplog.text
@@ -508,9 +407,7 @@ def test_warning_without_a_refusal_is_logged(
 
 @pytest.mark.parametrize("name", ["user-agent", "User-Agent", "USER-AGENT"])
 def test_user_agent_of_ones_own_stands_before_the_senders_in_one_header(
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    name: str,
+    sender_to: SenderTo, name: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         heads: list[bytes] = []
@@ -527,7 +424,7 @@ def test_user_agent_of_ones_own_stands_before_the_senders_in_one_header(
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        sender_to(endpoint, headers={name: Secret("mine/2")}).send(request_of_two)
+        sender_to(endpoint, headers={name: Secret("mine/2")}).send(REQUEST_OF_TWO)
         thread.join(20)
 
     agents = [line for line in heads if line.lower().startswith(b"user-agent:")]
@@ -537,27 +434,21 @@ def test_user_agent_of_ones_own_stands_before_the_senders_in_one_header(
 
 @pytest.mark.parametrize("answer", ["Retry-After: 0", "Retry-After: -5", "past"])
 def test_wait_of_no_time_asks_for_none(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    request_of_two: ExportTraceServiceRequest,
-    answer: str,
+    sender_to: SenderTo, start_backend: StartBackend, answer: str
 ) -> None:
     if answer == "past":
         answer = f"Retry-After: {formatdate(time.time() - 30, usegmt=True)}"
     backend = start_backend(acts.answering(503, b"", answer))
 
     with pytest.raises(RetryLater) as raised:
-        sender_to(backend.endpoint).send(request_of_two)
+        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
 
     assert raised.value.after is None
 
 
 @pytest.mark.fault("O2")
 def test_deadline_holds_while_a_server_says_to_go_on_for_ever(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    request_of_two: ExportTraceServiceRequest,
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     def continuing(connection: socket.socket) -> None:
         for _ in range(400):
@@ -568,6 +459,6 @@ def test_deadline_holds_while_a_server_says_to_go_on_for_ever(
     began = time.monotonic()
 
     with pytest.raises(RetryLater, match="did not answer within"):
-        sender_to(backend.endpoint, timeout_seconds=0.3).send(request_of_two)
+        sender_to(backend.endpoint, timeout_seconds=0.3).send(REQUEST_OF_TWO)
 
     assert time.monotonic() - began < 15

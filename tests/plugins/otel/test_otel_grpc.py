@@ -1,11 +1,11 @@
 """OTLP over gRPC against a server that answers as it is told."""
 
-import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,18 +17,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTracePartialSuccess,
     ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
 )
 
 from hypervisor_observability import Observability
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.hookspecs import PluginContext
-from hypervisor_observability.spans.record import FinishedSpan
 from hypervisor_otel import OTelConfig, OTelPlugin, encode_spans
 from hypervisor_otel.grpc_sender import GRPCSender
+from tests.plugins.otel.acts import partial_success
+from tests.plugins.otel.spans import REQUEST_OF_TWO, make_span
 
 if TYPE_CHECKING:
     from tests.plugins.otel.conftest import Certificate
@@ -60,10 +59,8 @@ def retry_info(seconds: int) -> bytes:
     return packed
 
 
-def partial(rejected: int, said: str = "") -> Behaviour:
-    refused = ExportTracePartialSuccess(rejected_spans=rejected, error_message=said)
-    answer: bytes = ExportTraceServiceResponse(partial_success=refused).SerializeToString()
-    return lambda _: answer
+def answering(body: bytes) -> Behaviour:
+    return lambda _: body
 
 
 @define(eq=False)
@@ -117,49 +114,32 @@ def serve() -> Iterator[Serve]:
         server.stop(0).wait(10)
 
 
-@pytest.fixture
-def request_of_two(make_span: Callable[..., FinishedSpan]) -> ExportTraceServiceRequest:
-    return encode_spans([make_span(), make_span(span_id="b" * 16)], {"service.name": "shop"})
-
-
-@pytest.fixture
-def sender_to() -> Iterator[Callable[..., GRPCSender]]:
-    made: list[GRPCSender] = []
-
-    def make(endpoint: str, **settings: object) -> GRPCSender:
-        config = OTelConfig(protocol="grpc", endpoint=endpoint, **settings)  # type: ignore[arg-type] # any key
-        made.append(GRPCSender(config, logging.getLogger("tests.otel")))
-        return made[-1]
-
-    yield make
-    for sender in made:
-        sender.close()
-
-
 SenderTo = Callable[..., GRPCSender]
+
+
+@pytest.fixture
+def sender_to(sender_to: SenderTo) -> SenderTo:
+    return partial(sender_to, kind=GRPCSender, protocol="grpc", timeout_seconds=10.0)
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_request_arrives_whole_with_its_headers(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    compression: str,
+    serve: Serve, sender_to: SenderTo, compression: str
 ) -> None:
     serving = serve()
     sender = sender_to(
         serving.endpoint, headers={"Api-Key": Secret("hunter2")}, compression=compression
     )
 
-    sender.send(request_of_two)
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     first, second = serving.receiver.calls
     method, headers, body = first
     assert method == "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
     assert headers["api-key"] == "hunter2"
     assert headers["user-agent"].startswith("hypervisor-otel/")
-    assert ExportTraceServiceRequest.FromString(body) == request_of_two
+    assert ExportTraceServiceRequest.FromString(body) == REQUEST_OF_TWO
     assert second == first
 
 
@@ -176,17 +156,14 @@ def test_request_arrives_whole_with_its_headers(
     ],
 )
 def test_receiver_that_is_busy_is_asked_again(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    code: grpc.StatusCode,
+    serve: Serve, sender_to: SenderTo, code: grpc.StatusCode
 ) -> None:
     serving = serve(refusing(code, "later"), accepting)
     sender = sender_to(serving.endpoint)
 
     with pytest.raises(RetryLater, match=f"answered {code.name}: later"):
-        sender.send(request_of_two)
-    sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 2
 
@@ -203,16 +180,12 @@ def test_receiver_that_is_busy_is_asked_again(
     ],
 )
 def test_receiver_that_refuses_is_not_asked_again(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    code: grpc.StatusCode,
-    hint: str,
+    serve: Serve, sender_to: SenderTo, code: grpc.StatusCode, hint: str
 ) -> None:
     serving = serve(refusing(code))
 
     with pytest.raises(Reject, match=hint):
-        sender_to(serving.endpoint).send(request_of_two)
+        sender_to(serving.endpoint).send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 1
 
@@ -227,64 +200,50 @@ def test_receiver_that_refuses_is_not_asked_again(
     ],
 )
 def test_wait_that_the_receiver_asks_for_is_kept_within_bounds(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    details: bytes,
-    after: float | None,
+    serve: Serve, sender_to: SenderTo, details: bytes, after: float | None
 ) -> None:
     serving = serve(refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "quota", details))
 
     with pytest.raises(RetryLater) as raised:
-        sender_to(serving.endpoint).send(request_of_two)
+        sender_to(serving.endpoint).send(REQUEST_OF_TWO)
 
     assert raised.value.after == after
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", Status(code=14).SerializeToString()])
 def test_details_that_ask_for_no_wait_leave_it_to_the_backoff(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    details: bytes,
+    serve: Serve, sender_to: SenderTo, details: bytes
 ) -> None:
     serving = serve(refusing(grpc.StatusCode.UNAVAILABLE, "", details))
 
     with pytest.raises(RetryLater) as raised:
-        sender_to(serving.endpoint).send(request_of_two)
+        sender_to(serving.endpoint).send(REQUEST_OF_TWO)
 
     assert raised.value.after is None
 
 
 def test_partial_success_is_counted_and_logged(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    caplog: pytest.LogCaptureFixture,
+    serve: Serve, sender_to: SenderTo, caplog: pytest.LogCaptureFixture
 ) -> None:
-    sender = sender_to(serve(partial(1, "too old")).endpoint)
+    sender = sender_to(serve(answering(partial_success(1, "too old"))).endpoint)
 
-    sender.send(request_of_two)
+    sender.send(REQUEST_OF_TWO)
 
     assert sender.rejected == 1
     assert "refused 1 of 2 spans: too old" in caplog.text
 
 
-def test_partial_success_that_refuses_all_is_a_refusal(
-    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_partial_success_that_refuses_all_is_a_refusal(serve: Serve, sender_to: SenderTo) -> None:
     with pytest.raises(Reject, match="refused all 2 spans"):
-        sender_to(serve(partial(2)).endpoint).send(request_of_two)
+        sender_to(serve(answering(partial_success(2))).endpoint).send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O1")
-def test_nobody_listening_is_told_and_tried_again(
-    free_port: int, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_nobody_listening_is_told_and_tried_again(free_port: int, sender_to: SenderTo) -> None:
     sender = sender_to(f"http://127.0.0.1:{free_port}")
 
     with pytest.raises(RetryLater, match="UNAVAILABLE"):
-        sender.send(request_of_two)
+        sender.send(REQUEST_OF_TWO)
 
 
 def test_host_that_cannot_be_looked_up_is_tried_again(sender_to: SenderTo) -> None:
@@ -293,9 +252,7 @@ def test_host_that_cannot_be_looked_up_is_tried_again(sender_to: SenderTo) -> No
 
 
 @pytest.mark.fault("O14")
-def test_receiver_that_hangs_is_left_at_the_deadline(
-    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_receiver_that_hangs_is_left_at_the_deadline(serve: Serve, sender_to: SenderTo) -> None:
     leave = threading.Event()
 
     def hanging(_: grpc.ServicerContext) -> bytes:
@@ -306,7 +263,7 @@ def test_receiver_that_hangs_is_left_at_the_deadline(
     began = time.monotonic()
     try:
         with pytest.raises(RetryLater, match="DEADLINE_EXCEEDED"):
-            sender.send(request_of_two)
+            sender.send(REQUEST_OF_TWO)
     finally:
         leave.set()
 
@@ -314,17 +271,13 @@ def test_receiver_that_hangs_is_left_at_the_deadline(
 
 
 def test_proxies_of_the_environment_are_not_used(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    free_port: int,
+    serve: Serve, sender_to: SenderTo, monkeypatch: pytest.MonkeyPatch, free_port: int
 ) -> None:
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port}")
     serving = serve()
 
-    sender_to(serving.endpoint).send(request_of_two)
+    sender_to(serving.endpoint).send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 1
 
@@ -346,29 +299,23 @@ def test_ipv6_receiver_is_reached(sender_to: SenderTo, free_port: int) -> None:
 
 
 def test_certificates_are_verified(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    certificate: "Certificate",
+    serve: Serve, sender_to: SenderTo, certificate: "Certificate"
 ) -> None:
     file = certificate.file
     pair = (certificate.key.read_bytes(), file.read_bytes())
     serving = serve(credentials=grpc.ssl_server_credentials([pair]))
 
-    sender_to(f"https://localhost:{serving.port}", ca_file=file).send(request_of_two)
+    sender_to(f"https://localhost:{serving.port}", ca_file=file).send(REQUEST_OF_TWO)
     with pytest.raises(RetryLater, match="UNAVAILABLE"):
-        sender_to(f"https://localhost:{serving.port}").send(request_of_two)
+        sender_to(f"https://localhost:{serving.port}").send(REQUEST_OF_TWO)
     with pytest.raises(RetryLater, match="UNAVAILABLE"):
-        sender_to(f"https://127.0.0.1:{serving.port}", ca_file=file).send(request_of_two)
+        sender_to(f"https://127.0.0.1:{serving.port}", ca_file=file).send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 1
 
 
 def test_client_shows_its_certificate_to_who_asks_for_one(
-    serve: Serve,
-    sender_to: SenderTo,
-    request_of_two: ExportTraceServiceRequest,
-    certificate: "Certificate",
+    serve: Serve, sender_to: SenderTo, certificate: "Certificate"
 ) -> None:
     file, key = certificate.file, certificate.key
     pair, trusted = (key.read_bytes(), file.read_bytes()), file.read_bytes()
@@ -376,8 +323,8 @@ def test_client_shows_its_certificate_to_who_asks_for_one(
     endpoint = f"https://localhost:{serving.port}"
 
     with pytest.raises(RetryLater, match="UNAVAILABLE"):
-        sender_to(endpoint, ca_file=file).send(request_of_two)
-    sender_to(endpoint, ca_file=file, cert_file=file, key_file=key).send(request_of_two)
+        sender_to(endpoint, ca_file=file).send(REQUEST_OF_TWO)
+    sender_to(endpoint, ca_file=file, cert_file=file, key_file=key).send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 1
 
@@ -422,13 +369,11 @@ def test_missing_extra_keeps_the_plugin_down_and_is_told(
         OTelPlugin(OTelConfig(protocol="grpc")).start(context)
 
 
-def test_headers_reach_grpc_as_metadata(
-    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_headers_reach_grpc_as_metadata(serve: Serve, sender_to: SenderTo) -> None:
     serving = serve()
     headers = {"User-Agent": Secret("mine/2"), "X-Trace-Bin": Secret("AAH/"), "a.b_c": Secret("v")}
 
-    sender_to(serving.endpoint, headers=headers).send(request_of_two)
+    sender_to(serving.endpoint, headers=headers).send(REQUEST_OF_TWO)
 
     _, arrived, _ = serving.receiver.calls[0]
     assert arrived["user-agent"].startswith("mine/2 hypervisor-otel/")
@@ -456,11 +401,7 @@ LARGE = "grpc: received message larger than max (5000000 vs. 4194304)"
     ],
 )
 def test_request_that_is_too_large_is_sent_in_parts_over_grpc(
-    serve: Serve,
-    sender_to: SenderTo,
-    make_span: Callable[..., FinishedSpan],
-    code: grpc.StatusCode,
-    said: str,
+    serve: Serve, sender_to: SenderTo, code: grpc.StatusCode, said: str
 ) -> None:
     request = encode_spans([make_span(span_id=f"{n + 1:016x}") for n in range(16)], {})
 
@@ -483,7 +424,7 @@ def test_request_that_is_too_large_is_sent_in_parts_over_grpc(
 
 
 def test_server_with_the_limit_of_grpc_gets_parts_that_it_takes(
-    serve: Serve, sender_to: SenderTo, make_span: Callable[..., FinishedSpan]
+    serve: Serve, sender_to: SenderTo
 ) -> None:
     text = {str(n): "x" * 4_000 for n in range(20)}
     spans = [make_span(span_id=f"{n + 1:016x}", attributes=text) for n in range(80)]
@@ -496,12 +437,10 @@ def test_server_with_the_limit_of_grpc_gets_parts_that_it_takes(
     assert len(serving.receiver.calls) == 2  # and none that it refused
 
 
-def test_quota_that_is_used_up_is_not_taken_for_a_size(
-    serve: Serve, sender_to: SenderTo, request_of_two: ExportTraceServiceRequest
-) -> None:
+def test_quota_that_is_used_up_is_not_taken_for_a_size(serve: Serve, sender_to: SenderTo) -> None:
     serving = serve(refusing(grpc.StatusCode.RESOURCE_EXHAUSTED, "quota exceeded"))
 
     with pytest.raises(Reject, match="quota"):
-        sender_to(serving.endpoint).send(request_of_two)
+        sender_to(serving.endpoint).send(REQUEST_OF_TWO)
 
     assert len(serving.receiver.calls) == 1

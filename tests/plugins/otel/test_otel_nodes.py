@@ -1,6 +1,5 @@
 """Hosts of several addresses, balancers with a bad node, and name servers that are silent."""
 
-import logging
 import socket
 import ssl
 import threading
@@ -9,49 +8,28 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from hypervisor_observability import Config, Observability
 from hypervisor_observability.errors import RetryLater
-from hypervisor_observability.spans.record import FinishedSpan
-from hypervisor_otel import OTelConfig, encode_spans
+from hypervisor_otel import encode_spans
 from hypervisor_otel.grpc_sender import GRPCSender
 from hypervisor_otel.sender import OTLPSender
 from hypervisor_otel.sending import PartSender
+from tests.plugins.otel import acts
+from tests.plugins.otel.fake_backend import StartBackend
+from tests.plugins.otel.spans import make_span
 
 if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Behaviours, Certificate, FakeBackend
+    from tests.plugins.otel.conftest import Certificate
 
-    Acts = type[Behaviours]
-    StartBackend = Callable[..., FakeBackend]
 
 WIDE_SECONDS = 25.0
-
-
-@pytest.fixture
-def request_of_one(make_span: Callable[..., FinishedSpan]) -> ExportTraceServiceRequest:
-    return encode_spans([make_span()], {"service.name": "shop"})
+REQUEST_OF_ONE = encode_spans([make_span()], {"service.name": "shop"})
 
 
 SenderTo = Callable[..., PartSender]
-
-
-@pytest.fixture
-def sender_to() -> Iterator[SenderTo]:
-    made: list[PartSender] = []
-
-    def make(kind: type[PartSender], endpoint: str, **settings: Any) -> PartSender:
-        config = attrs.evolve(OTelConfig(endpoint=endpoint, timeout_seconds=5.0), **settings)
-        made.append(kind(config, logging.getLogger("tests.otel")))
-        return made[-1]
-
-    yield make
-    for sender in made:
-        assert isinstance(sender, (OTLPSender, GRPCSender))
-        sender.close()
 
 
 @pytest.fixture
@@ -120,32 +98,24 @@ Serve = Callable[[Node], int]
 
 @pytest.mark.fault("O2")
 def test_first_address_that_drops_packets_leaves_time_for_the_second_over_http(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    leads_to: LeadsTo,
-    black_hole: int,
-    request_of_one: ExportTraceServiceRequest,
+    sender_to: SenderTo, start_backend: StartBackend, leads_to: LeadsTo, black_hole: int
 ) -> None:
     backend = start_backend()
     leads_to(black_hole, backend.port)
 
-    sender_to(OTLPSender, ENDPOINT, timeout_seconds=3.0).send(request_of_one)
+    sender_to(ENDPOINT, timeout_seconds=3.0).send(REQUEST_OF_ONE)
 
     assert len(backend.requests) == 1
 
 
 @pytest.mark.fault("O2")
 def test_first_address_that_drops_packets_leaves_time_for_the_second_over_grpc(
-    sender_to: SenderTo,
-    serve: Serve,
-    leads_to: LeadsTo,
-    black_hole: int,
-    request_of_one: ExportTraceServiceRequest,
+    sender_to: SenderTo, serve: Serve, leads_to: LeadsTo, black_hole: int
 ) -> None:
     node = Node()
     leads_to(black_hole, serve(node))
 
-    sender_to(GRPCSender, ENDPOINT, timeout_seconds=3.0).send(request_of_one)
+    sender_to(ENDPOINT, kind=GRPCSender, timeout_seconds=3.0).send(REQUEST_OF_ONE)
 
     assert node.calls == 1
 
@@ -153,21 +123,16 @@ def test_first_address_that_drops_packets_leaves_time_for_the_second_over_grpc(
 @pytest.mark.fault("O3")
 @pytest.mark.parametrize("status", [408, 421, 429, 500, 502, 503, 504])
 def test_node_that_answers_so_is_left_for_another_address(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    leads_to: LeadsTo,
-    request_of_one: ExportTraceServiceRequest,
-    status: int,
+    sender_to: SenderTo, start_backend: StartBackend, leads_to: LeadsTo, status: int
 ) -> None:
     draining, healthy = start_backend(acts.answering(status)), start_backend()
     leads_to(draining.port, healthy.port)
-    sender = sender_to(OTLPSender, ENDPOINT)
+    sender = sender_to(ENDPOINT)
 
     with pytest.raises(Exception, match=f"answered {status}"):
-        sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
     for _ in range(3):
-        sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
 
     assert (len(draining.requests), len(healthy.requests), healthy.connections) == (1, 3, 1)
 
@@ -175,57 +140,46 @@ def test_node_that_answers_so_is_left_for_another_address(
 @pytest.mark.fault("O4")
 @pytest.mark.parametrize("how", ["hanging", "closing", "resetting", "dripping"])
 def test_node_that_breaks_off_or_is_silent_is_left_for_another_address(
-    sender_to: SenderTo,
-    start_backend: "StartBackend",
-    acts: "Acts",
-    leads_to: LeadsTo,
-    request_of_one: ExportTraceServiceRequest,
-    how: str,
+    sender_to: SenderTo, start_backend: StartBackend, leads_to: LeadsTo, how: str
 ) -> None:
     bad, healthy = start_backend(getattr(acts, how)), start_backend()
     leads_to(bad.port, healthy.port)
-    sender = sender_to(OTLPSender, ENDPOINT, timeout_seconds=1.0)
+    sender = sender_to(ENDPOINT, timeout_seconds=1.0)
 
     with pytest.raises(RetryLater):
-        sender.send(request_of_one)
-    sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
+    sender.send(REQUEST_OF_ONE)
 
     assert (len(bad.requests), len(healthy.requests)) == (1, 1)
 
 
 @pytest.mark.fault("O3")
 def test_node_that_is_draining_is_left_for_another_address_over_grpc(
-    sender_to: SenderTo,
-    serve: Serve,
-    leads_to: LeadsTo,
-    request_of_one: ExportTraceServiceRequest,
+    sender_to: SenderTo, serve: Serve, leads_to: LeadsTo
 ) -> None:
     draining, healthy = Node(grpc.StatusCode.UNAVAILABLE), Node()
     leads_to(serve(draining), serve(healthy))
-    sender = sender_to(GRPCSender, ENDPOINT)
+    sender = sender_to(ENDPOINT, kind=GRPCSender)
 
     with pytest.raises(RetryLater, match="draining"):
-        sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
     for _ in range(3):
-        sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
 
     assert (draining.calls, healthy.calls) == (1, 3)
 
 
 @pytest.mark.fault("O2")
 def test_node_that_is_silent_is_left_for_another_address_over_grpc(
-    sender_to: SenderTo,
-    serve: Serve,
-    leads_to: LeadsTo,
-    request_of_one: ExportTraceServiceRequest,
+    sender_to: SenderTo, serve: Serve, leads_to: LeadsTo
 ) -> None:
     silent, healthy = Node(silent=True), Node()
     leads_to(serve(silent), serve(healthy))
-    sender = sender_to(GRPCSender, ENDPOINT, timeout_seconds=2.0)
+    sender = sender_to(ENDPOINT, kind=GRPCSender, timeout_seconds=2.0)
 
     with pytest.raises(RetryLater, match="DEADLINE_EXCEEDED"):
-        sender.send(request_of_one)
-    sender.send(request_of_one)
+        sender.send(REQUEST_OF_ONE)
+    sender.send(REQUEST_OF_ONE)
 
     assert (silent.calls, healthy.calls) == (1, 1)
 
@@ -234,10 +188,9 @@ def test_node_that_is_silent_is_left_for_another_address_over_grpc(
 @pytest.mark.parametrize("kind", [OTLPSender, GRPCSender])
 def test_silent_name_server_is_not_waited_for_beyond_the_deadline(
     sender_to: SenderTo,
-    start_backend: "StartBackend",
+    start_backend: StartBackend,
     serve: Serve,
     monkeypatch: pytest.MonkeyPatch,
-    request_of_one: ExportTraceServiceRequest,
     kind: type[PartSender],
 ) -> None:
     port = start_backend().port if kind is OTLPSender else serve(Node())
@@ -252,16 +205,16 @@ def test_silent_name_server_is_not_waited_for_beyond_the_deadline(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    sender = sender_to(kind, ENDPOINT, timeout_seconds=0.3)
+    sender = sender_to(ENDPOINT, kind=kind, timeout_seconds=0.3)
     began = time.monotonic()
     for _ in range(5):
         with pytest.raises(RetryLater, match=r"no answer within 0\.24 s to where nodes\.example"):
-            sender.send(request_of_one)
+            sender.send(REQUEST_OF_ONE)
     took = time.monotonic() - began
     answers.set()
 
-    later = sender_to(kind, ENDPOINT, timeout_seconds=WIDE_SECONDS)
-    later.send(request_of_one)
+    later = sender_to(ENDPOINT, kind=kind, timeout_seconds=WIDE_SECONDS)
+    later.send(REQUEST_OF_ONE)
     assert took < WIDE_SECONDS
     assert len(asking - {threading.get_ident()}) <= 2  # the one that hung, and perhaps one after
     assert threading.get_ident() not in asking
@@ -270,7 +223,7 @@ def test_silent_name_server_is_not_waited_for_beyond_the_deadline(
 @pytest.mark.slow
 @pytest.mark.fault("S5")
 def test_plugin_outlives_a_silent_name_server_and_delivers_when_it_is_back(
-    start_backend: "StartBackend", monkeypatch: pytest.MonkeyPatch
+    start_backend: StartBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = start_backend()
     real, silent = socket.getaddrinfo, threading.Event()
@@ -300,7 +253,7 @@ def test_plugin_outlives_a_silent_name_server_and_delivers_when_it_is_back(
 
 @pytest.mark.fault("O2")
 def test_backend_that_is_slower_than_the_hang_limit_is_not_taken_for_a_hang(
-    start_backend: "StartBackend", acts: "Acts"
+    start_backend: StartBackend,
 ) -> None:
     def slowly(connection: socket.socket) -> None:
         time.sleep(2.5)
@@ -328,10 +281,7 @@ def test_backend_that_is_slower_than_the_hang_limit_is_not_taken_for_a_hang(
 
 @pytest.mark.fault("O2")
 def test_address_that_is_silent_when_tls_begins_leaves_time_for_the_next(
-    sender_to: SenderTo,
-    certificate: "Certificate",
-    leads_to: LeadsTo,
-    request_of_one: ExportTraceServiceRequest,
+    sender_to: SenderTo, certificate: "Certificate", leads_to: LeadsTo
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.file, certificate.key)
@@ -355,7 +305,7 @@ def test_address_that_is_silent_when_tls_begins_leaves_time_for_the_next(
         threading.Thread(target=serve, daemon=True).start()
         leads_to(silent.getsockname()[1], listener.getsockname()[1], name="localhost")
         endpoint = "https://localhost:4318"
-        sender = sender_to(OTLPSender, endpoint, timeout_seconds=3.0, ca_file=certificate.file)
-        sender.send(request_of_one)
+        sender = sender_to(endpoint, timeout_seconds=3.0, ca_file=certificate.file)
+        sender.send(REQUEST_OF_ONE)
 
     assert arrived[0].startswith(b"POST /v1/traces")

@@ -1,9 +1,9 @@
 """The plugin: its hooks one by one, and driven by the runtime."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import attrs
 import opentelemetry.trace
@@ -15,12 +15,11 @@ from hypervisor_observability import Config, EventType, HypervisorEvent, Observa
 from hypervisor_observability.config.secret import Secret
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.hookspecs import PluginContext
-from hypervisor_observability.spans.record import FinishedSpan
 from hypervisor_otel import OTelConfig, OTelPlugin
 from hypervisor_otel.receiver import OTLPReceiver
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Behaviours, FakeBackend
+from tests.plugins.otel import acts
+from tests.plugins.otel.fake_backend import StartBackend
+from tests.plugins.otel.spans import make_span
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def test_everything_in_all_can_be_imported() -> None:
 
 
 def test_spans_arrive_with_the_service_they_come_from(
-    receiver: OTLPReceiver, context: PluginContext, make_span: Callable[..., FinishedSpan]
+    receiver: OTLPReceiver, context: PluginContext
 ) -> None:
     plugin = OTelPlugin(
         OTelConfig(endpoint=receiver.endpoint, resource={"deployment.environment.name": "test"})
@@ -57,10 +56,7 @@ def test_spans_arrive_with_the_service_they_come_from(
 
 
 def test_resource_variables_are_read_and_the_configuration_wins(
-    receiver: OTLPReceiver,
-    context: PluginContext,
-    make_span: Callable[..., FinishedSpan],
-    monkeypatch: pytest.MonkeyPatch,
+    receiver: OTLPReceiver, context: PluginContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=blue,region=eu,service.name=other")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "other")
@@ -75,9 +71,7 @@ def test_resource_variables_are_read_and_the_configuration_wins(
     assert resource["service.name"] == "checkout-agents"
 
 
-def test_global_tracer_provider_is_not_set(
-    receiver: OTLPReceiver, context: PluginContext, make_span: Callable[..., FinishedSpan]
-) -> None:
+def test_global_tracer_provider_is_not_set(receiver: OTLPReceiver, context: PluginContext) -> None:
     plugin = OTelPlugin(OTelConfig(endpoint=receiver.endpoint))
     plugin.start(context)
     plugin.export_spans([make_span()])
@@ -100,7 +94,7 @@ def test_check_says_that_nobody_answers(free_port: int, context: PluginContext) 
 
 
 def test_check_says_that_somebody_else_answers(
-    start_backend: "Callable[..., FakeBackend]", acts: "type[Behaviours]", context: PluginContext
+    start_backend: StartBackend, context: PluginContext
 ) -> None:
     backend = start_backend(acts.answering(404))
 
@@ -109,7 +103,7 @@ def test_check_says_that_somebody_else_answers(
 
 
 def test_start_opens_no_connection_and_stop_needs_no_start(
-    start_backend: "Callable[..., FakeBackend]", context: PluginContext
+    start_backend: StartBackend, context: PluginContext
 ) -> None:
     backend = start_backend()
     plugin = OTelPlugin(OTelConfig(endpoint=backend.endpoint))
@@ -122,10 +116,7 @@ def test_start_opens_no_connection_and_stop_needs_no_start(
 
 
 def test_plugin_tells_how_many_spans_were_refused(
-    start_backend: "Callable[..., FakeBackend]",
-    acts: "type[Behaviours]",
-    context: PluginContext,
-    make_span: Callable[..., FinishedSpan],
+    start_backend: StartBackend, context: PluginContext
 ) -> None:
     # A partial success (field 1) that rejects (field 1) one span.
     backend = start_backend(acts.answering(200, b"\x0a\x02\x08\x01"))
@@ -195,9 +186,7 @@ def test_saga_arrives_as_spans_with_the_times_of_its_events(receiver: OTLPReceiv
 
 
 @pytest.mark.fault("O3")
-def test_backend_that_comes_back_gets_everything_once(
-    start_backend: "Callable[..., FakeBackend]", acts: "type[Behaviours]"
-) -> None:
+def test_backend_that_comes_back_gets_everything_once(start_backend: StartBackend) -> None:
     busy = acts.answering(503, b"", "Retry-After: 0")
     backend = start_backend(busy, busy, acts.answering(200))
     plugin = OTelPlugin(OTelConfig(endpoint=backend.endpoint))
@@ -214,9 +203,7 @@ def test_backend_that_comes_back_gets_everything_once(
 
 
 @pytest.mark.fault("O6")
-def test_backend_that_refuses_costs_the_batch_and_is_counted(
-    start_backend: "Callable[..., FakeBackend]", acts: "type[Behaviours]"
-) -> None:
+def test_backend_that_refuses_costs_the_batch_and_is_counted(start_backend: StartBackend) -> None:
     backend = start_backend(acts.answering(400))
     plugin = OTelPlugin(OTelConfig(endpoint=backend.endpoint))
 
@@ -244,9 +231,7 @@ def test_hanging_backend_does_not_hold_up_flush_and_stop() -> None:
 
 
 @pytest.mark.fault("O7")
-def test_lost_acknowledgement_brings_the_same_spans_again(
-    start_backend: "Callable[..., FakeBackend]", acts: "type[Behaviours]"
-) -> None:
+def test_lost_acknowledgement_brings_the_same_spans_again(start_backend: StartBackend) -> None:
     # It has read the request whole, and the connection breaks before it answers.
     backend = start_backend(acts.resetting, acts.answering(200))
     plugin = OTelPlugin(OTelConfig(endpoint=backend.endpoint))

@@ -1,6 +1,6 @@
 """Attribute profiles, and which traces are sampled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -15,11 +15,10 @@ from hypervisor_otel.attributes import decode_attributes
 from hypervisor_otel.profiles import PROFILES, ProfileName, profiled
 from hypervisor_otel.receiver import OTLPReceiver
 from hypervisor_otel.scope import PROFILES_ATTRIBUTE
+from tests.plugins.otel.spans import make_span
 
-MakeSpan = Callable[..., FinishedSpan]
 
-
-def agent_span(make_span: MakeSpan) -> FinishedSpan:
+def agent_span() -> FinishedSpan:
     return make_span(
         name="invoke_agent lead",
         scope="agent",
@@ -28,16 +27,16 @@ def agent_span(make_span: MakeSpan) -> FinishedSpan:
     )
 
 
-def test_hypervisor_alone_has_no_names_of_others(make_span: MakeSpan) -> None:
-    assert profiled(agent_span(make_span), ["hypervisor"]) == {
+def test_hypervisor_alone_has_no_names_of_others() -> None:
+    assert profiled(agent_span(), ["hypervisor"]) == {
         "agent.hypervisor.depth": 1,
         "agent.did": "did:mesh:orchestrator",
         "session.id": "s1",
     }
 
 
-def test_genai_names_the_agent_and_its_operation(make_span: MakeSpan) -> None:
-    assert profiled(agent_span(make_span), ["otel-genai"]) == {
+def test_genai_names_the_agent_and_its_operation() -> None:
+    assert profiled(agent_span(), ["otel-genai"]) == {
         "gen_ai.operation.name": "invoke_agent",
         "gen_ai.agent.name": "lead",
         "gen_ai.agent.id": "did:mesh:orchestrator",
@@ -46,8 +45,8 @@ def test_genai_names_the_agent_and_its_operation(make_span: MakeSpan) -> None:
     }
 
 
-def test_openinference_says_what_kind_of_span_it_is(make_span: MakeSpan) -> None:
-    agent = profiled(agent_span(make_span), ["openinference"])
+def test_openinference_says_what_kind_of_span_it_is() -> None:
+    agent = profiled(agent_span(), ["openinference"])
     assert agent["openinference.span.kind"] == "AGENT"
     assert (agent["agent.name"], agent["graph.node.id"]) == ("lead", "did:mesh:orchestrator")
     nameless = profiled(make_span(scope="agent", agent_did=None), ["openinference", "otel-genai"])
@@ -66,7 +65,7 @@ def test_openinference_says_what_kind_of_span_it_is(make_span: MakeSpan) -> None
     }
 
 
-def test_genai_names_tools_workflows_and_errors(make_span: MakeSpan) -> None:
+def test_genai_names_tools_workflows_and_errors() -> None:
     tool = profiled(
         make_span(
             name="execute_tool search", scope="decision", attributes={"error.type": "policy_denied"}
@@ -83,7 +82,7 @@ def test_genai_names_tools_workflows_and_errors(make_span: MakeSpan) -> None:
     assert session["error.type"] == "_OTHER"
 
 
-def test_profiles_are_told_in_the_scope(make_span: MakeSpan) -> None:
+def test_profiles_are_told_in_the_scope() -> None:
     request = encode_spans([make_span()], {}, ["hypervisor", "openinference"])
 
     scope = request.resource_spans[0].scope_spans[0]

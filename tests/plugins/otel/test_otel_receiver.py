@@ -3,15 +3,15 @@
 import gzip
 import http.client
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
-from hypervisor_observability.spans.record import FinishedSpan
 from hypervisor_otel import OTelConfig, OTLPSender, encode_spans
 from hypervisor_otel.receiver import OTLPReceiver
 from hypervisor_otel.receiver_server import MAX_BODY_BYTES
+from tests.plugins.otel.spans import make_span
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
 
@@ -23,7 +23,7 @@ def receiver() -> Iterator[OTLPReceiver]:
 
 
 @pytest.fixture
-def body(make_span: Callable[..., FinishedSpan]) -> bytes:
+def body() -> bytes:
     return encode_spans([make_span()], {"service.name": "s"}).SerializeToString()
 
 
@@ -55,9 +55,7 @@ def test_spans_are_kept_with_their_resource(receiver: OTLPReceiver, body: bytes)
     assert span.scope_version
 
 
-def test_root_span_has_no_parent(
-    receiver: OTLPReceiver, make_span: Callable[..., FinishedSpan]
-) -> None:
+def test_root_span_has_no_parent(receiver: OTLPReceiver) -> None:
     receiver.keep(encode_spans([make_span(parent_span_id=None)], {}))
 
     assert receiver.spans[0].parent_span_id is None
@@ -69,9 +67,7 @@ def test_compressed_spans_are_kept(receiver: OTLPReceiver, body: bytes) -> None:
     assert (status, len(receiver.spans)) == (200, 1)
 
 
-def test_newest_spans_are_kept_and_all_are_counted(
-    receiver: OTLPReceiver, make_span: Callable[..., FinishedSpan]
-) -> None:
+def test_newest_spans_are_kept_and_all_are_counted(receiver: OTLPReceiver) -> None:
     for number in range(5):
         receiver.keep(encode_spans([make_span(name=str(number))], {}))
 
@@ -124,9 +120,7 @@ def test_client_that_goes_away_is_no_news(
     assert capfd.readouterr() == ("", "")
 
 
-def test_stopping_closes_the_port_and_kept_connections(
-    make_span: Callable[..., FinishedSpan],
-) -> None:
+def test_stopping_closes_the_port_and_kept_connections() -> None:
     receiver = OTLPReceiver()
     receiver.start()
     host, _, port = receiver.endpoint.removeprefix("http://").partition(":")

@@ -1,8 +1,8 @@
 """Requests larger than a receiver takes: taken apart, sent in parts, and no part twice."""
 
-import logging
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import attrs
 import pytest
@@ -16,7 +16,6 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from hypervisor_observability import (
     Config,
     EventType,
-    FinishedSpan,
     HypervisorEvent,
     MetricFamily,
     MetricKind,
@@ -29,18 +28,14 @@ from hypervisor_otel.log_records import encode_logs
 from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
 from hypervisor_otel.splitting import leaves, split
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Behaviours, FakeBackend
-
-    Acts = type[Behaviours]
-    StartBackend = Callable[..., FakeBackend]
+from tests.plugins.otel import acts
+from tests.plugins.otel.fake_backend import FakeBackend, StartBackend
+from tests.plugins.otel.spans import make_span
 
 RESOURCE = {"service.name": "shop", "deployment.environment.name": "production"}
-MakeSpan = Callable[..., FinishedSpan]
 
 
-def spans_request(make_span: MakeSpan, count: int, size: int = 200) -> Message:
+def spans_request(count: int, size: int = 200) -> Message:
     return encode_spans(
         [make_span(span_id=f"{n + 1:016x}", attributes={"text": "x" * size}) for n in range(count)],
         RESOURCE,
@@ -80,9 +75,9 @@ def logs_request(count: int, size: int = 100) -> Message:
     return encode_logs(events, RESOURCE)
 
 
-def requests_of(make_span: MakeSpan, count: int) -> list[tuple[Signal, Message]]:
+def requests_of(count: int) -> list[tuple[Signal, Message]]:
     return [
-        (TRACES, spans_request(make_span, count)),
+        (TRACES, spans_request(count)),
         (METRICS, metrics_request(count)),
         (LOGS, logs_request(count)),
     ]
@@ -114,11 +109,7 @@ def contents(request: Message, signal: Signal) -> list[tuple[bytes, ...]]:
 
 @given(st.integers(0, 60), st.integers(1, 6_000))
 def test_parts_hold_what_the_whole_held_each_within_the_bound(count: int, bound: int) -> None:
-    def make(**changes: Any) -> FinishedSpan:
-        values: dict[str, Any] = {"name": "n", "trace_id": "ab" * 16, "parent_span_id": None}
-        return FinishedSpan(**{**values, "start_ns": 1, "end_ns": 2, "scope": "step", **changes})
-
-    for signal, request in requests_of(make, count):
+    for signal, request in requests_of(count):
         parts = split(request, signal.levels, bound)
 
         assert all(
@@ -129,7 +120,7 @@ def test_parts_hold_what_the_whole_held_each_within_the_bound(count: int, bound:
         assert sum(map(signal.count, parts)) == signal.count(request)
 
 
-def test_parts_keep_services_apart(make_span: MakeSpan) -> None:
+def test_parts_keep_services_apart() -> None:
     groups = [([make_span(), make_span(span_id="11" * 8)], {"service.name": n}) for n in "abc"]
     request = encode_groups(groups)
 
@@ -152,24 +143,15 @@ SenderTo = Callable[..., OTLPSender]
 
 
 @pytest.fixture
-def sender_to() -> Iterator[SenderTo]:
-    made: list[OTLPSender] = []
-
-    def make(endpoint: str, signal: Signal = TRACES, **settings: Any) -> OTLPSender:
-        config = attrs.evolve(OTelConfig(endpoint=endpoint, timeout_seconds=60.0), **settings)
-        made.append(OTLPSender(config, logging.getLogger("tests.otel"), signal))
-        return made[-1]
-
-    yield make
-    for sender in made:
-        sender.close()
+def sender_to(sender_to: SenderTo) -> SenderTo:
+    return partial(sender_to, timeout_seconds=60.0)
 
 
 @pytest.fixture
-def start_limited(start_backend: "StartBackend", acts: "Acts") -> Callable[[int], "FakeBackend"]:
+def start_limited(start_backend: StartBackend) -> Callable[[int], FakeBackend]:
     """Start a backend that answers 413 to bodies of more bytes than it takes."""
 
-    def start(limit: int) -> "FakeBackend":
+    def start(limit: int) -> FakeBackend:
         def behave(connection: Any) -> None:
             size = len(backend.requests[-1].body)
             acts.answering(413 if size > limit else 200)(connection)
@@ -180,20 +162,20 @@ def start_limited(start_backend: "StartBackend", acts: "Acts") -> Callable[[int]
     return start
 
 
-def taken(backend: "FakeBackend", signal: Signal, limit: int) -> list[tuple[bytes, ...]]:
+def taken(backend: FakeBackend, signal: Signal, limit: int) -> list[tuple[bytes, ...]]:
     bodies = [request.body for request in backend.requests if len(request.body) <= limit]
     kind = type(signal.empty())
     return [leaf for body in bodies for leaf in contents(kind.FromString(body), signal)]
 
 
-StartLimited = Callable[[int], "FakeBackend"]
+StartLimited = Callable[[int], FakeBackend]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_request_that_is_too_large_for_a_receiver_arrives_in_parts(
-    sender_to: SenderTo, start_limited: StartLimited, make_span: MakeSpan, number: int
+    sender_to: SenderTo, start_limited: StartLimited, number: int
 ) -> None:
-    signal, request = requests_of(make_span, 60)[number]
+    signal, request = requests_of(60)[number]
     backend = start_limited(4_000)
     sender = sender_to(f"{backend.endpoint}{signal.path}", signal)
 
@@ -207,10 +189,10 @@ def test_request_that_is_too_large_for_a_receiver_arrives_in_parts(
 
 
 def test_no_request_is_larger_than_configured(
-    sender_to: SenderTo, start_backend: "StartBackend", make_span: MakeSpan
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend()
-    request = spans_request(make_span, 100)
+    request = spans_request(100)
 
     sender_to(backend.endpoint, max_request_bytes=2_000).send(request)
 
@@ -219,9 +201,7 @@ def test_no_request_is_larger_than_configured(
     assert taken(backend, TRACES, 2_000) == contents(request, TRACES)
 
 
-def test_settings_without_a_bound_have_the_default_one(
-    start_backend: "StartBackend", make_span: MakeSpan
-) -> None:
+def test_settings_without_a_bound_have_the_default_one(start_backend: StartBackend) -> None:
     @attrs.frozen
     class Settings:
         endpoint: str
@@ -236,14 +216,14 @@ def test_settings_without_a_bound_have_the_default_one(
     backend = start_backend()
     sender = OTLPSender(Settings(backend.endpoint))
 
-    sender.send(spans_request(make_span, 3))
+    sender.send(spans_request(3))
 
     assert sender.max_request_bytes == 4_000_000
     sender.close()
 
 
 def test_span_that_is_too_large_alone_is_refused_alone_and_nothing_is_sent_twice(
-    sender_to: SenderTo, start_limited: StartLimited, make_span: MakeSpan
+    sender_to: SenderTo, start_limited: StartLimited
 ) -> None:
     backend = start_limited(4_000)
     sender = sender_to(backend.endpoint)
@@ -267,11 +247,11 @@ def test_span_that_is_too_large_alone_is_refused_alone_and_nothing_is_sent_twice
 
 
 def test_part_that_failed_comes_again_without_those_that_were_accepted(
-    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend(acts.answering(200), acts.answering(503), acts.answering(200))
     sender = sender_to(backend.endpoint, max_request_bytes=4_000)
-    request = spans_request(make_span, 20)
+    request = spans_request(20)
 
     with pytest.raises(RetryLater, match="503"):
         sender.send(request)
@@ -293,13 +273,13 @@ def test_part_that_failed_comes_again_without_those_that_were_accepted(
 
 
 def test_refusal_of_one_part_keeps_no_other_from_arriving(
-    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend(acts.answering(400), acts.answering(200))
     sender = sender_to(backend.endpoint, max_request_bytes=4_000)
 
     with pytest.raises(Reject, match="400"):
-        sender.send(spans_request(make_span, 30))
+        sender.send(spans_request(30))
 
     assert len(backend.requests) > 2
 
@@ -350,7 +330,7 @@ def test_log_records_beyond_the_limit_arrive_once_each_through_the_plugin(
 
 @pytest.mark.parametrize("how", ["resetting", "hanging"])
 def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
-    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan, how: str
+    sender_to: SenderTo, start_backend: StartBackend, how: str
 ) -> None:
     def behave(connection: Any) -> None:
         act = (
@@ -360,7 +340,7 @@ def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
 
     backend = start_backend(behave)
     sender = sender_to(backend.endpoint, timeout_seconds=2.0)
-    request = spans_request(make_span, 100, 3_000)
+    request = spans_request(100, 3_000)
     assert request.ByteSize() > 200_000
 
     for _ in range(6):
@@ -374,19 +354,19 @@ def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
 
 
 def test_small_request_that_gets_no_answer_is_no_reason_for_smaller_ones(
-    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts", make_span: MakeSpan
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     backend = start_backend(acts.resetting, acts.answering(200))
     sender = sender_to(backend.endpoint)
 
     with pytest.raises(RetryLater):
-        sender.send(spans_request(make_span, 3))
+        sender.send(spans_request(3))
 
     assert sender.max_request_bytes == 4_000_000
 
 
 def test_push_of_metrics_begins_with_what_the_last_one_left(
-    sender_to: SenderTo, start_backend: "StartBackend", acts: "Acts"
+    sender_to: SenderTo, start_backend: StartBackend
 ) -> None:
     ok, later = acts.answering(200), acts.answering(503)
     backend = start_backend(ok, later, ok, later, ok)

@@ -16,6 +16,7 @@ from hypervisor_observability.errors import RetryLater
 from hypervisor_otel import OTelConfig, OTLPSender
 from hypervisor_otel.grpc_sender import GRPCSender
 from tests.http_servers import Handler, serving
+from tests.plugins.otel.fake_backend import StartBackend
 
 if TYPE_CHECKING:
     from tests.plugins.otel.conftest import Certificate
@@ -101,9 +102,9 @@ def test_plain_http_on_a_tls_port_means_later(port: int) -> None:
 
 
 @pytest.mark.fault("O15")
-def test_tls_on_a_plain_port_means_later(start_backend: Callable[..., object]) -> None:
+def test_tls_on_a_plain_port_means_later(start_backend: StartBackend) -> None:
     backend = start_backend()
-    port = backend.port  # type: ignore[attr-defined] # a FakeBackend
+    port = backend.port
 
     with pytest.raises(RetryLater):
         probe(f"https://127.0.0.1:{port}", timeout_seconds=0.3)

@@ -1,15 +1,14 @@
 """A served plugin over metrics that the test makes by hand."""
 
 import http.client
-import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from attrs import define, field, frozen
 
-from hypervisor_observability import MetricFamily, PluginContext
+from hypervisor_observability import MetricFamily
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.plugin_contexts import context_for
 
 
 @define(eq=False)
@@ -46,17 +45,11 @@ class Served:
     def __attrs_post_init__(self) -> None:
         self.plugin = PrometheusPlugin(self.config)
 
-    def context(self) -> PluginContext:
-        return PluginContext(
-            name="prometheus",
-            service="test",
-            logger=logging.getLogger("test.prometheus"),
-            metrics=self.metrics,
-            clock=time.time_ns,
-        )
-
     def start(self) -> None:
-        self.plugin.start(self.context())
+        self.plugin.start(context_for("prometheus", self.metrics))
+
+    def check(self) -> str | None:
+        return self.plugin.check(context_for("prometheus", self.metrics))
 
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.plugin.port, timeout=10)

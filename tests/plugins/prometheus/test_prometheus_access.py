@@ -328,7 +328,7 @@ def test_files_that_cannot_be_used_are_told(
     with pytest.raises(OSError, match=said):
         served.start()
     with pytest.raises(OSError, match=said):
-        served.plugin.check(served.context())
+        served.check()
 
 
 def test_authority_that_is_none_is_told(

@@ -194,8 +194,8 @@ def test_check_tells_what_is_left(make_served: Callable[..., "Served"], tmp_path
     nothing = make_served(serve=False)
     file = make_served(serve=False, textfile=tmp_path / "x.prom", pushgateway="http://g:9091")
 
-    assert nothing.plugin.check(nothing.context()) == "nothing is served or left"
-    assert file.plugin.check(file.context()) == f"at the end: {tmp_path / 'x.prom'}, http://g:9091"
+    assert nothing.check() == "nothing is served or left"
+    assert file.check() == f"at the end: {tmp_path / 'x.prom'}, http://g:9091"
 
 
 def test_check_tells_that_a_textfile_cannot_be_replaced(
@@ -205,7 +205,7 @@ def test_check_tells_that_a_textfile_cannot_be_replaced(
     served = make_served(serve=False, textfile=tmp_path / "x.prom")
 
     with pytest.raises(OSError, match=r"prometheus\.textfile: .*x\.prom is a symbolic link"):
-        served.plugin.check(served.context())
+        served.check()
 
 
 def test_job_that_just_ends_leaves_its_metrics(tmp_path: Path) -> None:

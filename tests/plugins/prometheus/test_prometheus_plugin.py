@@ -71,7 +71,7 @@ def test_taken_port_is_told_with_what_to_do(
         served.start()
     served.plugin.stop()
     with pytest.raises(OSError, match="is in use"):
-        served.plugin.check(served.context())
+        served.check()
 
 
 def test_host_that_is_not_of_this_machine_is_told(make_served: Callable[..., "Served"]) -> None:
@@ -98,7 +98,7 @@ def test_check_tells_what_would_be_served(
     make_served: Callable[..., "Served"], free_port: int
 ) -> None:
     served = make_served(port=free_port)
-    said = served.plugin.check(served.context())
+    said = served.check()
     served.start()
 
     assert said == f"http://127.0.0.1:{free_port}/metrics can be served"
@@ -107,7 +107,7 @@ def test_check_tells_what_would_be_served(
 def test_check_of_any_port_tells_so(make_served: Callable[..., "Served"]) -> None:
     served = make_served()
 
-    assert served.plugin.check(served.context()) == "a free port of 127.0.0.1 will be picked"
+    assert served.check() == "a free port of 127.0.0.1 will be picked"
     assert served.plugin.port == 0
 
 

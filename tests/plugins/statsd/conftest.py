@@ -1,22 +1,16 @@
 """A UDP socket that keeps what it gets, and plugins that send to it."""
 
-import logging
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from attrs import define
 
-from hypervisor_observability import MetricFamily, PluginContext
-from hypervisor_statsd import StatsDConfig, StatsDPlugin
+from hypervisor_observability import PluginContext
+from tests.plugin_contexts import context_for
+from tests.plugins.statsd.plugins import MakePlugin, making_plugins
 
 ABOUT_ITSELF = "agent_hypervisor_observability_statsd_"
-
-
-class NoMetrics:
-    def collect(self) -> list[MetricFamily]:
-        return []
 
 
 @define(eq=False)
@@ -56,29 +50,11 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def context() -> PluginContext:
-    return PluginContext(
-        name="statsd",
-        service="test",
-        logger=logging.getLogger("test.statsd"),
-        metrics=NoMetrics(),
-        clock=time.time_ns,
-    )
+    return context_for("statsd")
 
 
 @pytest.fixture
-def make_plugin(
-    receiver: Receiver, context: PluginContext
-) -> Iterator[Callable[..., StatsDPlugin]]:
+def make_plugin(receiver: Receiver) -> Iterator[MakePlugin]:
     """Make started plugins that send to the receiver unless told otherwise."""
-    made: list[StatsDPlugin] = []
-
-    def make(**settings: object) -> StatsDPlugin:
-        config = StatsDConfig(**{"port": receiver.port, **settings})  # type: ignore[arg-type]  # as the test says
-        plugin = StatsDPlugin(config)
-        plugin.start(context)
-        made.append(plugin)
-        return plugin
-
-    yield make
-    for plugin in made:
-        plugin.stop()
+    with making_plugins(port=receiver.port) as make:
+        yield make

@@ -3,15 +3,16 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 from attrs import define, field
 
-from hypervisor_observability import EventType, MetricFamily, MetricKind, Observability, RetryLater
+from hypervisor_observability import EventType, Observability, RetryLater
 from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
+from tests.plugins.statsd.plugins import MakePlugin, counter
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ SECONDS = 30
 
 def at(host: str, port: int = 8125) -> Address:
     return Address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-
-
-def family(total: float = 1) -> MetricFamily:
-    return MetricFamily(
-        name="n_total", kind=MetricKind.COUNTER, help="", series={("a",): total}, label_names=("a",)
-    )
 
 
 @define(eq=False)
@@ -57,20 +52,20 @@ def names() -> Iterator[Names]:
 
 
 def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
-    make_plugin: Callable[..., StatsDPlugin], receiver: "Receiver", names: Names
+    make_plugin: MakePlugin, receiver: "Receiver", names: Names
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         names.answer = [at("127.0.0.1", silent.getsockname()[1])]
         plugin = make_plugin(host="stats.example", lookup_seconds=0.001)
         plugin._transport.server._routes.lookup.resolve = names
-        plugin.export_metrics([family(1)])
+        plugin.export_metrics([counter(1)])
         names.answer = [at("127.0.0.1", receiver.port), *names.answer]
         total = 1
 
         # The place that it is connected to is still one of the name's.
         for _ in range(3):
-            plugin.export_metrics([family(total := total + 1)])
+            plugin.export_metrics([counter(total := total + 1)])
             time.sleep(0.002)
         assert receiver.lines() == []
         names.answer = names.answer[:1]
@@ -78,7 +73,7 @@ def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
         def arrives() -> bool:
             nonlocal total
             total += 1
-            plugin.export_metrics([family(total)])
+            plugin.export_metrics([counter(total)])
             return bool(receiver.lines())
 
         wait_until(arrives, timeout=SECONDS)
@@ -95,10 +90,10 @@ def test_second_address_is_tried_where_nobody_listens_at_the_first(
             at("127.0.0.1", receiver.port),
         ]
         plugin = StatsDPlugin(StatsDConfig(host="stats.example"), resolve=names)
-        plugin.export_metrics([family()])
+        plugin.export_metrics([counter()])
         plugin.stop()
 
-    assert receiver.lines() == ["n_total:1|c|#a:a"]
+    assert receiver.lines() == ["n_total:1|c|#agent:a"]
 
 
 def test_name_that_leads_nowhere_asks_to_retry(names: Names) -> None:
@@ -106,7 +101,7 @@ def test_name_that_leads_nowhere_asks_to_retry(names: Names) -> None:
     plugin = StatsDPlugin(StatsDConfig(host="stats.example"), resolve=names)
 
     with pytest.raises(RetryLater, match=r"stats\.example:8125: Name or service not known"):
-        plugin.export_metrics([family()])
+        plugin.export_metrics([counter()])
     assert plugin.traffic.send_errors == 1
 
 

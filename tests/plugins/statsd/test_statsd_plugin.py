@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,6 @@ import pytest
 
 from hypervisor_observability import (
     EventType,
-    FinishedSpan,
     MetricFamily,
     MetricKind,
     Observability,
@@ -18,16 +17,14 @@ from hypervisor_observability import (
     RetryLater,
 )
 from hypervisor_observability.config.structuring import Origin, structure
-from hypervisor_observability.metrics.families import LabelValues
 from hypervisor_observability.network import Deadline
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
 from hypervisor_statsd.clients import UDPClient
 from hypervisor_statsd.transport import Transport
+from tests.plugins.statsd.plugins import MakePlugin, counter, duration
 
 if TYPE_CHECKING:
     from tests.plugins.statsd.conftest import Receiver
-
-MakePlugin = Callable[..., StatsDPlugin]
 
 
 @pytest.fixture
@@ -39,26 +36,6 @@ def closed_port() -> Iterator[int]:
         # Connected elsewhere, so what others send to the port is refused.
         holder.connect(("127.0.0.1", port))
         yield port
-
-
-def counter(total: float, *labels: str) -> MetricFamily:
-    series: dict[LabelValues, float] = {(label,): total for label in labels or ("a",)}
-    return MetricFamily(
-        name="n_total", kind=MetricKind.COUNTER, help="", label_names=("agent",), series=series
-    )
-
-
-def a_span() -> FinishedSpan:
-    return FinishedSpan(
-        name="saga.step.validate",
-        trace_id="1" * 32,
-        span_id="2" * 16,
-        parent_span_id=None,
-        start_ns=0,
-        end_ns=2_000_000,
-        attributes={"agent.saga.step_action": "validate"},
-        scope="step",
-    )
 
 
 def problems(**table: object) -> list[str]:
@@ -86,9 +63,9 @@ def test_series_that_went_and_came_back_begins_anew(
 
 
 def test_spans_arrive_as_timers(make_plugin: MakePlugin, receiver: "Receiver") -> None:
-    make_plugin(tags=TagDialect.NONE, prefix="acme").export_spans([a_span()])
+    make_plugin(tags=TagDialect.NONE, prefix="acme").export_spans([duration()])
 
-    assert receiver.lines() == ["acme.agent_hypervisor.saga.step.validate.unset:2|ms"]
+    assert receiver.lines() == ["acme.agent_hypervisor.saga.step.validate.ok:1.5|ms"]
 
 
 def test_datagrams_are_packed_up_to_the_bound(
@@ -153,7 +130,7 @@ def test_unknown_host_asks_to_retry(make_plugin: MakePlugin) -> None:
     plugin = make_plugin(host="no such host.invalid")
 
     with pytest.raises(RetryLater, match=r"no such host\.invalid:\d+: "):
-        plugin.export_spans([a_span()])
+        plugin.export_spans([duration()])
 
 
 def test_flush_tells_a_late_refusal(

@@ -18,7 +18,6 @@ import pytest
 from hypervisor_observability import (
     Config,
     EventType,
-    FinishedSpan,
     MetricFamily,
     MetricKind,
     Observability,
@@ -27,42 +26,16 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import JournalConfig, PluginTable
 from hypervisor_observability.network import Address
-from hypervisor_statsd import StatsDConfig, StatsDPlugin, Via, clients
+from hypervisor_statsd import StatsDConfig, Via, clients
 from hypervisor_statsd.clients import PartlySentError, UDPClient
 from hypervisor_statsd.transport import Server, Transport
+from tests.plugins.statsd.plugins import MakePlugin, counter, duration
 from tests.programs import run
 
 if TYPE_CHECKING:
     from tests.plugins.statsd.conftest import Receiver
 
-MakePlugin = Callable[..., StatsDPlugin]
 SECONDS = 30
-
-
-def counter(total: float, *agents: str) -> MetricFamily:
-    return MetricFamily(
-        name="n_total",
-        kind=MetricKind.COUNTER,
-        help="",
-        label_names=("agent",),
-        series={(agent,): total for agent in agents or ("a",)},
-    )
-
-
-def spans(count: int) -> list[FinishedSpan]:
-    return [
-        FinishedSpan(
-            name="agent",
-            trace_id="1" * 32,
-            span_id=f"{number:016x}",
-            parent_span_id=None,
-            start_ns=0,
-            end_ns=number * 1_000_000,
-            attributes={},
-            scope="agent",
-        )
-        for number in range(1, count + 1)
-    ]
 
 
 @pytest.fixture
@@ -310,7 +283,7 @@ def test_full_queue_of_datagrams_is_waited_for_then_told(
     monkeypatch.setattr(clients, "SEND_SECONDS", 0.05)
     receiver = gram()
     plugin = make_plugin(via=Via.UNIXGRAM, socket=folder / "s", max_datagram_bytes=64)
-    batch = spans(1_000)
+    batch = [duration(number) for number in range(1, 1_001)]
     with pytest.raises(RetryLater, match=r"timed out|temporarily unavailable"):
         plugin.export_spans(batch)
     told = plugin.traffic.lines
@@ -492,7 +465,7 @@ def test_burst_leaves_in_few_datagrams_and_is_counted(
 ) -> None:
     receiver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     plugin = make_plugin()
-    batch = spans(20_000)
+    batch = [duration(number) for number in range(1, 20_001)]
     plugin.export_spans(batch)
     datagrams = receiver.datagrams()
 
@@ -508,13 +481,13 @@ def test_loss_is_told_to_the_server_when_it_is_there_again(
     make_plugin: MakePlugin, receiver: "Receiver"
 ) -> None:
     plugin = make_plugin(sample_rate=0.5)
-    batch = spans(1_000)
+    batch = [duration(number) for number in range(1, 1_001)]
     plugin.export_spans(batch)
     bad = MetricFamily(name="g", kind=MetricKind.GAUGE, help="", series={(): float("nan")})
     for _ in range(3):  # each tells what was lost before it
         plugin.export_metrics([bad])
     lines = [line for text in receiver.datagrams() for line in text.split("\n")]
-    told = sum(line.startswith("agent_hypervisor.agent:") for line in lines)
+    told = sum(line.startswith("agent_hypervisor.saga.step:") for line in lines)
 
     prefix = "agent_hypervisor_observability_statsd_left_out_total"
     assert f"{prefix}:{1_000 - told}|c|#reason:sampled" in lines
