@@ -15,6 +15,7 @@ from hypervisor_observability import (
     Observability,
     PluginContext,
     RetryLater,
+    SpanStatus,
 )
 from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_observability.network import Deadline
@@ -63,9 +64,11 @@ def test_series_that_went_and_came_back_begins_anew(
 
 
 def test_spans_arrive_as_timers(make_plugin: MakePlugin, receiver: "Receiver") -> None:
-    make_plugin(tags=TagDialect.NONE, prefix="acme").export_spans([duration()])
+    span = duration(status=SpanStatus.UNSET)
 
-    assert receiver.lines() == ["acme.agent_hypervisor.saga.step.validate.ok:1.5|ms"]
+    make_plugin(tags=TagDialect.NONE, prefix="acme").export_spans([span])
+
+    assert receiver.lines() == ["acme.agent_hypervisor.saga.step.validate.unset:1.5|ms"]
 
 
 def test_datagrams_are_packed_up_to_the_bound(
