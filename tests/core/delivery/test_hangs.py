@@ -24,8 +24,6 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.config import DeliveryConfig
-from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.outlet import Terms
 from hypervisor_observability.delivery.recovery import (
     FIRST_PAUSE_SECONDS,
     MAX_ABANDONED,
@@ -33,76 +31,36 @@ from hypervisor_observability.delivery.recovery import (
     QUIET_SECONDS,
     Recovery,
 )
-from hypervisor_observability.delivery.worker import Worker
 from hypervisor_observability.host.plugin_checks import checked
 from hypervisor_observability.host.supervisor import PatientClock
+from tests.core.delivery.workers import Stuck, emit, make_worker, stopped
+from tests.waiting import wait_until
 
 LIMIT = 10.0
-
-
-@define(eq=False)
-class Outlet:
-    """Hangs in its export hook until it is released, if it is to."""
-
-    hangs: bool = True
-    takes_events: bool = True
-    takes_spans: bool = False
-    takes_metrics: bool = False
-    events: list[HypervisorEvent] = field(factory=list)
-    release: threading.Event = field(factory=threading.Event)
-    entered: threading.Event = field(factory=threading.Event)
-
-    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        self.entered.set()
-        if self.hangs:
-            self.release.wait(60)
-        self.events += events
-
-    def export_spans(self, _: object) -> None:
-        raise AssertionError("it takes none")
-
-    export_metrics = export_spans
-
-    def flush(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-
-def until(predicate: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not predicate():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
 
 
 class Watched:
     """A worker that is looked at on a clock of the test's own."""
 
-    def __init__(self, outlets: list[Outlet], *, renews: bool = True, defers: bool = False) -> None:
+    def __init__(self, outlets: list[Stuck], *, renews: bool = True, defers: bool = False) -> None:
         self.bus, self.outlets, self.now = HypervisorEventBus(), outlets, 1_000.0
         left = iter(outlets[1:])
-        self.worker = Worker(
-            "test",
+        self.worker = make_worker(
+            self.bus,
             outlets[0],
-            Account(self.bus.log, _Deferring() if defers else None),
-            Terms(
-                interval_seconds=0.01,
-                hook_timeout_seconds=LIMIT,
-                renewed=(lambda: next(left)) if renews else None,
-            ),
+            cursor=_Deferring() if defers else None,
+            hook_timeout_seconds=LIMIT,
+            renewed=(lambda: next(left)) if renews else None,
         )
 
     def emit(self, count: int = 1) -> None:
-        for _ in range(count):
-            self.bus.record(EventType.VFS_WRITE)
+        emit(self.bus, count)
 
     def look(self, seconds: float = 0.0) -> bool:
         self.now += seconds
         return self.worker.replace_if_stuck(self.now)
 
-    def hang(self, outlet: Outlet) -> None:
+    def hang(self, outlet: Stuck) -> None:
         """Have an event enter a hook, and be there for too long."""
         outlet.entered.clear()
         self.emit()
@@ -117,8 +75,7 @@ class Watched:
     def stop(self) -> None:
         for outlet in self.outlets:
             outlet.release.set()
-        self.worker.begin_stop(time.monotonic() + 30)
-        self.worker.end_stop()
+        stopped(self.worker)
 
 
 class _Deferring:
@@ -141,7 +98,7 @@ class _Deferring:
 
 
 def test_call_is_hung_only_after_it_was_seen_to_run_for_too_long() -> None:
-    watched = Watched([Outlet(), Outlet(hangs=False)])
+    watched = Watched([Stuck(), Stuck(hangs=False)])
     watched.emit()
     watched.worker.ensure_running()
     assert watched.outlets[0].entered.wait(30)
@@ -154,7 +111,7 @@ def test_call_is_hung_only_after_it_was_seen_to_run_for_too_long() -> None:
 
 @pytest.mark.fault("C4")
 def test_plugin_that_hangs_again_is_tried_again_after_pauses_that_double() -> None:
-    outlets = [Outlet() for _ in range(4)] + [Outlet(hangs=False)]
+    outlets = [Stuck() for _ in range(4)] + [Stuck(hangs=False)]
     watched = Watched(outlets)
     watched.hang(outlets[0])
     assert watched.down() is None  # the first time another takes over at once
@@ -165,18 +122,18 @@ def test_plugin_that_hangs_again_is_tried_again_after_pauses_that_double() -> No
         assert not watched.look(pause - 0.1)
         assert watched.look(0.2)
         outlet.release.set()  # else too many threads hang
-        until(lambda: watched.down() is None)
+        wait_until(lambda: watched.down() is None)
         pause *= 2
 
     watched.emit(3)
-    until(lambda: len(outlets[-1].events) == 3)
+    wait_until(lambda: len(outlets[-1].events) == 3)
     counts = watched.worker.account.counts()
     assert (counts.delivered, counts.dropped) == (3, {"in_doubt": 4})
     watched.stop()
 
 
 def test_events_that_come_while_it_is_down_are_dropped_in_memory() -> None:
-    outlets = [Outlet(), Outlet(), Outlet(hangs=False)]
+    outlets = [Stuck(), Stuck(), Stuck(hangs=False)]
     watched = Watched(outlets)
     watched.hang(outlets[0])
     watched.hang(outlets[1])
@@ -186,7 +143,7 @@ def test_events_that_come_while_it_is_down_are_dropped_in_memory() -> None:
     assert not watched.worker.end_flush(watched.worker.begin_flush(9), 30)
     assert watched.look(FIRST_PAUSE_SECONDS)
     watched.emit(2)
-    until(lambda: len(outlets[2].events) == 2)
+    wait_until(lambda: len(outlets[2].events) == 2)
     counts = watched.worker.account.counts()
     assert (counts.delivered, counts.dropped) == (2, {"in_doubt": 2, "down": 7})
     assert counts.emitted == 11
@@ -194,7 +151,7 @@ def test_events_that_come_while_it_is_down_are_dropped_in_memory() -> None:
 
 
 def test_events_that_come_while_it_is_down_wait_where_the_source_outlives_the_process() -> None:
-    outlets = [Outlet(), Outlet(), Outlet(hangs=False)]
+    outlets = [Stuck(), Stuck(), Stuck(hangs=False)]
     watched = Watched(outlets, defers=True)
     watched.hang(outlets[0])
     watched.hang(outlets[1])
@@ -202,19 +159,18 @@ def test_events_that_come_while_it_is_down_wait_where_the_source_outlives_the_pr
 
     assert watched.worker.account.counts().pending == 7
     assert watched.look(FIRST_PAUSE_SECONDS)
-    until(lambda: len(outlets[2].events) == 7)
+    wait_until(lambda: len(outlets[2].events) == 7)
     watched.stop()
 
 
 def test_stop_while_it_is_down_settles_everything() -> None:
-    outlets = [Outlet(), Outlet()]
+    outlets = [Stuck(), Stuck()]
     watched = Watched(outlets)
     watched.hang(outlets[0])
     watched.hang(outlets[1])
     watched.emit(7)
-    watched.worker.begin_stop(time.monotonic() + 30)
 
-    assert not watched.worker.end_stop()
+    assert not stopped(watched.worker)
     counts = watched.worker.account.counts()
     assert (counts.dropped, counts.in_flight, counts.pending) == ({"in_doubt": 2, "down": 7}, 0, 0)
     assert not watched.look(3_600)
@@ -222,7 +178,7 @@ def test_stop_while_it_is_down_settles_everything() -> None:
 
 
 def test_plugin_that_cannot_be_made_again_is_called_again_when_its_call_returns() -> None:
-    outlet = Outlet()
+    outlet = Stuck()
     watched = Watched([outlet], renews=False)
     watched.hang(outlet)
     assert not watched.look(3_600)
@@ -230,9 +186,9 @@ def test_plugin_that_cannot_be_made_again_is_called_again_when_its_call_returns(
 
     outlet.hangs = False
     outlet.release.set()
-    until(watched.look)
+    wait_until(watched.look)
     watched.emit(2)
-    until(lambda: len(outlet.events) == 3)  # the one in doubt has come after all
+    wait_until(lambda: len(outlet.events) == 3)  # the one in doubt has come after all
     assert watched.down() is None
     counts = watched.worker.account.counts()
     assert (counts.delivered, counts.dropped) == (2, {"in_doubt": 1})
@@ -240,7 +196,7 @@ def test_plugin_that_cannot_be_made_again_is_called_again_when_its_call_returns(
 
 
 def test_threads_that_hang_are_few() -> None:
-    outlets = [Outlet() for _ in range(MAX_ABANDONED + 2)]
+    outlets = [Stuck() for _ in range(MAX_ABANDONED + 2)]
     watched = Watched(outlets)
     for outlet in outlets[:MAX_ABANDONED]:
         watched.hang(outlet)
@@ -249,7 +205,7 @@ def test_threads_that_hang_are_few() -> None:
     assert not watched.look(3_600)
 
     outlets[0].release.set()
-    until(watched.look)
+    wait_until(watched.look)
     watched.stop()
 
 
@@ -266,10 +222,10 @@ def test_hang_after_a_quiet_time_counts_as_the_first() -> None:
 
 
 def test_fresh_instance_that_cannot_be_made_or_started_is_tried_again() -> None:
-    bus, stuck, good = HypervisorEventBus(), Outlet(), Outlet(hangs=False)
-    answers: list[Any] = [ZeroDivisionError("no"), Outlet(), good]
+    bus, stuck, good = HypervisorEventBus(), Stuck(), Stuck(hangs=False)
+    answers: list[Any] = [ZeroDivisionError("no"), Stuck(), good]
 
-    def renewed() -> Outlet:
+    def renewed() -> Stuck:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
@@ -279,12 +235,7 @@ def test_fresh_instance_that_cannot_be_made_or_started_is_tried_again() -> None:
         if outlet is not good:
             raise OSError("port taken")
 
-    worker = Worker(
-        "test",
-        stuck,
-        Account(bus.log),
-        Terms(interval_seconds=0.01, hook_timeout_seconds=LIMIT, renewed=renewed, start=start),
-    )
+    worker = make_worker(bus, stuck, hook_timeout_seconds=LIMIT, renewed=renewed, start=start)
     bus.record(EventType.VFS_WRITE)
     worker.ensure_running()
     assert stuck.entered.wait(30)
@@ -293,15 +244,14 @@ def test_fresh_instance_that_cannot_be_made_or_started_is_tried_again() -> None:
     assert worker.down is not None
     assert "no fresh one can be had: no" in worker.down
     assert worker.replace_if_stuck(200)
-    until(lambda: worker.down == "OSError: port taken")
-    until(lambda: not worker.running)
+    wait_until(lambda: worker.down == "OSError: port taken")
+    wait_until(lambda: not worker.running)
     assert not worker.replace_if_stuck(300)
     assert worker.replace_if_stuck(900)
-    until(lambda: worker.down is None)
+    wait_until(lambda: worker.down is None)
 
     stuck.release.set()
-    worker.begin_stop(time.monotonic() + 30)
-    assert worker.end_stop()
+    assert stopped(worker)
 
 
 # What is slow

@@ -1,7 +1,6 @@
 """The accounts add up where traces are sampled: what is held, left out, handed over late."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,48 +22,15 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.config import DeliveryConfig
-from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.outlet import Terms
 from hypervisor_observability.delivery.worker import Worker
 from hypervisor_observability.events.event_types import AGENT_FINISHED
 from hypervisor_observability.spans.sampling import Sampling
+from tests.core.delivery import workers
+from tests.core.delivery.workers import Outlet, adds_up
+from tests.waiting import wait_until
 
 E = EventType
 NONE = Sampling(ratio=0.0, keep_incidents=True, wait_seconds=3_600)
-
-
-class Outlet:
-    """Remembers what it was given; *answer* may raise."""
-
-    def __init__(
-        self,
-        *takes: str,
-        answer: Callable[[Sequence[Any]], None] = lambda _: None,
-    ) -> None:
-        self.takes_events = "events" in takes
-        self.takes_spans = True
-        self.takes_metrics = False
-        self.answer = answer
-        self.events: list[HypervisorEvent] = []
-        self.spans: list[FinishedSpan] = []
-
-    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        self.answer(events)
-        self.events += events
-
-    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        if not self.takes_events:
-            self.answer(spans)
-        self.spans += spans
-
-    def export_metrics(self, _metrics: object) -> None:
-        raise AssertionError("it takes none")
-
-    def flush(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
 
 
 def refuse_names(*names: str) -> Callable[[Sequence[Any]], None]:
@@ -78,26 +44,23 @@ def refuse_names(*names: str) -> Callable[[Sequence[Any]], None]:
 
 
 def make_worker(bus: HypervisorEventBus, outlet: Outlet, **options: Any) -> Worker:
-    options = {"interval_seconds": 0.01, "sampling": NONE, **options}
-    return Worker("test", outlet, Account(bus.log), Terms(**options))
+    return workers.make_worker(bus, outlet, **{"sampling": NONE, **options})
 
 
 def flushed(worker: Worker, bus: HypervisorEventBus) -> Counts:
-    assert worker.end_flush(worker.begin_flush(bus.emitted), 30)
+    assert workers.flushed(worker, bus)
+    return settled(worker)
+
+
+def stopped(worker: Worker) -> Counts:
+    assert workers.stopped(worker)
     return settled(worker)
 
 
 def settled(worker: Worker) -> Counts:
     counts = worker.account.counts()
-    settled = counts.delivered + counts.rejected + counts.dropped_total
-    assert counts.emitted == settled + counts.in_flight + counts.pending
+    assert adds_up(counts)
     return counts
-
-
-def stopped(worker: Worker) -> Counts:
-    worker.begin_stop(time.monotonic() + 30)
-    assert worker.end_stop()
-    return settled(worker)
 
 
 def agent(bus: HypervisorEventBus, trace: CausalTraceId, name: str = "a") -> None:
@@ -112,7 +75,7 @@ def breach(bus: HypervisorEventBus, trace: CausalTraceId) -> None:
 
 def test_events_of_held_spans_are_in_flight_until_the_stop_leaves_them_out() -> None:
     bus = HypervisorEventBus()
-    worker = make_worker(bus, outlet := Outlet())
+    worker = make_worker(bus, outlet := Outlet("spans"))
     for _ in range(5):
         agent(bus, CausalTraceId())
 
@@ -128,7 +91,7 @@ def test_events_of_held_spans_are_in_flight_until_the_stop_leaves_them_out() -> 
 
 
 def test_incident_of_a_later_batch_delivers_the_earlier_events(bus: HypervisorEventBus) -> None:
-    worker = make_worker(bus, outlet := Outlet())
+    worker = make_worker(bus, outlet := Outlet("spans"))
     good, bad = CausalTraceId(), CausalTraceId()
     agent(bus, good)
     agent(bus, bad)
@@ -143,7 +106,7 @@ def test_incident_of_a_later_batch_delivers_the_earlier_events(bus: HypervisorEv
 
 
 def test_incident_of_the_same_batch_delivers_them_at_once(bus: HypervisorEventBus) -> None:
-    worker = make_worker(bus, outlet := Outlet("events"))
+    worker = make_worker(bus, outlet := Outlet("events", "spans"))
     trace = CausalTraceId()
     agent(bus, trace)
     breach(bus, trace)
@@ -157,13 +120,11 @@ def test_incident_of_the_same_batch_delivers_them_at_once(bus: HypervisorEventBu
 
 def test_quiet_traces_are_left_out_while_nothing_is_emitted(bus: HypervisorEventBus) -> None:
     sampling = Sampling(ratio=0.0, keep_incidents=True, wait_seconds=0.05)
-    worker = make_worker(bus, Outlet(), sampling=sampling)
+    worker = make_worker(bus, Outlet("spans"), sampling=sampling)
     agent(bus, CausalTraceId())
     flushed(worker, bus)
 
-    deadline = time.monotonic() + 30
-    while settled(worker).in_flight and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not settled(worker).in_flight)
 
     assert settled(worker).dropped == {"sampled": 1}
     stopped(worker)
@@ -171,7 +132,7 @@ def test_quiet_traces_are_left_out_while_nothing_is_emitted(bus: HypervisorEvent
 
 def test_limit_counts_what_it_leaves_out(bus: HypervisorEventBus) -> None:
     sampling = Sampling(ratio=0.0, keep_incidents=True, max_held_spans=2)
-    worker = make_worker(bus, Outlet(), sampling=sampling, max_batch_events=3)
+    worker = make_worker(bus, Outlet("spans"), sampling=sampling, max_batch_events=3)
     for _ in range(10):
         agent(bus, CausalTraceId())
 
@@ -184,7 +145,7 @@ def test_limit_counts_what_it_leaves_out(bus: HypervisorEventBus) -> None:
 
 
 def test_late_span_that_is_refused_costs_its_own_event(bus: HypervisorEventBus) -> None:
-    outlet = Outlet(answer=refuse_names("invoke_agent poison"))
+    outlet = Outlet("spans", answer=refuse_names("invoke_agent poison"))
     worker = make_worker(bus, outlet)
     trace = CausalTraceId()
     for name in ("good", "poison", "good"):
@@ -192,7 +153,7 @@ def test_late_span_that_is_refused_costs_its_own_event(bus: HypervisorEventBus) 
     flushed(worker, bus)
 
     breach(bus, trace)
-    assert not worker.end_flush(worker.begin_flush(bus.emitted), 30)
+    assert not workers.flushed(worker, bus)
 
     counts = settled(worker)
     assert (counts.delivered, counts.rejected, counts.in_flight) == (6, 1, 0)
@@ -207,11 +168,11 @@ def test_event_that_was_refused_itself_is_not_counted_again_with_its_span() -> N
         if any(event.event_type == AGENT_FINISHED for event in events):
             raise Reject("no such event")
 
-    worker = make_worker(bus, outlet := Outlet("events", answer=answer))
+    worker = make_worker(bus, outlet := Outlet("events", "spans", answer=answer))
     kept, left = CausalTraceId(), CausalTraceId()
     agent(bus, kept)
     agent(bus, left)
-    worker.end_flush(worker.begin_flush(bus.emitted), 30)
+    workers.flushed(worker, bus)
     assert (settled(worker).rejected, settled(worker).in_flight) == (2, 0)
 
     breach(bus, kept)
@@ -223,7 +184,7 @@ def test_event_that_was_refused_itself_is_not_counted_again_with_its_span() -> N
 
 
 def test_event_that_ended_spans_of_two_traces_counts_once(bus: HypervisorEventBus) -> None:
-    worker = make_worker(bus, outlet := Outlet())
+    worker = make_worker(bus, outlet := Outlet("spans"))
     first, second = CausalTraceId(), CausalTraceId()
     bus.record(E.SESSION_CREATED, session_id="s")
     for trace in (first, second):
@@ -250,14 +211,14 @@ def test_plugin_that_is_turned_off_has_no_event_in_flight(bus: HypervisorEventBu
     def answer(_: Sequence[Any]) -> None:
         raise SystemExit
 
-    worker = make_worker(bus, Outlet(answer=answer))
+    worker = make_worker(bus, Outlet("spans", answer=answer))
     trace = CausalTraceId()
     agent(bus, CausalTraceId())
     agent(bus, trace)
     flushed(worker, bus)
 
     breach(bus, trace)
-    worker.end_flush(worker.begin_flush(bus.emitted), 30)
+    workers.flushed(worker, bus)
 
     assert worker.down is not None
     counts = settled(worker)
@@ -272,7 +233,7 @@ def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on(bus: Hypervis
     def hang(_: Sequence[Any]) -> None:
         release.wait(60)
 
-    outlets = [Outlet(answer=hang), Outlet()]
+    outlets = [Outlet("spans", answer=hang), Outlet("spans")]
     fresh = outlets[1]
     worker = make_worker(bus, outlets[0], hook_timeout_seconds=0.05, renewed=lambda: fresh)
     held, hung = CausalTraceId(), CausalTraceId()
@@ -282,11 +243,9 @@ def test_batch_of_a_hung_hook_is_in_doubt_and_what_is_held_goes_on(bus: Hypervis
     breach(bus, hung)
     worker.ensure_running()
 
-    deadline = time.monotonic() + 30
-    while not worker.replace_if_stuck() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(worker.replace_if_stuck)
     breach(bus, held)
-    worker.end_flush(worker.begin_flush(bus.emitted), 30)
+    workers.flushed(worker, bus)
     counts = stopped(worker)
     release.set()
 
@@ -370,7 +329,7 @@ def test_ratio_that_is_none_is_refused() -> None:
 
 def test_session_is_told_of_when_it_begins_if_the_plugin_asks_for_it() -> None:
     bus = HypervisorEventBus()
-    outlet = Outlet()
+    outlet = Outlet("spans")
     worker = make_worker(bus, outlet, sampling=None, pending_sessions=True)
     bus.record(E.SESSION_CREATED, session_id="s")
     flushed(worker, bus)

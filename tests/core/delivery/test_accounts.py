@@ -1,0 +1,188 @@
+"""The law of the accounts: every event that was emitted is counted once, at every moment."""
+
+import threading
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hypervisor_observability import (
+    HypervisorEventBus,
+    RetryLater,
+)
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.portion import Place
+from tests.core.delivery.workers import Outlet, adds_up, emit, flushed, make_worker, stopped
+
+
+def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_notices() -> None:
+    bus, outlet = HypervisorEventBus(max_events=10), Outlet("events")
+    worker = make_worker(bus, outlet)
+    emit(bus, 3_000)
+
+    before = worker.account.counts()
+    assert before.dropped == {"overflow": 2_990}
+    assert before.pending == 10
+
+    assert not flushed(worker, bus)  # it answers honestly: most of it is gone
+    after = worker.account.counts()
+    assert (after.delivered, after.dropped) == (10, {"overflow": 2_990})
+    stopped(worker)
+
+
+def test_what_the_log_gave_up_before_a_plugin_was_down_stays_counted_for_that() -> None:
+    bus = HypervisorEventBus(max_events=10)
+    account = Account(bus.log)
+    emit(bus, 3_000)
+    account.pause("down")
+    assert account.counts().dropped == {"overflow": 2_990, "down": 10}
+
+    emit(bus, 100)
+    assert account.counts().dropped == {"overflow": 2_990, "down": 110}
+    account.resume()
+    emit(bus, 30)
+    counts = account.counts()
+    assert (counts.dropped, counts.pending) == ({"overflow": 3_010, "down": 110}, 10)
+
+
+@settings(max_examples=60)
+@given(
+    steps=st.lists(
+        st.one_of(
+            st.tuples(st.just("emit"), st.integers(1, 40)),
+            st.tuples(st.just("work"), st.sampled_from(["ok", "reject", "retry", "hang"])),
+            st.tuples(st.just("clear"), st.just(0)),
+        ),
+        max_size=25,
+    ),
+    bound=st.integers(1, 60),
+)
+def test_counts_add_up_after_every_step(steps: list[tuple[str, Any]], bound: int) -> None:
+    bus = HypervisorEventBus(max_events=bound)
+    account = Account(bus.log)
+    emitted = 0
+    for what, value in steps:
+        if what == "emit":
+            emit(bus, value)
+            emitted += value
+        elif what == "clear":
+            bus.clear()
+        else:
+            size = len(account.read(7).events)
+            assert adds_up(account.counts())
+            if value == "ok":
+                account.deliver(size)
+            elif value == "reject":
+                account.reject(size)
+            elif value == "retry":
+                account.drop(size, "stopped")
+        counts = account.counts()
+        assert counts.emitted == emitted
+        assert adds_up(counts)
+    account.close("stopped")
+    assert adds_up(account.counts())
+    assert account.counts().pending == 0
+
+
+MOVES = st.one_of(
+    st.tuples(st.just("emit"), st.integers(0, 20)),
+    st.tuples(st.just("read"), st.integers(1, 20)),
+    st.tuples(
+        st.sampled_from(
+            ["deliver", "reject", "drop", "leave", "hold", "take_back", "await_push", "late"]
+        ),
+        st.integers(0, 20),
+    ),
+    st.tuples(st.sampled_from(["deliver_held", "drop_held"]), st.integers(0, 20)),
+    st.tuples(
+        st.sampled_from(["pushed", "drop_unpushed", "give_up", "pause", "resume", "clear"]),
+        st.just(0),
+    ),
+)
+
+
+@given(moves=st.lists(MOVES, max_size=40), bound=st.integers(1, 60))
+def test_counts_add_up_wherever_a_portion_goes_and_whenever_it_is_given_up(
+    moves: list[tuple[str, int]], bound: int
+) -> None:
+    bus = HypervisorEventBus(max_events=bound)
+    account = Account(bus.log)
+    portion = given_up = account.read(1)
+    for what, number in moves:
+        left = min(number, portion.left)
+        held = account.counts().in_flight - portion.left - account.unpushed
+        if what == "emit":
+            emit(bus, number)
+        elif what == "read":
+            portion, given_up = account.read(number), portion
+        elif what in {"deliver", "reject", "hold", "await_push"}:
+            place = {
+                "deliver": Place.DELIVERED,
+                "reject": Place.REJECTED,
+                "hold": Place.HELD,
+                "await_push": Place.UNPUSHED,
+            }[what]
+            portion.move(left, place)
+        elif what == "drop":
+            portion.drop(left, "filtered")
+        elif what == "leave":
+            portion.leave(left)
+        elif what == "take_back":
+            portion.take_back(min(number, held))
+        elif what == "late":
+            if given_up is not portion:
+                before = account.counts()
+                given_up.move(number, Place.DELIVERED)
+                given_up.drop(number, "filtered")
+                assert account.counts() == before
+        elif what == "deliver_held":
+            account.deliver_waiting(Place.HELD, number)
+        elif what == "drop_held":
+            account.drop_waiting(Place.HELD, "sampled", number)
+        elif what == "pushed":
+            account.deliver_waiting(Place.UNPUSHED)
+        elif what == "drop_unpushed":
+            account.drop_waiting(Place.UNPUSHED, "down")
+        elif what == "give_up":
+            account.give_up("in_doubt")
+            portion, given_up = account.read(1), portion
+        elif what == "pause":
+            account.pause("down")
+        elif what == "resume":
+            account.resume()
+        else:
+            bus.clear()
+        counts = account.counts()
+        assert adds_up(counts)
+        assert counts.emitted == bus.emitted
+    account.settle_all("in_doubt")
+    counts = account.counts()
+    assert adds_up(counts)
+    assert counts.in_flight == counts.pending == 0
+
+
+def test_counts_add_up_at_every_moment_of_a_busy_run() -> None:
+    bus = HypervisorEventBus(max_events=2_000)
+    flaky = iter(range(1_000_000))
+
+    def answer(_: object) -> None:
+        number = next(flaky)
+        if number % 5 == 1:
+            raise RetryLater(after=0)
+        if number % 7 == 2:
+            raise ValueError("odd")
+
+    worker = make_worker(bus, Outlet("events", answer=answer), max_batch_events=50)
+    worker.ensure_running()
+    threads = [threading.Thread(target=emit, args=(bus, 3_000)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert adds_up(worker.account.counts())
+    for thread in threads:
+        thread.join()
+    assert stopped(worker)
+    counts = worker.account.counts()
+    assert adds_up(counts)
+    assert counts.emitted == 12_000
+    assert counts.in_flight == counts.pending == 0
