@@ -33,13 +33,16 @@ class Carried(Generic[P, R]):
 
     def __init__(self, function: Callable[P, R]) -> None:
         self._function = function
-        self._run_in_copy: Callable[..., R] = _copies(contextvars.copy_context())
+        self._context = contextvars.copy_context()
         self._trace = current_trace()
         self._place = current_place()
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function there."""
-        return self._run_in_copy(self._function, *args, **kwargs)
+        # One context cannot be entered twice at once, and calls may overlap.
+        copy = self._context.copy()
+        value: R = _staying(copy.run(self._function, *args, **kwargs), copy)
+        return value
 
     def __reduce__(self) -> tuple[Any, ...]:
         place = self._place
@@ -73,15 +76,6 @@ class CarryingExecutor(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as Executor has it
         """Shut the executor down."""
         self._executor.shutdown(wait, cancel_futures=cancel_futures)
-
-
-def _copies(context: contextvars.Context) -> Callable[..., Any]:
-    def run(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        # One context cannot be entered twice at once, and calls may overlap.
-        copy = context.copy()
-        return _staying(copy.run(function, *args, **kwargs), copy)
-
-    return run
 
 
 def _staying(value: Any, context: contextvars.Context) -> Any:

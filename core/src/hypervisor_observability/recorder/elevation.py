@@ -96,8 +96,4 @@ def open_elevation(
         "ttl_seconds": ttl_seconds,
     }
     inside = place.within(writer.write(EventType.RING_ELEVATED, place, trace, granted))
-
-    def close(_error: BaseException | None) -> None:
-        elevation.close()
-
-    return Opened(elevation, stand(trace, inside), writer, close)
+    return Opened(elevation, stand(trace, inside), writer, lambda _: elevation.close())
