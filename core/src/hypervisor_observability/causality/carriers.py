@@ -83,7 +83,7 @@ def _values(carrier: Any, *names: str) -> list[list[Any]]:
     if wsgi:
         found = {f"http_{name}": values for name, values in found.items()}
     for name, value in _pairs(carrier, found):
-        found[name].append(_text(value))
+        found[name].append(text_of(value))
     return list(found.values())
 
 
@@ -104,11 +104,12 @@ def _name(place: Any) -> str:
     """Give the name, in lower case, that a key is, or that a pair has; empty: it is neither."""
     if isinstance(place, (tuple, list)):
         place = place[0] if len(place) == 2 else None  # a name and a value
-    name = _text(place)
+    name = text_of(place)
     return name.lower() if isinstance(name, str) else ""
 
 
-def _text(value: Any) -> Any:
+def text_of(value: Any) -> Any:
+    """Give bytes as the text that they are in UTF-8; anything else as it is."""
     if isinstance(value, bytes):
         try:
             return value.decode()

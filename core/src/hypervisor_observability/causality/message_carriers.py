@@ -10,6 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from ..threads.interruptions import is_from_handler
+from .carriers import text_of
 
 MCP_META: Final = "_meta"
 """Where parameters of an MCP request, and results, have room for trace context: its names are
@@ -101,12 +102,8 @@ class HeaderPairs(MutableMapping[str, str]):
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            return None
-    return value if isinstance(value, str) else None
+    text = text_of(value)
+    return text if isinstance(text, str) else None
 
 
 def _to(kind: type[str] | type[bytes], text: str) -> Any:
