@@ -13,7 +13,7 @@ import pytest
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.portion import Portion
+from hypervisor_observability.delivery.ledger import Portion
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import end_of
 from hypervisor_observability.journal.run_ledger import RunLedger

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.portion import Portion
+from hypervisor_observability.delivery.ledger import Portion
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import RunLivesError, end_of
 from hypervisor_observability.journal.reader import RunReader

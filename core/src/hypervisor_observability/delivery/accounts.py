@@ -26,7 +26,7 @@ from ..bus.log import Reading
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, UNWANTED, Counts
-from .portion import Place, Portion
+from .ledger import Place, Portion
 from .stream import Cursor, EventStream
 
 

@@ -9,11 +9,11 @@ from attrs import define, field
 from ..errors import Reject, RetryLater, StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..text.error_text import line_of
-from .batches import Batch
+from .batch import Batch
 from .counts import FILTERED, IN_DOUBT
-from .isolation import MAX_REFUSED_IN_A_ROW, Outcome
+from .ledger import Place, Portion
+from .offering import MAX_REFUSED_IN_A_ROW, Outcome
 from .outlet import Outlet
-from .portion import Place, Portion
 from .state import WorkerState
 
 Item = TypeVar("Item")

@@ -14,8 +14,8 @@ from .breaker import seconds_asked_for
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls
+from .ledger import Place
 from .outlet import HookShapeError, Outlet
-from .portion import Place
 from .state import Flush, WorkerState
 
 _CATCH_UP_SECONDS = 1.0

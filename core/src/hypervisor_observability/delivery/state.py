@@ -19,9 +19,9 @@ from ..text.limited_log import LimitedLog
 from .accounts import Account
 from .breaker import Breaker
 from .counts import DOWN, SAMPLED, STOPPED
-from .isolation import OfferSize
+from .ledger import Place
+from .offering import OfferSize
 from .outlet import Outlet, Terms
-from .portion import Place
 from .stream_wait import StreamWait
 
 _SAMPLING = "sampling"

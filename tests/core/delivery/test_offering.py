@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hypervisor_observability import Reject, RetryLater
 from hypervisor_observability.delivery.breaker import BREAKER_FAILURES, MAX_RETRY_SECONDS, Breaker
-from hypervisor_observability.delivery.isolation import MAX_REFUSED_IN_A_ROW, OfferSize, offer
+from hypervisor_observability.delivery.offering import MAX_REFUSED_IN_A_ROW, OfferSize, offer
 
 
 class Backend:

@@ -9,8 +9,8 @@ from ..events.event import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
 from .breaker import Breaker
-from .isolation import OfferSize, Outcome, offer
-from .portion import Place, Portion
+from .ledger import Place, Portion
+from .offering import OfferSize, Outcome, offer
 
 Item = TypeVar("Item")
 
