@@ -11,7 +11,24 @@ from hypothesis import strategies as st
 
 from hypervisor_observability import Reject, RetryLater
 from hypervisor_observability.delivery.breaker import BREAKER_FAILURES, MAX_RETRY_SECONDS, Breaker
-from hypervisor_observability.delivery.offering import MAX_REFUSED_IN_A_ROW, OfferSize, offer
+from hypervisor_observability.delivery.offering import (
+    MAX_REFUSED_IN_A_ROW,
+    Offering,
+    OfferSize,
+    Send,
+)
+
+
+def offering(size: int) -> Offering[int]:
+    """Have items offered that are their own places."""
+    return Offering({}, range(size), range(size))
+
+
+def offered(size: int, send: Send[int], knows: OfferSize | None = None) -> Offering[int]:
+    """Offer *size* items once."""
+    one = offering(size)
+    one.offer(send, knows)
+    return one
 
 
 class Backend:
@@ -35,24 +52,23 @@ def test_all_but_the_poisonous_are_accepted_once_and_in_order(
 ) -> None:
     poison = data.draw(st.sets(st.integers(0, size - 1), max_size=6))
     backend = Backend(poison, data.draw(st.sampled_from([ValueError, Reject])))
-    start, refused = 0, set()
-    items = list(range(size))
-    while start < size:
-        outcome = offer(items[start:], backend.send)
-        assert outcome.settled
-        assert (outcome.failure is None) == (start + outcome.settled == size)
-        refused |= {start + place for place in outcome.refused}
-        start += outcome.settled
+    one = offering(size)
+    while one.left():
+        before = one.unsettled()
+        failure = one.offer(backend.send)
+        assert one.unsettled() < before
+        assert (failure is None) == (not one.unsettled())
 
-    assert refused == poison
-    assert backend.accepted == [item for item in items if item not in poison]
+    assert set(one.refused) == poison
+    assert backend.accepted == [item for item in range(size) if item not in poison]
+    assert one.accepted == len(backend.accepted)
 
 
 @pytest.mark.parametrize("error", [Reject, ValueError])
 def test_one_poisonous_item_in_512_takes_few_further_calls(error: type[Exception]) -> None:
     for place in range(512):
         backend = Backend({place}, error)
-        assert list(offer(list(range(512)), backend.send).refused) == [place]
+        assert list(offered(512, backend.send).refused) == [place]
         assert backend.calls - 1 <= 12
 
 
@@ -85,22 +101,20 @@ class Moody:
 @given(data=st.data())
 def test_only_what_was_refused_alone_and_alone_again_is_refused(data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 300))
-    items = list(range(size))
     backend = Moody(
         most=data.draw(st.integers(1, 400)),
         poison=data.draw(st.sets(st.integers(0, size - 1), max_size=6)),
         bad_moments=data.draw(st.sets(st.integers(0, 60), max_size=4)),
         error=data.draw(st.sampled_from([Reject, ValueError])),
     )
-    knows, start, refused = OfferSize(), 0, set()
-    while start < size:
-        outcome = offer(items[start:], backend.send, knows)
-        refused |= {start + place for place in outcome.refused}
-        start += outcome.settled
+    one, knows = offering(size), OfferSize()
+    while one.left():
+        one.offer(backend.send, knows)
 
+    refused = one.refused.keys()
     assert backend.poison <= refused
     assert refused <= backend.twice_alone
-    assert backend.accepted == [item for item in items if item not in refused]
+    assert backend.accepted == [item for item in range(size) if item not in refused]
     chunks = 4 * size / min(size, backend.most)
     search = 2 * math.log2(size) + 6
     bad = len(backend.poison) + len(backend.bad_moments)
@@ -119,10 +133,11 @@ def test_one_bad_moment_costs_no_innocent_item(
     poisonous = set() if poison is None or poison >= size else {poison}
     backend = Moody(600, poisonous, {moment}, error)
 
-    outcome = offer(list(range(size)), backend.send)
+    one = offering(size)
+    failure = one.offer(backend.send)
 
-    assert outcome.failure is None
-    assert set(outcome.refused) == poisonous
+    assert failure is None
+    assert set(one.refused) == poisonous
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 10, 60, 255, 256, 511])
@@ -131,7 +146,7 @@ def test_size_that_passed_is_remembered(most: int) -> None:
     calls = []
     for _ in range(20):
         before = len(backend.sizes)
-        assert not offer(list(range(512)), backend.send, knows).refused
+        assert not offered(512, backend.send, knows).refused
         calls.append(len(backend.sizes) - before)
 
     least = 512 / most
@@ -143,10 +158,10 @@ def test_size_that_passed_is_remembered(most: int) -> None:
 
 def test_size_grows_again_when_larger_batches_are_taken() -> None:
     backend, knows = Moody(10, set(), set()), OfferSize()
-    offer(list(range(512)), backend.send, knows)
+    offered(512, backend.send, knows)
     backend.most = 1_000
     for _ in range(20):
-        offer(list(range(512)), backend.send, knows)
+        offered(512, backend.send, knows)
 
     assert backend.sizes[-1] == 512
 
@@ -156,10 +171,11 @@ def test_refusals_are_in_a_row_only_if_nothing_was_accepted_between() -> None:
         poison = set(range(0, 512, gap))
         backend = Backend(poison)
 
-        outcome = offer(list(range(512)), backend.send)
+        one = offering(512)
+        failure = one.offer(backend.send)
 
-        assert outcome.failure is None
-        assert set(outcome.refused) == poison
+        assert failure is None
+        assert set(one.refused) == poison
 
 
 def test_request_to_retry_ends_the_offering_wherever_it_comes() -> None:
@@ -173,20 +189,23 @@ def test_request_to_retry_ends_the_offering_wherever_it_comes() -> None:
             left[0] -= 1
             backend.send(items)
 
-        outcome = offer(list(range(64)), send)
-        if outcome.failure is None:
-            assert outcome.settled == 64
+        one = offering(64)
+        failure = one.offer(send)
+        if failure is None:
+            assert not one.unsettled()
         else:
-            assert isinstance(outcome.failure, RetryLater)
-            assert outcome.settled == len(backend.accepted) + len(outcome.refused)
+            assert isinstance(failure, RetryLater)
+            settled = 64 - len(one.unsettled())
+            assert settled == len(backend.accepted) + len(one.refused)
 
 
 def test_when_everything_is_refused_it_is_not_the_items_fault() -> None:
     backend = Backend(set(range(512)))
-    outcome = offer(list(range(512)), backend.send)
+    one = offering(512)
+    failure = one.offer(backend.send)
 
-    assert isinstance(outcome.failure, ValueError)
-    assert outcome.settled == len(outcome.refused) == MAX_REFUSED_IN_A_ROW
+    assert isinstance(failure, ValueError)
+    assert 512 - len(one.unsettled()) == len(one.refused) == MAX_REFUSED_IN_A_ROW
     assert backend.calls < 40
 
 

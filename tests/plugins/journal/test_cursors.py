@@ -13,7 +13,8 @@ import pytest
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.ledger import Portion
+from hypervisor_observability.delivery.batch import Batch
+from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import end_of
 from hypervisor_observability.journal.run_ledger import RunLedger
@@ -45,7 +46,7 @@ def write_run(
     return run, writer
 
 
-def numbers(reading: Reading | Portion) -> list[int]:
+def numbers(reading: Reading | Batch) -> list[int]:
     return [event.payload["number"] for event in reading.events]
 
 
@@ -417,10 +418,10 @@ def test_plugin_that_does_not_replay_skips_what_was_left_and_counts_it(tmp_path:
     account = Account(stream, stream)
 
     assert numbers(account.read(10)) == [20]
-    account.deliver(1)
+    account.ledger.settle_offered(Place.DELIVERED)
     counts = account.counts()
     assert (counts.emitted, counts.delivered, counts.dropped) == (6, 1, {"not_replayed": 5})
-    assert account.lost == 0
+    assert account.ledger.lost == 0
     assert recovered(tmp_path, make_log(), defers=False).skipped == 0
 
 
@@ -434,7 +435,7 @@ def test_part_of_a_run_that_is_gone_is_counted_as_expired(tmp_path: Path) -> Non
     got: list[int] = []
     while events := account.read(100).events:
         got += [event.payload["number"] for event in events]
-        account.deliver(len(events))
+        account.ledger.settle_offered(Place.DELIVERED)
 
     counts = account.counts()
     assert got == [*range(got[0], 900), 20]
@@ -461,7 +462,7 @@ def test_who_is_behind_the_log_in_memory_goes_on_from_the_disk(tmp_path: Path) -
     got: list[int] = []
     while events := account.read(64).events:
         got += [event.payload["number"] for event in events]
-        account.deliver(len(events))
+        account.ledger.settle_offered(Place.DELIVERED)
 
     assert log.bounds == (200, 300)
     assert got == list(range(300))

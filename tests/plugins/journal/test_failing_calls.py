@@ -19,6 +19,7 @@ from hypervisor_observability import EventType, HypervisorEvent, HypervisorEvent
 from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.counts import Counts
+from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.host.process_journal import ProcessJournal
 from hypervisor_observability.journal.writer import JournalWriter
@@ -94,7 +95,7 @@ def deliver_all(account: Account, until: int) -> list[int]:
     while len(got) < until and nothing < 3:
         reading = tried(lambda: account.read(4))
         got += [event.payload["number"] for event in reading.events]
-        account.deliver(len(reading.events))
+        account.ledger.settle_offered(Place.DELIVERED)
         account.commit(lambda: None)
         nothing += not reading.events
     account.commit(lambda: None, last=True)

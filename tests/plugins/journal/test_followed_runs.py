@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.ledger import Portion
+from hypervisor_observability.delivery.batch import Batch
+from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.journal.dead_runs import RunLivesError, end_of
 from hypervisor_observability.journal.reader import RunReader
@@ -51,7 +52,7 @@ def write_run(
     return run, writer
 
 
-def numbers(reading: Reading | Portion) -> list[int]:
+def numbers(reading: Reading | Batch) -> list[int]:
     return [event.payload["number"] for event in reading.events]
 
 
@@ -66,7 +67,7 @@ def read_all(account: Account) -> list[int]:
     got: list[int] = []
     while events := account.read(2).events:
         got += [event.payload["number"] for event in events]
-        account.deliver(len(events))
+        account.ledger.settle_offered(Place.DELIVERED)
     return got
 
 
@@ -94,7 +95,7 @@ def test_agent_goes_on_where_it_was(tmp_path: Path) -> None:
     stream = followed(tmp_path)
     account = Account(stream, stream)
     account.read(2)
-    account.deliver(2)
+    account.ledger.settle_offered(Place.DELIVERED)
     account.commit(lambda: {"totals": 2}, last=True)
     again = followed(tmp_path)
 
@@ -170,7 +171,7 @@ def test_what_was_read_and_not_taken_is_read_again(tmp_path: Path) -> None:
     got: list[int] = []
     while events := account.read(50, 10_000).events:
         got += [event.payload["number"] for event in events]
-        account.deliver(len(events))
+        account.ledger.settle_offered(Place.DELIVERED)
         account.commit(nothing)
     counts = account.counts()
 
@@ -233,8 +234,8 @@ def test_state_goes_on_from_what_was_read_since_in_the_same_order(tmp_path: Path
     stream = followed(tmp_path)
     account = Account(stream, stream)
     for _ in range(3):
-        reading = account.read(2)
-        account.deliver(len(reading.events))
+        account.read(2)
+        account.ledger.settle_offered(Place.DELIVERED)
         account.commit(lambda: {"n": 1})
     again = followed(tmp_path)
 
@@ -272,7 +273,7 @@ def test_negative_counts_do_not_come_of_what_was_delivered_before(tmp_path: Path
     stream = followed(tmp_path)
     account = Account(stream, stream)
     account.read(100)
-    account.deliver(100)
+    account.ledger.settle_offered(Place.DELIVERED)
     account.commit(nothing, last=True)
     for known in (True, False):
         if not known:  # such as of a process that was killed
@@ -330,8 +331,8 @@ def test_reading_many_runs_costs_each_run_once(
         account = Account(stream, stream)
 
         def work() -> None:
-            while events := account.read(16).events:
-                account.deliver(len(events))
+            while account.read(16).events:
+                account.ledger.settle_offered(Place.DELIVERED)
                 account.commit(nothing)
 
         return calls_of(monkeypatch, work) / count
@@ -345,7 +346,8 @@ def test_step_names_only_the_runs_that_were_read(tmp_path: Path) -> None:
     stream = followed(tmp_path)
     account = Account(stream, stream)
     for _ in range(4):
-        account.deliver(len(account.read(4).events))
+        account.read(4)
+        account.ledger.settle_offered(Place.DELIVERED)
         account.commit(nothing)
     lines = stream.path.read_bytes().splitlines()
 

@@ -1,21 +1,9 @@
-"""The conservation law, kept per reader under one lock.
+"""The conservation law, kept for one reader: its position in a stream, and the ledger behind it.
 
-emitted = delivered + rejected + dropped + in flight + pending, at every moment.
-
-An event is in one place at a time, and every move is one step under the lock::
-
-    pending -> offered -> delivered | rejected | dropped
-                  |
-                  +-> held      its spans wait until their trace is decided on
-                  +-> unpushed  the push of metrics that is to hold it is still to come
-
-What is offered, held or unpushed is in flight. A ``Portion`` stands for what is offered. It is
-settled by whoever offers it, or given up at once and as a whole; who comes late with an answer
-for a portion that was given up changes nothing.
+emitted = delivered + rejected + dropped + in flight + pending, at every moment. What was not read
+is pending; the ledger knows where everything else is.
 """
 
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,8 +13,9 @@ from ..bus.event_memory import Scales
 from ..bus.log import Reading
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
-from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, UNWANTED, Counts
-from .ledger import Place, Portion
+from .batch import Batch
+from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, Counts
+from .ledger import Ledger, Place
 from .stream import Cursor, EventStream
 
 
@@ -37,27 +26,21 @@ class Account:
         stream: What is read.
         cursor: Where to begin in it, and where the position is saved; None: the reader begins
             at 0 and ends with the process.
-        closed: Why nothing will be read; None for an open account.
+
+    Attributes:
+        ledger: Where each event is that was read.
     """
 
-    def __init__(
-        self, stream: EventStream, cursor: Cursor | None = None, *, closed: str | None = None
-    ) -> None:
+    def __init__(self, stream: EventStream, cursor: Cursor | None = None) -> None:
         self._stream = stream
         self._cursor = cursor
+        self._gone = OVERFLOW if cursor is None else EXPIRED
         self._scales = Scales(shared=False)
         self._begin()
-        if closed is not None:
-            self.close(closed)
 
     def _begin(self) -> None:
-        # Re-entrant: a signal handler may ask for counts within this thread's own call.
-        self._lock = threading.RLock()
-        self._places: Counter[Place] = Counter()
-        self._dropped: Counter[str] = Counter()
-        self._portion: Portion | None = None
+        self.ledger = Ledger()
         self._closed: str | None = None
-        self._bounds = (0, 0)
         self.begin()
 
     def begin(self) -> None:
@@ -66,7 +49,7 @@ class Account:
         self._position = self._start = 0 if cursor is None else cursor.start
         self._skipped = 0 if cursor is None else cursor.skipped
         self._bounds = (self._start, self._start)
-        self._dropped[NOT_REPLAYED] = self._skipped
+        self.ledger.dropped[NOT_REPLAYED] = self._skipped
 
     def begin_anew(self) -> None:
         """Forget everything, in a fork's child: its log is empty."""
@@ -79,19 +62,7 @@ class Account:
         """Sequence number of the next event to read."""
         return self._position
 
-    @property
-    def lost(self) -> int:
-        """Events rejected, or dropped although they were wanted, so far."""
-        with self._lock:
-            unwanted = sum(self._dropped[reason] for reason in UNWANTED)
-            return self._places[Place.REJECTED] + self._dropped.total() - unwanted
-
-    @property
-    def unpushed(self) -> int:
-        """Events whose export hooks took them, and that still have to be in a push of metrics."""
-        return self._places[Place.UNPUSHED]
-
-    def read(self, max_events: int, max_bytes: int | None = None) -> Portion:
+    def read(self, max_events: int, max_bytes: int | None = None) -> Batch:
         """Read on; what is read is offered until it is settled.
 
         Args:
@@ -102,25 +73,26 @@ class Account:
             StreamUnavailableError: The stream cannot be read at present: the position is what
                 it was, and the same call gives the same events later.
         """
-        with self._lock:
-            self.give_up(IN_DOUBT)  # what an interrupt has left
+        ledger = self.ledger
+        with ledger.lock:
+            ledger.settle_offered(IN_DOUBT)  # what an interrupt has left
             if self._closed is not None:
-                return Portion((), self)
+                return Batch([], ledger)
             reading = self._read(max_events)
             if max_bytes is not None and len(reading.events) > 1:
                 fitting, _ = self._scales.fitting(reading.events, max_bytes)
                 reading = evolve(reading, events=fitting)
-            portion = Portion(reading.events, self)
+            batch = Batch(list(reading.events), ledger)
             self._position = reading.next_position
-            self._portion = portion
-            return portion
+            ledger.offer(batch, len(reading.events))
+            return batch
 
     def _read(self, max_events: int) -> Reading:
         while True:
             reading = self._stream.read(self._position, max_events)
             if not reading.skipped:
                 return reading
-            self._dropped[self._gone] += reading.skipped
+            self.ledger.dropped[self._gone] += reading.skipped
             self._position = reading.position
             if reading.events:
                 return reading
@@ -137,12 +109,8 @@ class Account:
     @property
     def end(self) -> int:
         """Position behind all that is known to be in the stream."""
-        with self._lock:
+        with self.ledger.lock:
             return self._known_bounds()[1]
-
-    @property
-    def _gone(self) -> str:
-        return OVERFLOW if self._cursor is None else EXPIRED
 
     @property
     def state(self) -> Mapping[str, Any] | None:
@@ -166,6 +134,10 @@ class Account:
         """Whether the next process reads what this one leaves."""
         return self._cursor is not None and self._cursor.defers
 
+    def left_as(self, reason: str) -> str:
+        """Give the reason for which events count as dropped: the next process may have them."""
+        return DEFERRED if self.defers else reason
+
     def commit(self, state: Callable[[], Mapping[str, Any] | None], *, last: bool = False) -> None:
         """Save the position: all before it is settled, and nothing is in flight.
 
@@ -176,63 +148,13 @@ class Account:
         if self._cursor is not None and self._closed is None:
             self._cursor.commit(self._position, state, last=last)
 
-    def move(self, events: int, place: Place, portion: Portion | None) -> None:
-        """Move *events* to *place*, unless their *portion* was given up."""
-        with self._lock:
-            if portion is not None and portion is self._portion:
-                portion.left -= events
-                self._places[place] += events
-
-    def drop(self, events: int, reason: str, portion: Portion | None = None) -> None:
-        """Drop *events*, unless their *portion* was given up; None: of what is offered."""
-        with self._lock:
-            portion = portion or self._portion
-            if portion is not None and portion is self._portion:
-                portion.left -= events
-                self._dropped[reason] += events
-
-    def deliver(self, events: int) -> None:
-        """Count *events* of what is offered as delivered."""
-        with self._lock:
-            self.move(events, Place.DELIVERED, self._portion)
-
-    def reject(self, events: int | None = None) -> None:
-        """Count *events* of what is offered as rejected; all of them if it is None."""
-        with self._lock:
-            left = 0 if self._portion is None else self._portion.left
-            self.move(left if events is None else events, Place.REJECTED, self._portion)
-
-    def give_up(self, reason: str) -> int:
-        """Count what is offered as dropped; give how many events that were."""
-        with self._lock:
-            portion, self._portion = self._portion, None
-            left = 0 if portion is None else portion.left
-            self._dropped[reason] += left
-            return left
-
-    def deliver_waiting(self, place: Place, events: int | None = None) -> None:
-        """Count *events* at *place* as delivered; all of them if it is None."""
-        with self._lock:
-            self._places[Place.DELIVERED] += self._taken(place, events)
-
-    def drop_waiting(self, place: Place, reason: str, events: int | None = None) -> None:
-        """Count *events* at *place* as dropped; all of them if it is None."""
-        with self._lock:
-            self._dropped[reason] += self._taken(place, events)
-
-    def _taken(self, place: Place, events: int | None) -> int:
-        waiting = self._places[place]
-        taken = waiting if events is None else min(events, waiting)
-        self._places[place] -= taken
-        return taken
-
     def close(self, reason: str) -> None:
         """Count what was not read, and what still comes, as dropped."""
-        with self._lock:
+        with self.ledger.lock:
             if self._closed is None:
                 # What is gone already was dropped for that: no count ever falls.
                 gone = max(0, self._known_bounds()[0] - self._position)
-                self._dropped[self._gone] += gone
+                self.ledger.dropped[self._gone] += gone
                 self._position += gone
                 self._closed = self.left_as(reason)
 
@@ -245,10 +167,10 @@ class Account:
 
     def resume(self) -> None:
         """Read on, with what comes from now on."""
-        with self._lock:
+        with self.ledger.lock:
             if self._closed is not None:
                 end = self._known_bounds()[1]
-                self._dropped[self._closed] += end - self._position
+                self.ledger.dropped[self._closed] += end - self._position
                 self._position, self._closed = end, None
 
     def settle_all(self, reason: str) -> None:
@@ -258,21 +180,19 @@ class Account:
             reason: For what is offered, and for what waits for a push that may be under way.
                 Where the next process reads what was offered again, it is deferred.
         """
-        with self._lock:
-            self.give_up(self.left_as(reason))
-            self.drop_waiting(Place.UNPUSHED, reason)
-            self.drop_waiting(Place.HELD, self.left_as(STOPPED))
+        ledger = self.ledger
+        with ledger.lock:
+            ledger.settle_offered(self.left_as(reason))
+            ledger.move_waiting(Place.UNPUSHED, reason)
+            ledger.move_waiting(Place.HELD, self.left_as(STOPPED))
             self.close(STOPPED)
-
-    def left_as(self, reason: str) -> str:
-        """Give the reason for which events count as dropped: the next process may have them."""
-        return DEFERRED if self.defers else reason
 
     def counts(self) -> Counts:
         """Give the present counts."""
-        with self._lock:
+        ledger = self.ledger
+        with ledger.lock:
             first, emitted = self._known_bounds()
-            dropped = self._dropped.copy()
+            dropped = ledger.dropped.copy()
             pending = emitted - self._position
             if self._closed is not None:
                 dropped[self._closed] += pending
@@ -280,14 +200,11 @@ class Account:
             elif first > self._position:
                 dropped[self._gone] += first - self._position
                 pending = emitted - first
-            dropped = +dropped
-            offered = 0 if self._portion is None else self._portion.left
-            in_flight = offered + self._places[Place.HELD] + self._places[Place.UNPUSHED]
             return Counts(
                 emitted=emitted - self._start + self._skipped,
-                delivered=self._places[Place.DELIVERED],
-                rejected=self._places[Place.REJECTED],
-                dropped=dict(dropped),
-                in_flight=in_flight,
+                delivered=ledger.at(Place.DELIVERED),
+                rejected=ledger.at(Place.REJECTED),
+                dropped=dict(+dropped),
+                in_flight=ledger.in_flight,
                 pending=pending,
             )

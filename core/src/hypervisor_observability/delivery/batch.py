@@ -1,149 +1,130 @@
-"""A batch on its way: what of it was accepted, refused, or is still to be offered."""
+"""One batch: the events of one reading, and what became of each, until all of them are settled."""
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..spans.held_traces import Ending, HeldSpan
 from ..spans.record import FinishedSpan
-from .breaker import Breaker
-from .ledger import Place, Portion
-from .offering import OfferSize, Outcome, offer
-
-Item = TypeVar("Item")
+from .counts import FILTERED
+from .ledger import Fate, Ledger, Place
+from .offering import Offering
 
 
 @define(eq=False)
 class Batch:
-    """Events with the spans that they end.
+    """Events that were read together, with the spans that they end.
+
+    It alone knows of a single event, by the event's place in it; the ledger only counts. Its
+    events are chosen, admitted, given their spans, offered, and settled, in this order.
 
     Attributes:
-        portion: The events' place in the accounts.
-        events: As they passed the gate; behind them those that came with earlier batches, and
-            whose spans are handed over only now.
-        disclosed: Those of this batch as the plugin may see them.
-        spans: Each with the place of the event that ended it.
+        events: As they were read, then as they passed the gate; behind them those that came with
+            earlier batches, and whose spans are handed over only now.
         refused: Places of refused events, with the reason.
-        endings: The events that ended spans, with their places, where spans are sampled.
+        event_offering: What the hook for events has still to take.
+        span_offering: What the hook for spans has.
     """
 
-    portion: Portion
     events: list[HypervisorEvent]
-    disclosed: Sequence[HypervisorEvent]
-    spans: list[tuple[int, FinishedSpan]] = field(factory=list)
-    refused: dict[int, BaseException] = field(factory=dict)
-    endings: dict[Ending, int] = field(factory=dict)
-    _accepted_events: int = 0
-    _accepted_spans: int = 0
-    # Events of this batch whose spans wait for the decision on their trace, or were left out.
-    _held: dict[Ending, int] = field(factory=dict)
+    _ledger: Ledger
+    refused: dict[int, BaseException] = field(factory=dict, init=False)
+    event_offering: Offering[HypervisorEvent] = field(init=False)
+    span_offering: Offering[FinishedSpan] = field(init=False)
+    # Each with the place of the event that it stands for.
+    _spans: list[tuple[FinishedSpan, int]] = field(factory=list, init=False)
+    # The events that ended spans, with their places, where spans are sampled.
+    _endings: dict[Ending, int] = field(factory=dict, init=False)
+    # Those of them whose spans wait for the decision on their trace, or were left out.
+    _held: dict[Ending, int] = field(factory=dict, init=False)
 
-    def add_held(self, spans: Iterable[HeldSpan], place: int) -> None:
-        """Take spans that are not held any longer, because of the event at *place*.
+    def __attrs_post_init__(self) -> None:
+        self.event_offering = Offering(self.refused)
+        self.span_offering = Offering(self.refused)
+
+    @property
+    def offered(self) -> int:
+        """How many of the events are offered still; 0 if the batch was given up."""
+        return self._ledger.offered(self)
+
+    def choose(self, wanted: Callable[[str], bool]) -> None:
+        """Drop the events of types that are not wanted."""
+        chosen = [event for event in self.events if wanted(event.event_type.value)]
+        self._move(len(self.events) - len(chosen), FILTERED)
+        self.events = chosen
+
+    def admit(self, admit: Callable[[HypervisorEvent], HypervisorEvent]) -> None:
+        """Have the events pass the gate."""
+        self.events = [admit(event) for event in self.events]
+
+    def disclose(self, disclose: Callable[[HypervisorEvent], HypervisorEvent]) -> None:
+        """Have the events offered, as the plugin may see them."""
+        disclosed = [disclose(event) for event in self.events]
+        self.event_offering = Offering(self.refused, disclosed, range(len(disclosed)))
+
+    def add_spans(self, place: int, spans: Iterable[FinishedSpan]) -> None:
+        """Have *spans* offered, which the event at *place* ended."""
+        self._spans += [(span, place) for span in spans]
+
+    def add_sampled(self, place: int, ending: Ending | None, spans: Iterable[HeldSpan]) -> None:
+        """Have *spans* offered, which are not held, or not any longer, due to the event at *place*.
 
         Each stands for the event that ended it, unless that was settled with an earlier batch.
-        """
-        for held in spans:
-            ending, own = held.ending, place
-            if ending is not None:
-                if ending in self.endings:
-                    own = self.endings[ending]
-                elif not ending.settled:
-                    own = self.endings[ending] = len(self.events)
-                    self.events.append(ending.event)
-                ending.settled = True
-            self.spans.append((own, held.span))
-
-    def note_held(self) -> None:
-        """Tell the accounts which events wait on, and which do not any longer."""
-        self.portion.take_back(len(self.events) - len(self.disclosed))
-        self._held = {
-            ending: place
-            for ending, place in self.endings.items()
-            if ending.left_out or not ending.settled
-        }
-        self.portion.move(len(self._held), Place.HELD)
-
-    def offer_events(
-        self,
-        send: Callable[[Sequence[HypervisorEvent]], None],
-        breaker: Breaker,
-        size: OfferSize,
-    ) -> Outcome | None:
-        """Offer what was not offered yet; None if there is nothing left."""
-        places = [
-            place
-            for place in range(self._accepted_events, len(self.disclosed))
-            if place not in self.refused
-        ]
-        outcome = _offered([self.disclosed[place] for place in places], send, breaker, size)
-        if outcome is not None:
-            self._note(places, outcome)
-            self._accepted_events = (
-                places[outcome.settled] if outcome.settled < len(places) else len(self.disclosed)
-            )
-        return outcome
-
-    def offer_spans(
-        self, send: Callable[[Sequence[FinishedSpan]], None], breaker: Breaker, size: OfferSize
-    ) -> Outcome | None:
-        """Offer what was not offered yet of the spans of accepted events."""
-        numbers = [
-            number
-            for number in range(self._accepted_spans, len(self.spans))
-            if self.spans[number][0] not in self.refused
-        ]
-        outcome = _offered([self.spans[number][1] for number in numbers], send, breaker, size)
-        if outcome is not None:
-            self._note([self.spans[number][0] for number in numbers], outcome)
-            self._accepted_spans = (
-                numbers[outcome.settled] if outcome.settled < len(numbers) else len(self.spans)
-            )
-        return outcome
-
-    def unsettled(self, *, events: bool, spans: bool) -> set[int]:
-        """Give the places of the events of which something was not offered, or in vain.
 
         Args:
-            events: Whether events have to be offered.
-            spans: Whether spans have to be.
+            place: Of the event.
+            ending: The event itself, if it ended spans; these may be held.
+            spans: With the events that ended them.
         """
-        left: set[int] = set()
-        if events:
-            left.update(range(self._accepted_events, len(self.disclosed)))
-        if spans:
-            left.update(place for place, _ in self.spans[self._accepted_spans :])
-        return left - self.refused.keys()
+        if ending is not None:
+            self._endings[ending] = place
+        self._spans += [(held.span, self._place_of(held.ending, place)) for held in spans]
 
-    def settle(self, accepted: Place, unsettled: set[int]) -> None:
-        """Tell the accounts what became of the events.
+    def _place_of(self, ending: Ending | None, place: int) -> int:
+        if ending is None:
+            return place
+        if ending in self._endings:
+            place = self._endings[ending]
+        elif not ending.settled:
+            place = self._endings[ending] = len(self.events)
+            self.events.append(ending.event)
+            self._move(-1, Place.HELD)
+        ending.settled = True
+        return place
+
+    def end_spans(self) -> None:
+        """Note that all spans were added; tell the ledger of which events they are held."""
+        spans, places = [span for span, _ in self._spans], [place for _, place in self._spans]
+        self.span_offering = Offering(self.refused, spans, places)
+        self._held = {
+            ending: place
+            for ending, place in self._endings.items()
+            if ending.left_out or not ending.settled
+        }
+        self._move(len(self._held), Place.HELD)
+
+    def settle(self, accepted: Place, unsettled_as: str) -> bool:
+        """Tell the ledger what became of the events.
 
         Args:
             accepted: Where those are now that were accepted.
-            unsettled: Places of those that were not offered, or in vain.
+            unsettled_as: Why those are dropped of which something was not offered, or in vain.
+
+        Returns:
+            Whether there are none of these.
         """
+        unsettled = {*self.event_offering.unsettled(), *self.span_offering.unsettled()}
         for ending, place in self._held.items():
             if place in unsettled or place in self.refused:
                 # Whatever becomes of its spans.
                 ending.settled, ending.left_out = True, False
-                self.portion.take_back(1)
-        self.portion.move(len(self.refused), Place.REJECTED)
-        self.portion.leave(len(unsettled))
-        self.portion.move(self.portion.left, accepted)
+                self._move(-1, Place.HELD)
+        self._move(len(self.refused), Place.REJECTED)
+        self._move(len(unsettled), unsettled_as)
+        self._move(self.offered, accepted)
+        return not unsettled
 
-    def _note(self, places: Sequence[int], outcome: Outcome) -> None:
-        for number, error in outcome.refused.items():
-            self.refused.setdefault(places[number], error)
-
-
-def _offered(
-    items: Sequence[Item],
-    send: Callable[[Sequence[Item]], None],
-    breaker: Breaker,
-    size: OfferSize,
-) -> Outcome | None:
-    if not items:
-        return None
-    return offer(items[:1] if breaker.tripped else items, send, size)
+    def _move(self, events: int, to: Fate) -> None:
+        if events:
+            self._ledger.move(self, events, to)

@@ -1,19 +1,19 @@
-"""Batches, one after the other: read, assembled, offered until they are settled, counted."""
+"""One batch after the other: read, given its spans, offered until it is settled, saved."""
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..errors import Reject, RetryLater, StreamUnavailableError
-from ..events.event import HypervisorEvent
 from ..text.error_text import line_of
 from .batch import Batch
-from .counts import FILTERED, IN_DOUBT
-from .ledger import Place, Portion
-from .offering import MAX_REFUSED_IN_A_ROW, Outcome
-from .outlet import Outlet
+from .counts import IN_DOUBT, STOPPED
+from .hook_calls import HookCalls
+from .ledger import Place
+from .offering import MAX_REFUSED_IN_A_ROW, Offering, OfferSize
 from .state import WorkerState
 
 Item = TypeVar("Item")
@@ -25,43 +25,27 @@ class Deliverer:
 
     Attributes:
         state: What the worker knows.
-        outlet: Where the batches go.
-        call_hook: Calls a hook by its name: ``call_hook(name, function, *arguments)``.
+        calls: The calls to the outlet.
         leaves: Whether a batch is left for the next process: nothing behind it may be
             delivered now.
     """
 
     state: WorkerState
-    outlet: Outlet
-    call_hook: Callable[..., None]
+    calls: HookCalls
     leaves: bool = field(default=False, init=False)
 
     def deliver_batch(self) -> bool:
         """Deliver one batch; tell whether there was any."""
-        state, terms = self.state, self.state.terms
+        state = self.state
         if self.leaves or (state.wait.waiting and not state.stopping.is_set()):
             return False
-        try:
-            if not state.restored:
-                state.restore()
-            if state.sampler is not None:
-                state.sampler.leave_out_the_quiet()
-                state.count_left_out()
-            portion = state.account.read(terms.max_batch_events, terms.max_batch_bytes)
-        except StreamUnavailableError as error:
-            state.wait.fail()
-            state.limited_log.warning(
-                "stream", "plugin %s waits, because its stream cannot be read: %s",
-                state.name, error,
-            )  # fmt: skip
-            return False
-        state.wait.succeed()
-        if not portion.events:
+        batch = self._read()
+        if batch is None or not batch.events:
             return False
         try:
-            whole = self._deliver(portion)
+            whole = self._deliver(batch)
         except Exception:
-            state.account.give_up(IN_DOUBT)  # a mistake of our own: nobody knows
+            state.account.ledger.settle_offered(IN_DOUBT)  # a mistake of our own: nobody knows
             raise
         if not whole and state.account.defers:
             self.leaves = True
@@ -69,77 +53,72 @@ class Deliverer:
         state.account.commit(state.to_save)
         return True
 
-    def _deliver(self, portion: Portion) -> bool:
-        """Hand what is wanted over until it is settled; tell whether it is."""
-        events, wanted = portion.events, self.state.terms.wanted
-        if wanted is not None:
-            chosen = [event for event in events if wanted(event.event_type.value)]
-            portion.drop(len(events) - len(chosen), FILTERED)
-            events = chosen
-        return not events or self._offer(self._batch_of(portion, events))
-
-    def _batch_of(self, portion: Portion, events: Sequence[HypervisorEvent]) -> Batch:
-        terms, assembler, sampler = self.state.terms, self.state.assembler, self.state.sampler
-        admitted = [terms.admit(event) for event in events]
-        batch = Batch(portion, admitted, [terms.disclose(event) for event in admitted])
-        if assembler is not None:
-            for place, event in enumerate(admitted[:]):
-                try:
-                    if sampler is None:
-                        batch.spans += [(place, span) for span in assembler.feed(event)]
-                        continue
-                    ending, chosen = sampler.feed(event)
-                    if ending is not None:
-                        batch.endings[ending] = place
-                    batch.add_held(chosen, place)
-                except Exception as error:  # noqa: BLE001 - one odd event costs itself alone
-                    batch.refused[place] = error
-        batch.note_held()
+    def _read(self) -> Batch | None:
+        """Read on; None if the stream cannot be read at present."""
+        state, terms = self.state, self.state.terms
+        try:
+            if not state.spans.restored:
+                state.spans.restore()
+            state.spans.leave_out_the_quiet()
+            batch = state.account.read(terms.max_batch_events, terms.max_batch_bytes)
+        except StreamUnavailableError as error:
+            state.wait.fail()
+            state.limited_log.warning(
+                "stream", "plugin %s waits, because its stream cannot be read: %s",
+                state.name, error,
+            )  # fmt: skip
+            return None
+        state.wait.succeed()
         return batch
 
-    def _offer(self, batch: Batch) -> bool:
-        takes_events, takes_spans = self.outlet.takes_events, self.outlet.takes_spans
-        state = self.state
-        if takes_events:
-            self._offer_all(
-                lambda: batch.offer_events(
-                    lambda events: self._send("export_events", self.outlet.export_events, events),
-                    state.breaker,
-                    state.event_size,
-                )
-            )
-        if takes_spans and not batch.unsettled(events=takes_events, spans=False):
-            self._offer_all(
-                lambda: batch.offer_spans(
-                    lambda spans: self._send("export_spans", self.outlet.export_spans, spans),
-                    state.breaker,
-                    state.span_size,
-                )
-            )
-        unsettled = batch.unsettled(events=takes_events, spans=takes_spans)
-        batch.settle(Place.UNPUSHED if self.outlet.takes_metrics else Place.DELIVERED, unsettled)
-        state.count_left_out()
+    def _deliver(self, batch: Batch) -> bool:
+        """Hand what is wanted over until it is settled; tell whether it is."""
+        state, terms, outlet = self.state, self.state.terms, self.calls.outlet
+        if terms.wanted is not None:
+            batch.choose(terms.wanted)
+        if not batch.events:
+            return True
+        batch.admit(terms.admit)
+        if outlet.takes_events:
+            batch.disclose(terms.disclose)
+        state.spans.feed(batch)
+        # Spans only of events that are settled.
+        _ = self._offer(
+            batch.event_offering, state.event_size, "export_events", outlet.export_events
+        ) and self._offer(batch.span_offering, state.span_size, "export_spans", outlet.export_spans)
+        accepted = Place.UNPUSHED if outlet.takes_metrics else Place.DELIVERED
+        whole = batch.settle(accepted, state.account.left_as(STOPPED))
+        state.spans.count_left_out()
         if batch.refused:
             self._tell_refused(batch)
-        return not unsettled
+        return whole
 
-    def _offer_all(self, offer: Callable[[], Outcome | None]) -> None:
-        """Offer until nothing is left, or a stop ends the waiting."""
-        state = self.state
-        while (outcome := offer()) is not None:
-            if outcome.accepted:
-                state.breaker.succeed()
-            error = outcome.failure
-            if error is None and outcome.accepted:
+    def _offer(
+        self,
+        offering: Offering[Item],
+        size: OfferSize,
+        hook: str,
+        export: Callable[[Sequence[Item]], None],
+    ) -> bool:
+        """Offer until nothing is left, or a stop ends the waiting; tell whether nothing is left."""
+        state, breaker = self.state, self.state.breaker
+        send = partial(self._send, hook, export)
+        while offering.left():
+            before = offering.accepted
+            error = offering.offer(send, size, 1 if breaker.tripped else None)
+            accepted = offering.accepted > before
+            if accepted:
+                breaker.succeed()
+            if error is None and accepted:
                 continue
-            after = error.after if isinstance(error, RetryLater) else None
-            seconds = state.breaker.fail(after)
-            if error is None and not state.breaker.tripped:
+            seconds = breaker.fail(error.after if isinstance(error, RetryLater) else None)
+            if error is None and not breaker.tripped:
                 continue  # refused to the last, and told so below
             self._tell_failure(error)
             if state.stopping.is_set():
-                return
+                return False
             state.wait_before_retry(seconds)
+        return True
 
     def _send(
         self, hook: str, export: Callable[[Sequence[Item]], None], items: Sequence[Item]
@@ -147,7 +126,7 @@ class Deliverer:
         stats = self.state.stats
         start = time.monotonic()
         try:
-            self.call_hook(hook, export, items)
+            self.calls.call(hook, export, items)
         except RetryLater:
             stats.retried += 1
             raise

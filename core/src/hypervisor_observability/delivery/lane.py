@@ -3,26 +3,22 @@
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from attrs import define, field
 
-from ..errors import Reject, RetryLater
+from ..errors import RetryLater
 from ..text.error_text import line_of
 from ..threads.one_thread import OneThread
 from .breaker import seconds_asked_for
-from .counts import DOWN, IN_DOUBT, STOPPED
+from .counts import IN_DOUBT, STOPPED
 from .deliverer import Deliverer
-from .hook_calls import AbandonedError, HookCalls
+from .hook_calls import AbandonedError, HookCalls, TurnedOffError
 from .ledger import Place
-from .outlet import HookShapeError, Outlet
-from .state import Flush, WorkerState
+from .outlet import Outlet
+from .requests import Flush
+from .state import WorkerState
 
 _CATCH_UP_SECONDS = 1.0
-
-
-class _TurnedOffError(BaseException):
-    """The plugin cannot go on: its own thread must end, and nothing else."""
 
 
 @define(eq=False)
@@ -35,6 +31,7 @@ class Lane:
         fresh: Whether the outlet has to be started by the lane itself.
         probing: Whether it follows one that was given up: if the outlet cannot start, another
             one is tried later.
+        thread: The thread.
         calls: The calls to the outlet.
         could_not_start: Whether it has ended for that.
     """
@@ -43,30 +40,17 @@ class Lane:
     outlet: Outlet
     fresh: bool = False
     probing: bool = False
-    calls: HookCalls = field(factory=HookCalls, init=False)
+    thread: OneThread = field(init=False)
+    calls: HookCalls = field(init=False)
     could_not_start: bool = field(default=False, init=False)
     _deliverer: Deliverer = field(init=False)
-    _thread: OneThread = field(init=False)
     # Who delivers: the thread, or who lets metrics catch up.
     _delivering: threading.Lock = field(factory=threading.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._deliverer = Deliverer(self.state, self.outlet, self._call_hook)
-        self._thread = OneThread(self.state.name)
-
-    @property
-    def thread(self) -> threading.Thread | None:
-        """The thread; None before it is started."""
-        return self._thread.thread
-
-    @property
-    def running(self) -> bool:
-        """Whether its thread runs."""
-        return self.thread is not None and not self.join(0)
-
-    def join(self, timeout: float) -> bool:
-        """Wait at most *timeout* seconds; tell whether its thread has ended."""
-        return self._thread.join(timeout)
+        self.thread = OneThread(self.state.name)
+        self.calls = HookCalls(self.state, self.outlet, self.thread)
+        self._deliverer = Deliverer(self.state, self.calls)
 
     def start(self) -> None:
         """Start the thread.
@@ -74,11 +58,11 @@ class Lane:
         Raises:
             RuntimeError: The system refuses a new thread.
         """
-        self._thread.start(self._run)
+        self.thread.start(self._run)
 
     def start_ending(self) -> None:
         """Start a thread for the end alone: nothing was ever emitted. The hook may hang."""
-        self._thread.start(self._run_end)
+        self.thread.start(self._run_end)
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
@@ -96,7 +80,7 @@ class Lane:
                     return True
                 more = self._deliverer.deliver_batch()
             except BaseException:
-                account.give_up(IN_DOUBT)
+                account.ledger.settle_offered(IN_DOUBT)
                 raise
             finally:
                 self._delivering.release()
@@ -115,10 +99,10 @@ class Lane:
         own_threads.add(ident)
         try:
             work()
-        except (AbandonedError, _TurnedOffError):
+        except (AbandonedError, TurnedOffError):
             pass
         except BaseException as error:  # noqa: BLE001 - a mistake of our own must not be silent
-            self._turn_off(line_of(error))
+            self.calls.turn_off(line_of(error))
         finally:
             own_threads.discard(ident)
 
@@ -128,17 +112,16 @@ class Lane:
             self._start_outlet()
         state.down = None
         while not state.stopping.is_set():
-            state.take_requests()
+            state.requests.take(state.terms.interval_seconds)
             self._deliver_pending()
-            while state.taken and self._answer(state.taken[0]):
-                del state.taken[0]
+            state.requests.answer(self._answer)
         self._end()
 
     def _start_outlet(self) -> None:
         state = self.state
         while True:
             try:
-                self.calls.call("start", state.terms.start, self.outlet)
+                self.calls.run("start", state.terms.start, self.outlet)
             except AbandonedError:
                 raise
             except RetryLater as error:
@@ -159,8 +142,8 @@ class Lane:
             state.limited_log.warning("start", "plugin %s is down: %s", state.name, state.down)
             self.could_not_start = True
         else:
-            self._turn_off(line_of(error))
-        raise _TurnedOffError from error
+            self.calls.turn_off(line_of(error))
+        raise TurnedOffError from error
 
     def _deliver_pending(self) -> None:
         with self._delivering:
@@ -178,85 +161,45 @@ class Lane:
             if state.account.position < request.target and state.wait.waiting:
                 return False
             self._push_metrics()
-            flushed = self._call("flush", self.outlet.flush)
-        lost = state.account.lost
-        request.complete = (
-            flushed
+            failure = self.calls.attempt("flush", self.outlet.flush)
+        ledger = state.account.ledger
+        lost_before, state.lost_at_last_flush = state.lost_at_last_flush, ledger.lost
+        request.answer(
+            complete=failure is None
             and state.account.position >= request.target
-            and state.account.unpushed == 0
-            and lost == state.lost_at_last_flush
+            and ledger.at(Place.UNPUSHED) == 0
+            and state.lost_at_last_flush == lost_before
         )
-        state.lost_at_last_flush = lost
-        request.done.set()
         return True
 
     def _end(self) -> None:
-        state = self.state
+        state, account = self.state, self.state.account
         self._deliver_pending()
         with self._delivering:
             self._push_metrics()
-            state.account.drop_waiting(Place.UNPUSHED, STOPPED)
+            account.ledger.move_waiting(Place.UNPUSHED, STOPPED)
             leaves = self._deliverer.leaves
             if not leaves:
-                state.account.commit(state.to_save, last=True)
-            state.settle_waiting(left=leaves)
-            state.account.close(STOPPED)
-            self._call("stop", self.outlet.stop)
-        state.refuse_requests()
+                account.commit(state.to_save, last=True)
+            state.spans.end(left=leaves)
+            account.close(STOPPED)
+            self.calls.attempt("stop", self.outlet.stop)
+        state.requests.refuse()
 
     def _push_metrics(self) -> None:
         """Push metrics if events wait for it. What fails is tried again with the next push."""
-        state, terms = self.state, self.state.terms
-        now = time.monotonic()
-        if not (self.outlet.takes_metrics and terms.metrics is not None and state.account.unpushed):
+        state, terms, account = self.state, self.state.terms, self.state.account
+        now, unpushed = time.monotonic(), account.ledger.at(Place.UNPUSHED)
+        if not (self.outlet.takes_metrics and terms.metrics is not None and unpushed):
             return
         if now < state.no_push_before and not state.stopping.is_set():
             return
         state.next_push = now + terms.metrics_interval_seconds
-        families = terms.metrics.collect_at(state.account.position, _CATCH_UP_SECONDS)
+        families = terms.metrics.collect_at(account.position, _CATCH_UP_SECONDS)
         if families is None:
             return
-        if self._call("export_metrics", self.outlet.export_metrics, families):
-            state.account.deliver_waiting(Place.UNPUSHED)
-
-    def _call(self, hook: str, function: Callable[..., None], *arguments: Any) -> bool:
-        """Call a hook other than those that export events or spans; tell whether it returned."""
-        told, name = self.state.limited_log, self.state.name
-        try:
-            self._call_hook(hook, function, *arguments)
-        except RetryLater as error:
-            told.warning(hook, "plugin %s: %s asks to retry: %s", name, hook, error)
-            if hook == "export_metrics":
-                seconds = seconds_asked_for(error.after)
-                self.state.no_push_before = time.monotonic() + seconds
-            return False
-        except Reject as error:
-            told.warning(hook, "plugin %s: %s was refused: %s", name, hook, error)
-            return False
-        except Exception as error:  # noqa: BLE001 - whatever a plugin raises
-            told.warning(hook, "plugin %s: %s raised", name, hook, error=error)
-            return False
-        return True
-
-    def _call_hook(self, hook: str, function: Callable[..., None], *arguments: Any) -> None:
-        try:
-            self.calls.call(hook, function, *arguments)
-        except HookShapeError as error:
-            self._turn_off(f"{error}", unsent=True)
-            raise _TurnedOffError from error
-        except (Exception, AbandonedError):
-            raise
-        except BaseException as error:  # SystemExit and the like would end the thread in silence
-            if threading.current_thread() is not self.thread:
-                raise  # the user's, who lets metrics catch up: such as Ctrl-C
-            self._turn_off(f"{hook} raised {type(error).__name__}")
-            raise _TurnedOffError from error
-
-    def _turn_off(self, reason: str, *, unsent: bool = False) -> None:
-        account = self.state.account
-        if unsent:
-            account.give_up(DOWN)
-        else:
-            account.reject()
-        self.state.turn_off(reason)
-        self.state.terms.given_up(self.outlet, True)
+        failure = self.calls.attempt("export_metrics", self.outlet.export_metrics, families)
+        if failure is None:
+            account.ledger.move_waiting(Place.UNPUSHED, Place.DELIVERED)
+        elif isinstance(failure, RetryLater):
+            state.no_push_before = time.monotonic() + seconds_asked_for(failure.after)

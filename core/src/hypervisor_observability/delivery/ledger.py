@@ -1,13 +1,22 @@
-"""Events that are on their way together, and where each of them is in the accounts."""
+"""Where each event is that was read, kept for one reader under one lock.
 
-from collections.abc import Sequence
+An event is in one place at a time, and every move is one step under the lock::
+
+    pending -> offered -> delivered | rejected | dropped
+                  |
+                  +-> held      its spans wait until their trace is decided on
+                  +-> unpushed  the push of metrics that is to hold it is still to come
+
+What is offered, held or unpushed is in flight. One batch at a time is offered. It is settled by
+whoever offers it, or given up at once and as a whole; who comes late with an answer for a batch
+that was given up changes nothing.
+"""
+
+import threading
+from collections import Counter
 from enum import Enum
-from typing import Protocol
 
-from attrs import define, field
-
-from ..events.event import HypervisorEvent
-from .counts import STOPPED
+from .counts import UNWANTED
 
 
 class Place(Enum):
@@ -19,47 +28,81 @@ class Place(Enum):
     REJECTED = "rejected"
 
 
-class Ledger(Protocol):
-    """Where a reader's events are counted: its ``Account``."""
-
-    def move(self, events: int, place: Place, portion: "Portion") -> None:
-        """Move *events* of *portion* to *place*."""
-
-    def drop(self, events: int, reason: str, portion: "Portion") -> None:
-        """Drop *events* of *portion*."""
-
-    def left_as(self, reason: str) -> str:
-        """Give the reason for which events count as dropped."""
+Fate = Place | str
+"""A place, or the reason for which an event is dropped."""
 
 
-@define(eq=False)
-class Portion:
-    """Events that were read together and are offered. One at a time is open.
+class Ledger:
+    """How many events are where.
 
     Attributes:
-        events: All of them.
-        left: How many are offered still.
+        lock: For who needs several figures of one moment. Re-entrant: a signal handler may ask for
+            counts within this thread's own call.
+        dropped: Events dropped, by reason.
     """
 
-    events: Sequence[HypervisorEvent]
-    _ledger: Ledger
-    left: int = field(init=False)
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.dropped: Counter[str] = Counter()
+        self._places: Counter[Place] = Counter()
+        self._batch: object = None
+        self._offered = 0
 
-    def __attrs_post_init__(self) -> None:
-        self.left = len(self.events)
+    def at(self, place: Place) -> int:
+        """Give how many events are at *place*."""
+        return self._places[place]
 
-    def move(self, events: int, place: Place) -> None:
-        """Put *events* where they are now."""
-        self._ledger.move(events, place, self)
+    @property
+    def in_flight(self) -> int:
+        """Events that are offered, held or unpushed."""
+        with self.lock:
+            return self._offered + self._places[Place.HELD] + self._places[Place.UNPUSHED]
 
-    def take_back(self, events: int) -> None:
-        """Offer *events* that were held."""
-        self._ledger.move(-events, Place.HELD, self)
+    @property
+    def lost(self) -> int:
+        """Events rejected, or dropped although they were wanted, so far."""
+        with self.lock:
+            unwanted = sum(self.dropped[reason] for reason in UNWANTED)
+            return self._places[Place.REJECTED] + self.dropped.total() - unwanted
 
-    def drop(self, events: int, reason: str) -> None:
-        """Count *events* as dropped."""
-        self._ledger.drop(events, reason, self)
+    def offer(self, batch: object, events: int) -> None:
+        """Count *events* of *batch* as offered."""
+        with self.lock:
+            self._batch, self._offered = batch, events
 
-    def leave(self, events: int) -> None:
-        """Count *events* that nobody will be offered any more: not by this process."""
-        self.drop(events, self._ledger.left_as(STOPPED))
+    def offered(self, batch: object) -> int:
+        """Give how many events of *batch* are offered still; 0 if it was given up."""
+        return self._offered if batch is self._batch else 0
+
+    def move(self, batch: object, events: int, to: Fate) -> None:
+        """Move *events* of *batch* from offered to *to*, unless it was given up.
+
+        Args:
+            batch: That is offered.
+            events: How many; below 0: as many go back to offered.
+            to: Where they are now.
+        """
+        with self.lock:
+            if batch is self._batch:
+                self._offered -= events
+                self._put(events, to)
+
+    def settle_offered(self, to: Fate) -> None:
+        """Move all that is offered to *to*."""
+        with self.lock:
+            offered, self._batch, self._offered = self._offered, None, 0
+            self._put(offered, to)
+
+    def move_waiting(self, place: Place, to: Fate, events: int | None = None) -> None:
+        """Move *events* from *place* to *to*; all of them if it is None, and never more."""
+        with self.lock:
+            waiting = self._places[place]
+            moved = waiting if events is None else min(events, waiting)
+            self._places[place] -= moved
+            self._put(moved, to)
+
+    def _put(self, events: int, to: Fate) -> None:
+        if isinstance(to, Place):
+            self._places[to] += events
+        else:
+            self.dropped[to] += events

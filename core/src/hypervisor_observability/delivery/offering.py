@@ -1,4 +1,4 @@
-"""Find the poisonous items of a batch by halving it, and the size that a backend takes.
+"""What one hook has still to take of a batch; the poisonous items are found by halving.
 
 The rule: an item is refused only if it was refused alone, and alone again right after that.
 What was refused in company proves nothing of a single item: the company may have been too
@@ -13,33 +13,13 @@ from attrs import define, field
 from ..errors import RetryLater
 
 Item = TypeVar("Item")
+Send = Callable[[Sequence[Item]], None]
 
 MAX_REFUSED_IN_A_ROW = 3
 """Single items that may be refused without one accepted: then it is not the items' fault."""
 
 _TIMES_ALONE = 2
 _MAX_PATIENCE = 1_024
-
-
-@define
-class Outcome:
-    """What became of the first items of a batch.
-
-    Attributes:
-        settled: How many of the first items were accepted or refused; the rest was not offered,
-            or in vain.
-        refused: The refused ones by their place, with the reason.
-        failure: Why the rest was not settled; None if there is no rest.
-    """
-
-    settled: int = 0
-    refused: dict[int, Exception] = field(factory=dict)
-    failure: Exception | None = None
-
-    @property
-    def accepted(self) -> int:
-        """How many items were accepted."""
-        return self.settled - len(self.refused)
 
 
 @define(eq=False)
@@ -83,100 +63,124 @@ class OfferSize:
 
 
 @define(eq=False)
-class _Offering(Generic[Item]):
-    """One batch being offered. Items are settled in their order, from the first on."""
+class Offering(Generic[Item]):
+    """The items of one batch for one hook. They are settled in their order, from the first on.
 
-    items: Sequence[Item]
-    send: Callable[[Sequence[Item]], None]
-    size: OfferSize
-    outcome: Outcome = field(factory=Outcome, init=False)
+    Attributes:
+        refused: Why events were refused, by their places in the batch; items that are refused
+            are added. What stands for an event in here is not offered again.
+        items: All of them.
+        places: Of the event that each item stands for.
+        accepted: How many items were accepted so far.
+    """
 
-    def run(self) -> Outcome:
+    refused: dict[int, BaseException]
+    items: Sequence[Item] = ()
+    places: Sequence[int] = ()
+    accepted: int = field(default=0, init=False)
+    _settled: int = field(default=0, init=False)
+
+    def left(self) -> bool:
+        """Pass over what stands for refused events; tell whether anything is left to offer."""
+        if self.refused:
+            rest = [number for number in range(self._settled, len(self.items))
+                    if self.places[number] not in self.refused]  # fmt: skip
+            self.items = [self.items[number] for number in rest]
+            self.places = [self.places[number] for number in rest]
+            self._settled = 0
+        return self._settled < len(self.items)
+
+    def unsettled(self) -> set[int]:
+        """Give the places of the events of which something was not offered, or in vain."""
+        return set(self.places[self._settled :]).difference(self.refused)
+
+    def offer(
+        self, send: Send[Item], size: OfferSize | None = None, most: int | None = None
+    ) -> Exception | None:
+        """Offer what is left together; what is refused is offered in halves until the culprit is
+        alone. One poisonous item in 512 takes at most twelve further calls of *send*.
+
+        Args:
+            send: Returns if all that it is given was accepted. ``RetryLater`` ends the offering;
+                any other exception refuses what it was given.
+            size: What is known of the size that the backend takes, from one batch to the next.
+            most: Most items to offer now; None: all that are left.
+
+        Returns:
+            Why what was to be offered is not all settled; None if it is.
+        """
+        size = OfferSize() if size is None else size
+        end = len(self.items) if most is None else min(len(self.items), self._settled + most)
         try:
-            self._settle_all()
+            return self._settle(end, send, size)
         except RetryLater as error:
-            self.outcome.failure = error
-        return self.outcome
+            return error
 
-    def _settle_all(self) -> None:
-        outcome, in_a_row = self.outcome, 0
-        while outcome.settled < len(self.items):
-            before = outcome.settled
-            end = before + self.size.of(len(self.items) - before)
-            error = self._refusal(end)
+    def _settle(self, end: int, send: Send[Item], size: OfferSize) -> Exception | None:
+        in_a_row = 0
+        while self._settled < end:
+            before = self._settled
+            company_end = before + size.of(end - before)
+            error = self._refusal(company_end, send)
             if error is None:
-                self.size.note_accepted(end - before)
+                size.note_accepted(company_end - before)
                 in_a_row = 0
                 continue
             if in_a_row == MAX_REFUSED_IN_A_ROW:
-                outcome.failure = error
-                return
-            culprit = self._culprit(end, error)
-            if outcome.settled > before:
+                return error
+            culprit = self._culprit(company_end, error, send, size)
+            if self._settled > before:
                 in_a_row = 0
             if culprit is not None:
                 in_a_row += 1
-                outcome.refused[outcome.settled] = culprit
-                outcome.settled += 1
+                self.refused.setdefault(self.places[self._settled], culprit)
+                self._settled += 1
+        return None
 
-    def _culprit(self, end: int, error: Exception) -> Exception | None:
+    def _culprit(
+        self, end: int, error: Exception, send: Send[Item], size: OfferSize
+    ) -> Exception | None:
         """Settle all before the first culprit; give why that one, the next, was refused.
 
         Args:
             end: All up to here were refused together.
             error: With what.
+            send: As ``offer`` was given it.
+            size: Likewise.
 
         Returns:
             None if each was accepted.
         """
-        outcome = self.outcome
-        passed, alone = 0, int(end - outcome.settled == 1)
-        while end - outcome.settled > 1:
+        passed, alone = 0, int(end - self._settled == 1)
+        while end - self._settled > 1:
             # If the first half is accepted, the fault is in the second: that is halved unasked.
-            start, middle = outcome.settled, (outcome.settled + end) // 2
-            refused = self._refusal(middle)
+            start, middle = self._settled, (self._settled + end) // 2
+            refused = self._refusal(middle, send)
             if refused is None:
                 passed = max(passed, middle - start)
             else:
                 end, error, alone = middle, refused, int(middle - start == 1)
         while alone < _TIMES_ALONE:
-            refused = self._refusal(end)
+            refused = self._refusal(end, send)
             if refused is None:
-                self.size.note_too_large(passed)
+                size.note_too_large(passed)
                 return None
             error = refused
             alone += 1
         return error
 
-    def _refusal(self, end: int) -> Exception | None:
+    def _refusal(self, end: int, send: Send[Item]) -> Exception | None:
         """Offer all up to *end*; give why they were refused, None if they were accepted.
 
         Raises:
             RetryLater: The offering is over.
         """
         try:
-            self.send(self.items[self.outcome.settled : end])
+            send(self.items[self._settled : end])
         except RetryLater:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises refuses the batch
             return error
-        self.outcome.settled = end
+        self.accepted += end - self._settled
+        self._settled = end
         return None
-
-
-def offer(
-    items: Sequence[Item],
-    send: Callable[[Sequence[Item]], None],
-    size: OfferSize | None = None,
-) -> Outcome:
-    """Offer *items* together; what is refused is offered in halves until the culprit is alone.
-
-    One poisonous item in 512 takes at most twelve further calls of *send*.
-
-    Args:
-        items: At least one.
-        send: Returns if all that it is given was accepted. ``RetryLater`` ends the offering;
-            any other exception refuses what it was given.
-        size: What is known of the size that the backend takes, from one batch to the next.
-    """
-    return _Offering(items, send, OfferSize() if size is None else size).run()

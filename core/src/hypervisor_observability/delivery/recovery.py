@@ -1,8 +1,8 @@
 """When a plugin that was given up is tried again: as a breaker probes, with pauses that double."""
 
-import threading
-
 from attrs import define, field
+
+from ..threads.one_thread import OneThread
 
 FIRST_PAUSE_SECONDS = 5.0
 MAX_PAUSE_SECONDS = 300.0
@@ -25,9 +25,9 @@ class Recovery:
     times: int = field(default=0, init=False)
     _quiet_from: float = field(default=0.0, init=False)
     _due: float = field(default=0.0, init=False)
-    _abandoned: list[threading.Thread] = field(factory=list, init=False)
+    _abandoned: list[OneThread] = field(factory=list, init=False)
 
-    def note(self, now: float, thread: threading.Thread | None) -> float:
+    def note(self, now: float, thread: OneThread | None) -> float:
         """Note that an instance was given up.
 
         Args:
@@ -50,7 +50,7 @@ class Recovery:
 
     def is_due(self, now: float) -> bool:
         """Whether another one may be tried."""
-        self._abandoned = [thread for thread in self._abandoned if thread.is_alive()]
+        self._abandoned = [thread for thread in self._abandoned if not thread.join(0)]
         if now < self._due or len(self._abandoned) >= MAX_ABANDONED:
             return False
         self._quiet_from = now

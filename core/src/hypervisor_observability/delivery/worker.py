@@ -18,7 +18,8 @@ from .hook_calls import HangWatch
 from .lane import Lane
 from .outlet import Outlet, Terms
 from .recovery import Recovery
-from .state import ExportStats, Flush, WorkerState
+from .requests import Flush
+from .state import ExportStats, WorkerState
 
 _START_AGAIN_SECONDS = 1.0
 
@@ -47,7 +48,6 @@ class Worker:
         self._lane = Lane(self._state, outlet, fresh)
         # Re-entrant: a signal handler may emit while its own thread starts the worker.
         self._start_lock = threading.RLock()
-        self._starting = False
         self._no_start_before = 0.0
         self._given_up = False
         self._watch = HangWatch()
@@ -76,17 +76,17 @@ class Worker:
     @property
     def assembler(self) -> SpanAssembler | None:
         """What makes spans of events; None if nobody wants any."""
-        return self._state.assembler
+        return self._state.spans.assembler
 
     @property
     def sampler(self) -> SpanSampler | None:
         """What chooses from the spans; None if all of them are handed over."""
-        return self._state.sampler
+        return self._state.spans.sampler
 
     @property
     def running(self) -> bool:
         """Whether its thread runs."""
-        return self._lane.running
+        return self._lane.thread.started and not self._lane.thread.join(0)
 
     def start_later(self, error: RetryLater) -> None:
         """Have the outlet started by the worker's thread: *error* asks to try again later."""
@@ -97,7 +97,7 @@ class Worker:
         """Begin where the account's cursor says, before the thread is started."""
         self.account.begin()
         try:
-            self._state.restore()
+            self._state.spans.restore()
         except StreamUnavailableError as error:  # before it delivers anything it tries again
             self._log.warning("restore", "plugin %s waits for its open spans: %s", self.name, error)
 
@@ -108,36 +108,32 @@ class Worker:
             False if the system refuses a thread: to be asked again.
         """
         with self._start_lock:
-            if self._lane.thread is not None or self._starting or self._state.stopping.is_set():
+            if self._lane.thread.started or self._state.stopping.is_set():
                 return True
             if time.monotonic() < self._no_start_before:
                 return False
-            self._starting = True
             try:
                 self._lane.start()
             except RuntimeError as error:
                 self._no_start_before = time.monotonic() + _START_AGAIN_SECONDS
                 self._log.warning("start", "plugin %s waits for a thread: %s", self.name, error)
                 return False
-            finally:
-                self._starting = False
         return True
 
     def note_end(self, end: int) -> None:
         """Wake the thread if a whole batch waits. Called by emitting threads."""
-        state = self._state
-        if not state.waking and end - self.account.position >= self._terms.max_batch_events:
-            state.waking = True
-            state.requests.put(None)
+        requests = self._state.requests
+        if not requests.waking and end - self.account.position >= self._terms.max_batch_events:
+            requests.waking = True
+            requests.wake()
 
     def begin_flush(self, target: int) -> Flush:
         """Ask to deliver everything before *target*; ``end_flush`` waits for it."""
         request = Flush(target)
-        if target == 0 and self._lane.thread is None:
-            request.complete = True
-            request.done.set()
+        if target == 0 and not self._lane.thread.started:
+            request.answer(complete=True)
         elif self.ensure_running():
-            self._state.requests.put(request)
+            self._state.requests.make(request)
         if self._state.off or self._given_up:
             request.done.set()
         return request
@@ -154,34 +150,33 @@ class Worker:
             state.stopping.set()
             if self._given_up:
                 self._end_as(DOWN)
-            elif self._lane.thread is None:
+            elif not self._lane.thread.started:
                 try:
                     if not self._lane.fresh or state.down:
                         self._lane.start_ending()
                 except RuntimeError as error:
                     self._log.warning("stop", "plugin %s is not stopped: %s", self.name, error)
-        state.requests.put(None)
+        state.requests.wake()
 
     def end_stop(self) -> bool:
         """Wait until the deadline of ``begin_stop``; tell whether the worker has ended.
 
         What a hook has that hangs then counts as dropped, in doubt; it is not called again.
         """
-        lane = self._lane
-        thread = lane.thread
-        if thread is None:
+        lane, thread = self._lane, self._lane.thread
+        if not thread.started:
             return lane.fresh  # it never began
-        if thread is threading.current_thread():
+        if thread.is_current:
             return False
-        if not self._given_up and not lane.join(self._state.deadline - time.monotonic()):
+        if not self._given_up and not thread.join(self._state.deadline - time.monotonic()):
             self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
             self._terms.given_up(lane.outlet, True)
-        return lane.join(0)
+        return thread.join(0)
 
     def _end_as(self, reason: str) -> None:
         self.account.close(reason if reason == DOWN else STOPPED)
         self.account.settle_all(reason)
-        self._state.refuse_requests()
+        self._state.requests.refuse()
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
@@ -220,7 +215,7 @@ class Worker:
         if not hook:
             return False
         self._given_up = True
-        self.account.give_up(IN_DOUBT)
+        self.account.ledger.settle_offered(IN_DOUBT)
         pause = self._recovery.note(now, lane.thread)
         times = self._recovery.times
         why = f"{hook} has not returned within {longest:g} s"
@@ -235,7 +230,7 @@ class Worker:
 
     def _pause(self, seconds: float) -> None:
         self.account.pause(DOWN)
-        self._state.refuse_requests()
+        self._state.requests.refuse()
         again = f"in {seconds:g} s" if self._terms.renewed else "when the call has returned"
         self._log.warning(
             "stuck", "plugin %s: %s: it is tried again %s", self.name, self._state.down, again
@@ -244,7 +239,7 @@ class Worker:
     def _try_again(self, now: float) -> bool:
         terms, state, outlet = self._terms, self._state, self._lane.outlet
         if terms.renewed is None:
-            if self._lane.running:
+            if self.running:
                 return False  # the same outlet, once the call that hung has returned
         else:
             try:

@@ -1,6 +1,7 @@
 """A reader: a plugin with its account and what drives it, from its start to its end."""
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,6 @@ from ..text.error_text import line_of
 from ..text.limited_log import say
 from ..threads.interruptions import is_from_handler
 from ..threads.one_thread import OneThread
-from .closing import Closing
 from .plugin import Plugin
 
 
@@ -70,13 +70,15 @@ class Reader:
     worker: Worker | None = field(default=None, init=False)
     begun: bool = field(default=False, init=False)
     _down: str | None = field(default=None, init=False)
-    _closing: Closing = field(init=False)
+    # For a plugin without a worker: its end may hang.
+    _stopper: OneThread = field(init=False)
+    _stop_asked: threading.Event = field(init=False)
     # What an instance hands on to the one that takes over from it.
     _kept: dict[str, Any] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._adopted(self._plugin)
-        self._closing = Closing(self.name, self._stop_plugin)
+        self._stopper, self._stop_asked = OneThread(self.name), threading.Event()
         if self._plugin.only_exposes:
             self.account = self._surroundings.feed.account
         else:
@@ -134,13 +136,14 @@ class Reader:
         _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:
-        """Have what stops a plugin without a worker ready.
+        """Have the thread ready that stops a plugin without a worker: at the end of the process,
+        when it is needed, Python 3.12 and later start none any more.
 
         Raises:
             RuntimeError: The system refuses a new thread.
         """
         if self.worker is None and self._down is None:
-            self._closing.ensure_waiting()
+            self._stopper.start(self._stop_when_asked)
 
     def stop_exposing(self) -> OneThread | None:
         """Have a plugin without a worker stopped, in a thread of its own: it may hang.
@@ -150,7 +153,17 @@ class Reader:
         """
         if self.worker is not None or self._down is not None:
             return None
-        return self._closing.begin()
+        self._stop_asked.set()
+        try:
+            self.ensure_stoppable()
+        except RuntimeError:  # there was no event, or the system has no threads left
+            self._stop_plugin()
+            return None
+        return self._stopper
+
+    def _stop_when_asked(self) -> None:
+        self._stop_asked.wait()
+        self._stop_plugin()
 
     def begin_anew_after_fork(self) -> None:
         """Forget what the parent's process has."""
@@ -159,7 +172,7 @@ class Reader:
             self.worker.begin_anew_after_fork()
         elif self._down is None and self._plugin.renewed is not None:
             self._plugin = self._renewed(self._plugin.renewed)
-        self._closing = Closing(self.name, self._stop_plugin)
+        self._stopper, self._stop_asked = OneThread(self.name), threading.Event()
 
     def start_exposing_after_fork(self) -> None:
         """Start a plugin without a worker in a fork's child, in a thread of its own."""

@@ -27,6 +27,16 @@ class OneThread:
         """The thread; None before it is started."""
         return self._known.get(None)
 
+    @property
+    def started(self) -> bool:
+        """Whether it was started."""
+        return bool(self._known)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is the one that asks."""
+        return self.thread is threading.current_thread()
+
     def start(self, work: Callable[[], object]) -> None:
         """Have the thread do *work*, unless it was started before.
 
