@@ -94,7 +94,7 @@ def test_what_is_beyond_the_limit_is_counted_in_the_overflow_series() -> None:
     assert len(counter.series) == MAX_SERIES + 1
     assert sum(counter.series.values()) == 6 * MAX_SERIES + 1
     assert counter.series["agent-0",] == 3
-    assert counter.series["other",] == 2 * counter.keys.overflowed == 4 * MAX_SERIES
+    assert counter.series["other",] == 2 * counter.bounded.overflowed == 4 * MAX_SERIES
 
 
 def test_labels_whose_values_are_known_keep_them_beyond_the_limit() -> None:
@@ -106,11 +106,11 @@ def test_labels_whose_values_are_known_keep_them_beyond_the_limit() -> None:
         counter.increase((decision, f"agent-{number}"))
         histogram.observe((decision, f"agent-{number}"), 0.5)
 
-    for names in (counter.series, histogram.counts):
+    for names in (counter.series, histogram.series):
         assert len(names) == MAX_SERIES + 1
     denied = sum(value for key, value in counter.series.items() if key[0] == "deny")
     assert denied == 2 * MAX_SERIES
-    observed = sum(sum(counts) for key, counts in histogram.counts.items() if key[0] == "deny")
+    observed = sum(sum(one.counts) for key, one in histogram.series.items() if key[0] == "deny")
     assert observed == 2 * MAX_SERIES
 
 
@@ -132,7 +132,7 @@ def test_zeros_leave_half_of_the_places_to_what_has_something_to_show() -> None:
     for number in range(MAX_SERIES // 2):
         counter.increase((f"busy-{number}",))
 
-    assert counter.keys.overflowed == 0
+    assert counter.bounded.overflowed == 0
     assert counter.series["busy-0",] == 1
 
 

@@ -2,10 +2,35 @@
 
 from bisect import bisect_left
 
+from attrs import define
+
 from ..events.event import HypervisorEvent
 from .families import Exemplar, HistogramValue, LabelValues, MetricFamily, MetricKind
 from .instruments import RawExemplar
-from .series import NO_LABELS, Labels, SeriesKeys
+from .series import NO_LABELS, BoundedSeries, Labels
+
+
+@define(eq=False)
+class Buckets:
+    """One series.
+
+    Attributes:
+        counts: Observations per bucket, not cumulative, and those beyond the greatest bound.
+        sum: Of all observations.
+        exemplars: The latest of each bucket; None: there was none yet.
+    """
+
+    counts: list[int]
+    sum: float = 0.0
+    exemplars: list[RawExemplar | Exemplar | None] | None = None
+
+    def examples(self) -> tuple[Exemplar | None, ...]:
+        """Give the exemplars; what is widened for that is kept."""
+        found = self.exemplars or []
+        for bucket, one in enumerate(found):
+            if type(one) is tuple:
+                found[bucket] = Exemplar(*one)
+        return tuple(one for one in found if not isinstance(one, tuple))
 
 
 class Histogram:
@@ -30,12 +55,8 @@ class Histogram:
     ) -> None:
         self.name, self.label_names, self.bounds = name, tuple(labels), bounds
         self._help, self._unit = help_text, unit
-        self.keys = SeriesKeys(labels)
-        self.counts: dict[LabelValues, list[int]] = {}
-        self.sums: dict[LabelValues, float] = {}
-        self._exemplars: dict[LabelValues, list[RawExemplar | Exemplar | None]] = {}
-        if self.keys.is_closed:
-            self._show_known()
+        self.bounded = BoundedSeries(labels, lambda: Buckets([0] * (len(bounds) + 1)))
+        self.series = self.bounded.values
 
     def observe(
         self, labels: LabelValues, value: float, event: HypervisorEvent | None = None
@@ -47,23 +68,18 @@ class Histogram:
             value: Finite.
             event: Becomes the bucket's example, if it has a causal id.
         """
-        key = labels
-        if labels not in self.counts:
-            key = self.keys.place(labels)
-            if self.keys.needs_overflow:
-                self._show_known()
-            self._show(key)
-        bucket = bisect_left(self.bounds, value)
-        self.counts[key][bucket] += 1
-        self.sums[key] += value
+        key = labels if labels in self.series else self.bounded.place(labels)
+        bucket, one = bisect_left(self.bounds, value), self.series[key]
+        one.counts[bucket] += 1
+        one.sum += value
         if event is not None and (causal := event.causal_trace_id) is not None:
-            exemplars = self._exemplars.get(key)
-            if exemplars is None:
-                exemplars = self._exemplars[key] = [None] * (len(self.bounds) + 1)
-            exemplars[bucket] = (causal, value, event.timestamp_ns)
+            if one.exemplars is None:
+                one.exemplars = [None] * len(one.counts)
+            one.exemplars[bucket] = (causal, value, event.timestamp_ns)
 
     def family(self) -> MetricFamily:
         """Give the present state."""
+        series = list(self.series.items())
         return MetricFamily(
             name=self.name,
             kind=MetricKind.HISTOGRAM,
@@ -71,30 +87,6 @@ class Histogram:
             unit=self._unit,
             label_names=self.label_names,
             bounds=self.bounds,
-            histograms={
-                key: HistogramValue(tuple(counts), self.sums[key])
-                for key, counts in list(self.counts.items())
-            },
-            exemplars={key: _examples(found) for key, found in list(self._exemplars.items())},
+            histograms={key: HistogramValue(tuple(one.counts), one.sum) for key, one in series},
+            exemplars={key: one.examples() for key, one in series if one.exemplars is not None},
         )
-
-    def restore(self, labels: LabelValues, counts: list[int], total: float) -> None:
-        """Set the series of *labels* to what was counted before a restart."""
-        if labels not in self.counts and labels not in self.keys.known:
-            self.keys.take(labels)
-        self.counts[labels], self.sums[labels] = counts, total
-
-    def _show(self, key: LabelValues) -> None:
-        self.counts.setdefault(key, [0] * (len(self.bounds) + 1))
-        self.sums.setdefault(key, 0.0)
-
-    def _show_known(self) -> None:
-        for key in self.keys.known:
-            self._show(key)
-
-
-def _examples(found: list[RawExemplar | Exemplar | None]) -> tuple[Exemplar | None, ...]:
-    for bucket, one in enumerate(found):
-        if type(one) is tuple:
-            found[bucket] = Exemplar(*one)
-    return tuple(one for one in found if not isinstance(one, tuple))

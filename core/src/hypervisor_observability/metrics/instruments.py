@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from ..events.event import HypervisorEvent
 from .families import Exemplar, LabelValues, MetricFamily, MetricKind
 from .labels import MAX_SERIES
-from .series import NO_LABELS, Labels, SeriesKeys
+from .series import NO_LABELS, BoundedSeries, Labels
 
 RawExemplar = tuple[str, float, int]
 """An exemplar until somebody reads it: most are replaced before that."""
@@ -14,9 +14,6 @@ RawExemplar = tuple[str, float, int]
 
 class Counter:
     """A total that only grows. Its name ends in ``_total``.
-
-    Where the values of all its labels are known in advance, all its series are there from
-    the beginning, at zero: a counter that appears with its first increment has not increased.
 
     Args:
         name: The exposed name.
@@ -27,11 +24,9 @@ class Counter:
     def __init__(self, name: str, help_text: str, labels: Labels = NO_LABELS) -> None:
         self.name, self.label_names = name, tuple(labels)
         self._help = help_text
-        self.keys = SeriesKeys(labels)
-        self.series: dict[LabelValues, float] = {}
+        self.bounded: BoundedSeries[float] = BoundedSeries(labels, int)
+        self.series = self.bounded.values
         self._exemplars: dict[LabelValues, RawExemplar | Exemplar] = {}
-        if self.keys.is_closed:
-            self._show_known()
 
     def increase(
         self, labels: LabelValues = (), amount: float = 1, event: HypervisorEvent | None = None
@@ -43,31 +38,18 @@ class Counter:
             amount: Not negative.
             event: Becomes the series' example, if it has a causal id.
         """
-        series, key = self.series, labels
-        if key in series:
-            series[key] += amount
-        else:
-            key = self._new(labels)
-            series[key] = series.get(key, 0) + amount
+        key = labels if labels in self.series else self.bounded.place(labels)
+        self.series[key] += amount
         if event is not None and (causal := event.causal_trace_id) is not None:
             self._exemplars[key] = (causal, amount, event.timestamp_ns)
 
     def show(self, labels: LabelValues) -> None:
         """Have the series of *labels* there, at zero, if there is a place for it."""
-        if labels not in self.series and self.keys.place_for_zero(labels):
-            self.series[labels] = 0
-            self._show_overflow()
-
-    def restore(self, labels: LabelValues, value: float) -> None:
-        """Set the series of *labels* to what was counted before a restart."""
-        if labels not in self.series and labels not in self.keys.known:
-            self.keys.take(labels)
-        self.series[labels] = value
+        self.bounded.show(labels)
 
     def withdraw(self, session: str) -> None:
         """Remove the series of a session that ended."""
-        for key in self.keys.withdraw(session):
-            self.series.pop(key, None)
+        for key in self.bounded.withdraw(session):
             self._exemplars.pop(key, None)
 
     def family(self) -> MetricFamily:
@@ -85,19 +67,6 @@ class Counter:
         raw = {key: one for key, one in list(self._exemplars.items()) if type(one) is tuple}
         self._exemplars.update({key: Exemplar(*one) for key, one in raw.items()})
         return {key: (one,) for key, one in self._exemplars.items() if isinstance(one, Exemplar)}
-
-    def _new(self, labels: LabelValues) -> LabelValues:
-        key = self.keys.place(labels)
-        self._show_overflow()
-        return key
-
-    def _show_overflow(self) -> None:
-        if self.keys.needs_overflow:
-            self._show_known()
-
-    def _show_known(self) -> None:
-        for key in self.keys.known:
-            self.series.setdefault(key, 0)
 
 
 class Gauge:

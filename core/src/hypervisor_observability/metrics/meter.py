@@ -71,7 +71,7 @@ class Instruments:
             if isinstance(instrument, Gauge):
                 instrument.max_series = max_series
             else:
-                instrument.keys.limit(max_series)
+                instrument.bounded.limit(max_series)
 
     def end_run(self, run: str) -> None:
         """Forget what only holds while *run* goes on."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .histogram import Histogram
+from .histogram import Buckets, Histogram
 from .instruments import Counter
 from .plain_values import amount, count, texts
 
@@ -11,16 +11,15 @@ def state_of_instrument(instrument: Counter | Histogram) -> dict[str, Any]:
     """Give what was counted. Examples are left out: their traces grow old."""
     state: dict[str, Any] = {
         "labels": list(instrument.label_names),
-        "overflowed": instrument.keys.overflowed,
-        "withdrawn": instrument.keys.withdrawn,
+        "overflowed": instrument.bounded.overflowed,
+        "withdrawn": instrument.bounded.withdrawn,
     }
     if isinstance(instrument, Counter):
         state["series"] = [[list(key), value] for key, value in instrument.series.items()]
     else:
         state["bounds"] = list(instrument.bounds)
         state["series"] = [
-            [list(key), list(counts), instrument.sums[key]]
-            for key, counts in instrument.counts.items()
+            [list(key), list(one.counts), one.sum] for key, one in instrument.series.items()
         ]
     return state
 
@@ -45,12 +44,13 @@ def restore_instrument(instrument: Counter | Histogram, state: Any) -> bool:
             raise ValueError(f"expected {len(names)} labels, got {len(key)}")
         if isinstance(instrument, Counter):
             _, value = series
-            instrument.restore(key, amount(value))
+            instrument.bounded.restore(key, amount(value))
         else:
             _, counts, total = series
             if len(counts) != len(instrument.bounds) + 1:
                 raise ValueError(f"expected {len(instrument.bounds) + 1} counts")
-            instrument.restore(key, list(map(count, counts)), amount(total))
-    instrument.keys.overflowed = count(state["overflowed"])
-    instrument.keys.withdrawn = count(state["withdrawn"])
+            buckets = Buckets(list(map(count, counts)), amount(total))
+            instrument.bounded.restore(key, buckets)
+    instrument.bounded.overflowed = count(state["overflowed"])
+    instrument.bounded.withdrawn = count(state["withdrawn"])
     return True

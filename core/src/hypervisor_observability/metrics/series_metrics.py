@@ -28,10 +28,10 @@ def series_families(
         if isinstance(one, Gauge):
             evicted[name,] = one.evicted
             continue
-        if not one.keys.is_closed:
-            overflowed[name,] = one.keys.overflowed
+        if not one.bounded.is_closed:
+            overflowed[name,] = one.bounded.overflowed
         if "session_id" in labels:
-            withdrawn[name,] = one.keys.withdrawn
+            withdrawn[name,] = one.bounded.withdrawn
     counter, gauge = MetricKind.COUNTER, MetricKind.GAUGE
     return [
         _family("series", gauge, "Series of a metric", size),

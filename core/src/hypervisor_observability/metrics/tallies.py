@@ -7,6 +7,7 @@ from attrs import field, frozen
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..facts import payload_facts, saga_facts
+from .families import LabelValues
 from .histogram import Histogram
 from .instruments import Counter
 from .labels import UNKNOWN, LabelRules, word
@@ -52,67 +53,48 @@ _OPERATIONS = {
 
 Said = Callable[[HypervisorEvent], str | None]
 """What an event says that tells its series; None: it does not count."""
+Amount = Callable[[HypervisorEvent], float | None]
+"""What an event tells of which there may be more or less; None: it tells nothing."""
 
 
 @frozen(eq=False)
 class Tally:
-    """Count events by what they say.
+    """Count events by what they say, or the amounts that they tell.
 
     Attributes:
-        counter: Without a label, or with one.
+        instrument: Without a label, or with one.
         event_types: What it counts.
         said: Gives the value of the label; None: there is none.
+        amount: Gives the amount; None: each event counts as one.
     """
 
-    counter: Counter
+    instrument: Counter | Histogram
     event_types: Iterable[str]
     said: Said | None = None
+    amount: Amount | None = None
     instruments: Instruments = field(init=False)
+    _count: Callable[[LabelValues, float, HypervisorEvent], None] = field(init=False)
 
     @instruments.default
     def _instruments(self) -> Instruments:
-        return Instruments(self.counter)
+        return Instruments(self.instrument)
+
+    @_count.default
+    def _counted(self) -> Callable[[LabelValues, float, HypervisorEvent], None]:
+        one = self.instrument
+        return one.increase if isinstance(one, Counter) else one.observe
+
+    def observe(self, event: HypervisorEvent) -> None:
+        """Count one event."""
+        said = "" if self.said is None else self.said(event)
+        amount = 1 if self.amount is None else self.amount(event)
+        if said is not None and amount is not None:
+            self._count(() if self.said is None else (said,), amount, event)
 
     def expect(self, event: HypervisorEvent) -> None:
         """Have the series there, at zero, of which *event* says that it is to come."""
         if self.said is not None and (said := self.said(event)) is not None:
-            self.counter.show((said,))
-
-    def observe(self, event: HypervisorEvent) -> None:
-        """Count one event."""
-        if self.said is None:
-            self.counter.increase(event=event)
-        elif (said := self.said(event)) is not None:
-            self.counter.increase((said,), event=event)
-
-
-@frozen(eq=False)
-class Spread:
-    """Count the amounts that events tell, in buckets.
-
-    Attributes:
-        histogram: Without a label, or with one.
-        event_types: What tells of an amount.
-        amount: Gives it; None: there is none.
-        said: As of a ``Tally``.
-    """
-
-    histogram: Histogram
-    event_types: Iterable[str]
-    amount: Callable[[HypervisorEvent], float | None]
-    said: Said | None = None
-    instruments: Instruments = field(init=False)
-
-    @instruments.default
-    def _instruments(self) -> Instruments:
-        return Instruments(self.histogram)
-
-    def observe(self, event: HypervisorEvent) -> None:
-        """Count the amount that one event tells."""
-        amount = self.amount(event)
-        if amount is not None:
-            said = None if self.said is None else self.said(event)
-            self.histogram.observe(() if said is None else (said,), amount, event)
+            self.instrument.bounded.show((said,))
 
 
 def rate_limits(rules: LabelRules) -> Tally:
@@ -124,7 +106,7 @@ def rate_limits(rules: LabelRules) -> Tally:
     )
 
 
-def tallies(uncounted: Uncounted) -> list[Tally | Spread]:
+def tallies(uncounted: Uncounted) -> list[Tally]:
     """Make what needs to know nothing but the event.
 
     Args:
@@ -145,7 +127,7 @@ def tallies(uncounted: Uncounted) -> list[Tally | Spread]:
             [EventType.SAGA_COMPENSATING],
             saga_facts.undo_end,
         ),
-        Spread(
+        Tally(
             Histogram(
                 FANOUT_BRANCHES,
                 "Branches of fan-outs, by policy",
@@ -153,8 +135,8 @@ def tallies(uncounted: Uncounted) -> list[Tally | Spread]:
                 bounds=BRANCH_BOUNDS,
             ),
             [EventType.SAGA_FANOUT_STARTED],
-            lambda event: uncounted.count(event, "branch_count", FANOUT_BRANCHES),
             lambda event: payload_facts.word(event, "policy", POLICIES),
+            lambda event: uncounted.count(event, "branch_count", FANOUT_BRANCHES),
         ),
         Tally(
             Counter(CHECKPOINTS, "Checkpoints of sagas that were saved"),
@@ -205,9 +187,9 @@ def tallies(uncounted: Uncounted) -> list[Tally | Spread]:
             Counter(AUDIT_COMMITS, "Audit chains that were committed"),
             [EventType.AUDIT_COMMITTED],
         ),
-        Spread(
+        Tally(
             Histogram(DRIFT_SCORE, "Drift of behaviour as it was measured", bounds=DRIFT_BOUNDS),
             [EventType.BEHAVIOR_DRIFT],
-            lambda event: uncounted.amount(event, "drift_score", DRIFT_SCORE),
+            amount=lambda event: uncounted.amount(event, "drift_score", DRIFT_SCORE),
         ),
     ]

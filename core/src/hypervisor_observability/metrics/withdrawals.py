@@ -48,7 +48,7 @@ class Withdrawals:
         self._gone[session] = None
         if len(self._gone) > MAX_GONE:
             self._gone.popitem(last=False)
-        if any(counter.keys.holds(session) for counter in self._counters):
+        if any(counter.bounded.holds(session) for counter in self._counters):
             self._sessions.setdefault(session, self._now_ns() + LINGER_NS)
 
     def begin_session(self, session: str) -> None:
@@ -96,6 +96,6 @@ class Withdrawals:
     def _take_stragglers(self) -> None:
         """Sessions of which something came after they had ended."""
         for counter in self._counters:
-            for session in counter.keys.sessions():
+            for session in counter.bounded.sessions():
                 if session in self._gone and session not in self._sessions:
                     self._sessions[session] = self._now_ns() + LINGER_NS

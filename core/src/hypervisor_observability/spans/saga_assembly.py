@@ -1,6 +1,6 @@
 """The spans of sagas: steps, retries, compensations and fan-outs, and what links them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..events.event import HypervisorEvent
@@ -19,8 +19,6 @@ from .record import FinishedSpan, SpanStatus
 from .saga_memory import FinishedPart, Saga, SagaMemory
 from .saga_parts import SagaParts, end_part, note_numbers
 from .work import Work
-
-_Opener = Callable[[Saga, HypervisorEvent], OpenSpan]
 
 
 class SagaAssembly:
@@ -118,10 +116,9 @@ class SagaAssembly:
         saga = self._memory.going_on[saga_id] = Saga(identity, created)
         return saga
 
-    def _saga_of(self, event: HypervisorEvent) -> Saga:
-        """Give the event's saga; one whose creation was not seen begins with this event."""
-        saga_id = saga_facts.saga_id(event)
-        return self._memory.get(saga_id) or self._open_saga(saga_id, event)
+    def _saga_of(self, key: Key, event: HypervisorEvent) -> Saga:
+        """Give the saga of a part; one whose creation was not seen begins with this event."""
+        return self._memory.get(key[1]) or self._open_saga(key[1], event)
 
     def _saga_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
         saga_id = saga_facts.saga_id(event)
@@ -157,53 +154,57 @@ class SagaAssembly:
 
     def _step_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
         key = saga_facts.part_key(event)
-        before = self._saga_of(event).finished.get(("step", key[2]))
+        before = self._saga_of(key, event).finished.get(("step", key[2]))
         links = []
         if before is not None:
             reason = "handoff" if before.outcome == "handed_over" else "retry_of"
             links.append((before.trace_id, before.span_id, reason))
-        return self._part_started(key, event, self._parts.step, links)
+        return self._part_started(key, event, links)
 
     def _step_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
         failed = event.event_type == EventType.SAGA_STEP_FAILED
-        span = self._part_ended(
-            self._open_attempt(saga_facts.part_key(event), event),
-            event,
-            self._parts.step,
-            "failed" if failed else "committed",
-        )
-        if span is None:
-            return []
-        if failed:
-            self._saga_of(event).failed_step = (span.identity.trace_id, span.identity.span_id)
-        return [end_part(span, event, "error" if failed else "ok"), *self._bound(event)]
+        key = self._open_attempt(saga_facts.part_key(event), event)
+        span = self._part_ended(key, event, "failed" if failed else "committed")
+        if span is not None and failed:
+            saga = self._saga_of(key, event)
+            saga.failed_step = (span.identity.trace_id, span.identity.span_id)
+        return self._given(span, event, "error" if failed else "ok")
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
         key, phase = saga_facts.part_key(event), saga_facts.phase(event)
         if phase == "started":
-            return self._part_started(key, event, self._parts.compensation)
+            return self._part_started(key, event)
         key = self._open_attempt(key, event)
         if not phase and self._work.open.get(key) is None:
             # Without phases it is told of once, and was at one moment.
-            span = self._parts.compensation(self._saga_of(event), event)
-            return [end_part(span, event, "compensating", SpanStatus.OK), *self._bound(event)]
-        ended = self._part_ended(key, event, self._parts.compensation, phase or "succeeded")
-        if ended is None:
-            return []
+            span: OpenSpan | None = self._parts.part(self._saga_of(key, event), event, key)
+        else:
+            span = self._part_ended(key, event, phase or "succeeded")
         status = SpanStatus.ERROR if phase == "failed" else SpanStatus.OK
-        return [end_part(ended, event, "compensating", status), *self._bound(event)]
+        return self._given(span, event, "compensating", status)
 
     def _fanout_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        return self._part_started(saga_facts.part_key(event), event, self._parts.fanout)
+        return self._part_started(saga_facts.part_key(event), event)
 
     def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
         satisfied = saga_facts.is_satisfied(event)
         outcome = "committed" if satisfied else "failed"
-        span = self._part_ended(saga_facts.part_key(event), event, self._parts.fanout, outcome)
+        span = self._part_ended(saga_facts.part_key(event), event, outcome)
+        if span is not None:
+            note_numbers(span, event, ("success_count", "failure_count"))
+        return self._given(span, event, "ok" if satisfied else "error")
+
+    def _given(
+        self,
+        span: OpenSpan | None,
+        event: HypervisorEvent,
+        state: str,
+        status: SpanStatus | None = None,
+    ) -> list[FinishedSpan]:
+        """Give out a part that *event* ended, and what goes beyond the bound."""
         if span is None:
             return []
-        note_numbers(span, event, ("success_count", "failure_count"))
-        return [end_part(span, event, "ok" if satisfied else "error"), *self._bound(event)]
+        return [end_part(span, event, state, status), *self._bound(event)]
 
     def _open_attempt(self, key: Key, event: HypervisorEvent) -> Key:
         """Give the open attempt that *event* ends; without a number, it is the newest."""
@@ -216,29 +217,26 @@ class SagaAssembly:
         self,
         key: Key,
         event: HypervisorEvent,
-        opener: _Opener,
-        links: list[tuple[str, str, str]] | None = None,
+        links: Iterable[tuple[str, str, str]] = (),
     ) -> list[FinishedSpan]:
         if self._work.came_late(key, event):
             return []
-        span = opener(self._saga_of(event), event)
-        for link in links or ():
+        span = self._parts.part(self._saga_of(key, event), event, key)
+        for link in links:
             span.add_link(*link)
         return self._work.begin(span, event) + self._bound(event)
 
-    def _part_ended(
-        self, key: Key, event: HypervisorEvent, opener: _Opener, outcome: str
-    ) -> OpenSpan | None:
+    def _part_ended(self, key: Key, event: HypervisorEvent, outcome: str) -> OpenSpan | None:
         """Take out what *event* ended; what nobody saw begin took no time.
 
         Returns:
             Its span; None if that was given out before.
         """
-        saga, span = self._saga_of(event), self._work.open.pop(key)
+        saga, span = self._saga_of(key, event), self._work.open.pop(key)
         if span is None:
             if self._work.is_over(key):
                 return None
-            span = opener(saga, event)
+            span = self._parts.part(saga, event, key)
             self._work.end_unseen(key, event)
         done = FinishedPart(span.identity.trace_id, span.identity.span_id, outcome)
         self._memory.remember(saga, (key[0], key[2]), done)

@@ -23,19 +23,22 @@ class SagaParts:
     open: OpenSpans
     identities: SpanIdentities
 
-    def step(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
-        """Make a step's span."""
-        name = f"saga.step.{saga_facts.step_title(event)}"
-        span = self._part(saga, event, saga_facts.part_key(event), name)
+    def part(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+        """Make the span of what *event* is about, whose ``part_key`` is *key*."""
+        if key[0] == "step":
+            return self._step(saga, event, key)
+        return (self._fanout if key[0] == "fanout" else self._compensation)(saga, event, key)
+
+    def _step(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+        span = self._child(saga, event, key, f"saga.step.{saga_facts.step_title(event)}")
         attempt = payload_facts.integer(event, "attempt")
         if attempt is not None:
             span.attributes["agent.saga.attempt"] = attempt
         return span
 
-    def compensation(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
-        """Make a compensation's span, with links to what failed and to what it undoes."""
-        name = f"saga.compensate.{saga_facts.step_title(event)}"
-        span = self._part(saga, event, saga_facts.part_key(event), name)
+    def _compensation(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+        """Link it to what failed and to what it undoes."""
+        span = self._child(saga, event, key, f"saga.compensate.{saga_facts.step_title(event)}")
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
         undone = saga.finished.get(("step", saga_facts.undone_step(event)))
@@ -43,15 +46,13 @@ class SagaParts:
             span.add_link(undone.trace_id, undone.span_id, "compensates")
         return span
 
-    def fanout(self, saga: Saga, event: HypervisorEvent) -> OpenSpan:
-        """Make a fan-out's span."""
+    def _fanout(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
         policy = payload_facts.name(event, "policy")
-        name = f"saga.fanout {policy}" if policy else "saga.fanout"
-        span = self._part(saga, event, saga_facts.part_key(event), name)
+        span = self._child(saga, event, key, f"saga.fanout {policy}" if policy else "saga.fanout")
         note_numbers(span, event, ("branch_count",))
         return span
 
-    def _part(self, saga: Saga, event: HypervisorEvent, key: Key, name: str) -> OpenSpan:
+    def _child(self, saga: Saga, event: HypervisorEvent, key: Key, name: str) -> OpenSpan:
         """Open a child of the saga's span, or of the fan-out whose branch it is."""
         own = self.identities.of(event)
         within = saga.identity
