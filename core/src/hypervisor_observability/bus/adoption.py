@@ -1,4 +1,4 @@
-"""Events of other packages, which are taken over as ours, and what is none."""
+"""Take over events of other packages, and count anything that is not an event."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from ..threads.interruptions import is_from_handler
 
 
 class Adoption:
-    """Takes over what has the eight fields of an event.
+    """Makes one of our events of any object with the eight fields of an event.
 
     Args:
-        limited_log: Where is logged what has not.
+        limited_log: Gets a line for each object that is refused.
 
     Attributes:
-        refused: How many things were no events.
+        refused: How many objects were refused.
     """
 
     def __init__(self, limited_log: LimitedLog) -> None:
@@ -23,7 +23,7 @@ class Adoption:
         self.refused = 0
 
     def adopt(self, event: Any) -> HypervisorEvent | None:
-        """Make *event* one of ours; None, counted and logged, if it is none. Never raises."""
+        """Give *event* as one of ours, or count it and give None. Never raises."""
         try:
             return HypervisorEvent(*fields_of(event))
         except Exception as error:  # whatever it is, emit does not raise

@@ -1,4 +1,4 @@
-"""Steps of the wall clock: followed whenever the log is drained, counted, and told."""
+"""Follow steps of the wall clock whenever the log is drained; count and report them."""
 
 import contextlib
 from _thread import start_new_thread
@@ -12,7 +12,7 @@ class ClockSteps:
     """The steps that were followed since a bus was made.
 
     Args:
-        limited_log: Where each is logged.
+        limited_log: Gets a line for each step.
 
     Attributes:
         count: How many there were.
@@ -29,7 +29,7 @@ class ClockSteps:
         self._listeners = (*self._listeners, listener)
 
     def follow(self, _end: int) -> None:
-        """Look whether the clock was stepped. May be called under the log's lock."""
+        """Check whether the clock was stepped. May be called under the log's lock."""
         clock.follow_wall_clock()
         if clock.steps != self._seen:
             self.count += clock.steps - self._seen

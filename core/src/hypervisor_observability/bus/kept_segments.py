@@ -1,10 +1,10 @@
-"""The segments that a log keeps: they grow at one end, and go at the other one for its bounds.
+"""The segments that a log keeps: events are added at one end, and dropped at the other.
 
 Invariants, whatever a signal handler raises between two steps:
 
 * An event is in one place: it moves here from where it waits in one step.
 * Where the log begins and what was dropped for memory are one value, replaced by one store.
-* ``weigh_anew`` mends the weights that an interrupted ``append`` left.
+* ``weigh_again`` repairs the weights that an interrupted ``append`` left.
 """
 
 import sys
@@ -18,7 +18,7 @@ from .segments import SEGMENT_EVENTS, Segment, place_of
 
 
 class KeptSegments:
-    """The events that are kept, in the order of their sequence numbers. The log's lock guards it.
+    """The events that a log keeps, in the order of their sequence numbers, under the log's lock.
 
     Args:
         max_events: How many of the newest events are kept; None for no bound.
@@ -98,8 +98,8 @@ class KeptSegments:
             del events[: len(placed)]
             self._drop_oldest()
 
-    def weigh_anew(self) -> None:
-        """Mend the weights, of which an ``append`` that was interrupted left some behind."""
+    def weigh_again(self) -> None:
+        """Repair the weights after an ``append`` that was interrupted."""
         for segment in self._segments[-2:]:
             held = segment.events
             segment.estimated_bytes = self._scales.weigh(held).bytes if held else 0

@@ -5,8 +5,8 @@ Emitting threads append to a *staging* list, one call that nothing can interrupt
 position in drain order is an event's sequence number; it counts from 0 and never restarts.
 A fork's child starts with an empty log.
 
-Whatever a signal handler raises between two steps of a drain, each event is in one place, staged
-or kept, and whoever drains next mends what that drain left: its mark, and the weights.
+A signal handler may raise between any two steps of a drain. Each event is then still in one place,
+staged or kept, and the next drain repairs what this one left: its mark, and the weights.
 """
 
 import os
@@ -205,7 +205,7 @@ class EventLog:
         if self._draining:
             if is_at_work(_DRAINING, self, outside=1):
                 return
-            self._kept.weigh_anew()
+            self._kept.weigh_again()
         self._draining = True
         # What is there now, and no more: others may emit faster than this thread drains.
         staged = len(self.staged)
@@ -216,7 +216,7 @@ class EventLog:
                 listener(end)
             # What the listeners had to say themselves.
             self._kept.append(self.staged, min(len(self.staged), STAGED_EVENTS))
-        # An exception leaves it: who drains next sees by it that there is something to mend.
+        # An exception leaves it: who drains next sees by it that there is something to repair.
         self._draining = False
 
 

@@ -1,4 +1,4 @@
-"""Who is called with which events, and what became of the calls."""
+"""Which handlers are called for which events, and how many of the calls raised."""
 
 from collections.abc import Callable, Mapping
 
@@ -28,7 +28,7 @@ class Subscribers:
         alone: Does what it is given under the lock that guards the list.
         call_these: Is told after each change which handlers to call for a type, its own before
             those of all types (None: nobody at all), and which for any other type.
-        limited_log: Where a handler that raises is logged.
+        limited_log: Gets a line for each handler that raises.
 
     Attributes:
         errors: How many calls raised.

@@ -56,13 +56,14 @@ def disabled(environ: Mapping[str, str] | None = None) -> bool:
 
 
 def _check(path: Path, *, named: bool) -> None:
-    """Check a configuration file: its target, if the user named a link.
+    """Check a configuration file; where the user named a link, check its target.
 
-    Where nobody named it, somebody else may have laid it into the working directory: it must then
-    be owned by the user or by root, and be no symbolic link.
+    Another user may have put a file into the working directory, so one that nobody named must
+    belong to the user or to root, and must not be a symbolic link.
 
     Raises:
-        UnusableFile: It cannot be opened, is no regular file, is world-writable, or not so.
+        UnusableFile: It cannot be opened, is not a regular file, is world-writable, or is one of
+            those that have to be named.
     """
     if not named and path.is_symlink():
         msg = "the file is a symbolic link; name it with --config if it is yours"

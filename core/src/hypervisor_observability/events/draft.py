@@ -18,7 +18,7 @@ FIELDS = (
 """The fields of an event, in the order in which its constructor takes them."""
 
 fields_of = attrgetter(*FIELDS)
-"""The values of ``FIELDS``: of an event, or of what has the same."""
+"""The values of ``FIELDS``: of an event, or of any object with these attributes."""
 
 
 class Draft:

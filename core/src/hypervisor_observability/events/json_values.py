@@ -1,4 +1,4 @@
-"""The values of a snapshot as JSON has them: no tuples, no sets, no two keys with one text."""
+"""Turn the values of a snapshot into JSON: no tuples, no sets, no two keys with the same text."""
 
 from collections.abc import Container, Iterable, Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Times as events hold them: nanoseconds since the epoch; and as people give and read them."""
+"""Convert nanoseconds since the epoch, which events hold, to and from what people use."""
 
 import math
 from datetime import UTC, datetime, timedelta

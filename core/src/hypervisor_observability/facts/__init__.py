@@ -1,1 +1,1 @@
-"""What an event says, and what lasts from one to another: payloads read once for all readers."""
+"""What events say, and what lasts from one to another: payloads are read here, for all readers."""

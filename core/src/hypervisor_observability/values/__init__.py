@@ -1,1 +1,1 @@
-"""Values of any type as plain ones, and bounds that nobody asked for: they know of no event."""
+"""Plain values of odd ones, and default bounds. Nothing here knows about events."""
