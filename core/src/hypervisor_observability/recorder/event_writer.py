@@ -9,13 +9,13 @@ from ..causality.causal_trace import CausalTraceId
 from ..causality.choices import IdWidth
 from ..causality.current_trace import current_trace
 from ..causality.propagation import Extracted, new_root
-from ..causality.standing import Standing, stand
+from ..causality.standing import Standing, stand, standing
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
 from .opentelemetry_spans import OpenTelemetrySpans
-from .place import Place
+from .place import NOWHERE, Place
 
 T = TypeVar("T")
 
@@ -39,6 +39,21 @@ class EventWriter:
         self._id_width: IdWidth = id_width
         self._outer_spans = outer_spans
         self._limited_log = LimitedLog(__name__)
+
+    def write_here(
+        self, event_type: EventType, payload: Mapping[str, object]
+    ) -> HypervisorEvent | None:
+        """Record an event in the place of the running code, and under its trace."""
+        here = standing()
+        place = NOWHERE if here.place is None else here.place
+        return self.write(event_type, place, here.trace, payload)
+
+    def write_call(
+        self, event_type: EventType, arguments: dict[str, object]
+    ) -> HypervisorEvent | None:
+        """Record an event whose payload is a method's ``locals()``; see ``topics.record``."""
+        del arguments["self"]
+        return self.write_here(event_type, arguments)
 
     def write(
         self,

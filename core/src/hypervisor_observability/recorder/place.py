@@ -50,13 +50,13 @@ class Place(NamedTuple):  # one is made for each scope, and a tuple in a third o
         )
 
 
-_NOWHERE = Place()
+NOWHERE = Place()
 
 
 def current_place() -> Place:
     """Give the place of the running code."""
     place: Place | None = standing().place
-    return _NOWHERE if place is None else place
+    return NOWHERE if place is None else place
 
 
 def check_caller(caller: object) -> None:

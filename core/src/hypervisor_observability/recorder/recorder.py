@@ -2,7 +2,6 @@
 
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.choices import IdWidth, check_id_width
-from ..causality.current_trace import current_trace
 from ..causality.propagation import Extracted
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, USAGE_RECORDED, EventType
@@ -11,7 +10,7 @@ from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
 from .opentelemetry_spans import OpenTelemetrySpans
-from .place import check_caller, current_place
+from .place import check_caller
 from .saga import Saga, open_saga, open_step_anywhere
 from .saga_outcome import Undo
 from .saga_step import Step
@@ -53,11 +52,12 @@ class Recorder:
     ) -> None:
         check_id_width(id_width)
         self._writer = EventWriter(bus, id_width, _outer_spans() if opentelemetry else None)
-        self.audit = Audit(self.record)
-        self.liability = Liability(self.record)
-        self.security = Security(self.record)
-        self.verification = Verification(self.record)
-        self.vfs = Vfs(self.record)
+        record = self._writer.write_call
+        self.audit = Audit(record)
+        self.liability = Liability(record)
+        self.security = Security(record)
+        self.verification = Verification(record)
+        self.vfs = Vfs(record)
 
     def session(self, session_id: str | None = None, **payload: object) -> Scope[Session]:
         """Record a session: created and terminated.
@@ -255,7 +255,7 @@ class Recorder:
         Returns:
             The event; None if it could not be recorded.
         """
-        return self._writer.write(event_type, current_place(), current_trace(), payload)
+        return self._writer.write_here(event_type, payload)
 
 
 def _outer_spans() -> OpenTelemetrySpans | None:

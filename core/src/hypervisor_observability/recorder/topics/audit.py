@@ -33,14 +33,7 @@ class Audit:
             parent_hash: The digest of the one before it.
             change_count: How many changes are in it.
         """
-        return self._record(
-            EventType.AUDIT_DELTA_CAPTURED,
-            delta_id=delta_id,
-            turn_id=turn_id,
-            delta_hash=delta_hash,
-            parent_hash=parent_hash,
-            change_count=change_count,
-        )
+        return self._record(EventType.AUDIT_DELTA_CAPTURED, locals())
 
     def committed(
         self,
@@ -58,13 +51,8 @@ class Audit:
             participant_dids: Whose work it holds.
             committed_to: Where the digest was left.
         """
-        return self._record(
-            EventType.AUDIT_COMMITTED,
-            hash_chain_root=hash_chain_root,
-            delta_count=delta_count,
-            participant_dids=None if participant_dids is None else list(participant_dids),
-            committed_to=committed_to,
-        )
+        participant_dids = None if participant_dids is None else list(participant_dids)
+        return self._record(EventType.AUDIT_COMMITTED, locals())
 
     def gc_collected(
         self,
@@ -82,10 +70,4 @@ class Audit:
             purged_caches: How many caches went.
             storage_saved_bytes: Bytes that this freed.
         """
-        return self._record(
-            EventType.AUDIT_GC_COLLECTED,
-            retained_deltas=retained_deltas,
-            purged_vfs_files=purged_vfs_files,
-            purged_caches=purged_caches,
-            storage_saved_bytes=storage_saved_bytes,
-        )
+        return self._record(EventType.AUDIT_GC_COLLECTED, locals())

@@ -35,15 +35,7 @@ class Liability:
             bonded_sigma_pct: The share of the voucher's standing that is at stake, in percent.
             expiry: Until when, in ISO 8601.
         """
-        return self._record(
-            EventType.VOUCH_CREATED,
-            vouch_id=vouch_id,
-            voucher_did=voucher_did,
-            vouchee_did=vouchee_did,
-            bonded_amount=bonded_amount,
-            bonded_sigma_pct=bonded_sigma_pct,
-            expiry=expiry,
-        )
+        return self._record(EventType.VOUCH_CREATED, locals())
 
     def vouch_released(
         self, vouch_id: str, *, voucher_did: str | None = None, vouchee_did: str | None = None
@@ -55,12 +47,7 @@ class Liability:
             voucher_did: Who vouched.
             vouchee_did: For whom.
         """
-        return self._record(
-            EventType.VOUCH_RELEASED,
-            vouch_id=vouch_id,
-            voucher_did=voucher_did,
-            vouchee_did=vouchee_did,
-        )
+        return self._record(EventType.VOUCH_RELEASED, locals())
 
     def slashed(
         self,
@@ -86,17 +73,7 @@ class Liability:
             cascade_depth: How many vouches lie between it and who was at fault.
             voucher_clips: What its vouchers lost, one mapping each.
         """
-        return self._record(
-            EventType.SLASH_EXECUTED,
-            stake_slashed=stake_slashed,
-            severity=severity,
-            reason=reason,
-            slash_id=slash_id,
-            vouchee_sigma_before=vouchee_sigma_before,
-            vouchee_sigma_after=vouchee_sigma_after,
-            cascade_depth=cascade_depth,
-            voucher_clips=voucher_clips,
-        )
+        return self._record(EventType.SLASH_EXECUTED, locals())
 
     def fault_attributed(
         self,
@@ -116,14 +93,7 @@ class Liability:
             causal_chain_length: How many agents lie between cause and failure.
             attributions: ``agent_did``, ``liability_score`` and ``is_direct_cause`` of each.
         """
-        return self._record(
-            EventType.FAULT_ATTRIBUTED,
-            root_cause_agent=root_cause_agent,
-            attribution_id=attribution_id,
-            saga_id=saga_id,
-            causal_chain_length=causal_chain_length,
-            attributions=attributions,
-        )
+        return self._record(EventType.FAULT_ATTRIBUTED, locals())
 
     def quarantine_entered(
         self,
@@ -142,13 +112,7 @@ class Liability:
             details: More about it.
             expires_at: Until when, in ISO 8601.
         """
-        return self._record(
-            EventType.QUARANTINE_ENTERED,
-            quarantine_id=quarantine_id,
-            reason=reason,
-            details=details,
-            expires_at=expires_at,
-        )
+        return self._record(EventType.QUARANTINE_ENTERED, locals())
 
     def quarantine_released(
         self,
@@ -164,9 +128,4 @@ class Liability:
             reason: Why it was put aside.
             duration_seconds: For how long.
         """
-        return self._record(
-            EventType.QUARANTINE_RELEASED,
-            quarantine_id=quarantine_id,
-            reason=reason,
-            duration_seconds=duration_seconds,
-        )
+        return self._record(EventType.QUARANTINE_RELEASED, locals())

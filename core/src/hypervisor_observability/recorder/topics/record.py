@@ -7,8 +7,16 @@ from ...events.event_types import EventType
 
 
 class Record(Protocol):
-    """``Recorder.record``: leaves out what is None, and never raises."""
+    """Records an event whose payload is what a method was called with; never raises."""
 
-    def __call__(self, event_type: EventType, /, **payload: object) -> HypervisorEvent | None:
-        """Record an event; None: it could not be."""
+    def __call__(
+        self, event_type: EventType, arguments: dict[str, object], /
+    ) -> HypervisorEvent | None:
+        """Record an event; None: it could not be.
+
+        Args:
+            event_type: Of the event.
+            arguments: The method's ``locals()``: its arguments, and what it adds to them. What
+                is None is left out.
+        """
         ...

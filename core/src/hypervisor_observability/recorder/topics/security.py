@@ -35,15 +35,7 @@ class Security:
             total_requests: How often it asked so far.
             rejected_requests: How often it was refused so far.
         """
-        return self._record(
-            EventType.RATE_LIMITED,
-            ring=ring,
-            tool_name=tool_name,
-            capacity=capacity,
-            tokens_available=tokens_available,
-            total_requests=total_requests,
-            rejected_requests=rejected_requests,
-        )
+        return self._record(EventType.RATE_LIMITED, locals())
 
     def agent_killed(
         self,
@@ -67,16 +59,7 @@ class Security:
             compensation_triggered: Whether its sagas are being undone.
             details: More about it.
         """
-        return self._record(
-            EventType.AGENT_KILLED,
-            reason=reason,
-            severity=severity,
-            kill_id=kill_id,
-            terminated=terminated,
-            handoff_success_count=handoff_success_count,
-            compensation_triggered=compensation_triggered,
-            details=details,
-        )
+        return self._record(EventType.AGENT_KILLED, locals())
 
     def identity_verified(
         self,
@@ -96,11 +79,5 @@ class Security:
             sigma_hint: The standing that follows.
             scopes: What it may do.
         """
-        return self._record(
-            EventType.IDENTITY_VERIFIED,
-            method=method,
-            trust_level=trust_level,
-            iatp_trust_score=iatp_trust_score,
-            sigma_hint=sigma_hint,
-            scopes=None if scopes is None else list(scopes),
-        )
+        scopes = None if scopes is None else list(scopes)
+        return self._record(EventType.IDENTITY_VERIFIED, locals())

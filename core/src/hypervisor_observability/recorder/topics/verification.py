@@ -33,14 +33,7 @@ class Verification:
             severity: ``low``, ``medium``, ``high`` or ``critical``.
             action_id: The action that was looked at.
         """
-        return self._record(
-            EventType.BEHAVIOR_DRIFT,
-            drift_score=drift_score,
-            threshold=threshold,
-            passed=passed,
-            severity=severity,
-            action_id=action_id,
-        )
+        return self._record(EventType.BEHAVIOR_DRIFT, locals())
 
     def history_verified(
         self,
@@ -60,11 +53,5 @@ class Verification:
             inconsistencies: What does not fit.
             cached: Whether an earlier finding was used.
         """
-        return self._record(
-            EventType.HISTORY_VERIFIED,
-            status=status,
-            transactions_checked=transactions_checked,
-            transactions_found=transactions_found,
-            inconsistencies=None if inconsistencies is None else list(inconsistencies),
-            cached=cached,
-        )
+        inconsistencies = None if inconsistencies is None else list(inconsistencies)
+        return self._record(EventType.HISTORY_VERIFIED, locals())

@@ -25,13 +25,8 @@ class Vfs:
             content_hash: Digest of what is in it now.
             previous_hash: Digest of what was in it before.
         """
-        return self._record(
-            EventType.VFS_WRITE,
-            path=path,
-            operation="write",
-            content_hash=content_hash,
-            previous_hash=previous_hash,
-        )
+        operation = "write"
+        return self._record(EventType.VFS_WRITE, locals())
 
     def delete(self, path: str, *, previous_hash: str | None = None) -> HypervisorEvent | None:
         """Record that the agent deleted a file.
@@ -40,17 +35,18 @@ class Vfs:
             path: The file.
             previous_hash: Digest of what was in it.
         """
-        return self._record(
-            EventType.VFS_DELETE, path=path, operation="delete", previous_hash=previous_hash
-        )
+        operation = "delete"
+        return self._record(EventType.VFS_DELETE, locals())
 
     def snapshot(self, snapshot_id: str) -> HypervisorEvent | None:
         """Record that the files were saved as they are."""
-        return self._record(EventType.VFS_SNAPSHOT, snapshot_id=snapshot_id, operation="snapshot")
+        operation = "snapshot"
+        return self._record(EventType.VFS_SNAPSHOT, locals())
 
     def restore(self, snapshot_id: str) -> HypervisorEvent | None:
         """Record that the files are again as they were saved."""
-        return self._record(EventType.VFS_RESTORE, snapshot_id=snapshot_id, operation="restore")
+        operation = "restore"
+        return self._record(EventType.VFS_RESTORE, locals())
 
     def conflict(
         self,
@@ -66,10 +62,5 @@ class Vfs:
             conflicting_agent_did: The other agent.
             vector_clock: What this one had seen, by agent.
         """
-        return self._record(
-            EventType.VFS_CONFLICT,
-            path=path,
-            operation="conflict",
-            conflicting_agent_did=conflicting_agent_did,
-            vector_clock=vector_clock,
-        )
+        operation = "conflict"
+        return self._record(EventType.VFS_CONFLICT, locals())
