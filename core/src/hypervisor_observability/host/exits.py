@@ -98,24 +98,16 @@ class ExitHandlers:
             # wait for ever.
             return
         if threading.current_thread() is not threading.main_thread():
-            say(
-                __name__,
-                "warning",
-                "handle_sigterm: not in the main thread, so SIGTERM is left alone",
-            )
+            _warn("not in the main thread, so SIGTERM is left alone")
         elif signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-            say(
-                __name__,
-                "warning",
-                "handle_sigterm: SIGTERM has a handler already, which is left alone",
-            )
+            _warn("SIGTERM has a handler already, which is left alone")
         else:
             signal.signal(signal.SIGTERM, _exit)
             self._terminates = True
 
 
-def _leave_alone(what: str) -> None:
-    say(__name__, "warning", "handle_sigterm: %s is left alone", what)
+def _warn(why: str) -> None:
+    say(__name__, "warning", "handle_sigterm: %s", why)
 
 
 def _is_child() -> bool:
