@@ -226,7 +226,7 @@ def test_backend_that_refuses_everything_is_not_hammered(
     emit(bus, 2_000)
     worker.ensure_running()
     wait_until(
-        lambda: offered[-3:] == [1, 1, 1] and worker.breaker_state is not BreakerState.CLOSED
+        lambda: offered[-3:] == [1, 1, 1] and worker.state.breaker.state is not BreakerState.CLOSED
     )
     healed.set()
 
@@ -237,7 +237,7 @@ def test_backend_that_refuses_everything_is_not_hammered(
     assert adds_up(counts)
     assert counts.rejected < 200
     assert len(outlet.events) == counts.delivered == 2_000 - counts.rejected
-    assert worker.breaker_state is BreakerState.CLOSED
+    assert worker.state.breaker.state is BreakerState.CLOSED
     assert "one event at a time" in caplog.text
     assert stopped(worker)
 

@@ -125,6 +125,10 @@ class Batch:
         self._move(self.offered, accepted)
         return not unsettled
 
+    def give_up(self, to: Fate) -> None:
+        """Tell the ledger that what is offered still is *to* now."""
+        self._move(self.offered, to)
+
     def _move(self, events: int, to: Fate) -> None:
         if events:
             self._ledger.move(self, events, to)

@@ -11,7 +11,7 @@ from ..errors import Reject, RetryLater, StreamUnavailableError
 from ..text.error_text import line_of
 from .batch import Batch
 from .counts import IN_DOUBT, STOPPED
-from .hook_calls import HookCalls
+from .hook_calls import AbandonedError, HookCalls
 from .ledger import Place
 from .offering import MAX_REFUSED_IN_A_ROW, Offering, OfferSize
 from .state import WorkerState
@@ -44,8 +44,10 @@ class Deliverer:
             return False
         try:
             whole = self._deliver(batch)
-        except Exception:
-            state.account.ledger.settle_offered(IN_DOUBT)  # a mistake of our own: nobody knows
+        except AbandonedError:
+            raise  # whoever gave the outlet up has counted what it had
+        except BaseException:
+            batch.give_up(IN_DOUBT)  # a mistake of our own, or Ctrl-C: nobody knows
             raise
         if not whole and state.account.defers:
             self.leaves = True

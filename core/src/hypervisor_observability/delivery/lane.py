@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from attrs import define, field
 
@@ -10,7 +11,7 @@ from ..errors import RetryLater
 from ..text.error_text import line_of
 from ..threads.one_thread import OneThread
 from .breaker import seconds_asked_for
-from .counts import IN_DOUBT, STOPPED
+from .counts import STOPPED
 from .deliverer import Deliverer
 from .hook_calls import AbandonedError, HookCalls, TurnedOffError
 from .ledger import Place
@@ -52,17 +53,16 @@ class Lane:
         self.calls = HookCalls(self.state, self.outlet, self.thread)
         self._deliverer = Deliverer(self.state, self.calls)
 
-    def start(self) -> None:
+    def start(self, *, to_end: bool = False) -> None:
         """Start the thread.
+
+        Args:
+            to_end: Whether it is for the end alone: nothing was ever emitted. The hook may hang.
 
         Raises:
             RuntimeError: The system refuses a new thread.
         """
-        self.thread.start(self._run)
-
-    def start_ending(self) -> None:
-        """Start a thread for the end alone: nothing was ever emitted. The hook may hang."""
-        self.thread.start(self._run_end)
+        self.thread.start(partial(self._run, self._end if to_end else self._loop))
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
@@ -70,31 +70,21 @@ class Lane:
         Returns:
             Whether all of them were settled.
         """
-        account = self.state.account
         deadline = time.monotonic() + timeout
         more = True
         while more and self._delivering.acquire(timeout=max(0.0, deadline - time.monotonic())):
             try:
                 # Only here: what the other thread has read may still be in its hands.
-                if account.position >= target:
+                if self.state.account.position >= target:
                     return True
                 more = self._deliverer.deliver_batch()
-            except BaseException:
-                account.ledger.settle_offered(IN_DOUBT)
-                raise
             finally:
                 self._delivering.release()
         return False
 
     # In the lane's own thread
 
-    def _run(self) -> None:
-        self._guarded(self._loop)
-
-    def _run_end(self) -> None:
-        self._guarded(self._end)
-
-    def _guarded(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         own_threads, ident = self.state.terms.own_threads, threading.get_ident()
         own_threads.add(ident)
         try:

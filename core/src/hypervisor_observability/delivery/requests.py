@@ -67,11 +67,7 @@ class Requests:
 
     def refuse(self) -> None:
         """Answer those who wait for a flush that there will be none."""
-        with suppress(queue.Empty):
-            while True:
-                request = self._made.get_nowait()
-                if request is not None:
-                    self._taken.append(request)
+        self.take(0)
         for request in self._taken[:]:
             request.done.set()
         self._taken.clear()

@@ -8,18 +8,15 @@ import threading
 import time
 
 from ..errors import RetryLater, StreamUnavailableError
-from ..spans.assembly import SpanAssembler
-from ..spans.sampler import SpanSampler
 from ..text.limited_log import LimitedLog
 from .accounts import Account
-from .breaker import BreakerState
 from .counts import DOWN, IN_DOUBT, STOPPED
 from .hook_calls import HangWatch
 from .lane import Lane
 from .outlet import Outlet, Terms
 from .recovery import Recovery
 from .requests import Flush
-from .state import ExportStats, WorkerState
+from .state import WorkerState
 
 _START_AGAIN_SECONDS = 1.0
 
@@ -32,6 +29,9 @@ class Worker:
         outlet: Where the batches go.
         account: Its position and counts.
         terms: How events come to it.
+
+    Attributes:
+        state: What it knows: others read it.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Worker:
         self._begin(outlet, fresh=False)
 
     def _begin(self, outlet: Outlet, *, fresh: bool) -> None:
-        self._state = WorkerState.of(self.name, self.account, self._terms, self._log, outlet)
-        self._lane = Lane(self._state, outlet, fresh)
+        self.state = WorkerState.of(self.name, self.account, self._terms, self._log, outlet)
+        self._lane = Lane(self.state, outlet, fresh)
         # Re-entrant: a signal handler may emit while its own thread starts the worker.
         self._start_lock = threading.RLock()
         self._no_start_before = 0.0
@@ -59,29 +59,9 @@ class Worker:
         return self._lane.outlet
 
     @property
-    def breaker_state(self) -> BreakerState:
-        """Whether batches are offered."""
-        return self._state.breaker.state
-
-    @property
-    def stats(self) -> ExportStats:
-        """How the calls of export hooks went."""
-        return self._state.stats
-
-    @property
     def down(self) -> str | None:
         """Why the plugin does not run at present; None if it does."""
-        return self._state.down
-
-    @property
-    def assembler(self) -> SpanAssembler | None:
-        """What makes spans of events; None if nobody wants any."""
-        return self._state.spans.assembler
-
-    @property
-    def sampler(self) -> SpanSampler | None:
-        """What chooses from the spans; None if all of them are handed over."""
-        return self._state.spans.sampler
+        return self.state.down
 
     @property
     def running(self) -> bool:
@@ -90,14 +70,14 @@ class Worker:
 
     def start_later(self, error: RetryLater) -> None:
         """Have the outlet started by the worker's thread: *error* asks to try again later."""
-        self._state.note_late_start(error)
+        self.state.note_late_start(error)
         self._lane.fresh = True
 
     def begin(self) -> None:
         """Begin where the account's cursor says, before the thread is started."""
         self.account.begin()
         try:
-            self._state.spans.restore()
+            self.state.spans.restore()
         except StreamUnavailableError as error:  # before it delivers anything it tries again
             self._log.warning("restore", "plugin %s waits for its open spans: %s", self.name, error)
 
@@ -108,7 +88,7 @@ class Worker:
             False if the system refuses a thread: to be asked again.
         """
         with self._start_lock:
-            if self._lane.thread.started or self._state.stopping.is_set():
+            if self._lane.thread.started or self.state.stopping.is_set():
                 return True
             if time.monotonic() < self._no_start_before:
                 return False
@@ -122,7 +102,7 @@ class Worker:
 
     def note_end(self, end: int) -> None:
         """Wake the thread if a whole batch waits. Called by emitting threads."""
-        requests = self._state.requests
+        requests = self.state.requests
         if not requests.waking and end - self.account.position >= self._terms.max_batch_events:
             requests.waking = True
             requests.wake()
@@ -133,8 +113,8 @@ class Worker:
         if target == 0 and not self._lane.thread.started:
             request.answer(complete=True)
         elif self.ensure_running():
-            self._state.requests.make(request)
-        if self._state.off or self._given_up:
+            self.state.requests.make(request)
+        if self.state.off or self._given_up:
             request.done.set()
         return request
 
@@ -144,7 +124,7 @@ class Worker:
 
     def begin_stop(self, deadline: float) -> None:
         """Ask to deliver what waits until *deadline* (monotonic seconds), then to stop."""
-        state = self._state
+        state = self.state
         state.deadline = deadline
         with self._start_lock:
             state.stopping.set()
@@ -153,7 +133,7 @@ class Worker:
             elif not self._lane.thread.started:
                 try:
                     if not self._lane.fresh or state.down:
-                        self._lane.start_ending()
+                        self._lane.start(to_end=True)
                 except RuntimeError as error:
                     self._log.warning("stop", "plugin %s is not stopped: %s", self.name, error)
         state.requests.wake()
@@ -168,7 +148,7 @@ class Worker:
             return lane.fresh  # it never began
         if thread.is_current:
             return False
-        if not self._given_up and not thread.join(self._state.deadline - time.monotonic()):
+        if not self._given_up and not thread.join(self.state.deadline - time.monotonic()):
             self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
             self._terms.given_up(lane.outlet, True)
         return thread.join(0)
@@ -176,7 +156,7 @@ class Worker:
     def _end_as(self, reason: str) -> None:
         self.account.close(reason if reason == DOWN else STOPPED)
         self.account.settle_all(reason)
-        self._state.requests.refuse()
+        self.state.requests.refuse()
 
     def catch_up(self, target: int, timeout: float) -> bool:
         """Deliver events before *target* in the calling thread, for *timeout* seconds.
@@ -201,7 +181,7 @@ class Worker:
             Whether there is a new lane.
         """
         longest = self._terms.hook_timeout_seconds
-        state, lane = self._state, self._lane
+        state, lane = self.state, self._lane
         if longest is None or state.off or state.stopping.is_set():
             return False
         now = time.monotonic() if now is None else now
@@ -230,14 +210,14 @@ class Worker:
 
     def _pause(self, seconds: float) -> None:
         self.account.pause(DOWN)
-        self._state.requests.refuse()
+        self.state.requests.refuse()
         again = f"in {seconds:g} s" if self._terms.renewed else "when the call has returned"
         self._log.warning(
-            "stuck", "plugin %s: %s: it is tried again %s", self.name, self._state.down, again
+            "stuck", "plugin %s: %s: it is tried again %s", self.name, self.state.down, again
         )
 
     def _try_again(self, now: float) -> bool:
-        terms, state, outlet = self._terms, self._state, self._lane.outlet
+        terms, state, outlet = self._terms, self.state, self._lane.outlet
         if terms.renewed is None:
             if self.running:
                 return False  # the same outlet, once the call that hung has returned
@@ -275,6 +255,6 @@ class Worker:
                 outlet, fresh = self._terms.renewed(), True
             except Exception as error:  # noqa: BLE001 - its __init__ is its author's
                 self._begin(outlet, fresh=False)
-                self._state.turn_off(f"not made again after a fork: {error}")
+                self.state.turn_off(f"not made again after a fork: {error}")
                 return
         self._begin(outlet, fresh=fresh)

@@ -46,7 +46,7 @@ def reader_status(state: str, worker: Worker | None, counts: Counts) -> dict[str
     """Tell of one reader, in plain data."""
     return {
         "state": state,
-        "breaker": None if worker is None else worker.breaker_state.value,
+        "breaker": None if worker is None else worker.state.breaker.state.value,
         "delivered": counts.delivered,
         "rejected": counts.rejected,
         "dropped": dict(counts.dropped),

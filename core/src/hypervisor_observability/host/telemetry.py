@@ -12,8 +12,6 @@ from ..delivery.counts import Counts
 from ..delivery.state import SECONDS_BOUNDS
 from ..delivery.worker import Worker
 from ..metrics.families import HistogramValue, LabelValues, MetricFamily, MetricKind
-from ..spans.assembly import SpanAssembler
-from ..spans.sampler import SpanSampler
 
 _PREFIX = "agent_hypervisor_observability_"
 _PLUGIN = ("plugin",)
@@ -21,103 +19,86 @@ _STATM = Path("/proc/self/statm")
 _BREAKER_VALUES = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
+_COUNTER, _GAUGE, _HISTOGRAM = MetricKind.COUNTER, MetricKind.GAUGE, MetricKind.HISTOGRAM
+
+_OF_READERS: tuple[tuple[str, MetricKind, str, LabelValues], ...] = (
+    ("events_delivered_total", _COUNTER, "Events that the backend has", _PLUGIN),
+    ("events_rejected_total", _COUNTER, "Events that were offered and refused", _PLUGIN),
+    ("events_dropped_total", _COUNTER, "Events that were never offered, by reason",
+     ("plugin", "reason")),
+    ("queue_size", _GAUGE, "Events that wait, or whose answer is awaited", _PLUGIN),
+    ("plugin_up", _GAUGE, "Whether the plugin runs", _PLUGIN),
+    ("export_total", _COUNTER, "Calls of export hooks, by how they ended", ("plugin", "result")),
+    ("export_seconds", _HISTOGRAM, "Time that the calls of export hooks took", _PLUGIN),
+    ("circuit_state", _GAUGE, "Breaker: 0 closed, 1 half-open, 2 open", _PLUGIN),
+    ("open_spans", _GAUGE, "Spans that have begun and not ended", _PLUGIN),
+    ("expired_spans_total", _COUNTER, "Spans given out before their end was seen", _PLUGIN),
+    ("unmatched_span_events_total", _COUNTER,
+     "Ends without a start, and starts and ends that came when all was over", _PLUGIN),
+    ("held_spans", _GAUGE, "Spans that wait for the decision on their trace", _PLUGIN),
+    ("unsampled_spans_total", _COUNTER, "Spans of traces that were left out", _PLUGIN),
+    ("early_sampling_decisions_total", _COUNTER,
+     "Traces left out before their time, since too many spans were held", _PLUGIN),
+    ("late_incidents_total", _COUNTER, "Incidents in traces that had been left out already",
+     _PLUGIN),
+)  # fmt: skip
+"""Name, kind, help and label names of what is told of readers."""
+
+
 @define(eq=False)
 class DeliveryMetrics:
     """What became of the events, filled reader by reader."""
 
-    _delivered: dict[LabelValues, float] = field(factory=dict, init=False)
-    _rejected: dict[LabelValues, float] = field(factory=dict, init=False)
-    _dropped: dict[LabelValues, float] = field(factory=dict, init=False)
-    _queue: dict[LabelValues, float] = field(factory=dict, init=False)
-    _up: dict[LabelValues, float] = field(factory=dict, init=False)
-    _exports: dict[LabelValues, float] = field(factory=dict, init=False)
+    _series: dict[str, dict[LabelValues, float]] = field(
+        factory=lambda: {name: {} for name, *_ in _OF_READERS}, init=False
+    )
     _seconds: dict[LabelValues, HistogramValue] = field(factory=dict, init=False)
-    _circuit: dict[LabelValues, float] = field(factory=dict, init=False)
-    _held_spans: dict[LabelValues, float] = field(factory=dict, init=False)
-    _left_out: dict[LabelValues, float] = field(factory=dict, init=False)
-    _late: dict[LabelValues, float] = field(factory=dict, init=False)
-    _early: dict[LabelValues, float] = field(factory=dict, init=False)
-    _open_spans: dict[LabelValues, float] = field(factory=dict, init=False)
-    _expired: dict[LabelValues, float] = field(factory=dict, init=False)
-    _unmatched: dict[LabelValues, float] = field(factory=dict, init=False)
 
     def add(self, name: str, counts: Counts, worker: Worker | None, *, up: bool) -> None:
         """Tell of a plugin, or of the internal reader."""
-        labels = (name,)
-        self._delivered[labels] = counts.delivered
-        self._rejected[labels] = counts.rejected
+        self._set("events_delivered_total", counts.delivered, name)
+        self._set("events_rejected_total", counts.rejected, name)
         for reason, events in counts.dropped.items():
-            self._dropped[name, reason] = events
-        self._queue[labels] = counts.in_flight + counts.pending
-        self._up[labels] = int(up)
-        if worker is not None:
-            stats = worker.stats
-            self._exports[name, "accepted"] = stats.accepted
-            self._exports[name, "retried"] = stats.retried
-            self._exports[name, "refused"] = stats.refused
-            self._seconds[labels] = stats.seconds
-            self._circuit[labels] = _BREAKER_VALUES[worker.breaker_state]
-            self._add_assembler(labels, worker.assembler)
-            self._add_sampler(labels, worker.sampler)
-
-    def _add_assembler(self, labels: LabelValues, assembler: SpanAssembler | None) -> None:
+            self._set("events_dropped_total", events, name, reason)
+        self._set("queue_size", counts.in_flight + counts.pending, name)
+        self._set("plugin_up", int(up), name)
+        if worker is None:
+            return
+        stats, spans = worker.state.stats, worker.state.spans
+        self._set("export_total", stats.accepted, name, "accepted")
+        self._set("export_total", stats.retried, name, "retried")
+        self._set("export_total", stats.refused, name, "refused")
+        self._seconds[(name,)] = stats.seconds
+        self._set("circuit_state", _BREAKER_VALUES[worker.state.breaker.state], name)
+        assembler, sampler = spans.assembler, spans.sampler
         # Series of plugins that take no spans were there before, and stay.
-        self._open_spans[labels] = 0 if assembler is None else assembler.open_spans
+        self._set("open_spans", 0 if assembler is None else assembler.open_spans, name)
         if assembler is not None:
-            self._expired[labels] = assembler.expired
-            self._unmatched[labels] = assembler.unmatched
-
-    def _add_sampler(self, labels: LabelValues, sampler: SpanSampler | None) -> None:
+            self._set("expired_spans_total", assembler.expired, name)
+            self._set("unmatched_span_events_total", assembler.unmatched, name)
         if sampler is not None:
-            self._held_spans[labels] = sampler.held_spans
-            self._left_out[labels] = sampler.left_out_spans
-            self._early[labels] = sampler.early_decisions
-            self._late[labels] = sampler.late_incidents
+            self._set("held_spans", sampler.held_spans, name)
+            self._set("unsampled_spans_total", sampler.left_out_spans, name)
+            self._set("early_sampling_decisions_total", sampler.early_decisions, name)
+            self._set("late_incidents_total", sampler.late_incidents, name)
+
+    def _set(self, metric: str, value: float, *labels: str) -> None:
+        self._series[metric][labels] = value
 
     def families(self) -> list[MetricFamily]:
         """Give all of it."""
-        counter, gauge = MetricKind.COUNTER, MetricKind.GAUGE
-        seconds = MetricFamily(
-            name=f"{_PREFIX}export_seconds",
-            kind=MetricKind.HISTOGRAM,
-            help="Time that the calls of export hooks took",
-            unit="seconds",
-            label_names=_PLUGIN,
-            histograms=self._seconds,
-            bounds=SECONDS_BOUNDS,
-        )
         return [
-            _family("events_delivered_total", counter, "Events that the backend has", _PLUGIN,
-                    self._delivered),
-            _family("events_rejected_total", counter, "Events that were offered and refused",
-                    _PLUGIN, self._rejected),
-            _family("events_dropped_total", counter, "Events that were never offered, by reason",
-                    ("plugin", "reason"), self._dropped),
-            _family("queue_size", gauge, "Events that wait, or whose answer is awaited", _PLUGIN,
-                    self._queue),
-            _family("plugin_up", gauge, "Whether the plugin runs", _PLUGIN, self._up),
-            _family("export_total", counter, "Calls of export hooks, by how they ended",
-                    ("plugin", "result"), self._exports),
-            seconds,
-            _family("circuit_state", gauge, "Breaker: 0 closed, 1 half-open, 2 open", _PLUGIN,
-                    self._circuit),
-            _family("open_spans", gauge, "Spans that have begun and not ended", _PLUGIN,
-                    self._open_spans),
-            _family("expired_spans_total", counter, "Spans given out before their end was seen",
-                    _PLUGIN, self._expired),
-            _family("unmatched_span_events_total", counter,
-                    "Ends without a start, and starts and ends that came when all was over",
-                    _PLUGIN, self._unmatched),
-            _family("held_spans", gauge, "Spans that wait for the decision on their trace",
-                    _PLUGIN, self._held_spans),
-            _family("unsampled_spans_total", counter, "Spans of traces that were left out",
-                    _PLUGIN, self._left_out),
-            _family("early_sampling_decisions_total", counter,
-                    "Traces left out before their time, since too many spans were held",
-                    _PLUGIN, self._early),
-            _family("late_incidents_total", counter,
-                    "Incidents in traces that had been left out already", _PLUGIN, self._late),
-        ]  # fmt: skip
+            self._histogram(name, help_text, labels)
+            if kind is _HISTOGRAM
+            else _family(name, kind, help_text, labels, self._series[name])
+            for name, kind, help_text, labels in _OF_READERS
+        ]
+
+    def _histogram(self, name: str, help_text: str, labels: LabelValues) -> MetricFamily:
+        return MetricFamily(
+            name=_PREFIX + name, kind=_HISTOGRAM, help=help_text, unit="seconds",
+            label_names=labels, histograms=self._seconds, bounds=SECONDS_BOUNDS,
+        )  # fmt: skip
 
 
 def process_metrics(
@@ -146,19 +127,18 @@ def process_metrics(
         ("conflicting_events_total", "Events with the id of another one", conflicts),
     )
     families = [
-        _family(name, MetricKind.COUNTER, help_text, (), {(): value})
-        for name, help_text, value in totals
+        _family(name, _COUNTER, help_text, (), {(): value}) for name, help_text, value in totals
     ]
     if capacity is not None:
         help_text = "Events that the log in memory holds"
-        families.append(_family("queue_capacity", MetricKind.GAUGE, help_text, (), {(): capacity}))
+        families.append(_family("queue_capacity", _GAUGE, help_text, (), {(): capacity}))
     return [*families, *_process_size()]
 
 
 def _process_size() -> list[MetricFamily]:
     """Tell of the process's size, so that a plugin that leaks is seen. Whose it is nobody knows."""
-    gauge, threads = MetricKind.GAUGE, threading.active_count()
-    families = [_family("threads", gauge, "Threads of Python in the process", (), {(): threads})]
+    threads = threading.active_count()
+    families = [_family("threads", _GAUGE, "Threads of Python in the process", (), {(): threads})]
     try:
         # Linux, proc(5): pages that are resident stand second.
         pages = int(_STATM.read_bytes().split()[1])
@@ -166,7 +146,7 @@ def _process_size() -> list[MetricFamily]:
         return families
     resident = pages * os.sysconf("SC_PAGE_SIZE")
     help_text = "Memory of the process that is resident"
-    return [*families, _family("resident_bytes", gauge, help_text, (), {(): resident})]
+    return [*families, _family("resident_bytes", _GAUGE, help_text, (), {(): resident})]
 
 
 def journal_metrics(
