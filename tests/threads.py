@@ -6,6 +6,11 @@ from collections.abc import Callable
 WIDE_SECONDS = 60
 
 
+def loop_threads() -> list[str]:
+    """Give the names of threads in which event loops of plugins run."""
+    return [one.name for one in threading.enumerate() if one.name.endswith("-loop")]
+
+
 def run_in_threads(*targets: Callable[[], object]) -> None:
     """Run each target in a thread of its own, and wait until all have ended."""
     threads = [threading.Thread(target=target, daemon=True) for target in targets]

@@ -2,6 +2,9 @@
 
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from attrs import define
@@ -9,6 +12,7 @@ from attrs import define
 from hypervisor_observability import PluginContext
 from tests.plugin_contexts import context_for
 from tests.plugins.statsd.plugins import MakePlugin, making_plugins
+from tests.plugins.statsd.stream_servers import Serve, StreamServer
 
 ABOUT_ITSELF = "agent_hypervisor_observability_statsd_"
 
@@ -58,3 +62,22 @@ def make_plugin(receiver: Receiver) -> Iterator[MakePlugin]:
     """Make started plugins that send to the receiver unless told otherwise."""
     with making_plugins(port=receiver.port) as make:
         yield make
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose name is short enough for a socket's path."""
+    with TemporaryDirectory(prefix="hv", dir="/tmp") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def start(address: str | tuple[str, int]) -> StreamServer:
+            server = StreamServer(address)
+            stack.callback(server.close)
+            return server
+
+        yield start

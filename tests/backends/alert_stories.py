@@ -1,0 +1,354 @@
+"""What each alert is to say of series, as promtool reads them."""
+
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    pass
+
+
+OWN = "agent_hypervisor_observability_"
+PLUGIN = 'job="a",instance="i",plugin="otel"'
+
+
+@frozen
+class Story:
+    """What is scraped every 15 seconds, and what becomes of one alert.
+
+    Attributes:
+        alert: Its name.
+        series: Series to their values, in promtool's notation: among them some that are fine.
+        quiet: When it does not fire, before its cause or while it waits.
+        fires: When it fires, for one thing alone.
+        labels: Those of that thing.
+        value: As the annotations write it.
+        resolved: When it fires no more.
+    """
+
+    alert: str
+    series: dict[str, str]
+    quiet: tuple[str, ...]
+    fires: str
+    labels: dict[str, str]
+    resolved: str
+    value: str = field(default="")
+
+
+BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
+ELEVATED = "agent_hypervisor_ring_elevation_active_seconds"
+LATENCY = "agent_governance_evaluation_latency_ms_bucket"
+COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
+OF_PLUGIN = {"job": "a", "instance": "i", "plugin": "otel"}
+OF_PROCESS = {"job": "a", "instance": "i"}
+# A counter of long ago, twenty minutes without a scrape, then what it was, or more.
+AFTER_A_GAP = "5x60 _x80 {}x80"
+DROPPED = f'{OWN}events_dropped_total{{{PLUGIN},reason="full"}}'
+STORIES = [
+    Story(
+        alert="HighRingBreachRate",
+        series={
+            # Five quiet minutes, ten with a breach a second, then none.
+            f'{BREACHES}{{job="a",agent_did="did:wild"}}': "0x19 0+15x40 600x60",
+            f'{BREACHES}{{job="a",agent_did="did:calm"}}': "0+6x120",
+        },
+        quiet=("4m", "8m"),
+        fires="15m",
+        labels={"job": "a", "agent_did": "did:wild"},
+        value="1",
+        resolved="21m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "0x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x70",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a", "breach": "high"},
+        resolved="9m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            # It had happened when the process was scraped for the first time.
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "_x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "_x7 0x60",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a", "breach": "low"},
+        resolved="9m",
+    ),
+    Story(
+        # Of two severities at once, of which one ends sooner.
+        alert="RingBreach",
+        series={
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x7 1x60",
+            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': (
+                "0x7 1x19 2x40"
+            ),
+        },
+        quiet=("1m",),
+        fires="9m",
+        labels={"job": "a", "breach": "high"},
+        resolved="13m",
+    ),
+    Story(
+        alert="ElevationTooLong",
+        series={
+            # The gauge ends with the elevation. The one of the last duration would stay.
+            f'{ELEVATED}{{job="a",agent_did="did:root"}}': "0+15x28 stale",
+            f'{ELEVATED}{{job="a",agent_did="did:short"}}': "0+15x18 stale",
+        },
+        quiet=("5m", "6m"),
+        fires="6m30s",
+        labels={"job": "a", "agent_did": "did:root"},
+        value="6m 30s",
+        resolved="7m30s",
+    ),
+    Story(
+        alert="GovernanceLatencyHigh",
+        series={
+            # Ten minutes of decisions between 50 and 100 ms, then faster ones.
+            f'{LATENCY}{{job="a",agent_id="x",le="50"}}': "0x40 0+15x60",
+            f'{LATENCY}{{job="a",agent_id="x",le="100"}}': "0+15x100",
+            f'{LATENCY}{{job="a",agent_id="x",le="+Inf"}}': "0+15x100",
+            f'{LATENCY}{{job="fast",agent_id="x",le="50"}}': "0+15x100",
+            f'{LATENCY}{{job="fast",agent_id="x",le="+Inf"}}': "0+15x100",
+        },
+        quiet=("4m", "5m"),
+        fires="10m",
+        labels={"job": "a"},
+        value="99.5",
+        resolved="16m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={
+            f'{COMPENSATIONS}{{job="a",status="failed"}}': "0x7 1x80",
+            f'{COMPENSATIONS}{{job="b",status="succeeded"}}': "0+1x80",
+            f'{COMPENSATIONS}{{job="b",status="failed"}}': "0x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a"},
+        resolved="14m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={f'{COMPENSATIONS}{{job="a",status="failed"}}': "_x7 2x80"},
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a"},
+        resolved="14m",
+    ),
+    Story(
+        alert="ObservabilityEventsLost",
+        series={
+            # Nothing tells of a reason before the first event that is lost for it.
+            f'{OWN}events_dropped_total{{{PLUGIN},reason="expired"}}': "_x7 3x80",
+            f'{OWN}events_dropped_total{{{PLUGIN},reason="filtered"}}': "0+9x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={**OF_PLUGIN, "reason": "expired"},
+        value="3",
+        resolved="13m",
+    ),
+    Story(
+        alert="ObservabilityEventsLost",
+        series={f'{OWN}events_dropped_total{{{PLUGIN},reason="full"}}': "5x79 5+5x8 45x80"},
+        quiet=("12m", "19m"),
+        fires="25m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="40",
+        resolved="33m",
+    ),
+    Story(
+        # What grew while nobody scraped is told once, and nothing else is told again.
+        alert="ObservabilityEventsLost",
+        series={
+            DROPPED: AFTER_A_GAP.format(7),
+            DROPPED.replace("full", "expired"): AFTER_A_GAP.format(5),
+        },
+        quiet=("10m", "14m", "20m"),
+        fires="36m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="2",
+        resolved="46m",
+    ),
+    Story(
+        # The process began anew meanwhile.
+        alert="ObservabilityEventsLost",
+        series={DROPPED: AFTER_A_GAP.format(3)},
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={**OF_PLUGIN, "reason": "full"},
+        value="3",
+        resolved="46m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={
+            f'{COMPENSATIONS}{{job="a",status="failed"}}': AFTER_A_GAP.format(6),
+            f'{COMPENSATIONS}{{job="b",status="failed"}}': AFTER_A_GAP.format(5),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={"job": "a"},
+        resolved="46m",
+    ),
+    Story(
+        alert="RingBreach",
+        series={
+            f'agent_hypervisor_ring_breaches_by_severity_total{{job="a",severity="{one}"}}': (
+                AFTER_A_GAP.format(count)
+            )
+            for one, count in (("high", 6), ("low", 5))
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels={"job": "a", "breach": "high"},
+        resolved="41m",
+    ),
+    Story(
+        alert="ObservabilityEventsRejected",
+        series={
+            f"{OWN}events_rejected_total{{{PLUGIN}}}": AFTER_A_GAP.format(6),
+            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': (
+                AFTER_A_GAP.format(5)
+            ),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels=OF_PLUGIN,
+        resolved="46m",
+    ),
+    Story(
+        alert="ObservabilityJournalIncomplete",
+        series={
+            f'{OWN}journal_lost_events_total{{job="a",instance="i"}}': AFTER_A_GAP.format(6),
+            f'{OWN}journal_lost_events_total{{job="b",instance="j"}}': AFTER_A_GAP.format(5),
+        },
+        quiet=("14m", "20m"),
+        fires="36m",
+        labels=OF_PROCESS,
+        value="1",
+        resolved="46m",
+    ),
+    Story(
+        # Of a job of any name, if it showed these metrics before.
+        alert="ObservabilityTargetDown",
+        series={
+            'up{job="a",instance="i"}': "1x20 0x20 1x20",
+            f"{OWN}plugin_up{{{PLUGIN}}}": "1x20 stale",
+            'up{job="node",instance="i"}': "0x60",
+        },
+        quiet=("4m", "7m"),
+        fires="8m",
+        labels=OF_PROCESS,
+        resolved="11m",
+    ),
+    Story(
+        # Of the job that was never there.
+        alert="ObservabilityTargetDown",
+        series={
+            'up{job="agent-hypervisor",instance="i"}': "0x60 1x60",
+            'up{job="other",instance="i"}': "0x60",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "agent-hypervisor", "instance": "i"},
+        resolved="16m",
+    ),
+    Story(
+        alert="ObservabilityMetricsMissing",
+        series={f"{OWN}plugin_up{{{PLUGIN}}}": "_x60 1x60", 'up{job="other"}': "1x60"},
+        quiet=("9m",),
+        fires="11m",
+        labels={},
+        resolved="16m",
+    ),
+    Story(
+        alert="ObservabilityEventsRejected",
+        series={
+            f"{OWN}events_rejected_total{{{PLUGIN}}}": "0x7 1x80",
+            f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': "0x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_PLUGIN,
+        resolved="14m",
+    ),
+    Story(
+        alert="ObservabilityBreakerOpen",
+        series={
+            f"{OWN}circuit_state{{{PLUGIN}}}": "0x7 2x20 0x20",
+            f'{OWN}circuit_state{{job="a",instance="i",plugin="jaeger"}}': "1x50",
+        },
+        quiet=("1m", "3m30s"),
+        fires="5m",
+        labels=OF_PLUGIN,
+        resolved="8m",
+    ),
+    Story(
+        alert="ObservabilityPluginDown",
+        series={
+            f"{OWN}plugin_up{{{PLUGIN}}}": "1x7 0x20 1x20",
+            f'{OWN}plugin_up{{job="a",instance="i",plugin="jaeger"}}': "1x50",
+        },
+        quiet=("1m", "2m30s"),
+        fires="4m",
+        labels=OF_PLUGIN,
+        resolved="8m",
+    ),
+    Story(
+        alert="ObservabilityQueueFilling",
+        series={
+            f"{OWN}queue_size{{{PLUGIN}}}": "10x7 90000x40 10x20",
+            f'{OWN}queue_size{{job="a",instance="i",plugin="jaeger"}}': "70000x70",
+            f'{OWN}queue_capacity{{job="a",instance="i"}}': "100000x70",
+        },
+        quiet=("1m", "6m"),
+        fires="8m",
+        labels=OF_PLUGIN,
+        value="90%",
+        resolved="13m",
+    ),
+    Story(
+        alert="ObservabilityJournalDegraded",
+        series={
+            f'{OWN}journal_degraded{{job="a",instance="i"}}': "0x7 1x7 0x20",
+            f'{OWN}journal_degraded{{job="b",instance="j"}}': "0x40",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_PROCESS,
+        resolved="5m",
+    ),
+    Story(
+        alert="ObservabilityJournalIncomplete",
+        series={
+            f'{OWN}journal_lost_events_total{{job="a",instance="i"}}': "0x39 8x80",
+            f'{OWN}journal_lost_events_total{{job="b",instance="j"}}': "0x120",
+        },
+        quiet=("9m",),
+        fires="15m",
+        labels=OF_PROCESS,
+        value="8",
+        resolved="21m",
+    ),
+    Story(
+        alert="ObservabilitySeriesLimit",
+        series={
+            f'{OWN}series_overflow_total{{job="a",metric="m"}}': "0+1x80 80x60",
+            f'{OWN}series_overflow_total{{job="a",metric="n"}}': "0x140",
+        },
+        quiet=("9m",),
+        fires="15m",
+        labels={"job": "a", "metric": "m"},
+        resolved="31m",
+    ),
+]
