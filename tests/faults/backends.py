@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
 from typing import Any
@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from hypervisor_observability import Config, EventType, Observability
-from tests.faults.figure import Figure
+from tests.faults.figure import Figure, within_a_minute
 from tests.http_servers import Handler, serving
 
 _END_SECONDS = 120
@@ -155,13 +155,7 @@ def names(*, quick: bool) -> Iterable[Figure]:
         goal=f"{sagas:,}; running; 1",
         holds=len(arrived) == sagas and state == "running" and most_threads == 1,
     )
-    yield Figure(
-        fault="S5",
-        what="from its return until all had arrived",
-        value=f"{drained:.1f} s",
-        goal="≤ 60 s",
-        holds=drained <= 60,
-    )
+    yield within_a_minute("S5", "from its return until all had arrived", drained)
 
 
 def limits(*, quick: bool) -> Iterable[Figure]:
@@ -195,10 +189,3 @@ def limits(*, quick: bool) -> Iterable[Figure]:
         goal="0; 0; > 1",
         holds=flushed and missing == twice == 0 and pushes > 1,
     )
-
-
-BACKENDS: dict[str, Callable[..., Iterable[Figure]]] = {
-    "nodes": nodes,
-    "names": names,
-    "limits": limits,
-}

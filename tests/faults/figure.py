@@ -1,13 +1,6 @@
-"""A figure of a case, and what several cases count."""
-
-import os
-from pathlib import Path
+"""A figure of a case."""
 
 from attrs import frozen
-
-from hypervisor_observability import Counts
-
-_MIB = 1 << 20
 
 
 @frozen(kw_only=True)
@@ -29,13 +22,23 @@ class Figure:
     holds: bool = True
 
 
-def error_of(counts: Counts) -> int:
-    """Give by how many events the accounts are wrong."""
-    known = counts.delivered + counts.rejected + counts.dropped_total
-    return abs(counts.emitted - known - counts.in_flight - counts.pending)
+def zeros(fault: str, what: str, *counts: int, holds: bool = True) -> Figure:
+    """Give the figure of counts each of which should be 0; *holds* is a further condition."""
+    return Figure(
+        fault=fault,
+        what=what,
+        value="; ".join(f"{count:,}" for count in counts),
+        goal="; ".join("0" for _ in counts),
+        holds=holds and not any(counts),
+    )
 
 
-def resident_mib() -> float:
-    """Give this process's resident memory."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / _MIB
+def within_a_minute(fault: str, what: str, seconds: float, *, holds: bool = True) -> Figure:
+    """Give the figure of a time that should be at most a minute."""
+    return Figure(
+        fault=fault,
+        what=what,
+        value=f"{seconds:.1f} s",
+        goal="≤ 60 s",
+        holds=holds and seconds <= 60,
+    )

@@ -4,11 +4,9 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -18,9 +16,9 @@ from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.verification import Verdict, verify
 from hypervisor_observability.journal.writer import JournalWriter
 from tests.faults.disk import after_power_cut, with_flipped_bit
-from tests.faults.figure import Figure
+from tests.faults.figure import Figure, within_a_minute, zeros
+from tests.faults.measuring import p99_of_emit, temporary_directory
 from tests.faults.plugins import Away, Busy, Taking
-from tests.faults.system_calls import calls
 from tests.faults.writing import SEGMENT_BYTES, found_in, numbered_event, query_fails, start, told
 
 _SEED = 20261126
@@ -31,7 +29,7 @@ def kills(*, quick: bool) -> Iterable[Figure]:
     rounds = 25 if quick else 1_000
     dice = random.Random(_SEED)
     moments = [dice.uniform(0, 0.3) for _ in range(rounds)]
-    with _directory() as directory, ThreadPoolExecutor(2) as pool:
+    with temporary_directory() as directory, ThreadPoolExecutor(2) as pool:
         paths = [directory / str(number) for number in range(rounds)]
         results = list(pool.map(_kill, paths, moments))
     accepted = sum(result[0] for result in results)
@@ -41,20 +39,18 @@ def kills(*, quick: bool) -> Iterable[Figure]:
         what=f"events accepted in {rounds:,} processes, each killed at a random moment",
         value=f"{accepted:,}",
     )
-    yield Figure(
-        fault="J1",
-        what="of them lost; events that nobody was told of, beyond the one being appended; "
+    yield zeros(
+        "J1",
+        "of them lost; events that nobody was told of, beyond the one being appended; "
         "runs that do not verify",
-        value=f"{lost}; {invented}; {bad}",
-        goal="0; 0; 0",
-        holds=lost == invented == bad == 0,
+        lost,
+        invented,
+        bad,
     )
-    yield Figure(
-        fault="J1, J23",
-        what=f"queries after each of {rounds:,} kills at random moments, that exit with 1",
-        value=f"{failed}",
-        goal="0",
-        holds=failed == 0,
+    yield zeros(
+        "J1, J23",
+        f"queries after each of {rounds:,} kills at random moments, that exit with 1",
+        failed,
     )
 
 
@@ -78,7 +74,7 @@ def power(*, quick: bool) -> Iterable[Figure]:
     states = 500 if quick else 20_000
     dice = random.Random(_SEED)
     lost = invented = 0
-    with _directory() as directory:
+    with temporary_directory() as directory:
         for number in range(states // 100):
             base = directory / str(number)
             written, synced, last, total = _write_and_sync(base, dice)
@@ -87,13 +83,12 @@ def power(*, quick: bool) -> Iterable[Figure]:
                 lost += len(set(range(last)) - set(found))
                 invented += found != sorted(set(found) & set(range(total)))
             shutil.rmtree(base)
-    yield Figure(
-        fault="J6",
-        what=f"of {states:,} states after a power cut: synced events lost; states with an event "
+    yield zeros(
+        "J6",
+        f"of {states:,} states after a power cut: synced events lost; states with an event "
         "that was not written, or twice, or out of order",
-        value=f"{lost}; {invented}",
-        goal="0; 0",
-        holds=lost == invented == 0,
+        lost,
+        invented,
     )
 
 
@@ -143,7 +138,7 @@ def flips(*, quick: bool) -> Iterable[Figure]:
     rounds = 1_000 if quick else 20_000
     dice = random.Random(_SEED)
     altered = unseen = 0
-    with _directory() as directory:
+    with temporary_directory() as directory:
         writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
         for number in range(600):
             writer.append(numbered_event(number), lambda _: None)
@@ -157,13 +152,11 @@ def flips(*, quick: bool) -> Iterable[Figure]:
             altered += sum(record != good[record.sequence] for record in RunReader(run).records(0))
             unseen += verify(run).verdict is not Verdict.BAD
             path.write_bytes(whole[path])
-    yield Figure(
-        fault="J9",
-        what=f"{rounds:,} flipped bits: altered records given as good; flips that `verify` "
-        "does not see",
-        value=f"{altered}; {unseen}",
-        goal="0; 0",
-        holds=altered == unseen == 0,
+    yield zeros(
+        "J9",
+        f"{rounds:,} flipped bits: altered records given as good; flips that `verify` does not see",
+        altered,
+        unseen,
     )
 
 
@@ -171,7 +164,7 @@ def outage(*, quick: bool) -> Iterable[Figure]:
     """Have a backend away for ten minutes at 500 events a second, with a journal."""
     seconds = 20 if quick else 600
     plugin = Away()
-    with _directory() as directory:
+    with temporary_directory() as directory:
         config = Config(journal=JournalConfig(directory=directory))
         with Observability(config, plugins=[plugin]) as observability:
             emitted: list[str] = []
@@ -197,13 +190,7 @@ def outage(*, quick: bool) -> Iterable[Figure]:
         goal="0; ≤ 512; 0",
         holds=missing == counts.dropped_total == 0 and twice <= 512,
     )
-    yield Figure(
-        fault="O1",
-        what="drained after its return",
-        value=f"{took:.1f} s",
-        goal="≤ 60 s",
-        holds=drained and took <= 60,
-    )
+    yield within_a_minute("O1", "drained after its return", took, holds=drained)
 
 
 def stalls(*, quick: bool) -> Iterable[Figure]:
@@ -229,35 +216,11 @@ def stalls(*, quick: bool) -> Iterable[Figure]:
 
 
 def _p99_of_emit(plugins: list[object]) -> float:
-    with _directory() as directory:
+    with temporary_directory() as directory:
         config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=30)
         with Observability(config, plugins=plugins) as observability:
-            observability.bus.record(EventType.VFS_WRITE)
-            time.sleep(0.3)
-            times = []
-            for number in range(10_000):
-                start = time.perf_counter_ns()
-                observability.bus.record(EventType.VFS_WRITE, payload={"a": 1})
-                times.append(time.perf_counter_ns() - start)
-                if number % 5 == 4:
-                    time.sleep(0.001)  # as from a busy application
+            seconds = p99_of_emit(observability, pause_every=5)
             for plugin in plugins:
                 if isinstance(plugin, Busy):
                     plugin.rests = True  # or nothing stops in time, and the directory is in use
-    return sorted(times)[len(times) * 99 // 100] / 1e9
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="hvobs-faults-") as name:
-        yield Path(name)
-
-
-JOURNAL: dict[str, Callable[..., Iterable[Figure]]] = {
-    "kills": kills,
-    "calls": calls,
-    "power": power,
-    "flips": flips,
-    "outage": outage,
-    "stalls": stalls,
-}
+    return seconds

@@ -3,11 +3,9 @@
 import random
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 from hypervisor_observability.journal.history import History
@@ -16,7 +14,8 @@ from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.segment_reader import Damage
 from hypervisor_observability.journal.verification import Verdict, verify
 from tests.commands import run_hvobs
-from tests.faults.figure import Figure
+from tests.faults.figure import Figure, zeros
+from tests.faults.measuring import temporary_directory
 from tests.faults.writing import query_fails
 
 _SEED = 20261126
@@ -68,18 +67,17 @@ def torn(*, quick: bool) -> Iterable[Figure]:
     with ThreadPoolExecutor(2) as pool:
         results = list(pool.map(_kill, moments))
     failed, bad, ends = (sum(result[place] for result in results) for place in range(3))
-    yield Figure(
-        fault="J23",
-        what=f"{rounds:,} processes killed while they append: queries that fail afterwards; "
+    yield zeros(
+        "J23",
+        f"{rounds:,} processes killed while they append: queries that fail afterwards; "
         f"runs that `verify` calls bad (ends in the middle of a record: {ends})",
-        value=f"{failed}; {bad}",
-        goal="0; 0",
-        holds=failed == bad == 0,
+        failed,
+        bad,
     )
 
 
 def _kill(moment: float) -> tuple[int, int, int]:
-    with _directory() as directory:
+    with temporary_directory() as directory:
         process = _start(_WRITING, directory, "60")
         time.sleep(moment)
         process.kill()
@@ -94,7 +92,7 @@ def looks(*, quick: bool) -> Iterable[Figure]:
     seconds = 5 if quick else 120
     damages: list[Damage | str] = []
     count = 0
-    with _directory() as directory:
+    with temporary_directory() as directory:
         process = _start(_WRITING, directory, str(seconds))
         (run,) = runs_of(directory)
         reader, position = RunReader(run, damages.append), 0
@@ -123,7 +121,7 @@ def erasures(*, quick: bool) -> Iterable[Figure]:
     left = lost = bad = 0
     for number in range(rounds):
         subject = number % 3
-        with _directory() as directory:
+        with temporary_directory() as directory:
             _start(_WORKING, directory).communicate()
             arguments = ["--journal", str(directory), "--subject", f"did:mesh:{subject}", "--yes"]
             bad += run_hvobs("erase", *arguments).exit_code != 0
@@ -134,13 +132,13 @@ def erasures(*, quick: bool) -> Iterable[Figure]:
                 left += there and said % 3 == subject
                 lost += not there and said % 3 != subject
             bad += sum(verify(run).verdict is Verdict.BAD for run in runs_of(directory))
-    yield Figure(
-        fault="J22",
-        what=f"one of three agents erased from each of {rounds} journals with open spans saved: of "
+    yield zeros(
+        "J22",
+        f"one of three agents erased from each of {rounds} journals with open spans saved: of "
         "what it said, still in any file; of what others said, gone; journals that do not verify",
-        value=f"{left}; {lost}; {bad}",
-        goal="0; 0; 0",
-        holds=left == lost == bad == 0,
+        left,
+        lost,
+        bad,
     )
 
 
@@ -154,16 +152,3 @@ def _start(program: str, directory: Path, *arguments: str) -> subprocess.Popen[s
         assert process.stdout is not None
         process.stdout.readline()
     return process
-
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="hvobs-faults-") as name:
-        yield Path(name)
-
-
-JOURNAL_READING: dict[str, Callable[..., Iterable[Figure]]] = {
-    "torn": torn,
-    "looks": looks,
-    "erasures": erasures,
-}

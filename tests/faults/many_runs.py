@@ -5,11 +5,9 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
@@ -21,6 +19,7 @@ from hypervisor_observability.journal.runs import runs_of
 from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.spans.record import FinishedSpan
 from tests.faults.figure import Figure
+from tests.faults.measuring import temporary_directory
 from tests.faults.plugins import Taking
 from tests.faults.writing import SEGMENT_BYTES, numbered_event
 
@@ -31,7 +30,7 @@ _BATCH = 512
 def runs(*, quick: bool) -> Iterable[Figure]:
     """Have many dead runs in a directory: a start, the agent, the bounds."""
     count = 1_000 if quick else 10_000
-    with _directory() as directory:
+    with temporary_directory() as directory:
         for _ in range(count):
             writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
             for number in range(_EVENTS):
@@ -104,7 +103,7 @@ def repeats(*, quick: bool) -> Iterable[Figure]:
     rounds = 3 if quick else 30
     worst = spans = missing = 0
     for number in range(rounds):
-        with _directory() as directory:
+        with temporary_directory() as directory:
             out = directory / "out"
             _kill_busy(directory / "journal", out, 1.0 + 3.0 * number / rounds)
             rest = Spans(out)
@@ -170,14 +169,6 @@ def _be_busy(journal: Path, out: Path) -> None:
             with observability.recorder.agent("did:mesh:a"):
                 pass
 
-
-@contextmanager
-def _directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="hvobs-faults-") as name:
-        yield Path(name)
-
-
-MANY_RUNS: dict[str, Callable[..., Iterable[Figure]]] = {"runs": runs, "repeats": repeats}
 
 if __name__ == "__main__":
     _be_busy(Path(sys.argv[1]), Path(sys.argv[2]))

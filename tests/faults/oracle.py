@@ -8,15 +8,15 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from attrs import define, field
 
-from tests.faults.figure import Figure
+from tests.faults.figure import Figure, zeros
+from tests.faults.measuring import temporary_directory
 from tests.faults.oracle_agent import payload_of
 from tests.faults.oracle_backend import Mood, OracleBackend
 
@@ -102,8 +102,8 @@ def oracle(*, quick: bool) -> Iterable[Figure]:
     dice = random.Random(_SEED)
     backend = OracleBackend()
     faults: dict[str, int] = {}
-    with tempfile.TemporaryDirectory(prefix="hvobs-oracle-") as folder:
-        own, shared = Path(folder) / "own", Path(folder) / "shared"
+    with temporary_directory() as folder:
+        own, shared = folder / "own", folder / "shared"
         delivering = [_Process("delivering", own, backend.port) for _ in range(2)]
         writing = [_Process("writing", shared, backend.port) for _ in range(2)]
         exporting = _Process("exporting", shared, backend.port)
@@ -131,16 +131,14 @@ def oracle(*, quick: bool) -> Iterable[Figure]:
         + ")",
         value=f"{len(accepted):,}",
     )
-    yield Figure(
-        fault="J1, J5, O1 to O9, C11",
-        what="of them missing in the backend; arrived with another content; error of the accounts; "
+    yield zeros(
+        "J1, J5, O1 to O9, C11",
+        "of them missing in the backend; arrived with another content; error of the accounts; "
         "processes that ended with something undelivered",
-        value=f"{missing}; {wrong + backend.different}; "
-        f"{sum(process.errors for process in everybody)}; "
-        f"{sum(process.undelivered for process in everybody)}",
-        goal="0; 0; 0; 0",
-        holds=missing == wrong == backend.different == 0
-        and not any(process.errors or process.undelivered for process in everybody),
+        missing,
+        wrong + backend.different,
+        sum(process.errors for process in everybody),
+        sum(process.undelivered for process in everybody),
     )
     yield Figure(
         fault="J1, J5, O1 to O9, C11",
@@ -188,6 +186,3 @@ def _end(delivering: list[_Process], writing: list[_Process], exporting: _Proces
     exporting.start()
     time.sleep(2)
     exporting.end()
-
-
-ORACLE: dict[str, Callable[..., Iterable[Figure]]] = {"oracle": oracle}

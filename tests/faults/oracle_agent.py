@@ -30,7 +30,7 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.host.agent import JournalAgent
-from tests.faults.figure import error_of
+from tests.faults.measuring import error_of
 
 PER_SECOND = 200
 _CHILD_EVENTS = 50

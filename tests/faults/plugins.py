@@ -1,12 +1,15 @@
 """Plugins that misbehave."""
 
+import asyncio
 import itertools
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from hypervisor_observability import HypervisorEvent, RetryLater, hookimpl
+from attrs import define, field
+
+from hypervisor_observability import HypervisorEvent, Reject, RetryLater, hookimpl
 
 
 class Taking:
@@ -107,6 +110,56 @@ class Busy:
             return
         for _ in itertools.repeat(None, 20_000 * len(events)):
             pass
+
+
+@define(eq=False)
+class Small:
+    """Takes few events at once, and raises at some calls, whatever it is given."""
+
+    most: int = 512
+    moods: set[int] = field(factory=set)
+    name: str = "small"
+    calls: int = 0
+    taken: int = 0
+
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        self.calls += 1
+        if self.calls in self.moods:
+            raise ValueError("500")
+        if len(events) > self.most:
+            raise Reject("413")
+        self.taken += len(events)
+
+
+@define(eq=False)
+class Impatient:
+    """Asks to be called again without a pause."""
+
+    after: float
+    name: str = "busy"
+    calls: int = 0
+
+    @hookimpl
+    def export_events(self) -> None:
+        self.calls += 1
+        raise RetryLater("busy", after=self.after)
+
+
+@define(eq=False)
+class Awaiting:
+    """Hangs in an await at its first call."""
+
+    name: str = "awaiting"
+    calls: int = 0
+    taken: int = 0
+
+    @hookimpl
+    async def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            await asyncio.sleep(3_600)
+        self.taken += len(events)
 
 
 def unique_names(number: int) -> dict[str, Any]:

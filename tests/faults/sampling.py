@@ -13,7 +13,8 @@ from hypervisor_observability import (
     Recorder,
     hookimpl,
 )
-from tests.faults.figure import Figure, error_of, resident_mib
+from tests.faults.figure import Figure, zeros
+from tests.faults.measuring import error_of, resident_mib
 
 _RATIO = 0.01
 _EVERY = 100
@@ -99,13 +100,13 @@ def sampling(*, quick: bool) -> Iterable[Figure]:
     lost = sum(sampled.spans[trace] != whole[trace] for trace in incidents)
     partial = sum(spans != whole[trace] for trace, spans in sampled.spans.items())
     share = sampled.spans.total() / whole.total()
-    yield Figure(
-        fault="sampling",
-        what=f"of {len(whole):,} traces, {len(incidents):,} with an incident, ratio {_RATIO:.0%}: "
+    yield zeros(
+        "sampling",
+        f"of {len(whole):,} traces, {len(incidents):,} with an incident, ratio {_RATIO:.0%}: "
         "incidents not kept whole; traces kept in part",
-        value=f"{lost:,}; {partial:,}",
-        goal="0; 0",
-        holds=lost == 0 and partial == 0 and len(whole) == traces,
+        lost,
+        partial,
+        holds=len(whole) == traces,
     )
     yield Figure(
         fault="sampling",

@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.faults.figure import Figure
@@ -36,6 +36,3 @@ def steps(*, quick: bool) -> Iterable[Figure]:
         goal="0",
         holds=done.returncode == 0 and tried > 0,
     )
-
-
-STEPS: dict[str, Callable[..., Iterable[Figure]]] = {"steps": steps}

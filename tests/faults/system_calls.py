@@ -4,7 +4,6 @@ import re
 import shutil
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,8 @@ from pathlib import Path
 
 from attrs import frozen
 
-from tests.faults.figure import Figure
+from tests.faults.figure import Figure, zeros
+from tests.faults.measuring import temporary_directory
 from tests.faults.writing import found_in, start, told
 
 _EVENTS = 800
@@ -49,8 +49,7 @@ def calls(*, quick: bool) -> Iterable[Figure]:
     strace = shutil.which("strace")
     if strace is None:
         raise SystemExit("strace is not on this machine. On Debian: apt-get install strace.")
-    with tempfile.TemporaryDirectory(prefix="hvobs-faults-") as name, ThreadPoolExecutor(2) as pool:
-        directory = Path(name)
+    with temporary_directory() as directory, ThreadPoolExecutor(2) as pool:
         first = _first_calls(strace, directory / "all", 10 if quick else 200)
         tried = [(call, what) for call in first for what in (_KILL, *_ERRORS)]
         results = list(pool.map(lambda case: _inject(strace, directory, *case), tried))
@@ -77,13 +76,7 @@ def _figures(fault: str, what: str, results: list[_Result]) -> Iterable[Figure]:
         goal="nine of ten",
         holds=reached >= 0.9 * len(results),
     )
-    yield Figure(
-        fault=fault,
-        what="events that were accepted and are not found, or not told of as lost",
-        value=f"{wrong}",
-        goal="0",
-        holds=wrong == 0,
-    )
+    yield zeros(fault, "events that were accepted and are not found, or not told of as lost", wrong)
 
 
 def _first_calls(strace: str, target: Path, most: int) -> list[Call]:
