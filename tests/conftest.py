@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from tests import ports, programs, waiting
+from tests.resolvers import Names
 
 # Shared machines pause for whole seconds: no example has a deadline. In CI the examples are the
 # same in every run; elsewhere each run looks at new ones.
@@ -59,6 +61,29 @@ def server_or_skip() -> Callable[..., Any]:
 def free_port() -> int:
     """A TCP port of the loopback interface that nothing listens on at this moment."""
     return ports.free_port()
+
+
+@pytest.fixture
+def names() -> Iterator[Names]:
+    """A resolver that answers at once until a test clears ``names.open``."""
+    made = Names()
+    made.open.set()
+    yield made
+    made.open.set()
+
+
+@pytest.fixture
+def silent_name_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No name of a host leads anywhere, nor is that said, until the test ends."""
+    ended = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        ended.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    yield
+    ended.set()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Real servers on loopback, each started for the tests that need it and stopped after them."""
 
-import http.client
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from urllib.parse import urlencode
 import pytest
 from attrs import frozen
 
+from tests.http_client import ask
 from tests.ports import free_port
 from tests.programs import found_or_skip
 
@@ -68,13 +68,8 @@ class PrometheusServer:
     folder: Path
 
     def get(self, path: str) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+        answer = ask(self.port, path)
+        return answer.status, answer.body
 
     def is_ready(self) -> bool:
         try:
@@ -316,14 +311,9 @@ class StatsDExporter:
     web_port: int
 
     def get(self, path: str) -> str:
-        connection = http.client.HTTPConnection("127.0.0.1", self.web_port, timeout=10)
-        try:
-            connection.request("GET", path)
-            response = connection.getresponse()
-            assert response.status == 200
-            return response.read().decode()
-        finally:
-            connection.close()
+        answer = ask(self.web_port, path)
+        assert answer.status == 200
+        return answer.text
 
     def is_ready(self) -> bool:
         try:

@@ -1,6 +1,5 @@
 """An application under gunicorn: its workers journal, and ``hvobs agent`` shows all of them."""
 
-import http.client
 import os
 import signal
 import socket
@@ -17,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.commands import HVOBS
 from tests.configurations import write_config
+from tests.http_client import ask
 from tests.ports import free_port
 from tests.waiting import wait_until
 
@@ -54,15 +54,9 @@ JOURNAL = '[journal]\ndirectory = "journal"\n'
 
 
 def answer_of(port: int, path: str) -> str:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WIDE_SECONDS)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        body = response.read().decode()
-        assert response.status == 200, body
-        return body
-    finally:
-        connection.close()
+    answer = ask(port, path)
+    assert answer.status == 200, answer.text
+    return answer.text
 
 
 @define(eq=False)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
@@ -29,6 +29,7 @@ from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 from tests.commands import HVOBS
 from tests.configurations import write_config
 from tests.http_servers import Handler, serving
+from tests.plugins.prometheus.dashboards import questions
 from tests.ports import free_ports
 from tests.waiting import wait_until
 
@@ -210,15 +211,6 @@ def seen(
         wait_until(lambda: (prometheus.value(zero) or 0) >= 4, timeout=ARRIVAL_SECONDS)
         time.sleep(1)  # two more scrapes
         yield Seen(prometheus, since, time.time())
-
-
-def questions(board: dict[str, Any]) -> list[str]:
-    return [
-        target["expr"]
-        for panel in board["panels"]
-        for target in panel.get("targets", ())
-        if "expr" in target
-    ]
 
 
 PANELS = [*questions(agents_dashboard()), *questions(pipeline_dashboard())]

@@ -1,15 +1,15 @@
 """A real Prometheus scrapes the plugin, and answers questions about what happened."""
 
-import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 import pytest
 
 from hypervisor_observability import EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.http_client import ask
+from tests.programs import run
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -94,21 +94,10 @@ def test_next_scrape_shows_what_is_new(
 def test_promtool_accepts_the_text(
     observability: Observability, prometheus_program: Callable[[str], str]
 ) -> None:
-    connection = HTTPConnection("127.0.0.1", observability.plugin("prometheus").port, timeout=10)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read()
-    connection.close()
-    done = subprocess.run(
-        [prometheus_program("promtool"), "check", "metrics"],
-        input=text,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    text = ask(observability.plugin("prometheus").port).text
+    done = run([prometheus_program("promtool"), "check", "metrics"], input=text)
     # Milliseconds are part of a name that the .NET package has too.
-    remarks = [
-        line for line in done.stderr.decode().splitlines() if "evaluation_latency_ms" not in line
-    ]
+    remarks = [line for line in done.stderr.splitlines() if "evaluation_latency_ms" not in line]
 
     assert remarks == []
     # 3: there were remarks on style (promtool's main.go, lintErrExitCode).

@@ -147,32 +147,37 @@ def test_signal_while_a_process_forks_ends_it_nevertheless(tmp_path: Path) -> No
     assert found == (128 + signal.SIGTERM, Counter({"main by main": 10}), "")
 
 
-@pytest.mark.fault("C11")
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: Path) -> None:
-    module = tmp_path / "pool_work.py"
-    module.write_text(
+def delivered_by_children(package: str, method: str, folder: Path) -> Counter[str]:
+    """Have three processes of *package* emit 30 events each."""
+    (folder / "their_work.py").write_text(
         PRELUDE
         + "o = Observability(plugins=[Writing()])\n"
         + "def work(_):\n    if o.states()['writing'] == 'new': o.start()\n    emit(30)\n"
     )
     program = f"""
-    import multiprocessing
-    sys.path.insert(0, {str(tmp_path)!r})
-    import pool_work
+    import {package}
+    sys.path.insert(0, {str(folder)!r})
+    import their_work
     if __name__ == "__main__":
-        context = multiprocessing.get_context({method!r})
+        context = {package}.get_context({method!r})
         if {method == "fork"}:
-            pool_work.o.start()
-        workers = [context.Process(target=pool_work.work, args=(0,)) for _ in range(3)]
+            their_work.o.start()
+        workers = [context.Process(target=their_work.work, args=(0,)) for _ in range(3)]
         [one.start() for one in workers]
         [one.join(60) for one in workers]
         assert [one.exitcode for one in workers] == [0, 0, 0]
     """
-    start = f"sys.argv[1:] = [{str(tmp_path / 'out')!r}]\n"
-    code, delivered, told = run(program, tmp_path, start=start)
-
+    start = f"sys.argv[1:] = [{str(folder / 'out')!r}]\n"
+    code, delivered, told = run(program, folder, start=start)
     assert code == 0, told
+    return delivered
+
+
+@pytest.mark.fault("C11")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: Path) -> None:
+    delivered = delivered_by_children("multiprocessing", method, tmp_path)
+
     assert delivered == Counter({"child by child": 90})
 
 
@@ -180,27 +185,7 @@ def test_child_of_multiprocessing_delivers_what_it_emits(method: str, tmp_path: 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_child_of_billiard_delivers_what_it_emits(method: str, tmp_path: Path) -> None:
     pytest.importorskip("billiard", reason="billiard is not installed")
-    module = tmp_path / "billiard_work.py"
-    module.write_text(
-        PRELUDE
-        + "o = Observability(plugins=[Writing()])\n"
-        + "def work(_):\n    if o.states()['writing'] == 'new': o.start()\n    emit(30)\n"
-    )
-    program = f"""
-    import billiard
-    sys.path.insert(0, {str(tmp_path)!r})
-    import billiard_work
-    if __name__ == "__main__":
-        context = billiard.get_context({method!r})
-        if {method == "fork"}:
-            billiard_work.o.start()
-        workers = [context.Process(target=billiard_work.work, args=(0,)) for _ in range(3)]
-        [one.start() for one in workers]
-        [one.join(60) for one in workers]
-        assert [one.exitcode for one in workers] == [0, 0, 0]
-    """
-    start = f"sys.argv[1:] = [{str(tmp_path / 'out')!r}]\n"
-    code, delivered, told = run(program, tmp_path, start=start)
 
-    assert code == 0, told
+    delivered = delivered_by_children("billiard", method, tmp_path)
+
     assert delivered == Counter({"child by child": 90})

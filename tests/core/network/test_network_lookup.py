@@ -6,43 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
-from attrs import define, field
 
 from hypervisor_observability.network import Address, Deadline, Lookup, system_addresses
+from tests.resolvers import Names, at
 from tests.waiting import wait_until
 
 SECONDS = 30
-
-
-def at(host: str, port: int = 8125) -> Address:
-    return Address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-
-
-@define(eq=False)
-class Names:
-    """A resolver that answers as a test says, when it says so."""
-
-    answer: Sequence[Address] | Exception = ()
-    open: threading.Event = field(factory=threading.Event)
-    asked_in: list[str] = field(factory=list)
-
-    def __call__(self, host: str, port: int, kind: socket.SocketKind) -> Sequence[Address]:
-        self.asked_in.append(threading.current_thread().name)
-        assert self.open.wait(SECONDS)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-@pytest.fixture
-def names() -> Iterator[Names]:
-    made = Names()
-    made.open.set()
-    yield made
-    made.open.set()
 
 
 def lookup(names: Names, *, seconds: float = 3_600, wait: float = SECONDS) -> Lookup:

@@ -313,20 +313,10 @@ def test_host_of_several_addresses_is_asked_at_each(
     assert QueryAPI("http://jaeger.example/base", timeout_seconds=5.0).services() == ["shop"]
 
 
-def test_host_that_nobody_tells_the_address_of_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    answer = threading.Event()
-
-    def resolve(*_: object, **__: object) -> list[Any]:
-        answer.wait(60)
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-
+@pytest.mark.usefixtures("silent_name_server")
+def test_host_that_nobody_tells_the_address_of_is_given_up() -> None:
     with pytest.raises(QueryError, match=r"no answer within 0\.4 s to where silent\.example is"):
         QueryAPI("http://silent.example", timeout_seconds=0.5).services()
-    answer.set()
 
 
 @pytest.mark.parametrize("key", ["ca_file", "cert_file"])

@@ -1,7 +1,6 @@
 """The receiver for tests and demonstrations: official messages, bounded, gone when stopped."""
 
 import gzip
-import http.client
 import socket
 from collections.abc import Iterator
 
@@ -11,6 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from hypervisor_otel import OTelConfig, OTLPSender, encode_spans
 from hypervisor_otel.receiver import OTLPReceiver
 from hypervisor_otel.receiver_server import MAX_BODY_BYTES
+from tests.http_client import ask
 from tests.plugins.otel.spans import make_span
 
 PROTOBUF = {"Content-Type": "application/x-protobuf"}
@@ -30,13 +30,9 @@ def body() -> bytes:
 def post(
     receiver: OTLPReceiver, body: bytes, headers: dict[str, str], path: str = "/v1/traces"
 ) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(receiver.endpoint.removeprefix("http://"), timeout=10)
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
+    port = int(receiver.endpoint.rpartition(":")[2])
+    answer = ask(port, path, method="POST", body=body, headers=headers)
+    return answer.status, answer.body
 
 
 def test_spans_are_kept_with_their_resource(receiver: OTLPReceiver, body: bytes) -> None:

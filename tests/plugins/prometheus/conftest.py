@@ -1,13 +1,13 @@
 """A served plugin over metrics that the test makes by hand."""
 
-import http.client
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from attrs import define, field, frozen
+from attrs import define, field
 
 from hypervisor_observability import MetricFamily
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.http_client import Answer, ask
 from tests.plugin_contexts import context_for
 
 
@@ -21,17 +21,6 @@ class HandMadeMetrics:
     def collect(self) -> Sequence[MetricFamily]:
         self.before_collecting()
         return self.families
-
-
-@frozen
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
 
 
 @define(eq=False)
@@ -52,15 +41,9 @@ class Served:
         return self.plugin.check(context_for("prometheus", self.metrics))
 
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.plugin.port, timeout=10)
-        try:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            body = b"x" * 1_000 if method == "POST" else None
-            connection.request(method, path, body=body, headers=named)
-            response = connection.getresponse()
-            return Answer(response.status, response.headers, response.read())
-        finally:
-            connection.close()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        body = b"x" * 1_000 if method == "POST" else None
+        return ask(self.plugin.port, path, method=method, body=body, headers=named)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from hypervisor_prometheus import PrometheusConfig
 from hypervisor_prometheus.credentials import Credentials
 from hypervisor_prometheus.server import MAX_CONNECTIONS
 from tests.certificates import make_certificate, openssl
+from tests.http_client import ask
 
 if TYPE_CHECKING:
     from tests.plugins.prometheus.conftest import Served
@@ -199,18 +200,6 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return Certificates(*one, *two, encrypted)
 
 
-def ask_securely(port: int, context: ssl.SSLContext, path: str = "/metrics") -> tuple[int, bytes]:
-    connection = http.client.HTTPSConnection(
-        "127.0.0.1", port, timeout=WIDE_SECONDS, context=context
-    )
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        return response.status, response.read()
-    finally:
-        connection.close()
-
-
 @pytest.fixture
 def secure(make_served: "MakeServed", certificates: Certificates) -> "Served":
     served = make_served(tls_certificate=certificates.certificate, tls_key=certificates.key)
@@ -224,9 +213,9 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
 
 
 def test_metrics_are_served_by_https(secure: "Served", trusting: ssl.SSLContext) -> None:
-    status, body = ask_securely(secure.plugin.port, trusting, "/-/ready")
+    answer = ask(secure.plugin.port, "/-/ready", tls=trusting)
 
-    assert (status, body) == (200, b"ready\n")
+    assert (answer.status, answer.body) == (200, b"ready\n")
     assert secure.plugin.url.startswith("https://127.0.0.1:")
 
 
@@ -240,9 +229,9 @@ def test_plain_http_and_old_tls_are_refused(secure: "Served", trusting: ssl.SSLC
     with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     with pytest.raises(OSError, match=r"(?i)ssl|reset|eof"):
-        ask_securely(secure.plugin.port, old)
+        ask(secure.plugin.port, tls=old)
 
-    assert ask_securely(secure.plugin.port, trusting)[0] == 200
+    assert ask(secure.plugin.port, tls=trusting).status == 200
 
 
 @pytest.mark.fault("P4")
@@ -258,9 +247,9 @@ def test_client_without_a_certificate_is_refused_where_one_is_asked_for(
 
     # In TLS 1.3 the server refuses after the client's handshake: the request may meet its end.
     with pytest.raises(OSError, match=r"(?i)ssl|reset|eof|certificate|broken pipe"):
-        ask_securely(served.plugin.port, trusting)
+        ask(served.plugin.port, tls=trusting)
     trusting.load_cert_chain(certificates.other_certificate, certificates.other_key)
-    assert ask_securely(served.plugin.port, trusting)[0] == 200
+    assert ask(served.plugin.port, tls=trusting).status == 200
 
 
 @pytest.mark.fault("P2")
@@ -272,7 +261,7 @@ def test_clients_that_never_finish_the_handshake_keep_nobody_out(
         for _ in range(3 * MAX_CONNECTIONS)
     ]
     try:
-        assert ask_securely(secure.plugin.port, trusting)[0] == 200
+        assert ask(secure.plugin.port, tls=trusting).status == 200
     finally:
         for client in silent:
             client.close()

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import http.client
 from collections.abc import Iterator
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import EventType, MetricFamily, MetricKind, Observability
 from hypervisor_prometheus import HypervisorCollector, asgi_app, wsgi_app
+from tests.http_client import ask
 from tests.http_servers import serving
 
 BREACHES = 'agent_hypervisor_ring_breaches_total{agent_did="a",session_id="s"}'
@@ -133,18 +133,15 @@ def wsgi_port(observability: Observability) -> Iterator[int]:
 
 
 def test_wsgi_application_answers_as_asked(wsgi_port: int) -> None:
-    answers = {}
-    for method in ("GET", "HEAD", "POST"):
-        connection = http.client.HTTPConnection("127.0.0.1", wsgi_port, timeout=30)
-        connection.request(method, "/anything", headers={"Accept-Encoding": "gzip"})
-        response = connection.getresponse()
-        answers[method] = response.status, response.headers, response.read()
-        connection.close()
+    packed = {"Accept-Encoding": "gzip"}
+    got, head, post = (
+        ask(wsgi_port, "/anything", method=method, headers=packed)
+        for method in ("GET", "HEAD", "POST")
+    )
 
-    status, headers, body = answers["GET"]
-    assert (status, headers["Content-Encoding"]) == (200, "gzip")
-    text = gzip.decompress(body).decode()
+    assert (got.status, got.headers["Content-Encoding"]) == (200, "gzip")
+    text = gzip.decompress(got.body).decode()
     assert f"{BREACHES} 1.0" in text
     assert list(text_string_to_metric_families(text))
-    assert answers["HEAD"][2] == b""
-    assert answers["POST"][0] == 405
+    assert head.body == b""
+    assert post.status == 405

@@ -14,6 +14,7 @@ from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboar
 from hypervisor_prometheus.dashboards.board import Row, dashboard
 from hypervisor_prometheus.dashboards.panels import Query, lines
 from hypervisor_prometheus.dashboards.timelines import TraceBackend
+from tests.plugins.prometheus.dashboards import questions
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json.loads(Path(__file__).with_name("grafana_dashboard.schema.json").read_text("utf-8"))
@@ -37,16 +38,6 @@ def metrics_there_are() -> dict[str, tuple[str, set[str]]]:
 
 
 METRICS = metrics_there_are()
-
-
-def questions(board: dict[str, Any]) -> list[str]:
-    """Give the PromQL of a dashboard."""
-    return [
-        target["expr"]
-        for panel in board["panels"]
-        for target in panel.get("targets", ())
-        if "expr" in target
-    ]
 
 
 QUESTIONS = [

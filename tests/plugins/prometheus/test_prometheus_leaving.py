@@ -244,15 +244,7 @@ def test_gateway_that_drips_or_is_silent_is_given_up_in_time(said: bytes) -> Non
     assert time.monotonic() - began < 15
 
 
-def test_name_server_that_is_silent_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = threading.Event()
-
-    def resolve(*_: object, **__: object) -> list[Any]:
-        answer.wait(60)
-        return []
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-
+@pytest.mark.usefixtures("silent_name_server")
+def test_name_server_that_is_silent_is_given_up_in_time() -> None:
     with pytest.raises(TimeoutError, match=r"to where gateway\.example is"):
         push(lambda: [ONE], "http://gateway.example:9091", job="j", timeout=0.3)
-    answer.set()

@@ -1,18 +1,15 @@
 """Names of hosts: looked up beside the worker, again on change, and never waited for long."""
 
 import socket
-import threading
 import time
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
-from attrs import define, field
 
 from hypervisor_observability import EventType, Observability, RetryLater
-from hypervisor_observability.network import Address
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
 from tests.plugins.statsd.plugins import MakePlugin, counter
+from tests.resolvers import Names, at
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -21,34 +18,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.fault("S5")
 
 SECONDS = 30
-
-
-def at(host: str, port: int = 8125) -> Address:
-    return Address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, port))
-
-
-@define(eq=False)
-class Names:
-    """A resolver that answers as a test says, when it says so."""
-
-    answer: Sequence[Address] | Exception = ()
-    open: threading.Event = field(factory=threading.Event)
-    asked_in: list[str] = field(factory=list)
-
-    def __call__(self, host: str, port: int, kind: socket.SocketKind) -> Sequence[Address]:
-        self.asked_in.append(threading.current_thread().name)
-        assert self.open.wait(SECONDS)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
-
-
-@pytest.fixture
-def names() -> Iterator[Names]:
-    made = Names()
-    made.open.set()
-    yield made
-    made.open.set()
 
 
 def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
