@@ -15,6 +15,8 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from .text.terminal_text import escape
+
 
 class ObservabilityError(Exception):
     """The base of every exception that this package raises on purpose."""
@@ -37,8 +39,9 @@ class ConfigProblem:
     message: str
 
     def __str__(self) -> str:
+        """Give one line, without anything that could command a terminal."""
         where = self.source if self.line is None else f"{self.source}:{self.line}"
-        return ": ".join(part for part in (where, self.key, self.message) if part)
+        return escape(": ".join(part for part in (where, self.key, self.message) if part))
 
 
 class ConfigError(ObservabilityError):
@@ -55,7 +58,7 @@ class ConfigError(ObservabilityError):
     def __str__(self) -> str:
         if len(self.problems) == 1:
             return str(self.problems[0])
-        sources = ", ".join(dict.fromkeys(problem.source for problem in self.problems))
+        sources = escape(", ".join(dict.fromkeys(problem.source for problem in self.problems)))
         lines = [f"{sources}: {len(self.problems)} problems"]
         lines.extend(f"  {problem}" for problem in self.problems)
         return "\n".join(lines)

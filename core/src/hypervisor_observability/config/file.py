@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from .shown import harmless
 from .toml_lines import KeyPath, TooComplex, key_lines
 
 MAX_FILE_BYTES = 65_536
@@ -85,7 +86,7 @@ def parse_document(text: str) -> Document:
 def _not_toml(error: tomllib.TOMLDecodeError, text: str) -> UnusableFile:
     message = str(error)
     place = _TOML_PLACE.search(message)
-    reason = f"not valid TOML: {_TOML_PLACE.sub('', message)}"
+    reason = f"not valid TOML: {harmless(_TOML_PLACE.sub('', message))}"
     if place and place[1]:
         return UnusableFile(f"{reason} (column {place[2]})", int(place[1]))
     return UnusableFile(f"{reason} (at the end)", text.rstrip().count("\n") + 1)

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import field, frozen
 
 from .file import UnusableFile, read_text
+from .shown import harmless
 from .toml_lines import KeyPath
 
 _PART = re.compile(r"\$\$|\$\{(?P<inside>[^}]*)(?P<end>\}?)", re.DOTALL)
@@ -88,39 +89,39 @@ def _evaluate(match: re.Match[str], environ: Mapping[str, str], folder: Path) ->
         msg = "a '${' without its '}' (write '$${' for the characters themselves)"
         raise CannotInterpolate(msg)
     if inside.startswith(_FILE):
-        expression = "${" + inside + "}"
-        return expression, _checked(expression, _file_value(inside, folder))
+        expression = "${" + harmless(inside) + "}"
+        name = inside.removeprefix(_FILE)
+        return expression, _checked(expression, _file_value(expression, name, folder))
     variable = _VARIABLE.fullmatch(inside)
     if variable is None:
         # Not shown: somebody may have put the secret itself between the braces.
         msg = "malformed ${...}: expected ${NAME}, ${NAME:-default} or ${file:/path}"
         raise CannotInterpolate(msg)
     name, default = variable["name"], variable["default"]
-    expression = "${" + name + "}"
+    expression = "${" + harmless(name) + "}"
     value = environ.get(name, "")
     if not value and default is not None:
         return expression, default
     if not value:
         state = "is empty" if name in environ else "is not set"
-        msg = f"the environment variable {name} {state}"
+        msg = f"the environment variable {harmless(name)} {state}"
         raise CannotInterpolate(msg)
     return expression, _checked(expression, value)
 
 
-def _file_value(inside: str, folder: Path) -> str:
-    name = inside.removeprefix(_FILE)
+def _file_value(expression: str, name: str, folder: Path) -> str:
     if not name or name.startswith("~"):
-        msg = f"${{{inside}}}: expected the path of a file; '~' is not expanded"
+        msg = f"{expression}: expected the path of a file; '~' is not expanded"
         raise CannotInterpolate(msg)
     try:
         text = read_text(folder / name)
     except UnusableFile as error:
-        msg = f"${{{inside}}}: {error}"
+        msg = f"{expression}: {error}"
         raise CannotInterpolate(msg) from None
     # Editors and `echo` end a file with a line break that is no part of the secret.
     value = text.removesuffix("\n").removesuffix("\r")
     if not value:
-        msg = f"${{{inside}}}: the file is empty"
+        msg = f"{expression}: the file is empty"
         raise CannotInterpolate(msg)
     return value
 

@@ -16,13 +16,12 @@ from typing import Any
 
 import attrs
 
+from ..text.terminal_text import escape
 from .interpolation import Interpolated
 from .secret import Secret
+from .shown import MAX_SHOWN, cut, harmless
 from .toml_lines import KeyPath
 
-MAX_SHOWN = 40
-"""Most characters of a value in a message."""
-_MAX_REASON = 200
 _BITS = 64
 
 _SCALARS: Mapping[object, str] = {
@@ -159,7 +158,7 @@ def _expectation(error: Exception) -> tuple[str, str] | None:
     if match := _LENGTH.fullmatch(text):
         return f"a length of {_COMPARISONS[match[1]]} {match[2]}", match[3]
     if match := _BOUND.fullmatch(text):
-        return f"{_COMPARISONS[match[1]]} {match[2]}", _cut(harmless(match[3]))
+        return f"{_COMPARISONS[match[1]]} {match[2]}", harmless(match[3], MAX_SHOWN)
     if len(error.args) != 4 or not isinstance(error.args[1], attrs.Attribute):
         return None
     _, _, allowed, value = error.args
@@ -183,12 +182,6 @@ def _interpolated(raw: object) -> Iterator[Interpolated]:
             yield from _interpolated(item)
 
 
-def harmless(text: str) -> str:
-    """Give *text* on one line, without control characters, cut to 200 characters."""
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return _cut(shown, _MAX_REASON)
-
-
 def _listed(values: Iterable[object]) -> str:
     return ", ".join(_shown(value) for value in values)
 
@@ -200,11 +193,7 @@ def _shown(value: object) -> str:
         return f"of {value.bit_length()} bits"
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    text = repr(value)
+    text = escape(repr(value))
     if isinstance(value, str) and len(text) > MAX_SHOWN + 2:
         return f"{text[: MAX_SHOWN - 2]}...{text[0]}"
-    return _cut(text)
-
-
-def _cut(text: str, length: int = MAX_SHOWN) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+    return cut(text)
