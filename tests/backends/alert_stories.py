@@ -1,12 +1,6 @@
 """What each alert is to say of series, as promtool reads them."""
 
-from typing import TYPE_CHECKING
-
 from attrs import field, frozen
-
-if TYPE_CHECKING:
-    pass
-
 
 OWN = "agent_hypervisor_observability_"
 PLUGIN = 'job="a",instance="i",plugin="otel"'

@@ -15,7 +15,7 @@ from tests.certificates import make_certificate
 from tests.plugin_contexts import context_for
 from tests.plugins.otel import acts
 from tests.plugins.otel.acts import Behaviour
-from tests.plugins.otel.fake_backend import FakeBackend, StartBackend
+from tests.plugins.otel.fake_backend import Connected, FakeBackend, StartBackend
 
 
 @pytest.fixture
@@ -49,6 +49,17 @@ def sender_to() -> Iterator[Callable[..., Any]]:
             return sender
 
         yield make
+
+
+@pytest.fixture
+def connected(start_backend: StartBackend, sender_to: Callable[..., Any]) -> Connected:
+    """Start a backend and make a sender to it: ``connected(*behaviours, **settings)``."""
+
+    def connect(*behaviours: Behaviour, **settings: Any) -> tuple[Any, FakeBackend]:
+        backend = start_backend(*behaviours)
+        return sender_to(backend.endpoint, **settings), backend
+
+    return connect
 
 
 @attrs.frozen

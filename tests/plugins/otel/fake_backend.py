@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from io import BufferedIOBase
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -83,3 +84,5 @@ def _read_request(reader: BufferedIOBase) -> Request | None:
 
 StartBackend = Callable[..., FakeBackend]
 """Starts a backend that does one behaviour after the other: ``start_backend(*behaviours)``."""
+Connected = Callable[..., tuple[Any, FakeBackend]]
+"""Gives a sender, and the backend that it sends to: ``connected(*behaviours, **settings)``."""

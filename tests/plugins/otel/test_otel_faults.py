@@ -18,17 +18,14 @@ from hypervisor_observability.network import Deadline, DeadlineSocket
 from hypervisor_otel import OTLPSender, encode_spans
 from tests.plugins.otel import acts
 from tests.plugins.otel.acts import partial_success
-from tests.plugins.otel.fake_backend import StartBackend
+from tests.plugins.otel.fake_backend import Connected, StartBackend
 from tests.plugins.otel.spans import REQUEST_OF_TWO, make_span
 
 SenderTo = Callable[..., OTLPSender]
 
 
-def test_accepted_request_arrives_as_it_was_sent(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend()
-    sender = sender_to(backend.endpoint, headers={"api-key": Secret("hunter2")})
+def test_accepted_request_arrives_as_it_was_sent(connected: Connected) -> None:
+    sender, backend = connected(headers={"api-key": Secret("hunter2")})
 
     sender.send(REQUEST_OF_TWO)
 
@@ -42,12 +39,10 @@ def test_accepted_request_arrives_as_it_was_sent(
     assert "content-encoding" not in arrived.headers
 
 
-def test_compressed_request_is_smaller_and_the_same(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend()
+def test_compressed_request_is_smaller_and_the_same(connected: Connected) -> None:
+    sender, backend = connected(compression="gzip")
 
-    sender_to(backend.endpoint, compression="gzip").send(REQUEST_OF_TWO)
+    sender.send(REQUEST_OF_TWO)
 
     arrived = backend.requests[0]
     assert arrived.headers["content-encoding"] == "gzip"
@@ -55,11 +50,8 @@ def test_compressed_request_is_smaller_and_the_same(
     assert len(arrived.body) < REQUEST_OF_TWO.ByteSize()
 
 
-def test_one_connection_serves_many_requests(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend()
-    sender = sender_to(backend.endpoint)
+def test_one_connection_serves_many_requests(connected: Connected) -> None:
+    sender, backend = connected()
 
     for _ in range(5):
         sender.send(REQUEST_OF_TWO)
@@ -69,10 +61,9 @@ def test_one_connection_serves_many_requests(
 
 @pytest.mark.parametrize("how", ["closing", "resetting"])
 def test_connection_that_was_closed_while_idle_is_replaced_at_once(
-    sender_to: SenderTo, start_backend: StartBackend, how: str
+    connected: Connected, how: str
 ) -> None:
-    backend = start_backend(acts.answering(200), getattr(acts, how), acts.answering(200))
-    sender = sender_to(backend.endpoint)
+    sender, backend = connected(acts.answering(200), getattr(acts, how), acts.answering(200))
 
     sender.send(REQUEST_OF_TWO)
     sender.send(REQUEST_OF_TWO)
@@ -80,11 +71,8 @@ def test_connection_that_was_closed_while_idle_is_replaced_at_once(
     assert (len(backend.requests), backend.connections) == (3, 2)
 
 
-def test_answer_that_asks_to_close_is_obeyed(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend(acts.answering(200, b"", "Connection: close"))
-    sender = sender_to(backend.endpoint)
+def test_answer_that_asks_to_close_is_obeyed(connected: Connected) -> None:
+    sender, backend = connected(acts.answering(200, b"", "Connection: close"))
 
     sender.send(REQUEST_OF_TWO)
     sender.send(REQUEST_OF_TWO)
@@ -146,11 +134,8 @@ def test_second_address_is_tried_when_the_first_refuses(
 
 @pytest.mark.fault("O2")
 @pytest.mark.parametrize("how", ["hanging", "dripping"])
-def test_deadline_holds_whatever_the_backend_does(
-    sender_to: SenderTo, start_backend: StartBackend, how: str
-) -> None:
-    backend = start_backend(getattr(acts, how))
-    sender = sender_to(backend.endpoint, timeout_seconds=0.3)
+def test_deadline_holds_whatever_the_backend_does(connected: Connected, how: str) -> None:
+    sender, _ = connected(getattr(acts, how), timeout_seconds=0.3)
     began = time.monotonic()
 
     with pytest.raises(RetryLater, match=r"did not answer within 0\.3 s"):
@@ -172,22 +157,19 @@ def test_deadline_holds_for_a_body_that_nobody_reads(
 
 @pytest.mark.fault("O4")
 @pytest.mark.parametrize("how", ["closing", "resetting"])
-def test_connection_that_breaks_means_later(
-    sender_to: SenderTo, start_backend: StartBackend, how: str
-) -> None:
-    backend = start_backend(getattr(acts, how))
+def test_connection_that_breaks_means_later(connected: Connected, how: str) -> None:
+    sender, backend = connected(getattr(acts, how))
 
     with pytest.raises(RetryLater, match=f"127.0.0.1:{backend.port}"):
-        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O3")
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_busy_backend_means_later_and_is_left_for_another_node(
-    sender_to: SenderTo, start_backend: StartBackend, status: int
+    connected: Connected, status: int
 ) -> None:
-    backend = start_backend(acts.answering(status), acts.answering(200))
-    sender = sender_to(backend.endpoint)
+    sender, backend = connected(acts.answering(status), acts.answering(200))
 
     with pytest.raises(RetryLater) as raised:
         sender.send(REQUEST_OF_TWO)
@@ -198,11 +180,10 @@ def test_busy_backend_means_later_and_is_left_for_another_node(
 
 
 @pytest.mark.fault("O5")
-def test_backend_says_when_to_come_again(sender_to: SenderTo, start_backend: StartBackend) -> None:
+def test_backend_says_when_to_come_again(connected: Connected) -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
     answers = ("Retry-After: 3", f"Retry-After: {in_a_minute}", "Retry-After: 99999999999999999999")
-    backend = start_backend(*(acts.answering(429, b"", answer) for answer in answers))
-    sender = sender_to(backend.endpoint)
+    sender, _ = connected(*(acts.answering(429, b"", answer) for answer in answers))
     waits = []
 
     for _ in answers:
@@ -335,21 +316,18 @@ def test_proxy_variables_are_not_read(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     ],
 )
-def test_garbage_means_later(
-    sender_to: SenderTo, start_backend: StartBackend, garbage: bytes
-) -> None:
-    backend = start_backend(acts.sending(garbage))
+def test_garbage_means_later(connected: Connected, garbage: bytes) -> None:
+    sender, _ = connected(acts.sending(garbage))
 
     with pytest.raises(RetryLater, match="no whole HTTP"):
-        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O9")
 def test_answer_of_a_mebibyte_is_read_in_part_and_its_connection_closed(
-    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
+    connected: Connected, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = start_backend(acts.answering(200, b"\0" * 1_048_576), acts.answering(200))
-    sender = sender_to(backend.endpoint)
+    sender, backend = connected(acts.answering(200, b"\0" * 1_048_576), acts.answering(200))
 
     sender.send(REQUEST_OF_TWO)
     sender.send(REQUEST_OF_TWO)
@@ -359,21 +337,20 @@ def test_answer_of_a_mebibyte_is_read_in_part_and_its_connection_closed(
 
 
 @pytest.mark.fault("O9")
-def test_endless_answer_is_read_in_part(sender_to: SenderTo, start_backend: StartBackend) -> None:
-    backend = start_backend(
+def test_endless_answer_is_read_in_part(connected: Connected) -> None:
+    sender, _ = connected(
         acts.sending(b"HTTP/1.1 400 No\r\nContent-Type: text/plain\r\n\r\n" + b"no" * 500_000)
     )
 
     with pytest.raises(Reject, match=r"400: nono.*\.\.\.$"):
-        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O8")
 def test_refusal_of_some_spans_is_counted_and_logged(
-    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
+    connected: Connected, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = start_backend(acts.answering(200, partial_success(1, "too old")))
-    sender = sender_to(backend.endpoint)
+    sender, _ = connected(acts.answering(200, partial_success(1, "too old")))
 
     sender.send(REQUEST_OF_TWO)
 
@@ -383,21 +360,18 @@ def test_refusal_of_some_spans_is_counted_and_logged(
 
 @pytest.mark.fault("O8")
 @pytest.mark.parametrize("rejected", [2, 99])
-def test_refusal_of_all_spans_is_a_refusal(
-    sender_to: SenderTo, start_backend: StartBackend, rejected: int
-) -> None:
-    backend = start_backend(acts.answering(200, partial_success(rejected)))
+def test_refusal_of_all_spans_is_a_refusal(connected: Connected, rejected: int) -> None:
+    sender, _ = connected(acts.answering(200, partial_success(rejected)))
 
     with pytest.raises(Reject, match="refused all 2 spans: no reason given"):
-        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
 
 @pytest.mark.fault("O8")
 def test_warning_without_a_refusal_is_logged(
-    sender_to: SenderTo, start_backend: StartBackend, caplog: pytest.LogCaptureFixture
+    connected: Connected, caplog: pytest.LogCaptureFixture
 ) -> None:
-    backend = start_backend(acts.answering(200, partial_success(0, "use https")))
-    sender = sender_to(backend.endpoint)
+    sender, _ = connected(acts.answering(200, partial_success(0, "use https")))
 
     sender.send(REQUEST_OF_TWO)
 
@@ -433,32 +407,28 @@ def test_user_agent_of_ones_own_stands_before_the_senders_in_one_header(
 
 
 @pytest.mark.parametrize("answer", ["Retry-After: 0", "Retry-After: -5", "past"])
-def test_wait_of_no_time_asks_for_none(
-    sender_to: SenderTo, start_backend: StartBackend, answer: str
-) -> None:
+def test_wait_of_no_time_asks_for_none(connected: Connected, answer: str) -> None:
     if answer == "past":
         answer = f"Retry-After: {formatdate(time.time() - 30, usegmt=True)}"
-    backend = start_backend(acts.answering(503, b"", answer))
+    sender, _ = connected(acts.answering(503, b"", answer))
 
     with pytest.raises(RetryLater) as raised:
-        sender_to(backend.endpoint).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
     assert raised.value.after is None
 
 
 @pytest.mark.fault("O2")
-def test_deadline_holds_while_a_server_says_to_go_on_for_ever(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
+def test_deadline_holds_while_a_server_says_to_go_on_for_ever(connected: Connected) -> None:
     def continuing(connection: socket.socket) -> None:
         for _ in range(400):
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             time.sleep(0.05)
 
-    backend = start_backend(continuing)
+    sender, _ = connected(continuing, timeout_seconds=0.3)
     began = time.monotonic()
 
     with pytest.raises(RetryLater, match="did not answer within"):
-        sender_to(backend.endpoint, timeout_seconds=0.3).send(REQUEST_OF_TWO)
+        sender.send(REQUEST_OF_TWO)
 
     assert time.monotonic() - began < 15

@@ -29,7 +29,7 @@ from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
 from hypervisor_otel.splitting import leaves, split
 from tests.plugins.otel import acts
-from tests.plugins.otel.fake_backend import FakeBackend, StartBackend
+from tests.plugins.otel.fake_backend import Connected, FakeBackend, StartBackend
 from tests.plugins.otel.spans import make_span
 
 RESOURCE = {"service.name": "shop", "deployment.environment.name": "production"}
@@ -188,13 +188,11 @@ def test_request_that_is_too_large_for_a_receiver_arrives_in_parts(
     assert all(len(each.body) <= 4_000 for each in backend.requests[refused:])
 
 
-def test_no_request_is_larger_than_configured(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend()
+def test_no_request_is_larger_than_configured(connected: Connected) -> None:
+    sender, backend = connected(max_request_bytes=2_000)
     request = spans_request(100)
 
-    sender_to(backend.endpoint, max_request_bytes=2_000).send(request)
+    sender.send(request)
 
     assert len(backend.requests) > 5
     assert all(len(each.body) <= 2_000 for each in backend.requests)
@@ -247,10 +245,11 @@ def test_span_that_is_too_large_alone_is_refused_alone_and_nothing_is_sent_twice
 
 
 def test_part_that_failed_comes_again_without_those_that_were_accepted(
-    sender_to: SenderTo, start_backend: StartBackend
+    connected: Connected,
 ) -> None:
-    backend = start_backend(acts.answering(200), acts.answering(503), acts.answering(200))
-    sender = sender_to(backend.endpoint, max_request_bytes=4_000)
+    sender, backend = connected(
+        acts.answering(200), acts.answering(503), acts.answering(200), max_request_bytes=4_000
+    )
     request = spans_request(20)
 
     with pytest.raises(RetryLater, match="503"):
@@ -272,11 +271,8 @@ def test_part_that_failed_comes_again_without_those_that_were_accepted(
     assert len(backend.requests) > requests
 
 
-def test_refusal_of_one_part_keeps_no_other_from_arriving(
-    sender_to: SenderTo, start_backend: StartBackend
-) -> None:
-    backend = start_backend(acts.answering(400), acts.answering(200))
-    sender = sender_to(backend.endpoint, max_request_bytes=4_000)
+def test_refusal_of_one_part_keeps_no_other_from_arriving(connected: Connected) -> None:
+    sender, backend = connected(acts.answering(400), acts.answering(200), max_request_bytes=4_000)
 
     with pytest.raises(Reject, match="400"):
         sender.send(spans_request(30))
@@ -330,7 +326,7 @@ def test_log_records_beyond_the_limit_arrive_once_each_through_the_plugin(
 
 @pytest.mark.parametrize("how", ["resetting", "hanging"])
 def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
-    sender_to: SenderTo, start_backend: StartBackend, how: str
+    connected: Connected, how: str
 ) -> None:
     def behave(connection: Any) -> None:
         act = (
@@ -338,8 +334,7 @@ def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
         )
         act(connection)
 
-    backend = start_backend(behave)
-    sender = sender_to(backend.endpoint, timeout_seconds=2.0)
+    sender, backend = connected(behave, timeout_seconds=2.0)
     request = spans_request(100, 3_000)
     assert request.ByteSize() > 200_000
 
@@ -354,10 +349,9 @@ def test_request_that_gets_no_answer_comes_again_in_smaller_parts(
 
 
 def test_small_request_that_gets_no_answer_is_no_reason_for_smaller_ones(
-    sender_to: SenderTo, start_backend: StartBackend
+    connected: Connected,
 ) -> None:
-    backend = start_backend(acts.resetting, acts.answering(200))
-    sender = sender_to(backend.endpoint)
+    sender, _ = connected(acts.resetting, acts.answering(200))
 
     with pytest.raises(RetryLater):
         sender.send(spans_request(3))
