@@ -3,7 +3,17 @@
 import shutil
 from pathlib import Path
 
+from attrs import frozen
+
 from tests.programs import found_or_skip, run
+
+
+@frozen
+class Certificate:
+    """A self-signed certificate, and its key."""
+
+    file: Path
+    key: Path
 
 
 def openssl(*arguments: object) -> None:

@@ -21,7 +21,7 @@ from hypervisor_observability import (
     Observability,
 )
 from hypervisor_otel import OTelConfig, OTelPlugin
-from tests.backends.conftest import REPOSITORY, daemon
+from tests.backends.servers import REPOSITORY, daemon
 from tests.commands import run_hvobs
 from tests.ports import free_port
 from tests.waiting import wait_until

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -20,12 +20,10 @@ from hypervisor_prometheus.alerts import (
     rules_text,
 )
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.backends.alert_stories import COMPENSATIONS, DROPPED, OWN, PLUGIN, STORIES, Story
+from tests.backends.servers import PrometheusServer
 from tests.http_servers import Handler, serving
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
-from tests.backends.alert_stories import COMPENSATIONS, DROPPED, OWN, PLUGIN, STORIES, Story
 
 pytestmark = pytest.mark.backend
 ALERTS = {alert.name: alert for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)}
@@ -215,7 +213,7 @@ def webhook() -> Iterator[Webhook]:
 
 @pytest.mark.slow
 def test_lone_breach_reaches_a_webhook_through_alertmanager(
-    configure_prometheus: "Callable[..., PrometheusServer]",
+    configure_prometheus: Callable[..., PrometheusServer],
     start_alertmanager: Callable[[str], int],
     webhook: Webhook,
 ) -> None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
@@ -13,11 +12,9 @@ from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.withdrawals import LINGER_NS
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS
+from tests.backends.servers import PrometheusServer
 from tests.plugin_contexts import context_for
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
 
@@ -52,8 +49,8 @@ def early() -> Iterator[Observability]:
 def prometheus(
     late: Observability,
     early: Observability,
-    configure_prometheus: "Callable[..., PrometheusServer]",
-) -> "PrometheusServer":
+    configure_prometheus: Callable[..., PrometheusServer],
+) -> PrometheusServer:
     jobs = {"late": late, "early": early}
     server = configure_prometheus(
         "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
@@ -71,7 +68,7 @@ def prometheus(
 
 
 def test_lone_breach_of_a_quiet_agent_has_increased_every_counter_of_it(
-    late: Observability, prometheus: "PrometheusServer"
+    late: Observability, prometheus: PrometheusServer
 ) -> None:
     growth = {
         "by severity": f'increase({SEVERITY}{{job="late",severity="high"}}[5m])',
@@ -91,7 +88,7 @@ def test_lone_breach_of_a_quiet_agent_has_increased_every_counter_of_it(
 
 
 def test_breach_before_the_first_scrape_is_seen_by_the_alert(
-    prometheus: "PrometheusServer",
+    prometheus: PrometheusServer,
 ) -> None:
     found = prometheus.query(f'{ALERT} and on (job) up{{job="early"}}')
 
@@ -108,7 +105,7 @@ class Aged:
         clock_ns: How far it was put forward.
     """
 
-    prometheus: "PrometheusServer"
+    prometheus: PrometheusServer
     registry: MetricsRegistry
     clock_ns: list[int]
 
@@ -125,7 +122,7 @@ class Aged:
 
 
 @pytest.fixture
-def aged(start_prometheus: "Callable[[int], PrometheusServer]") -> Iterator[Aged]:
+def aged(start_prometheus: Callable[[int], PrometheusServer]) -> Iterator[Aged]:
     clock_ns = [0]
     registry = MetricsRegistry(now_ns=lambda: time.time_ns() + clock_ns[0])
     plugin = PrometheusPlugin(PrometheusConfig(port=0))

@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
@@ -26,15 +25,13 @@ from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.backends.servers import PrometheusServer
 from tests.commands import HVOBS
 from tests.configurations import write_config
 from tests.http_servers import Handler, serving
 from tests.plugins.prometheus.dashboards import questions
 from tests.ports import free_ports
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
 
@@ -147,7 +144,7 @@ class Seen:
         until: When all had been scraped.
     """
 
-    prometheus: "PrometheusServer"
+    prometheus: PrometheusServer
     since: float
     until: float
 
@@ -167,7 +164,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def seen(
-    configure_prometheus: "Callable[..., PrometheusServer]",
+    configure_prometheus: Callable[..., PrometheusServer],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Seen]:
     folder = tmp_path_factory.mktemp("work")

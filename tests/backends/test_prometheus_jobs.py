@@ -3,31 +3,28 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import Config, EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.backends.servers import PrometheusServer
 from tests.programs import found_or_skip
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
 
 pytestmark = pytest.mark.backend
 
-Start = Callable[..., "PrometheusServer"]
+Start = Callable[..., PrometheusServer]
 BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
 LATENCY = "agent_governance_evaluation_latency_ms"
 HOSTILE = ('quote"}', "line\nbreak 1", "back\\slash", "é\u2028")
 
 
 @pytest.fixture
-def start(start_web_server: Callable[..., "PrometheusServer"]) -> Start:
+def start(start_web_server: Callable[..., PrometheusServer]) -> Start:
     """Start one of Prometheus' further servers, found under Debian's name or its own."""
 
-    def start(name: str, *arguments: str) -> "PrometheusServer":
+    def start(name: str, *arguments: str) -> PrometheusServer:
         program = found_or_skip(
             name,
             lambda: shutil.which(f"prometheus-{name}") or shutil.which(name.replace("-", "_")),
@@ -48,7 +45,7 @@ def run_job(config: PrometheusConfig, breaches: int) -> None:
         observability.governance.record_decision(True, "a", "search", 4.0)
 
 
-def breaches_at(server: "PrometheusServer", **labels: str) -> dict[str, float]:
+def breaches_at(server: PrometheusServer, **labels: str) -> dict[str, float]:
     """Give what is shown of agents under *labels*."""
     status, body = server.get("/metrics")
     assert status == 200

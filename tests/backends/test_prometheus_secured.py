@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
@@ -12,11 +11,9 @@ from hypervisor_observability.config import Secret
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import PYTHON_JOB
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
+from tests.backends.servers import PrometheusServer
 from tests.certificates import make_certificate
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
 
@@ -53,7 +50,7 @@ def served_by(folder: Path, way: str, **secrets: Secret) -> PrometheusConfig:
 
 @pytest.mark.parametrize("way", ["token", "password and certificate"])
 def test_guarded_metrics_are_read_by_whoever_may_and_nobody_else(
-    folder: Path, configure_prometheus: "Callable[..., PrometheusServer]", way: str
+    folder: Path, configure_prometheus: Callable[..., PrometheusServer], way: str
 ) -> None:
     config = served_by(folder, way, **{name: Secret(text) for name, text in SECRETS.items()})
     plugin = PrometheusPlugin(config)

@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 
 from hypervisor_observability import EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
+from tests.backends.servers import PrometheusServer
 from tests.http_client import ask
 from tests.programs import run
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import PrometheusServer
 
 pytestmark = pytest.mark.backend
 
@@ -41,8 +38,8 @@ def observability() -> Iterator[Observability]:
 
 @pytest.fixture(scope="module")
 def prometheus(
-    observability: Observability, start_prometheus: "Callable[[int], PrometheusServer]"
-) -> "PrometheusServer":
+    observability: Observability, start_prometheus: Callable[[int], PrometheusServer]
+) -> PrometheusServer:
     server = start_prometheus(observability.plugin("prometheus").port)
     wait_until(lambda: server.value("up") == 1, timeout=SCRAPED_SECONDS)
     return server
@@ -60,12 +57,12 @@ def prometheus(
     ],
 )
 def test_promql_finds_what_happened(
-    prometheus: "PrometheusServer", promql: str, value: float
+    prometheus: PrometheusServer, promql: str, value: float
 ) -> None:
     assert prometheus.value(promql) == value
 
 
-def test_histogram_has_quantiles(prometheus: "PrometheusServer") -> None:
+def test_histogram_has_quantiles(prometheus: PrometheusServer) -> None:
     quantile = prometheus.value(
         "histogram_quantile(0.5, sum by (le) (agent_governance_evaluation_latency_ms_bucket))"
     )
@@ -74,7 +71,7 @@ def test_histogram_has_quantiles(prometheus: "PrometheusServer") -> None:
     assert 0 < quantile <= 10
 
 
-def test_no_hostile_label_is_lost_or_breaks_the_scrape(prometheus: "PrometheusServer") -> None:
+def test_no_hostile_label_is_lost_or_breaks_the_scrape(prometheus: PrometheusServer) -> None:
     found = prometheus.query("agent_hypervisor_ring_breaches_total{session_id='hostile'}")
 
     assert {series["metric"]["agent_did"] for series in found} == {"\\ud800", *HOSTILE[1:]}
@@ -83,7 +80,7 @@ def test_no_hostile_label_is_lost_or_breaks_the_scrape(prometheus: "PrometheusSe
 
 
 def test_next_scrape_shows_what_is_new(
-    observability: Observability, prometheus: "PrometheusServer"
+    observability: Observability, prometheus: PrometheusServer
 ) -> None:
     observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="late", session_id="s2")
 

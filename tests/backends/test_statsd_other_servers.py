@@ -1,7 +1,6 @@
 """statsd_exporter shows tags and every type as meant; collectd takes all that it should."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 from attrs import evolve
@@ -13,11 +12,9 @@ from hypervisor_observability import (
     Observability,
 )
 from hypervisor_statsd import DurationType, StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.backends.servers import Collectd, StatsDExporter
 from tests.plugins.statsd.plugins import MakePlugin, duration, family, making_plugins
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import Collectd, StatsDExporter
 
 pytestmark = pytest.mark.backend
 
@@ -49,7 +46,7 @@ def durations(count: int, milliseconds: float = 2) -> list[FinishedSpan]:
     return [evolve(span, end_ns=end_ns) for span in spans]
 
 
-def where(server: "StatsDExporter", via: Via) -> dict[str, object]:
+def where(server: StatsDExporter, via: Via) -> dict[str, object]:
     if via is Via.UNIXGRAM:
         return {"via": via, "socket": server.socket}
     return {"via": via, "port": server.port if via is Via.UDP else server.tcp_port}
@@ -58,7 +55,7 @@ def where(server: "StatsDExporter", via: Via) -> dict[str, object]:
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.INFLUX])
 @pytest.mark.parametrize("via", [Via.UDP, Via.TCP, Via.UNIXGRAM])
 def test_exporter_shows_counters_and_gauges_with_their_labels(
-    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", via: Via, tags: TagDialect
+    make_plugin: MakePlugin, statsd_exporter: StatsDExporter, via: Via, tags: TagDialect
 ) -> None:
     bad = statsd_exporter.bad_lines()
     prefix = f"{via.value}_{tags.value}"
@@ -87,7 +84,7 @@ def test_exporter_shows_counters_and_gauges_with_their_labels(
     [(DurationType.TIMER, 0.002), (DurationType.HISTOGRAM, 2), (DurationType.DISTRIBUTION, 2)],
 )
 def test_exporter_shows_durations_as_histograms(
-    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", type_: DurationType, seconds: float
+    make_plugin: MakePlugin, statsd_exporter: StatsDExporter, type_: DurationType, seconds: float
 ) -> None:
     bad = statsd_exporter.bad_lines()
     plugin = make_plugin(port=statsd_exporter.port, prefix=type_.value, durations=type_)
@@ -104,7 +101,7 @@ def test_exporter_shows_durations_as_histograms(
 
 
 def test_exporter_scales_what_was_sampled(
-    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter"
+    make_plugin: MakePlugin, statsd_exporter: StatsDExporter
 ) -> None:
     plugin = make_plugin(port=statsd_exporter.port, prefix="sampled", sample_rate=0.25)
     plugin.export_spans(durations(400))
@@ -118,7 +115,7 @@ def test_exporter_scales_what_was_sampled(
 @pytest.mark.fault("S1")
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.INFLUX])
 def test_exporter_is_not_deceived_by_hostile_labels(
-    make_plugin: MakePlugin, statsd_exporter: "StatsDExporter", tags: TagDialect
+    make_plugin: MakePlugin, statsd_exporter: StatsDExporter, tags: TagDialect
 ) -> None:
     bad = statsd_exporter.bad_lines()
     name = f"hostile_{tags.value}_total"
@@ -131,7 +128,7 @@ def test_exporter_is_not_deceived_by_hostile_labels(
     assert statsd_exporter.bad_lines() == bad
 
 
-def test_exporter_shows_what_an_application_does(statsd_exporter: "StatsDExporter") -> None:
+def test_exporter_shows_what_an_application_does(statsd_exporter: StatsDExporter) -> None:
     config = StatsDConfig(prefix="app", via=Via.UNIXGRAM, socket=statsd_exporter.socket)
     with Observability(plugins=[StatsDPlugin(config)]) as observability:
         for _ in range(4):
@@ -145,7 +142,7 @@ def test_exporter_shows_what_an_application_does(statsd_exporter: "StatsDExporte
 
 
 def test_collectd_takes_everything_where_labels_are_folded(
-    make_plugin: MakePlugin, collectd: "Collectd"
+    make_plugin: MakePlugin, collectd: Collectd
 ) -> None:
     plugin = make_plugin(port=collectd.port, tags=TagDialect.NONE, prefix="cd", sample_rate=0.5)
     for total in (2, 5):
@@ -168,7 +165,7 @@ def test_collectd_takes_everything_where_labels_are_folded(
     assert collectd.values("-forged") == {}
 
 
-def test_collectd_says_what_it_refuses(make_plugin: MakePlugin, collectd: "Collectd") -> None:
+def test_collectd_says_what_it_refuses(make_plugin: MakePlugin, collectd: Collectd) -> None:
     plugin = make_plugin(port=collectd.port, prefix="tagged")
     plugin.export_metrics([family("n_total", MetricKind.COUNTER, 1, "a")])
 

@@ -1,7 +1,6 @@
 """The real StatsD shows what the plugin sent, with the right values."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,28 +10,26 @@ from hypervisor_observability import (
     Observability,
 )
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
+from tests.backends.servers import StatsDServer
 from tests.plugin_contexts import context_for
 from tests.plugins.statsd.plugins import MakePlugin, duration, family, making_plugins
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.backends.conftest import StatsDServer
 
 pytestmark = pytest.mark.backend
 
 
 @pytest.fixture
-def make_plugin(statsd_server: "StatsDServer") -> Iterator[MakePlugin]:
+def make_plugin(statsd_server: StatsDServer) -> Iterator[MakePlugin]:
     with making_plugins(port=statsd_server.port) as make:
         yield make
 
 
-def bad_lines(server: "StatsDServer") -> float:
+def bad_lines(server: StatsDServer) -> float:
     return server.numbers("counters")["statsd.bad_lines_seen"]
 
 
 def test_counter_adds_up_under_its_name_and_tags(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     plugin = make_plugin()
     for total in (2, 5):
@@ -44,7 +41,7 @@ def test_counter_adds_up_under_its_name_and_tags(
 
 @pytest.mark.parametrize("via", [Via.TCP, Via.UNIX])
 def test_thousand_counters_arrive_over_a_stream(
-    statsd_server: "StatsDServer", make_plugin: MakePlugin, via: Via
+    statsd_server: StatsDServer, make_plugin: MakePlugin, via: Via
 ) -> None:
     before = bad_lines(statsd_server)
     where = {"port": statsd_server.tcp_port} if via is Via.TCP else {"socket": statsd_server.socket}
@@ -63,7 +60,7 @@ def test_thousand_counters_arrive_over_a_stream(
 
 
 def test_rate_of_durations_is_understood(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     plugin = make_plugin(sample_rate=0.5, prefix="sampled")
     before = bad_lines(statsd_server)
@@ -77,7 +74,7 @@ def test_rate_of_durations_is_understood(
 
 
 def test_counter_adds_up_under_its_folded_name(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     plugin = make_plugin(tags=TagDialect.NONE, prefix="acme.prod")
     for total in (0.5, 2):
@@ -88,7 +85,7 @@ def test_counter_adds_up_under_its_folded_name(
 
 
 def test_gauges_show_their_last_value_negative_ones_too(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     plugin = make_plugin(tags=TagDialect.NONE)
     for value in (7, -5, -2.5):
@@ -97,7 +94,7 @@ def test_gauges_show_their_last_value_negative_ones_too(
     wait_until(lambda: statsd_server.numbers("gauges").get("level.a") == -2.5)
 
 
-def test_durations_show_as_timers(make_plugin: MakePlugin, statsd_server: "StatsDServer") -> None:
+def test_durations_show_as_timers(make_plugin: MakePlugin, statsd_server: StatsDServer) -> None:
     make_plugin(prefix="timed").export_spans([duration(1), duration(2)])
 
     name = "timed.agent_hypervisor.saga.step;action=validate;status=ok"
@@ -107,7 +104,7 @@ def test_durations_show_as_timers(make_plugin: MakePlugin, statsd_server: "Stats
 # StatsD does not know Influx's tags: they would be a part of the name.
 @pytest.mark.parametrize("tags", [TagDialect.DOGSTATSD, TagDialect.NONE])
 def test_hostile_labels_forge_nothing(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer", tags: TagDialect
+    make_plugin: MakePlugin, statsd_server: StatsDServer, tags: TagDialect
 ) -> None:
     before = bad_lines(statsd_server)
     hostile = [
@@ -133,7 +130,7 @@ def test_hostile_labels_forge_nothing(
 
 
 def test_thousand_counters_arrive_packed(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     before = statsd_server.numbers("counters")["statsd.packets_received"]
     agents = [f"agent-{number}" for number in range(1_000)]
@@ -147,7 +144,7 @@ def test_thousand_counters_arrive_packed(
 
 
 def test_check_finds_it_and_leaves_nothing_behind(
-    make_plugin: MakePlugin, statsd_server: "StatsDServer"
+    make_plugin: MakePlugin, statsd_server: StatsDServer
 ) -> None:
     before = bad_lines(statsd_server)
 
@@ -155,7 +152,7 @@ def test_check_finds_it_and_leaves_nothing_behind(
     assert bad_lines(statsd_server) == before
 
 
-def test_events_of_an_application_arrive(statsd_server: "StatsDServer") -> None:
+def test_events_of_an_application_arrive(statsd_server: StatsDServer) -> None:
     plugin = StatsDPlugin(StatsDConfig(port=statsd_server.port, prefix="application"))
     with Observability(plugins=[plugin]) as observability:
         for _ in range(4):

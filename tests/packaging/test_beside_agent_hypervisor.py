@@ -8,14 +8,11 @@ import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.packaging.environments import CleanEnvironment
 from tests.programs import found_or_skip
-
-if TYPE_CHECKING:
-    from tests.packaging.conftest import CleanEnvironment
 
 pytestmark = pytest.mark.slow
 
@@ -87,9 +84,9 @@ def both_installed(
     agent_hypervisor_wheel: Path,
     agent_hypervisor_dependencies: Path,
     third_party: Callable[..., Path],
-    make_environment: Callable[..., "CleanEnvironment"],
+    make_environment: Callable[..., CleanEnvironment],
     tmp_path_factory: pytest.TempPathFactory,
-) -> "CleanEnvironment":
+) -> CleanEnvironment:
     """An environment with both, installed in the order that the parameter says."""
     order: str = request.param
     environment = make_environment(
@@ -109,24 +106,24 @@ def test_no_file_belongs_to_both(wheels: dict[str, Path], agent_hypervisor_wheel
         assert not set(ours.namelist()) & set(theirs.namelist())
 
 
-def test_both_names_can_be_imported(both_installed: "CleanEnvironment") -> None:
+def test_both_names_can_be_imported(both_installed: CleanEnvironment) -> None:
     assert both_installed.evaluate(OWNER) == "theirs"
     assert both_installed.evaluate(USE) == "0"
     assert both_installed.evaluate(USE.replace(".", "_", 1)) == "0"
 
 
-def test_doctor_says_that_the_alias_is_theirs(both_installed: "CleanEnvironment") -> None:
+def test_doctor_says_that_the_alias_is_theirs(both_installed: CleanEnvironment) -> None:
     assert alias_owner(both_installed) == THEIRS
 
 
-def test_demo_runs_beside_agent_hypervisor(both_installed: "CleanEnvironment") -> None:
+def test_demo_runs_beside_agent_hypervisor(both_installed: CleanEnvironment) -> None:
     done = both_installed.run("hvobs", "demo")
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_removing_theirs_leaves_ours_whole(
-    both_installed: "CleanEnvironment", tmp_path: Path
+    both_installed: CleanEnvironment, tmp_path: Path
 ) -> None:
     environment = both_installed.copy(tmp_path / "environment")
 
@@ -139,7 +136,7 @@ def test_removing_theirs_leaves_ours_whole(
 
 
 def test_removing_ours_leaves_theirs_whole(
-    both_installed: "CleanEnvironment", wheels: dict[str, Path], tmp_path: Path
+    both_installed: CleanEnvironment, wheels: dict[str, Path], tmp_path: Path
 ) -> None:
     environment = both_installed.copy(tmp_path / "environment")
 
@@ -150,7 +147,7 @@ def test_removing_ours_leaves_theirs_whole(
     assert environment.evaluate(USE) == "0"
 
 
-def alias_owner(environment: "CleanEnvironment") -> str:
+def alias_owner(environment: CleanEnvironment) -> str:
     """Ask the command line which distribution owns ``hypervisor.observability``."""
     doctor = "from hypervisor_observability.cli.main import main; main()"
     # Not through the script: its first line names the environment that it was installed into.

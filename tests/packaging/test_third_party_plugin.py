@@ -2,12 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from tests.packaging.conftest import CleanEnvironment
+from tests.packaging.environments import CleanEnvironment
 
 CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
@@ -119,12 +117,12 @@ version = "1"
 def with_core(
     wheels: dict[str, Path],
     third_party: Callable[..., Path],
-    make_environment: Callable[..., "CleanEnvironment"],
+    make_environment: Callable[..., CleanEnvironment],
     build_wheels: Callable[[Iterable[Path], Path], dict[str, Path]],
-) -> Callable[[Path, list[Path]], "CleanEnvironment"]:
+) -> Callable[[Path, list[Path]], CleanEnvironment]:
     """Make an environment of core and some projects: ``with_core(folder, projects)``."""
 
-    def make(folder: Path, projects: list[Path]) -> "CleanEnvironment":
+    def make(folder: Path, projects: list[Path]) -> CleanEnvironment:
         built = build_wheels(projects, folder / "wheels")
         environment = make_environment(folder / "environment", third_party(CORE))
         environment.install(wheels[CORE], *built.values())
@@ -135,9 +133,9 @@ def with_core(
 
 @pytest.fixture(scope="module")
 def environment(
-    with_core: Callable[[Path, list[Path]], "CleanEnvironment"],
+    with_core: Callable[[Path, list[Path]], CleanEnvironment],
     tmp_path_factory: pytest.TempPathFactory,
-) -> "CleanEnvironment":
+) -> CleanEnvironment:
     """Core, the example, and a plugin that leaves a file behind when it is imported."""
     folder = tmp_path_factory.mktemp("third-party-plugin")
     return with_core(folder, [EXAMPLE, write_tripwire(folder)])
@@ -151,9 +149,9 @@ def write_tripwire(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def invaded(
-    with_core: Callable[[Path, list[Path]], "CleanEnvironment"],
+    with_core: Callable[[Path, list[Path]], CleanEnvironment],
     tmp_path_factory: pytest.TempPathFactory,
-) -> "CleanEnvironment":
+) -> CleanEnvironment:
     """Core, and wheels of others that claim names of ours, or have other hooks."""
     folder = tmp_path_factory.mktemp("invaded")
     source = IMPOSTOR.format(imported=str(folder / "imported"))
@@ -173,7 +171,7 @@ def invaded(
     return with_core(folder, projects)
 
 
-def refusal_of(environment: "CleanEnvironment", table: str, folder: Path) -> str:
+def refusal_of(environment: CleanEnvironment, table: str, folder: Path) -> str:
     """Give the last line of an application that names *table*; it must not have begun."""
     (folder / "hypervisor.toml").write_text(f"[plugins.{table}]\n")
     done = environment.run("python", "-c", APPLICATION, cwd=folder)
@@ -184,7 +182,7 @@ def refusal_of(environment: "CleanEnvironment", table: str, folder: Path) -> str
 
 @pytest.mark.fault("X1")
 def test_wheel_that_claims_a_name_of_ours_is_refused_before_it_is_imported(
-    invaded: "CleanEnvironment", tmp_path: Path
+    invaded: CleanEnvironment, tmp_path: Path
 ) -> None:
     said = refusal_of(invaded, "otel", tmp_path)
 
@@ -194,7 +192,7 @@ def test_wheel_that_claims_a_name_of_ours_is_refused_before_it_is_imported(
 
 @pytest.mark.fault("X1")
 def test_name_that_two_wheels_claim_is_refused_before_either_is_imported(
-    invaded: "CleanEnvironment", tmp_path: Path
+    invaded: CleanEnvironment, tmp_path: Path
 ) -> None:
     said = refusal_of(invaded, "shared", tmp_path)
 
@@ -215,7 +213,7 @@ def test_name_that_two_wheels_claim_is_refused_before_either_is_imported(
     ],
 )
 def test_wheel_with_other_hooks_is_refused_by_name(
-    invaded: "CleanEnvironment", tmp_path: Path, table: str, expected: str
+    invaded: CleanEnvironment, tmp_path: Path, table: str, expected: str
 ) -> None:
     said = refusal_of(invaded, table, tmp_path)
 
@@ -229,7 +227,7 @@ def test_example_is_shorter_than_sixty_lines() -> None:
     assert len(module.read_text().splitlines()) < 60
 
 
-def test_events_arrive_at_the_example(environment: "CleanEnvironment", tmp_path: Path) -> None:
+def test_events_arrive_at_the_example(environment: CleanEnvironment, tmp_path: Path) -> None:
     lines = tmp_path / "events.log"
     (tmp_path / "hypervisor.toml").write_text(f"[plugins.console]\nfile = '{lines}'\n")
 
@@ -243,7 +241,7 @@ def test_events_arrive_at_the_example(environment: "CleanEnvironment", tmp_path:
 
 
 def test_example_writes_to_standard_error_by_default(
-    environment: "CleanEnvironment", tmp_path: Path
+    environment: CleanEnvironment, tmp_path: Path
 ) -> None:
     (tmp_path / "hypervisor.toml").write_text("[plugins.console]\n")
 
@@ -254,7 +252,7 @@ def test_example_writes_to_standard_error_by_default(
 
 @pytest.mark.fault("X2")
 def test_plugin_that_is_not_named_is_never_imported(
-    environment: "CleanEnvironment", tmp_path: Path
+    environment: CleanEnvironment, tmp_path: Path
 ) -> None:
     imported = environment.folder.parent / "imported"
     (tmp_path / "hypervisor.toml").write_text("[plugins.console]\n")
@@ -271,7 +269,7 @@ def test_plugin_that_is_not_named_is_never_imported(
         assert not imported.exists(), command
 
 
-def test_plugin_that_is_named_is_imported(environment: "CleanEnvironment", tmp_path: Path) -> None:
+def test_plugin_that_is_named_is_imported(environment: CleanEnvironment, tmp_path: Path) -> None:
     imported = environment.folder.parent / "imported"
     (tmp_path / "hypervisor.toml").write_text("[plugins.tripwire]\n")
 

@@ -9,14 +9,12 @@ from email import message_from_bytes
 from email.message import Message
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-if TYPE_CHECKING:
-    from tests.packaging.conftest import CleanEnvironment, Project
+from tests.packaging.environments import CleanEnvironment, Project
 
 CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
@@ -114,7 +112,7 @@ def test_no_two_wheels_hold_the_same_file(wheels: dict[str, Path]) -> None:
 
 @pytest.mark.fault("X4")
 def test_wheels_built_twice_are_the_same(
-    projects: dict[str, "Project"],
+    projects: dict[str, Project],
     wheels: dict[str, Path],
     build_wheels: Callable[[Iterable[Path], Path], dict[str, Path]],
     tmp_path: Path,
@@ -134,10 +132,10 @@ def test_wheels_built_twice_are_the_same(
 
 @pytest.mark.fault("X6")
 def test_core_needs_four_distributions_and_what_they_need(
-    projects: dict[str, "Project"],
+    projects: dict[str, Project],
     wheels: dict[str, Path],
     third_party: Callable[..., Path],
-    make_environment: Callable[..., "CleanEnvironment"],
+    make_environment: Callable[..., CleanEnvironment],
     tmp_path: Path,
 ) -> None:
     environment = make_environment(tmp_path / "environment", third_party(CORE))
@@ -166,7 +164,7 @@ def test_core_needs_four_distributions_and_what_they_need(
 def test_entry_points_name_classes_that_exist(
     wheels: dict[str, Path],
     third_party: Callable[..., Path],
-    make_environment: Callable[..., "CleanEnvironment"],
+    make_environment: Callable[..., CleanEnvironment],
     tmp_path: Path,
 ) -> None:
     environment = make_environment(tmp_path / "environment", third_party(*wheels))

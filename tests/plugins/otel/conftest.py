@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,7 +10,7 @@ import pytest
 
 from hypervisor_observability import PluginContext
 from hypervisor_otel import OTelConfig, OTLPSender
-from tests.certificates import make_certificate
+from tests.certificates import Certificate, make_certificate
 from tests.plugin_contexts import context_for
 from tests.plugins.otel import acts
 from tests.plugins.otel.acts import Behaviour
@@ -60,14 +59,6 @@ def connected(start_backend: StartBackend, sender_to: Callable[..., Any]) -> Con
         return sender_to(backend.endpoint, **settings), backend
 
     return connect
-
-
-@attrs.frozen
-class Certificate:
-    """A self-signed certificate for ``localhost``, and its key."""
-
-    file: Path
-    key: Path
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -26,11 +25,9 @@ from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.hookspecs import PluginContext
 from hypervisor_otel import OTelConfig, OTelPlugin, encode_spans
 from hypervisor_otel.grpc_sender import GRPCSender
+from tests.certificates import Certificate
 from tests.plugins.otel.acts import partial_success
 from tests.plugins.otel.spans import REQUEST_OF_TWO, make_span
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Certificate
 
 Behaviour = Callable[[grpc.ServicerContext], bytes]
 DETAILS = "grpc-status-details-bin"
@@ -299,7 +296,7 @@ def test_ipv6_receiver_is_reached(sender_to: SenderTo, free_port: int) -> None:
 
 
 def test_certificates_are_verified(
-    serve: Serve, sender_to: SenderTo, certificate: "Certificate"
+    serve: Serve, sender_to: SenderTo, certificate: Certificate
 ) -> None:
     file = certificate.file
     pair = (certificate.key.read_bytes(), file.read_bytes())
@@ -315,7 +312,7 @@ def test_certificates_are_verified(
 
 
 def test_client_shows_its_certificate_to_who_asks_for_one(
-    serve: Serve, sender_to: SenderTo, certificate: "Certificate"
+    serve: Serve, sender_to: SenderTo, certificate: Certificate
 ) -> None:
     file, key = certificate.file, certificate.key
     pair, trusted = (key.read_bytes(), file.read_bytes()), file.read_bytes()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -17,13 +17,10 @@ from hypervisor_otel import encode_spans
 from hypervisor_otel.grpc_sender import GRPCSender
 from hypervisor_otel.sender import OTLPSender
 from hypervisor_otel.sending import PartSender
+from tests.certificates import Certificate
 from tests.plugins.otel import acts
 from tests.plugins.otel.fake_backend import StartBackend
 from tests.plugins.otel.spans import make_span
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Certificate
-
 
 WIDE_SECONDS = 25.0
 REQUEST_OF_ONE = encode_spans([make_span()], {"service.name": "shop"})
@@ -281,7 +278,7 @@ def test_backend_that_is_slower_than_the_hang_limit_is_not_taken_for_a_hang(
 
 @pytest.mark.fault("O2")
 def test_address_that_is_silent_when_tls_begins_leaves_time_for_the_next(
-    sender_to: SenderTo, certificate: "Certificate", leads_to: LeadsTo
+    sender_to: SenderTo, certificate: Certificate, leads_to: LeadsTo
 ) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.file, certificate.key)

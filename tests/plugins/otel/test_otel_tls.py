@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import HTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,11 +14,9 @@ from hypervisor_jaeger import JaegerConfig
 from hypervisor_observability.errors import RetryLater
 from hypervisor_otel import OTelConfig, OTLPSender
 from hypervisor_otel.grpc_sender import GRPCSender
+from tests.certificates import Certificate
 from tests.http_servers import Handler, serving
 from tests.plugins.otel.fake_backend import StartBackend
-
-if TYPE_CHECKING:
-    from tests.plugins.otel.conftest import Certificate
 
 
 class _Accepting(Handler):
@@ -31,7 +28,7 @@ class _Accepting(Handler):
 
 
 @contextmanager
-def accepting(certificate: "Certificate", *, from_all: bool = True) -> Iterator[int]:
+def accepting(certificate: Certificate, *, from_all: bool = True) -> Iterator[int]:
     """Serve https; give the port.
 
     :param from_all: Whether a client needs no certificate; the server's own would do.
@@ -49,7 +46,7 @@ def accepting(certificate: "Certificate", *, from_all: bool = True) -> Iterator[
 
 
 @pytest.fixture
-def port(certificate: "Certificate") -> Iterator[int]:
+def port(certificate: Certificate) -> Iterator[int]:
     """The port of an https server that accepts everything."""
     with accepting(certificate) as port:
         yield port
@@ -58,7 +55,7 @@ def port(certificate: "Certificate") -> Iterator[int]:
 def probe(
     endpoint: str,
     ca_file: Path | None = None,
-    own: "Certificate | None" = None,
+    own: Certificate | None = None,
     timeout_seconds: float = 5,
 ) -> str:
     config = OTelConfig(
@@ -76,7 +73,7 @@ def probe(
 
 
 def test_certificate_that_is_trusted_by_ca_file_is_accepted(
-    certificate: "Certificate", port: int
+    certificate: Certificate, port: int
 ) -> None:
     answer = probe(f"https://localhost:{port}", certificate.file)
 
@@ -90,7 +87,7 @@ def test_certificate_that_nobody_vouches_for_is_refused(port: int) -> None:
 
 
 @pytest.mark.fault("O15")
-def test_certificate_of_another_host_is_refused(certificate: "Certificate", port: int) -> None:
+def test_certificate_of_another_host_is_refused(certificate: Certificate, port: int) -> None:
     with pytest.raises(RetryLater, match=r"(?i)certificate.*127\.0\.0\.1"):
         probe(f"https://127.0.0.1:{port}", certificate.file)
 
@@ -126,7 +123,7 @@ def test_ca_file_that_is_missing_is_told(tmp_path: Path) -> None:
 # The client's own certificate
 
 
-def test_client_shows_its_certificate_to_who_asks_for_one(certificate: "Certificate") -> None:
+def test_client_shows_its_certificate_to_who_asks_for_one(certificate: Certificate) -> None:
     with accepting(certificate, from_all=False) as port:
         endpoint = f"https://localhost:{port}"
         with pytest.raises(RetryLater, match="cannot be reached"):
@@ -135,7 +132,7 @@ def test_client_shows_its_certificate_to_who_asks_for_one(certificate: "Certific
         assert probe(endpoint, certificate.file, own=certificate).startswith("OTLP at https://")
 
 
-def test_certificate_or_key_alone_is_refused(certificate: "Certificate") -> None:
+def test_certificate_or_key_alone_is_refused(certificate: Certificate) -> None:
     for config_class in (OTelConfig, JaegerConfig):
         with pytest.raises(ValueError, match="cert_file and key_file go together"):
             config_class(cert_file=certificate.file)
@@ -145,7 +142,7 @@ def test_certificate_or_key_alone_is_refused(certificate: "Certificate") -> None
 
 @pytest.mark.parametrize("sender_class", [OTLPSender, GRPCSender])
 def test_files_of_the_client_that_cannot_be_used_are_told(
-    sender_class: Callable[[OTelConfig], object], certificate: "Certificate", tmp_path: Path
+    sender_class: Callable[[OTelConfig], object], certificate: Certificate, tmp_path: Path
 ) -> None:
     missing, odd = tmp_path / "missing.pem", tmp_path / "odd.pem"
     odd.write_text("no key")
@@ -165,7 +162,7 @@ def test_files_of_the_client_that_cannot_be_used_are_told(
 
 
 def test_encrypted_key_is_told_and_no_password_asked_for(
-    certificate: "Certificate", tmp_path: Path
+    certificate: Certificate, tmp_path: Path
 ) -> None:
     locked = tmp_path / "locked.pem"
     command = ["openssl", "ec", "-in", str(certificate.key), "-aes256", "-passout", "pass:secret"]

@@ -8,7 +8,6 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from attrs import frozen
@@ -22,11 +21,10 @@ from hypervisor_prometheus.credentials import Credentials
 from hypervisor_prometheus.server import MAX_CONNECTIONS
 from tests.certificates import make_certificate, openssl
 from tests.http_client import ask
+from tests.plugins.prometheus.served import Served
 
-if TYPE_CHECKING:
-    from tests.plugins.prometheus.conftest import Served
+MakeServed = Callable[..., Served]
 
-    MakeServed = Callable[..., Served]
 
 WIDE_SECONDS = 30
 
@@ -36,7 +34,7 @@ def basic(user: str, password: str) -> str:
 
 
 @pytest.fixture
-def guarded(make_served: "MakeServed") -> "Served":
+def guarded(make_served: MakeServed) -> Served:
     served = make_served(
         username="prometheus", password=Secret("s3cret:wörd"), bearer_token=Secret("t0ken")
     )
@@ -47,7 +45,7 @@ def guarded(make_served: "MakeServed") -> "Served":
 @pytest.mark.parametrize(
     "shown", [basic("prometheus", "s3cret:wörd"), "Bearer t0ken", "bearer  t0ken"]
 )
-def test_right_credentials_are_let_in(guarded: "Served", shown: str) -> None:
+def test_right_credentials_are_let_in(guarded: Served, shown: str) -> None:
     assert guarded.ask(Authorization=shown).status == 200
 
 
@@ -71,7 +69,7 @@ def test_right_credentials_are_let_in(guarded: "Served", shown: str) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/metrics", "/", "/admin"])
-def test_wrong_credentials_are_refused(guarded: "Served", shown: str, path: str) -> None:
+def test_wrong_credentials_are_refused(guarded: Served, shown: str, path: str) -> None:
     headers = {"Authorization": shown} if shown else {}
     answer = guarded.ask(path, **headers)
 
@@ -85,7 +83,7 @@ def test_wrong_credentials_are_refused(guarded: "Served", shown: str, path: str)
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
-def test_probes_need_no_password(guarded: "Served", path: str) -> None:
+def test_probes_need_no_password(guarded: Served, path: str) -> None:
     assert guarded.ask(path).status == 200
 
 
@@ -161,7 +159,7 @@ def test_secrets_are_not_shown() -> None:
     ],
 )
 def test_remote_server_warns_of_what_it_lacks(
-    make_served: "MakeServed",
+    make_served: MakeServed,
     caplog: pytest.LogCaptureFixture,
     settings: dict[str, object],
     said: str,
@@ -201,7 +199,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.fixture
-def secure(make_served: "MakeServed", certificates: Certificates) -> "Served":
+def secure(make_served: MakeServed, certificates: Certificates) -> Served:
     served = make_served(tls_certificate=certificates.certificate, tls_key=certificates.key)
     served.start()
     return served
@@ -212,7 +210,7 @@ def trusting(certificates: Certificates) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(certificates.certificate))
 
 
-def test_metrics_are_served_by_https(secure: "Served", trusting: ssl.SSLContext) -> None:
+def test_metrics_are_served_by_https(secure: Served, trusting: ssl.SSLContext) -> None:
     answer = ask(secure.plugin.port, "/-/ready", tls=trusting)
 
     assert (answer.status, answer.body) == (200, b"ready\n")
@@ -220,7 +218,7 @@ def test_metrics_are_served_by_https(secure: "Served", trusting: ssl.SSLContext)
 
 
 @pytest.mark.fault("P4")
-def test_plain_http_and_old_tls_are_refused(secure: "Served", trusting: ssl.SSLContext) -> None:
+def test_plain_http_and_old_tls_are_refused(secure: Served, trusting: ssl.SSLContext) -> None:
     with pytest.raises((http.client.HTTPException, OSError)):
         secure.ask()
     old = ssl.create_default_context()
@@ -236,7 +234,7 @@ def test_plain_http_and_old_tls_are_refused(secure: "Served", trusting: ssl.SSLC
 
 @pytest.mark.fault("P4")
 def test_client_without_a_certificate_is_refused_where_one_is_asked_for(
-    make_served: "MakeServed", certificates: Certificates, trusting: ssl.SSLContext
+    make_served: MakeServed, certificates: Certificates, trusting: ssl.SSLContext
 ) -> None:
     served = make_served(
         tls_certificate=certificates.certificate,
@@ -254,7 +252,7 @@ def test_client_without_a_certificate_is_refused_where_one_is_asked_for(
 
 @pytest.mark.fault("P2")
 def test_clients_that_never_finish_the_handshake_keep_nobody_out(
-    secure: "Served", trusting: ssl.SSLContext
+    secure: Served, trusting: ssl.SSLContext
 ) -> None:
     silent = [
         socket.create_connection(("127.0.0.1", secure.plugin.port), timeout=WIDE_SECONDS)
@@ -268,7 +266,7 @@ def test_clients_that_never_finish_the_handshake_keep_nobody_out(
 
 
 @pytest.mark.fault("P2")
-def test_handshake_has_one_deadline_however_it_drips(secure: "Served") -> None:
+def test_handshake_has_one_deadline_however_it_drips(secure: Served) -> None:
     assert secure.plugin._server is not None
     secure.plugin._server.connections.read_seconds = 0.3
     with socket.create_connection(("127.0.0.1", secure.plugin.port), timeout=0.02) as client:
@@ -286,7 +284,7 @@ def test_handshake_has_one_deadline_however_it_drips(secure: "Served") -> None:
     assert over
 
 
-def test_stop_hangs_up_on_secure_clients(secure: "Served", trusting: ssl.SSLContext) -> None:
+def test_stop_hangs_up_on_secure_clients(secure: Served, trusting: ssl.SSLContext) -> None:
     plain = socket.create_connection(("127.0.0.1", secure.plugin.port), timeout=WIDE_SECONDS)
     with trusting.wrap_socket(plain, server_hostname="localhost") as client:
         secure.plugin.stop()
@@ -307,7 +305,7 @@ def test_stop_hangs_up_on_secure_clients(secure: "Served", trusting: ssl.SSLCont
     ],
 )
 def test_files_that_cannot_be_used_are_told(
-    make_served: "MakeServed", certificates: Certificates, files: tuple[str, str], said: str
+    make_served: MakeServed, certificates: Certificates, files: tuple[str, str], said: str
 ) -> None:
     certificate, key = (
         getattr(certificates, name, certificates.key.parent / name) for name in files
@@ -321,7 +319,7 @@ def test_files_that_cannot_be_used_are_told(
 
 
 def test_authority_that_is_none_is_told(
-    make_served: "MakeServed", certificates: Certificates
+    make_served: MakeServed, certificates: Certificates
 ) -> None:
     served = make_served(
         tls_certificate=certificates.certificate,
@@ -338,7 +336,7 @@ def test_authority_that_is_none_is_told(
 
 @pytest.mark.fault("P2")
 @pytest.mark.slow
-def test_five_hundred_half_open_connections_do_not_keep_a_scrape_out(served: "Served") -> None:
+def test_five_hundred_half_open_connections_do_not_keep_a_scrape_out(served: Served) -> None:
     halves = []
     try:
         for number in range(500):

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,9 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hypervisor_observability import Config, EventType, MetricFamily, MetricKind, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin, push, write_textfile
 from tests.http_servers import Handler, serving
-
-if TYPE_CHECKING:
-    from tests.plugins.prometheus.conftest import Served
+from tests.plugins.prometheus.served import Served
 
 ONE = MetricFamily(name="one", kind=MetricKind.GAUGE, help="One", series={(): 1})
 BREACHES = 'agent_hypervisor_ring_breaches_total{agent_did="a",session_id="s"}'
@@ -171,7 +169,7 @@ def test_file_that_cannot_be_written_is_told(
 
 
 def test_plugin_that_serves_leaves_its_metrics_too(
-    make_served: Callable[..., "Served"], tmp_path: Path
+    make_served: Callable[..., Served], tmp_path: Path
 ) -> None:
     served = make_served(textfile=tmp_path / "x.prom")
     served.metrics.families = [ONE]
@@ -183,14 +181,14 @@ def test_plugin_that_serves_leaves_its_metrics_too(
 
 
 def test_plugin_that_was_not_started_leaves_nothing(
-    make_served: Callable[..., "Served"], tmp_path: Path
+    make_served: Callable[..., Served], tmp_path: Path
 ) -> None:
     make_served(textfile=tmp_path / "x.prom").plugin.stop()
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_tells_what_is_left(make_served: Callable[..., "Served"], tmp_path: Path) -> None:
+def test_check_tells_what_is_left(make_served: Callable[..., Served], tmp_path: Path) -> None:
     nothing = make_served(serve=False)
     file = make_served(serve=False, textfile=tmp_path / "x.prom", pushgateway="http://g:9091")
 
@@ -199,7 +197,7 @@ def test_check_tells_what_is_left(make_served: Callable[..., "Served"], tmp_path
 
 
 def test_check_tells_that_a_textfile_cannot_be_replaced(
-    make_served: Callable[..., "Served"], tmp_path: Path
+    make_served: Callable[..., Served], tmp_path: Path
 ) -> None:
     (tmp_path / "x.prom").symlink_to("elsewhere")
     served = make_served(serve=False, textfile=tmp_path / "x.prom")

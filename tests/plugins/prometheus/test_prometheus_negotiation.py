@@ -7,7 +7,7 @@ import threading
 import urllib.request
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import hypercorn
 import hypercorn.trio
@@ -21,9 +21,7 @@ from hypervisor_prometheus import asgi_app, wsgi_app
 from hypervisor_prometheus.coding import takes_gzip
 from hypervisor_prometheus.negotiation import chosen_format, elements
 from hypervisor_prometheus.rendering import Collect
-
-if TYPE_CHECKING:
-    from tests.plugins.prometheus.conftest import Served
+from tests.plugins.prometheus.served import Served
 
 OM = "application/openmetrics-text"
 TEXT_0 = "text/plain; version=0.0.4"
@@ -139,13 +137,13 @@ ONE = MetricFamily(name="one", kind=MetricKind.GAUGE, help="One", series={(): 1}
 Asked = tuple[str, bytes]
 
 
-def by_server(served: "Served", accept: str) -> Asked:
+def by_server(served: Served, accept: str) -> Asked:
     answer = served.ask(Accept=accept)
     assert answer.status == 200
     return answer.headers["Content-Type"], answer.body
 
 
-def by_wsgi(served: "Served", accept: str) -> Asked:
+def by_wsgi(served: Served, accept: str) -> Asked:
     found: dict[str, str] = {}
     environ = {"REQUEST_METHOD": "GET", "HTTP_ACCEPT": accept}
     body = wsgi_app(served.metrics.collect)(environ, lambda _, headers: found.update(headers))
@@ -166,14 +164,14 @@ async def asked_of_asgi(collect: Collect, headers: list[tuple[bytes, bytes]]) ->
     return dict(sent[0]["headers"])[b"content-type"].decode(), sent[1]["body"]
 
 
-def by_asgi(served: "Served", accept: str) -> Asked:
+def by_asgi(served: Served, accept: str) -> Asked:
     return asyncio.run(asked_of_asgi(served.metrics.collect, [(b"accept", accept.encode())]))
 
 
 @pytest.mark.parametrize("ask", [by_server, by_wsgi, by_asgi])
 @pytest.mark.parametrize(("accept", "chosen"), CHOICES)
 def test_server_and_applications_choose_alike(
-    served: "Served", ask: Callable[["Served", str], Asked], accept: str, chosen: str
+    served: Served, ask: Callable[[Served, str], Asked], accept: str, chosen: str
 ) -> None:
     served.metrics.families = [ONE]
     content_type, body = ask(served, accept)
@@ -183,7 +181,7 @@ def test_server_and_applications_choose_alike(
     assert body.endswith(b"# EOF\n") == content_type.startswith(OM)
 
 
-def test_header_that_comes_twice_is_one(served: "Served") -> None:
+def test_header_that_comes_twice_is_one(served: Served) -> None:
     served.metrics.families = [ONE]
     headers = [(b"accept", b"text/plain;q=0.1"), (b"Accept", f"{OM};version=1.0.0".encode())]
     content_type, _ = asyncio.run(asked_of_asgi(served.metrics.collect, headers))
@@ -195,7 +193,7 @@ def test_header_that_comes_twice_is_one(served: "Served") -> None:
 
 
 def test_application_runs_in_an_event_loop_of_trio_and_does_not_hold_it_up(
-    served: "Served",
+    served: Served,
 ) -> None:
     served.metrics.families = [ONE]
     threads: list[int] = []
@@ -207,7 +205,7 @@ def test_application_runs_in_an_event_loop_of_trio_and_does_not_hold_it_up(
     assert threading.get_ident() not in threads
 
 
-def test_application_runs_in_any_other_event_loop(served: "Served") -> None:
+def test_application_runs_in_any_other_event_loop(served: Served) -> None:
     served.metrics.families = [ONE]
     running = asked_of_asgi(served.metrics.collect, [])
     with pytest.raises(StopIteration) as ended:
@@ -216,7 +214,7 @@ def test_application_runs_in_any_other_event_loop(served: "Served") -> None:
     assert b"one 1.0\n" in ended.value.value[1]
 
 
-def test_hypercorn_serves_the_application_with_its_workers_of_trio(served: "Served") -> None:
+def test_hypercorn_serves_the_application_with_its_workers_of_trio(served: Served) -> None:
     served.metrics.families = [ONE]
     config = hypercorn.Config()
     config.errorlog = config.accesslog = None

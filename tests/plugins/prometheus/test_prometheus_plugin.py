@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,9 +13,7 @@ from hypervisor_observability import ConfigError, EventType, Observability
 from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.plugin import _advice
-
-if TYPE_CHECKING:
-    from tests.plugins.prometheus.conftest import Served
+from tests.plugins.prometheus.served import Served
 
 
 @pytest.fixture
@@ -63,7 +60,7 @@ def test_port_out_of_range_is_told_beside_other_problems(port: int) -> None:
 
 
 def test_taken_port_is_told_with_what_to_do(
-    make_served: Callable[..., "Served"], taken_port: int
+    make_served: Callable[..., Served], taken_port: int
 ) -> None:
     served = make_served(port=taken_port)
 
@@ -74,7 +71,7 @@ def test_taken_port_is_told_with_what_to_do(
         served.check()
 
 
-def test_host_that_is_not_of_this_machine_is_told(make_served: Callable[..., "Served"]) -> None:
+def test_host_that_is_not_of_this_machine_is_told(make_served: Callable[..., Served]) -> None:
     # 192.0.2.0/24 is kept for documentation (RFC 5737).
     served = make_served(host="192.0.2.1", allow_remote=True)
 
@@ -82,7 +79,7 @@ def test_host_that_is_not_of_this_machine_is_told(make_served: Callable[..., "Se
         served.start()
 
 
-def test_host_that_is_no_name_is_told(make_served: Callable[..., "Served"]) -> None:
+def test_host_that_is_no_name_is_told(make_served: Callable[..., Served]) -> None:
     served = make_served(host="no such host.invalid", allow_remote=True)
 
     with pytest.raises(OSError, match="is no address of this machine"):
@@ -95,7 +92,7 @@ def test_other_failures_to_bind_are_told_too() -> None:
 
 
 def test_check_tells_what_would_be_served(
-    make_served: Callable[..., "Served"], free_port: int
+    make_served: Callable[..., Served], free_port: int
 ) -> None:
     served = make_served(port=free_port)
     said = served.check()
@@ -104,14 +101,14 @@ def test_check_tells_what_would_be_served(
     assert said == f"http://127.0.0.1:{free_port}/metrics can be served"
 
 
-def test_check_of_any_port_tells_so(make_served: Callable[..., "Served"]) -> None:
+def test_check_of_any_port_tells_so(make_served: Callable[..., Served]) -> None:
     served = make_served()
 
     assert served.check() == "a free port of 127.0.0.1 will be picked"
     assert served.plugin.port == 0
 
 
-def test_ipv6_is_served(make_served: Callable[..., "Served"]) -> None:
+def test_ipv6_is_served(make_served: Callable[..., Served]) -> None:
     served = make_served(host="::1")
     try:
         served.start()
@@ -124,7 +121,7 @@ def test_ipv6_is_served(make_served: Callable[..., "Served"]) -> None:
 
 
 def test_remote_server_warns_and_answers_to_any_name(
-    make_served: Callable[..., "Served"], caplog: pytest.LogCaptureFixture
+    make_served: Callable[..., Served], caplog: pytest.LogCaptureFixture
 ) -> None:
     served = make_served(host="0.0.0.0", allow_remote=True)
     served.start()
@@ -134,7 +131,7 @@ def test_remote_server_warns_and_answers_to_any_name(
     assert served.plugin.url == f"http://127.0.0.1:{served.plugin.port}/metrics"
 
 
-def test_stop_may_be_called_again(make_served: Callable[..., "Served"]) -> None:
+def test_stop_may_be_called_again(make_served: Callable[..., Served]) -> None:
     served = make_served()
     served.start()
     served.plugin.stop()
@@ -143,7 +140,7 @@ def test_stop_may_be_called_again(make_served: Callable[..., "Served"]) -> None:
     assert served.plugin.port == 0
 
 
-def test_events_show_at_the_next_scrape(make_served: Callable[..., "Served"]) -> None:
+def test_events_show_at_the_next_scrape(make_served: Callable[..., Served]) -> None:
     served = make_served()
     with Observability(plugins=[served.plugin]) as observability:
         observability.bus.record(
@@ -159,7 +156,7 @@ def test_events_show_at_the_next_scrape(make_served: Callable[..., "Served"]) ->
 
 @pytest.mark.fault("P3")
 def test_plugin_that_cannot_bind_is_down_and_the_others_run(
-    make_served: Callable[..., "Served"], taken_port: int
+    make_served: Callable[..., Served], taken_port: int
 ) -> None:
     blocked, served = make_served(port=taken_port), make_served()
     with Observability(plugins=[blocked.plugin, served.plugin]) as observability:
@@ -182,7 +179,7 @@ def test_file_tells_all_problems_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.fault("P7")
 def test_counters_only_grow_while_events_are_emitted_and_many_scrape(
-    make_served: Callable[..., "Served"],
+    make_served: Callable[..., Served],
 ) -> None:
     served = make_served()
     event_type = EventType.RING_BREACH_DETECTED

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,11 +16,8 @@ from hypervisor_prometheus import connections as connections_module
 from hypervisor_prometheus.connections import Connections
 from hypervisor_prometheus.requests import SiteHandler
 from hypervisor_prometheus.server import MAX_CONNECTIONS, MetricsServer
+from tests.plugins.prometheus.served import Served
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.plugins.prometheus.conftest import Served
-
 
 WIDE_SECONDS = 30
 """Far above what anything here takes; whoever waits so long hangs."""
@@ -62,7 +58,7 @@ def server_of(plugin: PrometheusPlugin) -> MetricsServer:
     return plugin._server
 
 
-def test_scrape_shows_the_present_state(served: "Served") -> None:
+def test_scrape_shows_the_present_state(served: Served) -> None:
     served.metrics.families = [gauge(1)]
     first = served.ask().text
     served.metrics.families = [gauge(2)]
@@ -80,7 +76,7 @@ def test_scrape_shows_the_present_state(served: "Served") -> None:
     ],
 )
 def test_format_is_the_one_that_the_client_accepts(
-    served: "Served", accept: str, content_type: str
+    served: Served, accept: str, content_type: str
 ) -> None:
     answer = served.ask(Accept=accept)
 
@@ -88,7 +84,7 @@ def test_format_is_the_one_that_the_client_accepts(
     assert answer.headers["Content-Type"].startswith(content_type)
 
 
-def test_answer_is_compressed_for_those_who_take_it(served: "Served") -> None:
+def test_answer_is_compressed_for_those_who_take_it(served: Served) -> None:
     served.metrics.families = [gauge(1)]
     plain = served.ask()
     compressed = served.ask(Accept_Encoding="br, gzip;q=0.5")
@@ -98,11 +94,11 @@ def test_answer_is_compressed_for_those_who_take_it(served: "Served") -> None:
 
 
 @pytest.mark.parametrize("refusing", ["gzip;q=0", "gzip; q=0.000", "br", "identity"])
-def test_answer_is_plain_for_those_who_do_not_take_gzip(served: "Served", refusing: str) -> None:
+def test_answer_is_plain_for_those_who_do_not_take_gzip(served: Served, refusing: str) -> None:
     assert "Content-Encoding" not in served.ask(Accept_Encoding=refusing).headers
 
 
-def test_head_tells_the_length_and_sends_no_body(served: "Served") -> None:
+def test_head_tells_the_length_and_sends_no_body(served: Served) -> None:
     served.metrics.families = [gauge(1)]
     head, get = served.ask(method="HEAD"), served.ask()
 
@@ -114,7 +110,7 @@ def test_head_tells_the_length_and_sends_no_body(served: "Served") -> None:
 @pytest.mark.parametrize(
     ("path", "word"), [("/", "/metrics"), ("/-/healthy", "healthy"), ("/-/ready", "ready")]
 )
-def test_small_pages_answer(served: "Served", path: str, word: str) -> None:
+def test_small_pages_answer(served: Served, path: str, word: str) -> None:
     answer = served.ask(path)
 
     assert answer.status == 200
@@ -122,17 +118,17 @@ def test_small_pages_answer(served: "Served", path: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics/", "/admin", "/..//metrics", "*"])
-def test_unknown_path_is_not_found(served: "Served", path: str) -> None:
+def test_unknown_path_is_not_found(served: Served, path: str) -> None:
     assert served.ask(path).status == 404
 
 
-def test_query_of_the_address_is_no_part_of_the_path(served: "Served") -> None:
+def test_query_of_the_address_is_no_part_of_the_path(served: Served) -> None:
     assert served.ask("/metrics?name[]=x").status == 200
 
 
 @pytest.mark.fault("P2")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "BREW"])
-def test_other_methods_are_refused(served: "Served", method: str) -> None:
+def test_other_methods_are_refused(served: Served, method: str) -> None:
     answer = served.ask(method=method)
 
     assert answer.status == 405
@@ -140,7 +136,7 @@ def test_other_methods_are_refused(served: "Served", method: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["-5", "x", "9" * 30])
-def test_nonsense_about_a_body_is_passed_over(served: "Served", length: str) -> None:
+def test_nonsense_about_a_body_is_passed_over(served: Served, length: str) -> None:
     request = f"POST /metrics HTTP/1.0\r\nContent-Length: {length}\r\n\r\n".encode()
 
     assert b" 405 " in raw_answer(served.plugin.port, request)
@@ -149,13 +145,13 @@ def test_nonsense_about_a_body_is_passed_over(served: "Served", length: str) -> 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost:9464", "LOCALHOST", "[::1]:80", "127.8.8.8"]
 )
-def test_names_of_this_machine_are_served(served: "Served", host: str) -> None:
+def test_names_of_this_machine_are_served(served: Served, host: str) -> None:
     assert served.ask(Host=host).status == 200
 
 
 @pytest.mark.fault("P2")
 @pytest.mark.parametrize("host", ["attacker.example", "attacker.example:9464", "[", "", "10.0.0.1"])
-def test_name_that_was_pointed_at_this_machine_is_refused(served: "Served", host: str) -> None:
+def test_name_that_was_pointed_at_this_machine_is_refused(served: Served, host: str) -> None:
     served.metrics.families = [gauge(1)]
     answer = served.ask(Host=host)
 
@@ -163,7 +159,7 @@ def test_name_that_was_pointed_at_this_machine_is_refused(served: "Served", host
     assert "test_value" not in answer.text
 
 
-def test_client_without_host_is_served(served: "Served") -> None:
+def test_client_without_host_is_served(served: Served) -> None:
     assert b" 200 " in raw_answer(served.plugin.port, b"GET /metrics HTTP/1.0\r\n\r\n")
 
 
@@ -177,7 +173,7 @@ def test_client_without_host_is_served(served: "Served") -> None:
         (b"GET / HTTP/9.9\r\n\r\n", b" 505 "),
     ],
 )
-def test_malformed_request_is_told_so(served: "Served", request_: bytes, status: bytes) -> None:
+def test_malformed_request_is_told_so(served: Served, request_: bytes, status: bytes) -> None:
     answer = raw_answer(served.plugin.port, request_)
 
     # A request that was not read to its end may reset the connection before the answer.
@@ -186,7 +182,7 @@ def test_malformed_request_is_told_so(served: "Served", request_: bytes, status:
 
 
 def test_broken_metrics_are_an_error_of_one_scrape(
-    served: "Served", caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
 
     def fail() -> None:
@@ -203,7 +199,7 @@ def test_broken_metrics_are_an_error_of_one_scrape(
 
 
 def test_family_that_cannot_be_shown_hides_no_other(
-    served: "Served", caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     unnamed = MetricFamily(name="", kind=MetricKind.GAUGE, help="", series={(): 1})
     huge = MetricFamily(name="h", kind=MetricKind.GAUGE, help="", series={(): 10**400})
@@ -214,14 +210,14 @@ def test_family_that_cannot_be_shown_hides_no_other(
 
 
 @pytest.mark.fault("P6")
-def test_hostile_labels_do_not_break_a_scrape(served: "Served") -> None:
+def test_hostile_labels_do_not_break_a_scrape(served: Served) -> None:
     served.metrics.families = [gauge(1, "\ud800", "\0", 'a"\n}', "\\", "é" * 50_000)]
 
     assert served.ask().text.count("test_value{") == 5
 
 
 @pytest.mark.fault("P2")
-def test_silent_clients_do_not_keep_a_scrape_out(served: "Served") -> None:
+def test_silent_clients_do_not_keep_a_scrape_out(served: Served) -> None:
     silent = [connect(served.plugin.port) for _ in range(3 * MAX_CONNECTIONS)]
     try:
         threads = [thread for thread in threading.enumerate() if "process_request" in thread.name]
@@ -234,14 +230,14 @@ def test_silent_clients_do_not_keep_a_scrape_out(served: "Served") -> None:
     assert len(threads) <= MAX_CONNECTIONS
 
 
-def test_silent_client_is_let_go(served: "Served", monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_client_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SiteHandler, "timeout", 0.05)
     with connect(served.plugin.port) as client:
         assert read_all(client) == b""
 
 
 def test_more_clients_than_there_are_places_are_told_to_come_back(
-    make_served: Callable[..., "Served"],
+    make_served: Callable[..., Served],
 ) -> None:
     served = make_served()
     served.start()
@@ -271,7 +267,7 @@ def test_more_clients_than_there_are_places_are_told_to_come_back(
 
 
 def test_client_that_resets_is_nobody_s_trouble(
-    served: "Served", caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     served.metrics.families = [gauge(1, *(f"agent-{number}" for number in range(50_000)))]
     caplog.set_level(logging.DEBUG)
@@ -284,7 +280,7 @@ def test_client_that_resets_is_nobody_s_trouble(
 
 
 def test_fault_of_a_request_is_logged_and_stays_there(
-    served: "Served", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(SiteHandler, "do_GET", lambda _: 1 / 0)
@@ -295,7 +291,7 @@ def test_fault_of_a_request_is_logged_and_stays_there(
 
 
 def test_system_without_another_thread_loses_one_request(
-    served: "Served", monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -309,7 +305,7 @@ def test_system_without_another_thread_loses_one_request(
     assert "can't start new thread" in caplog.text
 
 
-def test_stop_hangs_up_on_clients_and_frees_the_port(make_served: Callable[..., "Served"]) -> None:
+def test_stop_hangs_up_on_clients_and_frees_the_port(make_served: Callable[..., Served]) -> None:
     served = make_served()
     served.start()
     port = served.plugin.port
@@ -324,7 +320,7 @@ def test_stop_hangs_up_on_clients_and_frees_the_port(make_served: Callable[..., 
     assert time.monotonic() - before < WIDE_SECONDS
 
 
-def test_port_can_be_served_again_at_once(make_served: Callable[..., "Served"]) -> None:
+def test_port_can_be_served_again_at_once(make_served: Callable[..., Served]) -> None:
     first = make_served()
     first.start()
     assert first.ask().status == 200
@@ -339,7 +335,7 @@ def test_port_can_be_served_again_at_once(make_served: Callable[..., "Served"]) 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fork beside threads: that is the test
-def test_stop_in_a_forked_child_neither_waits_nor_disturbs_the_parent(served: "Served") -> None:
+def test_stop_in_a_forked_child_neither_waits_nor_disturbs_the_parent(served: Served) -> None:
     child = os.fork()
     if child == 0:
         try:
@@ -402,7 +398,7 @@ def drip_until_the_end(client: socket.socket, seconds: float) -> bool:
 
 @pytest.mark.fault("P2")
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_whole_request_has_one_deadline_however_it_drips(served: "Served", beginning: str) -> None:
+def test_whole_request_has_one_deadline_however_it_drips(served: Served, beginning: str) -> None:
     server_of(served.plugin).connections.read_seconds = 0.3
     with connect(served.plugin.port) as client:
         client.sendall(BEGINNINGS[beginning])
@@ -412,7 +408,7 @@ def test_whole_request_has_one_deadline_however_it_drips(served: "Served", begin
 
 @pytest.mark.fault("P2")
 @pytest.mark.parametrize("beginning", BEGINNINGS)
-def test_clients_that_drip_do_not_keep_a_scrape_out(served: "Served", beginning: str) -> None:
+def test_clients_that_drip_do_not_keep_a_scrape_out(served: Served, beginning: str) -> None:
     server_of(served.plugin).connections.read_seconds = 10 * WIDE_SECONDS
     dripping = [connect(served.plugin.port) for _ in range(2 * MAX_CONNECTIONS)]
     try:
@@ -426,14 +422,14 @@ def test_clients_that_drip_do_not_keep_a_scrape_out(served: "Served", beginning:
     assert answers == [200] * 5
 
 
-def large(served: "Served") -> None:
+def large(served: Served) -> None:
     # Far more than the system keeps for a client that does not read.
     names = (f"{'agent' * 200}-{number}" for number in range(20_000))
     served.metrics.families = [gauge(1, *names)]
 
 
 @pytest.mark.fault("P2")
-def test_client_that_does_not_take_its_answer_is_let_go(served: "Served") -> None:
+def test_client_that_does_not_take_its_answer_is_let_go(served: Served) -> None:
     connections = server_of(served.plugin).connections
     connections.answer_seconds = 0.3
     large(served)
@@ -445,7 +441,7 @@ def test_client_that_does_not_take_its_answer_is_let_go(served: "Served") -> Non
 
 @pytest.mark.fault("P2")
 def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
-    served: "Served", monkeypatch: pytest.MonkeyPatch
+    served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections_module, "_STALLED_SECONDS", 0.0)
     connections = server_of(served.plugin).connections
@@ -490,7 +486,7 @@ def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
     ],
 )
 def test_odd_target_is_answered_and_leaves_no_trace_in_the_log(
-    served: "Served", target: bytes, status: bytes, caplog: pytest.LogCaptureFixture
+    served: Served, target: bytes, status: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     request = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -500,13 +496,13 @@ def test_odd_target_is_answered_and_leaves_no_trace_in_the_log(
 
 @pytest.mark.fault("P2")
 @pytest.mark.parametrize("host", [b"a/b", b"localhost/x", b"localhost?", b"attacker@localhost"])
-def test_host_that_could_be_read_in_two_ways_is_refused(served: "Served", host: bytes) -> None:
+def test_host_that_could_be_read_in_two_ways_is_refused(served: Served, host: bytes) -> None:
     request = b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
 
     assert b" 403 " in raw_answer(served.plugin.port, request)
 
 
-def test_second_host_is_refused(served: "Served") -> None:
+def test_second_host_is_refused(served: Served) -> None:
     request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nHost: attacker.example\r\n\r\n"
 
     assert b" 400 " in raw_answer(served.plugin.port, request)
@@ -538,7 +534,7 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b\x85\x7f\x08"
     ],
 )
 def test_nothing_of_a_request_commands_who_reads_the_log(
-    served: "Served", request_: str, caplog: pytest.LogCaptureFixture
+    served: Served, request_: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     served.metrics.before_collecting = fail_with(f"caused by {request_}")
@@ -550,7 +546,7 @@ def test_nothing_of_a_request_commands_who_reads_the_log(
 
 
 def test_failing_metrics_are_told_at_a_limited_rate(
-    served: "Served", caplog: pytest.LogCaptureFixture
+    served: Served, caplog: pytest.LogCaptureFixture
 ) -> None:
     served.metrics.before_collecting = fail_with("no")
     answers = {served.ask().status for _ in range(20)}

@@ -2,18 +2,15 @@
 
 import socket
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
 from hypervisor_observability import EventType, Observability, RetryLater
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
 from tests.plugins.statsd.plugins import MakePlugin, counter
+from tests.plugins.statsd.receivers import Receiver
 from tests.resolvers import Names, at
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    from tests.plugins.statsd.conftest import Receiver
 
 pytestmark = pytest.mark.fault("S5")
 
@@ -21,7 +18,7 @@ SECONDS = 30
 
 
 def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
-    make_plugin: MakePlugin, receiver: "Receiver", names: Names
+    make_plugin: MakePlugin, receiver: Receiver, names: Names
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -49,7 +46,7 @@ def test_change_of_the_address_is_followed_though_the_old_one_is_silent(
 
 
 def test_second_address_is_tried_where_nobody_listens_at_the_first(
-    receiver: "Receiver", names: Names
+    receiver: Receiver, names: Names
 ) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
         holder.bind(("127.0.0.1", 0))
@@ -75,7 +72,7 @@ def test_name_that_leads_nowhere_asks_to_retry(names: Names) -> None:
 
 
 def test_names_that_take_ten_seconds_hold_up_neither_emit_nor_the_worker(
-    receiver: "Receiver", names: Names
+    receiver: Receiver, names: Names
 ) -> None:
     names.answer = [at("127.0.0.1", receiver.port)]
     names.open.clear()

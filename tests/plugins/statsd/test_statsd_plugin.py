@@ -4,7 +4,6 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -23,9 +22,7 @@ from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
 from hypervisor_statsd.clients import UDPClient
 from hypervisor_statsd.transport import Transport
 from tests.plugins.statsd.plugins import MakePlugin, counter, duration
-
-if TYPE_CHECKING:
-    from tests.plugins.statsd.conftest import Receiver
+from tests.plugins.statsd.receivers import Receiver
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def problems(**table: object) -> list[str]:
     return [str(problem) for problem in found]
 
 
-def test_counters_arrive_as_differences(make_plugin: MakePlugin, receiver: "Receiver") -> None:
+def test_counters_arrive_as_differences(make_plugin: MakePlugin, receiver: Receiver) -> None:
     plugin = make_plugin()
     for total in (2, 2, 5):
         plugin.export_metrics([counter(total)])
@@ -53,7 +50,7 @@ def test_counters_arrive_as_differences(make_plugin: MakePlugin, receiver: "Rece
 
 
 def test_series_that_went_and_came_back_begins_anew(
-    make_plugin: MakePlugin, receiver: "Receiver"
+    make_plugin: MakePlugin, receiver: Receiver
 ) -> None:
     plugin = make_plugin()
     plugin.export_metrics([counter(5)])
@@ -63,7 +60,7 @@ def test_series_that_went_and_came_back_begins_anew(
     assert receiver.lines() == ["n_total:5|c|#agent:a", "n_total:6|c|#agent:a"]
 
 
-def test_spans_arrive_as_timers(make_plugin: MakePlugin, receiver: "Receiver") -> None:
+def test_spans_arrive_as_timers(make_plugin: MakePlugin, receiver: Receiver) -> None:
     span = duration(status=SpanStatus.UNSET)
 
     make_plugin(tags=TagDialect.NONE, prefix="acme").export_spans([span])
@@ -71,9 +68,7 @@ def test_spans_arrive_as_timers(make_plugin: MakePlugin, receiver: "Receiver") -
     assert receiver.lines() == ["acme.agent_hypervisor.saga.step.validate.unset:1.5|ms"]
 
 
-def test_datagrams_are_packed_up_to_the_bound(
-    make_plugin: MakePlugin, receiver: "Receiver"
-) -> None:
+def test_datagrams_are_packed_up_to_the_bound(make_plugin: MakePlugin, receiver: Receiver) -> None:
     agents = [f"agent-{number}" for number in range(500)]
     make_plugin().export_metrics([counter(1, *agents)])
     datagrams = receiver.datagrams()
@@ -85,7 +80,7 @@ def test_datagrams_are_packed_up_to_the_bound(
 
 @pytest.mark.fault("S3")
 def test_nobody_listening_asks_to_retry_and_keeps_the_difference(
-    make_plugin: MakePlugin, receiver: "Receiver"
+    make_plugin: MakePlugin, receiver: Receiver
 ) -> None:
     plugin = make_plugin()
     plugin.export_metrics([counter(1)])
@@ -108,7 +103,7 @@ def test_nobody_listening_asks_to_retry_and_keeps_the_difference(
 
 
 def test_what_was_sent_before_a_failure_is_not_sent_again(
-    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+    make_plugin: MakePlugin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = make_plugin(max_datagram_bytes=64)
     family = counter(1, "a" * 40, "b" * 40, "c" * 40)
@@ -137,7 +132,7 @@ def test_unknown_host_asks_to_retry(make_plugin: MakePlugin) -> None:
 
 
 def test_flush_tells_a_late_refusal(
-    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+    make_plugin: MakePlugin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = make_plugin()
     plugin.flush()
@@ -156,7 +151,7 @@ def test_flush_tells_a_late_refusal(
 
 @pytest.mark.fault("S2")
 def test_value_that_is_not_finite_is_logged_and_hides_no_other(
-    make_plugin: MakePlugin, receiver: "Receiver", caplog: pytest.LogCaptureFixture
+    make_plugin: MakePlugin, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
     bad = MetricFamily(name="g", kind=MetricKind.GAUGE, help="", series={(): float("nan")})
@@ -189,7 +184,7 @@ def test_address_without_a_route_is_told(make_plugin: MakePlugin) -> None:
 
 
 def test_check_tells_what_was_reached_and_sends_nothing_that_counts(
-    receiver: "Receiver", context: PluginContext
+    receiver: Receiver, context: PluginContext
 ) -> None:
     said = StatsDPlugin(StatsDConfig(port=receiver.port)).check(context)
 
@@ -299,7 +294,7 @@ def test_table_with_every_key_is_taken() -> None:
 
 
 def test_flush_of_the_application_delivers_counters_and_durations(
-    make_plugin: MakePlugin, receiver: "Receiver"
+    make_plugin: MakePlugin, receiver: Receiver
 ) -> None:
     with Observability(plugins=[StatsDPlugin(make_plugin().config)]) as observability:
         saga = {"saga_id": "deploy", "step_id": "1", "step_action": "validate"}

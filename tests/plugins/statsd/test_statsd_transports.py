@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,11 +25,9 @@ from hypervisor_observability.config import JournalConfig, PluginTable
 from hypervisor_statsd import Via, clients
 from hypervisor_statsd.clients import UDPClient
 from tests.plugins.statsd.plugins import MakePlugin, counter, duration
-from tests.programs import run
-
-if TYPE_CHECKING:
-    from tests.plugins.statsd.conftest import Receiver
+from tests.plugins.statsd.receivers import Receiver
 from tests.plugins.statsd.stream_servers import SECONDS, Serve
+from tests.programs import run
 
 
 @pytest.fixture
@@ -101,7 +98,7 @@ def test_full_queue_of_datagrams_is_waited_for_then_told(
 
 
 def test_slow_server_is_not_taken_for_a_hung_hook(
-    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+    make_plugin: MakePlugin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hypervisor_statsd.plugin._HOOK_SECONDS", -1)
 
@@ -177,7 +174,7 @@ def test_socket_of_the_other_kind_is_told(
 
 @pytest.mark.fault("S3")
 def test_late_refusal_is_counted_and_the_next_datagram_goes_over_a_new_socket(
-    make_plugin: MakePlugin, receiver: "Receiver", monkeypatch: pytest.MonkeyPatch
+    make_plugin: MakePlugin, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plugin = make_plugin()
     plugin.export_metrics([counter(1)])
@@ -203,7 +200,7 @@ def test_late_refusal_is_counted_and_the_next_datagram_goes_over_a_new_socket(
 @pytest.mark.parametrize(("number", "text"), [(105, "No buffer space"), (11, "unavailable")])
 def test_full_buffer_of_the_system_asks_to_retry_and_is_counted(
     make_plugin: MakePlugin,
-    receiver: "Receiver",
+    receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     number: int,
     text: str,
@@ -252,7 +249,7 @@ def test_machine_without_a_network_costs_the_application_nothing() -> None:
 
 @pytest.mark.fault("S4")
 def test_burst_leaves_in_few_datagrams_and_is_counted(
-    make_plugin: MakePlugin, receiver: "Receiver"
+    make_plugin: MakePlugin, receiver: Receiver
 ) -> None:
     receiver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     plugin = make_plugin()
@@ -269,7 +266,7 @@ def test_burst_leaves_in_few_datagrams_and_is_counted(
 
 @pytest.mark.fault("S3")
 def test_loss_is_told_to_the_server_when_it_is_there_again(
-    make_plugin: MakePlugin, receiver: "Receiver"
+    make_plugin: MakePlugin, receiver: Receiver
 ) -> None:
     plugin = make_plugin(sample_rate=0.5)
     batch = [duration(number) for number in range(1, 1_001)]
@@ -327,7 +324,7 @@ os._exit(0)
 
 @pytest.mark.fault("S7")
 def test_events_of_an_earlier_process_are_counted_and_not_told_as_of_now(
-    receiver: "Receiver", tmp_path: Path
+    receiver: Receiver, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-c", DIES, str(tmp_path / "journal"), str(receiver.port)]
     subprocess.run(command, check=True, timeout=120)
