@@ -15,7 +15,8 @@ from hypervisor_observability import (
     RingMetricsCollector,
 )
 from hypervisor_observability.events.event_types import AGENT_FINISHED
-from hypervisor_observability.facts.lasting import MAX_LASTING, Elevations, Lasting
+from hypervisor_observability.facts.lasting import MAX_LASTING, Lasting
+from hypervisor_observability.facts.lives import Elevations
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.report.findings import Findings
 from hypervisor_observability.spans.assembly import SpanAssembler
@@ -281,8 +282,8 @@ def test_what_lasts_is_bounded() -> None:
     for number in range(MAX_LASTING + 5):
         lasting.begin((str(number), "a", "s"), number)
 
-    assert lasting.end(("0", "a", "s")) is None
-    assert lasting.end(("", "a", "s")) == MAX_LASTING + 4
+    assert lasting.end(("0", "a", "s")) == []
+    assert [value for _, value in lasting.end(("", "a", "s"))] == [MAX_LASTING + 4]
     assert len(lasting.end_all("a", None)) == MAX_LASTING - 1
     assert not lasting.any_of("a")
 
@@ -307,8 +308,8 @@ STEPS = st.builds(
 def test_metrics_and_reports_count_the_same_elevations(steps: list[Step]) -> None:
     events = events_of(steps, None)
     _, ended = elevated(events)
-    following: Elevations[str] = Elevations()
-    of_tree = [one for event in events for one in following.take(event, event.event_id)]
+    following = Elevations(lambda event: event.event_id)
+    of_tree = [one for event in events for _, one in following.take(event)]
 
     # A second start with the same key is one elevation for metrics, and takes the first's place
     # elsewhere: the ends are the same.

@@ -24,8 +24,8 @@ from hypervisor_observability.events.event_types import (
     GOVERNANCE_DECISION,
     USAGE_RECORDED,
 )
+from hypervisor_observability.facts.lasting import MAX_LASTING
 from hypervisor_observability.metrics.labels import LabelRules
-from hypervisor_observability.metrics.open_work import MAX_OPEN
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from tests.threads import run_in_threads
 
@@ -103,21 +103,21 @@ def test_measured_duration_is_taken_where_there_is_one(registry: MetricsRegistry
 def test_more_sessions_than_are_followed_are_counted_all_the_same(
     registry: MetricsRegistry,
 ) -> None:
-    for number in range(MAX_OPEN + 50):
+    for number in range(MAX_LASTING + 50):
         registry.observe([event(EventType.SESSION_CREATED, session=str(number))])
-    assert series(registry, "sessions_active") == {(): MAX_OPEN + 50}
+    assert series(registry, "sessions_active") == {(): MAX_LASTING + 50}
 
-    for number in range(MAX_OPEN + 50):
+    for number in range(MAX_LASTING + 50):
         registry.observe([event(EventType.SESSION_TERMINATED, session=str(number))])
 
     assert series(registry, "sessions_active") == {}
 
 
 def test_more_members_than_are_followed_are_let_go(registry: MetricsRegistry) -> None:
-    for number in range(MAX_OPEN + 50):
+    for number in range(MAX_LASTING + 50):
         registry.observe([event(EventType.SESSION_JOINED, agent=str(number))])
 
-    assert series(registry, "agents_active") == {(): MAX_OPEN}
+    assert series(registry, "agents_active") == {(): MAX_LASTING}
 
 
 # Sagas

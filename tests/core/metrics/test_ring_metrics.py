@@ -188,7 +188,7 @@ def test_reset_forgets_everything(bus: HypervisorEventBus) -> None:
 
 
 def test_elevations_that_never_end_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypervisor_observability.metrics.open_work.MAX_OPEN", 3)
+    monkeypatch.setattr("hypervisor_observability.facts.lasting.MAX_LASTING", 3)
     bus = HypervisorEventBus()
     collector = RingMetricsCollector(bus)
 

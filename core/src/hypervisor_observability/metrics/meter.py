@@ -3,29 +3,17 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from attrs import define
-
 from ..events.event import HypervisorEvent
+from ..facts.lasting import Key
 from .families import MetricFamily
 from .histogram import Histogram
 from .instruments import Counter, Gauge
-from .open_work import Key, OpenWork
+from .open_work import OpenWork
 from .saved_series import restore_instrument, state_of_instrument
 
 Instrument = Counter | Gauge | Histogram
 Gone = Mapping[str, list[Key]]
 """What of each kind of open work is forgotten."""
-
-
-@define(eq=False)
-class Moment:
-    """What meters share while they observe.
-
-    Attributes:
-        run: The process's run that the events at hand are of; empty for this process.
-    """
-
-    run: str = ""
 
 
 class Instruments:

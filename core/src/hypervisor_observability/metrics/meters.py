@@ -8,8 +8,9 @@ from ..events.event_types import EventType
 from .activity import EventCounts
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules
-from .meter import Instruments, Meter, Moment
+from .meter import Instruments, Meter
 from .ongoing import ongoing
+from .open_work import Moment
 from .rings import RingMetrics
 from .saga_counts import SAGA_DURATION, SagaMetrics
 from .sessions import SESSION_DURATION, SessionMetrics
@@ -35,7 +36,6 @@ class Meters:
 
     def __init__(self, rules: LabelRules, now_ns: Callable[[], int]) -> None:
         self.moment = Moment()
-        self._rings = RingMetrics(rules, now_ns, self.moment)
         self.uncounted = uncounted = Uncounted(
             EVALUATION_LATENCY, DRIFT_SCORE, FANOUT_BRANCHES, SAGA_DURATION, SESSION_DURATION
         )
@@ -44,23 +44,23 @@ class Meters:
             self.moment,
             uncounted,
             on_join=self._join,
-            on_leave=lambda event: self._rings.leave(event, self._sessions.works),
-            on_end=self._end,
             # They are made below.
-            on_gone=lambda agent: self.withdrawals.leave(agent),  # noqa: PLW0108 - said above
+            on_end=lambda session: self.withdrawals.end_session(session),  # noqa: PLW0108 - said above
+            on_gone=lambda agent: self.withdrawals.leave(agent),  # noqa: PLW0108 - likewise
         )
-        with_sessions = (self._rings.transitions, self._rings.breaches)
+        rings = RingMetrics(rules, now_ns, self.moment, works=self._sessions.works)
+        with_sessions = (rings.transitions, rings.breaches)
         self.withdrawals = Withdrawals(
             with_sessions if rules.shows_sessions else (),
             works=self._sessions.works,
-            forget_agent=self._rings.forget_agent,
+            forget_agent=rings.forget_agent,
             now_ns=now_ns,
         )
         self._all: tuple[Meter, ...] = (
             EventCounts(),
-            self._rings,
-            SagaMetrics(self.moment, uncounted),
             self._sessions,
+            rings,  # behind those who tell it who works where
+            SagaMetrics(self.moment, uncounted),
             *ongoing(self.moment),
             self._rate_limits,
             *tallies(uncounted),
@@ -104,10 +104,4 @@ class Meters:
     def _join(self, event: HypervisorEvent) -> None:
         if event.event_type == EventType.SESSION_JOINED and event.session_id is not None:
             self.withdrawals.begin_session(event.session_id)
-        self._rings.expect(event)
         self._rate_limits.expect(event)
-
-    def _end(self, session: str, event: HypervisorEvent | None) -> None:
-        if event is not None:
-            self._rings.end_session(event)
-        self.withdrawals.end_session(session)

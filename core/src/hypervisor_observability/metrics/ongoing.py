@@ -4,8 +4,8 @@ from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..facts import lasting
 from .instruments import Gauge
-from .meter import Instruments, Moment
-from .open_work import OpenWork
+from .meter import Instruments
+from .open_work import Moment, OpenWork
 
 VOUCHES_ACTIVE = "agent_hypervisor_vouches_active"
 QUARANTINES_ACTIVE = "agent_hypervisor_quarantines_active"
@@ -31,19 +31,19 @@ class Ongoing:
         moment: Moment,
     ) -> None:
         self.event_types = (begins, ends)
-        self._begins, self._moment = begins, moment
-        self._open = open_ = OpenWork(3)
+        self._begins = begins
+        self._open = open_ = OpenWork(moment, 3)
         self.instruments = Instruments(
             Gauge(*gauge, shown=lambda: {(): open_.count}), open_work={kind: open_}
         )
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count the beginning or the end of one."""
-        key, run = lasting.key_of(event), self._moment.run
+        key = lasting.key_of(event)
         if event.event_type == self._begins:
-            self._open.begin(key, event.timestamp_ns, run)
+            self._open.begin(key, event)
         else:
-            self._open.end(self._open.ended_by(key), run)
+            self._open.end(key)
 
 
 def ongoing(moment: Moment) -> list[Ongoing]:

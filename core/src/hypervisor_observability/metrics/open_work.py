@@ -1,17 +1,23 @@
 """What has begun and not ended: the base of gauges and durations."""
 
-from collections import OrderedDict
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
-from ..facts import lasting
+from ..events.event import HypervisorEvent
+from ..facts.lasting import Key, Lasting
 from .plain_values import count, integer, text, texts
 
-MAX_OPEN = 10_000
-"""Most pieces of one kind that are followed at once."""
 
-Key = tuple[str, ...]
+@define(eq=False)
+class Moment:
+    """What meters share while they observe.
+
+    Attributes:
+        run: The process's run that the events at hand are of; empty for this process.
+    """
+
+    run: str = ""
 
 
 @frozen
@@ -28,100 +34,62 @@ class Open:
 
 
 class OpenWork:
-    """Pieces of one kind that have begun, at most ``MAX_OPEN``: beyond, the oldest is given up.
+    """Pieces of one kind that have begun, at most as many as ``Lasting`` follows.
 
     Those that were given up are still counted, until as many unknown ones have ended.
 
     Args:
-        parts: How many parts a key has. What is open can be asked for by each of them.
+        moment: On whose behalf something begins and ends.
+        parts: How many parts a key has: one, or the three of ``lasting``.
+
+    Attributes:
+        lasting: The pieces.
     """
 
-    def __init__(self, parts: int = 1) -> None:
-        # An OrderedDict gives its first entry at once; a dict looks over all that were deleted.
-        self._open: OrderedDict[Key, Open] = OrderedDict()
-        self._by_part: tuple[dict[str, dict[Key, None]], ...] = tuple({} for _ in range(parts))
-        self._by_place: dict[Key, dict[Key, None]] = {}
+    def __init__(self, moment: Moment, parts: int = 1) -> None:
+        self._moment, self._parts = moment, parts
+        self.lasting: Lasting[Open] = Lasting(goes_on=True)
         self._given_up: dict[str, int] = {}
 
-    def begin(self, key: Key, start_ns: int, run: str) -> Key | None:
-        """Note that something has begun; nothing if it had already.
+    def opened(self, event: HypervisorEvent) -> Open:
+        """Give the piece that *event* begins."""
+        return Open(event.timestamp_ns, self._moment.run)
 
-        Returns:
-            What was given up for it, if anything.
-        """
-        if key in self._open:
-            return None
-        self._add(key, Open(start_ns, run))
-        if len(self._open) <= MAX_OPEN:
-            return None
-        oldest = next(iter(self._open))
-        of_run = self._drop(oldest).run
-        self._given_up[of_run] = self._given_up.get(of_run, 0) + 1
-        return oldest
+    def begin(self, key: Key, event: HypervisorEvent) -> None:
+        """Note that something has begun; nothing if it had already."""
+        for _, piece in self.lasting.begin(key, self.opened(event)):
+            self._given_up[piece.run] = self._given_up.get(piece.run, 0) + 1
 
-    def end(self, key: Key | None, run: str) -> Open | None:
+    def end(self, key: Key) -> Open | None:
         """Note that something has ended; None if its beginning is not known."""
-        if key is not None and key in self._open:
-            return self._drop(key)
-        if self._given_up.get(run):
-            self._given_up[run] -= 1
+        for _, piece in self.lasting.end(key):
+            return piece
+        if self._given_up.get(self._moment.run):
+            self._given_up[self._moment.run] -= 1
         return None
 
     def end_run(self, run: str) -> list[Key]:
         """Forget everything of *run*, and tell what it was."""
         self._given_up.pop(run, None)
-        gone = [key for key, piece in self._open.items() if piece.run == run]
-        for key in gone:
-            self._drop(key)
+        gone = [key for key, piece in self.lasting.values.items() if piece.run == run]
+        self.lasting.take(gone)
         return gone
-
-    def ended_by(self, key: lasting.Key) -> lasting.Key | None:
-        """Give which of what is open an event ends; the keys are those of ``lasting``."""
-        return lasting.ended_by(key, self)
-
-    def follows(self, key: Key) -> bool:
-        """Tell whether that is open."""
-        return key in self._open
-
-    def newest_named(self, own: str) -> Any:
-        """Give the newest whose key begins with *own*; None if none does."""
-        return _newest(self._by_part[0].get(own))
-
-    def newest_at(self, *place: str) -> Any:
-        """Give the newest whose key ends with *place*; None if none does."""
-        return _newest(self._by_place.get(place))
 
     @property
     def count(self) -> int:
         """How many there are, with those that were given up."""
-        return len(self._open) + sum(self._given_up.values())
-
-    def items(self) -> list[tuple[Key, Open]]:
-        """Give what is followed, the oldest first."""
-        return list(self._open.items())
-
-    def having(self, part: int, value: str) -> list[Key]:
-        """Give what is open whose key has *value* at the place *part*."""
-        return list(self._by_part[part].get(value, ()))
-
-    def of_agent(self, agent: str, sessions: list[str] | None) -> list[Key]:
-        """Give what an agent has open in *sessions*, whose keys end with both; None: in all."""
-        if sessions is None:
-            return self.having(1, agent)
-        return [key for one in sessions for key in self._by_place.get((agent, one), ())]
-
-    def values(self, part: int) -> int:
-        """Tell how many different values the open keys have at the place *part*."""
-        return len(self._by_part[part])
+        return len(self.lasting.values) + sum(self._given_up.values())
 
     def runs(self) -> set[str]:
         """Give the runs that have something open."""
-        return {piece.run for piece in self._open.values()} | set(self._given_up)
+        return {piece.run for piece in self.lasting.values.values()} | set(self._given_up)
 
     def state(self) -> Any:
         """Give all of it as plain JSON values."""
         return {
-            "open": [[list(key), piece.start_ns, piece.run] for key, piece in self.items()],
+            "open": [
+                [list(key), piece.start_ns, piece.run] for key, piece in self.lasting.values.items()
+            ],
             "given_up": dict(self._given_up),
         }
 
@@ -131,30 +99,9 @@ class OpenWork:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: It is something else.
         """
-        for key, start_ns, run in state["open"]:
-            if len(texts(key)) != len(self._by_part):
-                raise ValueError(f"expected {len(self._by_part)} parts, got {len(key)}")
-            self._add(texts(key), Open(integer(start_ns), text(run)))
+        for parts, start_ns, run in state["open"]:
+            key = texts(parts)
+            if len(key) != self._parts:
+                raise ValueError(f"expected {self._parts} parts, got {len(key)}")
+            self.lasting.begin(key, Open(integer(start_ns), text(run)))
         self._given_up = {text(run): count(number) for run, number in state["given_up"].items()}
-
-    def _add(self, key: Key, piece: Open) -> None:
-        self._open[key] = piece
-        for part, keys in zip(key, self._by_part, strict=True):
-            keys.setdefault(part, {})[key] = None
-        if len(key) > 1:
-            self._by_place.setdefault(key[1:], {})[key] = None
-
-    def _drop(self, key: Key) -> Open:
-        for part, keys in zip(key, self._by_part, strict=True):
-            del keys[part][key]
-            if not keys[part]:
-                del keys[part]
-        if len(key) > 1:
-            del self._by_place[key[1:]][key]
-            if not self._by_place[key[1:]]:
-                del self._by_place[key[1:]]
-        return self._open.pop(key)
-
-
-def _newest(keys: dict[Key, None] | None) -> Key | None:
-    return next(reversed(keys)) if keys else None

@@ -8,9 +8,9 @@ from attrs import define, field
 
 from ..bus.event_bus import HypervisorEventBus
 from ..events.event import HypervisorEvent
+from ..facts import lives
 from .families import LabelValues, MetricKind
 from .labels import MAX_RING, LabelRules
-from .meter import Moment
 from .rings import (
     BREACHES,
     CURRENT,
@@ -20,8 +20,6 @@ from .rings import (
     TRANSITIONS,
     RingMetrics,
 )
-from .sessions import SESSION_DURATION, SessionMetrics
-from .uncounted import Uncounted
 
 
 @runtime_checkable
@@ -63,7 +61,7 @@ class RingMetricsCollector:
         self._exports: dict[int, _Export] = {}
         for event_type in RING_TYPES:
             bus.subscribe(event_type, self._handle)
-        for one in SessionMetrics.event_types:
+        for one in lives.LIFE_TYPES:
             bus.subscribe(one, self._follow)
 
     def collect(self) -> dict[str, Any]:
@@ -123,19 +121,11 @@ class RingMetricsCollector:
     def _follow(self, event: HypervisorEvent) -> None:
         """Learn who works where: who works no more is elevated no more."""
         with self._lock:
-            self._sessions.observe(event)
+            self._metrics.observe(event)
 
     def _begin_anew(self) -> None:
         self._events_processed = 0
-        self._metrics = metrics = RingMetrics(self._rules, expecting=False)
-        self._sessions = sessions = SessionMetrics(
-            Moment(),
-            Uncounted(SESSION_DURATION),
-            on_join=lambda _: None,
-            on_leave=lambda event: metrics.leave(event, sessions.works),
-            on_end=lambda _, event: None if event is None else metrics.end_session(event),
-            on_gone=lambda _: None,
-        )
+        self._metrics = RingMetrics(self._rules, expecting=False)
 
     def _export_to(self, exporter: object) -> "_Export":
         """Give what *exporter* has seen; forgotten when the exporter goes."""

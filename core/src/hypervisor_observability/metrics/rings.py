@@ -1,16 +1,17 @@
 """Rings: transitions, breaches, current levels and elevations, counted from events."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ..events import clock
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import lasting, payload_facts
+from ..facts import lives, payload_facts
+from .families import LabelValues
 from .histogram import Histogram
 from .instruments import Counter, Gauge
 from .labels import UNKNOWN, LabelRules
-from .meter import Instruments, Moment
-from .open_work import Key, OpenWork
+from .meter import Instruments
+from .open_work import Moment, OpenWork
 from .series import Labels
 
 TRANSITIONS = "agent_hypervisor_ring_transitions_total"
@@ -25,7 +26,6 @@ BREACHES_BY_SEVERITY = "agent_hypervisor_ring_breaches_by_severity_total"
 ELEVATIONS = "agent_hypervisor_ring_elevation_seconds"
 
 RING_TYPES = (*payload_facts.RING_TRANSITIONS, EventType.RING_BREACH_DETECTED)
-ELEVATION_ENDS = ("demoted", "expired", "killed", "finished", "session")
 ELEVATION_BOUNDS_SECONDS = (1, 5, 15, 30, 60, 120, 300, 600, 1_800, 3_600)
 
 _TRANSITIONS = tuple(kind.value for kind in payload_facts.RING_TRANSITIONS)
@@ -40,11 +40,13 @@ class RingMetrics:
         now_ns: Gives the present time in nanoseconds since the epoch, for elevations that
             are still running.
         moment: On whose behalf events are observed.
+        works: Tells whether an agent works in a session; without one, whether in any. None: that
+            is followed here.
         expecting: Whether counters of a known agent are there, at zero, before their first
             increment.
     """
 
-    event_types: Iterable[str] = RING_TYPES
+    event_types = (*RING_TYPES, *lives.LIFE_TYPES)
 
     def __init__(
         self,
@@ -52,6 +54,7 @@ class RingMetrics:
         now_ns: Callable[[], int] = clock.now_ns,
         moment: Moment | None = None,
         *,
+        works: Callable[[str, str], bool] | None = None,
         expecting: bool = True,
     ) -> None:
         self._expecting = expecting
@@ -90,12 +93,12 @@ class RingMetrics:
         self.elevations = Histogram(
             ELEVATIONS,
             "Time that finished elevations took, by how they ended",
-            {"end": ELEVATION_ENDS},
+            {"end": lives.ELEVATION_ENDS},
             bounds=ELEVATION_BOUNDS_SECONDS,
             unit="seconds",
         )
-        self.running = OpenWork(3)
-        """Elevations by their ids, agents and sessions."""
+        self._running = OpenWork(self._moment, 3)
+        self._elevated = lives.Elevations(self._running.opened, self._running.lasting, works)
         self._last_seconds = Gauge(
             ELEVATION_DURATION,
             "Time spent at elevated privilege: running, else the last finished one",
@@ -125,64 +128,30 @@ class RingMetrics:
             self.breaches_by_agent,
             self.breaches_by_severity,
             self.elevations,
-            open_work={"elevations": self.running},
+            open_work={"elevations": self._running},
         )
 
     def observe(self, event: HypervisorEvent) -> None:
-        """Count one ring event."""
-        session = event.session_id or UNKNOWN
-        label = self._rules.agent(event.agent_did)
-        own = (label, session) if self._rules.shows_sessions else (label,)
+        """Count one ring event, or learn from an agent's life that an elevation has ended."""
         kind = event.event_type
         if kind == EventType.RING_BREACH_DETECTED:
+            agent, own = self._labels(event)
             self.breaches.increase(own, event=event)
-            self.breaches_by_agent.increase((label,), event=event)
+            self.breaches_by_agent.increase((agent,), event=event)
             self.breaches_by_severity.increase((payload_facts.severity(event),), event=event)
             return
-        self.transitions.increase((kind.value, *own), event=event)
-        self.transitions_by_agent.increase((kind.value, label), event=event)
-        self.expect(event)
-        self._take_ring(event)
-        if kind == EventType.RING_ELEVATED:
-            self.running.begin(lasting.key_of(event), event.timestamp_ns, self._moment.run)
-        elif kind != EventType.RING_ASSIGNED:
-            ended = self.running.ended_by(lasting.key_of(event))
-            self._end(ended, event, payload_facts.RING_TRANSITIONS[kind])
-
-    def expect(self, event: HypervisorEvent) -> None:
-        """Have the counters of an agent there, at zero, before it does anything."""
-        agent, session = self._rules.agent(event.agent_did), event.session_id or UNKNOWN
-        own = (agent, session) if self._rules.shows_sessions else (agent,)
-        if not self._expecting or own in self.breaches.series:
-            return
-        self.breaches.show(own)
-        self.breaches_by_agent.show((agent,))
-        for kind in _TRANSITIONS:
-            self.transitions_by_agent.show((kind, agent))
-
-    def leave(self, event: HypervisorEvent, works: Callable[[str, str], bool]) -> None:
-        """End the elevations of an agent that ended with *event*.
-
-        Args:
-            event: It was killed, or has finished.
-            works: Tells whether an agent works in a session; without one, whether in any.
-        """
-        end = "killed" if payload_facts.is_kill(event) else "finished"
-        sessions = lasting.sessions_left(event, works)
-        for key in self.running.of_agent(event.agent_did or "", sessions):
-            self._end(key, event, end)
-
-    def end_session(self, event: HypervisorEvent) -> None:
-        """End the elevations of a session: nobody is elevated in one that ended with *event*."""
-        for key in self.running.having(2, event.session_id or ""):
-            self._end(key, event, "session")
-
-    def _end(self, key: Key | None, event: HypervisorEvent, end: str) -> None:
-        begun = self.running.end(key, self._moment.run)
-        if begun is not None and key is not None:
+        if kind in payload_facts.RING_TRANSITIONS:
+            agent, own = self._labels(event)
+            self.transitions.increase((kind.value, *own), event=event)
+            self.transitions_by_agent.increase((kind.value, agent), event=event)
+            self._expect(agent, own)
+            self._take_ring(event)
+        elif kind == EventType.SESSION_JOINED:
+            self._expect(*self._labels(event))
+        for key, begun in self._elevated.take(event):
             seconds = max(0, event.timestamp_ns - begun.start_ns) / 1e9
             self._last_seconds.set((key[1] or UNKNOWN,), seconds, self._moment.run)
-            self.elevations.observe((end,), seconds, event)
+            self.elevations.observe((lives.elevation_end(event),), seconds, event)
 
     def forget_agent(self, agent: str) -> None:
         """Remove the gauges of an agent that is gone."""
@@ -193,8 +162,8 @@ class RingMetrics:
         """Give how long each agent that is elevated now has been; its longest elevation."""
         now_ns = self._now_ns()
         active: dict[str, float] = {}
-        for (_, did, _), begun in self.running.items():
-            agent, seconds = did or UNKNOWN, max(0, now_ns - begun.start_ns) / 1e9
+        for key, begun in list(self._running.lasting.values.items()):
+            agent, seconds = key[1] or UNKNOWN, max(0, now_ns - begun.start_ns) / 1e9
             active[agent] = max(seconds, active.get(agent, 0.0))
         return active
 
@@ -202,6 +171,22 @@ class RingMetrics:
         """Give each agent's running elevation, else its last finished one, in seconds."""
         finished = {agent: value for (agent,), value in self._last_seconds.series.items()}
         return finished | self.active_seconds()
+
+    def _labels(self, event: HypervisorEvent) -> tuple[str, LabelValues]:
+        """Give how the agent is shown, alone and beside its session."""
+        agent = self._rules.agent(event.agent_did)
+        if not self._rules.shows_sessions:
+            return agent, (agent,)
+        return agent, (agent, event.session_id or UNKNOWN)
+
+    def _expect(self, agent: str, own: LabelValues) -> None:
+        """Have the counters of an agent there, at zero, before it does anything."""
+        if not self._expecting or own in self.breaches.series:
+            return
+        self.breaches.show(own)
+        self.breaches_by_agent.show((agent,))
+        for kind in _TRANSITIONS:
+            self.transitions_by_agent.show((kind, agent))
 
     def _take_ring(self, event: HypervisorEvent) -> None:
         ring = payload_facts.ring(event)

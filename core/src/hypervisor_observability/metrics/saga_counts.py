@@ -5,8 +5,8 @@ from ..events.event_types import EventType
 from ..facts import saga_facts
 from .histogram import Histogram
 from .instruments import Counter
-from .meter import Instruments, Moment
-from .open_work import OpenWork
+from .meter import Instruments
+from .open_work import Moment, OpenWork
 from .uncounted import Uncounted
 
 SAGAS = "agent_hypervisor_sagas_total"
@@ -26,8 +26,8 @@ class SagaMetrics:
     event_types = (EventType.SAGA_CREATED, *saga_facts.SAGA_ENDS)
 
     def __init__(self, moment: Moment, uncounted: Uncounted) -> None:
-        self._moment, self._uncounted = moment, uncounted
-        self._open = OpenWork()
+        self._uncounted = uncounted
+        self._open = OpenWork(moment)
         labels = {"outcome": saga_facts.OUTCOMES}
         self.sagas = Counter(SAGAS, "Sagas that ended, by outcome", labels)
         self.duration = Histogram(
@@ -41,13 +41,13 @@ class SagaMetrics:
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count the beginning or the end of a saga."""
-        key, run = (saga_facts.saga_id(event),), self._moment.run
+        key = (saga_facts.saga_id(event),)
         if event.event_type == EventType.SAGA_CREATED:
-            self._open.begin(key, event.timestamp_ns, run)
+            self._open.begin(key, event)
             return
         outcome = saga_facts.outcome(event)
         self.sagas.increase((outcome,), event=event)
-        begun = self._open.end(key, run)
+        begun = self._open.end(key)
         if begun is not None:
             seconds = self._uncounted.seconds(begun.start_ns, event, SAGA_DURATION)
             self.duration.observe((outcome,), seconds, event)

@@ -9,7 +9,7 @@ from attrs import define, field
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
-from ..facts.lasting import Elevations
+from ..facts.lives import Elevations
 from .saga_census import SagaCensus
 from .sagas import SagaStory, tell_saga
 from .timeline import Timeline
@@ -59,7 +59,9 @@ class Findings:
     trust_by_agent: dict[str, float] = field(factory=dict)
     sagas: dict[str, SagaStory] = field(factory=dict)
     census: SagaCensus = field(factory=SagaCensus)
-    _elevated: Elevations[int] = field(factory=Elevations, init=False)
+    _elevated: Elevations[int] = field(
+        factory=lambda: Elevations(lambda event: event.timestamp_ns), init=False
+    )
 
     @classmethod
     def of(cls, events: Iterable[HypervisorEvent]) -> "Findings":
@@ -76,7 +78,7 @@ class Findings:
         self.first_ns = now if self.first_ns is None else min(self.first_ns, now)
         self.last_ns = now if self.last_ns is None else max(self.last_ns, now)
         kind = event.event_type
-        for begun in self._elevated.take(event, now):
+        for _, begun in self._elevated.take(event):
             seconds = max(0, now - begun) / 1e9
             self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
         if kind in payload_facts.RING_TRANSITIONS:

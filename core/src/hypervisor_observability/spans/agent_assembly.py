@@ -6,7 +6,7 @@ from attrs import frozen
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
-from ..facts import lasting, payload_facts
+from ..facts import lasting, lives, payload_facts
 from .identity import (
     SpanIdentities,
     SpanIdentity,
@@ -131,7 +131,7 @@ class AgentAssembly:
         """End the elevations of an agent that does no other work where it has finished."""
         if event.agent_did is None:
             return []
-        sessions = lasting.sessions_left(event, self._works)
+        sessions = lives.sessions_left(event, self._works)
         left = self.work.open.of_agent_in("elevation", event.agent_did, sessions)
         return self.work.end_with("agent", reversed(left), event)
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 
 from ..causality.trace_tree import TraceTree
 from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
 from ..facts import payload_facts
-from ..facts.lasting import Elevations
+from ..facts.lives import Elevations, elevation_end
 from .work import Work, walk
 
 
@@ -17,21 +16,21 @@ def ends(tree: TraceTree) -> Mapping[str, HypervisorEvent]:
     by their times.
     """
     events = [event for _, node in tree.walk() for event in node.events]
-    following: Elevations[str] = Elevations()
+    following = Elevations(lambda event: event.event_id)
     return {
         begun: event
         for event in sorted(events, key=lambda one: one.timestamp_ns)
-        for begun in following.take(event, event.event_id)
+        for _, begun in following.take(event)
     }
 
 
 def end(work: Work, event: HypervisorEvent) -> None:
     """Note that *event* ended an elevation."""
-    if payload_facts.is_kill(event):
+    how = elevation_end(event)
+    if how == "killed":
         work.end(event, "failed", "KILLED")
     else:
-        expired = event.event_type == EventType.RING_ELEVATION_EXPIRED
-        work.end(event, "ok", "expired" if expired else "ended")
+        work.end(event, "ok", "expired" if how == "expired" else "ended")
 
 
 def note_kills(tree: TraceTree, roots: list[Work]) -> None:
