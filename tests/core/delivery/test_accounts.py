@@ -1,18 +1,38 @@
 """The law of the accounts: every event that was emitted is counted once, at every moment."""
 
 import threading
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hypervisor_observability import (
+    CausalTraceId,
+    EventType,
+    FinishedSpan,
+    HypervisorEvent,
     HypervisorEventBus,
+    Reject,
     RetryLater,
 )
+from hypervisor_observability.delivery import breaker
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.ledger import Fate, Place
-from tests.core.delivery.workers import Outlet, adds_up, emit, flushed, make_worker, stopped
+from hypervisor_observability.events.event_types import AGENT_FINISHED
+from hypervisor_observability.spans.sampling import Sampling
+from tests.core.delivery.workers import (
+    Answer,
+    Outlet,
+    adds_up,
+    emit,
+    flushed,
+    make_worker,
+    pushed,
+    raising,
+    stopped,
+)
 
 
 def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_notices() -> None:
@@ -150,6 +170,124 @@ def test_counts_add_up_wherever_a_batch_goes_and_whenever_it_is_given_up(
     counts = account.counts()
     assert adds_up(counts)
     assert counts.in_flight == counts.pending == 0
+
+
+class Moody(Outlet):
+    """Answers as it is told, call by call; refuses what is poisonous at all times."""
+
+    def __init__(self, takes: Iterable[str], poison: Collection[str], see: Answer) -> None:
+        super().__init__(*takes, answer=self._answer)
+        self.poison, self.see = poison, see
+        self.answers: list[BaseException | None] = []
+
+    def _answer(self, items: Sequence[Any]) -> None:
+        self.see(items)
+        if any(_kind_of(item) in self.poison for item in items):
+            raise Reject("not that one")
+        error = self.answers.pop(0) if self.answers else None
+        if error is not None:
+            raise error
+
+    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
+        self._answer(spans)
+        self.spans += spans
+
+
+def _kind_of(item: object) -> str:
+    if isinstance(item, HypervisorEvent):
+        return item.event_type.value
+    return item.name if isinstance(item, FinishedSpan) else ""
+
+
+# An agent that came and went ends a span; a breach has the spans of its trace handed over.
+WORK = {
+    "agent": [EventType.SESSION_JOINED, AGENT_FINISHED],
+    "breach": [EventType.RING_BREACH_DETECTED],
+    "other": [EventType.VFS_WRITE],
+}
+ROUNDS = st.lists(
+    st.tuples(
+        st.lists(st.tuples(st.sampled_from([*WORK]), st.integers(0, 2)), max_size=8),
+        st.lists(
+            st.sampled_from(
+                [None, None, Reject("no"), ValueError("odd"), RetryLater(), KeyboardInterrupt()]
+            ),
+            max_size=8,
+        ),
+    ),
+    max_size=6,
+)
+
+
+@settings(deadline=None)
+@given(
+    takes=st.sets(st.sampled_from(["events", "spans", "metrics"]), min_size=1),
+    poison=st.sets(st.sampled_from(["agent.finished", "vfs.write", "agent a"])),
+    sampling=st.none()
+    | st.builds(
+        Sampling,
+        ratio=st.just(0.0),
+        keep_incidents=st.booleans(),
+        max_held_spans=st.integers(1, 9),
+    ),
+    unwanted=st.none() | st.just("vfs.write"),
+    rounds=ROUNDS,
+    ends_busy=st.booleans(),
+)
+def test_counts_add_up_inside_every_hook_whatever_it_answers(
+    takes: set[str],
+    poison: set[str],
+    sampling: Sampling | None,
+    unwanted: str | None,
+    rounds: list[tuple[list[tuple[str, int]], list[BaseException | None]]],
+    ends_busy: bool,
+) -> None:
+    bus = HypervisorEventBus()
+    outlet = Moody(takes, poison, lambda _: check())
+    worker = pushed(
+        bus,
+        outlet,
+        sampling=sampling,
+        wanted=None if unwanted is None else lambda name: name != unwanted,
+        max_batch_events=5,
+    )
+    ledger, traces, interrupted = worker.account.ledger, [CausalTraceId() for _ in range(3)], False
+
+    def record(work: str, number: int) -> None:
+        for event_type in WORK[work]:
+            bus.record(event_type, causal_trace_id=traces[number].full_id, payload={"name": "a"})
+
+    def check() -> None:
+        counts = worker.account.counts()
+        assert adds_up(counts)
+        assert counts.pending >= 0
+        assert all(ledger.at(place) >= 0 for place in Place)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(breaker, "_BACKOFF_SECONDS", 1e-6)
+        patch.setattr(breaker, "_MAX_BACKOFF_SECONDS", 1e-6)
+        for works, outlet.answers in rounds:
+            for work in works:
+                record(*work)
+            try:
+                assert worker.catch_up(bus.emitted, 60)
+            except KeyboardInterrupt:
+                interrupted = True
+            check()
+            assert ledger.in_flight == ledger.at(Place.HELD) + ledger.at(Place.UNPUSHED)
+        outlet.answers = []
+        if ends_busy:
+            outlet.poison, outlet.see = (), raising(*[RetryLater()] * 1_000)
+            record("agent", 0)
+        assert stopped(worker)
+    check()
+    counts = worker.account.counts()
+    assert counts.in_flight == counts.pending == 0
+    assert interrupted or "in_doubt" not in counts.dropped
+    if takes == {"events"} and not interrupted:
+        assert counts.delivered == len(outlet.events)
+    if ends_busy and "events" in takes:
+        assert counts.dropped["stopped"] >= 2
 
 
 def test_counts_add_up_at_every_moment_of_a_busy_run() -> None:
