@@ -222,7 +222,7 @@ ROUNDS = st.lists(
 @settings(deadline=None)
 @given(
     takes=st.sets(st.sampled_from(["events", "spans", "metrics"]), min_size=1),
-    poison=st.sets(st.sampled_from(["agent.finished", "vfs.write", "agent a"])),
+    poison=st.sets(st.sampled_from(["agent.finished", "vfs.write", "invoke_agent a"])),
     sampling=st.none()
     | st.builds(
         Sampling,

@@ -118,6 +118,34 @@ def test_incident_of_the_same_batch_delivers_them_at_once(bus: HypervisorEventBu
     assert stopped(worker).dropped == {}
 
 
+def test_event_whose_span_is_left_out_at_once_counts_as_sampled(bus: HypervisorEventBus) -> None:
+    worker = make_worker(bus, outlet := Outlet("events", "spans"), sampling=Sampling(ratio=0.0))
+    agent(bus, CausalTraceId())
+
+    counts = flushed(worker, bus)
+
+    assert (counts.delivered, counts.dropped, outlet.spans) == (1, {"sampled": 1}, [])
+    assert len(outlet.events) == 2
+    stopped(worker)
+
+
+def test_span_of_an_event_that_was_refused_is_not_handed_over(bus: HypervisorEventBus) -> None:
+    def answer(events: Sequence[HypervisorEvent]) -> None:
+        if refused in events:
+            raise Reject("no such event")
+
+    worker = make_worker(bus, outlet := Outlet("events", "spans", answer=answer), sampling=None)
+    agent(bus, CausalTraceId(), "refused")
+    refused = bus.query()[-1]
+    agent(bus, CausalTraceId(), "taken")
+
+    workers.flushed(worker, bus)
+
+    assert [span.name for span in outlet.spans] == ["invoke_agent taken"]
+    counts = stopped(worker)
+    assert (counts.delivered, counts.rejected) == (3, 1)
+
+
 def test_quiet_traces_are_left_out_while_nothing_is_emitted(bus: HypervisorEventBus) -> None:
     sampling = Sampling(ratio=0.0, keep_incidents=True, wait_seconds=0.05)
     worker = make_worker(bus, Outlet("spans"), sampling=sampling)
