@@ -1,5 +1,6 @@
 """The contract that says what each room imports: what its table does not allow is found."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -47,7 +48,11 @@ def _broken(tmp_path: Path, **changes: str) -> list[str]:
     done = subprocess.run(
         command,
         cwd=tmp_path,
-        env={"PYTHONPATH": f"{tmp_path}:{REPOSITORY}", "PYTHONUTF8": "1", "NO_COLOR": "1"},
+        env={
+            "PYTHONPATH": os.pathsep.join(map(str, (tmp_path, REPOSITORY))),
+            "PYTHONUTF8": "1",
+            "NO_COLOR": "1",
+        },
         capture_output=True,
         text=True,
         check=False,
