@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -23,6 +22,7 @@ from hypervisor_prometheus.scraping import Scraped, scrape_config_text
 from tests.backends.alert_stories import COMPENSATIONS, DROPPED, OWN, PLUGIN, STORIES, Story
 from tests.backends.servers import PrometheusServer
 from tests.http_servers import Handler, serving
+from tests.programs import run
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.backend
@@ -92,13 +92,8 @@ def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
         ],
     }
     (tmp_path / "tests.yml").write_text(json.dumps(tests))
-    done = subprocess.run(
-        [prometheus_program("promtool"), "test", "rules", "tests.yml"],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-        cwd=tmp_path,
+    done = run(
+        [prometheus_program("promtool"), "test", "rules", "tests.yml"], timeout=200, cwd=tmp_path
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -132,13 +127,7 @@ def test_promtool_accepts_the_rules(
 ) -> None:
     rules = tmp_path / "rules.yml"
     rules.write_text(rules_text())
-    done = subprocess.run(
-        [prometheus_program("promtool"), "check", "rules", rules],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run([prometheus_program("promtool"), "check", "rules", rules])
 
     assert done.returncode == 0, done.stderr
     assert f"SUCCESS: {len(ALERTS)} rules found" in done.stdout
@@ -170,14 +159,7 @@ def test_alert_waits_fires_and_resolves(
         ],
     }
     (tmp_path / "tests.yml").write_text(json.dumps(tests))
-    done = subprocess.run(
-        [prometheus_program("promtool"), "test", "rules", "tests.yml"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = run([prometheus_program("promtool"), "test", "rules", "tests.yml"], cwd=tmp_path)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -31,6 +31,7 @@ from tests.configurations import write_config
 from tests.http_servers import Handler, serving
 from tests.plugins.prometheus.dashboards import questions
 from tests.ports import free_ports
+from tests.programs import run
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]
@@ -123,14 +124,7 @@ def agent_process(config: Path) -> Iterator[None]:
 
 def demonstrate(config: Path) -> None:
     """Run ``hvobs demo``."""
-    done = subprocess.run(
-        [*HVOBS, "demo", "--config", str(config)],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run([*HVOBS, "demo", "--config", str(config)], stdin=subprocess.DEVNULL, timeout=120)
     assert done.returncode == 0, done.stderr
 
 

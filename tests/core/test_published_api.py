@@ -2,7 +2,6 @@
 
 import copy
 import dataclasses
-import subprocess
 import sys
 import uuid
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.host.discovery import installed_plugins
 from tests.distributions import plugins_of, write_distribution
-from tests.programs import run_python
+from tests.programs import run, run_python
 
 MODULES = {
     "event_bus": ["DEFAULT_MAX_EVENTS", "EventType", "HypervisorEvent", "HypervisorEventBus"],
@@ -153,10 +152,7 @@ def test_documented_calls_pass_a_strict_type_checker(tmp_path: Path) -> None:
             "trace: CausalTraceId = attrs.evolve(CausalTraceId(), depth=3)\n"
         )
         command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "", "--cache-dir"]
-        done = subprocess.run(
-            [*command, str(tmp_path / "cache"), "user.py"],
-            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300,
-        )  # fmt: skip
+        done = run([*command, tmp_path / "cache", "user.py"], cwd=tmp_path, timeout=300)
 
         assert done.returncode == 0, done.stdout
 

@@ -1,11 +1,12 @@
 """The contract that says what each room imports: what its table does not allow is found."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.programs import run
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -45,7 +46,7 @@ def _broken(tmp_path: Path, **changes: str) -> list[str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
-    done = subprocess.run(
+    done = run(
         command,
         cwd=tmp_path,
         env={
@@ -53,9 +54,6 @@ def _broken(tmp_path: Path, **changes: str) -> list[str]:
             "PYTHONUTF8": "1",
             "NO_COLOR": "1",
         },
-        capture_output=True,
-        text=True,
-        check=False,
         timeout=120,
     )
     assert "1 kept" in done.stdout if done.returncode == 0 else "1 broken" in done.stdout, done

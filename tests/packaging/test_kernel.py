@@ -1,8 +1,9 @@
 """The kernel: what all else is built on, and every plugin with it. It stays small."""
 
-import subprocess
 import sys
 from pathlib import Path
+
+from tests.programs import run
 
 CORE = Path(__file__).parents[2] / "core" / "src" / "hypervisor_observability"
 KERNEL = ("events", "causality", "bus", "errors", "hookspecs")
@@ -33,7 +34,7 @@ def module_name(file: Path) -> str:
 def loaded_by(*modules: str) -> set[str]:
     """Import modules in a fresh interpreter; give all that it then has."""
     command = [sys.executable, "-c", IMPORT_ALL, *modules]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = run(command)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 

@@ -3,10 +3,11 @@
 import ast
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.programs import run
 
 REPOSITORY = Path(__file__).parents[2]
 SHIPPED = ["core/src", "plugins/*/src", "docs/examples/*/src"]
@@ -62,7 +63,7 @@ def _is_text(node: ast.stmt) -> bool:
 def repository_files() -> list[Path]:
     """Name the files that are, or would be, in the repository."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    done = subprocess.run(command, check=False, cwd=REPOSITORY, capture_output=True, text=True)
+    done = run(command, cwd=REPOSITORY)
     if done.returncode:
         pytest.skip("This is no git checkout: there are no tracked files.")
     files = [REPOSITORY / name for name in done.stdout.split("\0") if name]

@@ -1,6 +1,5 @@
 """The work of the demonstration is real: files, processes, a failure, an undo, a repair."""
 
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from hypervisor_observability.cli.demo.agents import GovernedAgent, Policy, Refu
 from hypervisor_observability.cli.demo.project import Project, ToolFailed
 from hypervisor_observability.cli.demo.release import REQUIRED_RINGS, Release
 from hypervisor_observability.cli.demo.sources import BUGGY, FILES, edits
+from tests.programs import run
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_second_release_is_published_and_runs(released: Release, project: Projec
     assert released.problems == []
     assert archive.name == "textkit-1.0.1.pyz"
     command = [sys.executable, str(archive)]
-    done = subprocess.run(command, check=True, input="to be run", capture_output=True, text=True)
+    done = run(command, check=True, input="to be run")
     assert done.stdout == "to be run [run]\n"
 
 

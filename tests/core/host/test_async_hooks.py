@@ -209,16 +209,24 @@ def test_coroutine_that_raises_what_ends_a_thread_turns_its_plugin_off() -> None
         assert observability.states() == {"ending": "down: export_events raised SystemExit"}
 
 
-def test_events_that_a_coroutine_emits_are_fed_to_no_plugin() -> None:
-    class Emitting:
-        name = "emitting"
-        bus: Any = None
+class Emitting:
+    """Emits an event for each batch, in a thread if it is to."""
 
-        @hookimpl
-        async def export_events(self) -> None:
+    name = "emitting"
+    bus: Any = None
+
+    def __init__(self, *, threaded: bool) -> None:
+        self.threaded = threaded
+
+    @hookimpl
+    async def export_events(self) -> None:
+        if self.threaded:
+            await asyncio.to_thread(self.bus.record, EventType.VFS_DELETE)
+        else:
             self.bus.record(EventType.VFS_DELETE)
 
-    plugin = Emitting()
+
+def check_that_nothing_is_fed_to(plugin: Emitting) -> None:
     with Observability(plugins=[plugin]) as observability:
         plugin.bus = observability.bus
         observability.bus.record(EventType.VFS_WRITE)
@@ -227,21 +235,12 @@ def test_events_that_a_coroutine_emits_are_fed_to_no_plugin() -> None:
         assert observability.counts()["emitting"].emitted == 1
 
 
+def test_events_that_a_coroutine_emits_are_fed_to_no_plugin() -> None:
+    check_that_nothing_is_fed_to(Emitting(threaded=False))
+
+
 def test_events_that_a_coroutine_emits_in_a_thread_are_fed_to_no_plugin() -> None:
-    class Emitting:
-        name = "emitting"
-        bus: Any = None
-
-        @hookimpl
-        async def export_events(self) -> None:
-            await asyncio.to_thread(self.bus.record, EventType.VFS_DELETE)
-
-    plugin = Emitting()
-    with Observability(plugins=[plugin]) as observability:
-        plugin.bus = observability.bus
-        observability.bus.record(EventType.VFS_WRITE)
-        assert observability.flush(60)
-        assert observability.counts()["emitting"].emitted == 1
+    check_that_nothing_is_fed_to(Emitting(threaded=True))
 
 
 def test_command_line_asks_coroutines_too(context: PluginContext) -> None:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from hypervisor_observability.network import Address, Deadline, Lookup, system_addresses
+from tests.programs import run
 from tests.resolvers import Names, at
 from tests.waiting import wait_until
 
@@ -203,6 +203,6 @@ os._exit(0)
 def test_child_of_a_fork_does_not_wait_for_its_parents_question() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORKS]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = run(command, timeout=120, check=True)
 
     assert done.stdout.strip() == "0"

@@ -1,15 +1,41 @@
-"""What a recorder has written into a bus."""
+"""Work that fails, and what a recorder has written of it into a bus."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
 
 from hypervisor_observability import (
     CausalTraceId,
     EventType,
     HypervisorEvent,
     HypervisorEventBus,
+    Recorder,
 )
 
 
 class WorkError(Exception):
     """What the work of a test raises."""
+
+
+def fail_after_one_step(
+    recorder: Recorder, undo: Callable[[], object], *, asynchronous: bool = False
+) -> None:
+    """Have a saga fail after a step that *undo* undoes; it is entered by ``async with`` or not."""
+
+    async def main() -> None:
+        async with recorder.saga("release", compensate=True) as saga:
+            async with saga.step("one", undo=undo):
+                pass
+            raise WorkError
+
+    with pytest.raises(WorkError):
+        if asynchronous:
+            asyncio.run(main())
+        with recorder.saga("release", compensate=True) as saga:
+            with saga.step("one", undo=undo):
+                pass
+            raise WorkError
 
 
 def only(bus: HypervisorEventBus, event_type: EventType) -> HypervisorEvent:

@@ -8,7 +8,13 @@ import pytest
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.recorder import Recorder
-from tests.core.recorder.records import WorkError, compensations, ending, trace_of
+from tests.core.recorder.records import (
+    WorkError,
+    compensations,
+    ending,
+    fail_after_one_step,
+    trace_of,
+)
 from tests.threads import run_in_threads
 
 STARTED, COMMITTED, FAILED = (
@@ -298,10 +304,7 @@ class Later:
 def test_asynchronous_undo_in_a_plain_with_is_a_failed_compensation(
     bus: HypervisorEventBus, recorder: Recorder, undo: Callable[[], object]
 ) -> None:
-    with pytest.raises(WorkError), recorder.saga("release", compensate=True) as saga:
-        with saga.step("one", undo=undo):
-            pass
-        raise WorkError
+    fail_after_one_step(recorder, undo)
 
     failed = bus.query_by_type(EventType.SAGA_COMPENSATING)[1]
     assert "needs a saga entered by 'async with'" in failed.payload["error"]

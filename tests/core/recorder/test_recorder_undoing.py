@@ -10,7 +10,7 @@ import pytest
 
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.recorder import Recorder
-from tests.core.recorder.records import WorkError, compensations, ending
+from tests.core.recorder.records import WorkError, compensations, ending, fail_after_one_step
 
 
 def raising(error: BaseException) -> Callable[[], None]:
@@ -154,20 +154,7 @@ async def count_later() -> AsyncIterator[int]:
 def test_undo_that_does_nothing_by_being_called_is_no_compensation(
     bus: HypervisorEventBus, recorder: Recorder, undo: Any, asynchronous: bool
 ) -> None:
-    async def main() -> None:
-        async with recorder.saga("release", compensate=True) as saga:
-            async with saga.step("one", undo=undo):
-                pass
-            raise WorkError
-
-    with pytest.raises(WorkError):
-        if asynchronous:
-            asyncio.run(main())
-        else:
-            with recorder.saga("release", compensate=True) as saga:
-                with saga.step("one", undo=undo):
-                    pass
-                raise WorkError
+    fail_after_one_step(recorder, undo, asynchronous=asynchronous)
 
     assert compensations(bus) == [("one", "failed")]
     assert ending(bus).payload["outcome"] == "escalated"
@@ -183,21 +170,7 @@ def test_undo_in_a_pool_is_waited_for(
             raise OSError("gone")
 
     with ThreadPoolExecutor(1) as pool:
-
-        async def main() -> None:
-            async with recorder.saga("release", compensate=True) as saga:
-                async with saga.step("one", undo=lambda: pool.submit(undo)):
-                    pass
-                raise WorkError
-
-        with pytest.raises(WorkError):
-            if asynchronous:
-                asyncio.run(main())
-            else:
-                with recorder.saga("release", compensate=True) as saga:
-                    with saga.step("one", undo=lambda: pool.submit(undo)):
-                        pass
-                    raise WorkError
+        fail_after_one_step(recorder, lambda: pool.submit(undo), asynchronous=asynchronous)
 
     assert compensations(bus) == [("one", "failed" if fails else "succeeded")]
 
@@ -219,7 +192,4 @@ def test_future_that_an_undo_gives_is_not_taken_for_one_of_asyncio(recorder: Rec
     future: Future[None] = Future()
     future.cancel()
 
-    with pytest.raises(WorkError), recorder.saga("order", compensate=True) as saga:
-        with saga.step("one", undo=lambda: future):
-            pass
-        raise WorkError
+    fail_after_one_step(recorder, lambda: future)
