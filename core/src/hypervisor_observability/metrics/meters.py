@@ -10,7 +10,7 @@ from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules
 from .meter import Instruments, Meter
 from .ongoing import ongoing
-from .open_work import Moment
+from .open_work import Moment, OpenWork
 from .rings import RingMetrics
 from .saga_counts import SAGA_DURATION, SagaMetrics
 from .sessions import SESSION_DURATION, SessionMetrics
@@ -40,25 +40,26 @@ class Meters:
             EVALUATION_LATENCY, DRIFT_SCORE, FANOUT_BRANCHES, SAGA_DURATION, SESSION_DURATION
         )
         self._rate_limits = rate_limits(rules)
-        self._sessions = SessionMetrics(
-            self.moment,
-            uncounted,
-            on_join=self._join,
-            # They are made below.
-            on_end=lambda session: self.withdrawals.end_session(session),  # noqa: PLW0108 - said above
-            on_gone=lambda agent: self.withdrawals.leave(agent),  # noqa: PLW0108 - likewise
-        )
-        rings = RingMetrics(rules, now_ns, self.moment, works=self._sessions.works)
-        with_sessions = (rings.transitions, rings.breaches)
+        members = OpenWork(self.moment, 3)
+        works = members.lasting.any_of
+        rings = RingMetrics(rules, now_ns, self.moment, works=works)
         self.withdrawals = Withdrawals(
-            with_sessions if rules.shows_sessions else (),
-            works=self._sessions.works,
+            (rings.transitions, rings.breaches) if rules.shows_sessions else (),
+            works=works,
             forget_agent=rings.forget_agent,
             now_ns=now_ns,
         )
+        sessions = SessionMetrics(
+            self.moment,
+            members,
+            uncounted,
+            on_join=self._join,
+            on_end=self.withdrawals.end_session,
+            on_gone=self.withdrawals.leave,
+        )
         self._all: tuple[Meter, ...] = (
             EventCounts(),
-            self._sessions,
+            sessions,
             rings,  # behind those who tell it who works where
             SagaMetrics(self.moment, uncounted),
             *ongoing(self.moment),

@@ -25,6 +25,7 @@ class SessionMetrics:
 
     Args:
         moment: On whose behalf events are observed.
+        members: The agents' work in sessions, as ``lives.Members`` follows it.
         uncounted: Where durations that are none are counted.
         on_join: Called with each event by which an agent joins.
         on_end: Called with each session that ended.
@@ -36,6 +37,7 @@ class SessionMetrics:
     def __init__(
         self,
         moment: Moment,
+        members: OpenWork,
         uncounted: Uncounted,
         *,
         on_join: Callable[[HypervisorEvent], None],
@@ -45,9 +47,7 @@ class SessionMetrics:
         self._uncounted = uncounted
         self._on_join, self._on_end, self._on_gone = on_join, on_end, on_gone
         self._sessions = sessions = OpenWork(moment)
-        members = OpenWork(moment, 3)
         self._members = lives.Members(members.lasting, members.opened)
-        self.works = self._members.works
         self.duration = Histogram(
             SESSION_DURATION,
             "Time that sessions took",
@@ -72,16 +72,16 @@ class SessionMetrics:
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one event of a session's life."""
-        session = event.session_id
-        if session is None:  # nothing would tell which end belongs to which beginning
-            pass
-        elif event.event_type == EventType.SESSION_CREATED:
-            self._sessions.begin((session,), event)
-        elif event.event_type in payload_facts.SESSION_ENDS:
+        kind, session = event.event_type, event.session_id
+        if kind == EventType.SESSION_CREATED:
+            if session is not None:  # else nothing would tell which end belongs to it
+                self._sessions.begin((session,), event)
+            return
+        if kind in payload_facts.SESSION_ENDS and session is not None:
             self._end(session, event)
         for key, _ in self._members.take(event):
             self._see_off(key)
-        if event.event_type == EventType.SESSION_JOINED:
+        if kind == EventType.SESSION_JOINED:
             self._on_join(event)
 
     def _end(self, session: str, event: HypervisorEvent) -> None:
@@ -100,5 +100,5 @@ class SessionMetrics:
 
     def _see_off(self, key: Key) -> None:
         agent = key[1]
-        if not self.works(agent):
+        if not self._members.works(agent):
             self._on_gone(agent or UNKNOWN)

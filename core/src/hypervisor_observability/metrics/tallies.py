@@ -72,17 +72,17 @@ class Tally:
     event_types: Iterable[str]
     said: Said | None = None
     amount: Amount | None = None
-    instruments: Instruments = field(init=False)
     _count: Callable[[LabelValues, float, HypervisorEvent], None] = field(init=False)
-
-    @instruments.default
-    def _instruments(self) -> Instruments:
-        return Instruments(self.instrument)
 
     @_count.default
     def _counted(self) -> Callable[[LabelValues, float, HypervisorEvent], None]:
         one = self.instrument
         return one.increase if isinstance(one, Counter) else one.observe
+
+    @property
+    def instruments(self) -> Instruments:
+        """What it counts with."""
+        return Instruments(self.instrument)
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one event."""
