@@ -1,1 +1,0 @@
-"""The journal: what ``emit`` accepted, on disk, in order, and provably so."""
