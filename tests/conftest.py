@@ -16,6 +16,9 @@ from hypothesis import HealthCheck, settings
 from tests import ports, programs, waiting
 from tests.resolvers import Names
 
+# Its asserts say as much as those of the tests.
+pytest.register_assert_rewrite("hypervisor_observability.testing")
+
 # Shared machines pause for whole seconds: no example has a deadline. In CI the examples are the
 # same in every run; elsewhere each run looks at new ones.
 settings.register_profile("local", deadline=None)
