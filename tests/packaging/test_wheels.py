@@ -14,12 +14,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from hypervisor_observability.host.plugins import SHIPPED
 from tests.packaging.environments import CleanEnvironment, Project
 
 CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
 DISTRIBUTIONS = [
     "hypervisor-jaeger",
+    "hypervisor-journal",
     CORE,
     "hypervisor-otel",
     "hypervisor-prometheus",
@@ -42,7 +44,7 @@ def metadata_of(wheel: Path) -> Message:
     return message_from_bytes(content_of(wheel, ".dist-info/METADATA"))
 
 
-def test_there_are_five_distributions(wheels: dict[str, Path]) -> None:
+def test_there_are_six_distributions(wheels: dict[str, Path]) -> None:
     assert sorted(wheels) == DISTRIBUTIONS
 
 
@@ -65,7 +67,11 @@ def test_distribution_requires_its_siblings_in_its_own_version(
     metadata = metadata_of(wheels[name])
     version = Version(metadata["Version"])
     requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
-    siblings = {one.name: one.specifier for one in requirements if one.name in DISTRIBUTIONS}
+    siblings = {
+        one.name: one.specifier
+        for one in requirements
+        if one.name in DISTRIBUTIONS and one.marker is None
+    }
 
     assert set(siblings) == {
         CORE: set(),
@@ -74,6 +80,24 @@ def test_distribution_requires_its_siblings_in_its_own_version(
     for specifier in siblings.values():
         assert str(specifier) == f"~={version.major}.{version.minor}.0"
         assert version in specifier
+
+
+def test_extras_of_core_install_each_plugin_and_all_of_them(wheels: dict[str, Path]) -> None:
+    metadata = metadata_of(wheels[CORE])
+    extras = set(metadata.get_all("Provides-Extra", []))
+    requirements = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    by_extra = {
+        name: [
+            one.name for one in requirements if one.marker and one.marker.evaluate({"extra": name})
+        ]
+        for name in extras
+    }
+
+    assert extras == {*SHIPPED, "all", "fast"}
+    assert {name: by_extra[name] for name in SHIPPED} == {
+        name: [distribution] for name, distribution in SHIPPED.items()
+    }
+    assert set(by_extra["all"]) == {*SHIPPED.values(), "msgspec"}
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -178,6 +202,7 @@ def test_entry_points_name_classes_that_exist(
 
     assert loaded.splitlines() == [
         "jaeger JaegerPlugin",
+        "journal JournalPlugin",
         "otel OTelPlugin",
         "prometheus PrometheusPlugin",
         "statsd StatsDPlugin",
