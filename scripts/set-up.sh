@@ -1,5 +1,5 @@
 #!/bin/sh
-# Make a virtual environment with the five distributions, editable, and groups of dependencies.
+# Make a virtual environment with the distributions, editable, and groups of dependencies.
 #
 # Usage: set-up.sh ENVIRONMENT [GROUP...]
 # Reads: PYTHON (which Python to use; default: the newest that is found), CI (true: a test
@@ -40,7 +40,7 @@ install 'pip>=25.1' 'hatchling>=1.27'
 # One command, so that the distributions satisfy each other's requirements.
 # shellcheck disable=SC2086  # the groups are words
 install --no-build-isolation $groups \
-    -e core -e plugins/prometheus -e plugins/otel -e plugins/statsd -e plugins/jaeger
+    -e core -e plugins/journal -e plugins/prometheus -e plugins/otel -e plugins/statsd -e plugins/jaeger
 
 if [ -n "$optional_groups" ]; then
     # shellcheck disable=SC2086  # the groups are words

@@ -6,8 +6,9 @@ from pathlib import Path
 from benchmarks.cases import Measure, Measures
 from benchmarks.cases.events import SESSIONS
 from benchmarks.cases.journals import directory, make_events, write
-from hypervisor_observability.journal.event_index import EventIndex
-from hypervisor_observability.journal.history import History, Wanted
+from hypervisor_journal.reading.event_index import EventIndex
+from hypervisor_journal.reading.history import JournalHistory
+from hypervisor_observability.stores import Wanted
 
 
 def prepare(*, events: int, indexed: bool) -> Measure:
@@ -27,7 +28,7 @@ def prepare(*, events: int, indexed: bool) -> Measure:
 def _ask(journal: Path, session: int, events: int, *, indexed: bool) -> float:
     start = time.process_time()
     index = EventIndex.of(journal) if indexed else None
-    found = list(History(journal, print, index).find(Wanted(session_id=SESSIONS[session])))
+    found = list(JournalHistory(journal, print, index).events(Wanted(session_id=SESSIONS[session])))
     if index is not None:
         index.close()
     took = time.process_time() - start

@@ -9,7 +9,7 @@ from benchmarks.cases import Measure, Measures
 from benchmarks.cases.emitting import create_and_emit
 from benchmarks.cases.events import callers
 from benchmarks.cases.journals import directory
-from hypervisor_observability import Config, JournalConfig, Observability
+from hypervisor_observability import Config, Observability
 
 
 def prepare(*, events: int, journal: bool, msgspec: bool) -> Measure:
@@ -22,10 +22,8 @@ def prepare(*, events: int, journal: bool, msgspec: bool) -> Measure:
 
     def measure() -> Measures:
         with ExitStack() as stack:
-            table = None
-            if journal:
-                table = JournalConfig(directory=stack.enter_context(directory()))
-            observability = stack.enter_context(Observability(Config(journal=table)))
+            tables = {"journal": {"directory": stack.enter_context(directory())}} if journal else {}
+            observability = stack.enter_context(Observability(Config(plugins=tables)))
             start = time.thread_time()
             create_and_emit(observability.bus, who)
             return {"thread": (time.thread_time() - start) / events}

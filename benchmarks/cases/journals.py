@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.cases.events import SESSIONS, TYPES, agent_of
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """The default."""

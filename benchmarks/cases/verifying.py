@@ -12,8 +12,8 @@ _VERIFY = """
 import json, sys, time
 from pathlib import Path
 
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.verification import verify
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.proof.verification import verify
 
 (run,) = runs_of(Path(sys.argv[1]))
 start = time.process_time()

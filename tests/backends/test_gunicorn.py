@@ -50,7 +50,7 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 """
-JOURNAL = '[journal]\ndirectory = "journal"\n'
+JOURNAL = '[plugins.journal]\ndirectory = "journal"\n'
 
 
 def answer_of(port: int, path: str) -> str:

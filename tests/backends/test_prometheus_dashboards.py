@@ -165,7 +165,9 @@ def seen(
     of_demo, of_agent = free_ports(2)
 
     def config_file(name: str, port: int, more: str = "") -> Path:
-        text = f'[journal]\ndirectory = "journal"\n[plugins.prometheus]\nport = {port}\n{more}'
+        text = (
+            f'[plugins.journal]\ndirectory = "journal"\n[plugins.prometheus]\nport = {port}\n{more}'
+        )
         return write_config(text, folder / name)
 
     agent = config_file("agent.toml", of_agent)

@@ -11,14 +11,14 @@ from types import FrameType
 
 import pytest
 
-from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.streams.journalled_log import JournalledLog
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import Config, EventType, Observability, hookimpl
 from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.host.reader_group import ReaderGroup
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.journalled_log import JournalledLog
 from hypervisor_observability.threads.one_thread import OneThread
 from tests.waiting import wait_until
 
@@ -66,7 +66,7 @@ class Plugin:
 
 
 def observed(directory: Path, plugin: Plugin) -> Observability:
-    return Observability(Config(journal=JournalConfig(directory=directory)), plugins=[plugin])
+    return Observability(Config(plugins={"journal": {"directory": directory}}), plugins=[plugin])
 
 
 def is_over(directory: Path) -> bool:
@@ -77,7 +77,7 @@ def is_over(directory: Path) -> bool:
 def test_stop_that_an_exception_ends_is_ended_by_the_next_one(tmp_path: Path, times: int) -> None:
     striking, slow = Plugin(at_stop=True), Plugin(at_stop=times == 2)
     slow.name = "slow"
-    config = Config(journal=JournalConfig(directory=tmp_path))
+    config = Config(plugins={"journal": {"directory": tmp_path}})
     one = Observability(config, plugins=[striking, slow]).start()
 
     one.bus.record(EventType.VFS_WRITE)
@@ -190,7 +190,7 @@ def test_thread_whose_start_is_struck_works_once() -> None:
 @pytest.mark.fault("C11")
 @pytest.mark.slow
 def test_child_that_a_handler_forks_in_the_middle_of_an_emit_goes_on(tmp_path: Path) -> None:
-    package = str(Path(sys.modules[JournalWriter.__module__].__file__ or "").parent)
+    package = str(Path(sys.modules[JournalWriter.__module__].__file__ or "").parents[1])
     bus = HypervisorEventBus()
     writer = JournalWriter(tmp_path)
     writer.take_over(bus.log, lambda: bus.record_through(writer.append, writer.sync))
@@ -296,7 +296,7 @@ def test_log_handler_that_raises_neither_ends_a_start_nor_a_stop(tmp_path: Path)
     logger.addHandler(handler)
     try:
         plugin = Plugin()
-        config = Config(journal=JournalConfig(directory=tmp_path))
+        config = Config(plugins={"journal": {"directory": tmp_path}})
         one = Observability(config, plugins=[Down(), plugin]).start()
         one.bus.record(EventType.VFS_WRITE)
         assert one.stop()

@@ -22,22 +22,28 @@ from typing import Any
 
 import pytest
 
-from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, JournalConfig
+import hypervisor_journal
+import hypervisor_observability
+from hypervisor_journal import JournalConfig
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.store import JournalStore
+from hypervisor_journal.streams.journalled_log import JournalledLog
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
 from hypervisor_observability.gate import Gate
-from hypervisor_observability.host.process_journal import ProcessJournal
-from hypervisor_observability.journal import rotation
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.journalled_log import JournalledLog
 from hypervisor_observability.threads.interruptions import ignoring, is_from_handler
+from tests.plugins.journal.store_context import context_of
 from tests.threads import run_in_threads
 
 EVERY = int(os.environ.get("HVOBS_TEST_EVERY_STEP", "31"))
 SEGMENT = 8 * 1024
-PACKAGE = str(Path(rotation.__file__).parent.parent)
+OURS = tuple(
+    str(Path(package.__file__ or "").parent)
+    for package in (hypervisor_observability, hypervisor_journal)
+)
 # Functions of values alone are left out of the long walks: they hold no state.
 PURE = ("/encoding.py", "/frames.py", "/redaction.py", "/json_values.py", "/attrs")
 
@@ -77,7 +83,7 @@ class Striker:
 
     def _enter(self, frame: FrameType, event: str, arg: object) -> Any:
         name = frame.f_code.co_filename
-        if not name.startswith(PACKAGE) or name.endswith(PURE):
+        if not name.startswith(OURS) or name.endswith(PURE):
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         return self._step
@@ -361,9 +367,9 @@ def test_exception_at_any_step_of_a_close_leaves_what_another_close_ends(tmp_pat
 def test_exception_at_any_step_of_claiming_leaves_dead_runs_to_the_next_process(
     tmp_path: Path,
 ) -> None:
-    def beginning(directory: Path) -> tuple[ProcessJournal, JournalledLog]:
+    def beginning(directory: Path) -> tuple[JournalStore, JournalledLog]:
         config = JournalConfig(directory=directory)
-        journal = ProcessJournal(config, HypervisorEventBus(), Gate().admit)
+        journal = JournalStore(config, context_of(HypervisorEventBus()))
         return journal, journal.stream_for("p", defers=True)
 
     for at in steps(0.5):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as text_format
 
+from hypervisor_journal.format.encoding import EventEncoder
 from hypervisor_observability import (
     CausalTraceId,
     EventType,
@@ -28,7 +29,6 @@ from hypervisor_observability.events.event_types import (
 )
 from hypervisor_observability.facts.payload_keys import PAYLOAD_KEYS
 from hypervisor_observability.gate.normal_form import NormalForm
-from hypervisor_observability.journal.encoding import EventEncoder
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.report.findings import Findings
 from hypervisor_observability.report.page import report_page

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hypervisor_journal import JournalPlugin
 from hypervisor_observability.config import load_config
 from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_prometheus.alerts import PYTHON_JOB
@@ -135,8 +136,12 @@ def test_agents_configuration_is_one_and_fits_its_container(tmp_path: Path) -> N
     loaded, problems = load_plugins(config)
 
     assert problems == []
-    assert config.journal is not None
-    assert ("./journal", str(config.journal.directory)) in mounts("agent")
+    directories = {
+        one.name: one.instance.config.directory
+        for one in loaded
+        if isinstance(one.instance, JournalPlugin)
+    }
+    assert ("./journal", str(directories["journal"])) in mounts("agent")
     assert "/etc/hypervisor/hypervisor.toml" in SERVICES["agent"]["command"]
     dockerfile = (DEPLOY / "agent" / "Dockerfile").read_text("utf-8")
     for name in (one.name for one in loaded):
@@ -152,9 +157,11 @@ def test_applications_journal_where_the_agent_reads(tmp_path: Path) -> None:
     path.chmod(0o600)
     config = load_config(path)
 
-    assert config.plugins == {}
-    assert config.journal is not None
-    assert config.journal.directory == tmp_path / "journal"
+    (loaded,), problems = load_plugins(config)
+
+    assert problems == []
+    assert isinstance(loaded.instance, JournalPlugin)
+    assert loaded.instance.config.directory == tmp_path / "journal"
     assert (DEPLOY / "journal").is_dir()
 
 

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
+from hypervisor_journal.metrics import journal_metrics
 from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
 from hypervisor_observability.host.telemetry import (
     DeliveryMetrics,
-    journal_metrics,
     process_metrics,
 )
 from hypervisor_observability.metrics.labels import LabelRules
@@ -37,6 +37,7 @@ def all_families() -> list[MetricFamily]:
             duplicates=0,
             conflicts=0,
             clock_steps=0,
+            record_errors=0,
         ),
         *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
     ]

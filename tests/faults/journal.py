@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from hypervisor_observability import Config, EventType, JournalConfig, Observability
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import Config, EventType, Observability
 from tests.faults.disk import after_power_cut, with_flipped_bit
 from tests.faults.figure import Figure, within_a_minute, zeros
 from tests.faults.measuring import p99_of_emit, temporary_directory
@@ -165,7 +165,7 @@ def outage(*, quick: bool) -> Iterable[Figure]:
     seconds = 20 if quick else 600
     plugin = Away()
     with temporary_directory() as directory:
-        config = Config(journal=JournalConfig(directory=directory))
+        config = Config(plugins={"journal": {"directory": directory}})
         with Observability(config, plugins=[plugin]) as observability:
             emitted: list[str] = []
             begun = time.monotonic()
@@ -217,7 +217,7 @@ def stalls(*, quick: bool) -> Iterable[Figure]:
 
 def _p99_of_emit(plugins: list[object]) -> float:
     with temporary_directory() as directory:
-        config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=30)
+        config = Config(plugins={"journal": {"directory": directory}}, stop_timeout_seconds=30)
         with Observability(config, plugins=plugins) as observability:
             seconds = p99_of_emit(observability, pause_every=5)
             for plugin in plugins:

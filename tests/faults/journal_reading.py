@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from hypervisor_observability.journal.history import History
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.segment_reader import Damage
-from hypervisor_observability.journal.verification import Verdict, verify
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.history import JournalHistory
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs.runs import runs_of
 from tests.commands import run_hvobs
 from tests.faults.figure import Figure, zeros
 from tests.faults.measuring import temporary_directory
@@ -23,7 +23,7 @@ _WRITING = """
 import sys, time
 from pathlib import Path
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.writing.writer import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]), segment_bytes=262_144)
 events = [
     HypervisorEvent(event_type=EventType.VFS_WRITE, payload={"text": "a" * size})
@@ -40,13 +40,13 @@ writer.close()
 _WORKING = """
 import os, sys
 from pathlib import Path
-from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
+from hypervisor_observability import Config, EventType, Observability, hookimpl
 class Spans:
     name = "spans"
     @hookimpl
     def export_spans(self, spans): pass
-journal = JournalConfig(directory=Path(sys.argv[1]))
-observability = Observability(Config(journal=journal), plugins=[Spans()]).start()
+journal = {"journal": {"directory": sys.argv[1]}}
+observability = Observability(Config(plugins=journal), plugins=[Spans()]).start()
 for number in range(60):
     agent = number % 3
     said = f"what agent {agent} says, number {number}"
@@ -101,7 +101,7 @@ def looks(*, quick: bool) -> Iterable[Figure]:
                 position = record.sequence + 1
             count += 1
             if count % 1_000 == 0:
-                for _ in History(directory, damages.append).find():
+                for _ in JournalHistory(directory, damages.append).events():
                     pass
         process.communicate()
         sound = verify(run).events == position
@@ -124,7 +124,7 @@ def erasures(*, quick: bool) -> Iterable[Figure]:
         with temporary_directory() as directory:
             _start(_WORKING, directory).communicate()
             arguments = ["--journal", str(directory), "--subject", f"did:mesh:{subject}", "--yes"]
-            bad += run_hvobs("erase", *arguments).exit_code != 0
+            bad += run_hvobs("journal", "erase", *arguments).exit_code != 0
             content = [path.read_bytes() for path in directory.rglob("*") if path.is_file()]
             for said in range(60):
                 text = f"what agent {said % 3} says, number {said}".encode()

@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
-from hypervisor_observability.host.agent import JournalAgent
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import Config, EventType, Observability, hookimpl
+from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.spans.record import FinishedSpan
 from tests.faults.figure import Figure
 from tests.faults.measuring import temporary_directory
@@ -67,7 +67,7 @@ def runs(*, quick: bool) -> Iterable[Figure]:
 
 def _deliver_once(directory: Path) -> tuple[int, float]:
     begun = time.process_time()
-    agent = JournalAgent(Config(), directory, plugins=[Taking()])
+    agent = Agent(Config(plugins={"journal": {"directory": directory}}), plugins=[Taking()])
     with agent:
         agent.flush(600)
     (name,) = agent.states()
@@ -75,7 +75,7 @@ def _deliver_once(directory: Path) -> tuple[int, float]:
 
 
 def _start(directory: Path) -> tuple[float, int]:
-    config = Config(journal=JournalConfig(directory=directory), stop_timeout_seconds=60)
+    config = Config(plugins={"journal": {"directory": directory}}, stop_timeout_seconds=60)
     observability = Observability(config, plugins=[Taking()])
     before = len(list(Path("/proc/self/fd").iterdir()))
     seconds = _time(observability.start)
@@ -107,7 +107,7 @@ def repeats(*, quick: bool) -> Iterable[Figure]:
             out = directory / "out"
             _kill_busy(directory / "journal", out, 1.0 + 3.0 * number / rounds)
             rest = Spans(out)
-            config = Config(journal=JournalConfig(directory=directory / "journal"))
+            config = Config(plugins={"journal": {"directory": directory / "journal"}})
             with Observability(config, plugins=[rest]) as observability:
                 observability.bus.record(EventType.VFS_WRITE)
                 observability.flush(120)
@@ -163,7 +163,7 @@ class Spans:
 
 
 def _be_busy(journal: Path, out: Path) -> None:
-    config = Config(journal=JournalConfig(directory=journal))
+    config = Config(plugins={"journal": {"directory": journal}})
     with Observability(config, plugins=[Spans(out)]) as observability:
         while True:
             with observability.recorder.agent("did:mesh:a"):

@@ -24,12 +24,11 @@ from hypervisor_observability import (
     Counts,
     EventType,
     HypervisorEvent,
-    JournalConfig,
     Observability,
     RetryLater,
     hookimpl,
 )
-from hypervisor_observability.host.agent import JournalAgent
+from hypervisor_observability.host.agent import Agent
 from tests.faults.measuring import error_of
 
 PER_SECOND = 200
@@ -107,7 +106,7 @@ class Emitting:
         threading.Thread(target=os.waitpid, args=(child, 0), daemon=True).start()
 
     def _lost(self) -> int:
-        journal = self._observability.status()["journal"]
+        journal = self._observability.status()["store"]
         return int(journal["lost"])
 
 
@@ -118,7 +117,7 @@ def run_emitting(role: str, name: str, directory: Path, port: int) -> None:
     signal.signal(signal.SIGUSR1, lambda *_: asked.update(fork=True))
     signal.signal(signal.SIGUSR2, lambda *_: _be_without_disk())
     config = Config(
-        journal=JournalConfig(directory=directory, segment_bytes=_SEGMENT_BYTES),
+        plugins={"journal": {"directory": directory, "segment_bytes": _SEGMENT_BYTES}},
         stop_timeout_seconds=60,
     )
     plugins = [Sender(port)] if role == "delivering" else []
@@ -149,8 +148,8 @@ def run_exporting(directory: Path, port: int) -> None:
     """Deliver until SIGTERM comes."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    config = Config(stop_timeout_seconds=60)
-    with JournalAgent(config, directory, plugins=[Sender(port)]) as agent:
+    config = Config(stop_timeout_seconds=60, plugins={"journal": {"directory": directory}})
+    with Agent(config, plugins=[Sender(port)]) as agent:
         while not stopping.wait(0.2):
             pass
         delivered = agent.flush(100)

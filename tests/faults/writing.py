@@ -9,14 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.reading.history import JournalHistory
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.upkeep.upkeep import Upkeep
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.history import History
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.upkeep import Upkeep
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT_BYTES = 65_536
 """The least that the configuration allows: many segments."""
@@ -85,7 +85,7 @@ def found_in(directory: Path) -> list[int]:
 def query_fails(directory: Path) -> bool:
     """Ask for all events, as ``hvobs query`` does: with what it is told of, it exits with 1."""
     notices: list[str] = []
-    for _ in History(directory, notices.append).find():
+    for _ in JournalHistory(directory, notices.append).events():
         pass
     return bool(notices)
 

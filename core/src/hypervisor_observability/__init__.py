@@ -17,7 +17,7 @@ from .release import RELEASE
 
 if TYPE_CHECKING:
     from .causality.propagation import Propagator
-    from .config import Config, DeliveryConfig, JournalConfig
+    from .config import Config, DeliveryConfig
     from .delivery.counts import Counts
     from .errors import ConfigError, ObservabilityError, Reject, RetryLater
     from .hookspecs import PluginContext, hookimpl
@@ -37,7 +37,6 @@ _LATER = {
     "ConfigError": "errors",
     "Counts": "delivery.counts",
     "DeliveryConfig": "config",
-    "JournalConfig": "config",
     "Exemplar": "metrics.families",
     "FinishedSpan": "spans.record",
     "GovernanceMetrics": "metrics.governance",
@@ -79,7 +78,6 @@ __all__ = [
     "HistogramValue",
     "HypervisorEvent",
     "HypervisorEventBus",
-    "JournalConfig",
     "MetricFamily",
     "MetricKind",
     "Observability",

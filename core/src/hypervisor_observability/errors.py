@@ -6,7 +6,10 @@
       ConfigError              the configuration is wrong; raised before anything starts
       RetryLater               raised by a plugin: offer the same batch again
       Reject                   raised by a plugin: this batch will never be accepted
+      SettingError             raised by a plugin: a value of its table cannot be used
       StreamUnavailableError   raised by a stream: it cannot be read at present, wait
+      NoHistoryError           raised by a store that is asked: nothing was recorded yet
+      StoreInUseError          raised by a store: another agent reads it already
 
 After a start nothing that a plugin does reaches the application, so these are all.
 """
@@ -79,6 +82,27 @@ class RetryLater(ObservabilityError):  # noqa: N818 - a request, named for what 
 
 class Reject(ObservabilityError):  # noqa: N818 - a verdict, named for what it says
     """Say that the backend will never accept this batch: it is counted as rejected."""
+
+
+class SettingError(ObservabilityError, ValueError):
+    """A value of a plugin's table cannot be used, which only the plugin itself can tell.
+
+    Attributes:
+        key: Of the value, in the plugin's table.
+        reason: What is wrong, and what would be right.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        self.key, self.reason = key, reason
+        super().__init__(f"{key}: {reason}")
+
+
+class NoHistoryError(ObservabilityError):
+    """A store that is asked for its history has none; the text says where it was looked for."""
+
+
+class StoreInUseError(ObservabilityError):
+    """Another agent reads the store: it would deliver everything too."""
 
 
 class StreamUnavailableError(ObservabilityError):

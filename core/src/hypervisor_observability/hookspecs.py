@@ -38,6 +38,7 @@ made; see ``start``.
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -49,6 +50,14 @@ from .events.event import HypervisorEvent
 if TYPE_CHECKING:  # whoever has no such hook loads neither
     from .metrics.families import MetricFamily
     from .spans.record import FinishedSpan
+    from .stores import (
+        FollowContext,
+        FollowedStore,
+        History,
+        HistoryContext,
+        Store,
+        StoreContext,
+    )
 
 ENTRY_POINT_GROUP = "hypervisor.observability"
 PROJECT_NAME = "hypervisor_observability"
@@ -164,6 +173,40 @@ def stop() -> None:
     """
 
 
+# Of a store: see hypervisor_observability.stores
+
+
+@hookspec(firstresult=True)
+def open_store(context: "StoreContext") -> "Store | None":
+    """Give what keeps the events of this process.
+
+    Called when the observability is made, before anything starts: it looks at the configuration
+    and opens nothing; that is for ``Store.start``. Raise ``SettingError`` for a value of the table
+    that cannot be used.
+
+    :param context: What the store needs of the process.
+    """
+
+
+@hookspec(firstresult=True)
+def open_history(context: "HistoryContext") -> "History | None":
+    """Give what was recorded until now, for commands that ask.
+
+    Called on an instance that was not started. Raise ``NoHistoryError`` where nothing was recorded
+    yet, with a text that says where; where nothing needs to be, only if there never can be.
+
+    :param context: Who asks, and whom to tell what cannot be read.
+    """
+
+
+@hookspec(firstresult=True)
+def follow_store(context: "FollowContext") -> "FollowedStore | None":
+    """Give what all processes record, for ``hvobs agent``. It opens nothing yet.
+
+    :param context: What the store needs of the agent.
+    """
+
+
 @hookspec(firstresult=True)
 def check(context: PluginContext) -> str | None:
     """Find out whether the backend answers.
@@ -175,11 +218,33 @@ def check(context: PluginContext) -> str | None:
     """
 
 
+class CommandContext(Protocol):
+    """The configuration, as the commands of a plugin see it: it is read when it is asked for."""
+
+    def state_directory(self, file: Path | None = None) -> Path | None:
+        """Give the folder of the table ``[state]``; None where none is named.
+
+        :param file: A configuration that the command was told, in place of that of ``hvobs NAME``.
+        :raises ConfigError: Something in it is wrong.
+        """
+
+    def settings(self, file: Path | None = None) -> Any:
+        """Give the plugin's ``Config`` made of its table; None where there is no such table.
+
+        :param file: As above.
+        :raises ConfigError: Something in the table is wrong; the rest of the file does not matter.
+        """
+
+
 @hookspec(firstresult=True)
 def commands() -> Sequence[click.Command] | None:
     """Give commands of the plugin's own, to stand under ``hvobs NAME``.
 
-    Called on an instance that was not started.
+    Called on an instance that was not started, made with the plugin's table or, where there is
+    none, with its defaults. Where commands work without a table, though it has keys that must be
+    set, write a class method (``@classmethod`` above ``@hookimpl``): it is called on the class,
+    whatever the configuration holds. A command finds a ``CommandContext`` with
+    ``@click.pass_obj``, and asks it for the configuration where it needs some.
     """
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from attrs import asdict, define, frozen
 
 from hypervisor_observability.causality.propagation import Extracted, Propagator
-from hypervisor_observability.config import Config, JournalConfig
+from hypervisor_observability.config import Config
 from hypervisor_observability.host.observability import Observability
 from hypervisor_observability.recorder import Recorder
 
@@ -169,9 +169,11 @@ def listening(process: Process) -> Iterator[None]:
 def main(folder: Path, number: int) -> int:
     """Do this process's part of the plan; the exit code tells whether all of it was done."""
     plan = [Planned(**values) for values in json.loads((folder / "plan.json").read_text())]
-    journal = JournalConfig(directory=folder / "journal", segment_bytes=1024 * 1024)
+    journal = {"directory": folder / "journal", "segment_bytes": 1024 * 1024}
     with (
-        Observability(Config(service=f"process-{number}", journal=journal)) as observability,
+        Observability(
+            Config(service=f"process-{number}", plugins={"journal": journal})
+        ) as observability,
         ThreadPoolExecutor(max_workers=8) as pool,
     ):
         process = Process(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor_observability.journal.history import History
+from hypervisor_journal.reading.history import JournalHistory
 from hypervisor_observability.tree import build_tree
 from tests.commands import run_hvobs
 from tests.programs import run
@@ -44,7 +44,7 @@ def test_tree_of_agents_over_processes_and_transports_is_the_truth(tmp_path: Pat
 
     assert (ran.returncode, ran.stderr) == (0, "")
     unread: list[str] = []
-    events = [entry.event for entry in History(tmp_path / "journal", unread.append).find()]
+    events = [entry.event for entry in JournalHistory(tmp_path / "journal", unread.append).events()]
     assert not unread
     assert len(events) == 2 * AGENTS
     first = next(event for event in events if event.agent_did == "did:test:0")

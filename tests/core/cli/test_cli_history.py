@@ -1,4 +1,4 @@
-"""The commands over a journal: query, tail, tree, verify, erase, replay."""
+"""The commands that ask a store, over a journal: query, tail, tree, replay."""
 
 import contextlib
 import json
@@ -6,77 +6,31 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.cli import output
 from hypervisor_observability.cli.main import hvobs
-from hypervisor_observability.cli.tail import Followed
-from hypervisor_observability.journal.anchors import Anchorage, make_key_file, take_run_key
-from hypervisor_observability.journal.frames import HEADER_BYTES
-from hypervisor_observability.journal.history import EVERYTHING, Entry, History, Wanted
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.writer import JournalWriter
-
-HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
-TRACE = "a1b2c3d4e5f6"
-
-
-def make_event(number: int, **fields: Any) -> HypervisorEvent:
-    values: dict[str, Any] = {
-        "event_type": EventType.VFS_WRITE,
-        "timestamp": 1_000_000.0 + number,
-        "session_id": "s1",
-        "agent_did": "did:mesh:a",
-        "payload": {"number": number},
-        **fields,
-    }
-    return HypervisorEvent(**values)
-
-
-def write(directory: Path, *events: HypervisorEvent) -> Run:
-    known = set(runs_of(directory))
-    writer = JournalWriter(directory, segment_bytes=65_536)
-    for event in events:
-        writer.append(event, lambda _: None)
-    writer.close()
-    (run,) = set(runs_of(directory)) - known
-    return run
-
-
-def run_hvobs(*arguments: object, **options: Any) -> Result:
-    return CliRunner().invoke(hvobs, [*map(str, arguments)], **options)
+from tests.commands import HVOBS, run_hvobs
+from tests.configurations import write_config
+from tests.plugins.journal.journals import (
+    TRACE,
+    damage_second_record,
+    make_event,
+    numbers,
+    write,
+    write_two_runs,
+)
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
-    """Two runs whose events interleave."""
-    directory = tmp_path / "journal"
-    write(directory, *(make_event(number) for number in (0, 2, 4)))
-    write(
-        directory,
-        make_event(1, event_type=EventType.AGENT_KILLED, agent_did="did:mesh:b"),
-        make_event(3, session_id="s2", causal_trace_id=f"{TRACE}/01234567"),
-    )
-    return directory
-
-
-def damage_second_record(run: Run) -> None:
-    path = run.segment_path(0)
-    data = bytearray(path.read_bytes())
-    _, second, *_ = [offset for offset, _ in SegmentReader(path).records()]
-    data[second + 100] ^= 1
-    path.write_bytes(data)
-
-
-def numbers(result: Result) -> list[int]:
-    return [json.loads(line)["payload"]["number"] for line in result.stdout.splitlines()]
+    return write_two_runs(tmp_path / "journal")
 
 
 # query
@@ -191,9 +145,11 @@ def test_time_that_is_none_is_refused(journal: Path, moment: str) -> None:
 
 def test_journal_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "name its directory with --journal" in run_hvobs("query").stderr
-    assert "there is no journal in gone" in run_hvobs("query", "--journal", "gone").stderr
-    Path("hypervisor.toml").write_text('[journal]\ndirectory = "j"\n')
+    assert "name a journal's directory with --journal" in run_hvobs("query").stderr
+    gone = run_hvobs("query", "--journal", "gone")
+    assert (gone.exit_code, gone.stdout) == (2, "")
+    assert f"there is no journal in {tmp_path / 'gone'}" in gone.stderr
+    Path("hypervisor.toml").write_text('[plugins.journal]\ndirectory = "j"\n')
     write(Path("j"), make_event(7))
     assert numbers(run_hvobs("query", "--json")) == [7]
     Path("hypervisor.toml").write_text("[bus]\n")
@@ -249,84 +205,11 @@ def test_tail_shows_what_comes_from_old_and_new_runs_once(
     assert process.returncode == 130
 
 
-def test_tail_shows_each_event_among_the_first_or_as_news(journal: Path) -> None:
-    for wanted in (EVERYTHING, Wanted(agent_did="did:mesh:a")):
-        followed = Followed(journal)
-        followed.skip()
-        writer = JournalWriter(journal, segment_bytes=65_536)
-        (first, second, *_) = runs_of(journal)
-        # Between looking where the journal ends and reading what stands there.
-        writer.append(make_event(100), lambda _: None)
-
-        def shown(entries: Iterable[Entry]) -> list[int]:
-            return [entry.event.payload["number"] for entry in entries]
-
-        first_ones = shown(followed.skipped(History(journal, print), wanted, 3))
-        assert 100 not in first_ones
-        assert first_ones == sorted(first_ones)
-        assert len(first_ones) == 3
-        assert shown(followed.news()) == [100]
-        writer.append(make_event(101), lambda _: None)
-        assert shown(followed.news()) == [101]
-        assert shown(followed.news()) == []
-        writer.close()
-        for run in set(runs_of(journal)) - {first, second}:
-            run.remove()
-
-
-def test_tail_reads_only_the_end_of_a_long_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = write(tmp_path, *(make_event(number) for number in range(1_000)))
-    followed = Followed(tmp_path)
-    followed.skip()
-    for _, path in run.segments()[:-1]:
-        path.write_bytes(path.read_bytes()[:HEADER_BYTES])  # whoever reads them finds nothing
-    notices: list[str] = []
-    monkeypatch.setattr(output, "note", notices.append)
-    found = followed.skipped(History(tmp_path, print), EVERYTHING, 5)
-    assert [entry.sequence for entry in found] == [995, 996, 997, 998, 999]
-    assert notices == []
-
-
-def test_tail_goes_on_when_a_run_that_it_follows_goes(journal: Path) -> None:
-    followed = Followed(journal)
-    followed.skip()
-    first, second = runs_of(journal)
-    first.remove()
-    for _, path in second.segments():
-        path.unlink()
-    assert list(followed.skipped(History(journal, print), EVERYTHING, 5)) == []
-    assert list(followed.news()) == []
-    write(journal, make_event(9))
-    assert [entry.event.payload["number"] for entry in followed.news()] == [9]
-
-
 def test_query_does_without_the_claims(journal: Path) -> None:
     before = run_hvobs("query", "--journal", journal).stdout
     (journal / "claims").mkdir()  # who delivers what is left is of no matter to who reads
     result = run_hvobs("query", "--journal", journal)
     assert (result.exit_code, result.stdout) == (0, before)
-
-
-def test_tail_waits_for_a_directory_that_cannot_be_listed(
-    journal: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    followed = Followed(journal)
-    followed.skip()
-    notices: list[str] = []
-    monkeypatch.setattr(output, "note", notices.append)
-
-    def busy(path: object = ".") -> object:
-        raise OSError(24, "Too many open files", str(path))
-
-    write(journal, make_event(9))
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", busy)
-        for _ in range(3):
-            assert list(followed.news()) == []
-    assert len([notice for notice in notices if str(journal) + ":" in notice]) == 1
-    assert [entry.event.payload["number"] for entry in followed.news()] == [9]
 
 
 @pytest.mark.fault("L2")
@@ -367,8 +250,15 @@ def test_tree_is_drawn_over_all_runs(tmp_path: Path) -> None:
     assert (shown["events"], len(shown["traces"])) == (2, 1)
 
 
-def test_tree_needs_a_file_or_a_journal(journal: Path) -> None:
+def test_tree_needs_a_file_or_a_journal_or_a_store(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(journal.parent)
     assert "or a journal with --journal" in run_hvobs("tree").stderr
+    write_config("[plugins.journal]\ndirectory = 'journal'\n")
+    by_name = run_hvobs("tree")
+    assert by_name.exit_code == 0
+    assert by_name.stdout == run_hvobs("tree", "--journal", journal).stdout != ""
     assert run_hvobs("tree", "-", "--journal", journal).exit_code == 2
 
 
@@ -376,155 +266,6 @@ def test_tree_tells_of_damage(journal: Path) -> None:
     damage_second_record(next(runs_of(journal)))
     result = run_hvobs("tree", "--journal", journal)
     assert "cannot be read" in result.stderr
-
-
-# verify
-
-
-@pytest.fixture
-def anchored(tmp_path: Path) -> tuple[Path, Path, str]:
-    """A journal, the anchors of its end, and their first key."""
-    directory = tmp_path / "journal"
-    key = make_key_file(tmp_path / "key")
-    writer = JournalWriter(directory, segment_bytes=65_536)
-    for number in range(5):
-        writer.append(make_event(number), lambda _: None)
-    writer.sync()
-    assert writer.run is not None
-    run_key = take_run_key(tmp_path / "key", writer.run.id)
-    anchorage = Anchorage.of(writer.run.id, tmp_path / "anchors", run_key)
-    anchorage.anchor(writer.synced.sequence, writer.synced.chain)
-    writer.close()
-    return directory, tmp_path / "anchors", key
-
-
-def test_journal_with_an_anchor_at_its_end_is_proven(anchored: tuple[Path, Path, str]) -> None:
-    directory, anchors, key = anchored
-    result = run_hvobs("verify", "--journal", directory, "--anchors", anchors, "--key", key)
-    assert result.exit_code == 0, result.output
-    assert "proven" in result.stdout
-    (told,) = json.loads(
-        run_hvobs("verify", "--journal", directory, "--anchors", anchors, "--json").stdout
-    )
-    assert (told["verdict"], told["events"], told["anchored"]) == ("proven", 5, 5)
-
-
-def test_journal_without_an_anchor_is_called_unanchored(
-    journal: Path, anchored: tuple[Path, Path, str]
-) -> None:
-    result = run_hvobs("verify", "--journal", journal)
-    assert result.exit_code == 3
-    assert "no anchor vouches for the last 3 events" in result.stdout
-
-
-def test_directory_without_a_run_proves_nothing(tmp_path: Path) -> None:
-    result = run_hvobs("verify", "--journal", tmp_path)
-    assert result.exit_code == 3
-    assert "nothing is proven" in result.stderr
-
-
-@pytest.mark.fault("L3")
-def test_first_bad_record_is_named(anchored: tuple[Path, Path, str]) -> None:
-    directory, anchors, _ = anchored
-    damage_second_record(next(runs_of(directory)))
-    result = run_hvobs("verify", "--journal", directory, "--anchors", anchors)
-    assert result.exit_code == 1
-    assert "sequence 1: " in result.stdout
-
-
-def test_anchors_of_another_key_are_refused(anchored: tuple[Path, Path, str]) -> None:
-    directory, anchors, _ = anchored
-    arguments = ("verify", "--journal", directory, "--anchors", anchors, "--key")
-    result = run_hvobs(*arguments, "00" * 32)
-    assert result.exit_code == 1
-    assert "1 of 1 anchors were not made with this key" in result.stderr
-    assert run_hvobs(*arguments, "no digits").exit_code == 2
-
-
-@pytest.mark.fault("J14")
-def test_run_that_is_gone_is_told(anchored: tuple[Path, Path, str]) -> None:
-    directory, anchors, _ = anchored
-    next(runs_of(directory)).remove()
-    result = run_hvobs("verify", "--journal", directory, "--anchors", anchors)
-    assert result.exit_code == 3
-    assert "is gone" in result.stderr
-
-
-def test_anchors_are_found_by_the_configuration(
-    anchored: tuple[Path, Path, str], tmp_path: Path
-) -> None:
-    file = tmp_path / "hypervisor.toml"
-    file.write_text('[journal]\ndirectory = "journal"\nanchor_file = "anchors"\n')
-    assert run_hvobs("verify", "--config", file).exit_code == 0
-    file.write_text('[journal]\ndirectory = "journal"\nanchor_file = "others"\n')
-    result = run_hvobs("verify", "--config", file)
-    assert result.exit_code == 3
-    assert "there are no anchors in" in result.stderr
-    (tmp_path / "others").write_text("no anchor\n")
-    assert run_hvobs("verify", "--config", file).exit_code == 1
-    run = next(runs_of(tmp_path / "journal")).path.name
-    assert run_hvobs("verify", "--config", file, "--run", "nonesuch").exit_code == 1
-    (tmp_path / "others").unlink()
-    assert run_hvobs("verify", "--config", file, "--run", run[-8:]).exit_code == 3
-    assert run_hvobs("verify", "--config", file, "--run", "nonesuch").exit_code == 2
-
-
-@pytest.mark.fault("J14")
-def test_damaged_line_among_the_anchors_is_told_and_the_others_hold(
-    anchored: tuple[Path, Path, str],
-) -> None:
-    directory, anchors, _ = anchored
-    arguments = ("verify", "--journal", directory, "--anchors", anchors)
-    whole = anchors.read_text()
-    anchors.write_text(whole + whole[:30])  # its process was killed
-    assert run_hvobs(*arguments).exit_code == 0
-    anchors.write_text("garbage\n" + whole)
-    result = run_hvobs(*arguments)
-    assert result.exit_code == 1
-    assert f"{anchors}, line 1: no anchor" in result.stderr
-    assert "proven" in result.stdout
-
-
-# erase
-
-
-def test_erased_payloads_are_gone_and_the_journal_is_proven_all_the_same(
-    anchored: tuple[Path, Path, str],
-) -> None:
-    directory, anchors, _ = anchored
-    write(directory, make_event(9, agent_did="did:mesh:b"))
-    assert run_hvobs("erase", "--journal", directory).exit_code == 2
-    arguments = ("erase", "--journal", directory, "--subject", "did:mesh:a")
-    declined = run_hvobs(*arguments, input="n\n")
-    assert declined.exit_code == 1
-    assert "erase what all events of agent did:mesh:a" in declined.stderr
-    result = run_hvobs(*arguments, input="y\n")
-    assert (result.exit_code, result.stdout) == (0, "erased 5 payloads\n")
-
-    lines = run_hvobs("query", "--journal", directory, "--json").stdout.splitlines()
-    payloads = [json.loads(line)["payload"] for line in lines]
-    assert payloads == [{}] * 5 + [{"number": 9}]
-    data = next(runs_of(directory)).segment_path(0).read_bytes()
-    assert b'{"number"' not in data
-    verified = json.loads(
-        run_hvobs("verify", "--journal", directory, "--anchors", anchors, "--json").stdout
-    )
-    assert [(one["verdict"], one["erased"]) for one in verified] == [
-        ("proven", 5),
-        ("unanchored", 0),
-    ]
-    again = run_hvobs(*arguments, "--yes")
-    assert again.stdout == "erased 0 payloads\n"
-
-
-def test_run_that_is_being_written_is_left_and_told(journal: Path) -> None:
-    writer = JournalWriter(journal, segment_bytes=65_536)
-    writer.append(make_event(9, session_id="s2"), lambda _: None)
-    result = run_hvobs("erase", "--journal", journal, "--session", "s2", "--yes")
-    assert result.exit_code == 1
-    assert result.stdout == "erased 1 payloads\n"
-    assert "is being written" in result.stderr
-    writer.close()
 
 
 # replay
@@ -556,7 +297,7 @@ COMMANDS_OVER_A_JOURNAL = [
     ("query",),
     ("report",),
     ("tree",),
-    ("erase", "--subject", "did:a", "--yes"),
+    ("journal", "erase", "--subject", "did:a", "--yes"),
 ]
 
 
@@ -626,7 +367,7 @@ def test_replay_saves_nothing_in_the_state_directory_of_the_application(
 INTERRUPTED = """
 import sys, threading
 from hypervisor_observability.cli import main
-from hypervisor_observability.journal.history import History
+from hypervisor_journal.reading.history import JournalHistory
 from hypervisor_observability.host.observability import Observability
 def wait(*_, **__):
     print("waits", flush=True)
@@ -635,7 +376,7 @@ def wait(*_, **__):
 if sys.argv[1] == "replay":
     Observability.flush = lambda *_: next(wait())
 else:
-    History.find = wait
+    JournalHistory.events = wait
 main.main(sys.argv[1:])
 """
 
@@ -676,7 +417,7 @@ def test_pipe_in_place_of_a_file_of_the_journal_holds_no_command_up(
     os.mkfifo(place)
     for words in (
         ["query", "--no-index", "--limit", "1"],
-        ["erase", "--subject", "did:none", "--yes"],
+        ["journal", "erase", "--subject", "did:none", "--yes"],
         ["agent", "--config", str(config), "--once", "--timeout", "5"],
     ):
         done = subprocess.run(

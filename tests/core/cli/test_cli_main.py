@@ -7,8 +7,7 @@ from types import ModuleType
 import click
 import pytest
 
-from hypervisor_observability import __version__
-from hypervisor_observability.cli import output
+from hypervisor_observability import __version__, output
 from hypervisor_observability.cli.main import COMMANDS, hvobs, main
 from hypervisor_observability.errors import ConfigError, ConfigProblem, Reject
 from tests.commands import run_hvobs

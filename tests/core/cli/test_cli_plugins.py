@@ -311,3 +311,104 @@ def test_link_that_cannot_be_had_is_told_and_the_tree_is_drawn(
     assert drawn.exit_code == 0
     assert "did:mesh:a" in drawn.stdout
     assert "plugin linking gives no link: " in drawn.stderr
+
+
+# Commands of a class, which need no table
+
+OF_THE_CLASS = """
+import click
+from attrs import define, frozen
+
+from hypervisor_observability import hookimpl
+
+
+@frozen
+class Config:
+    url: str  # it must be set
+
+
+@define(eq=False)
+class Plugin:
+    config: Config
+    Config = Config
+
+    @classmethod
+    @hookimpl
+    def commands(cls):
+        @click.command()
+        @click.option("--url")
+        @click.pass_obj
+        def open(context, url):
+            settings = context.settings() if url is None else None
+            click.echo(f"opening {url or (settings and settings.url)}")
+            click.echo(f"state {context.state_directory()}")
+
+        return [open]
+
+    @hookimpl
+    def export_events(self, events):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "code", "told"),
+    [
+        (None, ["--url", "u"], 0, "opening u\nstate None\n"),
+        (None, [], 0, "opening None\nstate None\n"),
+        ("[plugins.web]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
+        ("[plugins.wire]\n[plugins.web]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
+        ("[plugins.web]\n", [], 2, "hypervisor.toml:1: plugins.web.url: "),
+        ("[plugins.web]\nurl = 1\n", [], 2, "hypervisor.toml:2: plugins.web.url: "),
+        ("[web]\nurl = 'u'\n", [], 2, "hypervisor.toml:1: web: unknown table"),
+        ("[plugins.web]\nurl = '${NO_SUCH_VARIABLE}'\n", [], 2, "hypervisor.toml:2: plugins.web"),
+        ("[plugins.web]\n", ["--url", "u"], 0, "opening u\nstate None\n"),
+        ("[plugins.web]\nurl = 1\n", ["--help"], 0, "--url TEXT"),
+        ("[plugins.web\n", ["--url", "u"], 2, "opening u\n"),
+        ("[plugins.web\n", [], 2, "hypervisor.toml:1: not valid TOML"),
+    ],
+)
+def test_commands_of_a_class_read_the_configuration_when_they_ask_for_it(
+    text: str | None, words: list[str], code: int, told: str, install: Install
+) -> None:
+    install("web", OF_THE_CLASS)
+    install("wire", TRIPWIRE)
+    if text is not None:
+        write_config(text)
+
+    done = run_hvobs("web", "open", *words)
+
+    assert done.exit_code == code, done.output
+    assert told in done.output
+
+
+def test_commands_of_a_class_hear_where_the_state_is(install: Install) -> None:
+    install("web", OF_THE_CLASS)
+    write_config("[state]\ndirectory = 'state'\n")
+
+    assert f"state {Path.cwd() / 'state'}" in run_hvobs("web", "open").stdout
+    write_config("[state]\ndirectry = 'state'\n")
+    assert run_hvobs("web", "open").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("@hookimpl\n    def commands(cls)", "def commands(cls)", "has no commands of its own"),
+        ("commands(cls)", "commands(cls, file)", "plugins.web: Plugin: "),
+        ("return [open]", "yield open", "plugins.web: Plugin: "),
+        ("return [open]", "return [1]", "the plugin 'web' cannot give its commands"),
+        ("return [open]", "return cls.nothing", "the plugin 'web' cannot give its commands"),
+    ],
+)
+def test_class_whose_commands_cannot_be_had_is_told(
+    old: str, new: str, told: str, install: Install
+) -> None:
+    install("web", OF_THE_CLASS.replace(old, new).replace("url: str  #", "url: str = ''  #"))
+
+    done = run_hvobs("web", "open", "--url", "u")
+
+    assert done.exit_code in {1, 2}
+    assert done.stdout == ""
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr

@@ -149,7 +149,7 @@ def damaged(**changes: Any) -> bytes:
     }  # fmt: skip
     whole = {
         "version": 1, "pid": 1, "written_at": 1.0, "started_at": 1.0, "state": "stopped",
-        "emitted": 0, "plugins": {"p": reader}, "metrics": reader, "journal": None,
+        "emitted": 0, "plugins": {"p": reader}, "metrics": reader, "store": None,
     }  # fmt: skip
     merged = {**whole, **changes}
     return json.dumps({k: v for k, v in merged.items() if v is not ...}).encode()
@@ -170,7 +170,7 @@ DAMAGED: dict[str, bytes | None] = {
     "plugin that is text": damaged(plugins={"p": "running"}),
     "plugin without numbers": damaged(plugins={"p": {"state": "running"}}),
     "no metrics": damaged(metrics=...),
-    "journal that is text": damaged(journal="/there"),
+    "store that is text": damaged(store="/there"),
     "dropped by nobody": damaged(
         metrics={**json.loads(damaged())["metrics"], "dropped": {"a": []}}
     ),

@@ -10,13 +10,13 @@ from typing import Any
 import attrs
 import pytest
 
-from hypervisor_observability import Config, EventType, JournalConfig, Observability
+from hypervisor_observability import Config, EventType, Observability
 from hypervisor_observability.config import StateConfig, plugin_tables, settings
-from hypervisor_observability.host.agent import JournalAgent
+from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.host.plugins import load_plugins
 from tests.programs import run_python
 
-OURS = ("jaeger", "otel", "prometheus", "statsd")
+OURS = ("jaeger", "journal", "otel", "prometheus", "statsd")
 
 
 def configuration_classes() -> Iterator[type]:
@@ -78,8 +78,8 @@ def test_whole_configurations_keep_where_they_were_made(
     monkeypatch.chdir(tmp_path)
     config = Config(
         state=StateConfig(directory="state"),
-        journal=JournalConfig(directory="journal", anchor_file="anchors"),
         plugins={
+            "journal": {"directory": "journal", "anchor_file": "anchors"},
             "jaeger": {"upload_file": "spans.json"},
             "prometheus": {"serve": False, "textfile": Path("job.prom")},
         },
@@ -89,9 +89,8 @@ def test_whole_configurations_keep_where_they_were_made(
     plugins: dict[str, Any] = {one.name: one.instance for one in loaded}
 
     assert problems == []
-    assert config.journal is not None
-    assert config.journal.directory == tmp_path / "journal"
-    assert config.journal.anchor_file == tmp_path / "anchors"
+    assert plugins["journal"].config.directory == tmp_path / "journal"
+    assert plugins["journal"].config.anchor_file == tmp_path / "anchors"
     assert config.state.directory == tmp_path / "state"
     assert plugins["jaeger"].config.upload_file == tmp_path / "spans.json"
     assert plugins["prometheus"].config.textfile == tmp_path / "job.prom"
@@ -99,10 +98,10 @@ def test_whole_configurations_keep_where_they_were_made(
 
 def test_agent_keeps_where_its_journal_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    agent = JournalAgent(Config(), Path("journal"))
+    agent = Agent(Config(plugins={"journal": {"directory": Path("journal")}}))
     monkeypatch.chdir("/")
 
-    assert agent.directory == tmp_path / "journal"
+    assert agent.followed.place == str(tmp_path / "journal")
 
 
 def test_daemon_that_changes_its_directory_journals_on(
@@ -111,7 +110,7 @@ def test_daemon_that_changes_its_directory_journals_on(
     monkeypatch.chdir(tmp_path)
     config = Config(
         state=StateConfig(directory=Path("state")),
-        journal=JournalConfig(directory=Path("journal"), segment_bytes=65_536),
+        plugins={"journal": {"directory": Path("journal"), "segment_bytes": 65_536}},
     )
     with Observability(config) as observability:
         monkeypatch.chdir("/")
@@ -120,7 +119,7 @@ def test_daemon_that_changes_its_directory_journals_on(
         assert observability.bus.sync()
         status = observability.status()
 
-    assert status["journal"]["lost"] == 0
+    assert status["store"]["lost"] == 0
     assert (tmp_path / "state" / "status.json").exists()
     assert len([*(tmp_path / "journal").rglob("*.hvj")]) > 1
 

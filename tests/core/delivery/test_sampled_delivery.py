@@ -15,7 +15,6 @@ from hypervisor_observability import (
     FinishedSpan,
     HypervisorEvent,
     HypervisorEventBus,
-    JournalConfig,
     Observability,
     Reject,
     RetryLater,
@@ -307,7 +306,7 @@ def observing(directory: Path, plugin: Spans) -> Observability:
         interval_seconds=0.01, keep_incidents=True, sampling_wait_seconds=3_600
     )
     config = Config(
-        journal=JournalConfig(directory=directory), delivery=delivery, stop_timeout_seconds=5
+        plugins={"journal": {"directory": directory}}, delivery=delivery, stop_timeout_seconds=5
     )
     return Observability(config, plugins=[plugin])
 

@@ -208,7 +208,7 @@ def test_class_in_place_of_an_instance_is_refused() -> None:
 def test_every_hook_of_the_contract_is_known() -> None:
     assert set(HOOKS) == {
         "start", "export_events", "export_spans", "export_metrics", "flush", "stop", "check",
-        "commands", "trace_url",
+        "commands", "trace_url", "open_store", "open_history", "follow_store",
     }  # fmt: skip
 
 
@@ -229,7 +229,7 @@ def test_paths_and_names_do_not_lead_elsewhere(tmp_path: Path) -> None:
     file = tmp_path / "hypervisor.toml"
     file.write_text(
         '[state]\ndirectory = "a\\u0000b"\n'
-        '[journal]\ndirectory = ""\n'
+        '[plugins.journal]\ndirectory = ""\n'
         '[plugins."../x"]\n[plugins."/etc/passwd"]\n'
     )
     with pytest.raises(ConfigError) as caught:

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
-from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.events.event_types import GOVERNANCE_DECISION
 from hypervisor_observability.report import Findings, report_page, saga_census, timeline
 from hypervisor_observability.report.drawing import duration
@@ -375,7 +374,7 @@ def test_durations_are_written_in_the_unit_that_suits(seconds: float, text: str)
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     directory = tmp_path / "journal"
-    config = Config(journal=JournalConfig(directory=directory))
+    config = Config(plugins={"journal": {"directory": directory}})
     with Observability(config) as observability:
         for name in HOSTILE:
             for one in hostile_events(name):

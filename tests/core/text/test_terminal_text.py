@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability.cli.output import one_line, table
+from hypervisor_observability.output import one_line, table
 from hypervisor_observability.report.drawing import text_of
 from hypervisor_observability.text.terminal_text import MAX_MARKS, columns, escape, fit, wrap
 

@@ -5,15 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hypervisor_observability.journal.claims import Claims, is_claimed
-from hypervisor_observability.journal.runs import Run, new_run
+from hypervisor_journal.runs.claims import Claims, is_claimed
+from hypervisor_journal.runs.runs import Run, new_run
 
 RUN = "20260101T000000.000000Z-" + "ab" * 16
 
 LOOKING = """
 import sys
 from pathlib import Path
-from hypervisor_observability.journal.runs import Run
+from hypervisor_journal.runs.runs import Run
 run = Run(Path(sys.argv[1]))
 print("looking", flush=True)
 while True:
@@ -22,7 +22,7 @@ while True:
 CLAIMING = """
 import sys
 from pathlib import Path
-from hypervisor_observability.journal.claims import Claims
+from hypervisor_journal.runs.claims import Claims
 directory = Path(sys.argv[1])
 claims = Claims(directory)
 print(sum(claims.take(run) for run in sorted(directory.iterdir()) if run.is_dir()), flush=True)

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
+from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.streams.cursor_files import CursorFile, Saved, read_cursor
+from hypervisor_journal.streams.delivered_runs import DeliveredRuns
+from hypervisor_journal.streams.journalled_log import JournalledLog
+from hypervisor_journal.streams.rests import cursor_path
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.batch import Batch
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
-from hypervisor_observability.journal.dead_runs import end_of
-from hypervisor_observability.journal.run_ledger import RunLedger
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.cursor_files import CursorFile, Saved, read_cursor
-from hypervisor_observability.sources.delivered_runs import DeliveredRuns
-from hypervisor_observability.sources.journalled_log import JournalledLog
-from hypervisor_observability.sources.rests import cursor_path
 
 SEGMENT = 65_536
 

@@ -11,25 +11,25 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from hypervisor_journal.format.frames import CHECKSUM_BYTES
+from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.streams.cursor_files import read_cursor
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Recorder
 from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.events.event import is_erased, raw_payload, with_payload
 from hypervisor_observability.events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION
 from hypervisor_observability.gate import Gate
-from hypervisor_observability.journal.erasure import erase
-from hypervisor_observability.journal.frames import CHECKSUM_BYTES
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
 from hypervisor_observability.metrics.decisions import GovernanceCounts
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.uncounted import Uncounted
 from hypervisor_observability.report import Findings
-from hypervisor_observability.sources.cursor_files import read_cursor
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
 from hypervisor_observability.tree import build_tree, render_tree
@@ -144,7 +144,7 @@ def test_what_stands_behind_damage_is_told_not_to_be_erased(tmp_path: Path) -> N
     second = [offset for offset, _ in SegmentReader(path).records()][1]
     data[second + 90] ^= 1
     path.write_bytes(data)
-    result = run_hvobs("erase", "--journal", tmp_path, "--subject", EVE, "--yes")
+    result = run_hvobs("journal", "erase", "--journal", tmp_path, "--subject", EVE, "--yes")
     assert result.exit_code == 1
     assert f"byte {second}" in result.stderr.replace("\n", "")
 
@@ -152,13 +152,13 @@ def test_what_stands_behind_damage_is_told_not_to_be_erased(tmp_path: Path) -> N
 STATES = """
 import os, sys
 from pathlib import Path
-from hypervisor_observability import Config, EventType, JournalConfig, Observability, hookimpl
+from hypervisor_observability import Config, EventType, Observability, hookimpl
 class Spans:
     name = "spans"
     @hookimpl
     def export_spans(self, spans): pass
-journal = JournalConfig(directory=Path(sys.argv[1]))
-observability = Observability(Config(journal=journal), plugins=[Spans()]).start()
+journal = {"journal": {"directory": sys.argv[1]}}
+observability = Observability(Config(plugins=journal), plugins=[Spans()]).start()
 bus = observability.bus
 eve, said = "did:mesh:eve", "Eve Miller, born 1970-01-01"
 bus.record(EventType.SESSION_JOINED, agent_did=eve, payload={"name": said})
@@ -187,7 +187,7 @@ def states(tmp_path: Path) -> Path:
 def test_saved_spans_forget_the_subject_and_no_one_else(states: Path) -> None:
     (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
     before = json.loads(cursor.read_text())
-    result = run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+    result = run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--yes")
     assert (result.exit_code, result.stdout) == (0, "erased 3 payloads\n")
 
     after = json.loads(cursor.read_text())
@@ -205,7 +205,7 @@ def test_position_stays_what_it_is_where_the_state_beside_it_is_erased(states: P
     with cursor.open("a") as file:
         file.write('[["sequence",77]]\n[["sequence",78]]\n')  # batches since the state was saved
     before = read_cursor(cursor)
-    run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+    run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--yes")
     after = read_cursor(cursor)
 
     assert holding(cursor.parent, "Eve Miller") == []
@@ -220,12 +220,12 @@ def test_dry_run_counts_the_same_and_changes_nothing(states: Path) -> None:
         return {path: path.read_bytes() for path in states.rglob("*") if path.is_file()}
 
     before = content()
-    dry = run_hvobs("erase", "--journal", states, "--subject", EVE, "--dry-run")
+    dry = run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--dry-run")
     assert (dry.exit_code, dry.stdout) == (0, "would erase 3 payloads\n")
     assert content() == before
-    real = run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+    real = run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--yes")
     assert real.stderr == dry.stderr.replace("would be taken", "was taken")
-    again = run_hvobs("erase", "--journal", states, "--subject", EVE, "--dry-run")
+    again = run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--dry-run")
     assert again.stdout == "would erase 0 payloads\n"
 
 
@@ -233,7 +233,7 @@ def test_dry_run_counts_the_same_and_changes_nothing(states: Path) -> None:
 def test_old_content_of_a_saved_state_is_overwritten(states: Path) -> None:
     (cursor,) = (path for path in holding(states, "Eve Miller") if path.suffix == ".json")
     with cursor.open("rb") as old:
-        run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+        run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--yes")
         assert not any(old.read())
 
 
@@ -245,13 +245,14 @@ def test_dead_letters_forget_the_payload(tmp_path: Path) -> None:
     letters.write(HypervisorEvent(agent_did="did:mesh:bob", payload={"name": "Bob"}), "no")
     config = tmp_path / "hypervisor.toml"
     config.write_text(
-        f"[journal]\ndirectory = '{tmp_path}/journal'\n[state]\ndirectory = '{tmp_path}/state'\n"
+        f"[plugins.journal]\ndirectory = '{tmp_path}/journal'\n"
+        f"[state]\ndirectory = '{tmp_path}/state'\n"
     )
     moved = letters.path.with_name("otel.jsonl.1")
     moved.write_bytes(letters.path.read_bytes())
     torn = letters.path.read_bytes().splitlines()[0][:-5]  # its process was killed
     letters.path.write_bytes(letters.path.read_bytes() + torn)
-    result = run_hvobs("erase", "--config", config, "--subject", EVE, "--yes")
+    result = run_hvobs("journal", "erase", "--config", config, "--subject", EVE, "--yes")
     assert result.exit_code == 0, result.output
     assert not holding(tmp_path, "Eve Miller")
     assert moved.read_bytes() == letters.path.read_bytes()
@@ -274,7 +275,7 @@ def test_what_killed_processes_left_half_made_is_erased_too(states: Path) -> Non
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     with copy.open("rb") as old:
-        run_hvobs("erase", "--journal", states, "--subject", EVE, "--yes")
+        run_hvobs("journal", "erase", "--journal", states, "--subject", EVE, "--yes")
         assert not any(old.read())
     assert not copy.exists()
     assert holding(states, "Eve Miller") == [run.segment_path(0)]  # what Bob said

@@ -13,18 +13,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypervisor_journal.format.frames import HEADER_BYTES, SegmentHeader, record_at
+from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.reading import event_index
+from hypervisor_journal.reading.event_index import EventIndex, remove_index
+from hypervisor_journal.reading.history import JournalHistory, question_of
+from hypervisor_journal.reading.index_columns import Columns, IndexedSegment
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import event_index
-from hypervisor_observability.journal.erasure import erase
-from hypervisor_observability.journal.event_index import EventIndex, remove_index
-from hypervisor_observability.journal.frames import HEADER_BYTES, SegmentHeader, record_at
-from hypervisor_observability.journal.history import EVERYTHING, History, Wanted, trace_key
-from hypervisor_observability.journal.index_columns import Columns, IndexedSegment
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_observability.stores import EVERYTHING, Wanted, trace_key
 
 SEGMENT = 65_536
 SEED = 20261126
@@ -82,8 +83,8 @@ def shared_journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def ask(directory: Path, wanted: Wanted, *, index: EventIndex | None = None) -> Answer:
     notices: list[str] = []
     found = [
-        (entry.run.path.name, entry.sequence, entry.event, dict(entry.event.payload))
-        for entry in History(directory, notices.append, index).find(wanted)
+        (entry.run, entry.sequence, entry.event, dict(entry.event.payload))
+        for entry in JournalHistory(directory, notices.append, index).events(wanted)
     ]
     return found, notices
 
@@ -180,7 +181,7 @@ def test_asking_for_everything_or_for_a_part_of_the_answer_makes_no_index(journa
     assert ask_by_index(journal, EVERYTHING) == ask(journal, EVERYTHING)
     assert known_segments(journal) == 0
     index = EventIndex.of(journal)
-    found = History(journal, print, index).find(OF_ONE)
+    found = JournalHistory(journal, print, index).events(OF_ONE)
     next(found)
     found.close()  # type: ignore[attr-defined]  # heapq.merge is a generator
     index.close()
@@ -397,8 +398,8 @@ def test_index_that_is_removed_while_it_is_open_does_no_harm(journal: Path) -> N
 def test_two_may_make_it_at_once(journal: Path) -> None:
     one, other = EventIndex.of(journal), EventIndex.of(journal)
     answers = zip(
-        History(journal, print, one).find(OF_ONE),
-        History(journal, print, other).find(OF_ONE),
+        JournalHistory(journal, print, one).events(OF_ONE),
+        JournalHistory(journal, print, other).events(OF_ONE),
         strict=True,
     )
     assert all(first == second for first, second in answers)
@@ -417,7 +418,7 @@ def test_closed_index_knows_nothing(journal: Path) -> None:
     index = EventIndex.of(journal)
     index.close()
     segment = IndexedSegment("run", 0, 1, 2, 3)
-    assert index.find(segment, OF_ONE.question) is None
+    assert index.find(segment, question_of(OF_ONE)) is None
     index.add(segment, Columns())
     index.keep_only([])
     assert ask(journal, OF_ONE, index=index) == expected
@@ -516,8 +517,10 @@ def test_segment_and_run_that_go_while_they_are_read_are_passed_over(
     assert {name for name, *_ in found} == {first.path.name}
     index = EventIndex.of(journal)
     second.remove()
-    seen = History(journal, print, index).find(OF_ONE, [first, second])
-    assert {entry.run for entry in seen} == {first}
+    seen = JournalHistory(journal, print, index).events(
+        OF_ONE, runs=[first.path.name, second.path.name]
+    )
+    assert {entry.run for entry in seen} == {first.path.name}
     index.close()
 
 

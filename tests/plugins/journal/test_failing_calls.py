@@ -15,15 +15,16 @@ from typing import Any
 
 import pytest
 
+from hypervisor_journal import JournalConfig
+from hypervisor_journal.store import JournalStore
+from hypervisor_journal.streams.followed_runs import FollowedRuns
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
-from hypervisor_observability.config import JournalConfig
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.counts import Counts
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
-from hypervisor_observability.host.process_journal import ProcessJournal
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.followed_runs import FollowedRuns
+from tests.plugins.journal.store_context import context_of
 
 ERRORS = (errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE, errno.ENFILE)
 CALLS = [
@@ -147,7 +148,7 @@ def resume_once(directory: Path, monkeypatch: pytest.MonkeyPatch, failing: Faili
     journal, account = make_journal(directory)
     journal.writer.open()
     with failing.armed(monkeypatch):
-        journal.start()
+        journal.start(lambda: None)
         account.begin()
         got = deliver_all(account, 8 - len(before))
     counts = account.counts()
@@ -162,16 +163,16 @@ def resume_once(directory: Path, monkeypatch: pytest.MonkeyPatch, failing: Faili
 
 def resume(directory: Path, until: int) -> tuple[list[int], Counts]:
     journal, account = make_journal(directory)
-    journal.start()
+    journal.start(lambda: None)
     account.begin()
     got = deliver_all(account, until)
     journal.stop(30)
     return got, account.counts()
 
 
-def make_journal(directory: Path) -> tuple[ProcessJournal, Account]:
+def make_journal(directory: Path) -> tuple[JournalStore, Account]:
     config = JournalConfig(directory=directory, segment_bytes=65_536, sync_seconds=60.0)
-    journal = ProcessJournal(config, HypervisorEventBus(), lambda event: event)
+    journal = JournalStore(config, context_of(HypervisorEventBus()))
     stream = journal.stream_for("p", defers=True)
     return journal, Account(stream, stream)
 

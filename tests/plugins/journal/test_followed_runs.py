@@ -11,20 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hypervisor_journal.reading.dead_runs import RunLivesError, end_of
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.streams.followed_runs import FollowedRuns
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.batch import Batch
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
-from hypervisor_observability.journal.dead_runs import RunLivesError, end_of
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.run_ledger import RunLedger
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import Damage
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.followed_runs import FollowedRuns
 
 SEGMENT = 65_536
 

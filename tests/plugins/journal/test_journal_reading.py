@@ -17,14 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.events.event import raw_payload
-from hypervisor_observability.gate import Gate
-from hypervisor_observability.journal import frames
-from hypervisor_observability.journal.anchors import Anchor
-from hypervisor_observability.journal.encoding import BadEventError, EventEncoder, event_of
-from hypervisor_observability.journal.erasure import erase
-from hypervisor_observability.journal.frames import (
+from hypervisor_journal.format import frames
+from hypervisor_journal.format.encoding import BadEventError, EventEncoder, event_of
+from hypervisor_journal.format.frames import (
     CHECKSUM_BYTES,
     EVENT,
     HEADER_BYTES,
@@ -35,11 +30,16 @@ from hypervisor_observability.journal.frames import (
     new_record,
     record_at,
 )
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import Damage, SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.proof.anchors import Anchor
+from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.events.event import raw_payload
+from hypervisor_observability.gate import Gate
 
 SEGMENT = 65_536
 SEED = 20261126
@@ -545,9 +545,9 @@ import sys
 from pathlib import Path
 
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.verification import verify
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.proof.verification import verify
+from hypervisor_journal.writing.writer import JournalWriter
 
 directory, what = Path(sys.argv[1]), sys.argv[2]
 if what == "write":

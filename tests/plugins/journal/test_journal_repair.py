@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.format.frames import EVENT, GAP, NOTE
+from hypervisor_journal.proof.anchors import Anchor
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.writing import rotation
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.journal import rotation
-from hypervisor_observability.journal.anchors import Anchor
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.frames import EVENT, GAP, NOTE
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT = 8 * 1024
 
@@ -217,7 +217,7 @@ def test_nothing_is_logged_while_others_could_not_append(
             assert not other.is_alive()
 
     handler = ToJournal()
-    logger = logging.getLogger("hypervisor_observability.journal.writer")
+    logger = logging.getLogger("hypervisor_journal.writing.writer")
     logger.addHandler(handler)
     try:
         with monkeypatch.context() as patch:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs import runs
+from hypervisor_journal.runs.runs import new_run, remove_half_made, runs_of
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import runs
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import new_run, remove_half_made, runs_of
-from hypervisor_observability.journal.segment_reader import Damage
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
 
 
 def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

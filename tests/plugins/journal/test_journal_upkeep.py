@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import anchors as anchors_module
-from hypervisor_observability.journal.anchors import (
+from hypervisor_journal.proof import anchors as anchors_module
+from hypervisor_journal.proof.anchors import (
     Anchor,
     Anchorage,
     anchor_of,
@@ -25,12 +24,13 @@ from hypervisor_observability.journal.anchors import (
     read_anchors,
     take_run_key,
 )
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.run_ledger import RunLedger
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.upkeep import Upkeep
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.upkeep.upkeep import Upkeep
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import EventType, HypervisorEvent
 
 RUN = bytes(range(16))
 CHAIN = b"c" * 32
@@ -117,7 +117,7 @@ def test_key_file_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"0 zz", b"0 00", b"x " + b"00" * 32, b"\xff\xfe"])
 def test_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "key").write_bytes(content)
-    with pytest.raises(ValueError, match="hvobs journal-key"):
+    with pytest.raises(ValueError, match="hvobs journal key"):
         take_run_key(tmp_path / "key", RUN)
 
 

@@ -15,20 +15,20 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.format.frames import EVENT, NOTE
+from hypervisor_journal.proof.anchors import Anchor
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.claims import Claims
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing import rotation
+from hypervisor_journal.writing.segment_files import SegmentFile
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal import rotation
-from hypervisor_observability.journal.anchors import Anchor
-from hypervisor_observability.journal.claims import Claims
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.frames import EVENT, NOTE
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.run_ledger import RunLedger
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_files import SegmentFile
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT = 64 * 1024
 
@@ -36,9 +36,9 @@ WORKLOAD = """
 import os, sys
 from pathlib import Path
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.upkeep import Upkeep
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.upkeep.upkeep import Upkeep
+from hypervisor_journal.writing.writer import JournalWriter
 
 directory, count = Path(sys.argv[1]), int(sys.argv[2])
 writer = JournalWriter(directory, segment_bytes=65536)
@@ -299,10 +299,10 @@ FULL_DISK = """
 import contextlib, sys
 from pathlib import Path
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.journal import rotation
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.writing import rotation
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.writing.writer import JournalWriter
 
 rotation.TRY_AGAIN_SECONDS = 0.0
 directory = Path(sys.argv[1])

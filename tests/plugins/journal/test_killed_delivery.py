@@ -11,19 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability import (
-    Config,
-    EventType,
-    HypervisorEvent,
-    JournalConfig,
-    Observability,
-    hookimpl,
-)
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_observability import Config, EventType, HypervisorEvent, Observability, hookimpl
 from hypervisor_observability.config import DeliveryConfig
-from hypervisor_observability.host.agent import JournalAgent
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
+from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.spans.record import FinishedSpan
 
 BATCH = 512
@@ -31,9 +24,9 @@ BATCH = 512
 PLUGIN = """
 import os, sys, time
 from pathlib import Path
-from hypervisor_observability import Config, JournalConfig, Observability, hookimpl
+from hypervisor_observability import Config, Observability, hookimpl
 from hypervisor_observability.config import DeliveryConfig
-from hypervisor_observability.host.agent import JournalAgent
+from hypervisor_observability.host.agent import Agent
 
 out = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
@@ -49,7 +42,7 @@ class Both:
 BUSY = (
     PLUGIN
     + """
-config = Config(journal=JournalConfig(directory=Path(sys.argv[1])))
+config = Config(plugins={"journal": {"directory": sys.argv[1]}})
 with Observability(config, plugins=[Both()]) as observability:
     with observability.recorder.session(f"s-{os.getpid()}"):
         while True:
@@ -60,8 +53,11 @@ with Observability(config, plugins=[Both()]) as observability:
 AGENT = (
     PLUGIN
     + """
-config = Config(delivery=DeliveryConfig(interval_seconds=0.01, max_batch_events=64))
-with JournalAgent(config, Path(sys.argv[1]), plugins=[Both()]):
+config = Config(
+    delivery=DeliveryConfig(interval_seconds=0.01, max_batch_events=64),
+    plugins={"journal": {"directory": sys.argv[1]}},
+)
+with Agent(config, plugins=[Both()]):
     time.sleep(600)
 """
 )
@@ -118,7 +114,7 @@ def test_kill_of_a_busy_process_repeats_one_batch_at_most(
             wait_until,
         )  # fmt: skip
     rest = Both()
-    with Observability(Config(journal=JournalConfig(directory=journal)), plugins=[rest]) as last:
+    with Observability(Config(plugins={"journal": {"directory": journal}}), plugins=[rest]) as last:
         last.bus.record(EventType.VFS_WRITE)
         assert last.flush(120)
     times = Counter([*lines(out), *rest.ids])
@@ -139,13 +135,13 @@ def test_agent_that_is_killed_goes_on_with_right_counts(
     tmp_path: Path, wait_until: Callable[..., None]
 ) -> None:
     journal, out = tmp_path / "journal", tmp_path / "out"
-    quiet = JournalConfig(
-        directory=journal,
-        segment_bytes=65_536,
-        checkpoint_events=1_000_000,
-        checkpoint_seconds=3_600.0,
-    )
-    application = Observability(Config(journal=quiet)).start()
+    quiet = {
+        "directory": journal,
+        "segment_bytes": 65_536,
+        "checkpoint_events": 1_000_000,
+        "checkpoint_seconds": 3_600.0,
+    }
+    application = Observability(Config(plugins={"journal": quiet})).start()
     emitted = 0
 
     def work(count: int) -> None:
@@ -161,8 +157,12 @@ def test_agent_that_is_killed_goes_on_with_right_counts(
         work(200)
         kill_at(AGENT, journal, out, lambda: len(lines(out)) >= before + 300, wait_until)  # noqa: B023 - called in this turn alone
     rest = Both()
-    agent = JournalAgent(
-        Config(delivery=DeliveryConfig(interval_seconds=0.01)), journal, plugins=[rest]
+    agent = Agent(
+        Config(
+            delivery=DeliveryConfig(interval_seconds=0.01),
+            plugins={"journal": {"directory": journal}},
+        ),
+        plugins=[rest],
     )
     with agent:
         work(100)

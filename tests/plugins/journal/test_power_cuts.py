@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.format.frames import SALT_BYTES
+from hypervisor_journal.proof.anchors import make_key_file, take_run_key
+from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_journal.streams.cursor_files import CursorFile, read_cursor
+from hypervisor_journal.streams.delivered_runs import DeliveredRuns
+from hypervisor_journal.writing.segment_files import SegmentFile
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import HypervisorEvent
 from hypervisor_observability.files.atomic_file import replace_file
-from hypervisor_observability.journal.anchors import make_key_file, take_run_key
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.erasure import erase
-from hypervisor_observability.journal.frames import SALT_BYTES
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.segment_files import SegmentFile
-from hypervisor_observability.journal.segment_reader import SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
-from hypervisor_observability.sources.cursor_files import CursorFile, read_cursor
-from hypervisor_observability.sources.delivered_runs import DeliveredRuns
 
 SECTOR = 512
 SEGMENT = 8 * 1024

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, new_run, runs_of
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.dead_runs import end_of
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.retention import Retention
-from hypervisor_observability.journal.run_ledger import RunLedger
-from hypervisor_observability.journal.runs import Run, new_run, runs_of
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT = 65_536
 ALL = Retention(1 << 40)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability.journal.run_ledger import EndedRun, EndedSegment, RunLedger
+from hypervisor_journal.runs.run_ledger import EndedRun, EndedSegment, RunLedger
 
 RUN = EndedRun(5, 4096, [EndedSegment(0, 8192, 1.5)])
 

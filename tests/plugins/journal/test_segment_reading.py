@@ -15,15 +15,15 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypervisor_journal.format.frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES
+from hypervisor_journal.proof.verification import Verdict, verify
+from hypervisor_journal.reading.history import JournalHistory
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
+from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.cli.main import hvobs
-from hypervisor_observability.journal.frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES
-from hypervisor_observability.journal.history import History
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import Run, runs_of
-from hypervisor_observability.journal.segment_reader import Damage, SegmentReader
-from hypervisor_observability.journal.verification import Verdict, verify
-from hypervisor_observability.journal.writer import JournalWriter
 
 SEGMENT = 65_536
 EVENTS = 8
@@ -63,8 +63,8 @@ def expect_sound(run: Run, events: int, *, torn: bool) -> None:
     found = verify(run)
     assert (found.verdict, found.events, found.torn) == (Verdict.UNANCHORED, events, torn)
     notices: list[str] = []
-    history = History(run.path.parent, notices.append)
-    assert [entry.sequence for entry in history.find()] == list(range(events))
+    history = JournalHistory(run.path.parent, notices.append)
+    assert [entry.sequence for entry in history.events()] == list(range(events))
     assert (notices, len(history.torn)) == ([], torn)
     assert damages_of(run) == []
 
@@ -72,7 +72,7 @@ def expect_sound(run: Run, events: int, *, torn: bool) -> None:
 def expect_damage(run: Run, path: Path, offset: int) -> None:
     assert verify(run).verdict is Verdict.BAD
     notices: list[str] = []
-    list(History(run.path.parent, notices.append).find())
+    list(JournalHistory(run.path.parent, notices.append).events())
     assert len(notices) == 1
     assert f"{path}, byte {offset}" in notices[0]
 
@@ -116,7 +116,7 @@ def test_torn_end_makes_no_command_fail(tmp_path: Path, command: str) -> None:
     assert found.exit_code == 0, found.output
     assert found.stderr.count("the process was killed") == 1
 
-    told = run_hvobs("verify", "--journal", tmp_path)
+    told = run_hvobs("journal", "verify", "--journal", tmp_path)
     assert told.exit_code == 3
     assert "torn at the end" in told.output
 
@@ -182,7 +182,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.writing.writer import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]), segment_bytes=262_144)
 event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload={"text": "a" * 200})
 print("ready", flush=True)
@@ -317,7 +317,7 @@ LIVE = """
 import sys, time
 from pathlib import Path
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.journal.writer import JournalWriter
+from hypervisor_journal.writing.writer import JournalWriter
 writer = JournalWriter(Path(sys.argv[1]), segment_bytes=4_194_304)
 writer.open()
 event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload={"text": "x" * 200})
@@ -343,7 +343,7 @@ def test_journal_that_is_being_written_shows_no_damage(tmp_path: Path) -> None:
                     position += 1
                 if looks % 100 == 0:
                     notices: list[str] = []
-                    for _ in History(tmp_path, notices.append).find():
+                    for _ in JournalHistory(tmp_path, notices.append).events():
                         pass
                     assert notices == []
                 looks += 1
@@ -392,7 +392,7 @@ def test_segment_that_cannot_be_read_is_neither_gone_nor_damaged(
     assert f"{run.path}" in query.stderr
     assert os.strerror(error) in query.stderr
     assert query.stdout.count(other.path.name) == 3
-    assert run_hvobs("verify", "--journal", tmp_path).exit_code == 1
+    assert run_hvobs("journal", "verify", "--journal", tmp_path).exit_code == 1
     monkeypatch.undo()
     assert verify(run).events == 600
     assert run_hvobs("query", "--journal", tmp_path).exit_code == 0

@@ -13,8 +13,8 @@ import pytest
 from attrs import frozen
 from prometheus_client.parser import text_string_to_metric_families
 
-from hypervisor_observability import Config, DeliveryConfig, EventType, JournalConfig, Observability
-from hypervisor_observability.host.agent import JournalAgent
+from hypervisor_observability import Config, DeliveryConfig, EventType, Observability
+from hypervisor_observability.host.agent import Agent
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from tests.waiting import wait_until
 
@@ -70,7 +70,7 @@ def workers(tmp_path: Path) -> Iterator[list[Worker]]:
     """Workers forked from a master whose observability has started, as with ``--preload``."""
     context = multiprocessing.get_context("fork")
     workers = []
-    with Observability(Config(journal=JournalConfig(directory=tmp_path))) as observability:
+    with Observability(Config(plugins={"journal": {"directory": tmp_path}})) as observability:
         observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="all")
         for number in range(WORKERS):
             ours, theirs = context.Pipe()
@@ -87,8 +87,11 @@ def workers(tmp_path: Path) -> Iterator[list[Worker]]:
 def agent_of(directory: Path) -> Iterator[Callable[[str], dict[str, float]]]:
     """Run an agent, and give what scrapes one metric of it: values by agent."""
     plugin = PrometheusPlugin(PrometheusConfig(port=0))
-    config = Config(delivery=DeliveryConfig(interval_seconds=0.01))
-    with JournalAgent(config, directory, plugins=[plugin]) as agent:
+    config = Config(
+        delivery=DeliveryConfig(interval_seconds=0.01),
+        plugins={"journal": {"directory": directory}},
+    )
+    with Agent(config, plugins=[plugin]) as agent:
 
         def scrape(name: str) -> dict[str, float]:
             assert agent.flush(WIDE_SECONDS)

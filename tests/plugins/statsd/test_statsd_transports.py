@@ -21,7 +21,7 @@ from hypervisor_observability import (
     PluginContext,
     RetryLater,
 )
-from hypervisor_observability.config import JournalConfig, PluginTable
+from hypervisor_observability.config import PluginTable
 from hypervisor_statsd import Via, clients
 from hypervisor_statsd.clients import UDPClient
 from tests.plugins.statsd.plugins import MakePlugin, counter, duration
@@ -310,11 +310,11 @@ def test_check_of_a_missing_socket_names_the_key(
 DIES = """
 import os, sys
 from hypervisor_observability import Config, EventType, Observability
-from hypervisor_observability.config import JournalConfig
+from hypervisor_journal import JournalConfig
 
 journal, port = sys.argv[1:]
 tables = {"statsd": {"port": int(port), "interval_seconds": 3600.0}}
-observability = Observability(Config(journal=JournalConfig(directory=journal), plugins=tables))
+observability = Observability(Config(plugins={"journal": {"directory": journal}, **tables}))
 observability.start()
 for _ in range(3):
     observability.bus.record(EventType.RING_BREACH_DETECTED, agent_did="did:mesh:a")
@@ -329,8 +329,10 @@ def test_events_of_an_earlier_process_are_counted_and_not_told_as_of_now(
     command = [sys.executable, "-c", DIES, str(tmp_path / "journal"), str(receiver.port)]
     subprocess.run(command, check=True, timeout=120)
     config = Config(
-        journal=JournalConfig(directory=tmp_path / "journal"),
-        plugins={"statsd": PluginTable("statsd", {"port": receiver.port})},
+        plugins={
+            "journal": {"directory": tmp_path / "journal"},
+            "statsd": PluginTable("statsd", {"port": receiver.port}),
+        },
     )
     with Observability(config) as observability:
         for _ in range(2):

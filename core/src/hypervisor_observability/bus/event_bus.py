@@ -15,6 +15,7 @@ from . import queries
 from .adoption import Adoption
 from .clock_steps import ClockSteps
 from .log import STAGED_EVENTS, EventLog
+from .recording import Recording
 from .subscribers import EventHandler, Handlers, Subscribers, Subscription
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class HypervisorEventBus:
         limited_log = LimitedLog(__name__)
         self._adoption = Adoption(limited_log)
         self._subscribers = Subscribers(self._log.alone, self._call_these, limited_log)
+        self._recording = Recording(self._log, limited_log)
         self._clock_steps = ClockSteps(limited_log)
         self._log.on_drain(self._clock_steps.follow)
 
@@ -158,6 +160,11 @@ class HypervisorEventBus:
         return queries.select(self._log)
 
     @property
+    def record_errors(self) -> int:
+        """For how many events the store raised; it may not have them."""
+        return self._recording.errors
+
+    @property
     def handler_errors(self) -> int:
         """How many calls of a subscriber raised."""
         return self._subscribers.errors
@@ -232,7 +239,7 @@ class HypervisorEventBus:
 
         Returns:
             True if it does, against power loss too. False if it does not, or there is no
-            journal.
+            store.
         """
         with ignoring(OSError):
             if self._sync is not None:
@@ -249,15 +256,10 @@ class HypervisorEventBus:
 
         Args:
             record: Records the event and then calls what it is given with it, so that both
-                orders are one. It does not raise.
+                orders are one. What it raises is told and counted, and the event is appended.
             sync: Has the disk hold what was recorded; raises OSError if it does not.
         """
-        append = self._log.stage
-
-        def stage(event: HypervisorEvent) -> None:
-            record(event, append)
-
-        self._stage = stage
+        self._stage = self._recording.through(record)
         self._sync = sync
 
     def keep_apart(self, threads: Container[int], take: EventHandler) -> None:

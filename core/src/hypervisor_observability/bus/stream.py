@@ -25,8 +25,8 @@ Costs
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..bus.log import Reading
 from ..events.event import HypervisorEvent
+from .log import Reading
 
 
 class EventStream(Protocol):
@@ -50,17 +50,19 @@ class EventStream(Protocol):
 
 
 class Cursor(Protocol):
-    """A position that survives the process, in a stream whose events do.
+    """A position that survives the process, in a stream whose events do."""
 
-    Attributes:
-        start: Where this process begins to read; below 0 for what earlier ones left.
-        skipped: Events before *start* that no one will read, though nobody had them.
-        defers: Whether the next process reads what this one leaves.
-    """
+    @property
+    def start(self) -> int:
+        """Where this process begins to read; below 0 for what earlier ones left."""
 
-    start: int
-    skipped: int
-    defers: bool
+    @property
+    def skipped(self) -> int:
+        """Events before ``start`` that no one will read, though nobody had them."""
+
+    @property
+    def defers(self) -> bool:
+        """Whether the next process reads what this one leaves."""
 
     @property
     def state(self) -> Mapping[str, Any] | None:

@@ -11,26 +11,26 @@ from typing import Any, Self
 import click
 from attrs import define, field
 
+from .. import output
 from ..config import Config, load_config
 from ..delivery.counts import Counts
-from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
-from ..host.agent import AgentRunningError, JournalAgent
-from . import output
+from ..errors import NoHistoryError, StoreInUseError, StreamUnavailableError
+from ..host.agent import Agent
 from .config_option import config_option, need_file
-from .journal_option import refuse_foreign
+from .history_option import with_journal
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 
 @config_option
-@click.command(short_help="Run the plugins over a journal that other processes write.")
+@click.command(short_help="Run the plugins over a store that other processes write.")
 @click.option(
     "--journal",
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="The journal's directory; else [journal] directory of the configuration.",
+    help="The directory of a journal, in place of the configuration's store.",
 )
 @click.option("--once", is_flag=True, help="Deliver what is journalled now, then end.")
 @click.option(
@@ -46,22 +46,17 @@ def agent(
     once: bool,  # noqa: FBT001 - click's flag
     timeout: float,
 ) -> None:
-    """Run the plugins of the configuration over a journal's directory.
+    """Run the plugins of the configuration over its store, such as a journal.
 
-    Applications then need no plugin of their own: they journal, and this process delivers what
+    Applications then need none of them: they record, and this process delivers what
     all of them write, follows new ones, and goes on where it was when it is started again.
     Ctrl-C and SIGTERM end it, after it has saved how far it came; a second one ends it at once.
     """
-    path = need_file(config_file)
-    config = load_config(path)
-    if directory is None:
-        if config.journal is None:
-            message = "missing: name the journal here, or with --journal"
-            raise ConfigError([ConfigProblem(str(path), None, "journal.directory", message)])
-        directory = config.journal.directory
-    refuse_foreign(directory)
+    config = load_config(need_file(config_file))
+    if directory is not None:
+        config = with_journal(config, directory)
     with _Signals() as signals:
-        complete, in_time, counts = _deliver(config, directory, timeout if once else None, signals)
+        complete, in_time, counts = _deliver(config, timeout if once else None, signals)
     for name, one in counts.items():
         output.tell(_line(name, one))
     if not (complete and in_time):
@@ -69,25 +64,27 @@ def agent(
 
 
 def _deliver(
-    config: Config, directory: Path, once_seconds: float | None, signals: "_Signals"
+    config: Config, once_seconds: float | None, signals: "_Signals"
 ) -> tuple[bool, bool, Mapping[str, Counts]]:
     """Run until all is delivered, or until asked to end; tell whether all is well."""
-    journal_agent = JournalAgent(config, directory)
+    agent = Agent(config)
     try:
-        journal_agent.start()
-    except (AgentRunningError, StreamUnavailableError) as error:
+        agent.start()
+    except NoHistoryError as error:
+        raise click.UsageError(str(error)) from error
+    except (StoreInUseError, StreamUnavailableError) as error:
         raise click.ClickException(str(error)) from error
     signals.running = True
     output.note(
-        f"reading {directory}, delivering to {', '.join(journal_agent.states()) or 'nobody'}"
+        f"reading {agent.followed.place}, delivering to {', '.join(agent.states()) or 'nobody'}"
     )
     if once_seconds is None:
-        complete = _run(journal_agent, signals.stopping)
+        complete = _run(agent, signals.stopping)
     else:
-        complete = _flush(journal_agent, once_seconds, signals.stopping)
-    in_time = journal_agent.stop()
-    sound = complete and not journal_agent.damaged  # what was damaged is in the log
-    return sound, in_time, journal_agent.counts()
+        complete = _flush(agent, once_seconds, signals.stopping)
+    in_time = agent.stop()
+    sound = complete and not agent.damaged  # what was damaged is in the log
+    return sound, in_time, agent.counts()
 
 
 @define(eq=False)
@@ -119,23 +116,21 @@ class _Signals:
             signal.default_int_handler(number, frame)
 
 
-def _flush(journal_agent: JournalAgent, timeout: float, stopping: threading.Event) -> bool:
+def _flush(agent: Agent, timeout: float, stopping: threading.Event) -> bool:
     """Deliver what is journalled now, unless asked to end before."""
     answers: list[bool] = []
-    flushing = threading.Thread(
-        target=lambda: answers.append(journal_agent.flush(timeout)), daemon=True
-    )
+    flushing = threading.Thread(target=lambda: answers.append(agent.flush(timeout)), daemon=True)
     flushing.start()
     while flushing.is_alive() and not stopping.is_set():
         flushing.join(_LOOK_SECONDS)
     return answers == [True]
 
 
-def _run(journal_agent: JournalAgent, stopping: threading.Event) -> bool:
+def _run(agent: Agent, stopping: threading.Event) -> bool:
     """Run until asked to end; tell of plugins that go down."""
     told: dict[str, str] = {}
     while not stopping.wait(_TELL_SECONDS):
-        for name, state in journal_agent.states().items():
+        for name, state in agent.states().items():
             if state.startswith("down") and told.get(name) != state:
                 told[name] = state
                 output.note(f"{time.strftime('%H:%M:%S')} {name}: {state}")

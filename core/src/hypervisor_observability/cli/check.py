@@ -10,16 +10,15 @@ from typing import Any
 import click
 from attrs import define, frozen
 
+from .. import output
 from ..config import Config, disabled, read_config
 from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..events import clock
 from ..hookspecs import PluginContext
+from ..host.loading import examine_plugins
 from ..host.plugin import Plugin
-from ..host.plugins import load_plugins
-from ..journal.anchors import check_key_file
 from ..metrics.families import MetricFamily
-from . import output
 from .config_option import config_option, need_file
 
 DEADLINE_SECONDS = 5.0
@@ -56,10 +55,10 @@ def load_all(path: Path) -> tuple[Config, list[Plugin]]:
     Raises:
         ConfigError: With everything that is wrong in it.
     """
-    config, problems = read_config(path, check_key_file=check_key_file)
+    config, problems = read_config(path)
     if config is None:
         raise ConfigError(problems)
-    loaded, found = load_plugins(config)
+    loaded, found = examine_plugins(config)
     if problems or found:
         raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
     return config, loaded

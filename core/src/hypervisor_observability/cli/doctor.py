@@ -12,11 +12,10 @@ from typing import Any
 import click
 from attrs import asdict, define, field
 
-from .. import __version__
+from .. import __version__, output
 from ..config import Config, disabled
 from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
 from ..errors import ConfigError
-from . import output
 from .alias_owner import ALIAS, OURS, find_alias_owner
 from .check import load_all
 from .config_option import config_option, find_file
@@ -27,7 +26,7 @@ from .status import examine_state
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
 _NEEDED = ("attrs", "cattrs", "pluggy", "click")
-_OPTIONAL = ("rich", "msgspec")
+_OPTIONAL = ("msgspec",)
 
 
 @define(eq=False)

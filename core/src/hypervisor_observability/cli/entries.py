@@ -1,4 +1,4 @@
-"""Entries of a journal as commands write them: a line each, as JSON or for people."""
+"""Entries of a store as commands write them: a line each, as JSON or for people."""
 
 import json
 from collections.abc import Callable
@@ -7,23 +7,23 @@ from typing import Any
 
 import click
 
+from .. import output
 from ..events.event import is_erased
-from ..journal.history import Entry
+from ..stores import Entry
 from ..text.terminal_text import MAX_MARKS, fit
-from . import output
 
 _MAX_PAYLOAD = 200
 _MAX_NAME = 120
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
-    """Give what ``to_dict()`` gives, with the entry's place in the journal."""
+    """Give what ``to_dict()`` gives, with the entry's place in the store."""
     erased = {"erased": True} if is_erased(entry.event) else {}
     return {
         **entry.event.to_dict(),
         **erased,
         "sequence": entry.sequence,
-        "run": entry.run.path.name,
+        "run": entry.run,
     }
 
 

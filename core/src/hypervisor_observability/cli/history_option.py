@@ -1,20 +1,47 @@
-"""How commands ask a journal for its past: with its index, and with a bar for who waits."""
+"""The options by which commands choose whose past they ask, and how they ask it.
+
+It is that of the store that the configuration names, or of the journal in a directory.
+"""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import click
+from attrs import define, evolve, field
 
-from ..journal.event_index import EventIndex
-from ..journal.history import History, Notice
-from ..journal.runs import Run, runs_of
-from ..journal.segment_reader import Damage
-from . import output
+from .. import output
+from ..config import Config, PluginTable
+from ..config.structuring import Origin
+from ..errors import ConfigError, NoHistoryError, SettingError
+from ..host.loading import setting_problem, store_tables, two_stores
+from ..stores import History, HistoryContext
+from .config_option import config_option, find_file
+from .own_table import OwnTable, read_leniently
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+_JOURNAL = "journal"
+_NO_STORE = (
+    "no history: name a journal's directory with --journal, or a store in the configuration,"
+    f" such as [plugins.{_JOURNAL}]"
+)
+
+
+def history_option(command: click.Command) -> click.Command:
+    """Give *command* the options ``--journal`` and ``--config``."""
+    command.params.insert(
+        0,
+        click.Option(
+            ["--journal", "directory"],
+            type=click.Path(path_type=Path, file_okay=False),
+            metavar="DIR",
+            help="The directory of a journal, in place of the configuration's store.",
+        ),
+    )
+    return config_option(command)
 
 
 def index_option(command: Command) -> Command:
@@ -22,60 +49,142 @@ def index_option(command: Command) -> Command:
     return click.option(
         "--no-index",
         is_flag=True,
-        help="Read everything; neither use nor make the journal's index.",
+        help="Read everything; neither use nor make the store's index.",
     )(command)
 
 
 @contextmanager
 def history_of(
-    directory: Path,
-    notice: Notice,
+    config_file: Path | None,
+    directory: Path | None,
+    notice: Callable[[str], object],
     *,
-    no_index: bool = True,
-    runs: Sequence[Run] | None = None,
+    indexed: bool = False,
+    may_be_empty: bool = False,
     bar: str | None = None,
 ) -> Iterator[History]:
-    """Open what a journal tells of the past.
+    """Open the past that a command asks.
 
     Args:
-        directory: Of the journal.
+        config_file: The configuration.
+        directory: Of the journal that the command was given; None: the configuration names a
+            store.
         notice: Told of what cannot be read.
-        no_index: Whether to do without the index.
-        runs: Those that will be read; None: all.
+        indexed: Whether to use an index.
+        may_be_empty: Whether the events may be still to come.
         bar: What a bar says on stderr, where that is a terminal; None: no bar.
+
+    Raises:
+        ConfigError: The store's table cannot be used, or there are two.
+        UsageError: No store is named, or nothing was recorded.
     """
-    index = None if no_index else EventIndex.of(directory)
-    try:
-        with _progress(directory, runs, bar) as on_segment:
-            history = History(directory, notice, index, on_segment)
+    own = _asked_table(config_file) if directory is None else _table_of_journal(directory)
+    remarks: list[str] = []
+    with _Bar(bar) as shown:
+        context = HistoryContext(
+            notice=notice,
+            remark=remarks.append,
+            indexed=indexed,
+            may_be_empty=may_be_empty,
+            expect=shown.expect if shown.is_wanted else None,
+            step=shown.step,
+        )
+        history = _open(own, context)
+        try:
             yield history
-        if history.torn:
-            output.note(_torn(history.torn))
-    finally:
-        if index is not None:
-            index.close()
+        finally:
+            history.close()
+    for remark in remarks:
+        output.note(remark)
 
 
-def _torn(places: Sequence[Damage]) -> str:
-    many = len(places) > 1
-    what = f"{len(places)} runs end" if many else "a run ends"
-    return (
-        f"{what} in the middle of a record, because the process was killed while writing it;"
-        f" that event was never accepted{', the first one' if many else ''}: {places[0].path}"
-    )
+def with_journal(config: Config, directory: Path) -> Config:
+    """Have the journal in *directory* be the store, in place of the one that is on."""
+    table = config.plugins.get(_JOURNAL, PluginTable(_JOURNAL))
+    table = evolve(table, values={**table.values, "directory": directory.absolute()})
+    return evolve(config, plugins={**without_store(config).plugins, _JOURNAL: table})
 
 
-@contextmanager
-def _progress(
-    directory: Path, runs: Sequence[Run] | None, label: str | None
-) -> Iterator[Callable[[], object]]:
-    if label is None or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    chosen = runs_of(directory) if runs is None else runs
-    count = 0
-    for run in chosen:
-        with suppress(FileNotFoundError):  # the bounds of the directory removed it meanwhile
-            count += len(run.segments())
-    with click.progressbar(length=count, label=label, file=sys.stderr) as bar:
-        yield lambda: bar.update(1)
+def without_store(config: Config) -> Config:
+    """Have no store on."""
+    stores = {table.name for table in store_tables(config)[0]} | {_JOURNAL}
+    others = {name: table for name, table in config.plugins.items() if name not in stores}
+    return evolve(config, plugins=others)
+
+
+def _table_of_journal(directory: Path) -> OwnTable:
+    table = PluginTable(_JOURNAL, {"directory": directory.absolute()}, Origin("--journal"))
+    return OwnTable.of(table, Config(), ())
+
+
+def _asked_table(config_file: Path | None) -> OwnTable:
+    path = find_file(config_file)
+    if path is None:
+        raise click.UsageError(_NO_STORE)
+    config, problems = read_leniently(path)
+    stores, unknown = store_tables(config)
+    if len(stores) > 1:
+        message = two_stores(table.name for table in stores)
+        raise ConfigError(table.problem(message) for table in stores)
+    if not stores and (problems or unknown):
+        raise ConfigError([*problems, *unknown])  # one of these is why
+    if not stores:
+        raise click.UsageError(_NO_STORE)
+    return OwnTable.of(stores[0], config, problems)
+
+
+def _open(own: OwnTable, context: HistoryContext) -> History:
+    plugin = own.plugin()
+    try:
+        history: History | None = plugin.ask("open_history", context=context)
+    except NoHistoryError as error:
+        raise click.UsageError(str(error)) from error
+    except SettingError as error:
+        raise ConfigError([setting_problem(plugin, own.config, error)]) from error
+    if history is None:
+        raise ConfigError(
+            [own.table.problem("this store cannot be asked for what it has recorded")]
+        )
+    return history
+
+
+@define(eq=False)
+class _Bar:
+    """Shows how far a long reading is, to whoever waits at a terminal."""
+
+    label: str | None
+    _bar: Any = field(default=None, init=False)
+
+    @property
+    def is_wanted(self) -> bool:
+        return self.label is not None and sys.stderr.isatty()
+
+    def expect(self, steps: int) -> None:
+        if self._bar is None:
+            self._bar = click.progressbar(length=steps, label=self.label, file=sys.stderr)
+            self._bar.__enter__()
+
+    def step(self) -> None:
+        if self._bar is not None:
+            self._bar.update(1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(*raised)
+
+
+def chosen_runs(history: History, name: str | None) -> Sequence[str] | None:
+    """Give the run that is called *name* (a part of its name will do); None: all of them.
+
+    Raises:
+        UsageError: There is none of this name, or more than one.
+    """
+    if name is None:
+        return None
+    found = [run for run in history.runs() if name in run]
+    if len(found) != 1:
+        raise click.UsageError(f"{len(found)} runs are called {name!r} in {history.place}")
+    return found

@@ -8,41 +8,41 @@ subcommand may be a plugin's: see :mod:`hypervisor_observability.cli.plugin_comm
 import difflib
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import IO, Any, NoReturn
 
 import click
 
-from .. import __version__
+from .. import __version__, output
 from ..errors import ConfigError, ObservabilityError
-from . import output
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
-    "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a journal that others write."),
+    "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a store that others write."),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
     "demo": (
         f"{_PACKAGE}.demo.command:demo",
         "Show the whole at work: real work, all plugins.",
     ),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
-    "erase": (f"{_PACKAGE}.erase:erase_command", "Erase the payloads of an agent or a session."),
-    "journal-key": (
-        f"{_PACKAGE}.journal_key:journal_key",
-        "Make a key file for a journal's anchors.",
-    ),
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
-    "query": (f"{_PACKAGE}.query:query", "Find events in a journal."),
-    "replay": (f"{_PACKAGE}.replay:replay", "Deliver a journal's events once more."),
-    "report": (f"{_PACKAGE}.report:report", "Write a journal as one page with pictures."),
+    "query": (f"{_PACKAGE}.query:query", "Find events that were recorded."),
+    "replay": (f"{_PACKAGE}.replay:replay", "Deliver recorded events once more."),
+    "report": (f"{_PACKAGE}.report:report", "Write what was recorded as one page with pictures."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
-    "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are journalled."),
+    "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),
-    "verify": (f"{_PACKAGE}.verify:verify_command", "Prove that a journal is what was written."),
 }
 """Subcommands: name to where the command is found, and what ``--help`` says of it."""
+
+_MOVED = {
+    "erase": "journal erase",
+    "journal-key": "journal key",
+    "verify": "journal verify",
+}
+"""What was a subcommand once, and the plugin's command that it is now."""
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 """Exit codes beside 0. The last is that of a shell: 128 and the number of SIGINT."""
@@ -73,7 +73,7 @@ class Hvobs(click.Group):
         """Load the one that is called *cmd_name*; None if there is none."""
         if cmd_name in COMMANDS:
             return _load(cmd_name)
-        if cmd_name in _plugin_names():
+        if cmd_name in _plugin_names() or cmd_name in _shipped():
             from .plugin_commands import PluginCommands
 
             return PluginCommands(cmd_name)
@@ -89,6 +89,9 @@ class Hvobs(click.Group):
             return name, command, args[1:]
         if name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
+        if name in _MOVED:
+            text = f"no such command: '{name}' (did you mean 'hvobs {_MOVED[name]}'?)"
+            raise click.UsageError(text, ctx)
         names = self.list_commands(ctx)
         close = difflib.get_close_matches(name, names, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}"
@@ -163,6 +166,13 @@ def _load(name: str) -> click.Command:
     if not isinstance(command, click.Command):
         raise click.ClickException(f"'{name}' cannot be loaded: {attribute} is no command")
     return command
+
+
+def _shipped() -> Container[str]:
+    """Give the names of our own plugins: one that is not installed says where it comes from."""
+    from ..host.plugins import SHIPPED
+
+    return SHIPPED
 
 
 def _plugin_names() -> dict[str, str]:

@@ -1,19 +1,47 @@
 """``hvobs NAME ...``: the commands of one plugin, which alone is imported."""
 
 import difflib
+import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import attrs
 import click
+from attrs import frozen
 
-from ..config import Config, PluginTable, read_config
+from .. import output
+from ..config import DeliveryConfig, PluginTable, load_config
 from ..config.structuring import Origin
-from ..config.wording import key_text
-from ..errors import ConfigError, ConfigProblem
-from ..host.plugins import load_plugins
-from . import output
+from ..errors import ConfigError
+from ..host.discovery import installed_plugins
+from ..host.plugin import Plugin
+from ..host.plugin_checks import checked, has_hook
+from ..host.plugins import load_class
 from .config_option import config_parameter, find_file
+from .own_table import OwnTable
+
+
+@frozen
+class ConfigOfCommands:
+    """A ``CommandContext``.
+
+    Attributes:
+        plugin: Name of the plugin.
+        config_file: What ``hvobs NAME --config`` was given.
+    """
+
+    plugin: str
+    config_file: Path | None
+
+    def state_directory(self, file: Path | None = None) -> Path | None:
+        """Give the folder of ``[state]``."""
+        path = find_file(file or self.config_file)
+        return None if path is None else load_config(path).state.directory
+
+    def settings(self, file: Path | None = None) -> Any:
+        """Give the plugin's own configuration."""
+        own = OwnTable.find(self.plugin, file or self.config_file)
+        return own.settings() if own.stands else None
 
 
 class PluginCommands(click.Group):
@@ -48,6 +76,11 @@ class PluginCommands(click.Group):
             raise click.UsageError(f"no such command of {self.plugin}: '{args[0]}' ({hint})", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Call the command, which finds the configuration with ``@click.pass_obj``."""
+        ctx.obj = ConfigOfCommands(self.plugin, ctx.params.get("config_file"))
+        return super().invoke(ctx)
+
     def _commands(self, ctx: click.Context) -> dict[str, click.Command]:
         if self._loaded is None:
             self._loaded = load_commands(self.plugin, ctx.params.get("config_file"))
@@ -57,36 +90,38 @@ class PluginCommands(click.Group):
 
 
 def load_commands(name: str, config_file: Path | None) -> dict[str, click.Command]:
-    """Import plugin *name*, configure it by its table or its defaults, and ask it.
+    """Import plugin *name*, and ask it: the class where its hook is a class method, else an
+    instance that is configured by its table or its defaults.
 
     Raises:
-        ConfigError: It cannot be imported, or its table is wrong. What else is wrong in the
-            file is of no matter here.
+        ConfigError: It cannot be imported, or its table is wrong, and is needed. What else is
+            wrong in the file is of no matter here.
         ClickException: Its hook raised, or gave something that is no command.
     """
-    path = find_file(config_file)
-    config = Config()
-    problems: list[ConfigProblem] = []
-    if path is not None:
-        read, problems = read_config(path)
-        if read is None:
-            raise ConfigError(problems)
-        config = read
-    origin = Origin(f"hvobs {name}" if path is None else str(path))
-    table = config.plugins.get(name, PluginTable(name, origin=origin))
-    own = key_text(table.path)
-    problems = [
-        one for one in problems if one.key == own or one.key.startswith((f"{own}.", f"{own}["))
-    ]
-    loaded, found = load_plugins(attrs.evolve(config, plugins={name: table}))
-    if problems or found:
-        raise ConfigError([*problems, *found])
+    plugin = _of_the_class(name)
+    if plugin is None:
+        plugin = OwnTable.find(name, config_file).plugin()
     try:
-        commands = loaded[0].ask("commands") or ()
+        commands = plugin.ask("commands") or ()
         return {str(command.name): _command(command) for command in commands}
     except Exception as error:
         text = f"the plugin '{name}' cannot give its commands: {output.reason(error)}"
         raise click.ClickException(text) from error
+
+
+def _of_the_class(name: str) -> Plugin | None:
+    """Give the class, as what is asked; None where an instance is."""
+    table = PluginTable(name, origin=Origin(f"hvobs {name}"))
+    plugin_class, problems = load_class(table, installed_plugins())
+    if problems or not has_hook(plugin_class, "commands"):
+        return None
+    if not isinstance(inspect.getattr_static(plugin_class, "commands"), classmethod):
+        return None
+    try:
+        return checked(name, SimpleNamespace(commands=plugin_class.commands), DeliveryConfig())
+    except Exception as error:
+        message = f"{plugin_class.__name__}: {output.reason(error)}"
+        raise ConfigError([table.problem(message)]) from error
 
 
 def _command(given: Any) -> click.Command:

@@ -6,11 +6,11 @@ from typing import Any
 import click
 from attrs import asdict, frozen
 
+from .. import output
 from ..config import Config, read_config
 from ..errors import ConfigError
 from ..host.discovery import installed_plugins
 from ..host.plugins import SHIPPED
-from . import output
 from .config_option import config_option, find_file
 
 _ON = {True: "on", False: "off", None: "?"}

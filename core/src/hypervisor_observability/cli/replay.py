@@ -1,23 +1,22 @@
-"""``hvobs replay``: give what a journal holds to the plugins of a configuration once more."""
+"""``hvobs replay``: give what a store holds to the plugins of a configuration once more."""
 
 from pathlib import Path
 
 import click
 from attrs import evolve
 
+from .. import output
 from ..config import StateConfig, load_config
 from ..host.observability import Observability
-from . import output
 from .config_option import need_file
-from .history_option import history_of
-from .journal_option import chosen_runs, journal_of, journal_option
+from .history_option import chosen_runs, history_of, history_option, without_store
 
 _STEP_EVENTS = 10_000
 _FLUSH_SECONDS = 600.0
 
 
-@journal_option
-@click.command(short_help="Deliver a journal's events once more.")
+@history_option
+@click.command(short_help="Deliver recorded events once more.")
 @click.option("--run", "run_name", metavar="NAME", help="Only this run.")
 @click.option(
     "--from", "first", type=click.IntRange(min=0), default=0, help="First sequence number."
@@ -30,22 +29,20 @@ def replay(
     first: int,
     last: int | None,
 ) -> None:
-    """Deliver the events of a journal to the plugins of the configuration, with their own times.
+    """Deliver the events of a store to the plugins of the configuration, with their own times.
 
     Ids of spans are functions of the events: a backend that has them already gets the same
-    ones. Nothing is journalled, and nothing is saved: no position, no status.json and no dead
+    ones. Nothing is recorded, and nothing is saved: no position, no status.json and no dead
     letters, for the state directory is that of the application. What a backend refuses is told.
     """
     config = load_config(need_file(config_file))
-    journal = journal_of(config_file, directory)
     notices: list[str] = []
-    runs = chosen_runs(journal, run_name)
     count, complete = 0, True
     with (
-        Observability(evolve(config, journal=None, state=StateConfig())) as observability,
-        history_of(journal, notices.append, bar="replaying", runs=runs) as history,
+        history_of(config_file, directory, notices.append, bar="replaying") as history,
+        Observability(evolve(without_store(config), state=StateConfig())) as observability,
     ):
-        for entry in history.find(runs=runs):
+        for entry in history.events(runs=chosen_runs(history, run_name)):
             if entry.sequence < first or (last is not None and entry.sequence > last):
                 continue
             observability.bus.emit(entry.event)

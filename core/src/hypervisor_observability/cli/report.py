@@ -1,19 +1,19 @@
-"""``hvobs report``: a journal as one page with pictures."""
+"""``hvobs report``: what was recorded as one page with pictures."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
+from .. import output
 from ..files.atomic_file import write_where_told
 from ..report import Findings, report_page
-from . import output
-from .history_option import history_of, index_option
-from .journal_option import journal_of, journal_option, wanted_of, wanted_options
+from .event_options import wanted_of, wanted_options
+from .history_option import history_of, history_option, index_option
 
 
-@journal_option
-@click.command(short_help="Write a journal as one page with pictures.")
+@history_option
+@click.command(short_help="Write what was recorded as one page with pictures.")
 @wanted_options
 @click.option(
     "--output",
@@ -30,17 +30,18 @@ def report(
     no_index: bool,  # noqa: FBT001 - click's flag
     **options: Any,
 ) -> None:
-    """Write one HTML file about the events of a journal, with pictures and without scripts.
+    """Write one HTML file about the events of a store, with pictures and without scripts.
 
     It shows rings, breaches, elevations, decisions and sagas, needs no network, and can be read
     on a phone and printed. What cannot be read is told on stderr; exit code 1 then.
     """
     wanted = wanted_of(options)
-    directory = journal_of(config_file, directory)
     notices: list[str] = []
-    with history_of(directory, notices.append, no_index=no_index, bar="reading") as history:
-        findings = Findings.of(entry.event for entry in history.find(wanted))
-    page = report_page(findings, str(directory))
+    with history_of(
+        config_file, directory, notices.append, indexed=not no_index, bar="reading"
+    ) as history:
+        findings = Findings.of(entry.event for entry in history.events(wanted))
+        page = report_page(findings, history.place)
     if file is None:
         click.echo(page, nl=False)
     else:

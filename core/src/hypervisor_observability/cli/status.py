@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from .. import output
 from ..delivery.counts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
 from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
-from . import output
 from .config_option import config_option, find_file
 from .plugins import read_tables
 
@@ -79,11 +79,12 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
     age = now - found["written_at"]
     if found["state"] == "running" and age > STALE_SECONDS:
         yield f"written {age:.0f} s ago: process {found['pid']} has ended without a stop, or hangs"
-    journal = found.get("journal") or {}
-    if journal.get("degraded"):
-        yield "events are not journalled at present: see the log"
-    if journal.get("lost"):
-        yield f"{journal['lost']} events are not in the journal"
+    store = found.get("store") or {}
+    name = output.one_line(str(store.get("name", "the store")))
+    if store.get("degraded"):
+        yield f"{name}: events are not kept at present: see the log"
+    if store.get("lost"):
+        yield f"{name}: {store['lost']} events are not in it"
     for name, plugin in found["plugins"].items():
         if plugin["state"].startswith("down"):
             yield f"{name} is {plugin['state']}"

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from .. import output
 from ..config import read_config
 from ..errors import ConfigError
 from ..host.plugin import Plugin
 from ..host.plugins import load_plugins
-from . import output
 from .config_option import need_file
 
 TraceLinks = Callable[[str], Mapping[str, str]]

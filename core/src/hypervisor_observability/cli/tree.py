@@ -1,4 +1,4 @@
-"""``hvobs tree``: who caused what, drawn from a file of events."""
+"""``hvobs tree``: who caused what, drawn from a file of events or from a store."""
 
 import shutil
 from collections.abc import Iterable, Iterator
@@ -8,15 +8,14 @@ from typing import IO
 import click
 from attrs import define, field
 
+from .. import output
 from ..causality.causal_trace import CausalTraceId
 from ..events.event import HypervisorEvent
-from ..journal.history import Wanted, trace_key
+from ..stores import Wanted, trace_key
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
-from . import output
-from .config_option import config_option
+from .config_option import find_file
 from .event_lines import EventLines
-from .history_option import history_of, index_option
-from .journal_option import journal_of
+from .history_option import history_of, history_option, index_option
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
@@ -24,21 +23,23 @@ _COLUMNS_OF_A_PIPE = 100
 
 
 @define(eq=False)
-class JournalEvents:
-    """The events of a journal, as a file of events is read.
+class RecordedEvents:
+    """The events of a store, as a file of events is read.
 
     Attributes:
-        directory: Of the journal.
+        config_file: The configuration that names it.
+        directory: Of a journal, in place of that.
         wanted: Which events.
-        no_index: Whether to do without the journal's index.
+        indexed: Whether to use the store's index.
         events: How many events were found so far.
         bad_lines: How many places could not be read.
         first_bad: None: each is told.
     """
 
-    directory: Path
+    config_file: Path | None
+    directory: Path | None
     wanted: Wanted
-    no_index: bool
+    indexed: bool
     events: int = 0
     bad_lines: int = 0
     first_bad: tuple[int, str] | None = None
@@ -46,9 +47,13 @@ class JournalEvents:
     def __iter__(self) -> Iterator[HypervisorEvent]:
         notices: list[str] = []
         with history_of(
-            self.directory, notices.append, no_index=self.no_index, bar="reading"
+            self.config_file,
+            self.directory,
+            notices.append,
+            indexed=self.indexed,
+            bar="reading",
         ) as history:
-            for entry in history.find(self.wanted):
+            for entry in history.events(self.wanted):
                 self.events += 1
                 yield entry.event
         self.bad_lines = len(notices)
@@ -106,16 +111,9 @@ def _trace_id(text: str) -> str | None:
         return None
 
 
-@config_option
+@history_option
 @click.command(short_help="Draw who caused what, from recorded events.")
 @click.argument("events", type=click.File("rb"), required=False)
-@click.option(
-    "--journal",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="Take the events of all processes from this journal, in place of a file.",
-)
 @click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
 @click.option("--width", type=click.IntRange(min=40), help="Columns; else those of the terminal.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
@@ -135,21 +133,25 @@ def tree(
     as_json: bool,  # noqa: FBT001 - click's flag
     no_index: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a journal.
+    """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a store, such as
+    a journal.
 
     EVENTS holds one event a line, as JSON of what HypervisorEvent.to_dict() gives. Lines that
     are no events are counted and skipped; exit code 1 if nothing else was there. What cannot be
-    read of a journal is told on stderr; exit code 1 then.
+    read of a store is told on stderr; exit code 1 then.
     """
-    lines: EventLines | JournalEvents
-    if (events is None) == (directory is None):
-        raise click.UsageError("name a file of events, or a journal with --journal")
+    lines: EventLines | RecordedEvents
+    if events is not None and directory is not None:
+        raise click.UsageError("name a file of events or a journal, not both")
+    if events is None and directory is None and find_file(config_file) is None:
+        text = "name a file of events, or a journal with --journal, or a store in a configuration"
+        raise click.UsageError(text)
     links = links_of(config_file) if with_links else no_links
     if events is not None:
         lines = EventLines(events)
     else:
         wanted = Wanted(trace=None if trace_id is None else trace_key(trace_id))
-        lines = JournalEvents(journal_of(None, directory), wanted, no_index)
+        lines = RecordedEvents(config_file, directory, wanted, not no_index)
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
@@ -167,11 +169,11 @@ def tree(
         count = len(shown)
     else:
         count = _draw(trees, width, links, ascii_only=ascii_only)
-    if directory is None or trace_id is None or count:
+    if events is not None or trace_id is None or count:
         _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
         raise click.ClickException(f"no events of the trace {trace_id}")
-    if lines.bad_lines and (directory is not None or not lines.events):
+    if lines.bad_lines and (events is None or not lines.events):
         raise click.exceptions.Exit(1)
 
 
@@ -198,7 +200,7 @@ def _draw(
 
 
 def _tell_what_is_missing(
-    lines: "EventLines | JournalEvents", by_trace: EventsByTrace, *, drawn: int
+    lines: "EventLines | RecordedEvents", by_trace: EventsByTrace, *, drawn: int
 ) -> None:
     if lines.first_bad is not None:
         number, why = lines.first_bad

@@ -1,14 +1,14 @@
 """The configuration: what can be set, and how a file or a Python program sets it."""
 
+from .class_structuring import NONE_WRITTEN_AS
 from .loading import load_config, read_config, structure_plugin_table
 from .lookup import disabled, find_config
 from .paths import absolute_path, optional_absolute_path
-from .plugin_tables import DeliveryConfig, PluginTable, matches
+from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, matches
 from .secret import Secret
 from .settings import (
     BusConfig,
     Config,
-    JournalConfig,
     MetricsConfig,
     PropagationConfig,
     RedactionConfig,
@@ -16,10 +16,11 @@ from .settings import (
 )
 
 __all__ = [
+    "DAY_SECONDS",
+    "NONE_WRITTEN_AS",
     "BusConfig",
     "Config",
     "DeliveryConfig",
-    "JournalConfig",
     "MetricsConfig",
     "PluginTable",
     "PropagationConfig",

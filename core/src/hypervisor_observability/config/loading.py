@@ -1,7 +1,7 @@
 """How a file becomes a configuration, and a plugin's table one of the plugin's own class."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,15 +41,12 @@ def read_config(
     path: str | os.PathLike[str],
     *,
     environ: Mapping[str, str] | None = None,
-    check_key_file: Callable[[Path], object] | None = None,
 ) -> tuple[Config | None, list[ConfigProblem]]:
     """Read the file at *path* as :func:`load_config` does, but return what is wrong.
 
     Args:
         path: A TOML file.
         environ: Variables for ``${...}``; the process's own unless given.
-        check_key_file: Raises ``ValueError`` with what is wrong with the file of the journal's
-            keys. Only who journals needs that file; for others None.
 
     Returns:
         The configuration and its problems, in the order of the file. Where there are
@@ -72,14 +69,17 @@ def read_config(
             for name, table in tables.items()
         }
     config, problems = _structure_core(raw, origin)
-    journal = None if config is None else config.journal
-    if check_key_file and journal is not None and journal.anchor_key_file is not None:
-        try:
-            check_key_file(journal.anchor_key_file)
-        except ValueError as error:
-            problems.append(origin.problem(("journal", "anchor_key_file"), str(error)))
+    problems = [_with_place_of_plugin(one, raw) for one in problems]
     problems += [origin.problem(where, message) for where, message in findings]
     return config, sorted(problems, key=lambda problem: problem.line or 0)
+
+
+def _with_place_of_plugin(problem: ConfigProblem, raw: Mapping[str, Any]) -> ConfigProblem:
+    """Say where a plugin's table stands, of one that stands at the top."""
+    if problem.message != "unknown key" or not isinstance(raw.get(problem.key), dict):
+        return problem
+    message = f"unknown table: that of a plugin is called [plugins.{problem.key}]"
+    return attrs.evolve(problem, message=message)
 
 
 def _structure_core(

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Literal
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, in_, instance_of, le, min_len, optional
+from attrs.validators import deep_iterable, ge, in_, instance_of, le, min_len, optional
 
 from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from .class_structuring import NONE_WRITTEN_AS
-from .paths import absolute_path, optional_absolute_path
+from .paths import optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
 # Annotated for the validator's type.
 _MAX_EVENTS: int | None = DEFAULT_MAX_EVENTS
 _MAX_BYTES: int | None = DEFAULT_MAX_BYTES
-_UNBOUNDED: float | None = None
 _NO_PATH: Path | None = None
 
 
@@ -130,42 +129,6 @@ class StateConfig:
 
 
 @frozen(kw_only=True)
-class JournalConfig:
-    """Where and how events are journalled.
-
-    Attributes:
-        directory: Of the journal, made where it is missing. Processes may share it.
-        segment_bytes: Bytes of a segment, allocated in advance.
-        sync_seconds: Longest time until the disk has what was emitted.
-        max_bytes: Most bytes of the whole directory; the oldest segments go first.
-        max_age_seconds: Longest time that a segment is kept; None for no bound,
-            ``"unbounded"`` in TOML.
-        anchor_file: Where anchors are kept, best on another disk; None: they are only sent
-            through the plugins, as events.
-        anchor_key_file: Keys for their HMAC, made with ``hvobs journal-key``; None: no HMAC.
-        checkpoint_events: Events after which an anchor is made.
-        checkpoint_seconds: Time after which one is made, if there was an event.
-    """
-
-    directory: Path = field(converter=absolute_path)
-    segment_bytes: int = field(default=16 * _MIB, validator=[ge(64 * _KIB), le(64 * _MIB)])
-    sync_seconds: float = field(default=0.2, validator=[gt(0), le(60)])
-    max_bytes: int = field(default=1024 * _MIB, validator=ge(_MIB))
-    max_age_seconds: float | None = field(
-        default=_UNBOUNDED, validator=optional(gt(0)), metadata={NONE_WRITTEN_AS: "unbounded"}
-    )
-    anchor_file: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)
-    anchor_key_file: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)
-    checkpoint_events: int = field(default=1_000, validator=ge(1))
-    checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(DAY_SECONDS)])
-
-    def __attrs_post_init__(self) -> None:
-        if self.max_bytes < 2 * self.segment_bytes:
-            msg = f"max_bytes must hold two segments: at least {2 * self.segment_bytes}"
-            raise ValueError(msg)
-
-
-@frozen(kw_only=True)
 class Config:
     """Everything that can be set, except what the plugins' own tables hold.
 
@@ -176,7 +139,6 @@ class Config:
         plugins: The plugins that are on, by name; plain dicts will do.
         redaction: What is taken out of payloads before anything leaves the process.
         state: Where a running process keeps what others may read.
-        journal: Where events are journalled; None: nowhere.
         metrics: What the metrics show.
         propagation: How causal ids are drawn, and what becomes of those that arrive.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
@@ -190,7 +152,6 @@ class Config:
     plugins: Mapping[str, PluginTable] = field(factory=dict, converter=plugin_tables)
     redaction: RedactionConfig = field(factory=RedactionConfig)
     state: StateConfig = field(factory=StateConfig)
-    journal: JournalConfig | None = None
     metrics: MetricsConfig = field(factory=MetricsConfig)
     propagation: PropagationConfig = field(factory=PropagationConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(DAY_SECONDS)])

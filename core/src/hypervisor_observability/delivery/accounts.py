@@ -11,12 +11,12 @@ from attrs import evolve
 
 from ..bus.event_memory import Scales
 from ..bus.log import Reading
+from ..bus.stream import Cursor, EventStream
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from .batch import Batch
 from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, Counts
 from .ledger import Ledger, Place
-from .stream import Cursor, EventStream
 
 
 class Account:

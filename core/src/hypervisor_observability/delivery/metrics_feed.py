@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from ..bus.stream import Cursor, EventStream
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from .accounts import Account
 from .outlet import Terms, unchanged
-from .stream import Cursor, EventStream
 from .worker import Worker
 
 SCRAPE_SECONDS = 0.1

@@ -4,10 +4,10 @@ import re
 from collections.abc import Sequence
 
 from ..bus.log import Reading
+from ..bus.stream import EventStream
 from ..events import ids
 from ..events.event import HypervisorEvent, raw_event_id, raw_payload
 from ..text.limited_log import LimitedLog
-from .stream import EventStream
 
 REMEMBERED_EVENTS = 8_192
 """Of as many events at least, the newest, ids are remembered."""

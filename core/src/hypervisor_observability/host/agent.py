@@ -1,49 +1,33 @@
-"""The agent: the plugins over a journal's directory, in a process of their own."""
+"""The agent: plugins over what many processes record, in a process of its own."""
 
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from attrs import define
 
-from ..config import Config, absolute_path
-from ..delivery.counts import Counts
+from ..bus.stream import Cursor, EventStream
+from ..config import Config
 from ..delivery.metrics_feed import MetricsFeed
-from ..delivery.stream import Cursor, EventStream
-from ..errors import ConfigError, ObservabilityError, StreamUnavailableError
+from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
 from ..events.event import HypervisorEvent
-from ..gate import Gate
 from ..metrics.families import MetricFamily
-from ..metrics.labels import LabelRules
 from ..metrics.registry import MetricsRegistry
-from ..release import RELEASE
-from ..sources.followed_runs import FollowedRuns
+from ..stores import FollowContext, FollowedStore, FollowedStream
 from ..text.limited_log import LimitedLog
+from .host import Host
+from .loading import loaded_parts
 from .plugin import Plugin
-from .plugins import load_plugins, take_instances
-from .reader_group import METRICS, ReaderGroup
-from .readers import Surroundings
-from .status import write_status
-
-CURSORS = "agent"
-"""Folder of a journal's directory in which the agent's cursors are."""
+from .reader_group import METRICS
 
 _CATCH_UP_SECONDS = 60.0
 _PATIENCE_SECONDS = 10.0
 _AGAIN_SECONDS = 0.1
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-class AgentRunningError(ObservabilityError):
-    """Another agent reads the directory: it would deliver everything too."""
 
 
 @define(eq=False)
@@ -51,7 +35,7 @@ class _FleetRegistry:
     """The registry, told from which run each batch stems, and which runs have ended."""
 
     registry: MetricsRegistry
-    stream: FollowedRuns
+    stream: FollowedStream
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
         # A batch may hold events of many runs, in their order; or a part of them, offered again.
@@ -68,69 +52,52 @@ class _FleetRegistry:
         self.registry.begin_anew()
 
 
-class JournalAgent:
-    """Plugins that read what many processes journal. One may run for a directory.
+class Agent(Host):
+    """Plugins that read what many processes record in a store. One may run for a store.
 
     Args:
-        config: What to run; its ``[journal]`` table is of no matter.
-        directory: Of the journal.
+        config: What to run; its store is followed, and written by others.
         plugins: Further plugins, made by the caller.
 
+    Attributes:
+        followed: What is read.
+
     Raises:
-        ConfigError: The configuration cannot be used; all its problems at once.
+        ConfigError: The configuration cannot be used; all its problems at once. No store is on,
+            or one that cannot be followed.
     """
 
-    def __init__(self, config: Config, directory: Path, *, plugins: Iterable[object] = ()) -> None:
-        self.config, self.directory = config, absolute_path(directory)
-        loaded, problems = load_plugins(config)
-        if problems:
-            raise ConfigError(problems)
-        loaded += take_instances(plugins, loaded, config.delivery)
-        gate = Gate.of(config.redaction)
-        self._admit = gate.admit
+    followed: FollowedStore
+
+    def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
+        super().__init__(config)
         self._limited_log = LimitedLog(__name__)
-        self._streams: dict[str, FollowedRuns] = {}
-        stream = self._stream(METRICS)
-        rules = LabelRules(
-            config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
-        )
-        self._registry = MetricsRegistry(rules)
-        self._registry.add_callback(self._telemetry)
+        readers, self._store = loaded_parts(config, plugins)
+        self.followed = _follow(self._store, config)
+        self._streams: dict[str, FollowedStream] = {}
+        stream = self._stream(METRICS, defers=True)
         feed = MetricsFeed(
             stream,
             _FleetRegistry(self._registry, stream),
             cursor=stream,
             state=self._registry.state,
             interval_seconds=config.delivery.interval_seconds,
-            admit=gate.admit,
+            admit=self._gate.admit,
         )
-        around = Surroundings(
-            service=config.service,
-            stream_for=self._stream_for,
-            feed=feed,
-            admit=gate.admit,
-            own_threads=set(),
-            state_directory=config.state.directory,
-            resumed=True,
-        )
-        self._group = ReaderGroup(config, feed)
-        self._group.add(loaded, around)
-        self._started_at = 0.0
-        self._lock_descriptor = -1
-        self._state = "new"
+        self._take_readers(readers, feed, self._stream_for, resumed=True)
 
     def start(self) -> Self:
         """Start the plugins, and deliver what waits. One that cannot start is down.
 
-        The metrics first catch up with what is journalled, so that no total that a backend
+        The metrics first catch up with what is recorded, so that no total that a backend
         has seen before falls back.
 
         Raises:
-            AgentRunningError: Another one runs for this directory.
+            StoreInUseError: Another agent reads this store.
             StreamUnavailableError: It could not be told for ten seconds where to go on.
-            OSError: The directory cannot be written: cursors could not be kept.
+            OSError: How far the readers are could not be kept.
         """
-        self._lock_descriptor = _lock(self.directory / CURSORS)
+        self._patiently(self.followed.start)
         feed = self._group.feed
         try:
             for stream in self._streams.values():
@@ -139,54 +106,24 @@ class JournalAgent:
             self._patiently(self._restore)
             end = self._patiently(lambda: self._end_of(METRICS))
         except BaseException:
-            os.close(self._lock_descriptor)
+            self.followed.stop()
             raise
         self._state, self._started_at = "running", time.time()
         if not feed.worker.catch_up(end, _CATCH_UP_SECONDS):
-            _logger.warning("the metrics are still behind the journal: totals may look reset")
-        self._group.start(None if self.config.state.directory is None else self._write_status)
+            _logger.warning("the metrics are still behind the store: totals may look reset")
+        self._group.start(self._writes_status)
         self._group.ensure_running()
         return self
 
     def stop(self, timeout: float | None = None) -> bool:
-        """Deliver what waits, save the cursors, stop the plugins; all within *timeout* seconds.
-
-        Args:
-            timeout: ``stop_timeout_seconds`` of the configuration where it is None.
-
-        Returns:
-            Whether every plugin ended in time.
-        """
+        """Deliver what waits, save how far the readers are, stop the plugins."""
         if self._state != "running":
             return True
         self._state = "stopped"
-        if timeout is None:
-            timeout = self.config.stop_timeout_seconds
-        in_time = self._group.stop(time.monotonic() + timeout, timeout)
-        self._group.note_stopped()
-        os.close(self._lock_descriptor)
-        return in_time
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+        return self._end(timeout, lambda _: self.followed.stop())
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Deliver everything journalled before this call.
-
-        Args:
-            timeout: Seconds, shared by all plugins.
-
-        Returns:
-            True only if every plugin has delivered all of it in time.
-        """
+        """Deliver everything recorded before this call."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -197,57 +134,19 @@ class JournalAgent:
                     return False
                 time.sleep(min(_AGAIN_SECONDS, max(0.0, deadline - time.monotonic())))
 
-    def counts(self) -> dict[str, Counts]:
-        """Give what became of the events, by plugin, since the agent was started."""
-        return self._group.counts()
-
     @property
     def damaged(self) -> bool:
-        """Whether a cursor or the journal was damaged where it read; the log says where."""
+        """Whether a cursor or the store was damaged where it read; the log says where."""
         return any(stream.damaged for stream in self._streams.values())
-
-    def states(self) -> dict[str, str]:
-        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
-        return self._group.states(self._state)
-
-    def plugin(self, name: str) -> Any:
-        """Give the plugin's own object.
-
-        Raises:
-            KeyError: No plugin of this name is on.
-        """
-        return self._group.readers[name].plugin.instance
-
-    def status(self) -> dict[str, Any]:
-        """Give what ``status.json`` holds: plain data, for JSON."""
-        return {
-            "service": self.config.service,
-            "release": RELEASE,
-            "started_at": self._started_at,
-            "state": self._state,
-            "emitted": self._group.feed.account.counts().emitted,
-            "handler_errors": 0,
-            "journal": {
-                "directory": str(self.directory),
-                "unfinished_runs": len(self._streams[METRICS].unfinished),
-            },
-            **self._group.status(self._state),
-        }
-
-    def collect_metrics(self) -> list[MetricFamily]:
-        """Give all metrics, with what was journalled until now counted."""
-        return self._group.feed.collect()
 
     # Inside
 
-    def _stream(self, name: str) -> FollowedRuns:
-        return self._streams.setdefault(
-            name, FollowedRuns(name, self.directory, self.directory / CURSORS / f"{name}.json")
-        )
+    def _stream(self, name: str, *, defers: bool) -> FollowedStream:
+        stream = self._streams[name] = self.followed.stream_for(name, defers=defers)
+        return stream
 
     def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
-        stream = self._stream(plugin.name)
-        stream.defers = plugin.replays
+        stream = self._stream(plugin.name, defers=plugin.replays)
         return stream, stream
 
     def _end_of(self, name: str) -> int:
@@ -275,27 +174,41 @@ class JournalAgent:
             except ValueError as error:
                 _logger.warning("totals begin at zero: %s", error)
         for run, events in stream.since_state_by_run():
-            self._registry.observe([self._admit(event) for event in events], run=run)
+            self._registry.observe([self._gate.admit(event) for event in events], run=run)
 
-    def _write_status(self) -> None:
-        directory = self.config.state.directory
-        if directory is not None:
-            write_status(directory, self.status())
+    def _own_status(self) -> Mapping[str, Any]:
+        unfinished = len(self._streams[METRICS].unfinished)
+        return {
+            "emitted": self._group.feed.account.counts().emitted,
+            "handler_errors": 0,
+            "store": {
+                "name": "" if self._store is None else self._store.name,
+                "state": self._state,
+                "unfinished_runs": unfinished,
+                **self.followed.status(),
+            },
+        }
 
     def _telemetry(self) -> list[MetricFamily]:
-        return self._group.metrics(self._state)
+        return [*super()._telemetry(), *self.followed.metrics()]
 
 
-def _lock(folder: Path) -> int:
-    import fcntl  # as the journal, not for Windows
+def _follow(store: Plugin | None, config: Config) -> FollowedStore:
+    """Have the store that is on followed.
 
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise AgentRunningError(f"another agent reads {folder.parent} already") from None
-        raise
-    return descriptor
+    Raises:
+        ConfigError: None is on, or one that cannot be followed.
+    """
+    if store is None:
+        message = "no store is on: name one, such as [plugins.journal]; an agent reads it"
+        raise ConfigError([ConfigProblem("the configuration", None, "plugins", message)])
+    context = FollowContext(
+        name=store.name,
+        service=config.service,
+        logger=logging.getLogger(f"{__package__}.plugin.{store.name}"),
+    )
+    followed = store.ask("follow_store", context=context)
+    if followed is None:
+        message = "this store cannot be followed: it has no hook follow_store"
+        raise ConfigError([ConfigProblem("Config(...)", None, f"plugins.{store.name}", message)])
+    return followed  # type: ignore[no-any-return]  # pluggy does not say

@@ -6,48 +6,41 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from ..bus.event_bus import HypervisorEventBus
+from ..bus.stream import Cursor, EventStream
 from ..bus.subscribers import Subscription
 from ..causality.propagation import Propagator
 from ..config import Config, disabled, read_config
-from ..delivery.counts import Counts
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.repeats import WatchedStream
-from ..delivery.stream import Cursor, EventStream
 from ..errors import ConfigError
 from ..events.event import HypervisorEvent
-from ..gate import Gate
-from ..journal.anchors import check_key_file
 from ..metrics.families import MetricFamily
 from ..metrics.governance import GovernanceMetrics
-from ..metrics.labels import LabelRules
-from ..metrics.registry import MetricsRegistry
 from ..recorder import Recorder
 from ..recorder.place import baggage_here
-from ..release import RELEASE
 from ..threads.interruptions import is_at_work
 from .exits import ExitHandlers
+from .host import Host
+from .kept_events import KeptEvents
+from .loading import examine_plugins, loaded_parts, setting_problem
 from .plugin import Plugin
-from .plugins import load_plugins, take_instances
-from .process_journal import ProcessJournal
-from .reader_group import METRICS, ReaderGroup
-from .readers import Surroundings
-from .status import write_status
+from .reader_group import METRICS
 from .telemetry import process_metrics
 
 MAX_INTERNAL_EVENTS = 1_000
 """Most events kept of those that plugins' own threads emit: the newest."""
 
 _LEAST_CLOSE_SECONDS = 0.2
-"""Time that the journal gets to close, however late it is."""
+"""Time that a store gets to close, however late it is."""
 
 
-class Observability:
+class Observability(Host):
     """A bus, and plugins that read it.
 
     Nothing starts before ``start`` (or ``with``), and no thread before the first event,
@@ -69,7 +62,8 @@ class Observability:
     """
 
     def __init__(self, config: Config | None = None, *, plugins: Iterable[object] = ()) -> None:
-        self.config = config = Config() if config is None else config
+        super().__init__(Config() if config is None else config)
+        config = self.config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         propagation = config.propagation
         self.recorder = Recorder(
@@ -77,26 +71,26 @@ class Observability:
             id_width=propagation.id_width,
             opentelemetry=propagation.opentelemetry,
         )
-        rules = LabelRules(
-            config.metrics.labels, config.metrics.max_series, config.metrics.max_ring
-        )
-        self.governance = GovernanceMetrics(self.bus, counting=False, rules=rules)
+        self.governance = GovernanceMetrics(self.bus, counting=False, rules=self._rules)
         self.propagator = Propagator(
             propagation.accept,
             propagation.id_width,
             propagation.baggage,
             baggage_here=baggage_here,
         )
-        self._gate = Gate.of(config.redaction)
         self._disabled = disabled(os.environ)
-        self._journal: ProcessJournal | None = None
-        if config.journal is not None and not self._disabled:
-            self._journal = ProcessJournal(config.journal, self.bus, self._gate.admit)
-        self._registry = MetricsRegistry(rules)
+        self._kept: KeptEvents | None = None
+        readers: list[Plugin] = []
+        if not self._disabled:
+            readers, self._store = loaded_parts(config, plugins)
+            if self._store is not None:
+                self._kept = KeptEvents(self._store, self.bus)
+                wrong = self._kept.open(config.service, self._gate.admit)
+                if wrong is not None:
+                    raise ConfigError([setting_problem(self._store, config, wrong)])
         self._registry.add_callback(self.governance.gauges)
-        self._registry.add_callback(self._telemetry)
         self._watched = WatchedStream(
-            self.bus.log if self._journal is None else self._journal.stream_behind_log(METRICS)
+            self.bus.log if self._kept is None else self._kept.stream_behind_log(METRICS)
         )
         feed = MetricsFeed(
             self._watched,
@@ -104,32 +98,13 @@ class Observability:
             interval_seconds=config.delivery.interval_seconds,
             admit=self._gate.admit,
         )
-        loaded: list[Plugin] = []
-        if not self._disabled:
-            loaded, problems = load_plugins(config)
-            if problems:
-                raise ConfigError(problems)
-            loaded += take_instances(plugins, loaded, config.delivery)
-        self._state_directory = config.state.directory
-        self._own_threads: set[int] = set()
         self._internal: deque[HypervisorEvent] = deque(maxlen=MAX_INTERNAL_EVENTS)
         self._internal_events = 0
-        around = Surroundings(
-            service=config.service,
-            stream_for=self._stream_for,
-            feed=feed,
-            admit=self._gate.admit,
-            own_threads=self._own_threads,
-            state_directory=self._state_directory,
-        )
-        self._group = ReaderGroup(config, feed)
-        self._group.add(loaded, around)
+        self._take_readers(readers, feed, self._stream_for, resumed=False)
         self._first_event: Subscription | None = None
         self._exits = ExitHandlers(self.stop)
         self._in_child = False
-        self._started_at = 0.0
         self._lock = threading.RLock()  # a signal handler may call stop() within stop()
-        self._state = "new"
         self._stopping: threading.Thread | None = None
         _running.add(self)
 
@@ -140,13 +115,12 @@ class Observability:
         Raises:
             ConfigError: All problems of the file, and of the plugins' tables in it.
         """
-        config, problems = read_config(Path(path), check_key_file=check_key_file)
+        config, problems = read_config(Path(path))
         if config is None:
             raise ConfigError(problems)
-        if problems and not disabled(os.environ):
-            problems = [*problems, *load_plugins(config)[1]]
         if problems:
-            raise ConfigError(sorted(problems, key=lambda problem: problem.line or 0))
+            found = [] if disabled(os.environ) else examine_plugins(config)[1]
+            raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
         return cls(config)
 
     # Life cycle
@@ -167,9 +141,9 @@ class Observability:
                 raise RuntimeError(f"this Observability is {self._state}: make a new one")
             self._state = "running"
         self._started_at = time.time()
-        if self._journal is not None:
-            self._journal.start()
-        self._group.start(None if self._state_directory is None else self._write_status)
+        if self._kept is not None:
+            self._kept.start()
+        self._group.start(self._writes_status)
         if not self._disabled:
             self.bus.keep_apart(self._own_threads, self._keep_internal)
             self.bus.log.on_drain(self._group.note_end)
@@ -207,16 +181,14 @@ class Observability:
     def _stop(self, timeout: float | None) -> bool:
         if self._first_event is not None:
             self._first_event.cancel()
-        if timeout is None:
-            timeout = self.config.stop_timeout_seconds
-        deadline = time.monotonic() + timeout
-        in_time = self._group.stop(deadline, timeout)
-        if self._journal is not None:
-            self._journal.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
-        self._group.note_stopped()
+        in_time = self._end(timeout, self._close_store)
         self._exits.remove()
         self._stopping = None
         return in_time
+
+    def _close_store(self, deadline: float) -> None:
+        if self._kept is not None:
+            self._kept.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
@@ -224,17 +196,6 @@ class Observability:
             return await asyncio.to_thread(self.stop, timeout)
         finally:
             self._exits.remove()  # the rest of it: the main thread alone sets handlers of signals
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
 
     async def __aenter__(self) -> Self:
         try:
@@ -273,43 +234,10 @@ class Observability:
 
     # Asking
 
-    def counts(self) -> dict[str, Counts]:
-        """Give what became of the events, by plugin; ``metrics`` is the internal reader."""
-        return self._group.counts()
-
-    def states(self) -> dict[str, str]:
-        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
-        return self._group.states(self._state)
-
-    def status(self) -> dict[str, Any]:
-        """Give what ``status.json`` holds: plain data, for JSON."""
-        return {
-            "service": self.config.service,
-            "release": RELEASE,
-            "started_at": self._started_at,
-            "state": self._state,
-            "emitted": self.bus.emitted,
-            "handler_errors": self.bus.handler_errors,
-            "journal": None if self._journal is None else self._journal.status(),
-            **self._group.status(self._state),
-        }
-
-    def plugin(self, name: str) -> Any:
-        """Give the plugin's own object.
-
-        Raises:
-            KeyError: No plugin of this name is on.
-        """
-        return self._group.readers[name].plugin.instance
-
     @property
     def internal_events(self) -> list[HypervisorEvent]:
         """The newest events that plugins' own threads emitted: they are fed to no plugin."""
         return list(self._internal)
-
-    def collect_metrics(self) -> list[MetricFamily]:
-        """Give all metrics, with what was emitted until now counted."""
-        return self._group.feed.collect()
 
     # Inside
 
@@ -323,18 +251,20 @@ class Observability:
             self._group.start_exposing_after_fork()
 
     def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
-        if self._journal is None:
+        if self._kept is None:
             return self.bus.log, None
-        stream = self._journal.stream_for(plugin.name, defers=plugin.replays)
-        return stream, stream
+        return self._kept.stream_for(plugin.name, defers=plugin.replays)
 
     def _keep_internal(self, event: HypervisorEvent) -> None:
         self._internal_events += 1
         self._internal.append(event)
 
-    def _write_status(self) -> None:
-        if self._state_directory is not None:
-            write_status(self._state_directory, self.status())
+    def _own_status(self) -> Mapping[str, Any]:
+        return {
+            "emitted": self.bus.emitted,
+            "handler_errors": self.bus.handler_errors,
+            "store": None if self._kept is None else self._kept.status(),
+        }
 
     def _telemetry(self) -> list[MetricFamily]:
         process = process_metrics(
@@ -348,9 +278,10 @@ class Observability:
             duplicates=self._watched.duplicates,
             conflicts=self._watched.conflicts,
             clock_steps=self.bus.clock_steps,
+            record_errors=self.bus.record_errors,
         )
-        journal = [] if self._journal is None else self._journal.metrics()
-        return [*self._group.metrics(self._state), *process, *journal]
+        kept = [] if self._kept is None else self._kept.metrics()
+        return [*super()._telemetry(), *process, *kept]
 
     def _begin_anew_after_fork(self) -> None:
         self._lock = threading.RLock()
@@ -360,8 +291,8 @@ class Observability:
             return
         if self._first_event is not None:
             self._first_event.cancel()
-        if self._journal is not None:
-            self._journal.begin_anew_after_fork()
+        if self._kept is not None:
+            self._kept.begin_anew_after_fork()
         self._watched.begin_anew()
         self._group.begin_anew_after_fork()
         # Nothing runs in a child that does not emit.

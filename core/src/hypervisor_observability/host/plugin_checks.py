@@ -80,6 +80,12 @@ def checked(
     return plugin
 
 
+def has_hook(plugin_class: type, hook: str) -> bool:
+    """Whether the class of a plugin marks a method as *hook*, be it one of the class itself."""
+    method = inspect.getattr_static(plugin_class, hook, None)
+    return _is_marked(getattr(method, "__func__", method))
+
+
 def _is_marked(attribute: object) -> bool:
     return inspect.getattr_static(attribute, f"{PROJECT_NAME}_impl", None) is not None
 

@@ -15,6 +15,7 @@ from .plugin import Plugin
 from .plugin_checks import checked
 
 SHIPPED = {
+    "journal": "hypervisor-journal",
     "prometheus": "hypervisor-prometheus",
     "otel": "hypervisor-otel",
     "statsd": "hypervisor-statsd",

@@ -9,13 +9,13 @@ from typing import Any, cast
 
 from attrs import define, field, frozen
 
+from ..bus.stream import Cursor, EventStream
 from ..config import matches
 from ..delivery import counts as reasons
 from ..delivery.accounts import Account
 from ..delivery.dead_letters import DeadLetters
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.outlet import Outlet, Terms
-from ..delivery.stream import Cursor, EventStream
 from ..delivery.worker import Worker
 from ..errors import Reject, RetryLater
 from ..events import clock
@@ -27,6 +27,8 @@ from ..text.limited_log import say
 from ..threads.interruptions import is_from_handler
 from ..threads.one_thread import OneThread
 from .plugin import Plugin
+
+StreamFor = Callable[[Plugin], tuple[EventStream, Cursor | None]]
 
 
 @frozen(kw_only=True)
@@ -44,7 +46,7 @@ class Surroundings:
     """
 
     service: str
-    stream_for: Callable[[Plugin], tuple[EventStream, Cursor | None]]
+    stream_for: StreamFor
     feed: MetricsFeed
     admit: Callable[[HypervisorEvent], HypervisorEvent]
     own_threads: set[int]

@@ -91,13 +91,13 @@ def _status(status: Mapping[str, Any]) -> dict[str, Any]:
     for key in ("pid", "written_at", "started_at", "emitted"):
         _need(_is_number(status.get(key)), key, "a number")
     _need(isinstance(status.get("state"), str), "state", "a string")
-    plugins, journal = status.get("plugins"), status.get("journal")
+    plugins, store = status.get("plugins"), status.get("store")
     if not isinstance(plugins, dict):
         raise _OddError("plugins: expected an object")
-    _need(journal is None or isinstance(journal, dict), "journal", "an object or null")
+    _need(store is None or isinstance(store, dict), "store", "an object or null")
     return {
         **_scalars(status),
-        "journal": None if journal is None else _scalars(journal),
+        "store": None if store is None else _scalars(store),
         "plugins": {name: _reader(one, f"plugins.{name}") for name, one in plugins.items()},
         "metrics": _reader(status.get("metrics"), "metrics"),
     }

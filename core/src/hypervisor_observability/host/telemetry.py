@@ -113,6 +113,7 @@ def process_metrics(
     duplicates: int,
     conflicts: int,
     clock_steps: int,
+    record_errors: int,
 ) -> list[MetricFamily]:
     """Tell of the bus and the gate of a process."""
     totals = (
@@ -123,6 +124,7 @@ def process_metrics(
         ("internal_events_total", "Events that plugins' own threads emitted", internal_events),
         ("payload_cuts_total", "Payload values that were tagged or cut", payload_cuts),
         ("duplicate_events_total", "Events that had come before", duplicates),
+        ("record_errors_total", "Events for which the store raised", record_errors),
         ("clock_steps_total", "Steps of the wall clock that were followed", clock_steps),
         ("conflicting_events_total", "Events with the id of another one", conflicts),
     )
@@ -147,22 +149,6 @@ def _process_size() -> list[MetricFamily]:
     resident = pages * os.sysconf("SC_PAGE_SIZE")
     help_text = "Memory of the process that is resident"
     return [*families, _family("resident_bytes", _GAUGE, help_text, (), {(): resident})]
-
-
-def journal_metrics(
-    *, degraded: bool, lost: int, size: int, unsynced_seconds: float
-) -> list[MetricFamily]:
-    """Tell of the journal of a process."""
-    gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
-    values = (
-        ("journal_degraded", gauge, "Whether events are not journalled at present", int(degraded)),
-        ("journal_lost_events_total", counter, "Events that are not in the journal", lost),
-        ("journal_bytes", gauge, "Bytes on the disk in the journal's directory", size),
-        ("journal_unsynced_seconds", gauge,
-         "Time for which the oldest event that the disk may not have has been waiting",
-         unsynced_seconds),
-    )  # fmt: skip
-    return [_family(name, kind, text, (), {(): value}) for name, kind, text, value in values]
 
 
 def _family(

@@ -6,62 +6,60 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..bus.event_bus import HypervisorEventBus
-from ..config import JournalConfig
-from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
-from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
-from ..journal.anchors import Anchor, check_key_file
-from ..journal.claims import Claims
-from ..journal.dead_runs import end_of
-from ..journal.retention import Retention
-from ..journal.run_ledger import RunLedger
-from ..journal.runs import Run, run_names
-from ..journal.upkeep import Upkeep
-from ..journal.writer import JournalWriter
-from ..metrics.families import MetricFamily
-from ..sources.failed_reads import damage_teller
-from ..sources.journalled_log import JournalledLog
-from ..text.limited_log import LimitedLog
-from .telemetry import journal_metrics
+from hypervisor_journal.config import JournalConfig
+from hypervisor_journal.metrics import journal_metrics
+from hypervisor_journal.proof.anchors import Anchor, check_key_file
+from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.runs.claims import Claims
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, run_names
+from hypervisor_journal.streams.failed_reads import damage_teller
+from hypervisor_journal.streams.journalled_log import JournalledLog
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.upkeep.upkeep import Upkeep
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability import MetricFamily
+from hypervisor_observability.errors import SettingError, StreamUnavailableError
+from hypervisor_observability.stores import StoreContext
+from hypervisor_observability.text.limited_log import LimitedLog
 
-CHECKPOINT = EventType.of("observability.checkpoint")
-"""An anchor on its way through the plugins: whoever keeps it elsewhere can prove the journal."""
+CHECKPOINT = "observability.checkpoint"
+"""Type of an anchor on its way through the plugins: whoever keeps it elsewhere can prove the
+journal."""
 
 _PATIENCE_SECONDS = 0.25
 """Longest time for which a start waits for what cannot be read at the moment."""
 _AGAIN_SECONDS = 0.02
 
 
-class ProcessJournal:
-    """Journals what a bus is given.
+class JournalStore:
+    """Journals what a process emits.
 
     Args:
         config: The table.
-        bus: Whose events.
-        admit: Takes from an event what may not be written.
+        context: Of the process.
+
+    Attributes:
+        writer: Writes the run.
+        record: Journals an event, then calls what it is given with it; the writer's ``append``.
+        sync: Has the disk hold what was recorded; the writer's.
 
     Raises:
-        ConfigError: The file of its keys cannot be used.
+        SettingError: The file of its keys cannot be used.
     """
 
-    def __init__(
-        self,
-        config: JournalConfig,
-        bus: HypervisorEventBus,
-        admit: Callable[[HypervisorEvent], HypervisorEvent],
-    ) -> None:
+    def __init__(self, config: JournalConfig, context: StoreContext) -> None:
         if config.anchor_key_file is not None:
             try:
                 check_key_file(config.anchor_key_file)
             except ValueError as error:
-                key = "journal.anchor_key_file"
-                problem = ConfigProblem("Config(...)", None, key, str(error))
-                raise ConfigError([problem]) from None
-        self._bus = bus
+                raise SettingError("anchor_key_file", str(error)) from None
+        self._context = context
         self.writer = JournalWriter(
-            config.directory, segment_bytes=config.segment_bytes, admit=admit
+            config.directory, segment_bytes=config.segment_bytes, admit=context.admit
         )
+        self.record = self.writer.append
+        self.sync = self.writer.sync
         self._upkeep = Upkeep(
             writer=self.writer,
             sync_seconds=config.sync_seconds,
@@ -77,29 +75,38 @@ class ProcessJournal:
         self._limited_log = LimitedLog(__name__)
         self._streams: list[JournalledLog] = []
 
-    def stream_for(self, name: str, *, defers: bool) -> JournalledLog:
-        """Give what the plugin *name* reads.
+    def stream_for(self, reader: str, *, defers: bool) -> JournalledLog:
+        """Give what *reader* reads: what earlier runs have left for it, then this one.
 
         Args:
-            name: Of the plugin.
+            reader: Name of the plugin.
             defers: Whether what it does not get is for the next process.
         """
-        stream = JournalledLog(name, self._bus.log, self._run, defers, self.writer.directory)
+        stream = self._stream(reader, defers=defers, goes_on=True)
         self._streams.append(stream)
         return stream
 
-    def stream_behind_log(self, name: str) -> JournalledLog:
-        """Give what the reader *name* reads that begins with this process, and ends with it."""
-        return JournalledLog(name, self._bus.log, self._run, defers=False)
+    def stream_behind_log(self, reader: str) -> JournalledLog:
+        """Give what the reader *reader* reads that begins with this process, and ends with it."""
+        return self._stream(reader, defers=False, goes_on=False)
 
-    def start(self) -> None:
-        """Begin the run, and look for what earlier ones have left."""
+    def _stream(self, reader: str, *, defers: bool, goes_on: bool) -> JournalledLog:
+        directory = self.writer.directory if goes_on else None
+        return JournalledLog(reader, self._context.log, self._run, defers, directory)
+
+    def start(self, take_over: Callable[[], object]) -> None:
+        """Begin the run, and look for what earlier ones have left.
+
+        Args:
+            take_over: Has the bus record through here. What it holds is journalled first: both
+                count alike.
+        """
         with contextlib.suppress(OSError):  # told by the writer, and tried again
             self.writer.open()
         self._claim_runs()
         for stream in self._streams:
             stream.begin()
-        self._take_over()
+        self.writer.take_over(self._context.log, take_over)
         self._upkeep.begin()
 
     def stop(self, timeout: float) -> None:
@@ -136,9 +143,9 @@ class ProcessJournal:
         return self.writer.run
 
     def _announce(self, anchor: Anchor) -> None:
-        self._bus.record(
+        self._context.announce(
             CHECKPOINT,
-            payload={
+            {
                 "run": anchor.run,
                 "sequence": anchor.sequence,
                 "chain": anchor.chain,
@@ -148,17 +155,9 @@ class ProcessJournal:
             },
         )
 
-    def _note_clock_step(self, step_seconds: float) -> None:
+    def note_clock_step(self, step_seconds: float) -> None:
+        """Write that the wall clock was stepped."""
         self.writer.note(kind="clock_stepped", step_seconds=step_seconds)
-
-    def _take_over(self) -> None:
-        """Journal from now on, and first what the bus holds: both count alike."""
-
-        def switch() -> None:
-            self._bus.on_clock_step(self._note_clock_step)
-            self._bus.record_through(self.writer.append, self.writer.sync)
-
-        self.writer.take_over(self._bus.log, switch)
 
     def _claim_runs(self) -> None:
         """Claim what earlier runs have left for anybody, the oldest first.

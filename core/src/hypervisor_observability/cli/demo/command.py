@@ -11,11 +11,11 @@ from typing import IO
 import attrs
 import click
 
+from ... import output
 from ...events.event import HypervisorEvent
 from ...host.observability import Observability
 from ...host.plugins import SHIPPED
 from ...tree import build_tree, render_tree
-from .. import output
 from ..config_option import need_file
 from .backends import embedded_backends
 from .report import DemoReport

@@ -1,29 +1,26 @@
-"""``hvobs erase``: take what a person's events say out of a journal."""
+"""``hvobs journal erase``: take what a person's events say out of a journal."""
 
 from pathlib import Path
 
 import click
 
-from ..config import load_config
-from ..events.event import HypervisorEvent
-from ..host.agent import CURSORS
-from ..journal.erasure import erase
-from ..journal.runs import is_locked, runs_of
-from ..journal.subject_traces import SubjectTraces
-from . import output
-from .config_option import find_file
-from .journal_option import journal_of, journal_option
+from hypervisor_journal.commands.asked_journal import AskedJournal, about_a_journal
+from hypervisor_journal.followed_journal import CURSORS
+from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.proof.subject_traces import SubjectTraces
+from hypervisor_journal.runs.runs import is_locked, runs_of
+from hypervisor_observability import output
+from hypervisor_observability.events.event import HypervisorEvent
 
 
-@journal_option
 @click.command(name="erase", short_help="Erase the payloads of an agent or a session.")
+@about_a_journal
 @click.option("--subject", metavar="DID", help="Of this agent.")
 @click.option("--session", metavar="ID", help="Of this session.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Count only, and change nothing.")
 def erase_command(
-    config_file: Path | None,
-    directory: Path | None,
+    asked: AskedJournal,
     subject: str | None,
     session: str | None,
     yes: bool,  # noqa: FBT001 - click's flag
@@ -39,7 +36,7 @@ def erase_command(
     """
     if subject is None and session is None:
         raise click.UsageError("name what to erase, with --subject or --session")
-    journal = journal_of(config_file, directory)
+    journal = asked.place()
 
     def chosen(event: HypervisorEvent) -> bool:
         return (subject is None or event.agent_did == subject) and (
@@ -51,7 +48,7 @@ def erase_command(
     if not yes and not dry_run:
         question = output.one_line(f"erase what all events of {whom} in {journal} say")
         click.confirm(question, abort=True, err=True)
-    letters = _dead_letters(config_file)
+    letters = asked.dead_letters()
     traces = SubjectTraces(frozenset(named.values()), chosen)
     problems = _erase(journal, traces, letters, dry_run=dry_run)
     for problem in problems:
@@ -87,12 +84,6 @@ def _erase(
     output.tell(f"{'would erase' if dry_run else 'erased'} {count} payloads")
     _tell_of_the_rest(traces, forgotten, dry_run=dry_run)
     return problems
-
-
-def _dead_letters(config_file: Path | None) -> Path | None:
-    path = find_file(config_file)
-    directory = None if path is None else load_config(path).state.directory
-    return None if directory is None else directory / "dead"
 
 
 def _tell_of_the_rest(traces: SubjectTraces, forgotten: int, *, dry_run: bool) -> None:

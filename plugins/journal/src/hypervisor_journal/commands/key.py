@@ -1,20 +1,20 @@
-"""``hvobs journal-key``: make the file from which the anchors of journals get their keys."""
+"""``hvobs journal key``: make the file from which the anchors of journals get their keys."""
 
 from pathlib import Path
 
 import click
 
-from ..journal.anchors import make_key_file
-from . import output
+from hypervisor_journal.proof.anchors import make_key_file
+from hypervisor_observability import output
 
 
-@click.command(name="journal-key", short_help="Make a key file for a journal's anchors.")
+@click.command(name="key", short_help="Make a key file for a journal's anchors.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-def journal_key(file: Path) -> None:
-    """Make FILE, for anchor_key_file of the table [journal], and write its first key to stdout.
+def key_command(file: Path) -> None:
+    """Make FILE, for anchor_key_file of [plugins.journal], and write its first key to stdout.
 
-    Keep that key where the journal is not: 'hvobs verify --key' needs it. The file forgets it
-    with the first process that journals.
+    Keep that key where the journal is not: 'hvobs journal verify --key' needs it. The file
+    forgets it with the first process that journals.
     """
     try:
         key = make_key_file(file)

@@ -1,4 +1,4 @@
-"""``hvobs verify``: is the journal what was written?"""
+"""``hvobs journal verify``: is the journal what was written?"""
 
 import contextlib
 import sys
@@ -8,32 +8,29 @@ from typing import Any
 
 import click
 
-from ..config import load_config
-from ..journal.anchors import Anchor, forged_among, read_anchors
-from ..journal.runs import Run
-from ..journal.verification import Verdict, Verification, verify
-from . import output
-from .config_option import find_file
-from .journal_option import chosen_runs, journal_of, journal_option
+from hypervisor_journal.commands.asked_journal import AskedJournal, about_a_journal, runs_called
+from hypervisor_journal.proof.anchors import Anchor, forged_among, read_anchors
+from hypervisor_journal.proof.verification import Verdict, Verification, verify
+from hypervisor_journal.runs.runs import Run
+from hypervisor_observability import output
 
 _UNANCHORED = 3
 _MOST_GONE = 20
 
 
-@journal_option
 @click.command(name="verify", short_help="Prove that a journal is what was written.")
+@about_a_journal
 @click.option(
     "--anchors",
     "anchor_file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Anchors; else anchor_file of the configuration.",
 )
-@click.option("--key", metavar="HEX", help="What 'hvobs journal-key' printed: checks the anchors.")
+@click.option("--key", metavar="HEX", help="What 'hvobs journal key' printed: checks the anchors.")
 @click.option("--run", "run_name", metavar="NAME", help="Only this run.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def verify_command(
-    config_file: Path | None,
-    directory: Path | None,
+    asked: AskedJournal,
     anchor_file: Path | None,
     key: str | None,
     run_name: str | None,
@@ -47,14 +44,14 @@ def verify_command(
     writing a record is said to be torn at its end: that event was never accepted, and nothing is
     wrong.
     """
-    journal = journal_of(config_file, directory, may_be_empty=True)
+    journal = asked.place(may_be_empty=True)
     damages: list[str] = []
-    anchors = _anchors(config_file, directory, anchor_file, damages)
+    anchors = _anchors(anchor_file or asked.anchor_file(), damages)
     _check(anchors, key)
     by_run: dict[str, list[Anchor]] = {}
     for anchor in anchors:
         by_run.setdefault(anchor.run, []).append(anchor)
-    runs = chosen_runs(journal, run_name)
+    runs = runs_called(journal, run_name)
     found: list[tuple[Run, Verification]] = []
     with click.progressbar(
         runs, label="verifying", file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -81,16 +78,7 @@ def verify_command(
         raise click.exceptions.Exit(_UNANCHORED)
 
 
-def _anchors(
-    config_file: Path | None,
-    directory: Path | None,
-    anchor_file: Path | None,
-    damages: list[str],
-) -> list[Anchor]:
-    if anchor_file is None and directory is None:
-        path = find_file(config_file)
-        journal = None if path is None else load_config(path).journal
-        anchor_file = None if journal is None else journal.anchor_file
+def _anchors(anchor_file: Path | None, damages: list[str]) -> list[Anchor]:
     if anchor_file is None:
         return []
     try:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..events.event import HypervisorEvent, at_nanoseconds, raw_payload
-from ..events.event_types import EventType
-from ..events.frozen_containers import erased_payload
-from ..events.json_values import thaw
-from ..threads.interruptions import is_from_handler
-from .frames import DIGEST_BYTES, Record
+from hypervisor_journal.format.frames import DIGEST_BYTES, Record
+from hypervisor_observability.events.event import HypervisorEvent, at_nanoseconds, raw_payload
+from hypervisor_observability.events.event_types import EventType
+from hypervisor_observability.events.frozen_containers import erased_payload
+from hypervisor_observability.events.json_values import thaw
+from hypervisor_observability.threads.interruptions import is_from_handler
 
 _MAX_DEPTH = 64
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -23,8 +23,8 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, fields, frozen
 
-from ..files.atomic_file import sync_folder
-from ..files.regular_file import open_regular
+from hypervisor_observability.files.atomic_file import sync_folder
+from hypervisor_observability.files.regular_file import open_regular
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _KEY_BYTES = 32
@@ -37,7 +37,7 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 # A run without an anchor takes a key too, and a file may have been begun anew.
 _SPARE_STEPS = 1_000_000
 _STEPS_AN_ANCHOR = 100
-_HOW_TO_MAKE = "make one with 'hvobs journal-key FILE'"
+_HOW_TO_MAKE = "make one with 'hvobs journal key FILE'"
 
 
 @frozen

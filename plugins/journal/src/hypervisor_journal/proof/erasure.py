@@ -14,13 +14,13 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from ..events.event import HypervisorEvent
-from ..files.atomic_file import replace_file
-from .encoding import BadEventError, event_of
-from .event_index import remove_index
-from .frames import EVENT, Record, erased
-from .runs import SPARE_SUFFIX, Run
-from .segment_reader import Damage, SegmentReader
+from hypervisor_journal.format.encoding import BadEventError, event_of
+from hypervisor_journal.format.frames import EVENT, Record, erased
+from hypervisor_journal.reading.event_index import remove_index
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
+from hypervisor_journal.runs.runs import SPARE_SUFFIX, Run
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.files.atomic_file import replace_file
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _UNFINISHED = "erasing"

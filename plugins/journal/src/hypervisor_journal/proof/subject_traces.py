@@ -14,10 +14,10 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events.event import HypervisorEvent
-from ..files.atomic_file import replace_file
-from .erasure import events_of
-from .runs import Run
+from hypervisor_journal.proof.erasure import events_of
+from hypervisor_journal.runs.runs import Run
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.files.atomic_file import replace_file
 
 _TELLING_CHARACTERS = 16
 _MAX_TEXTS = 100_000

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from .anchors import Anchor
-from .frames import (
+from hypervisor_journal.format.frames import (
     CHECKPOINT,
     DIGEST_BYTES,
     EVENT,
@@ -20,9 +19,10 @@ from .frames import (
     SegmentHeader,
     gap_count,
 )
-from .reader import in_force
-from .runs import Run
-from .segment_reader import SegmentReader
+from hypervisor_journal.proof.anchors import Anchor
+from hypervisor_journal.reading.reader import in_force
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import Run
 
 _TRIES = 5
 

@@ -9,12 +9,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ..files.regular_file import open_regular
-from .frames import HEADER_BYTES
-from .reader import RunReader
-from .run_ledger import RunLedger
-from .runs import LOCK_NAME, SPARE_SUFFIX, Run
-from .segment_reader import Damage, SegmentReader
+from hypervisor_journal.format.frames import HEADER_BYTES
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import LOCK_NAME, SPARE_SUFFIX, Run
+from hypervisor_observability.files.regular_file import open_regular
 
 _STEP_BYTES = 1024 * 1024
 _LEAST_BYTES = 4096

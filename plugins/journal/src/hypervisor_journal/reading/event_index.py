@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from .index_columns import Columns, IndexedSegment, Question, places_in
+from hypervisor_journal.reading.index_columns import Columns, IndexedSegment, Question, places_in
 
 FOLDER = "index"
 """Of a journal's directory."""

@@ -2,129 +2,84 @@
 
 import contextlib
 import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from ..causality import traceparent
-from ..events.event import HypervisorEvent
-from .encoding import BadEventError, event_of
-from .event_index import EventIndex
-from .frames import EVENT, Record
-from .index_columns import Columns, IndexedSegment, Question, hash_of
-from .reader import RunReader, Stretch
-from .runs import Run, runs_of
-from .segment_reader import Damage
-
-Notice = Callable[[str], object]
-
-
-@frozen
-class Entry:
-    """An event with its place in a journal.
-
-    Attributes:
-        run: The run that has it.
-        sequence: Its sequence number there.
-        event: The event; its payload is empty where it was erased.
-    """
-
-    run: Run
-    sequence: int
-    event: HypervisorEvent
+from hypervisor_journal.format.frames import EVENT
+from hypervisor_journal.reading.event_index import EventIndex
+from hypervisor_journal.reading.following import FollowedHistory
+from hypervisor_journal.reading.index_columns import Columns, IndexedSegment, Question, hash_of
+from hypervisor_journal.reading.reader import Notice, RunReader, Stretch, entry_of
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs.directory import holds_runs, require_journal
+from hypervisor_journal.runs.runs import Run, run_names
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.stores import EVERYTHING, Entry, HistoryContext, Wanted, trace_of
 
 
-@frozen
-class Wanted:
-    """Which events are asked for; None where it does not matter.
-
-    Attributes:
-        event_type: Value of the type.
-        session_id: The session.
-        agent_did: The agent.
-        trace: Key of the trace; ``trace_key`` gives it.
-        since_ns: The first moment, in nanoseconds since the epoch.
-        until_ns: The last moment, included.
-    """
-
-    event_type: str | None = None
-    session_id: str | None = None
-    agent_did: str | None = None
-    trace: str | None = None
-    since_ns: int | None = None
-    until_ns: int | None = None
-
-    def covers(self, event: HypervisorEvent) -> bool:
-        """Tell whether *event* is one of them."""
-        return (
-            (self.event_type is None or event.event_type == self.event_type)
-            and (self.session_id is None or event.session_id == self.session_id)
-            and (self.agent_did is None or event.agent_did == self.agent_did)
-            and (self.trace is None or trace_of(event) == self.trace)
-            and (self.since_ns is None or event.timestamp_ns >= self.since_ns)
-            and (self.until_ns is None or event.timestamp_ns <= self.until_ns)
-        )
-
-    @property
-    def question(self) -> Question:
-        """What the index is asked for."""
-        asked = {
-            "type": self.event_type,
-            "session": self.session_id,
-            "agent": self.agent_did,
-            "trace": self.trace,
-        }
-        hashes = {name: hash_of(text) for name, text in asked.items() if text is not None}
-        return Question(hashes, self.since_ns, self.until_ns)
-
-
-EVERYTHING = Wanted()
-
-
-@lru_cache(maxsize=10_000)
-def trace_key(causal_id: str) -> str:
-    """Give what tells a trace from others, from any id in it: a trace has one wide form."""
-    trace_id = causal_id.partition("/")[0]
-    return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
-
-
-def trace_of(event: HypervisorEvent) -> str | None:
-    """Give the key of the event's trace; None if it has no causal id."""
-    return None if event.causal_trace_id is None else trace_key(event.causal_trace_id)
-
-
-def entry_of(run: Run, record: Record, notice: Notice) -> Entry | None:
-    """Give the entry of a record; None, after telling so, if it holds no event."""
-    try:
-        return Entry(run, record.sequence, event_of(record))
-    except BadEventError as error:
-        notice(f"no event: {run.path}, sequence {record.sequence}: {error}")
-        return None
+def nothing(*_: object) -> None:
+    """Do nothing."""
 
 
 @define(eq=False)
-class History:
+class JournalHistory:
     """The events of all runs of a journal.
 
     Attributes:
         directory: Of the journal.
         notice: Told of what cannot be read, a line each.
         index: Makes the next question fast; None: every question reads everything.
-        on_segment: Called after each segment, to tell how far it is.
-        torn: Where runs end with a record that their process did not live to finish. The
-            event was never accepted, so nothing is missing.
+        remark: Told of runs that end with a record that their process did not live to finish.
+            The event was never accepted, so nothing is missing.
+        expect: Told how many segments a question will read; None: they are not counted.
+        step: Called after each of them.
     """
 
     directory: Path
     notice: Notice
     index: EventIndex | None = None
-    on_segment: Callable[[], object] = field(default=lambda: None)
+    remark: Notice = nothing
+    expect: Callable[[int], object] | None = None
+    step: Callable[[], object] = nothing
     torn: list[Damage] = field(factory=list, init=False)
 
-    def find(
-        self, wanted: Wanted = EVERYTHING, runs: Sequence[Run] | None = None
+    @classmethod
+    def of(cls, directory: Path, context: HistoryContext) -> Self:
+        """Open the past of the journal in *directory*.
+
+        Raises:
+            NoHistoryError: There is none. Whatever else it holds, a directory without a run is no
+                journal.
+        """
+        require_journal(directory, may_be_empty=context.may_be_empty)
+        # An index is made in a journal alone.
+        index = EventIndex.of(directory) if context.indexed and holds_runs(directory) else None
+        return cls(directory, context.notice, index, context.remark, context.expect, context.step)
+
+    @property
+    def place(self) -> str:
+        """The directory."""
+        return str(self.directory)
+
+    def runs(self) -> list[str]:
+        """Give the names of the runs, the oldest first.
+
+        Raises:
+            OSError: The journal's directory cannot be listed.
+        """
+        return run_names(self.directory)
+
+    def events(
+        self,
+        wanted: Wanted = EVERYTHING,
+        *,
+        runs: Iterable[str] | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
     ) -> Iterator[Entry]:
         """Give the events that are *wanted*, in the order of their times; within a run in its
         own order.
@@ -132,6 +87,9 @@ class History:
         Args:
             wanted: Which.
             runs: Only those of these; None: of all.
+            limit: Only the newest so many of them; None: all. No more are held in memory.
+            newest_first: Whether the order is turned round; all that are given are then held in
+                memory.
 
         A run or segment that cannot be read is passed over after a notice; one that has gone
         meanwhile without.
@@ -139,11 +97,29 @@ class History:
         Raises:
             OSError: The journal's directory cannot be listed.
         """
-        chosen = list(runs_of(self.directory)) if runs is None else runs
+        names = self.runs() if runs is None else list(runs)
+        chosen = [Run(self.directory / name) for name in names]
         if self.index is not None and runs is None:
             with contextlib.suppress(OSError):  # told of when that run is read
                 self.index.keep_only(list(_places_of(chosen)))
-        return heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
+        if self.expect is not None:
+            self.expect(_segments_of(chosen))
+        found = heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
+        if limit is None and not newest_first:
+            return found
+        return _end_of(found, limit, turned=newest_first)
+
+    def follow(self) -> FollowedHistory:
+        """Give what comes from now on."""
+        return FollowedHistory(self.directory, self.notice, self.events)
+
+    def close(self) -> None:
+        """Let go of the index; remark which runs end in the middle of a record."""
+        if self.index is not None:
+            self.index.close()
+        if self.torn:
+            self.remark(_torn_text(self.torn))
+            self.torn.clear()
 
     def _find_in(self, run: Run, wanted: Wanted) -> Iterator[Entry]:
         stretches: list[Stretch] = []
@@ -152,7 +128,7 @@ class History:
         for stretch in stretches:
             with self._telling_of(stretch.path):
                 yield from self._find_in_stretch(run, stretch, wanted)
-            self.on_segment()
+            self.step()
 
     @contextlib.contextmanager
     def _telling_of(self, path: Path) -> Iterator[None]:
@@ -178,7 +154,7 @@ class History:
         segment = IndexedSegment(
             run.path.name, stretch.number, status.st_size, status.st_mtime_ns, stretch.until
         )
-        found = None if index is None else index.find(segment, wanted.question)
+        found = None if index is None else index.find(segment, question_of(wanted))
         if found is None:
             yield from self._scan(run, stretch, wanted, index, segment)
             return
@@ -226,6 +202,32 @@ class History:
             index.add(segment, columns)
 
 
+def question_of(wanted: Wanted) -> Question:
+    """Give what the index is asked for."""
+    asked = {
+        "type": wanted.event_type,
+        "session": wanted.session_id,
+        "agent": wanted.agent_did,
+        "trace": wanted.trace,
+    }
+    hashes = {name: hash_of(text) for name, text in asked.items() if text is not None}
+    return Question(hashes, wanted.since_ns, wanted.until_ns)
+
+
+def _end_of(found: Iterator[Entry], limit: int | None, *, turned: bool) -> Iterator[Entry]:
+    newest = deque(found, maxlen=limit)
+    yield from reversed(newest) if turned else newest
+
+
+def _torn_text(places: Sequence[Damage]) -> str:
+    many = len(places) > 1
+    what = f"{len(places)} runs end" if many else "a run ends"
+    return (
+        f"{what} in the middle of a record, because the process was killed while writing it;"
+        f" that event was never accepted{', the first one' if many else ''}: {places[0].path}"
+    )
+
+
 def _may_grow(run: Run) -> bool:
     try:
         return run.is_written()
@@ -249,6 +251,14 @@ def _places_of(runs: Iterable[Run]) -> Iterator[tuple[str, int]]:
         with contextlib.suppress(FileNotFoundError):
             for number, _ in run.segments():
                 yield run.path.name, number
+
+
+def _segments_of(runs: Iterable[Run]) -> int:
+    count = 0
+    for run in runs:
+        with contextlib.suppress(OSError):  # told of when that run is read
+            count += len(run.segments())
+    return count
 
 
 def _time(entry: Entry) -> int:

@@ -8,15 +8,25 @@ from typing import Protocol, TypeVar
 
 from attrs import frozen
 
-from ..bus.log import Reading
-from ..events.event import HypervisorEvent
-from .encoding import BadEventError, event_of
-from .frames import EVENT, HEADER_BYTES, BadBytesError, Record, SegmentHeader
-from .runs import Run
-from .segment_reader import Damage, SegmentReader
+from hypervisor_journal.format.encoding import BadEventError, event_of
+from hypervisor_journal.format.frames import (
+    EVENT,
+    HEADER_BYTES,
+    BadBytesError,
+    Record,
+    SegmentHeader,
+)
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
+from hypervisor_journal.runs.runs import Run
+from hypervisor_observability.bus.log import Reading
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.stores import Entry
 
 _MAX_PLACES = 16  # those that were used last; a reader leaves one, and takes it up again
 _NEVER = 1 << 64
+
+Notice = Callable[[str], object]
+"""Takes a line on what cannot be read."""
 
 
 @frozen
@@ -187,6 +197,15 @@ class RunReader:
     def _tell(self, damage: Damage) -> None:
         if self._on_damage is not None:
             self._on_damage(damage)
+
+
+def entry_of(run: Run, record: Record, notice: Notice) -> Entry | None:
+    """Give the entry of a record; None, after telling so, if it holds no event."""
+    try:
+        return Entry(run.path.name, record.sequence, event_of(record))
+    except BadEventError as error:
+        notice(f"no event: {run.path}, sequence {record.sequence}: {error}")
+        return None
 
 
 def _first_sequence(known: _Known) -> int:

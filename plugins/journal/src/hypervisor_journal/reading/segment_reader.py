@@ -20,7 +20,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from .frames import (
+from hypervisor_journal.format.frames import (
     CHECKSUM_BYTES,
     EVENT,
     GAP,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..files.regular_file import open_regular
+from hypervisor_observability.files.regular_file import open_regular
 
 CLAIMS_NAME = "claims"
 # struct flock (POSIX, <fcntl.h>); the order of its members is the system's.

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from attrs import define, field
 
-from ..files.atomic_file import replace_file
-from ..files.regular_file import open_regular
+from hypervisor_observability.files.atomic_file import replace_file
+from hypervisor_observability.files.regular_file import open_regular
 
 LEDGER_NAME = "ended"
 _SPARE_LINES = 256

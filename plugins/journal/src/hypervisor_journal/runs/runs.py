@@ -14,10 +14,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from ..files.regular_file import open_regular
-from .claims import is_claimed
-from .frames import RUN_BYTES
-from .run_ledger import EndedRun, EndedSegment, RunLedger
+from hypervisor_journal.format.frames import RUN_BYTES
+from hypervisor_journal.runs.claims import is_claimed
+from hypervisor_journal.runs.run_ledger import EndedRun, EndedSegment, RunLedger
+from hypervisor_observability.files.regular_file import open_regular
 
 SEGMENT_SUFFIX = ".hvj"
 SPARE_SUFFIX = ".new"

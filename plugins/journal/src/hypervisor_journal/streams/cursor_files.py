@@ -25,10 +25,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import StreamUnavailableError
-from ..files.atomic_file import replace_file, sync_folder
-from ..files.regular_file import open_regular, read_regular
-from ..text.limited_log import LimitedLog
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.files.atomic_file import replace_file, sync_folder
+from hypervisor_observability.files.regular_file import open_regular, read_regular
+from hypervisor_observability.text.limited_log import LimitedLog
 
 _VERSION = 1
 _MAX_BYTES = 256 * 1024 * 1024

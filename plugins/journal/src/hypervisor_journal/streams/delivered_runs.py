@@ -12,9 +12,9 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..files.atomic_file import replace_file, sync_folder
-from ..files.regular_file import open_regular, read_regular
-from ..journal.runs import is_run_name
+from hypervisor_journal.runs.runs import is_run_name
+from hypervisor_observability.files.atomic_file import replace_file, sync_folder
+from hypervisor_observability.files.regular_file import open_regular, read_regular
 
 FOLDER = "delivered"
 """Folder of a journal's directory in which the plugins' lists are."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ..errors import StreamUnavailableError
-from ..journal.segment_reader import Damage
-from ..text.limited_log import LimitedLog
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.text.limited_log import LimitedLog
 
 
 @contextmanager

@@ -6,11 +6,11 @@ from typing import Any
 
 from attrs import define, field
 
-from ..events.event import HypervisorEvent
-from ..journal.reader import RunReader
-from ..journal.run_ledger import EndedRun
-from ..journal.runs import Run
-from .failed_reads import or_wait
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.run_ledger import EndedRun
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.streams.failed_reads import or_wait
+from hypervisor_observability.events.event import HypervisorEvent
 
 
 @define(eq=False)

@@ -10,16 +10,16 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from ..bus.log import Reading
-from ..errors import StreamUnavailableError
-from ..events.event import HypervisorEvent
-from ..journal.dead_runs import end_of
-from ..journal.run_ledger import RunLedger
-from ..journal.runs import Run, run_names
-from ..journal.segment_reader import Damage
-from .cursor_files import CursorFile, Saved, State, Step
-from .failed_reads import damage_teller, or_wait
-from .followed_run import FollowedRun
+from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run, run_names
+from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State, Step
+from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_journal.streams.followed_run import FollowedRun
+from hypervisor_observability.bus.log import Reading
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.events.event import HypervisorEvent
 
 _SETTLED_SECONDS = 2.0
 """A directory that was not changed for as long has a time that tells of every later change."""

@@ -6,13 +6,13 @@ from typing import Any
 
 from attrs import define, field
 
-from ..bus.log import EventLog, Reading
-from ..events.event import HypervisorEvent
-from ..journal.reader import RunReader
-from ..journal.runs import Run
-from .cursor_files import CursorFile, State
-from .failed_reads import damage_teller, or_wait
-from .rests import SEQUENCE, Rests, cursor_path
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.streams.cursor_files import CursorFile, State
+from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_journal.streams.rests import SEQUENCE, Rests, cursor_path
+from hypervisor_observability.bus.log import EventLog, Reading
+from hypervisor_observability.events.event import HypervisorEvent
 
 
 @define(eq=False)

@@ -7,15 +7,15 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from ..bus.log import Reading
-from ..errors import StreamUnavailableError
-from ..events.event import HypervisorEvent
-from ..journal.reader import RunReader
-from ..journal.runs import Run
-from ..text.limited_log import LimitedLog
-from .cursor_files import CursorFile, Saved, State
-from .delivered_runs import FOLDER, DeliveredRuns
-from .failed_reads import damage_teller, or_wait
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State
+from hypervisor_journal.streams.delivered_runs import FOLDER, DeliveredRuns
+from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_observability.bus.log import Reading
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.text.limited_log import LimitedLog
 
 CURSORS = "cursors"
 """Folder of a run in which the plugins' cursors are."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from .dead_runs import end_of
-from .run_ledger import EndedRun, EndedSegment, RunLedger
-from .runs import Run, remove_half_made, run_names
+from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.runs.run_ledger import EndedRun, EndedSegment, RunLedger
+from hypervisor_journal.runs.runs import Run, remove_half_made, run_names
 
 _TIDY_SECONDS = 0.25
 """Longest time for which a pass looks into runs of which the ledger knows nothing yet."""

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..text.limited_log import LimitedLog
-from ..threads.one_thread import OneThread
-from .anchors import Anchor, Anchorage, take_run_key
-from .retention import Retention
-from .runs import Run
-from .writer import JournalWriter
+from hypervisor_journal.proof.anchors import Anchor, Anchorage, take_run_key
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability.text.limited_log import LimitedLog
+from hypervisor_observability.threads.one_thread import OneThread
 
 _RETENTION_SECONDS = 10.0
 

@@ -23,10 +23,7 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from ..bus.log import EventLog
-from ..threads.interruptions import free, is_at_work
-from .entries import BLANK, Entry, EntryMaker
-from .frames import (
+from hypervisor_journal.format.frames import (
     DIGEST_BYTES,
     EVENT,
     GAP,
@@ -37,8 +34,11 @@ from .frames import (
     gap_head,
     new_record,
 )
-from .rotation import Rotation
-from .segment_files import GAP_ROOM_BYTES, SegmentFile
+from hypervisor_journal.writing.entries import BLANK, Entry, EntryMaker
+from hypervisor_journal.writing.rotation import Rotation
+from hypervisor_journal.writing.segment_files import GAP_ROOM_BYTES, SegmentFile
+from hypervisor_observability.bus.log import EventLog
+from hypervisor_observability.threads.interruptions import free, is_at_work
 
 _AT_ONCE = 512  # events of a log that are taken over
 

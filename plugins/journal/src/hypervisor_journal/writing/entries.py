@@ -12,10 +12,10 @@ import os
 import time
 from collections.abc import Callable, Mapping
 
-from ..events.event import HypervisorEvent, raw_timestamp
-from ..threads.interruptions import is_from_handler
-from .encoding import EventEncoder
-from .frames import DIGEST_BYTES, EVENT, MAX_PART_BYTES, NOTE, SALT_BYTES
+from hypervisor_journal.format.encoding import EventEncoder
+from hypervisor_journal.format.frames import DIGEST_BYTES, EVENT, MAX_PART_BYTES, NOTE, SALT_BYTES
+from hypervisor_observability.events.event import HypervisorEvent, raw_timestamp
+from hypervisor_observability.threads.interruptions import is_from_handler
 
 _SALTS = 512
 

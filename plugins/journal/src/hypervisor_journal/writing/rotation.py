@@ -14,10 +14,10 @@ from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
 
-from ..threads.interruptions import is_from_handler
-from .frames import HEADER_BYTES
-from .runs import Run, new_run
-from .segment_files import AHEAD, GAP_ROOM_BYTES, SegmentFile
+from hypervisor_journal.format.frames import HEADER_BYTES
+from hypervisor_journal.runs.runs import Run, new_run
+from hypervisor_journal.writing.segment_files import AHEAD, GAP_ROOM_BYTES, SegmentFile
+from hypervisor_observability.threads.interruptions import is_from_handler
 
 TRY_AGAIN_SECONDS = 1.0
 """Time between two tries to have a segment while there is none to be had."""

@@ -22,11 +22,16 @@ from pathlib import Path
 
 from attrs import define, field
 
-from ..files.atomic_file import sync_folder
-from ..threads.interruptions import ignoring
-from .entries import BLANK
-from .frames import CHECKSUM_BYTES, HEADER_BYTES, RECORD_BYTES, SegmentHeader
-from .runs import SPARE_SUFFIX, Run
+from hypervisor_journal.format.frames import (
+    CHECKSUM_BYTES,
+    HEADER_BYTES,
+    RECORD_BYTES,
+    SegmentHeader,
+)
+from hypervisor_journal.runs.runs import SPARE_SUFFIX, Run
+from hypervisor_journal.writing.entries import BLANK
+from hypervisor_observability.files.atomic_file import sync_folder
+from hypervisor_observability.threads.interruptions import ignoring
 
 GAP_ROOM_BYTES = RECORD_BYTES + len(BLANK) + 32
 """Kept free at the end of a segment, so that a full disk does not keep its own record out."""

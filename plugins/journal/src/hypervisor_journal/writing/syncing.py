@@ -15,10 +15,16 @@ import threading
 import time
 from collections.abc import Callable
 
-from ..threads.interruptions import free, is_at_work, is_from_handler
-from .appending import Appender, Position, Stretch
-from .frames import DIGEST_BYTES, EVENT, HEADER_BYTES, BadBytesError, record_at
-from .rotation import Rotation
+from hypervisor_journal.format.frames import (
+    DIGEST_BYTES,
+    EVENT,
+    HEADER_BYTES,
+    BadBytesError,
+    record_at,
+)
+from hypervisor_journal.writing.appending import Appender, Position, Stretch
+from hypervisor_journal.writing.rotation import Rotation
+from hypervisor_observability.threads.interruptions import free, is_at_work, is_from_handler
 
 _LEAST_BACKOFF_SECONDS = 0.2
 _MAX_BACKOFF_SECONDS = 30.0

@@ -19,15 +19,15 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from ..bus.log import EventLog
-from ..events.event import HypervisorEvent
-from ..text.limited_log import LimitedLog
-from ..threads.interruptions import ignoring
-from .appending import Appender, Position
-from .entries import EntryMaker
-from .rotation import TRY_AGAIN_SECONDS, Rotation
-from .runs import Run
-from .syncing import Syncing
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.writing.appending import Appender, Position
+from hypervisor_journal.writing.entries import EntryMaker
+from hypervisor_journal.writing.rotation import TRY_AGAIN_SECONDS, Rotation
+from hypervisor_journal.writing.syncing import Syncing
+from hypervisor_observability.bus.log import EventLog
+from hypervisor_observability.events.event import HypervisorEvent
+from hypervisor_observability.text.limited_log import LimitedLog
+from hypervisor_observability.threads.interruptions import ignoring
 
 __all__ = ["TRY_AGAIN_SECONDS", "JournalWriter", "Position"]
 

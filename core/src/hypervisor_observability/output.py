@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 import click
 
-from ..errors import ObservabilityError
-from ..text.terminal_text import columns, escape
+from .errors import ObservabilityError
+from .text.terminal_text import columns, escape
 
 _GAP = "  "
 # Other characters of the kind are written out: they would look like these.

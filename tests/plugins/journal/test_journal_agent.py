@@ -23,8 +23,9 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.cli.main import hvobs
-from hypervisor_observability.config import DeliveryConfig, JournalConfig, StateConfig
-from hypervisor_observability.host.agent import AgentRunningError, JournalAgent
+from hypervisor_observability.config import DeliveryConfig, StateConfig
+from hypervisor_observability.errors import StoreInUseError
+from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.metrics.families import MetricFamily, MetricKind
 from hypervisor_observability.spans.record import FinishedSpan
 
@@ -50,16 +51,23 @@ class Recording:
         self.spans += spans
 
 
-def make_agent(directory: Path, *instances: object, **options: Any) -> JournalAgent:
-    return JournalAgent(Config(delivery=FAST, **options), directory, plugins=instances)
+def make_agent(directory: Path, *instances: object, **options: Any) -> Agent:
+    return Agent(
+        Config(
+            delivery=FAST,
+            plugins={"journal": {"directory": directory}, **options.pop("plugins", {})},
+            **options,
+        ),
+        plugins=instances,
+    )
 
 
 def application(directory: Path) -> Observability:
-    journal = JournalConfig(directory=directory, segment_bytes=65_536)
-    return Observability(Config(journal=journal)).start()
+    journal = {"directory": directory, "segment_bytes": 65_536}
+    return Observability(Config(plugins={"journal": journal})).start()
 
 
-def breaches(agent: JournalAgent) -> dict[tuple[str, ...], float]:
+def breaches(agent: Agent) -> dict[tuple[str, ...], float]:
     name = "agent_hypervisor_ring_breaches_by_agent_total"
     return {
         labels: value
@@ -70,7 +78,7 @@ def breaches(agent: JournalAgent) -> dict[tuple[str, ...], float]:
     }
 
 
-def rings(agent: JournalAgent) -> dict[tuple[str, ...], float]:
+def rings(agent: Agent) -> dict[tuple[str, ...], float]:
     name = "agent_hypervisor_ring_current"
     found = [family for family in agent.collect_metrics() if family.name == name]
     return dict(found[0].series) if found else {}
@@ -169,7 +177,7 @@ def test_span_open_over_two_processes_and_a_restart_of_the_agent(tmp_path: Path)
 
 def test_one_agent_a_directory(tmp_path: Path) -> None:
     with make_agent(tmp_path):
-        with pytest.raises(AgentRunningError, match="another agent reads"):
+        with pytest.raises(StoreInUseError, match="another agent reads"):
             make_agent(tmp_path).start()
     with make_agent(tmp_path):
         pass
@@ -185,7 +193,12 @@ def test_status_tells_of_the_runs(tmp_path: Path, wait_until: Callable[..., None
         status = agent.status()
     one.stop()
 
-    assert status["journal"] == {"directory": str(tmp_path / "j"), "unfinished_runs": 1}
+    assert status["store"] == {
+        "name": "journal",
+        "state": "running",
+        "directory": str(tmp_path / "j"),
+        "unfinished_runs": 1,
+    }
     assert status["plugins"]["recording"]["delivered"] == 2
     result = CliRunner().invoke(hvobs, ["status", "--directory", str(tmp_path / "state")])
     assert result.exit_code == 0, result.output
@@ -243,7 +256,7 @@ def test_statsd_is_told_of_the_present_alone(tmp_path: Path) -> None:
 
 def test_mistakes_in_plugins_tables_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such plugin"):
-        JournalAgent(Config(plugins={"nonesuch": {}}), tmp_path)
+        Agent(Config(plugins={"journal": {"directory": tmp_path}, "nonesuch": {}}))
 
 
 # The command
@@ -251,7 +264,7 @@ def test_mistakes_in_plugins_tables_are_told(tmp_path: Path) -> None:
 
 def write_config(folder: Path) -> Path:
     file = folder / "hypervisor.toml"
-    file.write_text('[journal]\ndirectory = "journal"\n\n[plugins.prometheus]\nport = 0\n')
+    file.write_text('[plugins.journal]\ndirectory = "journal"\n\n[plugins.prometheus]\nport = 0\n')
     return file
 
 
@@ -300,7 +313,7 @@ def write_unreachable_config(folder: Path) -> Path:
         port = taken.getsockname()[1]
     file = folder / "hypervisor.toml"
     file.write_text(
-        f'[journal]\ndirectory = "journal"\n[plugins.otel]\nendpoint = "http://127.0.0.1:{port}"\n'
+        f'[plugins.journal]\ndirectory = "journal"\n[plugins.otel]\nendpoint = "http://127.0.0.1:{port}"\n'
     )
     return file
 
@@ -335,11 +348,11 @@ STARTS_SLOWLY = """
 import sys, threading
 from hypervisor_observability import hookimpl
 from hypervisor_observability.cli import agent, main
-from hypervisor_observability.host.agent import JournalAgent
+from hypervisor_observability.host.agent import Agent
 def start(self):
     print("starting", flush=True)
     threading.Event().wait(600)
-JournalAgent.start = start
+Agent.start = start
 main.main(sys.argv[1:])
 """
 
@@ -366,7 +379,7 @@ def test_command_says_what_is_missing(tmp_path: Path) -> None:
     file.write_text("[bus]\n")
     result = CliRunner().invoke(hvobs, ["agent", "--config", str(file)])
     assert result.exit_code == 2
-    assert "name the journal here, or with --journal" in result.output
+    assert "no store is on: name one, such as [plugins.journal]" in result.output
 
 
 def test_command_says_that_another_agent_runs(tmp_path: Path) -> None:
@@ -378,10 +391,10 @@ def test_command_says_that_another_agent_runs(tmp_path: Path) -> None:
 
 
 def test_key_file_is_made_by_a_command_once(tmp_path: Path) -> None:
-    result = CliRunner().invoke(hvobs, ["journal-key", str(tmp_path / "key")])
+    result = CliRunner().invoke(hvobs, ["journal", "key", str(tmp_path / "key")])
     assert result.exit_code == 0
     assert len(bytes.fromhex(result.stdout.strip())) == 32
-    again = CliRunner().invoke(hvobs, ["journal-key", str(tmp_path / "key")])
+    again = CliRunner().invoke(hvobs, ["journal", "key", str(tmp_path / "key")])
     assert again.exit_code == 1
     assert "is there already" in again.output
 

@@ -1,4 +1,4 @@
-"""With a [journal] table: what was emitted is delivered, by this process or by the next one."""
+"""With a journal, what was emitted is delivered, by this process or by the next one."""
 
 import json
 import os
@@ -13,6 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.format.frames import NOTE
+from hypervisor_journal.proof.anchors import anchor_of, make_key_file, read_anchors
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import runs_of
 from hypervisor_observability import (
     Config,
     ConfigError,
@@ -24,20 +30,9 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.cli.main import hvobs
-from hypervisor_observability.config import (
-    BusConfig,
-    DeliveryConfig,
-    JournalConfig,
-    load_config,
-    read_config,
-)
+from hypervisor_observability.config import BusConfig, DeliveryConfig, load_config
 from hypervisor_observability.events import clock
-from hypervisor_observability.journal.anchors import anchor_of, make_key_file, read_anchors
-from hypervisor_observability.journal.encoding import event_of
-from hypervisor_observability.journal.frames import NOTE
-from hypervisor_observability.journal.reader import RunReader
-from hypervisor_observability.journal.runs import runs_of
-from hypervisor_observability.journal.segment_reader import SegmentReader
+from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_observability.spans.record import FinishedSpan
 
 SEGMENT = 65_536
@@ -84,7 +79,7 @@ def config(directory: Path, **journal: object) -> Config:
     rare = {"checkpoint_events": 1_000_000, "checkpoint_seconds": 3_600}
     options = {"segment_bytes": SEGMENT, "max_bytes": 10_000_000, **rare, **journal}
     return Config(
-        journal=JournalConfig(directory=directory, **options),  # type: ignore[arg-type]  # as the test gives them
+        plugins={"journal": {"directory": directory, **options}},
         delivery=DeliveryConfig(interval_seconds=0.01),
         stop_timeout_seconds=5,
     )
@@ -107,7 +102,7 @@ def test_events_are_journalled_and_delivered(tmp_path: Path) -> None:
         emitted = record(observability, *range(10))
         assert observability.bus.sync()
         assert observability.flush(30)
-        status = observability.status()["journal"]
+        status = observability.status()["store"]
 
     assert (status["degraded"], status["lost"]) == (False, 0)
     assert recording.events[:10] == emitted
@@ -121,20 +116,20 @@ def test_without_a_journal_nothing_is_synced() -> None:
     with Observability() as observability:
         record(observability, 1)
         assert not observability.bus.sync()
-        assert observability.status()["journal"] is None
+        assert observability.status()["store"] is None
 
 
 def test_what_was_emitted_before_the_start_is_journalled_too(tmp_path: Path) -> None:
     options = config(tmp_path)
     observability = Observability(
-        Config(journal=options.journal, bus=BusConfig(max_events=3)), plugins=[Recording()]
+        Config(plugins=options.plugins, bus=BusConfig(max_events=3)), plugins=[Recording()]
     )
     early = record(observability, *range(5))
     with observability:
         late = record(observability, 5)
         assert observability.flush(30) is False  # two had gone before anybody could have them
         counts = observability.counts()["recording"]
-        lost = observability.status()["journal"]["lost"]
+        lost = observability.status()["store"]["lost"]
 
     assert journalled(tmp_path) == [*early[2:], *late]
     assert (lost, counts.dropped) == (2, {"expired": 2})
@@ -175,7 +170,7 @@ KILLED = """
 import os, sys, time
 from pathlib import Path
 from hypervisor_observability import *
-from hypervisor_observability.config import DeliveryConfig, JournalConfig
+from hypervisor_observability.config import DeliveryConfig
 
 class Recording:
     name = "recording"
@@ -186,7 +181,9 @@ class Recording:
 
 observability = Observability(
     Config(
-        journal=JournalConfig(directory=sys.argv[1], segment_bytes=65536, max_bytes=10_000_000),
+        plugins={"journal": {
+            "directory": sys.argv[1], "segment_bytes": 65536, "max_bytes": 10_000_000,
+        }},
         delivery=DeliveryConfig(interval_seconds=0.01, max_batch_events=50),
     ),
     plugins=[Recording()],
@@ -303,7 +300,7 @@ def test_slow_plugin_goes_on_from_the_journal_when_memory_has_no_more(tmp_path: 
             release.wait(60)
             recording.events += events
 
-    options = Config(journal=config(tmp_path).journal, bus=BusConfig(max_events=50))
+    options = Config(plugins=config(tmp_path).plugins, bus=BusConfig(max_events=50))
     with Observability(options, plugins=[Slow()]) as observability:
         emitted = record(observability, *range(2_000))
         release.set()
@@ -328,10 +325,15 @@ def test_plugin_that_is_slower_than_the_bounds_counts_what_expired(
             super().export_events(events)
 
     slow = Slow()
-    table = JournalConfig(
-        directory=tmp_path, segment_bytes=SEGMENT, max_bytes=1_048_576, sync_seconds=0.01
+    table = {
+        "directory": tmp_path,
+        "segment_bytes": SEGMENT,
+        "max_bytes": 1_048_576,
+        "sync_seconds": 0.01,
+    }
+    options = Config(
+        plugins={"journal": table}, bus=BusConfig(max_events=50), stop_timeout_seconds=20
     )
-    options = Config(journal=table, bus=BusConfig(max_events=50), stop_timeout_seconds=20)
     with Observability(options, plugins=[slow]) as observability:
         for part in range(10):
             record(observability, *range(1_000 * part, 1_000 * part + 1_000))
@@ -365,8 +367,8 @@ def lay_folder(path: Path) -> None:
 @pytest.mark.parametrize(
     ("lay", "why"),
     [
-        (lay_nothing, "no such file: make one with 'hvobs journal-key FILE'"),
-        (lay_text, "it is no key file: make one with 'hvobs journal-key FILE'"),
+        (lay_nothing, "no such file: make one with 'hvobs journal key FILE'"),
+        (lay_text, "it is no key file: make one with 'hvobs journal key FILE'"),
         (lay_pipe, "not a regular file"),
         (lay_folder, "cannot be read and written: Is a directory"),
     ],
@@ -376,8 +378,8 @@ def test_key_file_that_cannot_be_used_is_a_problem_of_the_configuration(
 ) -> None:
     lay(tmp_path / "key")
     file = tmp_path / "hypervisor.toml"
-    file.write_text('[journal]\ndirectory = "j"\n\nanchor_key_file = "key"\n')
-    told = f"{file}:4: journal.anchor_key_file: "
+    file.write_text('[plugins.journal]\ndirectory = "j"\n\nanchor_key_file = "key"\n')
+    told = f"{file}:4: plugins.journal.anchor_key_file: "
     with pytest.raises(ConfigError) as caught:
         Observability.from_config(file)
     (problem,) = caught.value.problems
@@ -386,18 +388,18 @@ def test_key_file_that_cannot_be_used_is_a_problem_of_the_configuration(
     result = CliRunner().invoke(hvobs, ["check", "--config", str(file)])
     assert result.exit_code == 2
     assert told in result.stderr
-    with pytest.raises(ConfigError, match=r"Config\(\.\.\.\): journal.anchor_key_file: "):
+    with pytest.raises(ConfigError, match=r"Config\(\.\.\.\): plugins.journal.anchor_key_file: "):
         Observability(config(tmp_path / "j", anchor_key_file=tmp_path / "key"))
     assert not (tmp_path / "j").exists()
     # Whoever only reads the journal has no need of it.
-    assert load_config(file).journal is not None
+    assert load_plugins(load_config(file))[1] == []
 
 
 def test_key_file_that_can_be_used_is_taken_once(tmp_path: Path) -> None:
     make_key_file(tmp_path / "key")
     file = tmp_path / "hypervisor.toml"
     file.write_text(
-        '[journal]\ndirectory = "j"\nanchor_key_file = "key"\nanchor_file = "anchors"\n'
+        '[plugins.journal]\ndirectory = "j"\nanchor_key_file = "key"\nanchor_file = "anchors"\n'
     )
     before = (tmp_path / "key").read_text()
     assert CliRunner().invoke(hvobs, ["check", "--config", str(file)]).exit_code == 0
@@ -463,7 +465,7 @@ def test_journal_that_cannot_be_written_is_told_and_nothing_else_suffers(
         record(observability, *range(5))
         assert not observability.bus.sync()
         assert observability.flush(30)
-        status = observability.status()["journal"]
+        status = observability.status()["store"]
         shown = {family.name: family for family in observability.collect_metrics()}
 
     assert len(recording.events) == 5
@@ -505,11 +507,15 @@ def test_recorder_works_over_a_journal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[journal]\n", "missing, expected a path"),
-        ('[journal]\ndirectory = "j"\nmax_byte = 1\n', "did you mean 'max_bytes'?"),
-        ('[journal]\ndirectory = "j"\nsegment_bytes = 5\n', "65536"),
+        ("[plugins.journal]\n", "missing, expected a path"),
         (
-            '[journal]\ndirectory = "j"\nmax_bytes = 1048576\nsegment_bytes = 1048576\n',
+            '[journal]\ndirectory = "j"\n',
+            "journal: unknown table: that of a plugin is called [plugins.journal]",
+        ),
+        ('[plugins.journal]\ndirectory = "j"\nmax_byte = 1\n', "did you mean 'max_bytes'?"),
+        ('[plugins.journal]\ndirectory = "j"\nsegment_bytes = 5\n', "65536"),
+        (
+            '[plugins.journal]\ndirectory = "j"\nmax_bytes = 1048576\nsegment_bytes = 1048576\n',
             "max_bytes must hold two segments: at least 2097152",
         ),
     ],
@@ -518,7 +524,9 @@ def test_recorder_works_over_a_journal(tmp_path: Path) -> None:
 def test_mistake_in_the_table_is_told(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "hypervisor.toml"
     file.write_text(text)
-    problems = read_config(file)[1]
+    with pytest.raises(ConfigError) as caught:
+        Observability.from_config(file)
+    problems = caught.value.problems
 
     assert message in "\n".join(map(str, problems))
 

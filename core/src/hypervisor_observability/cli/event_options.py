@@ -1,0 +1,67 @@
+"""The options by which commands choose events."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+from ..events.timestamps import nanoseconds
+from ..stores import Wanted, trace_key
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def wanted_options(command: Command) -> Command:
+    """Give *command* the options that choose events."""
+    for option in (
+        click.option("--until", type=Moment(), help="Up to this time, as --since."),
+        click.option(
+            "--since", type=Moment(), help="From this time on: ISO 8601, or 30s, 5m, 2h, 1d ago."
+        ),
+        click.option("--trace", metavar="ID", help="Only of this trace."),
+        click.option("--agent", metavar="DID", help="Only of this agent."),
+        click.option("--session", metavar="ID", help="Only of this session."),
+        click.option("--type", "event_type", metavar="TYPE", help="Only of this type."),
+    ):
+        command = option(command)
+    return command
+
+
+def wanted_of(options: dict[str, Any]) -> Wanted:
+    """Take what ``wanted_options`` gave out of *options*."""
+    trace = options.pop("trace")
+    return Wanted(
+        event_type=options.pop("event_type"),
+        session_id=options.pop("session"),
+        agent_did=options.pop("agent"),
+        trace=None if trace is None else trace_key(trace),
+        since_ns=options.pop("since"),
+        until_ns=options.pop("until"),
+    )
+
+
+class Moment(click.ParamType):  # type: ignore[type-arg]  # generic for type checkers alone
+    """A time: ISO 8601 (UTC unless it says otherwise), or how long ago."""
+
+    name = "time"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 - click's signature
+    ) -> int:
+        """Give nanoseconds since the epoch."""
+        if isinstance(value, int):
+            return value
+        try:
+            if value[-1:] in _UNITS and value[:-1].isdecimal():
+                ago = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
+                return nanoseconds(datetime.now(UTC) - ago)
+            moment = datetime.fromisoformat(value)
+            return nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is no time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d", param)

@@ -1,0 +1,161 @@
+"""What every host of readers has: they start and end together, and somebody asks them."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from ..config import Config
+from ..delivery.counts import Counts
+from ..delivery.metrics_feed import MetricsFeed
+from ..gate import Gate
+from ..metrics.families import MetricFamily
+from ..metrics.labels import LabelRules
+from ..metrics.registry import MetricsRegistry
+from ..release import RELEASE
+from .plugin import Plugin
+from .reader_group import ReaderGroup
+from .readers import StreamFor, Surroundings
+from .status import write_status
+
+
+class Host(ABC):
+    """Readers over a store or a log, and the metrics of them all.
+
+    Args:
+        config: What to run.
+
+    Attributes:
+        config: What runs.
+    """
+
+    _group: ReaderGroup
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        metrics = config.metrics
+        self._rules = LabelRules(metrics.labels, metrics.max_series, metrics.max_ring)
+        self._gate = Gate.of(config.redaction)
+        self._registry = MetricsRegistry(self._rules)
+        self._registry.add_callback(self._telemetry)
+        self._own_threads: set[int] = set()
+        self._store: Plugin | None = None
+        self._started_at = 0.0
+        self._state = "new"
+
+    def _take_readers(
+        self, readers: Iterable[Plugin], feed: MetricsFeed, stream_for: StreamFor, *, resumed: bool
+    ) -> None:
+        around = Surroundings(
+            service=self.config.service,
+            stream_for=stream_for,
+            feed=feed,
+            admit=self._gate.admit,
+            own_threads=self._own_threads,
+            state_directory=self.config.state.directory,
+            resumed=resumed,
+        )
+        self._group = ReaderGroup(self.config, feed)
+        self._group.add(readers, around)
+
+    # Life cycle
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Start the plugins. One that cannot start is down; the others run."""
+
+    @abstractmethod
+    def stop(self, timeout: float | None = None) -> bool:
+        """Deliver what waits, then stop the plugins; all within *timeout* seconds.
+
+        Args:
+            timeout: ``stop_timeout_seconds`` of the configuration where it is None.
+
+        Returns:
+            Whether every plugin ended in time. What it had not delivered is in ``counts``.
+        """
+
+    def _end(self, timeout: float | None, close: Callable[[float], None]) -> bool:
+        """Stop the readers, then *close* what they read, which gets the deadline in monotonic
+        seconds.
+        """
+        if timeout is None:
+            timeout = self.config.stop_timeout_seconds
+        deadline = time.monotonic() + timeout
+        in_time = self._group.stop(deadline, timeout)
+        close(deadline)
+        self._group.note_stopped()
+        return in_time
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @abstractmethod
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Deliver everything emitted before this call.
+
+        Args:
+            timeout: Seconds, shared by all plugins.
+
+        Returns:
+            True only if every plugin that runs has delivered all of it in time. A plugin
+            that is down makes it False.
+        """
+
+    # Asking
+
+    def counts(self) -> dict[str, Counts]:
+        """Give what became of the events, by plugin; ``metrics`` is the internal reader."""
+        return self._group.counts()
+
+    def states(self) -> dict[str, str]:
+        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
+        return self._group.states(self._state)
+
+    def status(self) -> dict[str, Any]:
+        """Give what ``status.json`` holds: plain data, for JSON."""
+        return {
+            "service": self.config.service,
+            "release": RELEASE,
+            "started_at": self._started_at,
+            "state": self._state,
+            **self._own_status(),
+            **self._group.status(self._state),
+        }
+
+    def plugin(self, name: str) -> Any:
+        """Give the plugin's own object.
+
+        Raises:
+            KeyError: No plugin of this name is on.
+        """
+        if self._store is not None and self._store.name == name:
+            return self._store.instance
+        return self._group.readers[name].plugin.instance
+
+    def collect_metrics(self) -> list[MetricFamily]:
+        """Give all metrics, with what was emitted until now counted."""
+        return self._group.feed.collect()
+
+    # Inside
+
+    @abstractmethod
+    def _own_status(self) -> Mapping[str, Any]:
+        """Give ``emitted``, ``handler_errors`` and ``store`` of the status."""
+
+    def _telemetry(self) -> list[MetricFamily]:
+        return self._group.metrics(self._state)
+
+    @property
+    def _writes_status(self) -> Callable[[], None] | None:
+        directory = self.config.state.directory
+        return None if directory is None else lambda: write_status(directory, self.status())

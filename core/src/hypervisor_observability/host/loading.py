@@ -1,0 +1,122 @@
+"""The plugins of a configuration, parted: those that read, and the one that keeps."""
+
+import logging
+from collections.abc import Iterable
+
+from ..bus.log import EventLog
+from ..config import Config, PluginTable
+from ..config.plugin_tables import DELIVERY_KEYS
+from ..errors import ConfigError, ConfigProblem, SettingError
+from ..stores import StoreContext
+from .discovery import installed_plugins
+from .plugin import Plugin
+from .plugin_checks import has_hook
+from .plugins import SHIPPED, load_class, load_plugins, take_instances
+
+STORE_HOOKS = frozenset({"open_store", "open_history", "follow_store"})
+SHIPPED_STORES = frozenset({"journal"})
+"""Those of our own plugins that are stores: the others need not be imported to know it."""
+
+
+def part_store(
+    loaded: Iterable[Plugin], config: Config
+) -> tuple[list[Plugin], Plugin | None, list[ConfigProblem]]:
+    """Tell the store from the plugins that read.
+
+    Returns:
+        The readers, the store (None if none is on), and what is wrong: there are two, or one
+        that reads as well, or one whose table says how events are to be delivered to it.
+    """
+    readers: list[Plugin] = []
+    stores: list[Plugin] = []
+    for plugin in loaded:
+        (stores if plugin.hooks & STORE_HOOKS else readers).append(plugin)
+    problems = []
+    if len(stores) > 1:
+        message = two_stores(store.name for store in stores)
+        problems += [problem_of(store, config, message) for store in stores]
+    for store in stores:
+        exports = sorted(hook for hook in store.hooks if hook.startswith("export_"))
+        if exports:
+            message = f"a store keeps events and exports none: it has the hook {exports[0]}"
+            problems.append(problem_of(store, config, message))
+        table = config.plugins.get(store.name)
+        for key in () if table is None else DELIVERY_KEYS:
+            if table is not None and key in table.values:
+                message = "a store keeps every event as it comes: it takes no such key"
+                problems.append(problem_of(store, config, message, key))
+    return readers, (stores[0] if stores else None), problems
+
+
+def store_tables(config: Config) -> tuple[list[PluginTable], list[ConfigProblem]]:
+    """Find the tables of stores. Our own plugins that are known to be none are not imported.
+
+    Returns:
+        The tables, and what is wrong with those whose classes cannot be had: each may be one.
+    """
+    installed = installed_plugins() if config.plugins else {}
+    stores: list[PluginTable] = []
+    problems: list[ConfigProblem] = []
+    for name, table in config.plugins.items():
+        if name in SHIPPED and name not in SHIPPED_STORES:
+            continue
+        plugin_class, found = load_class(table, installed)
+        problems += found
+        if not found and any(has_hook(plugin_class, hook) for hook in STORE_HOOKS):
+            stores.append(table)
+    return stores, problems
+
+
+def two_stores(names: Iterable[str]) -> str:
+    """Say that more than one store is on."""
+    return f"there are two stores, {' and '.join(names)}: at most one may be on"
+
+
+def problem_of(plugin: Plugin, config: Config, message: str, *keys: str) -> ConfigProblem:
+    """Make a problem of a plugin's table, or of one that the caller has made."""
+    table = config.plugins.get(plugin.name)
+    if table is not None:
+        return table.problem(message, *keys)
+    return ConfigProblem("Config(...)", None, ".".join(("plugins", plugin.name, *keys)), message)
+
+
+def setting_problem(plugin: Plugin, config: Config, error: SettingError) -> ConfigProblem:
+    """Make a problem of what a plugin says of its table."""
+    return problem_of(plugin, config, error.reason, error.key)
+
+
+def loaded_parts(
+    config: Config, instances: Iterable[object] = ()
+) -> tuple[list[Plugin], Plugin | None]:
+    """Load the plugins of *config*, with those that the caller has made, and tell the store.
+
+    Raises:
+        ConfigError: Something is wrong in their tables, or with them together.
+    """
+    loaded, problems = load_plugins(config)
+    if not problems:
+        loaded += take_instances(instances, loaded, config.delivery)
+    readers, store, found = part_store(loaded, config)
+    if problems or found:
+        raise ConfigError([*problems, *found])
+    return readers, store
+
+
+def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
+    """Load the plugins of *config*, and find all that is wrong with them; nothing is opened."""
+    loaded, problems = load_plugins(config)
+    _, store, found = part_store(loaded, config)
+    problems += found
+    if store is not None and "open_store" in store.hooks:
+        logger = logging.getLogger(__name__)
+        context = StoreContext(
+            name=store.name, service=config.service, logger=logger, log=EventLog(1, None),
+            admit=lambda event: event, announce=lambda *_: None,
+        )  # fmt: skip
+        try:
+            store.ask("open_store", context=context)
+        except SettingError as error:
+            problems.append(setting_problem(store, config, error))
+        except Exception:
+            logger.debug("store %s cannot be opened", store.name, exc_info=True)
+    return loaded, problems

@@ -1,0 +1,1 @@
+"""``hvobs journal ...``: what only this store can do."""

@@ -1,0 +1,1 @@
+"""How a record looks on the disk."""

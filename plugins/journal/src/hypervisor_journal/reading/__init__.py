@@ -1,0 +1,1 @@
+"""Reading records, and asking for events."""

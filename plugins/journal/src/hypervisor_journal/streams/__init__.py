@@ -1,0 +1,1 @@
+"""What workers read of a journal, and how far each of them is."""

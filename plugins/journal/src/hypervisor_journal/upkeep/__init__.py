@@ -1,0 +1,1 @@
+"""What keeps a journal small, synced and anchored."""

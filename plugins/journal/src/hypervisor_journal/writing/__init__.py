@@ -1,0 +1,1 @@
+"""Appending records, rotating segments, syncing."""

@@ -1,0 +1,116 @@
+"""What a journal tells of the past: whose events, how many, in which order, and how far it is."""
+
+from pathlib import Path
+
+import pytest
+
+from hypervisor_journal import JournalConfig, JournalPlugin
+from hypervisor_journal.format.frames import CHECKSUM_BYTES
+from hypervisor_journal.reading.segment_reader import SegmentReader
+from hypervisor_journal.runs.runs import runs_of
+from hypervisor_observability.errors import NoHistoryError
+from hypervisor_observability.stores import EVERYTHING, Entry, History, HistoryContext, Wanted
+from tests.plugins.journal.journals import damage_second_record, make_event, write, write_two_runs
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return write_two_runs(tmp_path / "journal")
+
+
+def history_of(directory: Path, context: HistoryContext | None = None) -> History:
+    plugin = JournalPlugin(JournalConfig(directory=directory))
+    return plugin.open_history(context or HistoryContext(notice=print, indexed=False))
+
+
+def numbers(entries: list[Entry]) -> list[int]:
+    return [entry.event.payload["number"] for entry in entries]
+
+
+@pytest.mark.parametrize("wanted", [EVERYTHING, Wanted(agent_did="did:mesh:a")])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_order_and_number_are_those_that_were_asked_for(
+    wanted: Wanted, indexed: bool, journal: Path
+) -> None:
+    history = history_of(journal, HistoryContext(notice=print, indexed=indexed))
+    whole = numbers(list(history.events(wanted)))
+
+    assert whole == ([0, 1, 2, 3, 4] if wanted == EVERYTHING else [0, 2, 3, 4])
+    assert numbers(list(history.events(wanted, newest_first=True))) == whole[::-1]
+    for limit in range(7):
+        newest = whole[max(0, len(whole) - limit) :]
+        assert numbers(list(history.events(wanted, limit=limit))) == newest
+        turned = list(history.events(wanted, limit=limit, newest_first=True))
+        assert numbers(turned) == newest[::-1]
+    history.close()
+
+
+def test_runs_are_told_by_their_names(journal: Path) -> None:
+    history = history_of(journal)
+    first, second = history.runs()
+
+    assert [first, second] == [run.path.name for run in runs_of(journal)]
+    assert numbers(list(history.events(runs=[first]))) == [0, 2, 4]
+    assert numbers(list(history.events(runs=[second], limit=1))) == [3]
+    assert {entry.run for entry in history.events()} == {first, second}
+    assert list(history.events(runs=[])) == []
+    assert list(history.events(runs=["20260101T000000.000000Z-" + "0" * 32])) == []  # it has gone
+    assert history.place == str(journal)
+
+
+def test_whoever_waits_is_told_how_far_a_reading_is(tmp_path: Path) -> None:
+    write(tmp_path, *(make_event(number) for number in range(1_000)))
+    write(tmp_path, make_event(1_000))
+    segments = sum(len(run.segments()) for run in runs_of(tmp_path))
+    expected: list[int] = []
+    steps: list[None] = []
+    context = HistoryContext(
+        notice=print, indexed=False, expect=expected.append, step=lambda: steps.append(None)
+    )
+
+    assert len(list(history_of(tmp_path, context).events())) == 1_001
+    assert expected == [segments]
+    assert len(steps) == segments > 2
+
+
+def test_damage_is_told_and_what_a_killed_process_left_is_remarked(journal: Path) -> None:
+    first, second = runs_of(journal)
+    damage_second_record(first)
+    path = second.segment_path(0)
+    data, last = path.read_bytes(), [offset for offset, _ in SegmentReader(path).records()][-1]
+    # Of the last record, neither its checksum nor its end came to be written.
+    path.write_bytes(data[:last] + bytes(CHECKSUM_BYTES) + data[last + CHECKSUM_BYTES : -20])
+    notices: list[str] = []
+    remarks: list[str] = []
+    history = history_of(journal, HistoryContext(notice=notices.append, remark=remarks.append))
+
+    assert numbers(list(history.events())) == [0, 1]
+    assert (len(notices), remarks) == (1, [])
+    assert "checksum" in notices[0]
+    history.close()
+    history.close()
+    assert len(remarks) == 1
+    assert "a run ends in the middle of a record" in remarks[0]
+    assert str(path) in remarks[0]
+
+
+def test_directory_without_a_run_has_no_past_and_gets_no_index(tmp_path: Path) -> None:
+    gone, empty = tmp_path / "gone", tmp_path / "empty"
+    empty.mkdir()
+    awaiting = HistoryContext(notice=print, may_be_empty=True)
+    for directory, context in (
+        (gone, HistoryContext(notice=print)),
+        (gone, awaiting),
+        (empty, HistoryContext(notice=print)),
+    ):
+        with pytest.raises(NoHistoryError, match="there is no journal in"):
+            history_of(directory, context)
+    history = history_of(empty, awaiting)
+
+    assert (history.runs(), list(history.events())) == ([], [])
+    follower = history.follow()
+    assert list(follower.newest(EVERYTHING, 5)) == []
+    write(empty, make_event(7))
+    assert numbers(list(follower.news())) == [7]
+    assert not (empty / "index").exists()
+    history.close()
