@@ -20,7 +20,8 @@ READERS = [
     path
     for folder in (
         *(CORE / name for name in ("metrics", "spans", "tree", "report")),
-        *(ROOT / "plugins").glob("*/src"),
+        # A store keeps payloads as they are, whatever is in them.
+        *(path for path in (ROOT / "plugins").glob("*/src") if path.parent.name != "journal"),
     )
     for path in folder.rglob("*.py")
 ]
