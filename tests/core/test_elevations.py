@@ -277,6 +277,18 @@ def test_quarantines_and_vouches_are_told_apart_like_elevations() -> None:
     assert families["agent_hypervisor_vouches_active"] == {(): 1}
 
 
+def test_kill_ends_the_work_of_the_killed_agent_alone() -> None:
+    registry = MetricsRegistry()
+    registry.observe(events_of([at(JOINED, "a"), at(JOINED, "b"), at(KILLED, "c")]))
+    families = {one.name: dict(one.series) for one in registry.collect()}
+    assert families["agent_hypervisor_agents_active"] == {(): 2}
+
+    registry.observe(events_of([at(KILLED, "a")]))
+
+    families = {one.name: dict(one.series) for one in registry.collect()}
+    assert families["agent_hypervisor_agents_active"] == {(): 1}
+
+
 def test_what_lasts_is_bounded() -> None:
     lasting: Lasting[int] = Lasting()
     for number in range(MAX_LASTING + 5):
