@@ -7,6 +7,7 @@ import pytest
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.report import Findings
 from hypervisor_observability.spans.assembly import SpanAssembler
+from hypervisor_observability.spans.record import SpanStatus
 from hypervisor_observability.tree import build_tree, tree_to_dict
 
 STARTED, FAILED = EventType.SAGA_STEP_STARTED, EventType.SAGA_STEP_FAILED
@@ -17,9 +18,9 @@ Told = tuple[EventType, dict[str, Any]]
 def told_by_spans(events: list[HypervisorEvent]) -> list[str]:
     assembler = SpanAssembler()
     ended = [span for event in events for span in assembler.feed(event)]
-    words = {"error": "failed", "compensating": "compensated"}
-    states = [str(span.attributes["agent.saga.state"]) for span in ended]
-    return [words.get(state, state) for state in states] + ["running"] * (assembler.open_spans - 1)
+    well = {"step": "ok", "compensation": "compensated"}
+    states = ["failed" if span.status is SpanStatus.ERROR else well[span.scope] for span in ended]
+    return states + ["running"] * (assembler.open_spans - 1)  # the saga itself is open
 
 
 def told_by_tree(events: list[HypervisorEvent]) -> list[str]:
@@ -58,6 +59,23 @@ def told_by_report(events: list[HypervisorEvent]) -> list[str]:
         ),
         ([(COMPENSATING, {"phase": "started"}), (COMPENSATING, {})], ["compensated"]),
         ([(COMPENSATING, {})], ["compensated"]),
+        (
+            [
+                (COMPENSATING, {"phase": "started", "attempt": 1}),
+                (COMPENSATING, {"phase": "failed", "attempt": 1}),
+                (COMPENSATING, {"phase": "started", "attempt": 2}),
+                (COMPENSATING, {"phase": "succeeded"}),
+            ],
+            ["failed", "compensated"],
+        ),
+        (
+            [
+                (COMPENSATING, {"phase": "started", "attempt": 1}),
+                (COMPENSATING, {"phase": "started", "attempt": 2}),
+                (COMPENSATING, {"phase": "succeeded", "attempt": 1}),
+            ],
+            ["compensated", "running"],
+        ),
     ],
 )
 def test_readers_agree_on_how_the_parts_of_a_saga_ended(

@@ -80,8 +80,14 @@ def part_key(event: HypervisorEvent) -> Key:
 
 
 def says_attempt(event: HypervisorEvent) -> bool:
-    """Tell whether the attempt is said; an end that does not say it is that of the newest."""
+    """Tell whether the attempt is said; an end that does not say it is that of the newest one."""
     return has(event, "attempt")
+
+
+def ended_key(event: HypervisorEvent) -> Key:
+    """Give the key of what *event* ends: without the attempt where that is not said."""
+    key = part_key(event)
+    return key if says_attempt(event) else key[:3]
 
 
 def phase(event: HypervisorEvent) -> str:

@@ -97,15 +97,14 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
 
 
 def _tell_part(saga: SagaStory, event: HypervisorEvent) -> None:
-    now, kind, key = event.timestamp_ns, event.event_type, saga_facts.part_key(event)
+    now, kind = event.timestamp_ns, event.event_type
     title = saga_facts.step_title(event) or "step"
     if kind == EventType.SAGA_COMPENSATING:
-        end, key = saga_facts.undo_end(event), key[:3]
+        end = saga_facts.undo_end(event)
         title = title if title.startswith("undo") else f"undo {title}"
     else:
         end = saga_facts.step_end(event) if kind in saga_facts.STEP_ENDS else None
-        if end is not None and not saga_facts.says_attempt(event):
-            key = key[:3]
+    key = saga_facts.part_key(event) if end is None else saga_facts.ended_key(event)
     piece = saga.piece(key, title, now, anew=end is None)
     if end is None:
         return

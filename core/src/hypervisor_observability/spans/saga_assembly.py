@@ -208,7 +208,7 @@ class SagaAssembly:
 
     def _open_attempt(self, key: Key, event: HypervisorEvent) -> Key:
         """Give the open attempt that *event* ends; without a number, it is the newest."""
-        if self._work.open.get(key) is None and not payload_facts.has(event, "attempt"):
+        if self._work.open.get(key) is None and not saga_facts.says_attempt(event):
             newest = self._work.open.newest_of_saga(key[0], key[1], key[2])
             return key if newest is None else newest.key
         return key

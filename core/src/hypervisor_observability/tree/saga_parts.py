@@ -20,7 +20,7 @@ def step(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read the start or the end of a step."""
     key, attempt = saga_facts.part_key(event), saga_facts.attempt(event)
     is_end = event.event_type in saga_facts.STEP_ENDS
-    found_step = found.by_key.get(key[:3] if is_end and not saga_facts.says_attempt(event) else key)
+    found_step = found.by_key.get(saga_facts.ended_key(event) if is_end else key)
     if found_step is None:
         found_step = Work(
             kind="step",
@@ -79,9 +79,9 @@ def handoff(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
 
 def compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None:
     """Read a phase of a compensation; it stands below the step that it undoes."""
-    key, end = saga_facts.part_key(event)[:3], saga_facts.undo_end(event)
+    key, end = saga_facts.part_key(event), saga_facts.undo_end(event)
     undone = found.by_key.get(("step", key[1], saga_facts.undone_step(event)))
-    undoing = None if end is None else found.by_key.get(key)
+    undoing = None if end is None else found.by_key.get(saga_facts.ended_key(event))
     if undoing is None:
         undoing = Work(
             kind="compensation",
@@ -90,6 +90,7 @@ def compensation(found: Outline, node: TreeNode, event: HypervisorEvent) -> None
             agent_did=event.agent_did,
         )
         found.open(node, undoing, key, undone or _saga_in_span(found, node, event))
+        found.by_key[key[:3]] = undoing
     if end is None:
         return
     undoing.settle(event, failed=end == "failed")
