@@ -1,6 +1,5 @@
 """Spans to an OTLP receiver, until it has decoded the last one."""
 
-import logging
 import time
 from collections.abc import Callable
 
@@ -38,30 +37,17 @@ def _endpoint(port: int) -> str:
 
 def _records(count: int, port: int) -> Callable[[], None]:
     from benchmarks.cases.span_records import finished_spans, verify
-    from hypervisor_observability import PluginContext
+    from benchmarks.cases.starting import start
     from hypervisor_otel import OTelConfig, OTelPlugin
 
     verify()
     records = finished_spans(count)
     plugin = OTelPlugin(OTelConfig(endpoint=_endpoint(port)))
-
-    class NoMetrics:
-        def collect(self) -> tuple[()]:
-            return ()
-
-    plugin.start(
-        PluginContext(
-            name="otel",
-            service="benchmark",
-            logger=logging.getLogger("benchmark"),
-            metrics=NoMetrics(),
-            clock=time.time_ns,
-        )
-    )
+    start(plugin, "otel")
 
     def send() -> None:
-        for start in range(0, count, _BATCH):
-            plugin.export_spans(records[start : start + _BATCH])
+        for first in range(0, count, _BATCH):
+            plugin.export_spans(records[first : first + _BATCH])
 
     return send
 

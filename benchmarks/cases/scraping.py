@@ -1,7 +1,6 @@
 """A scrape over HTTP: our plugin, or prometheus_client's own metrics and server."""
 
 import hashlib
-import logging
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -37,7 +36,8 @@ def _labels(count: int) -> Iterator[tuple[str, ...]]:
 
 
 def _ours(fifth: int) -> int:
-    from hypervisor_observability import HistogramValue, MetricFamily, MetricKind, PluginContext
+    from benchmarks.cases.starting import start
+    from hypervisor_observability import HistogramValue, MetricFamily, MetricKind
     from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 
     def families(names: tuple[str, ...], kind: MetricKind) -> list[MetricFamily]:
@@ -63,20 +63,8 @@ def _ours(fifth: int) -> int:
         histogram,
     ]
 
-    class View:
-        def collect(self) -> list[MetricFamily]:
-            return shown
-
     plugin = PrometheusPlugin(PrometheusConfig(port=0))
-    plugin.start(
-        PluginContext(
-            name="prometheus",
-            service="benchmark",
-            logger=logging.getLogger("benchmark"),
-            metrics=View(),
-            clock=time.time_ns,
-        )
-    )
+    start(plugin, "prometheus", shown)
     return plugin.port
 
 

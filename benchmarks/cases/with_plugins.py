@@ -4,6 +4,7 @@ import time
 from statistics import quantiles
 
 from benchmarks.cases import Measure, Measures
+from benchmarks.cases.emitting import record
 from benchmarks.cases.events import callers
 from hypervisor_jaeger import JaegerConfig, JaegerPlugin
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Observability
@@ -69,13 +70,7 @@ def _cost(bus: HypervisorEventBus, who: list[tuple[str, str]]) -> Measures:
     for event in ready:
         bus.emit(event)
     middle = time.thread_time()
-    for session, agent in who:
-        bus.record(
-            EventType.RING_BREACH_DETECTED,
-            session_id=session,
-            agent_did=agent,
-            payload={"attempted_tool": "shell_exec", "ring": 3},
-        )
+    record(bus, who)
     end = time.thread_time()
     return {"emit": (middle - start) / len(who), "record": (end - middle) / len(who)}
 
