@@ -17,6 +17,7 @@ import pytest
 from attrs import frozen
 
 from tests.http_client import ask
+from tests.ports import takes_datagrams
 
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 60
@@ -127,7 +128,7 @@ class StatsDServer:
 
     def is_ready(self) -> bool:
         try:
-            return self.ask("health") == "health: up\n"
+            return self.ask("health") == "health: up\n" and takes_datagrams(self.port)
         except OSError:
             return False
 
@@ -164,7 +165,7 @@ class StatsDExporter:
 
     def is_ready(self) -> bool:
         try:
-            return bool(self.get("/-/ready"))
+            return bool(self.get("/-/ready")) and takes_datagrams(self.port)
         except OSError:
             return False
 
@@ -196,13 +197,16 @@ class Collectd:
         return (self.folder / "collectd.log").read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        return "entering read-loop" in self.log
+        # Its plugins listen in threads of their own, which may come later.
+        return "entering read-loop" in self.log and takes_datagrams(self.port)
 
     def values(self, name: str) -> dict[str, float]:
         """Give the last value of each metric whose name contains *name*."""
         found = {}
         for file in self.folder.glob(f"csv/*/statsd/*{name}*"):
-            *_, line = file.read_text().splitlines()
+            # Below a heading; it may be writing a line at this moment.
+            _, *lines = file.read_text().rpartition("\n")[0].split("\n")
             metric = file.name.rpartition("-")[0].rpartition("-")[0].rpartition("-")[0]
-            found[metric] = float(line.rpartition(",")[2])
+            if lines:
+                found[metric] = float(lines[-1].rpartition(",")[2])
         return found
