@@ -31,7 +31,7 @@ test: lint ## Check and test everything, then the unit tests on every further Py
 	$(BIN)/coverage report --fail-under=95
 	@MAKE='$(MAKE)' sh scripts/test-other-pythons.sh
 
-test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for a minute
+test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for some minutes
 	@$(BIN)/python -m tests.faults $(FAULTS)
 
 test-jaeger: .venv/.tests ## Build Jaeger with Go, some 4 minutes once, and test against it
@@ -59,7 +59,7 @@ bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BEN
 clean: ## Remove what these commands have made
 	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \
 		.mypy_cache .pytest_cache .ruff_cache
-	find core plugins tests docs benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find core plugins tests docs benchmarks scripts -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp stands for an environment that fits the project files.
 .venv/.runs: $(PROJECTS) $(SET_UP)
