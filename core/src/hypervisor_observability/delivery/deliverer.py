@@ -84,10 +84,10 @@ class Deliverer:
         if outlet.takes_events:
             batch.disclose(terms.disclose)
         state.spans.feed(batch)
-        # Spans only of events that are settled.
-        _ = self._offer(
-            batch.event_offering, state.event_size, "export_events", outlet.export_events
-        ) and self._offer(batch.span_offering, state.span_size, "export_spans", outlet.export_spans)
+        events, spans = batch.event_offering, batch.span_offering
+        if self._offer(events, state.event_size, "export_events", outlet.export_events):
+            # Not before: spans that an event ended wait with it for the next process.
+            self._offer(spans, state.span_size, "export_spans", outlet.export_spans)
         accepted = Place.UNPUSHED if outlet.takes_metrics else Place.DELIVERED
         whole = batch.settle(accepted, state.account.left_as(STOPPED))
         state.spans.count_left_out()
