@@ -1,7 +1,10 @@
 """The law of the accounts: every event that was emitted is counted once, at every moment."""
 
+import sys
 import threading
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -17,7 +20,8 @@ from hypervisor_observability import (
     Reject,
     RetryLater,
 )
-from hypervisor_observability.delivery import breaker
+from hypervisor_observability.delivery import accounts, breaker
+from hypervisor_observability.delivery import ledger as ledger_module
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.ledger import Fate, Place
 from hypervisor_observability.events.event_types import AGENT_FINISHED
@@ -288,6 +292,69 @@ def test_counts_add_up_inside_every_hook_whatever_it_answers(
         assert counts.delivered == len(outlet.events)
     if ends_busy and "events" in takes:
         assert counts.dropped["stopped"] >= 2
+
+
+class Struck(BaseException):
+    """What a signal handler raises."""
+
+
+def struck_at(number: int, action: Callable[[], object]) -> bool:
+    """Do *action*, struck at an instruction of the accounts; tell whether it has that many."""
+    files, left = {accounts.__file__, ledger_module.__file__}, [number]
+
+    def step(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            left[0] -= 1
+            if left[0] == 0:
+                raise Struck
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        action()
+    except Struck:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_no_event_is_lost_wherever_a_signal_handler_raises() -> None:
+    def use(account: Account, bus: HypervisorEventBus) -> None:
+        ledger = account.ledger
+        batch = account.read(6)
+        ledger.move(batch, 2, Place.HELD)
+        ledger.move(batch, -1, Place.HELD)
+        ledger.move(batch, 1, Place.UNPUSHED)
+        ledger.move_waiting(Place.HELD, "sampled")
+        ledger.move_waiting(Place.UNPUSHED, Place.DELIVERED)
+        ledger.settle_offered(Place.REJECTED)
+        emit(bus, 40)
+        account.read(3)
+        emit(bus, 40)
+        account.close("down")
+        account.resume()
+        account.settle_all("in_doubt")
+
+    number = 0
+    struck = True
+    while struck:
+        number += 1
+        bus = HypervisorEventBus(max_events=10)
+        emit(bus, 15)
+        account = Account(bus.log)
+        struck = struck_at(number, partial(use, account, bus))
+
+        assert adds_up(account.counts()), number
+        account.settle_all("in_doubt")
+        counts = account.counts()
+        assert adds_up(counts), number
+        assert counts.in_flight == counts.pending == 0, number
+    assert number > 300
 
 
 def test_counts_add_up_at_every_moment_of_a_busy_run() -> None:

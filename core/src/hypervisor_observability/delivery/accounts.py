@@ -46,10 +46,11 @@ class Account:
     def begin(self) -> None:
         """Begin where the cursor says, before anything is read."""
         cursor = self._cursor
-        self._position = self._start = 0 if cursor is None else cursor.start
-        self._skipped = 0 if cursor is None else cursor.skipped
-        self._bounds = (self._start, self._start)
-        self.ledger.dropped[NOT_REPLAYED] = self._skipped
+        start = 0 if cursor is None else cursor.start
+        skipped = 0 if cursor is None else cursor.skipped
+        self._bounds = (start, start)
+        self._before_entered = start - skipped
+        self.ledger.entered = self.ledger.dropped[NOT_REPLAYED] = skipped
 
     def begin_anew(self) -> None:
         """Forget everything, in a fork's child: its log is empty."""
@@ -60,7 +61,7 @@ class Account:
     @property
     def position(self) -> int:
         """Sequence number of the next event to read."""
-        return self._position
+        return self._before_entered + self.ledger.entered
 
     def read(self, max_events: int, max_bytes: int | None = None) -> Batch:
         """Read on; what is read is offered until it is settled.
@@ -83,19 +84,22 @@ class Account:
                 fitting, _ = self._scales.fitting(reading.events, max_bytes)
                 reading = evolve(reading, events=fitting)
             batch = Batch(list(reading.events), ledger)
-            self._position = reading.next_position
-            ledger.offer(batch, len(reading.events))
+            ledger.offer(batch, reading.next_position - self._before_entered)
             return batch
 
     def _read(self, max_events: int) -> Reading:
         while True:
-            reading = self._stream.read(self._position, max_events)
+            reading = self._stream.read(self.position, max_events)
             if not reading.skipped:
                 return reading
-            self.ledger.dropped[self._gone] += reading.skipped
-            self._position = reading.position
+            self._pass_over(reading.skipped, self._gone)
             if reading.events:
                 return reading
+
+    def _pass_over(self, events: int, reason: str) -> None:
+        """Drop the next *events* unread."""
+        self.ledger.entered += events
+        self.ledger.dropped[reason] += events
 
     def _known_bounds(self) -> tuple[int, int]:
         """Give the stream's bounds: those known last, while it cannot be read."""
@@ -103,7 +107,7 @@ class Account:
             self._bounds = self._stream.bounds
         except StreamUnavailableError:
             first, end = self._bounds
-            self._bounds = first, max(end, self._position)
+            self._bounds = first, max(end, self.position)
         return self._bounds
 
     @property
@@ -146,16 +150,14 @@ class Account:
             last: Whether this is the last time.
         """
         if self._cursor is not None and self._closed is None:
-            self._cursor.commit(self._position, state, last=last)
+            self._cursor.commit(self.position, state, last=last)
 
     def close(self, reason: str) -> None:
         """Count what was not read, and what still comes, as dropped."""
         with self.ledger.lock:
             if self._closed is None:
                 # What is gone already was dropped for that: no count ever falls.
-                gone = max(0, self._known_bounds()[0] - self._position)
-                self.ledger.dropped[self._gone] += gone
-                self._position += gone
+                self._pass_over(max(0, self._known_bounds()[0] - self.position), self._gone)
                 self._closed = self.left_as(reason)
 
     def pause(self, reason: str) -> None:
@@ -169,9 +171,8 @@ class Account:
         """Read on, with what comes from now on."""
         with self.ledger.lock:
             if self._closed is not None:
-                end = self._known_bounds()[1]
-                self.ledger.dropped[self._closed] += end - self._position
-                self._position, self._closed = end, None
+                self._pass_over(self._known_bounds()[1] - self.position, self._closed)
+                self._closed = None
 
     def settle_all(self, reason: str) -> None:
         """Settle everything: the process ends, and whoever has something in his hands is late.
@@ -193,15 +194,15 @@ class Account:
         with ledger.lock:
             first, emitted = self._known_bounds()
             dropped = ledger.dropped.copy()
-            pending = emitted - self._position
+            pending = emitted - self.position
             if self._closed is not None:
                 dropped[self._closed] += pending
                 pending = 0
-            elif first > self._position:
-                dropped[self._gone] += first - self._position
+            elif first > self.position:
+                dropped[self._gone] += first - self.position
                 pending = emitted - first
             return Counts(
-                emitted=emitted - self._start + self._skipped,
+                emitted=emitted - self._before_entered,
                 delivered=ledger.at(Place.DELIVERED),
                 rejected=ledger.at(Place.REJECTED),
                 dropped=dict(+dropped),
