@@ -1,4 +1,4 @@
-"""Work in several threads at once."""
+"""Work in several threads at once, and the threads in which plugins have event loops."""
 
 import threading
 from collections.abc import Callable
