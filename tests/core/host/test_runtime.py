@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,10 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import BusConfig, DeliveryConfig, StateConfig
 from hypervisor_observability.host.status import NoStatusError, read_status, write_status
+from tests.configurations import write_config
+from tests.programs import run_python
+from tests.threads import run_in_threads
+from tests.waiting import wait_until
 
 
 @define(eq=False)
@@ -124,9 +128,7 @@ def names_of_threads(beside: Iterable[threading.Thread] = ()) -> list[str]:
     return [thread.name for thread in threads if thread.name.startswith("hvobs-")]
 
 
-def test_events_reach_every_plugin_and_the_counts_add_up(
-    wait_until: Callable[..., None],
-) -> None:
+def test_events_reach_every_plugin_and_the_counts_add_up() -> None:
     recording, exposing, pushing = Recording(), Exposing(), Pushing()
     earlier = threading.enumerate()
     with Observability(plugins=[recording, exposing, pushing]) as observability:
@@ -281,9 +283,9 @@ def test_plugins_of_the_same_name_are_told_apart() -> None:
 
 
 def test_table_of_a_plugin_sets_how_events_wait_for_it(tmp_path: Path) -> None:
-    path = tmp_path / "hypervisor.toml"
-    path.write_text("[delivery]\nevents = ['ring.*']\n[bus]\nmax_events = 10\n")
-    path.chmod(0o600)
+    path = write_config(
+        "[delivery]\nevents = ['ring.*']\n[bus]\nmax_events = 10\n", tmp_path / "hypervisor.toml"
+    )
     recording = Recording()
     from hypervisor_observability.config import load_config
 
@@ -305,9 +307,7 @@ def test_disabled_by_the_environment_only_the_bus_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HYPERVISOR_OBSERVABILITY_DISABLED", "true")
-    path = tmp_path / "hypervisor.toml"
-    path.write_text("[plugins.not_even_installed]\n")
-    path.chmod(0o600)
+    path = write_config("[plugins.not_even_installed]\n", tmp_path / "hypervisor.toml")
     earlier = threading.enumerate()
 
     with Observability.from_config(path) as observability:
@@ -343,14 +343,8 @@ def test_interpreter_that_ends_without_a_stop_still_delivers() -> None:
         "o = Observability(plugins=[P()]).start()\n"
         "[o.bus.record(EventType.VFS_WRITE) for _ in range(3)]\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = run_python(program, check=True, env=environment)
 
     assert done.stdout == "got 3\n"
     assert done.stderr == ""
@@ -430,9 +424,7 @@ def test_metrics_tell_of_every_loss(tmp_path: Path) -> None:
     assert "VFS" not in (tmp_path / "dead" / "refusing.jsonl").read_text()
 
 
-def test_status_is_written_while_running_and_at_the_end(
-    tmp_path: Path, wait_until: Callable[..., None]
-) -> None:
+def test_status_is_written_while_running_and_at_the_end(tmp_path: Path) -> None:
     config = Config(
         state=StateConfig(directory=tmp_path),
         delivery=DeliveryConfig(hook_timeout_seconds=0.2),
@@ -486,9 +478,7 @@ def test_status_that_cannot_be_written_or_read_is_told(
 
 
 @pytest.mark.fault("C4")
-def test_hung_plugin_is_turned_off_and_the_others_run(
-    caplog: pytest.LogCaptureFixture, wait_until: Callable[..., None]
-) -> None:
+def test_hung_plugin_is_turned_off_and_the_others_run(caplog: pytest.LogCaptureFixture) -> None:
     stuck, recording = Stuck(), Recording()
     config = Config(delivery=DeliveryConfig(hook_timeout_seconds=0.1))
     with Observability(config, plugins=[stuck, recording]) as observability:
@@ -564,9 +554,7 @@ def compute(events: int) -> None:
         pytest.param(compute, marks=pytest.mark.fault("C5")),
     ],
 )
-def test_plugin_that_takes_its_time_costs_nobody_else_anything(
-    work: Callable[[int], None], wait_until: Callable[..., None]
-) -> None:
+def test_plugin_that_takes_its_time_costs_nobody_else_anything(work: Callable[[int], None]) -> None:
     recording = Recording()
     config = Config(bus=BusConfig(max_events=3_000), stop_timeout_seconds=0.2)
     with Observability(config, plugins=[Working(work), recording]) as observability:
@@ -598,11 +586,7 @@ def test_overload_with_new_names_is_bounded_and_counted_to_the_event() -> None:
                     EventType.RING_ASSIGNED, session_id=name, agent_did=name, payload={"ring": 1}
                 )
 
-        threads = [threading.Thread(target=emit, args=(part,)) for part in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        run_in_threads(*(partial(emit, part) for part in range(16)))
         for counts in observability.counts().values():
             known = counts.delivered + counts.rejected + counts.dropped_total
             assert counts.emitted == known + counts.in_flight + counts.pending == 32_000
