@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from hypervisor_journal.proof.anchors import Anchorage, make_key_file, take_run_key
+from hypervisor_journal.proof.anchors import Anchorage
+from hypervisor_journal.proof.key_files import make_key_file, take_run_key
 from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.writing.writer import JournalWriter
 from tests.commands import run_hvobs

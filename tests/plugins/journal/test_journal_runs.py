@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor_journal.locks import is_locked
 from hypervisor_journal.proof.verification import Verdict, verify
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import Damage
@@ -105,7 +106,7 @@ def test_look_at_a_run_that_is_being_made_does_not_keep_it_from_being_made(tmp_p
         timer.start()
         runs._lock(FileIO(maker.fileno(), "r+", closefd=False))
         timer.join()
-        assert runs.is_locked(path)
+        assert is_locked(path)
 
 
 def test_whether_a_run_lives_is_not_said_where_the_system_does_not_answer(

@@ -462,11 +462,13 @@ def test_append_that_interrupts_another_is_done_behind_it(
     order: list[HypervisorEvent] = []
     store = SegmentFile.store
 
-    def store_interrupted(segment: SegmentFile, start: int, rest: bytes) -> int:
+    def store_interrupted(
+        segment: SegmentFile, start: int, rest: bytes, *, into_reserve: bool = False
+    ) -> int:
         if make_event(1).event_id.encode() in rest:
             writer.append(make_event(9), order.append)
             assert order[-1:] == [make_event(0)]
-        return store(segment, start, rest)
+        return store(segment, start, rest, into_reserve=into_reserve)
 
     monkeypatch.setattr(SegmentFile, "store", store_interrupted)
     for number in range(3):

@@ -15,7 +15,8 @@ from click.testing import CliRunner
 
 from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.format.frames import NOTE
-from hypervisor_journal.proof.anchors import anchor_of, make_key_file, read_anchors
+from hypervisor_journal.proof.anchors import anchor_of, read_anchors
+from hypervisor_journal.proof.key_files import make_key_file
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import SegmentReader
 from hypervisor_journal.runs.runs import runs_of

@@ -17,8 +17,8 @@ import pytest
 
 from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.format.frames import SALT_BYTES
-from hypervisor_journal.proof.anchors import make_key_file, take_run_key
 from hypervisor_journal.proof.erasure import erase
+from hypervisor_journal.proof.key_files import make_key_file, take_run_key
 from hypervisor_journal.proof.verification import Verdict, verify
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import SegmentReader

@@ -2,25 +2,20 @@
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from attrs import define, field
 
-from hypervisor_journal.reading.event_index import FOLDER as INDEX
-from hypervisor_journal.runs.claims import CLAIMS_NAME
-from hypervisor_journal.runs.run_ledger import LEDGER_NAME
-from hypervisor_journal.runs.runs import runs_of
-from hypervisor_journal.streams.delivered_runs import FOLDER as DELIVERED
+from hypervisor_journal.locks import try_lock
+from hypervisor_journal.runs.directory import AGENT, AGENT_LOCK, refuse_foreign
 from hypervisor_journal.streams.failed_reads import or_wait
 from hypervisor_journal.streams.followed_runs import FollowedRuns
 from hypervisor_observability import MetricFamily
-from hypervisor_observability.errors import NoHistoryError, StoreInUseError
-
-CURSORS = "agent"
-"""Folder of a journal's directory in which the agent's cursors are."""
-
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+from hypervisor_observability.errors import StoreInUseError
+from hypervisor_observability.files.regular_file import open_regular
 
 
 @define(eq=False)
@@ -33,7 +28,7 @@ class FollowedJournal:
 
     directory: Path
     _streams: dict[str, FollowedRuns] = field(factory=dict, init=False)
-    _lock_descriptor: int = field(default=-1, init=False)
+    _lock: FileIO | None = field(default=None, init=False)
 
     @property
     def place(self) -> str:
@@ -51,14 +46,14 @@ class FollowedJournal:
             OSError: It cannot be written: cursors could not be kept.
         """
         with or_wait(self.directory):
-            _refuse_foreign(self.directory)
-        self._lock_descriptor = _lock(self.directory / CURSORS)
+            refuse_foreign(self.directory)
+        self._lock = _locked(self.directory / AGENT / AGENT_LOCK)
 
     def stop(self) -> None:
         """Release it."""
-        if self._lock_descriptor >= 0:
-            os.close(self._lock_descriptor)
-            self._lock_descriptor = -1
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.close()
 
     def stream_for(self, reader: str, *, defers: bool) -> FollowedRuns:
         """Give what *reader* reads of all runs.
@@ -68,7 +63,7 @@ class FollowedJournal:
             defers: Whether what it does not get is for the next process.
         """
         if reader not in self._streams:
-            path = self.directory / CURSORS / f"{reader}.json"
+            path = self.directory / AGENT / f"{reader}.json"
             self._streams[reader] = FollowedRuns(reader, self.directory, path, defers)
         return self._streams[reader]
 
@@ -81,34 +76,11 @@ class FollowedJournal:
         return []
 
 
-def _refuse_foreign(directory: Path) -> None:
-    """Refuse a directory that holds something else, hidden names and what a file system has aside.
-
-    Raises:
-        NoHistoryError: It does.
-    """
-    if not directory.is_dir() or any(True for _ in runs_of(directory)):
-        return
-    ours = {CURSORS, INDEX, LEDGER_NAME, CLAIMS_NAME, DELIVERED, "lost+found"}
-    foreign = sorted(
-        path.name
-        for path in directory.iterdir()
-        if path.name not in ours and not path.name.startswith(".")
-    )
-    if foreign:
-        raise NoHistoryError(f"there is no journal in {directory}, but {foreign[0]!r}")
-
-
-def _lock(folder: Path) -> int:
-    import fcntl  # as the journal, not for Windows
-
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | _NO_FOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BaseException as error:
-        os.close(descriptor)
-        if isinstance(error, BlockingIOError):
-            raise StoreInUseError(f"another agent reads {folder.parent} already") from None
-        raise
-    return descriptor
+def _locked(path: Path) -> FileIO:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as on_failure:
+        file = on_failure.enter_context(open_regular(path, os.O_RDWR | os.O_CREAT))
+        if not try_lock(file):
+            raise StoreInUseError(f"another agent reads {path.parent.parent} already")
+        on_failure.pop_all()
+        return file

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from attrs import asdict
+
 from hypervisor_journal.config import JournalConfig
 from hypervisor_journal.metrics import journal_metrics
-from hypervisor_journal.proof.anchors import Anchor, check_key_file
+from hypervisor_journal.proof.anchors import Anchor
+from hypervisor_journal.proof.key_files import check_key_file
 from hypervisor_journal.reading.dead_runs import end_of
 from hypervisor_journal.runs.claims import Claims
 from hypervisor_journal.runs.run_ledger import RunLedger
@@ -143,17 +146,7 @@ class JournalStore:
         return self.writer.run
 
     def _announce(self, anchor: Anchor) -> None:
-        self._context.announce(
-            CHECKPOINT,
-            {
-                "run": anchor.run,
-                "sequence": anchor.sequence,
-                "chain": anchor.chain,
-                "number": anchor.number,
-                "key_number": anchor.key_number,
-                "mac": anchor.mac,
-            },
-        )
+        self._context.announce(CHECKPOINT, asdict(anchor))
 
     def note_clock_step(self, step_seconds: float) -> None:
         """Write that the wall clock was stepped."""

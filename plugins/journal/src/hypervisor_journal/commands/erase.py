@@ -5,10 +5,11 @@ from pathlib import Path
 import click
 
 from hypervisor_journal.commands.asked_journal import AskedJournal, about_a_journal
-from hypervisor_journal.followed_journal import CURSORS
+from hypervisor_journal.locks import is_locked
 from hypervisor_journal.proof.erasure import erase
 from hypervisor_journal.proof.subject_traces import SubjectTraces
-from hypervisor_journal.runs.runs import is_locked, runs_of
+from hypervisor_journal.runs.directory import AGENT, AGENT_LOCK
+from hypervisor_journal.runs.runs import runs_of
 from hypervisor_observability import output
 from hypervisor_observability.events.event import HypervisorEvent
 
@@ -64,7 +65,7 @@ def _erase(
     runs = list(runs_of(journal))
     living = [run for run in runs if run.is_alive()]
     problems = [f"{run.path.name} is being written: stop its process" for run in living]
-    if is_locked(journal / CURSORS / "lock"):
+    if is_locked(journal / AGENT / AGENT_LOCK):
         problems.append("an agent is running, which holds what it has read: stop it")
     dead = [run for run in runs if run not in living]
     for run in dead:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hypervisor_journal.proof.anchors import make_key_file
+from hypervisor_journal.proof.key_files import make_key_file
 from hypervisor_observability import output
 
 

@@ -4,10 +4,6 @@ Whoever can write a journal can cut its end off, or write all of it anew with a 
 right in itself. Only what is kept elsewhere shows that: an anchor says which chain value a
 sequence number had. Each carries an HMAC-SHA-256 (RFC 2104). Its key is replaced by its own
 SHA-256 after each use, so that who finds the key cannot forge the anchors before.
-
-The key file holds a key that ratchets with each run: a run's own first key is the HMAC of the
-run's id under the key that the file then had. So many processes can share the file, and who
-has its very first key, kept elsewhere, can check every anchor.
 """
 
 import hmac
@@ -23,11 +19,10 @@ from typing import Any
 
 from attrs import asdict, define, evolve, field, fields, frozen
 
+from hypervisor_journal.proof.key_files import RunKey
 from hypervisor_observability.files.atomic_file import sync_folder
 from hypervisor_observability.files.regular_file import open_regular
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_KEY_BYTES = 32
 _MAX_LINE_CHARACTERS = 1_000
 MAX_ANCHORS = 1_000_000
 """Most anchors that are read of a file."""
@@ -37,7 +32,6 @@ _HEX = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 # A run without an anchor takes a key too, and a file may have been begun anew.
 _SPARE_STEPS = 1_000_000
 _STEPS_AN_ANCHOR = 100
-_HOW_TO_MAKE = "make one with 'hvobs journal key FILE'"
 
 
 @frozen
@@ -64,19 +58,6 @@ class Anchor:
         """What the HMAC is of."""
         values = self.run, self.sequence, self.chain, self.number, self.key_number
         return " ".join(map(str, values)).encode("ascii")
-
-
-@frozen
-class RunKey:
-    """A run's own first key.
-
-    Attributes:
-        number: How many runs had a key from the key file before.
-        key: The key.
-    """
-
-    number: int
-    key: bytes = field(repr=False)
 
 
 @define(eq=False)
@@ -113,62 +94,6 @@ class Anchorage:
         if self.path is not None:
             _append_line(self.path, json.dumps(asdict(anchor)))
         return anchor
-
-
-def take_run_key(path: Path, run: bytes) -> RunKey:
-    """Derive the key of *run* from the key file, and have that forget the key it had.
-
-    Raises:
-        OSError: It cannot be read or written.
-        ValueError: It is no key file.
-    """
-    import fcntl  # as the journal, not for Windows
-
-    with open_regular(path, os.O_RDWR) as file:
-        descriptor = file.fileno()
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        number, key = _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
-        # Of the same length, so that nothing of the key that it had is left.
-        os.pwrite(descriptor, _key_line(number + 1, sha256(key).digest()), 0)
-        os.fsync(descriptor)
-    return RunKey(number, hmac.new(key, run, sha256).digest())
-
-
-def check_key_file(path: Path) -> None:
-    """Check that ``take_run_key`` could take keys from a key file; take none.
-
-    Raises:
-        ValueError: It could not; the text says why.
-    """
-    try:
-        with open_regular(path, os.O_RDWR) as file:
-            descriptor = file.fileno()
-            _parse_key(os.pread(descriptor, _MAX_LINE_CHARACTERS, 0))
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file: {_HOW_TO_MAKE}") from None
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read and written: {error.strerror}") from None
-
-
-def make_key_file(path: Path) -> str:
-    """Make a key file.
-
-    Returns:
-        The first key, in hexadecimal digits, to be kept where the journal is not.
-
-    Raises:
-        FileExistsError: There is one already.
-        OSError: It cannot be written.
-    """
-    key = os.urandom(_KEY_BYTES)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW, 0o600)
-    try:
-        os.write(descriptor, _key_line(0, key))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    sync_folder(path.parent)
-    return key.hex()
 
 
 def _refuse(problem: str) -> None:
@@ -219,11 +144,6 @@ def anchor_of(values: Any) -> Anchor:
         if type(values.get(key)) is not int or not 0 <= values[key] < _MAX_NUMBER:
             raise ValueError(f"{key}: expected a whole number from 0 on")
     return Anchor(**{name.name: values[name.name] for name in fields(Anchor)})
-
-
-def is_genuine(anchor: Anchor, first_key: bytes) -> bool:
-    """Tell whether *anchor* was made with a key that comes from *first_key*."""
-    return not forged_among([anchor], first_key)
 
 
 def forged_among(anchors: Iterable[Anchor], first_key: bytes) -> list[Anchor]:
@@ -278,21 +198,6 @@ def _ratcheted(key: bytes, steps: int) -> bytes:
 
 def _mac(key: bytes, anchor: Anchor) -> str:
     return hmac.new(key, anchor.message(), sha256).hexdigest()
-
-
-def _key_line(number: int, key: bytes) -> bytes:
-    return f"{number:020d} {key.hex()}\n".encode("ascii")
-
-
-def _parse_key(line: bytes) -> tuple[int, bytes]:
-    try:
-        number, digits = line.decode("ascii").split()
-        key = bytes.fromhex(digits)
-        if len(key) == _KEY_BYTES:
-            return int(number), key
-    except ValueError:
-        pass
-    raise ValueError(f"it is no key file: {_HOW_TO_MAKE}")
 
 
 def _append_line(path: Path, line: str) -> None:

@@ -21,8 +21,8 @@ from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
 from hypervisor_journal.runs.runs import SPARE_SUFFIX, Run
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.files.atomic_file import replace_file
+from hypervisor_observability.files.regular_file import open_regular
 
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _UNFINISHED = "erasing"
 """File of a run that has what is being written over records of one segment."""
 
@@ -108,15 +108,13 @@ def _packed(path: Path, found: Mapping[int, bytes]) -> bytes:
 
 
 def _overwrite(path: Path, found: Mapping[int, bytes]) -> None:
-    descriptor = os.open(path, os.O_WRONLY | _NO_FOLLOW)
-    try:
+    with open_regular(path, os.O_WRONLY) as file:
+        descriptor = file.fileno()
         for offset, data in found.items():
             written = 0
             while written < len(data):
                 written += os.pwrite(descriptor, data[written:], offset + written)
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size_from(path: Path, offset: int) -> int:

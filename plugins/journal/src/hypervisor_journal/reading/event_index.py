@@ -17,9 +17,7 @@ from pathlib import Path
 from attrs import define, field
 
 from hypervisor_journal.reading.index_columns import Columns, IndexedSegment, Question, places_in
-
-FOLDER = "index"
-"""Of a journal's directory."""
+from hypervisor_journal.runs.directory import INDEX
 
 _FILE = "events.sqlite3"
 _WAIT_SECONDS = 2.0
@@ -65,7 +63,7 @@ class EventIndex:
     @classmethod
     def of(cls, directory: Path) -> "EventIndex":
         """Open the index of the journal in *directory*; make it where it is missing."""
-        index = cls(directory / FOLDER / _FILE)
+        index = cls(directory / INDEX / _FILE)
         for _ in range(2):  # the first one removes what is damaged
             try:
                 if _is_usable(directory, index.path):
@@ -223,7 +221,7 @@ def remove_index(directory: Path) -> None:
     Raises:
         OSError: It cannot be removed.
     """
-    folder = directory / FOLDER
+    folder = directory / INDEX
     if folder.is_symlink() or not folder.is_dir():
         return  # what it leads to is not ours
     for path in folder.glob(f"{_FILE}*"):

@@ -11,9 +11,7 @@ Invariants:
 """
 
 import contextlib
-import errno
 import os
-import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -33,25 +31,23 @@ from hypervisor_journal.format.frames import (
     gap_count,
     record_at,
 )
+from hypervisor_journal.reading.segment_bytes import (
+    GLANCE_BYTES,
+    NO_CHECKSUM,
+    STEP_BYTES,
+    has_data,
+    holds_record,
+    not_zero,
+    read_at,
+)
+from hypervisor_observability.files.regular_file import open_regular
 
-_STEP_BYTES = 3 * 1024 * 1024  # no record is longer
 _MAX_RECORD_BYTES = RECORD_BYTES + 2 * MAX_PART_BYTES
-_GLANCE_BYTES = 4096  # most records are shorter
 _AHEAD_BYTES = 128 * 1024  # read at once; a thousand runs are read side by side
-_FLAGS = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)
-_SEEK_DATA = getattr(os, "SEEK_DATA", None)
-_NO_CHECKSUM = bytes(CHECKSUM_BYTES)
 
 _LOOKS = 4
 _PAUSE_SECONDS = 0.002
 """Between two looks at a record whose checksum is wrong: another process may be replacing it."""
-
-# The fixed part of a record from its lengths to its flags, as far as any record shares it.
-# Heads and payloads are JSON: none of its bytes is 0, so records' insides do not match.
-_BEGINNING = re.compile(
-    rb"(?=[\0-\xff]{4}[\0-\xff]{2}[\0-\x10]\0[\0-\xff]{2}[\0-\x10]\0[\x01\x02\x80-\xff][\0\x01]\0\0)"
-)
-_MAX_CANDIDATES = 1_000
 
 
 @frozen
@@ -102,7 +98,7 @@ class SegmentReader:
             BadBytesError: There is none.
             OSError: The file cannot be read.
         """
-        return SegmentHeader.from_bytes(self._read(0, HEADER_BYTES))
+        return SegmentHeader.from_bytes(read_at(self.path, 0, HEADER_BYTES))
 
     def is_blank(self) -> bool:
         """Tell whether it holds zeros alone: the machine stopped before the disk had it.
@@ -110,7 +106,7 @@ class SegmentReader:
         Raises:
             OSError: The file cannot be read.
         """
-        return not _has_data(self.path, 0)
+        return not has_data(self.path, 0)
 
     def records(
         self, offset: int = HEADER_BYTES, chain: bytes | None = None
@@ -132,7 +128,7 @@ class SegmentReader:
         try:
             while following is None or chain != following.chain:
                 if more and len(data) - (offset - start) < _AHEAD_BYTES:
-                    data = self._read(offset, 2 * _AHEAD_BYTES)
+                    data = read_at(self.path, offset, 2 * _AHEAD_BYTES)
                     start, more = offset, len(data) == 2 * _AHEAD_BYTES
                 try:
                     record = record_at(data, offset - start)
@@ -167,36 +163,25 @@ class SegmentReader:
         Raises:
             OSError: The file cannot be read.
         """
-        descriptor = os.open(self.path, _FLAGS)
-        try:
+        with open_regular(self.path) as file:
             for offset in offsets:
-                record = self._record_at(descriptor, offset)
+                record = self._record_at(file.fileno(), offset)
                 if record is None:
                     return
                 yield record
-        finally:
-            os.close(descriptor)
 
     def _record_at(self, descriptor: int, offset: int) -> Record | None:
         with contextlib.suppress(BadBytesError):
-            record = record_at(os.pread(descriptor, _GLANCE_BYTES, offset), 0)
+            record = record_at(os.pread(descriptor, GLANCE_BYTES, offset), 0)
             if record is not None:
                 return record
         return self._settle(offset, None)
-
-    def _read(self, offset: int, size: int) -> bytes:
-        # Opened each time: there may be more runs than a process may open files.
-        descriptor = os.open(self.path, _FLAGS)
-        try:
-            return os.pread(descriptor, size, offset)
-        finally:
-            os.close(descriptor)
 
     def _is_doubtful(self, data: bytes, place: int, more: bool) -> bool:  # noqa: FBT001 - private
         """Tell whether something may stand behind the zeros at *place*."""
         if more and (self.to_end or self.following is not None):
             return True
-        return _not_zero(data[place:])
+        return not_zero(data[place:])
 
     def _settle(self, offset: int, last: Record | None) -> Record | None:
         """Say what stands at *offset*, where the first look found no whole record."""
@@ -211,7 +196,7 @@ class SegmentReader:
                 return found
             if found is None and not begun:
                 return None
-            unfinished = self._read(offset, CHECKSUM_BYTES) == _NO_CHECKSUM
+            unfinished = read_at(self.path, offset, CHECKSUM_BYTES) == NO_CHECKSUM
             if unfinished and not finished_behind:
                 self.torn = Damage(self.path, offset, _next_of(last), "it was not finished")
                 return None
@@ -221,9 +206,9 @@ class SegmentReader:
 
     def _look(self, offset: int) -> Record | BadBytesError | None:
         with contextlib.suppress(BadBytesError):
-            return record_at(self._read(offset, _GLANCE_BYTES), 0)
+            return record_at(read_at(self.path, offset, GLANCE_BYTES), 0)
         try:
-            return record_at(self._read(offset, _STEP_BYTES), 0)
+            return record_at(read_at(self.path, offset, STEP_BYTES), 0)
         except BadBytesError as error:
             return error
 
@@ -231,11 +216,11 @@ class SegmentReader:
         """Tell whether any byte from *offset* on is set, and whether more is than an unfinished
         record can explain.
         """
-        if not _has_data(self.path, offset):
+        if not has_data(self.path, offset):
             return False, False
-        data = self._read(offset, _STEP_BYTES)
-        too_long = _has_data(self.path, offset + _MAX_RECORD_BYTES)
-        return True, too_long or _holds_record(data)
+        data = read_at(self.path, offset, STEP_BYTES)
+        too_long = has_data(self.path, offset + _MAX_RECORD_BYTES)
+        return True, too_long or holds_record(data)
 
     def _check_end(self, offset: int, last: Record | None, chain: bytes | None) -> None:
         """Compare the end with what the following segment says that came before it."""
@@ -254,56 +239,3 @@ def _next_of(last: Record | None) -> int | None:
         with contextlib.suppress(BadBytesError):
             return last.sequence + gap_count(last)
     return last.sequence + (last.kind == EVENT)
-
-
-def _not_zero(data: bytes) -> bool:
-    return data.count(0) < len(data)
-
-
-def _holds_record(data: bytes) -> bool:
-    """Tell whether a finished record begins anywhere behind the first byte."""
-    candidates = 0
-    for found in _BEGINNING.finditer(data, 1):
-        place = found.start()
-        if data[place : place + CHECKSUM_BYTES] == _NO_CHECKSUM:
-            continue
-        candidates += 1
-        if candidates > _MAX_CANDIDATES:
-            return True  # nothing that a writer leaves
-        try:
-            if record_at(data, place) is not None:
-                return True
-        except BadBytesError:
-            continue
-    return False
-
-
-def _has_data(path: Path, offset: int) -> bool:
-    """Tell whether any byte from *offset* on is not 0; what was never written is not read."""
-    descriptor = os.open(path, _FLAGS)
-    try:
-        size = _GLANCE_BYTES
-        while True:
-            offset = _next_data(descriptor, offset)
-            data = os.pread(descriptor, size, offset)
-            if not data:
-                return False
-            if _not_zero(data):
-                return True
-            offset += len(data)
-            size = _STEP_BYTES
-    finally:
-        os.close(descriptor)
-
-
-def _next_data(descriptor: int, offset: int) -> int:
-    if _SEEK_DATA is None:
-        return offset
-    try:
-        return os.lseek(descriptor, offset, _SEEK_DATA)
-    except OSError as error:
-        if error.errno == errno.ENXIO:  # nothing but a hole up to the end
-            return os.fstat(descriptor).st_size
-        if error.errno in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot say
-            return offset
-        raise

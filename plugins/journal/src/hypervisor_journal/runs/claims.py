@@ -6,20 +6,16 @@ takes nothing.
 """
 
 import os
-import struct
-import sys
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
 
 from attrs import define, field
 
+from hypervisor_journal.locks import is_byte_locked, try_lock_byte, unlock_byte
 from hypervisor_observability.files.regular_file import open_regular
 
 CLAIMS_NAME = "claims"
-# struct flock (POSIX, <fcntl.h>); the order of its members is the system's.
-_DARWIN = sys.platform == "darwin"
-_FLOCK = struct.Struct("@qqihh" if _DARWIN else "@hhqqi0q")
 _OFFSET_BITS = 62  # an offset is signed, and the byte behind it has to be one too
 
 
@@ -40,15 +36,9 @@ class Claims:
         Raises:
             OSError: It cannot be told.
         """
-        import fcntl  # as the journal, not for Windows
-
         if self._file is None:
             self._file = open_regular(self.directory / CLAIMS_NAME, os.O_RDWR | os.O_CREAT)
-        try:
-            _control(self._file.fileno(), "F_OFD_SETLK", fcntl.F_WRLCK, run)
-        except (BlockingIOError, PermissionError):  # either says that it is locked (POSIX, fcntl)
-            return False
-        return True
+        return try_lock_byte(self._file, _byte_of(run))
 
     def release(self, run: Path) -> None:
         """Let another process claim the run.
@@ -56,10 +46,8 @@ class Claims:
         Raises:
             OSError: The system does not answer.
         """
-        import fcntl
-
         if self._file is not None:
-            _control(self._file.fileno(), "F_OFD_SETLK", fcntl.F_UNLCK, run)
+            unlock_byte(self._file, _byte_of(run))
 
     def close(self) -> None:
         """Let go of all. In a fork's child they stay the parent's."""
@@ -74,28 +62,14 @@ def is_claimed(run: Path) -> bool:
     Raises:
         OSError: It cannot be told.
     """
-    import fcntl
-
     try:
         file = open_regular(run.parent / CLAIMS_NAME)
     except FileNotFoundError:
         return False
     with file:
-        found = _control(file.fileno(), "F_OFD_GETLK", fcntl.F_WRLCK, run)
-    return found != fcntl.F_UNLCK
+        return is_byte_locked(file, _byte_of(run))
 
 
-def _control(descriptor: int, command: str, kind: int, run: Path) -> int:
-    """Lock or unlock the byte that stands for *run*, or ask for it; give the kind of the answer."""
-    import fcntl
-
-    offset = int.from_bytes(sha256(run.name.encode()).digest()[:8], "big") >> (64 - _OFFSET_BITS)
-    if _DARWIN:
-        asked = _FLOCK.pack(offset, 1, 0, kind, os.SEEK_SET)
-    else:
-        asked = _FLOCK.pack(kind, os.SEEK_SET, offset, 1, 0)
-    number = getattr(fcntl, command, None)
-    if number is None:
-        raise OSError("this system has no locks that belong to an open file")
-    answer = _FLOCK.unpack(fcntl.fcntl(descriptor, number, asked)[: _FLOCK.size])
-    return int(answer[3 if _DARWIN else 0])
+def _byte_of(run: Path) -> int:
+    """Give the byte that stands for *run*."""
+    return int.from_bytes(sha256(run.name.encode()).digest()[:8], "big") >> (64 - _OFFSET_BITS)

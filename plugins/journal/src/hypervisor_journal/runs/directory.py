@@ -2,8 +2,23 @@
 
 from pathlib import Path
 
+from hypervisor_journal.runs.claims import CLAIMS_NAME
+from hypervisor_journal.runs.run_ledger import LEDGER_NAME
 from hypervisor_journal.runs.runs import runs_of
 from hypervisor_observability.errors import NoHistoryError
+
+# What stands beside the runs, apart from the ledger and the claims.
+DELIVERED = "delivered"
+"""Folder in which the plugins' lists of delivered runs are."""
+AGENT = "agent"
+"""Folder in which the agent's cursors are."""
+AGENT_LOCK = "lock"
+"""File in it, which the agent holds."""
+INDEX = "index"
+"""Folder in which the index is."""
+
+_OURS = frozenset({DELIVERED, AGENT, INDEX, LEDGER_NAME, CLAIMS_NAME})
+_FILE_SYSTEMS = frozenset({"lost+found"})
 
 
 def holds_runs(directory: Path) -> bool:
@@ -28,3 +43,20 @@ def require_journal(directory: Path, *, may_be_empty: bool = False) -> None:
     """
     if not directory.is_dir() or not (may_be_empty or holds_runs(directory)):
         raise NoHistoryError(f"there is no journal in {directory}")
+
+
+def refuse_foreign(directory: Path) -> None:
+    """Refuse a directory without a run that holds something else.
+
+    Hidden names, and what a file system keeps for itself, do not count.
+
+    Raises:
+        NoHistoryError: It does.
+        OSError: The directory cannot be read at present.
+    """
+    if not directory.is_dir() or holds_runs(directory):
+        return
+    names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
+    foreign = names - _OURS - _FILE_SYSTEMS
+    if foreign:
+        raise NoHistoryError(f"there is no journal in {directory}, but {min(foreign)!r}")

@@ -1,6 +1,7 @@
 """Runs: a directory for each process that writes, with a lock that only the living hold."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 from attrs import frozen
 
 from hypervisor_journal.format.frames import RUN_BYTES
+from hypervisor_journal.locks import is_locked, try_lock
 from hypervisor_journal.runs.claims import is_claimed
 from hypervisor_journal.runs.run_ledger import EndedRun, EndedSegment, RunLedger
 from hypervisor_observability.files.regular_file import open_regular
@@ -88,8 +90,8 @@ class Run:
     def is_written(self) -> bool:
         """Tell whether the process that writes it lives.
 
-        Whoever looks shares the lock for that moment with all others who do. Nobody takes it
-        for himself but the writer, before the run has its name: so no look is in anybody's way.
+        Nobody takes its lock alone but the writer, before the run has its name: so no look is
+        in anybody's way.
 
         Raises:
             OSError: It cannot be told at present.
@@ -128,7 +130,7 @@ class Run:
                 size = status.st_blocks * BLOCK_BYTES
                 segments.append(EndedSegment(number, size, status.st_mtime))
         held = sum(one.size for one in segments)
-        return EndedRun(end, max(0, _bytes_in(self.path) - held), segments)
+        return EndedRun(end, max(0, bytes_in(self.path) - held), segments)
 
     def remove(self) -> None:
         """Remove all of it, as far as that can be done."""
@@ -222,50 +224,31 @@ def _folders_in(directory: Path, named: re.Pattern[str]) -> list[str]:
         return []
 
 
-def is_locked(path: Path) -> bool:
-    """Tell whether a process holds the lock file *path*; one that is missing nobody holds.
-
-    Raises:
-        OSError: It cannot be told at present.
-    """
-    import fcntl  # Windows has none, and so no journal
-
-    try:
-        file = open_regular(path)
-    except FileNotFoundError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
 def _lock(file: FileIO) -> None:
     """Lock the file of a run that is being made.
 
     Raises:
         OSError: It cannot be had, not even when who looks at it has looked.
     """
-    import fcntl
-
-    for _ in range(_TRIES - 1):
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    for _ in range(_TRIES):
+        if try_lock(file):
             return
         time.sleep(_LOOK_SECONDS)
-    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), LOCK_NAME)
 
 
-def _bytes_in(path: Path) -> int:
-    """Give what a folder takes on the disk with all that is in it."""
+def bytes_in(path: Path) -> int:
+    """Give what a folder takes on the disk with all that is in it.
+
+    Raises:
+        OSError: It cannot be looked at.
+    """
     total = path.stat().st_blocks
     with os.scandir(path) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):
                 if entry.is_dir(follow_symlinks=False):
-                    total += _bytes_in(Path(entry.path)) // BLOCK_BYTES
+                    total += bytes_in(Path(entry.path)) // BLOCK_BYTES
                 else:
                     total += entry.stat(follow_symlinks=False).st_blocks
     return total * BLOCK_BYTES

@@ -12,12 +12,10 @@ from pathlib import Path
 
 from attrs import define, field
 
+from hypervisor_journal.locks import wait_for_lock
 from hypervisor_journal.runs.runs import is_run_name
 from hypervisor_observability.files.atomic_file import replace_file, sync_folder
 from hypervisor_observability.files.regular_file import open_regular, read_regular
-
-FOLDER = "delivered"
-"""Folder of a journal's directory in which the plugins' lists are."""
 
 _WITH_STATE = b" +"
 _SPARE_LINES = 256
@@ -102,13 +100,11 @@ class DeliveredRuns:
 
     def _open(self) -> FileIO:
         """Open the list to append to it; while it is open, nobody replaces it."""
-        import fcntl  # as the journal, not for Windows
-
         while True:
             with ExitStack() as on_failure:
                 file = open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
                 on_failure.enter_context(file)
-                fcntl.flock(file, fcntl.LOCK_EX)
+                wait_for_lock(file)
                 if os.fstat(file.fileno()).st_nlink:
                     on_failure.pop_all()
                     return file

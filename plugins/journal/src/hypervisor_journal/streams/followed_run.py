@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.runs.run_ledger import EndedRun
@@ -91,3 +91,32 @@ class FollowedRun:
         if self._reader is None:
             self._reader = RunReader(self.run, self._tell)
         return self._reader
+
+
+@frozen
+class Part:
+    """Events of one run that were read together.
+
+    Attributes:
+        run: Their run.
+        start: Position of the first of them.
+        sequence: Its sequence number.
+        end: Position behind the last one.
+        events: They; fewer than that where the first ones had gone.
+    """
+
+    run: FollowedRun
+    start: int
+    sequence: int
+    end: int
+    events: Sequence[HypervisorEvent]
+
+    def cut(self, position: int) -> "tuple[Part, Part]":
+        """Give what lies before a *position* within it, and what lies behind."""
+        sequence = self.sequence + position - self.start
+        behind = self.events[max(0, len(self.events) - (self.end - position)) :]
+        before = self.events[: len(self.events) - len(behind)]
+        return (
+            evolve(self, end=position, events=before),
+            evolve(self, start=position, sequence=sequence, events=behind),
+        )

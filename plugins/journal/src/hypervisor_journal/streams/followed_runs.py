@@ -8,51 +8,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field
 
 from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import Damage
 from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, run_names
 from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State, Step
 from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
-from hypervisor_journal.streams.followed_run import FollowedRun
+from hypervisor_journal.streams.followed_run import FollowedRun, Part
+from hypervisor_journal.streams.replays import replayed
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
 
 _SETTLED_SECONDS = 2.0
 """A directory that was not changed for as long has a time that tells of every later change."""
-_REPLAYED_EVENTS = 512
-
-
-@frozen
-class Part:
-    """Events of one run that were read together.
-
-    Attributes:
-        run: Their run.
-        start: Position of the first of them.
-        sequence: Its sequence number.
-        end: Position behind the last one.
-        events: They; fewer than that where the first ones had gone.
-    """
-
-    run: FollowedRun
-    start: int
-    sequence: int
-    end: int
-    events: Sequence[HypervisorEvent]
-
-    def cut(self, position: int) -> "tuple[Part, Part]":
-        """Give what lies before a *position* within it, and what lies behind."""
-        sequence = self.sequence + position - self.start
-        behind = self.events[max(0, len(self.events) - (self.end - position)) :]
-        before = self.events[: len(self.events) - len(behind)]
-        return (
-            evolve(self, end=position, events=before),
-            evolve(self, start=position, sequence=sequence, events=behind),
-        )
 
 
 @define(eq=False)
@@ -138,19 +110,14 @@ class FollowedRuns:
         Raises:
             StreamUnavailableError: It cannot be read at present: begin from *state* again.
         """
-        again: dict[str, FollowedRun] = {}
+        readers: dict[str, RunReader] = {}
+        reached = dict(self._saved.since)
         for name, end in self._saved.steps:
-            if name not in again:
-                run = Run(self.directory / name)
-                again[name] = FollowedRun(run, self._saved.since.get(name, 0), self._tell)
-            one = again[name]
-            while one.next < end:
-                _, events = one.read(min(_REPLAYED_EVENTS, end - one.next))
-                if not events:
-                    break  # the bounds of the directory removed it
-                over = max(0, one.next - end)
-                yield name, events[: len(events) - over]
-            one.next = end
+            if name not in readers:
+                readers[name] = RunReader(Run(self.directory / name), self._tell)
+            for events in replayed(readers[name], reached.get(name, 0), end):
+                yield name, events
+            reached[name] = end
 
     @property
     def unfinished(self) -> set[str]:

@@ -8,10 +8,12 @@ from typing import Any
 from attrs import define, field, frozen
 
 from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.directory import DELIVERED
 from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State
-from hypervisor_journal.streams.delivered_runs import FOLDER, DeliveredRuns
+from hypervisor_journal.streams.delivered_runs import DeliveredRuns
 from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_journal.streams.replays import replayed
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
@@ -21,7 +23,6 @@ CURSORS = "cursors"
 """Folder of a run in which the plugins' cursors are."""
 
 SEQUENCE = "sequence"
-_REPLAYED_EVENTS = 512
 
 
 def cursor_path(run: Run, name: str) -> Path:
@@ -91,7 +92,7 @@ class Rests:
         """
         if self.directory is None:
             return set()
-        path = self.directory / FOLDER / self.name
+        path = self.directory / DELIVERED / self.name
         self._delivered = DeliveredRuns(path, self._tell_line)
         try:
             self._delivered.read(names)
@@ -100,7 +101,7 @@ class Rests:
         return set(names) - self._delivered.names
 
     def _tell_line(self, offset: int, line: str) -> None:
-        path = None if self.directory is None else self.directory / FOLDER / self.name
+        path = None if self.directory is None else self.directory / DELIVERED / self.name
         self._limited_log.warning(
             f"line {offset}", "the list of what plugin %s has is damaged: %s, byte %d: %s;"
             " that run may be delivered again", self.name, path, offset, line,
@@ -176,18 +177,8 @@ class Rests:
         if self._saved is None:
             return
         run, saved = self._saved
-        position, end = saved.since.get(SEQUENCE, 0), saved.values.get(SEQUENCE, 0)
-        reader = RunReader(run)
-        while position < end:
-            try:
-                with or_wait(run.path):
-                    reading = reader.read(position, min(_REPLAYED_EVENTS, end - position))
-            except FileNotFoundError:
-                return
-            if not reading.events:
-                return
-            yield reading.events[: max(0, end - reading.position)]
-            position = reading.next_position
+        start, end = saved.since.get(SEQUENCE, 0), saved.values.get(SEQUENCE, 0)
+        yield from replayed(RunReader(run), start, end)
 
     # Then
 
@@ -282,11 +273,3 @@ class Rests:
             )
             return False
         return True
-
-    def begin_anew_after_fork(self) -> None:
-        """Leave all of it to the parent."""
-        self._rests.clear()
-        self._starts.clear()
-        self._finished.clear()
-        self._first = 0
-        self._reader = self._newest = None

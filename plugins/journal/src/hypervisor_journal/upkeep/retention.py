@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
+from hypervisor_journal.locks import try_lock
 from hypervisor_journal.reading.dead_runs import end_of
 from hypervisor_journal.runs.run_ledger import EndedRun, EndedSegment, RunLedger
 from hypervisor_journal.runs.runs import Run, remove_half_made, run_names
@@ -193,15 +194,10 @@ def _candidates_of(name: str, segments: Sequence[EndedSegment]) -> list[_Candida
 @contextlib.contextmanager
 def _alone(directory: Path) -> Iterator[bool]:
     """Hold the lock of who keeps the bounds; tell whether no other process does."""
-    import fcntl  # as the journal, not for Windows
-
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = True
-        except BlockingIOError:
-            alone = False
+            alone = try_lock(descriptor)
         except OSError:  # a file system that locks no directories: then all do the same work
             alone = True
         yield alone

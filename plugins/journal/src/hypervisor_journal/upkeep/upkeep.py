@@ -7,7 +7,8 @@ from pathlib import Path
 
 from attrs import define, field
 
-from hypervisor_journal.proof.anchors import Anchor, Anchorage, take_run_key
+from hypervisor_journal.proof.anchors import Anchor, Anchorage
+from hypervisor_journal.proof.key_files import take_run_key
 from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.writing.writer import JournalWriter

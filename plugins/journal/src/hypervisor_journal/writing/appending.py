@@ -21,8 +21,6 @@ from itertools import repeat, starmap
 from operator import call, itemgetter
 from typing import TypeVar
 
-from attrs import frozen
-
 from hypervisor_journal.format.frames import (
     DIGEST_BYTES,
     EVENT,
@@ -34,6 +32,7 @@ from hypervisor_journal.format.frames import (
     gap_head,
     new_record,
 )
+from hypervisor_journal.writing.ends import End, Position, Stretch
 from hypervisor_journal.writing.entries import BLANK, Entry, EntryMaker
 from hypervisor_journal.writing.rotation import Rotation
 from hypervisor_journal.writing.segment_files import GAP_ROOM_BYTES, SegmentFile
@@ -46,41 +45,6 @@ Result = TypeVar("Result")
 
 _NOTHING: Entry = None, id, NOTE, 0, b"", None, b""
 """An entry that is neither written nor told of."""
-
-
-@frozen
-class Position:
-    """A place in a run.
-
-    Attributes:
-        sequence: Sequence number behind it.
-        chain: Chain value before it.
-    """
-
-    sequence: int
-    chain: bytes
-
-
-@frozen
-class Stretch:
-    """A segment, up to some moment.
-
-    Attributes:
-        segment: The segment.
-        end: Byte behind its last record.
-        position: What stood there.
-    """
-
-    segment: SegmentFile
-    end: int
-    position: Position
-
-
-End = tuple[SegmentFile | None, int, bytes, int, int, int, Entry | Stretch | None]
-"""The segment that is written, None if there is none; the byte behind its last record; the chain
-value there; sequence number behind what is stored; sequence number of the next event: between the
-two, all were lost and no record says so yet; how many were lost so far; the last entry, or the
-last stretch that was counted as lost."""
 
 
 class Appender:
@@ -227,7 +191,7 @@ class Appender:
         self.end = segment, end, chain, stored, sequence + taken, lost + taken, entry
 
     def _store(self, entry: Entry) -> bool:
-        segment, end, chain, stored, sequence, lost, _ = self.end
+        segment, end, _, stored, sequence, _, _ = self.end
         _, _, kind, time_ns, salt, head, payload = entry
         if segment is None or head is None:
             return False
@@ -236,58 +200,78 @@ class Appender:
             size = RECORD_BYTES + len(head) + len(payload) + GAP_ROOM_BYTES
             if not segment.has_room(end, size) or not self.close_gap():
                 return False
-            segment, end, chain, stored, sequence, lost, _ = self.end
-            assert segment is not None  # noqa: S101 - for the type checker: it has just stored
-        rest, chain = new_record(chain, kind, sequence, time_ns, salt, head, payload)
-        behind = segment.store(end, rest)
-        if not behind:
-            return False
-        if self.unsynced_since is None:
-            self.unsynced_since = time.monotonic()
-        sequence += kind == EVENT
-        self.end = segment, behind, chain, sequence, sequence, lost, entry
-        return True
+        record = kind, time_ns, salt, head, payload
+        return self._put(segment, record, sequence + (kind == EVENT), entry)
 
     def close_gap(self) -> bool:
         """Record what was lost behind what is stored; False if it cannot be."""
-        segment, end, chain, stored, sequence, lost, last = self.end
+        segment, _, _, stored, sequence, _, last = self.end
         if stored == sequence:
             return True
         if segment is None:
             return False
-        head, salt = gap_head(sequence - stored), os.urandom(SALT_BYTES)
-        rest, chain = new_record(chain, GAP, stored, time.time_ns(), salt, head, BLANK)
-        behind = segment.store(end, rest, into_reserve=True)
+        salt, head = os.urandom(SALT_BYTES), gap_head(sequence - stored)
+        record = GAP, time.time_ns(), salt, head, BLANK
+        return self._put(segment, record, sequence, last, into_reserve=True)
+
+    def _put(
+        self,
+        segment: SegmentFile,
+        record: tuple[int, int, bytes, bytes, bytes],
+        following: int,
+        last: Entry | Stretch | None,
+        *,
+        into_reserve: bool = False,
+    ) -> bool:
+        """Store a record behind what is stored, and publish that; False if it has no room.
+
+        Args:
+            segment: The present one.
+            record: Its kind, time, salt, head and payload.
+            following: The sequence number behind it.
+            last: The last entry, then.
+            into_reserve: Whether it may take the room that is kept for a gap.
+        """
+        kind, time_ns, salt, head, payload = record
+        _, end, chain, stored, _, lost, _ = self.end
+        rest, chain = new_record(chain, kind, stored, time_ns, salt, head, payload)
+        behind = segment.store(end, rest, into_reserve=into_reserve)
         if not behind:
             return False
         if self.unsynced_since is None:
             self.unsynced_since = time.monotonic()
-        self.end = segment, behind, chain, sequence, sequence, lost, last
+        self.end = segment, behind, chain, following, following, lost, last
         return True
 
     def rotate(self, record_bytes: int) -> bool:
         """Go on in another segment; False if there is none to be had."""
-        segment, end, chain, stored, sequence, lost, last = self.end
+        segment, _, chain, stored, sequence, lost, last = self.end
         if segment is not None:
             self._rotation.settle(segment)
         fresh = self._rotation.next_segment(record_bytes, stored, chain)
         if fresh is None:
             return False
-        if segment is not None and not (self.full and self.full[-1].segment is segment):
-            self.full.append(Stretch(segment, end, Position(stored, chain)))
+        self.full = self.stretches()
         self.end = fresh, HEADER_BYTES, chain, stored, sequence, lost, last
         self._rotation.settle(fresh)
         return True
 
     def leave_segment(self) -> None:
         """Write no more into the present segment: what is in it is to be synced, or is gone."""
-        segment, end, chain, stored = self.end[:4]
+        segment = self.end[0]
         if segment is None:
             return
         self._rotation.settle(segment)
-        if not (self.full and self.full[-1].segment is segment):
-            self.full.append(Stretch(segment, end, Position(stored, chain)))
+        self.full = self.stretches()
         self.end = (None, 0, *self.end[2:])
+
+    def stretches(self) -> deque[Stretch]:
+        """Give the segments that the disk is not known to hold, the one that is written last."""
+        segment, end, chain, stored = self.end[:4]
+        found = self.full.copy()
+        if segment is not None and not (found and found[-1].segment is segment):
+            found.append(Stretch(segment, end, Position(stored, chain)))
+        return found
 
     def count_lost(self, events: int, gone: Stretch) -> None:
         """Count the events of a stretch that is gone as lost; of the last one, once."""

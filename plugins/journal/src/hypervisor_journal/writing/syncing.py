@@ -22,7 +22,8 @@ from hypervisor_journal.format.frames import (
     BadBytesError,
     record_at,
 )
-from hypervisor_journal.writing.appending import Appender, Position, Stretch
+from hypervisor_journal.writing.appending import Appender
+from hypervisor_journal.writing.ends import Position, Stretch
 from hypervisor_journal.writing.rotation import Rotation
 from hypervisor_observability.threads.interruptions import free, is_at_work, is_from_handler
 
@@ -103,11 +104,8 @@ class Syncing:
         return lost
 
     def _unsynced(self) -> tuple[float, list[Stretch], int]:
-        segment, end, chain, stored, _, lost, _ = self._appender.end
-        stretches = list(self._appender.full)
-        if segment is not None and not (stretches and stretches[-1].segment is segment):
-            stretches.append(Stretch(segment, end, Position(stored, chain)))
-        return time.monotonic(), stretches, lost
+        appender = self._appender
+        return time.monotonic(), list(appender.stretches()), appender.end[5]
 
     def _make_durable(self, stretch: Stretch) -> None:
         segment = stretch.segment

@@ -20,7 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hypervisor_journal.runs.runs import Run
-from hypervisor_journal.writing.appending import Appender, Position
+from hypervisor_journal.writing.appending import Appender
+from hypervisor_journal.writing.ends import Position
 from hypervisor_journal.writing.entries import EntryMaker
 from hypervisor_journal.writing.rotation import TRY_AGAIN_SECONDS, Rotation
 from hypervisor_journal.writing.syncing import Syncing
@@ -110,11 +111,6 @@ class JournalWriter:
         full, segment = self._appender.full, self._appender.end[0]
         oldest = full[0].segment if full else segment
         return -1 if oldest is None else oldest.number
-
-    @property
-    def _next_number(self) -> int:
-        """Number of the segment that is made next: how many this process made."""
-        return self._rotation.next_number
 
     # What is done with it
 
