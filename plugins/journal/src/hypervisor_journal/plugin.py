@@ -9,7 +9,7 @@ import click
 from attrs import define
 
 from hypervisor_journal.config import JournalConfig
-from hypervisor_observability import hookimpl
+from hypervisor_observability import PluginContext, hookimpl
 from hypervisor_observability.stores import (
     FollowedStore,
     History,
@@ -52,6 +52,13 @@ class JournalPlugin:
         from hypervisor_journal.reading.history import JournalHistory
 
         return JournalHistory.of(self.config.directory, context)
+
+    @hookimpl
+    def check(self, context: PluginContext) -> str:
+        """Say where the journal is, and whether a process could write it."""
+        from hypervisor_journal.checking import check_journal
+
+        return check_journal(self.config, f"plugins.{context.name}")
 
     @classmethod
     @hookimpl
