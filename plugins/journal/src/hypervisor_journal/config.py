@@ -5,6 +5,7 @@ from pathlib import Path
 from attrs import field, frozen
 from attrs.validators import ge, gt, le, optional
 
+from hypervisor_journal.locks import HAS_LOCKS, NO_LOCKS
 from hypervisor_observability.config import (
     DAY_SECONDS,
     NONE_WRITTEN_AS,
@@ -49,6 +50,8 @@ class JournalConfig:
     checkpoint_seconds: float = field(default=60.0, validator=[gt(0), le(DAY_SECONDS)])
 
     def __attrs_post_init__(self) -> None:
+        if not HAS_LOCKS:
+            raise ValueError(NO_LOCKS)
         if self.max_bytes < 2 * self.segment_bytes:
             msg = f"max_bytes must hold two segments: at least {2 * self.segment_bytes}"
             raise ValueError(msg)

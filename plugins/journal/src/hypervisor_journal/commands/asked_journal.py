@@ -9,6 +9,7 @@ import click
 from attrs import frozen
 
 from hypervisor_journal.config import JournalConfig
+from hypervisor_journal.locks import HAS_LOCKS, NO_LOCKS
 from hypervisor_journal.runs.directory import require_journal
 from hypervisor_journal.runs.runs import Run, runs_of
 from hypervisor_observability.errors import NoHistoryError
@@ -39,8 +40,10 @@ class AskedJournal:
 
         Raises:
             ConfigError: There is a table, and it cannot be used.
-            UsageError: No journal is named, or there is none.
+            UsageError: No journal is named, or there is none; or this system can have none.
         """
+        if not HAS_LOCKS:
+            raise click.UsageError(NO_LOCKS)
         directory = self.directory
         if directory is None:
             settings = self._settings()
