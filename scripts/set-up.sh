@@ -37,10 +37,13 @@ done
 echo "Installing into $environment"
 # The first pip of an environment may be too old to know dependency groups.
 install 'pip>=25.1' 'hatchling>=1.27'
+distributions="-e core"
+for project in plugins/*/pyproject.toml; do
+    distributions="$distributions -e ${project%/pyproject.toml}"
+done
 # One command, so that the distributions satisfy each other's requirements.
-# shellcheck disable=SC2086  # the groups are words
-install --no-build-isolation $groups \
-    -e core -e plugins/journal -e plugins/prometheus -e plugins/otel -e plugins/statsd -e plugins/jaeger
+# shellcheck disable=SC2086  # the groups and distributions are words
+install --no-build-isolation $groups $distributions
 
 if [ -n "$optional_groups" ]; then
     # shellcheck disable=SC2086  # the groups are words
