@@ -175,11 +175,6 @@ class EventLog:
         """Give what is there at this moment."""
         return self._drained(lambda: Kept(self._kept.segments(), self._kept.first, self._kept.end))
 
-    def ends_with(self, event: HypervisorEvent) -> bool:
-        """Tell whether *event* is among the newest ones, of which it looks at some thousands."""
-        newest = self.read(max(0, self.end - 2 * STAGED_EVENTS), 3 * STAGED_EVENTS)
-        return any(one is event for one in newest.events)
-
     def clear(self) -> None:
         """Drop all events; sequence numbers go on."""
         self._drained(self._kept.clear)

@@ -77,18 +77,12 @@ def _fewest(
     index: Index, event_type: str | None, session_id: str | None, agent_did: str | None
 ) -> Sequence[int]:
     """Give the positions for that key which the index has least often."""
-    fewest: Sequence[int] | None = None
+    found = [] if event_type is None else [index.by_type.get(event_type, _NOWHERE)]
     if session_id is not None:
-        fewest = index.by_session.get(session_id, _NOWHERE)
+        found.append(index.by_session.get(session_id, _NOWHERE))
     if agent_did is not None:
-        positions = index.by_agent.get(agent_did, _NOWHERE)
-        if fewest is None or len(positions) < len(fewest):
-            fewest = positions
-    if event_type is not None:
-        positions = index.by_type.get(event_type, _NOWHERE)
-        if fewest is None or len(positions) < len(fewest):
-            fewest = positions
-    return fewest or _NOWHERE
+        found.append(index.by_agent.get(agent_did, _NOWHERE))
+    return min(found, key=len)
 
 
 def _matches(

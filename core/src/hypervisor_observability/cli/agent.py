@@ -16,22 +16,15 @@ from ..config import Config, load_config
 from ..delivery.counts import Counts
 from ..errors import NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
-from .config_option import config_option, need_file
-from .history_option import with_journal
+from .config_option import need_file
+from .history_option import history_option, with_journal
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 
-@config_option
+@history_option
 @click.command(short_help="Run the plugins over a store that other processes write.")
-@click.option(
-    "--journal",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The directory of a journal, in place of the configuration's store.",
-)
 @click.option("--once", is_flag=True, help="Deliver what is journalled now, then end.")
 @click.option(
     "--timeout",

@@ -5,13 +5,12 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-from attrs import define, frozen
+from attrs import asdict, define, frozen
 
 from .. import output
-from ..config import Config, disabled, read_config
+from ..config import Config, disabled
 from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..events import clock
@@ -19,7 +18,7 @@ from ..hookspecs import PluginContext
 from ..host.loading import examine_plugins
 from ..host.plugin import Plugin
 from ..metrics.families import MetricFamily
-from .config_option import config_option, need_file
+from .config_option import config_option, need_file, read_leniently
 
 DEADLINE_SECONDS = 5.0
 
@@ -39,7 +38,7 @@ def check(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - cl
         output.note(f"{DISABLED_VARIABLE} is true: an application would start no plugin")
     answers = ask(config, loaded)
     if as_json:
-        output.tell_json({"config": str(path), "plugins": [answer.to_dict() for answer in answers]})
+        output.tell_json({"config": str(path), "plugins": list(map(asdict, answers))})
     elif answers:
         rows = [(answer.name, answer.state, answer.message) for answer in answers]
         output.tell(output.table(rows, colour=output.coloured()))
@@ -55,9 +54,7 @@ def load_all(path: Path) -> tuple[Config, list[Plugin]]:
     Raises:
         ConfigError: With everything that is wrong in it.
     """
-    config, problems = read_config(path)
-    if config is None:
-        raise ConfigError(problems)
+    config, problems = read_leniently(path)
     loaded, found = examine_plugins(config)
     if problems or found:
         raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
@@ -77,10 +74,6 @@ class Answer:
     name: str
     state: str = "failed"
     message: str = f"no answer within {DEADLINE_SECONDS:g} s"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give it as plain values."""
-        return {"name": self.name, "state": self.state, "message": self.message}
 
 
 def ask(

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
+from ..config import Config, read_config
 from ..config.lookup import FILE_NAME, FILE_VARIABLE, find_config
+from ..errors import ConfigError, ConfigProblem
 
 
 def config_parameter() -> click.Option:
@@ -48,3 +50,15 @@ def need_file(config_file: Path | None) -> Path:
             f"or have {FILE_NAME} in the working directory"
         )
     return path
+
+
+def read_leniently(path: Path) -> tuple[Config, list[ConfigProblem]]:
+    """Read a configuration, and what is wrong in it.
+
+    Raises:
+        ConfigError: It cannot be read as TOML.
+    """
+    config, problems = read_config(path)
+    if config is None:
+        raise ConfigError(problems)
+    return config, problems

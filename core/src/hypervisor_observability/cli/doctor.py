@@ -18,8 +18,8 @@ from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
 from ..errors import ConfigError
 from .alias_owner import ALIAS, OURS, find_alias_owner
 from .check import load_all
-from .config_option import config_option, find_file
-from .plugins import list_plugins, read_tables
+from .config_option import config_option, find_file, read_leniently
+from .plugins import list_plugins
 from .requirements import misfits, version_of
 from .status import examine_state
 
@@ -137,7 +137,7 @@ def _examine_config(found: Examination, config_file: Path | None) -> None:
     problems: list[str] = []
     try:
         file = find_file(config_file)
-        config = Config() if file is None else read_tables(file)
+        config = Config() if file is None else read_leniently(file)[0]
         if file is not None:
             load_all(file)
     except ConfigError as error:

@@ -18,8 +18,8 @@ from ..config.structuring import Origin
 from ..errors import ConfigError, NoHistoryError, SettingError
 from ..host.loading import setting_problem, store_tables, two_stores
 from ..stores import History, HistoryContext
-from .config_option import config_option, find_file
-from .own_table import OwnTable, read_leniently
+from .config_option import config_option, find_file, read_leniently
+from .own_table import OwnTable
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

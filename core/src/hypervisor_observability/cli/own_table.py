@@ -6,26 +6,14 @@ from typing import Any, Self
 
 from attrs import evolve, fields_dict, frozen
 
-from ..config import Config, PluginTable, read_config, structure_plugin_table
+from ..config import Config, PluginTable, structure_plugin_table
 from ..config.structuring import Origin
 from ..config.wording import key_text
 from ..errors import ConfigError, ConfigProblem
 from ..host.discovery import installed_plugins
 from ..host.plugin import Plugin
 from ..host.plugins import load_class, load_plugins
-from .config_option import find_file
-
-
-def read_leniently(path: Path) -> tuple[Config, list[ConfigProblem]]:
-    """Read a configuration, and what is wrong in it.
-
-    Raises:
-        ConfigError: It cannot be read as TOML.
-    """
-    config, problems = read_config(path)
-    if config is None:
-        raise ConfigError(problems)
-    return config, problems
+from .config_option import find_file, read_leniently
 
 
 @frozen

@@ -7,11 +7,11 @@ import click
 from attrs import asdict, frozen
 
 from .. import output
-from ..config import Config, read_config
+from ..config import Config
 from ..errors import ConfigError
 from ..host.discovery import installed_plugins
 from ..host.plugins import SHIPPED
-from .config_option import config_option, find_file
+from .config_option import config_option, find_file, read_leniently
 
 _ON = {True: "on", False: "off", None: "?"}
 
@@ -48,7 +48,7 @@ def plugins(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - 
     path, config, error = None, None, None
     try:
         path = find_file(config_file)
-        config = read_tables(path) if path is not None else Config()
+        config = Config() if path is None else read_leniently(path)[0]
     except ConfigError as unusable:
         error = unusable
     listed = list_plugins(config)
@@ -93,18 +93,6 @@ def list_plugins(config: Config | None) -> list[Listed]:
             hint = f": it comes with {SHIPPED[name]}" if name in SHIPPED else ""
             listed.append(Listed(name=name, on=True, conflict=f"not installed{hint}"))
     return listed
-
-
-def read_tables(path: Path) -> Config:
-    """Read the file at *path* as far as it can be, for the names of its tables.
-
-    Raises:
-        ConfigError: It cannot be read as TOML.
-    """
-    config, problems = read_config(path)
-    if config is None:
-        raise ConfigError(problems)
-    return config
 
 
 def _rows(listed: list[Listed]) -> list[tuple[Any, ...]]:

@@ -11,8 +11,7 @@ from .. import output
 from ..delivery.counts import DEFERRED, FILTERED, NOT_REPLAYED
 from ..errors import ConfigError
 from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
-from .config_option import config_option, find_file
-from .plugins import read_tables
+from .config_option import config_option, find_file, read_leniently
 
 # Not wanted, left to the process before, or kept for the next one.
 _NO_LOSS = frozenset({FILTERED, NOT_REPLAYED, DEFERRED})
@@ -62,7 +61,7 @@ def state_directory(config_file: Path | None, directory: Path | None) -> Path:
     if directory is not None:
         return directory
     path = find_file(config_file)
-    named = None if path is None else read_tables(path).state.directory
+    named = None if path is None else read_leniently(path)[0].state.directory
     if named is None:
         where = "there is no configuration" if path is None else f"{path} has no [state] directory"
         raise NoStatusError(f"{where}: name the state directory with --directory")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .. import output
-from ..config import read_config
+from ..config import load_config
 from ..errors import ConfigError
 from ..host.plugin import Plugin
 from ..host.plugins import load_plugins
@@ -24,10 +24,7 @@ def links_of(config_file: Path | None) -> TraceLinks:
     Raises:
         ConfigError: There is no configuration, or it is wrong.
     """
-    config, problems = read_config(need_file(config_file))
-    if config is None or problems:
-        raise ConfigError(problems)
-    plugins, found = load_plugins(config)
+    plugins, found = load_plugins(load_config(need_file(config_file)))
     if found:
         raise ConfigError(found)
 

@@ -47,12 +47,20 @@ def _check_name(_: object, __: object, name: str) -> None:
         raise ValueError(f"keys: {name!r} has no letter and no digit, and would match no key")
 
 
-def _check_expression(_: object, __: object, expression: str) -> None:
+def compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern for secrets.
+
+    Raises:
+        ValueError: It is not a regular expression; the text says why.
+    """
     try:
-        re.compile(expression)
+        return re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        msg = f"{expression!r} is not a regular expression: {error}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{pattern!r} is not a regular expression: {error}") from None
+
+
+def _check_pattern(_: object, __: object, pattern: str) -> None:
+    compiled(pattern)
 
 
 @frozen(kw_only=True)
@@ -68,7 +76,7 @@ class RedactionConfig:
     enabled: bool = True
     keys: tuple[str, ...] = field(default=(), validator=[check_texts, deep_iterable(_check_name)])
     patterns: tuple[str, ...] = field(
-        default=(), validator=[check_texts, deep_iterable(_check_expression)]
+        default=(), validator=[check_texts, deep_iterable(_check_pattern)]
     )
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ..config.settings import compiled
 from .assignments import Span, assigned_secrets
 from .secret_names import DEFAULT_KEYS, SecretNames
 from .token_patterns import SHIPPED
@@ -91,19 +92,6 @@ class Redaction:
             if mark in lower:
                 yield from (found.span() for found in expression.finditer(text))
         yield from assigned_secrets(text, self._names)
-
-
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of the configuration.
-
-    Raises:
-        ValueError: It is not a regular expression; the text says why.
-    """
-    try:
-        return re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        msg = f"{pattern!r} is not a regular expression: {error}"
-        raise ValueError(msg) from None
 
 
 def _joined(spans: Iterator[Span]) -> Iterator[Span]:

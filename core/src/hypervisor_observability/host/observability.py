@@ -275,8 +275,8 @@ class Observability(Host):
             gate_failures=self._gate.failed,
             internal_events=self._internal_events,
             payload_cuts=self.bus.log.cut_values,
-            duplicates=self._watched.duplicates,
-            conflicts=self._watched.conflicts,
+            duplicate_events=self._watched.duplicates,
+            conflicting_events=self._watched.conflicts,
             clock_steps=self.bus.clock_steps,
             record_errors=self.bus.record_errors,
         )

@@ -101,35 +101,26 @@ class DeliveryMetrics:
         )  # fmt: skip
 
 
-def process_metrics(
-    *,
-    capacity: int | None,
-    handler_errors: int,
-    refused: int,
-    redacted: int,
-    gate_failures: int,
-    internal_events: int,
-    payload_cuts: int,
-    duplicates: int,
-    conflicts: int,
-    clock_steps: int,
-    record_errors: int,
-) -> list[MetricFamily]:
-    """Tell of the bus and the gate of a process."""
-    totals = (
-        ("handler_errors_total", "Calls of subscribers that raised", handler_errors),
-        ("refused_total", "Things given to emit that are no events", refused),
-        ("redacted_total", "Payload values that the gate took out", redacted),
-        ("gate_failures_total", "Payloads that the gate held back whole", gate_failures),
-        ("internal_events_total", "Events that plugins' own threads emitted", internal_events),
-        ("payload_cuts_total", "Payload values that were tagged or cut", payload_cuts),
-        ("duplicate_events_total", "Events that had come before", duplicates),
-        ("record_errors_total", "Events for which the store raised", record_errors),
-        ("clock_steps_total", "Steps of the wall clock that were followed", clock_steps),
-        ("conflicting_events_total", "Events with the id of another one", conflicts),
-    )
+_TOTALS = {
+    "handler_errors": "Calls of subscribers that raised",
+    "refused": "Things given to emit that are no events",
+    "redacted": "Payload values that the gate took out",
+    "gate_failures": "Payloads that the gate held back whole",
+    "internal_events": "Events that plugins' own threads emitted",
+    "payload_cuts": "Payload values that were tagged or cut",
+    "duplicate_events": "Events that had come before",
+    "record_errors": "Events for which the store raised",
+    "clock_steps": "Steps of the wall clock that were followed",
+    "conflicting_events": "Events with the id of another one",
+}
+"""What is told of the bus and the gate of a process: names, without ``_total``, and helps."""
+
+
+def process_metrics(*, capacity: int | None, **totals: int) -> list[MetricFamily]:
+    """Tell of the bus and the gate of a process: all of ``_TOTALS``, and the log's *capacity*."""
     families = [
-        _family(name, _COUNTER, help_text, (), {(): value}) for name, help_text, value in totals
+        _family(f"{name}_total", _COUNTER, help_text, (), {(): totals[name]})
+        for name, help_text in _TOTALS.items()
     ]
     if capacity is not None:
         help_text = "Events that the log in memory holds"

@@ -51,7 +51,7 @@ class EventWriter:
     def write_call(
         self, event_type: EventType, arguments: dict[str, object]
     ) -> HypervisorEvent | None:
-        """Record an event whose payload is a method's ``locals()``; see ``topics.record``."""
+        """Record an event whose payload is a method's ``locals()``; see ``topics.topic``."""
         del arguments["self"]
         return self.write_here(event_type, arguments)
 

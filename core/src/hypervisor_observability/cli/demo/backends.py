@@ -1,22 +1,30 @@
 """The backends inside the demonstration: where each plugin sends, and what arrives there."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any
 
 from attrs import define, field
 
 from ...metrics.activity import EVENTS
-from .comparison import Emitted, Received, ReceivedSpan, compare_spans, compare_types
+from .comparison import Emitted, Received, compare_spans, compare_types
 from .receivers import StatsDReceiver, scrape
 
 ARRIVAL_SECONDS = 2.0
 """How long to wait until what was sent has arrived, within one process."""
 
 
-class Backend(Protocol):
-    """A backend inside the command."""
+@define(eq=False)
+class Backend(ABC):
+    """A backend inside the command.
+
+    Attributes:
+        receiver: What listens; None: nothing does, or nothing yet.
+    """
+
+    receiver: Any = None
 
     def start(self) -> None:
         """Listen.
@@ -25,13 +33,19 @@ class Backend(Protocol):
             OSError: There is no port.
             ImportError: The receiver is missing.
         """
+        if self.receiver is not None:
+            self.receiver.start()
 
     def stop(self) -> None:
         """Stop listening."""
+        if self.receiver is not None:
+            self.receiver.stop()
 
+    @abstractmethod
     def table(self) -> Mapping[str, Any]:
         """Give the configuration of the plugin that sends here."""
 
+    @abstractmethod
     def received(self, emitted: Emitted, plugin: Any) -> Received:
         """Compare what has arrived.
 
@@ -40,66 +54,28 @@ class Backend(Protocol):
         """
 
 
-class SpanReceiver(Protocol):
-    """What is used of the receiver that comes with ``hypervisor-otel``."""
-
-    def start(self) -> None:
-        """Listen."""
-
-    def stop(self) -> None:
-        """Stop listening."""
-
-    @property
-    def endpoint(self) -> str:
-        """Its URL."""
-
-    @property
-    def spans(self) -> Sequence[ReceivedSpan]:
-        """What has arrived."""
-
-    def wait_for(self, count: int, *, timeout: float) -> bool:
-        """Wait for so many spans."""
-
-
-def otlp_receiver() -> SpanReceiver:
-    """Make the receiver that comes with ``hypervisor-otel``.
-
-    Raises:
-        ImportError: It is not installed.
-    """
-    # By name: the core imports no plugin, and this needs one only where it is installed.
-    module = import_module("hypervisor_otel.receiver")
-    return cast("SpanReceiver", module.OTLPReceiver())
-
-
 @define(eq=False)
-class SpanBackend:
-    """An OTLP receiver; spans are compared by their ids.
+class SpanBackend(Backend):
+    """The OTLP receiver of ``hypervisor-otel``; spans are compared by their ids.
 
     Attributes:
-        receiver: The receiver; None: that of ``hypervisor-otel``, made by ``start``.
         settings: More for the plugin's table.
     """
 
-    receiver: SpanReceiver | None = None
     settings: Mapping[str, Any] = field(factory=dict)
 
     def start(self) -> None:
-        """Start the receiver."""
+        """Start the receiver, made here where there is none yet."""
         if self.receiver is None:
-            self.receiver = otlp_receiver()
-        self.receiver.start()
-
-    def stop(self) -> None:
-        """Stop it."""
-        if self.receiver is not None:
-            self.receiver.stop()
+            # By name: the core imports no plugin, and this needs one only where it is installed.
+            self.receiver = import_module("hypervisor_otel.receiver").OTLPReceiver()
+        super().start()
 
     def table(self) -> Mapping[str, Any]:
         """Send to the receiver."""
         return {"endpoint": self._started().endpoint, **self.settings}
 
-    def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the protocol's
+    def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the base's
         """Compare the ids of spans, of their traces and parents."""
         receiver = self._started()
         receiver.wait_for(len(emitted.spans), timeout=ARRIVAL_SECONDS)
@@ -107,35 +83,23 @@ class SpanBackend:
         how = f"receiver inside this command decoded {len(arrived)}"
         return compare_spans(emitted, arrived, how)
 
-    def _started(self) -> SpanReceiver:
+    def _started(self) -> Any:
         if self.receiver is None:
             raise RuntimeError("the backend is not started")
         return self.receiver
 
 
 @define(eq=False)
-class StatsDBackend:
-    """A UDP receiver; events are compared by type and count, durations by their number.
-
-    Attributes:
-        receiver: The receiver.
-    """
+class StatsDBackend(Backend):
+    """A UDP receiver; events are compared by type and count, durations by their number."""
 
     receiver: StatsDReceiver = field(factory=StatsDReceiver)
-
-    def start(self) -> None:
-        """Start the receiver."""
-        self.receiver.start()
-
-    def stop(self) -> None:
-        """Stop it."""
-        self.receiver.stop()
 
     def table(self) -> Mapping[str, Any]:
         """Send to the receiver, with labels as tags."""
         return {"host": "127.0.0.1", "port": self.receiver.port, "tags": "dogstatsd"}
 
-    def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the protocol's
+    def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the base's
         """Compare the counter of all events, and the number of durations."""
         receiver, durations = self.receiver, emitted.durations
         receiver.wait_for(EVENTS, emitted.types.total(), durations, timeout=ARRIVAL_SECONDS)
@@ -152,14 +116,8 @@ class StatsDBackend:
 
 
 @define(eq=False)
-class ScrapeBackend:
+class ScrapeBackend(Backend):
     """A scrape of the plugin's own server; events are compared by type and count."""
-
-    def start(self) -> None:
-        """Nothing listens: it is the plugin that is asked."""
-
-    def stop(self) -> None:
-        """Nothing listens."""
 
     def table(self) -> Mapping[str, Any]:
         """Serve on any free port of loopback."""

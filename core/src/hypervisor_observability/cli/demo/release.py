@@ -1,7 +1,7 @@
 """The work of the demonstration: agents release a project, fail, repair it and succeed."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,9 @@ REQUIRED_RINGS = {
 }
 """The outermost ring that may use each tool; 0 is the innermost."""
 
+RINGS = {"orchestrator": 2, "builder": 3, "tester": 3, "developer": 3, "publisher": 3}
+"""The ring of each agent."""
+
 _TEXT = "agents and the lines that they wrote\n"
 _ELEVATION_SECONDS = 30.0
 
@@ -50,33 +53,24 @@ class Release:
     say: Say
     trace_id: str = field(default="", init=False)
     problems: list[str] = field(factory=list, init=False)
-    _orchestrator: GovernedAgent = field(init=False)
-    _builder: GovernedAgent = field(init=False)
-    _tester: GovernedAgent = field(init=False)
-    _developer: GovernedAgent = field(init=False)
-    _publisher: GovernedAgent = field(init=False)
+    _agents: Mapping[str, GovernedAgent] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         policy = Policy(REQUIRED_RINGS)
-        hire = partial(GovernedAgent, policy=policy, recorder=self.recorder)
-        self._orchestrator = hire("orchestrator", 2)
-        self._builder, self._tester = hire("builder", 3), hire("tester", 3)
-        self._developer, self._publisher = hire("developer", 3), hire("publisher", 3)
+        self._agents = {
+            name: GovernedAgent(name, ring, policy, self.recorder) for name, ring in RINGS.items()
+        }
 
     def trust_scores(self) -> dict[str, float]:
         """Give how far each agent is trusted, 0 to 1000."""
-        agents = (
-            self._orchestrator,
-            self._builder,
-            self._tester,
-            self._developer,
-            self._publisher,
-        )
-        return {agent.did: agent.trust_score for agent in agents}
+        return {agent.did: agent.trust_score for agent in self._agents.values()}
 
     def run(self) -> None:
         """Do the work. What goes wrong against expectation is in ``problems``."""
-        with self.recorder.session(max_participants=5), self._orchestrator.at_work() as agent:
+        with (
+            self.recorder.session(max_participants=len(RINGS)),
+            self._agents["orchestrator"].at_work() as agent,
+        ):
             self.trace_id = agent.trace.trace_id
             try:
                 self._run()
@@ -106,31 +100,31 @@ class Release:
             "release", saga_id=f"release-{version}", step_count=5, compensate=True
         ) as saga:
             undo = self._undo(project.remove_byte_code)
-            with saga.step("compile", undo=undo) as step, self._builder.at_work():
-                self._builder.ask_for("compile")
+            with saga.step("compile", undo=undo) as step, self._agents["builder"].at_work():
+                self._agents["builder"].ask_for("compile")
                 step.result = f"{len(self._wrote(project.byte_compile()))} files"
                 self.say(f"builder: byte-compiled {step.result}")
             undo = self._undo(partial(project.remove_archive, version))
-            with saga.step("build", undo=undo) as step, self._builder.at_work():
-                self._builder.ask_for("build")
+            with saga.step("build", undo=undo) as step, self._agents["builder"].at_work():
+                self._agents["builder"].ask_for("build")
                 self._wrote([project.build(version)])
                 step.result = f"{archive.stat().st_size} bytes"
                 self.say(f"builder: built {archive.name}, {step.result}")
             with saga.step("test") as step:
                 step.result = self._test(archive)
             undo = self._undo(partial(project.withdraw, archive))
-            with saga.step("publish", undo=undo) as step, self._publisher.at_work():
+            with saga.step("publish", undo=undo) as step, self._agents["publisher"].at_work():
                 released = self._publish(archive)
                 step.result = project.name(released)
-            with saga.step("try") as step, self._tester.at_work():
-                self._tester.ask_for("run")
+            with saga.step("try") as step, self._agents["tester"].at_work():
+                self._agents["tester"].ask_for("run")
                 step.result = f"prints: {project.run(released, _TEXT)}"
                 self.say(f"tester: {released.name} {step.result}")
 
     def _test(self, archive: Path) -> str:
         # A tester that reports a failure has done its work: it is the step that fails.
-        with self._tester.at_work():
-            self._tester.ask_for("test")
+        with self._agents["tester"].at_work():
+            self._agents["tester"].ask_for("test")
             failure = None
             try:
                 report = f"{self.project.test(archive)} tests passed"
@@ -142,7 +136,7 @@ class Release:
         return report
 
     def _publish(self, archive: Path) -> Path:
-        publisher, project = self._publisher, self.project
+        publisher, project = self._agents["publisher"], self.project
         try:
             publisher.ask_for("shell_exec")
         except Refused as refusal:
@@ -160,7 +154,7 @@ class Release:
 
     def _repair(self) -> None:
         """Try small edits until the tests pass."""
-        developer, project = self._developer, self.project
+        developer, project = self._agents["developer"], self.project
         source = project.buggy.read_text(encoding="utf-8")
         with developer.at_work(), self.recorder.saga("repair", saga_id="repair-1.0") as saga:
             for attempt, edit in enumerate(edits(source), 1):

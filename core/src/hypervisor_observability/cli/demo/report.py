@@ -93,16 +93,7 @@ class DemoReport:
             "events_by_type": dict(sorted(self.emitted.types.items())),
             "spans": len(self.emitted.spans),
             "sagas": dict(self.sagas),
-            "plugins": [
-                {
-                    "name": report.name,
-                    "state": report.state,
-                    "counts": None if report.counts is None else asdict(report.counts),
-                    "received": None if report.received is None else asdict(report.received),
-                    "problems": list(report.problems),
-                }
-                for report in self.plugins
-            ],
+            "plugins": list(map(asdict, self.plugins)),
             "seconds": round(self.seconds, 3),
             "folder": self.folder,
         }

@@ -1,7 +1,7 @@
 """The course of the demonstration: plugins up, work done, backends asked, all taken down."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ...host.reader_group import METRICS
 from .backends import Backend
 from .comparison import Emitted, Received
 from .project import Project
-from .release import Release
+from .release import Release, Say
 from .report import DemoReport, PluginReport, judge
 
 FLUSH_SECONDS = 4.0
@@ -26,8 +26,6 @@ FLUSH_SECONDS = 4.0
 SERVICE = "hvobs-demo"
 
 NOT_INSTALLED = "not installed"
-
-Say = Callable[[str], None]
 
 
 @frozen

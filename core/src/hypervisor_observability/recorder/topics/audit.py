@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
-from .record import Record
+from .topic import Topic
 
 
-@frozen(eq=False)
-class Audit:
+class Audit(Topic):
     """Records what becomes of the session's audit log."""
-
-    _record: Record
 
     def delta_captured(
         self,

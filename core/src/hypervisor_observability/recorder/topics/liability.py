@@ -2,18 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-from attrs import frozen
-
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
-from .record import Record
+from .topic import Topic
 
 
-@frozen(eq=False)
-class Liability:
+class Liability(Topic):
     """Records who answers for whom, and what it costs them."""
-
-    _record: Record
 
     def vouch_created(
         self,

@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
-from .record import Record
+from .topic import Topic
 
 
-@frozen(eq=False)
-class Security:
+class Security(Topic):
     """Records what was done about an agent for the sake of security."""
-
-    _record: Record
 
     def rate_limited(
         self,

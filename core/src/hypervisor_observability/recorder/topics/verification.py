@@ -2,18 +2,13 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
-from .record import Record
+from .topic import Topic
 
 
-@frozen(eq=False)
-class Verification:
+class Verification(Topic):
     """Records what checks of the agent's behaviour and history found."""
-
-    _record: Record
 
     def behavior_drift(
         self,

@@ -2,18 +2,13 @@
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
-from .record import Record
+from .topic import Topic
 
 
-@frozen(eq=False)
-class Vfs:
+class Vfs(Topic):
     """Records what becomes of the session's files."""
-
-    _record: Record
 
     def write(
         self, path: str, *, content_hash: str | None = None, previous_hash: str | None = None

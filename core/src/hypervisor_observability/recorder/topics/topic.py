@@ -1,6 +1,8 @@
-"""What records an event in the place of the running code."""
+"""What every topic is made of: it records events in the place of the running code."""
 
 from typing import Protocol
+
+from attrs import frozen
 
 from ...events.event import HypervisorEvent
 from ...events.event_types import EventType
@@ -20,3 +22,10 @@ class Record(Protocol):
                 is None is left out.
         """
         ...
+
+
+@frozen(eq=False)
+class Topic:
+    """Records events of one kind, a method for each of their types."""
+
+    _record: Record
