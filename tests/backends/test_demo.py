@@ -25,7 +25,6 @@ from hypervisor_observability.cli.demo.backends import (
     SpanBackend,
     StatsDBackend,
     embedded_backends,
-    otlp_receiver,
 )
 from hypervisor_observability.cli.demo.comparison import ReceivedSpan
 from hypervisor_observability.cli.demo.receivers import StatsDReceiver
@@ -380,12 +379,12 @@ def test_interrupted_it_leaves_nothing_behind(metadata: Path, tmp_path: Path) ->
 
 
 def test_receiver_of_the_otel_plugin_fits() -> None:
-    receiver = otlp_receiver()
-    receiver.start()
+    backend = SpanBackend()
+    backend.start()
     try:
-        spans: Sequence[ReceivedSpan] = receiver.spans
-        assert receiver.endpoint.startswith("http://127.0.0.1:")
+        spans: Sequence[ReceivedSpan] = backend.receiver.spans
+        assert backend.table()["endpoint"].startswith("http://127.0.0.1:")
         assert list(spans) == []
     finally:
-        receiver.stop()
+        backend.stop()
     assert list(embedded_backends()) == list(CLASSES)
