@@ -17,6 +17,7 @@ from hypervisor_observability.cli.demo.backends import SpanBackend, StatsDBacken
 from hypervisor_observability.cli.demo.comparison import Emitted, compare_spans, compare_types
 from hypervisor_observability.cli.demo.receivers import StatsDReceiver, scrape
 from hypervisor_observability.cli.demo.report import PluginReport, judge, law_broken
+from hypervisor_observability.delivery.counts import UNWANTED
 from hypervisor_observability.metrics.activity import EVENTS
 from tests.http_servers import Handler, serving
 
@@ -230,8 +231,9 @@ def test_figures_that_say_something_is_lost_are_a_problem(counts: Counts, proble
     assert report.problems[0].startswith(problem)
 
 
-def test_filtered_events_are_no_problem() -> None:
-    report = judge("otel", "running", evolve(ALL_WELL, delivered=2, dropped={"filtered": 3}), None)
+@pytest.mark.parametrize("reason", UNWANTED)
+def test_events_that_the_backend_was_not_to_have_are_no_problem(reason: str) -> None:
+    report = judge("otel", "running", evolve(ALL_WELL, delivered=2, dropped={reason: 3}), None)
 
     assert report.problems == ()
     assert report.line().startswith("otel: delivered 2 of 5 events, dropped 3 (as counted here")

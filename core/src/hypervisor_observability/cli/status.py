@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 from .. import output
-from ..delivery.counts import DEFERRED, FILTERED, NOT_REPLAYED
+from ..delivery.counts import DEFERRED, UNWANTED
 from ..errors import ConfigError
 from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
 from .config_option import config_option, find_file, read_leniently
 
-# Not wanted, left to the process before, or kept for the next one.
-_NO_LOSS = frozenset({FILTERED, NOT_REPLAYED, DEFERRED})
+_NO_LOSS = frozenset({*UNWANTED, DEFERRED})  # the last are kept for the next process
 _NUMBERS = ("delivered", "rejected", "in_flight", "pending")
 
 

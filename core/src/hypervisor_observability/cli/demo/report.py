@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import asdict, field, frozen
 
-from ...delivery.counts import FILTERED, Counts
+from ...delivery.counts import Counts
 from .comparison import Emitted, Received
 
 COUNTED_HERE = "as counted here; the backend itself was not asked"
@@ -134,15 +134,11 @@ def law_broken(counts: Counts) -> list[str]:
 
 
 def _undelivered(counts: Counts) -> list[str]:
-    """Say what the backend has not taken, but for what its configuration filters out."""
+    """Say what the backend was to have and has not taken."""
+    missed = dict(counts.missed)
     wrong = []
-    if counts.rejected:
-        wrong.append(f"{counts.rejected} events were rejected")
+    if rejected := missed.pop("rejected", 0):
+        wrong.append(f"{rejected} events were rejected")
     if waiting := counts.pending + counts.in_flight:
         wrong.append(f"{waiting} events still wait: the backend has not taken them")
-    wrong += [
-        f"{number} events were dropped ({reason})"
-        for reason, number in counts.dropped.items()
-        if reason != FILTERED
-    ]
-    return wrong
+    return wrong + [f"{number} events were dropped ({why})" for why, number in missed.items()]
