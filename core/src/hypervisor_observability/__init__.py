@@ -32,36 +32,22 @@ if TYPE_CHECKING:
 __version__ = RELEASE
 
 _LATER = {
-    "CarryingExecutor": "recorder",
-    "Config": "config",
-    "ConfigError": "errors",
-    "Counts": "delivery.counts",
-    "DeliveryConfig": "config",
-    "Exemplar": "metrics.families",
-    "FinishedSpan": "spans.record",
-    "GovernanceMetrics": "metrics.governance",
-    "HistogramValue": "metrics.families",
-    "MetricFamily": "metrics.families",
-    "MetricKind": "metrics.families",
-    "Observability": "host.observability",
-    "ObservabilityError": "errors",
-    "PluginContext": "hookspecs",
-    "PrometheusExporterProtocol": "metrics.ring_collector",
-    "Propagator": "causality.propagation",
-    "Recorder": "recorder",
-    "Reject": "errors",
-    "RetryLater": "errors",
-    "RingMetricsCollector": "metrics.ring_collector",
-    "SagaSpanExporter": "spans.sagas",
-    "SagaSpanRecord": "spans.sagas",
-    "SpanEvent": "spans.record",
-    "SpanKind": "spans.record",
-    "SpanLink": "spans.record",
-    "SpanSink": "spans.sagas",
-    "SpanStatus": "spans.record",
-    "carry": "recorder",
-    "hookimpl": "hookspecs",
+    "causality.propagation": ("Propagator",),
+    "config": ("Config", "DeliveryConfig"),
+    "delivery.counts": ("Counts",),
+    "errors": ("ConfigError", "ObservabilityError", "Reject", "RetryLater"),
+    "hookspecs": ("PluginContext", "hookimpl"),
+    "host.observability": ("Observability",),
+    "metrics.families": ("Exemplar", "HistogramValue", "MetricFamily", "MetricKind"),
+    "metrics.governance": ("GovernanceMetrics",),
+    "metrics.ring_collector": ("PrometheusExporterProtocol", "RingMetricsCollector"),
+    "recorder": ("CarryingExecutor", "Recorder", "carry"),
+    "spans.record": ("FinishedSpan", "SpanEvent", "SpanKind", "SpanLink", "SpanStatus"),
+    "spans.sagas": ("SagaSpanExporter", "SagaSpanRecord", "SpanSink"),
 }
+"""Modules, and the names that are loaded from them when they are first used."""
+
+_MODULES = {name: module for module, names in _LATER.items() for name in names}
 
 __all__ = [
     "CarryingExecutor",
@@ -104,7 +90,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _LATER.get(name)
+    module = _MODULES.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{module}", __name__), name)
