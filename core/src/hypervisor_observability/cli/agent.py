@@ -17,13 +17,13 @@ from ..delivery.counts import Counts
 from ..errors import NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
 from .config_option import need_file
-from .history_option import history_option, with_journal
+from .history_option import journal_option, with_journal
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 
-@history_option
+@journal_option
 @click.command(short_help="Run the plugins over a store that other processes write.")
 @click.option("--once", is_flag=True, help="Deliver what is journalled now, then end.")
 @click.option(

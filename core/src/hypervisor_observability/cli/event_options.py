@@ -2,20 +2,24 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any
 
 import click
 
 from ..events.timestamps import nanoseconds
 from ..stores import Wanted, trace_key
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def wanted_options(command: Command) -> Command:
-    """Give *command* the options that choose events."""
+def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give *function* the options that choose events: the argument ``wanted``."""
+
+    @wraps(function)
+    def command(**options: Any) -> Any:
+        return function(wanted=_wanted_of(options), **options)
+
     for option in (
         click.option("--until", type=Moment(), help="Up to this time, as --since."),
         click.option(
@@ -26,11 +30,11 @@ def wanted_options(command: Command) -> Command:
         click.option("--session", metavar="ID", help="Only of this session."),
         click.option("--type", "event_type", metavar="TYPE", help="Only of this type."),
     ):
-        command = option(command)
+        option(command)
     return command
 
 
-def wanted_of(options: dict[str, Any]) -> Wanted:
+def _wanted_of(options: dict[str, Any]) -> Wanted:
     """Take what ``wanted_options`` gave out of *options*."""
     trace = options.pop("trace")
     return Wanted(

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import click
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from .. import output
 from ..config import Config, PluginTable
@@ -21,8 +21,6 @@ from ..stores import History, HistoryContext
 from .config_option import config_option, find_file, read_leniently
 from .own_table import OwnTable
 
-Command = TypeVar("Command", bound=Callable[..., Any])
-
 _JOURNAL = "journal"
 _NO_STORE = (
     "no history: name a journal's directory with --journal, or a store in the configuration,"
@@ -30,7 +28,7 @@ _NO_STORE = (
 )
 
 
-def history_option(command: click.Command) -> click.Command:
+def journal_option(command: click.Command) -> click.Command:
     """Give *command* the options ``--journal`` and ``--config``."""
     command.params.insert(
         0,
@@ -44,58 +42,82 @@ def history_option(command: click.Command) -> click.Command:
     return config_option(command)
 
 
-def index_option(command: Command) -> Command:
-    """Give *command* the option ``--no-index``."""
-    return click.option(
-        "--no-index",
-        is_flag=True,
-        help="Read everything; neither use nor make the store's index.",
-    )(command)
+def history_options(command: click.Command) -> click.Command:
+    """Give *command* the options by which it is told whose past to read: the argument ``past``."""
+    callback = command.callback
+
+    def with_past(
+        config_file: Path | None,
+        directory: Path | None,
+        no_index: bool,  # noqa: FBT001 - click's flag
+        **others: Any,
+    ) -> Any:
+        past = Past(config_file, directory, indexed=not no_index)
+        return callback(past=past, **others)  # type: ignore[misc]  # no group: it has one
+
+    command.callback = with_past
+    without_index = "Read everything; neither use nor make the store's index."
+    command.params.append(click.Option(["--no-index"], is_flag=True, help=without_index))
+    return journal_option(command)
 
 
-@contextmanager
-def history_of(
-    config_file: Path | None,
-    directory: Path | None,
-    notice: Callable[[str], object],
-    *,
-    indexed: bool = False,
-    may_be_empty: bool = False,
-    bar: str | None = None,
-) -> Iterator[History]:
-    """Open the past that a command asks.
+@frozen
+class Past:
+    """What a command is told to read, and how.
 
-    Args:
+    Attributes:
         config_file: The configuration.
         directory: Of the journal that the command was given; None: the configuration names a
             store.
-        notice: Told of what cannot be read.
         indexed: Whether to use an index.
-        may_be_empty: Whether the events may be still to come.
-        bar: What a bar says on stderr, where that is a terminal; None: no bar.
-
-    Raises:
-        ConfigError: The store's table cannot be used, or there are two.
-        UsageError: No store is named, or nothing was recorded.
     """
-    own = _asked_table(config_file) if directory is None else _table_of_journal(directory)
-    remarks: list[str] = []
-    with _Bar(bar) as shown:
-        context = HistoryContext(
-            notice=notice,
-            remark=remarks.append,
-            indexed=indexed,
-            may_be_empty=may_be_empty,
-            expect=shown.expect if shown.is_wanted else None,
-            step=shown.step,
-        )
-        history = _open(own, context)
-        try:
-            yield history
-        finally:
-            history.close()
-    for remark in remarks:
-        output.note(remark)
+
+    config_file: Path | None
+    directory: Path | None
+    indexed: bool = False
+
+    @contextmanager
+    def history(
+        self,
+        notice: Callable[[str], object],
+        *,
+        may_be_empty: bool = False,
+        bar: str | None = None,
+    ) -> Iterator[History]:
+        """Open it.
+
+        Args:
+            notice: Told of what cannot be read.
+            may_be_empty: Whether the events may be still to come.
+            bar: What a bar says on stderr, where that is a terminal; None: no bar.
+
+        Raises:
+            ConfigError: The store's table cannot be used, or there are two.
+            UsageError: No store is named, or nothing was recorded.
+        """
+        remarks: list[str] = []
+        with _Bar(bar) as shown:
+            context = HistoryContext(
+                notice=notice,
+                remark=remarks.append,
+                indexed=self.indexed,
+                may_be_empty=may_be_empty,
+                expect=shown.expect if shown.is_wanted else None,
+                step=shown.step,
+            )
+            history = _open(self._table(), context)
+            try:
+                yield history
+            finally:
+                history.close()
+        for remark in remarks:
+            output.note(remark)
+
+    def _table(self) -> OwnTable:
+        if self.directory is None:
+            return _asked_table(self.config_file)
+        values = {"directory": self.directory.absolute()}
+        return OwnTable.of(PluginTable(_JOURNAL, values, Origin("--journal")), Config(), ())
 
 
 def with_journal(config: Config, directory: Path) -> Config:
@@ -110,11 +132,6 @@ def without_store(config: Config) -> Config:
     stores = {table.name for table in store_tables(config)[0]} | {_JOURNAL}
     others = {name: table for name, table in config.plugins.items() if name not in stores}
     return evolve(config, plugins=others)
-
-
-def _table_of_journal(directory: Path) -> OwnTable:
-    table = PluginTable(_JOURNAL, {"directory": directory.absolute()}, Origin("--journal"))
-    return OwnTable.of(table, Config(), ())
 
 
 def _asked_table(config_file: Path | None) -> OwnTable:

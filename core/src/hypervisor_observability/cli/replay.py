@@ -9,13 +9,13 @@ from .. import output
 from ..config import StateConfig, load_config
 from ..host.observability import Observability
 from .config_option import need_file
-from .history_option import chosen_runs, history_of, history_option, without_store
+from .history_option import Past, chosen_runs, journal_option, without_store
 
 _STEP_EVENTS = 10_000
 _FLUSH_SECONDS = 600.0
 
 
-@history_option
+@journal_option
 @click.command(short_help="Deliver recorded events once more.")
 @click.option("--run", "run_name", metavar="NAME", help="Only this run.")
 @click.option(
@@ -39,7 +39,7 @@ def replay(
     notices: list[str] = []
     count, complete = 0, True
     with (
-        history_of(config_file, directory, notices.append, bar="replaying") as history,
+        Past(config_file, directory).history(notices.append, bar="replaying") as history,
         Observability(evolve(without_store(config), state=StateConfig())) as observability,
     ):
         for entry in history.events(runs=chosen_runs(history, run_name)):

@@ -1,20 +1,19 @@
 """``hvobs tail``: what is recorded now, as it comes."""
 
 import time
-from pathlib import Path
-from typing import Any
 
 import click
 
 from .. import output
+from ..stores import Wanted
 from . import entries
-from .event_options import wanted_of, wanted_options
-from .history_option import history_of, history_option, index_option
+from .event_options import wanted_options
+from .history_option import Past, history_options
 
 _POLL_SECONDS = 0.2
 
 
-@history_option
+@history_options
 @click.command(short_help="Show events as they are recorded.")
 @wanted_options
 @click.option(
@@ -26,24 +25,18 @@ _POLL_SECONDS = 0.2
     help="How many of the events that are there to show first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each.")
-@index_option
 def tail(
-    config_file: Path | None,
-    directory: Path | None,
+    past: Past,
+    wanted: Wanted,
     lines: int,
     as_json: bool,  # noqa: FBT001 - click's flag
-    no_index: bool,  # noqa: FBT001 - click's flag
-    **options: Any,
 ) -> None:
     """Write the newest events of a store, such as a journal, then each that comes, until Ctrl-C.
 
     New processes that record into it are followed too.
     """
-    wanted = wanted_of(options)
     write = entries.writer(as_json=as_json)
-    with history_of(
-        config_file, directory, output.note, indexed=not no_index, may_be_empty=True
-    ) as history:
+    with past.history(output.note, may_be_empty=True) as history:
         follower = history.follow()
         for entry in follower.newest(wanted, lines):
             write(entry)

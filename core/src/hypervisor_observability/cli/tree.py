@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import IO
 
 import click
@@ -15,7 +14,7 @@ from ..stores import Wanted, trace_key
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from .config_option import find_file
 from .event_lines import EventLines
-from .history_option import history_of, history_option, index_option
+from .history_option import Past, history_options
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
@@ -27,32 +26,22 @@ class RecordedEvents:
     """The events of a store, as a file of events is read.
 
     Attributes:
-        config_file: The configuration that names it.
-        directory: Of a journal, in place of that.
+        past: The store.
         wanted: Which events.
-        indexed: Whether to use the store's index.
         events: How many events were found so far.
         bad_lines: How many places could not be read.
         first_bad: None: each is told.
     """
 
-    config_file: Path | None
-    directory: Path | None
+    past: Past
     wanted: Wanted
-    indexed: bool
     events: int = 0
     bad_lines: int = 0
     first_bad: tuple[int, str] | None = None
 
     def __iter__(self) -> Iterator[HypervisorEvent]:
         notices: list[str] = []
-        with history_of(
-            self.config_file,
-            self.directory,
-            notices.append,
-            indexed=self.indexed,
-            bar="reading",
-        ) as history:
+        with self.past.history(notices.append, bar="reading") as history:
             for entry in history.events(self.wanted):
                 self.events += 1
                 yield entry.event
@@ -111,7 +100,7 @@ def _trace_id(text: str) -> str | None:
         return None
 
 
-@history_option
+@history_options
 @click.command(short_help="Draw who caused what, from recorded events.")
 @click.argument("events", type=click.File("rb"), required=False)
 @click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
@@ -121,17 +110,14 @@ def _trace_id(text: str) -> str | None:
     "--links", "with_links", is_flag=True, help="Tell where the configuration's backends show it."
 )
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-@index_option
 def tree(
-    config_file: Path | None,
+    past: Past,
     events: IO[bytes] | None,
-    directory: Path | None,
     trace_id: str | None,
     width: int | None,
     ascii_only: bool,  # noqa: FBT001 - click's flag
     with_links: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
-    no_index: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a store, such as
     a journal.
@@ -141,17 +127,17 @@ def tree(
     read of a store is told on stderr; exit code 1 then.
     """
     lines: EventLines | RecordedEvents
-    if events is not None and directory is not None:
+    if events is not None and past.directory is not None:
         raise click.UsageError("name a file of events or a journal, not both")
-    if events is None and directory is None and find_file(config_file) is None:
+    if events is None and past.directory is None and find_file(past.config_file) is None:
         text = "name a file of events, or a journal with --journal, or a store in a configuration"
         raise click.UsageError(text)
-    links = links_of(config_file) if with_links else no_links
+    links = links_of(past.config_file) if with_links else no_links
     if events is not None:
         lines = EventLines(events)
     else:
         wanted = Wanted(trace=None if trace_id is None else trace_key(trace_id))
-        lines = RecordedEvents(config_file, directory, wanted, not no_index)
+        lines = RecordedEvents(past, wanted)
     by_trace = EventsByTrace()
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
@@ -168,7 +154,7 @@ def tree(
         )
         count = len(shown)
     else:
-        count = _draw(trees, width, links, ascii_only=ascii_only)
+        count = _draw_all(trees, width, links, ascii_only=ascii_only)
     if events is not None or trace_id is None or count:
         _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
@@ -182,16 +168,20 @@ def _linked(tree: TraceTree, links: TraceLinks) -> dict[str, object]:
     return {"links": dict(found)} if found else {}
 
 
-def _draw(
-    trees: Iterable[TraceTree], width: int | None, links: TraceLinks, *, ascii_only: bool
-) -> int:
+def draw(tree: TraceTree, width: int | None = None, *, ascii_only: bool = False) -> str:
+    """Draw *tree* as stdout can show it: as wide as the terminal unless *width* is given."""
     if width is None:
         width = shutil.get_terminal_size((_COLUMNS_OF_A_PIPE, 24)).columns
     ascii_only = ascii_only or not output.can_show(_LINES)
-    color = output.coloured()
+    return render_tree(tree, width=width, color=output.coloured(), ascii=ascii_only)
+
+
+def _draw_all(
+    trees: Iterable[TraceTree], width: int | None, links: TraceLinks, *, ascii_only: bool
+) -> int:
     count = 0
     for one in trees:
-        text = render_tree(one, width=width, color=color, ascii=ascii_only)
+        text = draw(one, width, ascii_only=ascii_only)
         output.tell(text if not count else f"\n{text}")
         for name, url in links(trace_key(one.trace_id)).items():
             output.tell(f"{output.one_line(name)}: {url}")

@@ -15,14 +15,13 @@ from ... import output
 from ...events.event import HypervisorEvent
 from ...host.observability import Observability
 from ...host.plugins import SHIPPED
-from ...tree import build_tree, render_tree
+from ...tree import build_tree
 from ..config_option import need_file
+from ..tree import draw
 from .backends import embedded_backends
 from .report import DemoReport
 from .run import NOT_INSTALLED, Demonstration, demonstrate
 
-_LINES = "├└│─…"
-_COLUMNS_OF_A_PIPE = 100
 _UPLOAD_FILE = "jaeger-upload.json"
 
 
@@ -93,13 +92,7 @@ def _write(events: Iterable[HypervisorEvent], file: IO[str]) -> None:
 
 
 def _tell(shown: Demonstration, report: DemoReport) -> None:
-    tree = render_tree(
-        build_tree(shown.events, report.trace_id),
-        width=shutil.get_terminal_size((_COLUMNS_OF_A_PIPE, 24)).columns,
-        color=output.coloured(),
-        ascii=not output.can_show(_LINES),
-    )
-    lines = [tree, ""]
+    lines = [draw(build_tree(shown.events, report.trace_id)), ""]
     lines += [output.harmless(plugin.line()) for plugin in report.plugins]
     if not report.plugins:
         lines.append("no plugin is configured")
