@@ -5,10 +5,7 @@ from pathlib import Path
 
 from hypervisor_journal.metrics import journal_metrics
 from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
-from hypervisor_observability.host.telemetry import (
-    DeliveryMetrics,
-    process_metrics,
-)
+from hypervisor_observability.host.telemetry import TOTALS, DeliveryMetrics, process_metrics
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.meters import Meters
 from hypervisor_observability.metrics.series_metrics import series_families
@@ -26,19 +23,7 @@ def all_families() -> list[MetricFamily]:
         *GovernanceMetrics(HypervisorEventBus()).gauges(),
         *series_families(counted, instruments),
         *DeliveryMetrics().families(),
-        *process_metrics(
-            capacity=1,
-            handler_errors=0,
-            refused=0,
-            redacted=0,
-            gate_failures=0,
-            internal_events=0,
-            payload_cuts=0,
-            duplicates=0,
-            conflicts=0,
-            clock_steps=0,
-            record_errors=0,
-        ),
+        *process_metrics(capacity=1, **dict.fromkeys(TOTALS, 0)),
         *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
     ]
 

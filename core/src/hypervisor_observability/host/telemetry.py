@@ -101,7 +101,7 @@ class DeliveryMetrics:
         )  # fmt: skip
 
 
-_TOTALS = {
+TOTALS = {
     "handler_errors": "Calls of subscribers that raised",
     "refused": "Things given to emit that are no events",
     "redacted": "Payload values that the gate took out",
@@ -117,10 +117,10 @@ _TOTALS = {
 
 
 def process_metrics(*, capacity: int | None, **totals: int) -> list[MetricFamily]:
-    """Tell of the bus and the gate of a process: all of ``_TOTALS``, and the log's *capacity*."""
+    """Tell of the bus and the gate of a process: all of ``TOTALS``, and the log's *capacity*."""
     families = [
         _family(f"{name}_total", _COUNTER, help_text, (), {(): totals[name]})
-        for name, help_text in _TOTALS.items()
+        for name, help_text in TOTALS.items()
     ]
     if capacity is not None:
         help_text = "Events that the log in memory holds"
