@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hypervisor_observability.causality.causal_trace import CausalTraceId
@@ -138,11 +138,19 @@ def test_ancestry_takes_ids_of_its_own_trace_alone() -> None:
     assert not tree.is_ancestor(root, CausalTraceId(span_id=child.span_id))
 
 
-def test_trace_is_found_by_its_wide_form() -> None:
-    root = CausalTraceId()
+@given(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True).filter(lambda text: text.strip("0")))
+@example("0af7651916cd")
+@example("123e4567-e89b-12d3-a456-426614174000")  # longer than a wide form
+@example("123E4567E89B12D3A456426614174000")  # as long as one
+def test_trace_is_found_by_its_wide_form(trace_id: str) -> None:
+    root = CausalTraceId(trace_id)
     wide, _ = root.to_w3c()
+    back = CausalTraceId(wide, "x")
 
     assert set(build_tree(events_of(root.full_id, "other/x"), wide).nodes) == {root.span_id}
+    assert set(build_tree(events_of(back.full_id, "other/x"), trace_id).nodes) == {"x"}
+    assert not root.is_ancestor_of(CausalTraceId(f"{wide[:-1]}g", "x", depth=9))
+    assert root.is_ancestor_of(CausalTraceId(wide, "x", depth=9))
 
 
 @pytest.mark.parametrize("trace_id", ["", "\ud800", "a" * 40, "ä"])

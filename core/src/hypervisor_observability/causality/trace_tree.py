@@ -6,8 +6,8 @@ from typing import Literal
 from attrs import define, field, frozen
 
 from ..events.event import HypervisorEvent
-from . import traceparent
 from .causal_trace import CausalTraceId
+from .traceparent import is_same_trace
 
 _Belonging = CausalTraceId | Literal["elsewhere", "unreadable"]
 
@@ -88,7 +88,7 @@ class TraceTree:
     def _span_id(self, given: str | CausalTraceId) -> str | None:
         if isinstance(given, str):
             return given
-        return given.span_id if _same_trace(given.trace_id, self.trace_id) else None
+        return given.span_id if is_same_trace(given.trace_id, self.trace_id) else None
 
 
 @define(eq=False)
@@ -141,19 +141,7 @@ def _read(text: str, trace_id: str) -> _Belonging:
         causal_id = CausalTraceId.from_string(text)
     except ValueError:
         return "unreadable"
-    return causal_id if _same_trace(causal_id.trace_id, trace_id) else "elsewhere"
-
-
-def _same_trace(one: str, other: str) -> bool:
-    if one == other:
-        return True
-    # A backend shows the wide form of an id that was recorded in its short one.
-    short, wide = sorted((one, other), key=len)
-    return (
-        traceparent.is_wide_trace(wide)
-        and short.isascii()
-        and traceparent.widen_trace(short) == wide
-    )
+    return causal_id if is_same_trace(causal_id.trace_id, trace_id) else "elsewhere"
 
 
 def _connect(spans: dict[str, _Seen]) -> None:

@@ -85,7 +85,10 @@ def is_same_trace(trace_id: str, other: str) -> bool:
     """Tell whether two trace ids name one trace, be one of them the wide form of the other."""
     if trace_id == other:
         return True
-    return len(trace_id) != len(other) and widen_trace(trace_id) == widen_trace(other)
+    # Of two ids that differ, one is the wide form of the other, or neither is.
+    if is_wide_trace(trace_id) == is_wide_trace(other) or not (trace_id + other).isascii():
+        return False
+    return widen_trace(trace_id) == widen_trace(other)
 
 
 def narrow_trace(trace32: str) -> str | None:
