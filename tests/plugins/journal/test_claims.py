@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hypervisor_journal.runs.claims import Claims, is_claimed
 from hypervisor_journal.runs.runs import Run, new_run
+from tests.plugins.journal.calls import descriptors
 
 RUN = "20260101T000000.000000Z-" + "ab" * 16
 
@@ -61,10 +62,6 @@ def test_run_is_claimed_once_and_free_when_the_process_dies(tmp_path: Path) -> N
     claims.release(runs[0])
     assert [is_claimed(run) for run in runs] == [False, True, True, True, True]
     claims.close()
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_many_claims_take_one_descriptor(tmp_path: Path) -> None:

@@ -17,37 +17,16 @@ from hypervisor_journal.streams.cursor_files import CursorFile, Saved, read_curs
 from hypervisor_journal.streams.delivered_runs import DeliveredRuns
 from hypervisor_journal.streams.journalled_log import JournalledLog
 from hypervisor_journal.streams.rests import cursor_path
-from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.bus.log import EventLog, Reading
+from hypervisor_observability.bus.log import EventLog
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.batch import Batch
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
-
-SEGMENT = 65_536
+from tests.plugins.journal.journals import numbers_of, write_run
 
 
 def nothing() -> Mapping[str, Any] | None:
     return None
-
-
-def write_run(
-    directory: Path, numbers: Sequence[int], *, close: bool = True
-) -> tuple[Run, JournalWriter]:
-    known = set(runs_of(directory))
-    writer = JournalWriter(directory, segment_bytes=SEGMENT)
-    for number in numbers:
-        event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload={"number": number})
-        writer.append(event, lambda _: None)
-    if close:
-        writer.close()
-    (run,) = set(runs_of(directory)) - known
-    return run, writer
-
-
-def numbers(reading: Reading | Batch) -> list[int]:
-    return [event.payload["number"] for event in reading.events]
 
 
 # Files
@@ -319,18 +298,18 @@ def test_rest_of_earlier_runs_stands_before_the_log(tmp_path: Path) -> None:
     stream = recovered(tmp_path, make_log(20, 21))
 
     assert (stream.start, stream.bounds, stream.state) == (-5, (-5, 2), {"n": 1})
-    assert numbers(stream.read(-5, 2)) == [3, 4]
-    assert numbers(stream.read(-3, 2)) == [10, 11]
-    assert numbers(stream.read(-5, 100)) == [3, 4, 10, 11, 12]  # of two runs at once
-    assert numbers(stream.read(-1, 100)) == [12]
-    assert numbers(stream.read(0, 100)) == [20, 21]
+    assert numbers_of(stream.read(-5, 2)) == [3, 4]
+    assert numbers_of(stream.read(-3, 2)) == [10, 11]
+    assert numbers_of(stream.read(-5, 100)) == [3, 4, 10, 11, 12]  # of two runs at once
+    assert numbers_of(stream.read(-1, 100)) == [12]
+    assert numbers_of(stream.read(0, 100)) == [20, 21]
     assert stream.rests.runs == [first, list(runs_of(tmp_path))[2]]
 
 
 def test_commit_is_saved_in_the_run_that_it_lies_in(tmp_path: Path) -> None:
     first, _ = write_run(tmp_path, range(5))
     second, _ = write_run(tmp_path, range(10, 13))
-    own, writer = write_run(tmp_path, [20], close=False)
+    own, writer = write_run(tmp_path, [20], end="living")
     stream = recovered(tmp_path, make_log(20, 21), run=lambda: own, but=own)
 
     def saved(run: Run) -> int | None:
@@ -373,7 +352,7 @@ def test_what_came_since_the_state_is_read_again_for_it(tmp_path: Path) -> None:
     assert (again.start, again.state) == (-10, {"at": 4})
     replayed = [event.payload["number"] for events in again.since_state() for event in events]
     assert replayed == list(range(4, 10))
-    assert numbers(again.read(-10, 100)) == list(range(10, 20))
+    assert numbers_of(again.read(-10, 100)) == list(range(10, 20))
     run.remove()
     assert list(recovered(tmp_path, make_log()).since_state()) == []
 
@@ -417,7 +396,7 @@ def test_plugin_that_does_not_replay_skips_what_was_left_and_counts_it(tmp_path:
     stream = recovered(tmp_path, make_log(20), defers=False)
     account = Account(stream, stream)
 
-    assert numbers(account.read(10)) == [20]
+    assert numbers_of(account.read(10)) == [20]
     account.ledger.settle_offered(Place.DELIVERED)
     counts = account.counts()
     assert (counts.emitted, counts.delivered, counts.dropped) == (6, 1, {"not_replayed": 5})
@@ -449,13 +428,13 @@ def test_run_that_goes_while_it_is_delivered_is_counted_as_expired(tmp_path: Pat
     run.remove()
     account = Account(stream, stream)
 
-    assert numbers(account.read(10)) == [20]
+    assert numbers_of(account.read(10)) == [20]
     assert account.counts().dropped == {"expired": 5}
     stream.commit(1, nothing, last=True)  # there is no run to save it in
 
 
 def test_who_is_behind_the_log_in_memory_goes_on_from_the_disk(tmp_path: Path) -> None:
-    run, writer = write_run(tmp_path, range(300), close=False)
+    run, writer = write_run(tmp_path, range(300), end="living")
     log = make_log(*range(300))
     stream = JournalledLog("p", log, lambda: run)
     account = Account(stream, stream)

@@ -4,23 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
 from hypervisor_journal.format.frames import CHECKSUM_BYTES
 from hypervisor_journal.proof.erasure import erase
 from hypervisor_journal.proof.verification import Verdict, verify
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import SegmentReader
-from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.streams.cursor_files import read_cursor
-from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus, Recorder
-from hypervisor_observability.cli.main import hvobs
 from hypervisor_observability.delivery.dead_letters import DeadLetters
 from hypervisor_observability.events.event import is_erased, raw_payload, with_payload
 from hypervisor_observability.events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION
@@ -33,21 +29,11 @@ from hypervisor_observability.report import Findings
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
 from hypervisor_observability.tree import build_tree, render_tree
+from tests.commands import run_hvobs
+from tests.plugins.journal.journals import write
 
 EVE = "did:mesh:eve"
 SAID = "Eve Miller, born 1970-01-01"
-
-
-def write(directory: Path, events: Sequence[HypervisorEvent]) -> Run:
-    writer = JournalWriter(directory, segment_bytes=65_536)
-    for event in events:
-        writer.append(event, lambda _: None)
-    writer.close()
-    return list(runs_of(directory))[-1]
-
-
-def run_hvobs(*args: object) -> Result:
-    return CliRunner().invoke(hvobs, [str(argument) for argument in args])
 
 
 def holding(directory: Path, text: str) -> list[Path]:
@@ -66,7 +52,7 @@ def of_eve(**payload: Any) -> HypervisorEvent:
 def test_salt_and_payload_are_overwritten_and_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = write(tmp_path, [of_eve(name=SAID, number=n) for n in range(3)])
+    run = write(tmp_path, *(of_eve(name=SAID, number=n) for n in range(3)))
     path = run.segment_path(0)
     records = [record for _, record in SegmentReader(path).records()]
     done: list[tuple[str, int]] = []
@@ -99,7 +85,7 @@ def test_salt_and_payload_are_overwritten_and_synced(
 def test_erasing_that_was_interrupted_in_a_record_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
 ) -> None:
-    run = write(tmp_path, [of_eve(name=SAID, number=n) for n in range(5)])
+    run = write(tmp_path, *(of_eve(name=SAID, number=n) for n in range(5)))
     calls, real = 0, os.pwrite
 
     def half(descriptor: int, data: bytes, offset: int) -> int:
@@ -126,7 +112,7 @@ def test_erasing_that_was_interrupted_in_a_record_is_finished_by_the_next(
 
 @pytest.mark.fault("J22")
 def test_beginning_of_a_record_that_was_never_accepted_goes_too(tmp_path: Path) -> None:
-    run = write(tmp_path, [of_eve(number=1), of_eve(name=SAID)])
+    run = write(tmp_path, of_eve(number=1), of_eve(name=SAID))
     path = run.segment_path(0)
     data = path.read_bytes()
     last = [offset for offset, _ in SegmentReader(path).records()][-1]
@@ -138,7 +124,7 @@ def test_beginning_of_a_record_that_was_never_accepted_goes_too(tmp_path: Path) 
 
 @pytest.mark.fault("J22")
 def test_what_stands_behind_damage_is_told_not_to_be_erased(tmp_path: Path) -> None:
-    run = write(tmp_path, [of_eve(name=SAID, number=n) for n in range(5)])
+    run = write(tmp_path, *(of_eve(name=SAID, number=n) for n in range(5)))
     path = run.segment_path(0)
     data = bytearray(path.read_bytes())
     second = [offset for offset, _ in SegmentReader(path).records()][1]
@@ -239,7 +225,7 @@ def test_old_content_of_a_saved_state_is_overwritten(states: Path) -> None:
 
 @pytest.mark.fault("J22")
 def test_dead_letters_forget_the_payload(tmp_path: Path) -> None:
-    write(tmp_path / "journal", [of_eve(name=SAID)])
+    write(tmp_path / "journal", of_eve(name=SAID))
     letters = DeadLetters.of(tmp_path / "state", "otel")
     letters.write(of_eve(name=SAID), f"it refused {SAID}")
     letters.write(HypervisorEvent(agent_did="did:mesh:bob", payload={"name": "Bob"}), "no")
@@ -291,7 +277,7 @@ def as_erased(event: HypervisorEvent) -> HypervisorEvent:
 
 @pytest.mark.fault("J22")
 def test_event_says_that_it_was_erased_wherever_it_goes(tmp_path: Path) -> None:
-    run = write(tmp_path, [of_eve(name=SAID), of_eve()])
+    run = write(tmp_path, of_eve(name=SAID), of_eve())
     erase(run, lambda event: bool(event.payload))
     first, second = (event for event in RunReader(run).read(0, 9).events)
     assert is_erased(first)

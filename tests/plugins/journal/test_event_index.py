@@ -26,9 +26,8 @@ from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.stores import EVERYTHING, Wanted, trace_key
+from tests.plugins.journal.journals import SEED, SEGMENT
 
-SEGMENT = 65_536
-SEED = 20261126
 START = 1_000_000
 TYPES = (EventType.VFS_WRITE, EventType.AGENT_KILLED, EventType.custom("acme.paid"))
 SESSIONS = (None, "session-1", "session-2", "ß\u2028")

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -18,12 +18,12 @@ import pytest
 from hypervisor_journal import JournalConfig
 from hypervisor_journal.store import JournalStore
 from hypervisor_journal.streams.followed_runs import FollowedRuns
-from hypervisor_journal.writing.writer import JournalWriter
-from hypervisor_observability import EventType, HypervisorEvent, HypervisorEventBus
+from hypervisor_observability import HypervisorEventBus
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.counts import Counts
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
+from tests.plugins.journal.journals import append, write_run
 from tests.plugins.journal.store_context import context_of
 
 ERRORS = (errno.EMFILE, errno.EIO, errno.EACCES, errno.ESTALE, errno.ENFILE)
@@ -62,24 +62,6 @@ class FailingCall:
         return wrapped
 
 
-def write(
-    directory: Path, numbers: Sequence[int], *, killed: bool = False, living: bool = False
-) -> JournalWriter:
-    writer = JournalWriter(directory, segment_bytes=65_536)
-    append(writer, numbers)
-    if killed:
-        writer.begin_anew_after_fork()  # lets go without a word, as a kill does
-    elif not living:
-        writer.close()
-    return writer
-
-
-def append(writer: JournalWriter, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload={"number": number})
-        writer.append(event, lambda _: None)
-
-
 def tried(action: Callable[[], Any]) -> Any:
     """Do what a lane does: wait, and try again."""
     for _ in range(MAX_TRIES):
@@ -115,16 +97,16 @@ def follow_once(directory: Path, monkeypatch: pytest.MonkeyPatch, failing: Faili
     """
     directory.mkdir()
     (directory / "agent").mkdir()
-    write(directory, [0, 1, 2, 3, 4])
-    write(directory, [10, 11, 12], killed=True)
-    living = write(directory, [20, 21, 22, 23, 24, 25], living=True)
+    write_run(directory, range(5))
+    write_run(directory, range(10, 13), end="killed")
+    _, living = write_run(directory, range(20, 26), end="living")
     before = deliver_all(follow(directory), 6)
     with failing.armed(monkeypatch):
         account = follow(directory)
         got = deliver_all(account, 14 - len(before))
         account.counts()
         got += deliver_all(account, 1)  # nothing has come
-    append(living, [26, 27])
+    append(living, 26, 27)
     got += deliver_all(account, 2)
     counts = account.counts()
     later = deliver_all(follow(directory), 1)
@@ -142,8 +124,8 @@ def resume_once(directory: Path, monkeypatch: pytest.MonkeyPatch, failing: Faili
     third one.
     """
     directory.mkdir()
-    write(directory, [0, 1, 2, 3, 4])
-    write(directory, [10, 11, 12], killed=True)
+    write_run(directory, range(5))
+    write_run(directory, range(10, 13), end="killed")
     before = resume(directory, 3)[0]
     journal, account = make_journal(directory)
     journal.writer.open()

@@ -3,7 +3,7 @@
 import errno
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +15,19 @@ from hypervisor_journal.reading.dead_runs import RunLivesError, end_of
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import Damage
 from hypervisor_journal.runs.run_ledger import RunLedger
-from hypervisor_journal.runs.runs import Run, runs_of
+from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.streams.followed_runs import FollowedRuns
 from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.writing.writer import JournalWriter
-from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
-from hypervisor_observability.delivery.batch import Batch
 from hypervisor_observability.delivery.ledger import Place
 from hypervisor_observability.errors import StreamUnavailableError
-
-SEGMENT = 65_536
+from tests.plugins.journal.calls import calls_of
+from tests.plugins.journal.journals import SEGMENT, append, numbers_of, write_run
 
 
 def nothing() -> Mapping[str, Any] | None:
     return None
-
-
-def append(writer: JournalWriter, numbers: Sequence[int], text: str = "") -> None:
-    for number in numbers:
-        payload = {"number": number, "text": text} if text else {"number": number}
-        event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload=payload)
-        writer.append(event, lambda _: None)
-
-
-def write_run(
-    directory: Path, numbers: Sequence[int], *, close: bool = True, text: str = ""
-) -> tuple[Run, JournalWriter]:
-    known = set(runs_of(directory))
-    writer = JournalWriter(directory, segment_bytes=SEGMENT)
-    append(writer, numbers, text)
-    if close:
-        writer.close()
-    (run,) = set(runs_of(directory)) - known
-    return run, writer
-
-
-def numbers(reading: Reading | Batch) -> list[int]:
-    return [event.payload["number"] for event in reading.events]
 
 
 def followed(directory: Path, *, defers: bool = True) -> FollowedRuns:
@@ -73,7 +47,7 @@ def read_all(account: Account) -> list[int]:
 
 def test_all_runs_are_read_in_turn_and_new_ones_are_found(tmp_path: Path) -> None:
     write_run(tmp_path, [1, 2, 3])
-    _, living = write_run(tmp_path, [11, 12, 13], close=False)
+    _, living = write_run(tmp_path, [11, 12, 13], end="living")
     stream = followed(tmp_path)
     account = Account(stream, stream)
 
@@ -81,7 +55,7 @@ def test_all_runs_are_read_in_turn_and_new_ones_are_found(tmp_path: Path) -> Non
     assert read_all(account) == [1, 2, 11, 12, 3, 13]
     assert len(stream.unfinished) == 1
     write_run(tmp_path, [21])
-    living.append(HypervisorEvent(payload={"number": 14}), lambda _: None)
+    append(living, 14)
     assert account.counts().pending == 2
     assert sorted(read_all(account)) == [14, 21]
     living.close()
@@ -130,16 +104,16 @@ def test_what_goes_while_it_is_followed_is_counted_as_expired(tmp_path: Path) ->
 
 @pytest.mark.fault("J19")
 def test_busy_run_does_not_hold_up_the_others(tmp_path: Path) -> None:
-    _, busy = write_run(tmp_path, range(100), close=False)
+    _, busy = write_run(tmp_path, range(100), end="living")
     write_run(tmp_path, [1_000, 1_001])
-    _, other = write_run(tmp_path, [2_000], close=False)
+    _, other = write_run(tmp_path, [2_000], end="living")
     stream = followed(tmp_path)
     account = Account(stream, stream)
     got: list[list[int]] = []
     for number in range(4):
-        got.append(numbers(account.read(10)))
-        append(busy, range(100 * number, 100 * number + 10))  # it always has more
-        append(other, [2_001 + number])
+        got.append(numbers_of(account.read(10)))
+        append(busy, *range(100 * number, 100 * number + 10))  # it always has more
+        append(other, 2_001 + number)
 
     assert got[0] == list(range(10))
     assert got[1][:4] == [1_000, 1_001, 2_000, 2_001]
@@ -152,14 +126,14 @@ def test_one_reading_holds_events_of_many_runs(tmp_path: Path) -> None:
     runs = [write_run(tmp_path, [10 * number, 10 * number + 1])[0] for number in range(5)]
     stream = followed(tmp_path)
 
-    assert numbers(stream.read(0, 7)) == [0, 1, 10, 11, 20, 21, 30]
+    assert numbers_of(stream.read(0, 7)) == [0, 1, 10, 11, 20, 21, 30]
     assert [(name, len(events)) for name, events in stream.in_flight] == [
         (runs[0].path.name, 2), (runs[1].path.name, 2), (runs[2].path.name, 2),
         (runs[3].path.name, 1),
     ]  # fmt: skip
     stream.commit(3, nothing, last=False)
     assert [len(events) for _, events in stream.in_flight] == [1, 2, 1]
-    assert numbers(stream.read(7, 100)) == [40, 41, 31]
+    assert numbers_of(stream.read(7, 100)) == [40, 41, 31]
 
 
 def test_what_was_read_and_not_taken_is_read_again(tmp_path: Path) -> None:
@@ -200,7 +174,7 @@ def test_each_event_is_read_once_however_it_is_taken(
         events = list(range(100 * place, 100 * place + size))
         writer = JournalWriter(directory, segment_bytes=SEGMENT)
         writer.open()
-        append(writer, events)
+        append(writer, *events)
         written += events
         if place in living:
             writers.append(writer)
@@ -210,7 +184,7 @@ def test_each_event_is_read_once_however_it_is_taken(
     got: list[int] = []
     for asked, taken, restart in [*steps, *[(20, 20, False)] * 4]:
         reading = stream.read(position, asked)
-        events = numbers(reading)[:taken]
+        events = numbers_of(reading)[:taken]
         got += events
         position = reading.position + len(events)
         assert reading.skipped == 0
@@ -261,11 +235,11 @@ def test_run_that_cannot_be_read_does_not_hold_up_the_others(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", busy)
-        assert numbers(account.read(10)) == [11, 12]
+        assert numbers_of(account.read(10)) == [11, 12]
         with pytest.raises(StreamUnavailableError, match="Permission denied"):
             account.read(10)
         assert account.counts().emitted == 5
-    assert numbers(account.read(10)) == [1, 2, 3]
+    assert numbers_of(account.read(10)) == [1, 2, 3]
 
 
 def test_negative_counts_do_not_come_of_what_was_delivered_before(tmp_path: Path) -> None:
@@ -284,24 +258,6 @@ def test_negative_counts_do_not_come_of_what_was_delivered_before(tmp_path: Path
         counts = rest.counts()
         assert (counts.emitted, counts.pending, counts.delivered) == (0, 0, 0)
     run.remove()
-
-
-def calls_of(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> int:
-    count = 0
-
-    def around(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            return call(*arguments, **options)
-
-        return wrapped
-
-    with monkeypatch.context() as patch:
-        for name in ("open", "stat", "scandir", "lstat", "listdir"):
-            patch.setattr(os, name, around(getattr(os, name)))
-        action()
-    return count
 
 
 def test_runs_that_are_over_cost_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +329,7 @@ def test_runs_that_have_gone_leave_the_cursor(tmp_path: Path) -> None:
 
 
 def test_agent_notes_where_a_killed_run_ends(tmp_path: Path) -> None:
-    run, writer = write_run(tmp_path, [1, 2, 3], close=False)
+    run, writer = write_run(tmp_path, [1, 2, 3], end="living")
     writer.begin_anew_after_fork()  # lets go without a word, as a kill does
     stream = followed(tmp_path)
     account = Account(stream, stream)
@@ -389,7 +345,7 @@ def test_agent_notes_where_a_killed_run_ends(tmp_path: Path) -> None:
 def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, writer = write_run(tmp_path, [1, 2, 3], close=False)
+    run, writer = write_run(tmp_path, [1, 2, 3], end="living")
     stream = followed(tmp_path)
     account = Account(stream, stream)
     assert read_all(account) == [1, 2, 3]
@@ -400,7 +356,7 @@ def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
     with monkeypatch.context() as patch:
         patch.setattr(RunReader, "bounds", property(gone))
         account.counts()
-    append(writer, [4])  # into memory that is mapped: were the file cut, the process would die
+    append(writer, 4)  # into memory that is mapped: were the file cut, the process would die
     assert read_all(account) == [4]
     assert run.path.name in stream.unfinished
     writer.close()
@@ -408,7 +364,7 @@ def test_living_run_stays_followed_and_whole_where_a_segment_goes_during_a_look(
 
 @pytest.mark.parametrize("locked", [True, False])
 def test_only_what_is_proven_to_be_dead_is_tidied_up(tmp_path: Path, locked: bool) -> None:
-    run, writer = write_run(tmp_path, [1, 2, 3], close=False)
+    run, writer = write_run(tmp_path, [1, 2, 3], end="living")
     ledger = RunLedger(tmp_path)
     size = run.segment_path(0).stat().st_size
     if locked:
@@ -418,7 +374,7 @@ def test_only_what_is_proven_to_be_dead_is_tidied_up(tmp_path: Path, locked: boo
         (run.path / "lock").unlink()  # by somebody who took it for a stale one
         end_of(run, ledger)
     assert run.segment_path(0).stat().st_size == size
-    append(writer, [4])
+    append(writer, 4)
     writer.close()
 
 
@@ -427,7 +383,7 @@ def test_only_what_is_proven_to_be_dead_is_tidied_up(tmp_path: Path, locked: boo
 def test_damage_of_a_dead_run_is_told_to_each_process_that_comes_by(
     tmp_path: Path, place: str
 ) -> None:
-    run, writer = write_run(tmp_path, range(100), close=False)
+    run, writer = write_run(tmp_path, range(100), end="living")
     writer.begin_anew_after_fork()  # lets go without a word, as a kill does
     path = run.segment_path(0)
     data = bytearray(path.read_bytes())

@@ -18,7 +18,6 @@ from hypervisor_observability import (
     Config,
     ConfigError,
     EventType,
-    HypervisorEvent,
     Observability,
     hookimpl,
 )
@@ -27,28 +26,10 @@ from hypervisor_observability.config import DeliveryConfig, StateConfig
 from hypervisor_observability.errors import StoreInUseError
 from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.metrics.families import MetricFamily, MetricKind
-from hypervisor_observability.spans.record import FinishedSpan
+from tests.commands import HVOBS
+from tests.plugins.journal.recording import Recording
 
-HVOBS = (sys.executable, "-c", "from hypervisor_observability.cli.main import main; main()")
 FAST = DeliveryConfig(interval_seconds=0.01)
-
-
-class Recording:
-    """Takes everything."""
-
-    name = "recording"
-
-    def __init__(self) -> None:
-        self.events: list[HypervisorEvent] = []
-        self.spans: list[FinishedSpan] = []
-
-    @hookimpl
-    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        self.events += events
-
-    @hookimpl
-    def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        self.spans += spans
 
 
 def make_agent(directory: Path, *instances: object, **options: Any) -> Agent:

@@ -10,16 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.format.frames import EVENT, GAP, NOTE
 from hypervisor_journal.proof.anchors import Anchor
 from hypervisor_journal.proof.verification import Verdict, verify
-from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import SegmentReader
-from hypervisor_journal.runs.runs import Run, runs_of
 from hypervisor_journal.writing import rotation
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import HypervisorEvent
+from tests.plugins.journal import journals
+from tests.plugins.journal.journals import found_in, only_run
 
 SEGMENT = 8 * 1024
 
@@ -33,21 +32,7 @@ def writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[JournalW
 
 
 def append(writer: JournalWriter, *numbers: int) -> None:
-    for number in numbers:
-        writer.append(HypervisorEvent(payload={"number": number, "x": "x" * 200}), id)
-
-
-def only_run(writer: JournalWriter) -> Run:
-    (run,) = runs_of(writer.directory)
-    return run
-
-
-def numbers_in(writer: JournalWriter) -> list[int]:
-    return [
-        int(event_of(record).payload["number"])
-        for run in runs_of(writer.directory)
-        for record in RunReader(run).records(0)
-    ]
+    journals.append(writer, *numbers, text="x" * 200)
 
 
 def failing(number: int) -> Callable[..., None]:
@@ -69,17 +54,17 @@ def test_syncs_that_fail_make_no_further_segments(
             append(writer, number)
             with pytest.raises(OSError, match="Input/output"):
                 writer.sync()
-        assert [number for number, _ in only_run(writer).segments()] == [0, 1]
+        assert [number for number, _ in only_run(writer.directory).segments()] == [0, 1]
         assert writer.synced.sequence == 2
-        assert sorted(path.suffix for path in only_run(writer).path.iterdir()) == [
+        assert sorted(path.suffix for path in only_run(writer.directory).path.iterdir()) == [
             "", ".hvj", ".hvj"
         ]  # fmt: skip
-    assert numbers_in(writer) == list(range(12))
+    assert found_in(writer.directory) == list(range(12))
     writer.sync()
 
     assert writer.synced.sequence == 12
     assert writer.lost == 0
-    assert verify(only_run(writer)).events == 12
+    assert verify(only_run(writer.directory)).events == 12
 
 
 @pytest.mark.fault("J3")
@@ -117,9 +102,9 @@ def test_run_that_was_removed_before_it_was_synced_is_told_and_counted_as_lost(
         writer.sync()  # the first call was told of the file, this one of the events
     writer.sync()
 
-    assert numbers_in(writer) == [5]
+    assert found_in(writer.directory) == [5]
     assert writer.synced.sequence == 6
-    assert verify(only_run(writer)).verdict is Verdict.UNANCHORED
+    assert verify(only_run(writer.directory)).verdict is Verdict.UNANCHORED
 
 
 @pytest.mark.fault("J4")
@@ -149,7 +134,7 @@ def test_gap_is_a_record_of_the_chain(
     append(writer, 60)
     writer.sync_in_background()
 
-    run = only_run(writer)
+    run = only_run(writer.directory)
     records = [record for _, path in run.segments() for _, record in SegmentReader(path).records()]
     assert [record.kind for record in records[-2:]] == [GAP, EVENT]
     assert records[-2].sequence + lost == records[-1].sequence == 60
@@ -170,7 +155,7 @@ def test_full_disk_has_room_for_the_gap_at_the_end_of_a_run(
     assert stored.sequence == 100 - writer.lost  # not one that was lost
     writer.close()
 
-    run = only_run(writer)
+    run = only_run(writer.directory)
     found = verify(run, [Anchor(run.id.hex(), stored.sequence, stored.chain.hex())])
     assert (found.verdict, found.lost) == (Verdict.UNANCHORED, writer.lost)
     assert found.anchored == stored.sequence
@@ -184,21 +169,21 @@ def test_step_of_a_rotation_that_fails_leaks_nothing(
     writer.open()
     for number in range(40):
         append(writer, number)
-    segments = len(only_run(writer).segments())
+    segments = len(only_run(writer.directory).segments())
     with monkeypatch.context() as patch:
         patch.setattr(os, call, failing(errno.EIO))
         counts = set()
         for number in range(100):
             append(writer, number)
             if writer.lost:
-                names = len(list(only_run(writer).path.iterdir()))
+                names = len(list(only_run(writer.directory).path.iterdir()))
                 counts.add((names, len(list(Path("/proc/self/fd").iterdir()))))
         assert len(counts) == 1
     was_degraded = writer.degraded
     append(writer, 100)
     assert (was_degraded, writer.degraded) == (True, False)
-    assert len(only_run(writer).segments()) > segments
-    assert not list(only_run(writer).path.glob("*.new"))
+    assert len(only_run(writer.directory).segments()) > segments
+    assert not list(only_run(writer.directory).path.glob("*.new"))
 
 
 @pytest.mark.fault("J7")
@@ -245,10 +230,10 @@ def test_event_that_is_slow_to_admit_holds_up_nobody(tmp_path: Path) -> None:
     slow.start()
     assert begun.wait(60)
     append(writer, 1, 2)
-    assert numbers_in(writer) == [1, 2]
+    assert found_in(writer.directory) == [1, 2]
     go_on.set()
     slow.join(60)
-    assert numbers_in(writer) == [1, 2, 0]
+    assert found_in(writer.directory) == [1, 2, 0]
     writer.close()
 
 
@@ -261,5 +246,7 @@ def test_note_is_no_event_and_is_not_lost_with_numbers(
     assert (writer.next_sequence, writer.lost) == (0, 0)
     append(writer, 0)
     writer.note(kind="clock_stepped", step_seconds=1.5)
-    records = [record for _, record in SegmentReader(only_run(writer).segment_path(0)).records()]
+    records = [
+        record for _, record in SegmentReader(only_run(writer.directory).segment_path(0)).records()
+    ]
     assert [(record.kind, record.sequence) for record in records] == [(EVENT, 0), (NOTE, 1)]

@@ -18,6 +18,7 @@ from hypervisor_journal.runs import runs
 from hypervisor_journal.runs.runs import new_run, remove_half_made, runs_of
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
+from tests.plugins.journal.calls import descriptors
 
 
 def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,10 +38,6 @@ def test_run_is_seen_once_itis_locked(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run.is_written()
     held.close()
     assert not run.is_alive()
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.parametrize("refused", ["lock", "name"])

@@ -35,21 +35,8 @@ from hypervisor_observability.config import BusConfig, DeliveryConfig, load_conf
 from hypervisor_observability.events import clock
 from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_observability.spans.record import FinishedSpan
-
-SEGMENT = 65_536
-
-
-class Recording:
-    """Takes everything."""
-
-    name = "recording"
-
-    def __init__(self) -> None:
-        self.events: list[HypervisorEvent] = []
-
-    @hookimpl
-    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        self.events += events
+from tests.plugins.journal.journals import SEGMENT
+from tests.plugins.journal.recording import Recording
 
 
 class Spans:

@@ -15,12 +15,10 @@ from typing import Any
 
 import pytest
 
-from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.format.frames import SALT_BYTES
 from hypervisor_journal.proof.erasure import erase
 from hypervisor_journal.proof.key_files import make_key_file, take_run_key
 from hypervisor_journal.proof.verification import Verdict, verify
-from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import SegmentReader
 from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.streams.cursor_files import CursorFile, read_cursor
@@ -29,6 +27,8 @@ from hypervisor_journal.writing.segment_files import SegmentFile
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import HypervisorEvent
 from hypervisor_observability.files.atomic_file import replace_file
+from tests.plugins.journal import journals
+from tests.plugins.journal.journals import found_in
 
 SECTOR = 512
 SEGMENT = 8 * 1024
@@ -162,19 +162,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 def append(writer: JournalWriter, *numbers: int) -> None:
-    for number in numbers:
-        event = HypervisorEvent(
-            event_id=f"{number:016x}", payload={"number": number, "x": "x" * 90}
-        )
-        writer.append(event, id)
-
-
-def found_in(directory: Path) -> list[int]:
-    return [
-        int(event_of(record).payload["number"])
-        for run in runs_of(directory)
-        for record in RunReader(run).records(0)
-    ]
+    journals.append(writer, *numbers, text="x" * 90)
 
 
 @pytest.mark.fault("J6")

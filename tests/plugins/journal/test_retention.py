@@ -3,7 +3,6 @@
 import fcntl
 import os
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,22 @@ from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, new_run, runs_of
 from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.writing.writer import JournalWriter
-from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability import HypervisorEvent
+from tests.plugins.journal.calls import counting
+from tests.plugins.journal.journals import SEGMENT, End, append, leave
 
-SEGMENT = 65_536
 ALL = Retention(1 << 40)
 DAY = 86_400.0
 
 
-def write(directory: Path, events: int, *, end: str = "closed") -> JournalWriter:
+def write(directory: Path, events: int, *, end: End = "closed") -> JournalWriter:
     """Write a run that is closed, killed or living."""
     writer = JournalWriter(directory, segment_bytes=SEGMENT)
     for number in range(events):
-        payload = {"number": number, "text": "x" * 200}
-        event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload=payload)
-        writer.append(event, lambda _: None)
+        append(writer, number, text="x" * 200)
         if number % 50 == 49:
             writer.sync()
-    if end == "closed":
-        writer.close()
-    elif end == "killed":
-        writer.begin_anew_after_fork()  # lets go without a word, as a kill does
+    leave(writer, end)
     return writer
 
 
@@ -157,24 +152,6 @@ def test_one_process_keeps_the_bounds_at_a_time(tmp_path: Path) -> None:
     assert len(list(runs_of(tmp_path))) == 1
     os.close(descriptor)
     assert Retention(1).apply(tmp_path) == 0
-
-
-def counting(
-    monkeypatch: pytest.MonkeyPatch, module: Any, names: Sequence[str]
-) -> Callable[[], int]:
-    count = 0
-
-    def around(call: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*arguments: Any, **options: Any) -> Any:
-            nonlocal count
-            count += 1
-            return call(*arguments, **options)
-
-        return wrapped
-
-    for name in names:
-        monkeypatch.setattr(module, name, around(getattr(module, name)))
-    return lambda: count
 
 
 @pytest.mark.fault("J19")

@@ -11,7 +11,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,33 +22,16 @@ from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
 from hypervisor_journal.runs.runs import Run, runs_of
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_observability.cli.main import hvobs
+from tests.commands import run_hvobs
+from tests.plugins.journal.journals import SEGMENT, End, offsets, write_run
 
-SEGMENT = 65_536
 EVENTS = 8
 REAL_PREAD = os.pread
 
 
 def write(directory: Path, count: int = EVENTS, *, text: str = "", close: bool = True) -> Run:
-    writer = JournalWriter(directory, segment_bytes=SEGMENT)
-    for number in range(count):
-        payload = {"number": number, "text": text}
-        event = HypervisorEvent(event_type=EventType.VFS_WRITE, payload=payload)
-        writer.append(event, lambda _: None)
-    if close:
-        writer.close()
-    else:
-        writer.begin_anew_after_fork()  # lets go as a death would: nothing is trimmed
-    (run,) = runs_of(directory)
-    return run
-
-
-def run_hvobs(*args: object) -> Result:
-    return CliRunner().invoke(hvobs, [str(argument) for argument in args])
-
-
-def starts_of(path: Path) -> list[int]:
-    return [offset for offset, _ in SegmentReader(path).records()]
+    end: End = "closed" if close else "killed"
+    return write_run(directory, range(count), end=end, text=text)[0]
 
 
 def damages_of(run: Run) -> list[Damage]:
@@ -88,7 +70,7 @@ def test_record_whose_storing_ended_at_any_byte_is_torn_and_no_damage(
     run = write(tmp_path)
     path = run.segment_path(0)
     data = path.read_bytes()
-    last = starts_of(path)[-1]
+    last = offsets(path)[-1]
     size = len(data) - last
     for stored in range(1, size - CHECKSUM_BYTES + 1):
         # Forwards, and backwards: a copy of memory may begin at either end.
@@ -109,7 +91,7 @@ def test_torn_end_makes_no_command_fail(tmp_path: Path, command: str) -> None:
     run = write(tmp_path)
     path = run.segment_path(0)
     data = path.read_bytes()
-    last = starts_of(path)[-1]
+    last = offsets(path)[-1]
     path.write_bytes(data[:last] + bytes(CHECKSUM_BYTES) + data[last + CHECKSUM_BYTES : -20])
 
     found = run_hvobs(command, "--journal", tmp_path)
@@ -151,7 +133,7 @@ def test_note_at_the_end_of_a_segment_belongs_to_it(tmp_path: Path, number: int)
 def test_records_missing_before_another_segment_are_damage(tmp_path: Path, torn: bool) -> None:
     run = write(tmp_path, 300, text="x" * 200)
     first = run.segment_path(0)
-    data, offset = first.read_bytes(), starts_of(first)[-1]
+    data, offset = first.read_bytes(), offsets(first)[-1]
     rest = bytes(CHECKSUM_BYTES) + data[offset + CHECKSUM_BYTES :] if torn else b""
     first.write_bytes(data[:offset] + rest)
     expect_damage(run, first, offset)
@@ -224,7 +206,7 @@ def test_no_query_fails_after_kills_at_any_moment(tmp_path: Path) -> None:
 def test_zeros_in_the_middle_are_damage(tmp_path: Path, size: int) -> None:
     run = write(tmp_path)
     path = run.segment_path(0)
-    data, starts = path.read_bytes(), starts_of(path)
+    data, starts = path.read_bytes(), offsets(path)
     path.write_bytes(data[: starts[3]] + bytes(size) + data[starts[3] :] + bytes(100_000))
     expect_damage(run, path, starts[3])
 
@@ -263,7 +245,7 @@ class LiveFile:
 
     def __init__(self, path: Path, steps: Iterator[int]) -> None:
         whole = path.read_bytes()
-        starts = [*starts_of(path), len(whole)]
+        starts = [*offsets(path), len(whole)]
         self._path, self._steps = path, steps
         self._stores: list[tuple[int, bytes]] = []
         for start, end in pairwise(starts):
