@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from attrs import asdict
 
 from hypervisor_journal.commands.asked_journal import AskedJournal, about_a_journal, runs_called
 from hypervisor_journal.proof.anchors import Anchor, forged_among, read_anchors
@@ -127,14 +128,5 @@ def _tell(found: Sequence[tuple[Run, Verification]], *, as_json: bool) -> None:
 
 
 def _as_dict(run: Run, verification: Verification) -> dict[str, Any]:
-    return {
-        "run": run.path.name,
-        "verdict": verification.verdict.value,
-        "events": verification.events,
-        "anchored": verification.anchored,
-        "erased": verification.erased,
-        "lost": verification.lost,
-        "bad_sequence": verification.bad_sequence,
-        "reason": verification.reason,
-        "torn": verification.torn,
-    }
+    found = asdict(verification)
+    return {"run": run.path.name, **found, "verdict": verification.verdict.value}

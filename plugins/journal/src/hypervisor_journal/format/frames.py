@@ -16,9 +16,6 @@ from attrs import frozen
 
 MAGIC = b"hvjrnl\r\n"
 VERSION = 1
-SEGMENT_BYTES = 64 * 1024 * 1024
-"""Most bytes of a segment."""
-
 MAX_PART_BYTES = 1024 * 1024
 """Most bytes of a record's head, and of its payload."""
 

@@ -70,7 +70,8 @@ def erase(
             (run.path / _UNFINISHED).unlink()
         if segment.torn is not None:
             # It was never accepted, and nobody can tell whose it was.
-            _overwrite(path, {segment.torn.offset: bytes(_size_from(path, segment.torn.offset))})
+            offset = segment.torn.offset
+            _overwrite(path, {offset: bytes(max(0, path.stat().st_size - offset))})
         count += len(found)
     if count:
         remove_index(run.path.parent)
@@ -115,10 +116,6 @@ def _overwrite(path: Path, found: Mapping[int, bytes]) -> None:
             while written < len(data):
                 written += os.pwrite(descriptor, data[written:], offset + written)
         os.fsync(descriptor)
-
-
-def _size_from(path: Path, offset: int) -> int:
-    return max(0, path.stat().st_size - offset)
 
 
 def events_of(run: Run) -> Iterator[tuple[Record, HypervisorEvent]]:

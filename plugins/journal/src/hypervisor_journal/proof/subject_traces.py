@@ -90,12 +90,8 @@ class SubjectTraces:
         Raises:
             OSError: One cannot be read or written.
         """
-        return sum(
-            self._rewrite(path, self._forget_state, dry_run=dry_run)
-            for pattern in _STATES
-            for path in sorted(directory.rglob(pattern))
-            if path.is_file() and not path.is_symlink()
-        )
+        paths = [path for pattern in _STATES for path in sorted(directory.rglob(pattern))]
+        return self._rewrite_all(paths, self._forget_state, dry_run=dry_run)
 
     def forget_letters(self, directory: Path, *, dry_run: bool = False) -> int:
         """Take the payloads of the subject's events out of the dead letters in *directory*.
@@ -106,11 +102,14 @@ class SubjectTraces:
         Raises:
             OSError: One cannot be read or written.
         """
-        return sum(
-            self._rewrite(path, self._forget_lines, dry_run=dry_run)
-            for path in sorted(directory.glob("*.jsonl*"))  # moved away, too
-            if path.is_file() and not path.is_symlink()
-        )
+        paths = sorted(directory.glob("*.jsonl*"))  # moved away, too
+        return self._rewrite_all(paths, self._forget_lines, dry_run=dry_run)
+
+    def _rewrite_all(
+        self, paths: Iterable[Path], change: Callable[[bytes], bytes], *, dry_run: bool
+    ) -> int:
+        files = (path for path in paths if path.is_file() and not path.is_symlink())
+        return sum(self._rewrite(path, change, dry_run=dry_run) for path in files)
 
     def _rewrite(self, path: Path, change: Callable[[bytes], bytes], *, dry_run: bool) -> bool:
         try:

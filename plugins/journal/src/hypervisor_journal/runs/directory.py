@@ -17,7 +17,7 @@ AGENT_LOCK = "lock"
 INDEX = "index"
 """Folder in which the index is."""
 
-_OURS = frozenset({DELIVERED, AGENT, INDEX, LEDGER_NAME, CLAIMS_NAME})
+BESIDE_RUNS = frozenset({DELIVERED, AGENT, INDEX, LEDGER_NAME, CLAIMS_NAME})
 _FILE_SYSTEMS = frozenset({"lost+found"})
 
 
@@ -57,6 +57,6 @@ def refuse_foreign(directory: Path) -> None:
     if not directory.is_dir() or holds_runs(directory):
         return
     names = {path.name for path in directory.iterdir() if not path.name.startswith(".")}
-    foreign = names - _OURS - _FILE_SYSTEMS
+    foreign = names - BESIDE_RUNS - _FILE_SYSTEMS
     if foreign:
         raise NoHistoryError(f"there is no journal in {directory}, but {min(foreign)!r}")

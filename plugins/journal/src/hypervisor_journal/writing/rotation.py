@@ -100,9 +100,7 @@ class Rotation:
             return
         self._drop_ready()
         self.run = None
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        self._unlock()
 
     def close(self, current: SegmentFile | None, events: int) -> None:
         """Let go of the run, of *events*; one without any goes."""
@@ -115,9 +113,7 @@ class Rotation:
                 self.run.note_end(events)
             else:
                 self.run.remove()
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        self._unlock()
 
     def leave_to_parent(self) -> None:
         """Let go of what a parent holds, in its child."""
@@ -125,9 +121,7 @@ class Rotation:
         if self.ready is not None:
             self.ready.leave_to_parent()
             self.ready = None
-        if self._lock_file is not None:
-            self._lock_file.close()
-            self._lock_file = None
+        self._unlock()
 
     def settle(self, current: SegmentFile) -> None:
         """Know that *current* is in use; at the latest before the one behind it is asked for."""
@@ -139,6 +133,11 @@ class Rotation:
         run, self._lock_file = new_run(self.directory)
         self.run = run
         return run
+
+    def _unlock(self) -> None:
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
 
     def _drop_ready(self) -> None:
         if self.ready is not None:
