@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
+from .text.error_text import reason_of
 from .text.terminal_text import escape
 
 
@@ -116,12 +117,5 @@ class StreamUnavailableError(ObservabilityError):
 
     def __init__(self, what: object, reason: BaseException | str) -> None:
         self.what = str(what)
-        self.reason = _why(reason)
+        self.reason = reason if isinstance(reason, str) else reason_of(reason)
         super().__init__(f"{self.what}: {self.reason}")
-
-
-def _why(reason: BaseException | str) -> str:
-    """Give an error's own words; an ``OSError`` without the name that it was told."""
-    if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
-    return str(reason) or type(reason).__name__

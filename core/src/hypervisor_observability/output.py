@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from .errors import ObservabilityError
+from .text.error_text import message_of, name_of
 from .text.terminal_text import columns, escape
 
 _GAP = "  "
@@ -56,11 +57,7 @@ def one_line(text: str) -> str:
 
 def reason(error: BaseException) -> str:
     """Say in one line what went wrong, for people who do not know the exception's type."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - a plugin's exception may do anything
-        text = ""
-    kind = type(error).__name__
+    text, kind = " ".join(message_of(error).split()), name_of(error)
     if not text:
         return kind
     return text if isinstance(error, _TOLD_AS_THEY_ARE) else f"{kind}: {text}"

@@ -77,12 +77,18 @@ def _fewest(
     index: Index, event_type: str | None, session_id: str | None, agent_did: str | None
 ) -> Sequence[int]:
     """Give the positions for that key which the index has least often."""
-    found = [] if event_type is None else [index.by_type.get(event_type, _NOWHERE)]
+    fewest: Sequence[int] | None = None
     if session_id is not None:
-        found.append(index.by_session.get(session_id, _NOWHERE))
+        fewest = index.by_session.get(session_id, _NOWHERE)
     if agent_did is not None:
-        found.append(index.by_agent.get(agent_did, _NOWHERE))
-    return min(found, key=len)
+        positions = index.by_agent.get(agent_did, _NOWHERE)
+        if fewest is None or len(positions) < len(fewest):
+            fewest = positions
+    if event_type is not None:
+        positions = index.by_type.get(event_type, _NOWHERE)
+        if fewest is None or len(positions) < len(fewest):
+            fewest = positions
+    return fewest or _NOWHERE
 
 
 def _matches(

@@ -17,6 +17,7 @@ import click
 
 from .. import __version__, output
 from ..errors import ConfigError, ObservabilityError
+from ..text.error_text import line_of
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
@@ -161,7 +162,7 @@ def _load(name: str) -> click.Command:
     try:
         command = getattr(import_module(module), attribute)
     except Exception as error:  # a part that is broken must not hurt the others
-        text = f"'{name}' cannot be loaded: {type(error).__name__}: {error}"
+        text = f"'{name}' cannot be loaded: {line_of(error)}"
         raise click.ClickException(text) from error
     if not isinstance(command, click.Command):
         raise click.ClickException(f"'{name}' cannot be loaded: {attribute} is no command")

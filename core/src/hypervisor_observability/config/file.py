@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from ..text.error_text import reason_of
 from .shown import harmless
 from .toml_lines import KeyPath, TooComplex, key_lines
 
@@ -163,7 +164,7 @@ def open_regular(path: Path, extra_flags: int = 0) -> int:
 def _reason(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
-    return f"cannot be read: {error.strerror}"
+    return f"cannot be read: {reason_of(error)}"
 
 
 def _kind(mode: int) -> str:

@@ -12,6 +12,7 @@ from ..delivery.worker import Worker
 from ..errors import ObservabilityError
 from ..files.atomic_file import replace_file
 from ..files.regular_file import read_json
+from ..text.error_text import reason_of
 
 FILE_NAME = "status.json"
 VERSION = 1
@@ -69,11 +70,8 @@ def read_status(directory: Path) -> dict[str, Any]:
         raise NoStatusError(
             f"{path} is not there: no process with this [state] directory has started yet"
         ) from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise DamagedStatusError(f"{path} cannot be read: {reason}") from error
-    except ValueError as error:
-        raise DamagedStatusError(f"{path} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise DamagedStatusError(f"{path} cannot be read: {reason_of(error)}") from error
     if not isinstance(status, dict) or status.get("version") != VERSION:
         raise DamagedStatusError(f"{path} is of another version of this package")
     try:

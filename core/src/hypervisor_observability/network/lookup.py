@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import define, field, frozen
 
+from ..text.error_text import line_of, reason_of
 from .deadline import Deadline
 
 MAX_ADDRESSES = 64
@@ -71,9 +72,9 @@ class _Question:
             self.addresses = tuple(dict.fromkeys(resolve()))[:MAX_ADDRESSES]
             self.error = "the name has no address"
         except OSError as error:
-            self.error = error.strerror or str(error)
+            self.error = reason_of(error)
         except Exception as error:  # noqa: BLE001 - a name that can be none, or a resolver's fault
-            self.error = f"{type(error).__name__}: {error}"
+            self.error = line_of(error)
 
 
 _Key = tuple[int, str, int, socket.SocketKind, int]

@@ -41,6 +41,14 @@ def line_of(error: BaseException) -> str:
     return _cut(line, _MAX_GROUP_LINE) if isinstance(error, BaseExceptionGroup) else line
 
 
+def reason_of(error: BaseException) -> str:
+    """Give the message of *error*, of an ``OSError`` without the name that it was told; the name of
+    its type where there is none.
+    """
+    told = isinstance(error, OSError) and error.strerror
+    return str(told or message_of(error) or name_of(error))
+
+
 def type_of(error: BaseException) -> str:
     """Give the name of the type of *error*, with its module unless that is ``builtins``."""
     kind = type(error)
