@@ -27,9 +27,9 @@ from hypervisor_observability.cli.demo.backends import (
     embedded_backends,
 )
 from hypervisor_observability.cli.demo.comparison import ReceivedSpan
-from hypervisor_observability.cli.demo.receivers import StatsDReceiver
 from hypervisor_otel.encoding import encode_spans
 from hypervisor_otel.receiver import OTLPReceiver
+from hypervisor_statsd.receiver import StatsDReceiver
 from tests.commands import run_hvobs
 from tests.distributions import plugins_of, write_distribution
 from tests.waiting import wait_until

@@ -1,6 +1,5 @@
-"""The receivers and the comparison inside the demonstration find what is missing."""
+"""The backends and the comparison inside the demonstration find what is missing."""
 
-import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,12 +12,17 @@ from hypothesis import strategies as st
 
 from hypervisor_observability import Counts, EventType, HypervisorEventBus, Recorder
 from hypervisor_observability.cli.demo import backends as demo_backends
-from hypervisor_observability.cli.demo.backends import SpanBackend, StatsDBackend, embedded_backends
+from hypervisor_observability.cli.demo.backends import (
+    SpanBackend,
+    StatsDBackend,
+    embedded_backends,
+    scrape,
+)
 from hypervisor_observability.cli.demo.comparison import Emitted, compare_spans, compare_types
-from hypervisor_observability.cli.demo.receivers import StatsDReceiver, scrape
 from hypervisor_observability.cli.demo.report import PluginReport, judge, law_broken
 from hypervisor_observability.delivery.counts import UNWANTED
 from hypervisor_observability.metrics.activity import EVENTS
+from hypervisor_statsd.receiver import StatsDReceiver
 from tests.http_servers import Handler, serving
 
 ALL_WELL = Counts(emitted=5, delivered=5, rejected=0, dropped={}, in_flight=0, pending=0)
@@ -45,55 +49,6 @@ def recorded() -> Emitted:
 
 def arrived(emitted: Emitted) -> list[Arrived]:
     return [Arrived(name, *key) for key, name in emitted.spans.items()]
-
-
-# The StatsD receiver
-
-
-@pytest.fixture
-def statsd() -> Iterator[StatsDReceiver]:
-    receiver = StatsDReceiver()
-    receiver.start()
-    yield receiver
-    receiver.stop()
-
-
-def test_counters_sum_up_over_datagrams(statsd: StatsDReceiver) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.connect(("127.0.0.1", statsd.port))
-        client.send(b"events:2|c|#type:a\nevents:1|c|#type:b,x:y")
-        client.send(b"events:3|c|#type:a\nw:1.5|ms")
-
-        assert statsd.wait_for("events", 6, 1, timeout=30)
-    assert statsd.counter("events") == {"a": 5, "b": 1}
-    assert statsd.counter("others") == {}
-    assert (statsd.datagrams, statsd.timers, statsd.unreadable) == (2, 1, 0)
-
-
-def test_line_that_is_no_metric_is_counted() -> None:
-    receiver = StatsDReceiver()
-
-    receiver.keep(b"nonsense\nevents:1|c\ngauge:5|g\n\xff\xfe")
-
-    assert receiver.unreadable == 2
-    assert receiver.counter("events") == {"": 1}
-
-
-def test_waiting_for_what_never_comes_ends(statsd: StatsDReceiver) -> None:
-    assert not statsd.wait_for("events", 1, 0, timeout=0.01)
-
-
-def test_port_is_free_after_stop() -> None:
-    receiver = StatsDReceiver()
-    receiver.start()
-    port = receiver.port
-    receiver.stop()
-    receiver.stop()
-
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", port))
-    with pytest.raises(RuntimeError, match="not started"):
-        _ = receiver.port
 
 
 # The scrape
@@ -268,7 +223,7 @@ def test_backend_that_is_not_started_has_no_address() -> None:
 def test_lost_durations_and_garbage_are_differences(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo_backends, "ARRIVAL_SECONDS", 0.01)
     emitted = recorded()
-    backend = StatsDBackend()
+    backend = StatsDBackend(StatsDReceiver())
     for event_type, count in emitted.types.items():
         backend.receiver.keep(f"{EVENTS}:{count}|c|#event_type:{event_type}\nbroken".encode())
     backend.receiver.keep(b"span:1|ms\nspan:1|ms")

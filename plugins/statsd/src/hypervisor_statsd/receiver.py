@@ -1,6 +1,6 @@
-"""Small receivers on loopback: what the plugins of the demonstration send to.
+"""A small receiver of StatsD on loopback, for tests and demonstrations.
 
-The one for OTLP comes with ``hypervisor-otel``.
+It is no server: it keeps what it counts, in memory, until it goes.
 """
 
 import contextlib
@@ -8,20 +8,13 @@ import re
 import socket
 import threading
 from collections import Counter
-from http.client import HTTPConnection, HTTPException
-from urllib.parse import urlsplit
 
 from attrs import define, field
-
-SCRAPE_SECONDS = 5.0
-"""Longest time that a scrape may take."""
 
 _MAX_DATAGRAM_BYTES = 65_507
 _POLL_SECONDS = 0.1
 # A metric of DogStatsD's dialect: name:value|type|#label:value,label:value
 _STATSD_LINE = re.compile(r"([^:|]+):([^|]+)\|([a-z]+)(?:\|#(.*))?")
-# A sample of Prometheus's text format 0.0.4 with a single label; labels may be escaped.
-_SAMPLE = re.compile(r'(\w+)\{\w+="((?:[^"\\]|\\.)*)"\} (\S+)')
 
 
 @define(eq=False)
@@ -121,28 +114,3 @@ class StatsDReceiver:
         while self._socket is not None:
             with contextlib.suppress(TimeoutError):
                 self.keep(receiving.recv(_MAX_DATAGRAM_BYTES))
-
-
-def scrape(url: str, name: str) -> Counter[str]:
-    """Ask *url* once for metrics; give a counter's totals by the value of its only label.
-
-    Raises:
-        OSError: There is no answer, or one that is no success.
-    """
-    parts = urlsplit(url)
-    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=SCRAPE_SECONDS)
-    try:
-        connection.request("GET", parts.path, headers={"Accept": "text/plain"})
-        answer = connection.getresponse()
-        text = answer.read().decode("utf-8", "replace")
-    except HTTPException as error:
-        raise OSError(f"{url}: {error!r}") from error
-    finally:
-        connection.close()
-    if answer.status != 200:
-        raise OSError(f"{url}: {answer.status} {answer.reason}")
-    totals: Counter[str] = Counter()
-    for match in _SAMPLE.finditer(text):
-        if match[1] == name:
-            totals[match[2]] += round(float(match[3]))
-    return totals

@@ -1,19 +1,27 @@
 """The backends inside the demonstration: where each plugin sends, and what arrives there."""
 
+import re
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from attrs import define, field
 
 from ...metrics.activity import EVENTS
 from .comparison import Emitted, Received, compare_spans, compare_types
-from .receivers import StatsDReceiver, scrape
 
 ARRIVAL_SECONDS = 2.0
 """How long to wait until what was sent has arrived, within one process."""
+
+SCRAPE_SECONDS = 5.0
+"""Longest time that a scrape may take."""
+
+# A sample of Prometheus's text format 0.0.4 with a single label; labels may be escaped.
+_SAMPLE = re.compile(r'(\w+)\{\w+="((?:[^"\\]|\\.)*)"\} (\S+)')
 
 
 @define(eq=False)
@@ -21,10 +29,12 @@ class Backend(ABC):
     """A backend inside the command.
 
     Attributes:
-        receiver: What listens; None: nothing does, or nothing yet.
+        receiver: What listens; None: that of the plugin, made by ``start``, if it has one.
+        comes_with: The module with that, and its class.
     """
 
     receiver: Any = None
+    comes_with: ClassVar[tuple[str, str] | None] = None
 
     def start(self) -> None:
         """Listen.
@@ -33,6 +43,10 @@ class Backend(ABC):
             OSError: There is no port.
             ImportError: The receiver is missing.
         """
+        if self.receiver is None and self.comes_with is not None:
+            module, name = self.comes_with
+            # By name: the core imports no plugin, and this needs one only where it is installed.
+            self.receiver = getattr(import_module(module), name)()
         if self.receiver is not None:
             self.receiver.start()
 
@@ -53,6 +67,11 @@ class Backend(ABC):
             OSError: The backend cannot be asked.
         """
 
+    def _started(self) -> Any:
+        if self.receiver is None:
+            raise RuntimeError("the backend is not started")
+        return self.receiver
+
 
 @define(eq=False)
 class SpanBackend(Backend):
@@ -63,13 +82,7 @@ class SpanBackend(Backend):
     """
 
     settings: Mapping[str, Any] = field(factory=dict)
-
-    def start(self) -> None:
-        """Start the receiver, made here where there is none yet."""
-        if self.receiver is None:
-            # By name: the core imports no plugin, and this needs one only where it is installed.
-            self.receiver = import_module("hypervisor_otel.receiver").OTLPReceiver()
-        super().start()
+    comes_with = ("hypervisor_otel.receiver", "OTLPReceiver")
 
     def table(self) -> Mapping[str, Any]:
         """Send to the receiver."""
@@ -83,25 +96,20 @@ class SpanBackend(Backend):
         how = f"receiver inside this command decoded {len(arrived)}"
         return compare_spans(emitted, arrived, how)
 
-    def _started(self) -> Any:
-        if self.receiver is None:
-            raise RuntimeError("the backend is not started")
-        return self.receiver
-
 
 @define(eq=False)
 class StatsDBackend(Backend):
     """A UDP receiver; events are compared by type and count, durations by their number."""
 
-    receiver: StatsDReceiver = field(factory=StatsDReceiver)
+    comes_with = ("hypervisor_statsd.receiver", "StatsDReceiver")
 
     def table(self) -> Mapping[str, Any]:
         """Send to the receiver, with labels as tags."""
-        return {"host": "127.0.0.1", "port": self.receiver.port, "tags": "dogstatsd"}
+        return {"host": "127.0.0.1", "port": self._started().port, "tags": "dogstatsd"}
 
     def received(self, emitted: Emitted, plugin: Any) -> Received:  # noqa: ARG002 - the base's
         """Compare the counter of all events, and the number of durations."""
-        receiver, durations = self.receiver, emitted.durations
+        receiver, durations = self._started(), emitted.durations
         receiver.wait_for(EVENTS, emitted.types.total(), durations, timeout=ARRIVAL_SECONDS)
         got, more = receiver.counter(EVENTS), []
         if receiver.timers != durations:
@@ -146,3 +154,28 @@ def embedded_backends(upload_file: str | None = None) -> dict[str, Backend]:
         "statsd": StatsDBackend(),
         "jaeger": SpanBackend(settings=jaeger),
     }
+
+
+def scrape(url: str, name: str) -> Counter[str]:
+    """Ask *url* once for metrics; give a counter's totals by the value of its only label.
+
+    Raises:
+        OSError: There is no answer, or one that is no success.
+    """
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=SCRAPE_SECONDS)
+    try:
+        connection.request("GET", parts.path, headers={"Accept": "text/plain"})
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
+    except HTTPException as error:
+        raise OSError(f"{url}: {error!r}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise OSError(f"{url}: {answer.status} {answer.reason}")
+    totals: Counter[str] = Counter()
+    for match in _SAMPLE.finditer(text):
+        if match[1] == name:
+            totals[match[2]] += round(float(match[3]))
+    return totals
