@@ -328,7 +328,7 @@ def test_exception_at_any_step_of_taking_over_a_log_costs_nothing(tmp_path: Path
         striker = Striker(at, Ctrl)
         one = filled(tmp_path / str(at))
         struck = striker.hit(lambda: take_over(one))  # noqa: B023 - now
-        if one.bus._sync is None:
+        if one.bus._recording._sync is None:
             take_over(one)  # it was struck before it had begun, and the caller tries again
         one.check(striker.where)
         one.verify(striker.where)

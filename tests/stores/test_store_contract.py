@@ -82,6 +82,17 @@ def with_followed_stream(kind: type[ShelfStream]) -> type[FollowedShelf]:
     return Followed
 
 
+class NeverAppends(ShelfStore):
+    def record(self, event: HypervisorEvent, append: object) -> None:
+        self._keep(event)
+
+
+class AppendsTwice(ShelfStore):
+    def record(self, event: HypervisorEvent, append: Any) -> None:
+        super().record(event, append)
+        append(event)
+
+
 class ForgetsWhatCameBefore(ShelfStore):
     def start(self, take_over: Any) -> None:
         super().start(take_over)
@@ -193,6 +204,14 @@ BROKEN: dict[str, tuple[Parts, set[str]]] = {
     "skips what earlier processes left": (
         Parts(with_stream(SkipsTheRest)),
         {"test_next_process_gets_what_this_one_could_not_deliver"},
+    ),
+    "never appends": (
+        Parts(NeverAppends),
+        {"test_events_come_back_as_they_were_in_their_order"},
+    ),
+    "appends twice": (
+        Parts(AppendsTwice),
+        {"test_events_come_back_as_they_were_in_their_order"},
     ),
     "forgets what came before the start": (
         Parts(ForgetsWhatCameBefore),

@@ -66,30 +66,38 @@ class ReaderStream(EventStream, Cursor, Protocol):
 
 class Store(Protocol):
     """Keeps the events of one process. The host calls it; nothing of it reaches the application:
-    what it raises is told and counted, and the bus works in memory.
+    what it raises is told and counted. One that cannot be had, cannot begin, or cannot begin anew
+    in a fork's child is *down*: the bus then works in memory, and the store is asked no more.
+
+    No method is a coroutine function: nobody would await it.
     """
 
     def start(self, take_over: Callable[[], object]) -> None:
         """Begin. What cannot be opened now is told, and tried again later.
 
         Args:
-            take_over: Called once, in this call: from then on each event comes through
-                ``record``. What the log holds at that moment is recorded first, whoever calls
-                ``record`` meanwhile, so that both count alike.
+            take_over: Called in this call, or the store is down: from then on each event comes
+                through ``record``. What the log holds at that moment is recorded first, whoever
+                calls ``record`` meanwhile, so that both count alike.
         """
 
     def record(self, event: HypervisorEvent, append: Callable[[HypervisorEvent], object]) -> object:
         """Keep *event*, then call *append* with it, so that both orders are one.
 
         Called by emitting threads, also in signal handlers and finalisers: it waits for nothing
-        but the page cache. What cannot be kept is told and counted, and is appended all the same.
+        but the page cache, because its caller waits for it. What cannot be kept is told and
+        counted, and is appended all the same: an event that ``record`` never appends, nobody gets.
+        Where it raises, the host appends the event unless the log has it.
         """
 
-    def sync(self) -> None:
+    def sync(self) -> object:
         """Have what was recorded before this call outlive the machine.
 
+        Returns:
+            False where it may not; anything else where it does.
+
         Raises:
-            OSError: It may not.
+            OSError: It may not, either.
         """
 
     def note_clock_step(self, step_seconds: float) -> None:
@@ -109,19 +117,26 @@ class Store(Protocol):
         """Give the events of this process alone: those that memory has given up, too."""
 
     def stop(self, timeout: float) -> None:
-        """End, within *timeout* seconds, with everything synced that can be."""
+        """End, within *timeout* seconds, with everything synced that can be.
+
+        Called once, last, in a thread of its own, also after a ``start`` that raised. It is not
+        waited for longer than that.
+        """
 
     def begin_anew_after_fork(self) -> None:
         """Begin a record of its own, in a fork's child; what came before is the parent's."""
 
     def status(self) -> Mapping[str, Any]:
-        """Tell of it in plain data, for ``status.json``.
+        """Tell of it in plain data, for ``status.json``: strings, numbers, None. Anything else is
+        left out.
 
         ``degraded`` says whether events are not kept at present, ``lost`` how many were not.
         """
 
     def metrics(self) -> "Sequence[MetricFamily]":
-        """Tell of it, as metrics."""
+        """Tell of it, as metrics. A family that is not whole, or has the name of another, is left
+        out.
+        """
 
 
 # For who asks

@@ -179,6 +179,7 @@ def test_status_tells_of_the_runs(tmp_path: Path, wait_until: Callable[..., None
         "state": "running",
         "directory": str(tmp_path / "j"),
         "unfinished_runs": 1,
+        "errors": 0,
     }
     assert status["plugins"]["recording"]["delivered"] == 2
     result = CliRunner().invoke(hvobs, ["status", "--directory", str(tmp_path / "state")])

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Container, Mapping
 from datetime import datetime
-from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..events.timestamps import nanoseconds
 from ..text.limited_log import LimitedLog
-from ..threads.interruptions import ignoring, is_from_handler
+from ..threads.interruptions import is_from_handler
 from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS, asked_bounds
 from . import queries
 from .adoption import Adoption
@@ -47,7 +46,6 @@ class HypervisorEventBus:
         max_events, max_bytes = asked_bounds(max_events, max_bytes)
         self._log = EventLog(max_events, max_bytes)
         self._stage: EventHandler = self._log.stage
-        self._sync: Callable[[], object] | None = None
         self._staged = self._log.staged
         self._drain_at = STAGED_EVENTS
         # For each type those to call, its own before the wildcard ones; None: nobody at all.
@@ -241,11 +239,7 @@ class HypervisorEventBus:
             True if it does, against power loss too. False if it does not, or there is no
             store.
         """
-        with ignoring(OSError):
-            if self._sync is not None:
-                self._sync()
-                return True
-        return False
+        return self._recording.sync()
 
     def record_through(
         self,
@@ -260,7 +254,11 @@ class HypervisorEventBus:
             sync: Has the disk hold what was recorded; raises OSError if it does not.
         """
         self._stage = self._recording.through(record)
-        self._sync = sync
+        self._recording.sync_with(sync)
+
+    def record_nowhere(self) -> None:
+        """Append events, and have them recorded no longer."""
+        self._stage = self._recording.nowhere()
 
     def keep_apart(self, threads: Container[int], take: EventHandler) -> None:
         """Hand what certain threads emit to *take* from now on, instead of appending it.
@@ -271,15 +269,7 @@ class HypervisorEventBus:
             threads: Their identifiers (``threading.get_ident``); asked at each event.
             take: Takes such an event. Subscribers are called all the same.
         """
-        stage = self._stage
-
-        def stage_or_take(event: HypervisorEvent) -> None:
-            if get_ident() in threads:
-                take(event)
-            else:
-                stage(event)
-
-        self._stage = stage_or_take
+        self._stage = self._recording.apart(threads, take)
 
     def on_clock_step(self, listener: Callable[[float], object]) -> None:
         """Call *listener* with the seconds of each step of the wall clock, in another thread."""

@@ -15,7 +15,7 @@ from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..events import clock
 from ..hookspecs import PluginContext
-from ..host.loading import examine_plugins
+from ..host.loading import examine_plugins, opening_fault
 from ..host.plugin import Plugin
 from ..metrics.families import MetricFamily
 from .config_option import config_option, need_file, read_leniently
@@ -105,6 +105,9 @@ def ask(
 
 
 def _ask(plugin: Plugin, service: str) -> Answer:
+    fault = opening_fault(plugin, service)
+    if fault is not None:
+        return Answer(plugin.name, "failed", f"it cannot be opened: {output.reason(fault)}")
     if "check" not in plugin.hooks:
         return Answer(plugin.name, "unchecked", "its table is right; it cannot ask its backend")
     context = PluginContext(

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any, Self, TypeVar
 
@@ -11,16 +12,20 @@ from attrs import define
 from ..bus.stream import Cursor, EventStream
 from ..config import Config
 from ..delivery.metrics_feed import MetricsFeed
-from ..errors import ConfigError, ConfigProblem, StreamUnavailableError
+from ..errors import ConfigError, ConfigProblem, RetryLater, SettingError, StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..metrics.registry import MetricsRegistry
 from ..stores import FollowContext, FollowedStore, FollowedStream
 from ..text.limited_log import LimitedLog
 from .host import Host
-from .loading import loaded_parts
+from .loading import loaded_parts, problem_of, setting_problem
 from .plugin import Plugin
 from .reader_group import METRICS
+from .store_answers import plain_status, whole_families
+from .store_faults import StoreFaults
+from .store_parts import StorePartError, ask_store, whole
+from .store_streams import CheckedStream
 
 _CATCH_UP_SECONDS = 60.0
 _PATIENCE_SECONDS = 10.0
@@ -35,17 +40,22 @@ class _FleetRegistry:
     """The registry, told from which run each batch stems, and which runs have ended."""
 
     registry: MetricsRegistry
-    stream: FollowedStream
+    stream: CheckedStream
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
         # A batch may hold events of many runs, in their order; or a part of them, offered again.
-        runs = {event.event_id: run for run, some in self.stream.in_flight for event in some}
+        try:
+            in_flight = self.stream.in_flight
+        except StreamUnavailableError as error:
+            raise RetryLater(str(error)) from error
+        runs = {event.event_id: run for run, some in in_flight for event in some}
         for run, some in groupby(events, lambda event: runs.get(event.event_id, "")):
             self.registry.observe(list(some), run=run)
 
     def collect(self) -> list[MetricFamily]:
-        for run in self.registry.runs - self.stream.unfinished:
-            self.registry.end_run(run)
+        with suppress(StreamUnavailableError):
+            for run in self.registry.runs - self.stream.unfinished:
+                self.registry.end_run(run)
         return self.registry.collect()
 
     def begin_anew(self) -> None:
@@ -68,13 +78,15 @@ class Agent(Host):
     """
 
     followed: FollowedStore
+    _store: Plugin
 
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
         super().__init__(config)
         self._limited_log = LimitedLog(__name__)
-        readers, self._store = loaded_parts(config, plugins)
-        self.followed = _follow(self._store, config)
-        self._streams: dict[str, FollowedStream] = {}
+        readers, store = loaded_parts(config, plugins)
+        self._store, self.followed = _follow(store, config)
+        self._faults = StoreFaults(self._store.name)
+        self._streams: dict[str, CheckedStream] = {}
         stream = self._stream(METRICS, defers=True)
         feed = MetricsFeed(
             stream,
@@ -106,7 +118,7 @@ class Agent(Host):
             self._patiently(self._restore)
             end = self._patiently(lambda: self._end_of(METRICS))
         except BaseException:
-            self.followed.stop()
+            self._let_go()
             raise
         self._state, self._started_at = "running", time.time()
         if not feed.worker.catch_up(end, _CATCH_UP_SECONDS):
@@ -120,7 +132,7 @@ class Agent(Host):
         if self._state != "running":
             return True
         self._state = "stopped"
-        return self._end(timeout, lambda _: self.followed.stop())
+        return self._end(timeout, lambda _: self._let_go())
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Deliver everything recorded before this call."""
@@ -141,8 +153,13 @@ class Agent(Host):
 
     # Inside
 
-    def _stream(self, name: str, *, defers: bool) -> FollowedStream:
-        stream = self._streams[name] = self.followed.stream_for(name, defers=defers)
+    def _let_go(self) -> bool:
+        self._faults.quietly("cannot be let go of", self.followed.stop, None)
+        return True
+
+    def _stream(self, name: str, *, defers: bool) -> CheckedStream:
+        given = whole(self.followed.stream_for(name, defers=defers), FollowedStream, "the store")
+        stream = self._streams[name] = CheckedStream(self._store.name, given)
         return stream
 
     def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
@@ -177,23 +194,34 @@ class Agent(Host):
             self._registry.observe([self._gate.admit(event) for event in events], run=run)
 
     def _own_status(self) -> Mapping[str, Any]:
-        unfinished = len(self._streams[METRICS].unfinished)
+        nothing: dict[str, Any] = {}
+        unfinished: set[str] = self._faults.quietly(
+            "tells of no runs", lambda: self._streams[METRICS].unfinished, set()
+        )
+        told = self._faults.quietly(
+            "tells no status", lambda: plain_status(self.followed.status()), nothing
+        )
         return {
             "emitted": self._group.feed.account.counts().emitted,
             "handler_errors": 0,
             "store": {
-                "name": "" if self._store is None else self._store.name,
+                **told,
+                "name": self._store.name,
                 "state": self._state,
-                "unfinished_runs": unfinished,
-                **self.followed.status(),
+                "unfinished_runs": len(unfinished),
+                "errors": self._faults.count,
             },
         }
 
     def _telemetry(self) -> list[MetricFamily]:
-        return [*super()._telemetry(), *self.followed.metrics()]
+        families, nothing = super()._telemetry(), list[MetricFamily]()
+        taken = {family.name for family in families}
+        return families + self._faults.quietly(
+            "gives no metrics", lambda: whole_families(self.followed.metrics(), taken), nothing
+        )
 
 
-def _follow(store: Plugin | None, config: Config) -> FollowedStore:
+def _follow(store: Plugin | None, config: Config) -> tuple[Plugin, FollowedStore]:
     """Have the store that is on followed.
 
     Raises:
@@ -207,8 +235,13 @@ def _follow(store: Plugin | None, config: Config) -> FollowedStore:
         service=config.service,
         logger=logging.getLogger(f"{__package__}.plugin.{store.name}"),
     )
-    followed = store.ask("follow_store", context=context)
+    try:
+        followed = ask_store(store, "follow_store", context)
+    except SettingError as error:
+        raise ConfigError([setting_problem(store, config, error)]) from error
+    except StorePartError as error:
+        raise ConfigError([problem_of(store, config, str(error))]) from error
     if followed is None:
         message = "this store cannot be followed: it has no hook follow_store"
-        raise ConfigError([ConfigProblem("Config(...)", None, f"plugins.{store.name}", message)])
-    return followed  # type: ignore[no-any-return]  # pluggy does not say
+        raise ConfigError([problem_of(store, config, message)])
+    return store, followed

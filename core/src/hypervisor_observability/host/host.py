@@ -76,15 +76,15 @@ class Host(ABC):
             Whether every plugin ended in time. What it had not delivered is in ``counts``.
         """
 
-    def _end(self, timeout: float | None, close: Callable[[float], None]) -> bool:
+    def _end(self, timeout: float | None, close: Callable[[float], bool]) -> bool:
         """Stop the readers, then *close* what they read, which gets the deadline in monotonic
-        seconds.
+        seconds, and tells whether it was in time.
         """
         if timeout is None:
             timeout = self.config.stop_timeout_seconds
         deadline = time.monotonic() + timeout
         in_time = self._group.stop(deadline, timeout)
-        close(deadline)
+        in_time = close(deadline) and in_time
         self._group.note_stopped()
         return in_time
 

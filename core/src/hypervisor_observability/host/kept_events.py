@@ -5,24 +5,27 @@ then read the log in memory.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from attrs import define, field
 
 from ..bus.event_bus import HypervisorEventBus
-from ..bus.log import EventLog, Reading
 from ..bus.stream import Cursor, EventStream
-from ..errors import SettingError, StreamUnavailableError
+from ..errors import SettingError
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..metrics.families import MetricFamily
 from ..stores import ReaderStream, Store, StoreContext
 from ..text.error_text import line_of
-from ..text.limited_log import LimitedLog
-from ..threads.interruptions import is_from_handler
+from ..threads.interruptions import is_of_application
+from ..threads.one_thread import OneThread
+from .kept_stream import KeptStream
 from .plugin import Plugin
+from .store_answers import plain_status, whole_families
+from .store_faults import StoreFaults
+from .store_parts import StorePartError, ask_store, whole
 
 Result = TypeVar("Result")
 
@@ -36,13 +39,24 @@ class KeptEvents:
         bus: The bus.
         store: None where it could not be had.
         down: Why nothing is kept; None if it is, or has not begun.
+        keeps: Whether the store has begun to keep what is emitted, and still does.
+        faults: What it did that it should not, but for raising when it records.
     """
 
     plugin: Plugin
     bus: HypervisorEventBus
     store: Store | None = None
     down: str | None = None
-    _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
+    keeps: bool = False
+    faults: StoreFaults = field(init=False)
+    _starting: bool = field(default=False, init=False)
+    # Its end may hang.
+    _stopper: OneThread = field(factory=lambda: OneThread("store"), init=False)
+    _stop_asked: threading.Event = field(factory=threading.Event, init=False)
+    _stop_seconds: float = field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.faults = StoreFaults(self.plugin.name)
 
     def open(
         self, service: str, admit: Callable[[HypervisorEvent], HypervisorEvent]
@@ -61,158 +75,140 @@ class KeptEvents:
             announce=self._announce,
         )
         try:
-            self.store = self.plugin.ask("open_store", context=context)
+            self.store = ask_store(self.plugin, "open_store", context)
+            if self.store is None:
+                self._go_down("keeps nothing", StorePartError("it has no hook open_store"))
         except SettingError as error:
             return error
-        except Exception as error:  # noqa: BLE001 - a store's fault stays its own
-            self._failed("cannot be opened", error)
-            self.down = line_of(error)
+        except BaseException as error:  # noqa: BLE001 - a store's fault stays its own
+            self._go_down("cannot be opened", error)
         return None
 
     def stream_for(self, reader: str, *, defers: bool) -> tuple[EventStream, Cursor | None]:
         """Give what *reader* reads, and how far it is; the log alone where there is no store."""
-        if self.store is not None:
-            try:
-                stream = self.store.stream_for(reader, defers=defers)
-                kept = KeptStream(stream, self.bus.log, self)
-            except Exception as error:  # noqa: BLE001 - a store's fault stays its own
-                self._failed(f"gives no stream for {reader}", error)
-            else:
-                return kept, kept
-        return self.bus.log, None
+        stream = self._stream(
+            reader, ReaderStream, lambda store: store.stream_for(reader, defers=defers)
+        )
+        return (self.bus.log, None) if stream is None else (stream, stream)
 
     def stream_behind_log(self, reader: str) -> EventStream:
         """Give the events of this process."""
-        if self.store is not None:
-            try:
-                return self.store.stream_behind_log(reader)
-            except Exception as error:  # noqa: BLE001 - a store's fault stays its own
-                self._failed(f"gives no stream for {reader}", error)
-        return self.bus.log
+        stream = self._stream(reader, EventStream, lambda store: store.stream_behind_log(reader))
+        return self.bus.log if stream is None else stream
+
+    def _stream(
+        self, reader: str, protocol: type, ask: Callable[[Store], Any]
+    ) -> KeptStream | None:
+        def stream(store: Store) -> KeptStream:
+            return KeptStream(whole(ask(store), protocol, "it"), self)
+
+        return self._quietly(f"gives no stream for {reader}", stream, None)
+
+    # Life cycle
 
     def start(self) -> None:
         """Begin to keep; where that fails, the bus works in memory."""
         if self.store is None:
             return
+        self._starting = True
         try:
-            self.store.start(partial(self.bus.record_through, self.store.record, self.store.sync))
-            self.bus.on_clock_step(self.store.note_clock_step)
-        except Exception as error:  # noqa: BLE001 - a store's fault stays its own
-            self._failed("cannot begin: events are in memory alone", error)
-            self.down = line_of(error)
+            self.store.start(self._take_over)
+            if not self.keeps:
+                raise RuntimeError("its start did not take over")
+            self.bus.on_clock_step(self._note_clock_step)
+        except BaseException as error:  # noqa: BLE001 - a store's fault stays its own
+            self._go_down("cannot begin: events are in memory alone", error)
+        finally:
+            self._starting = False
 
-    def stop(self, timeout: float) -> None:
-        """End it, within *timeout* seconds as far as it keeps to them."""
-        self._quietly("cannot end", lambda store: store.stop(timeout), None)
+    def _take_over(self) -> None:
+        if self._starting and self.store is not None:
+            self.bus.record_through(self.store.record, self.store.sync)
+            self.keeps = True
+
+    def ensure_stoppable(self) -> None:
+        """Have the thread ready that stops the store: Python 3.12 and later start none any more
+        when the process ends.
+
+        Raises:
+            RuntimeError: The system refuses a new thread.
+        """
+        if self.store is not None:
+            self._stopper.start(self._stop_when_asked)
+
+    def stop(self, timeout: float) -> bool:
+        """End it; tell whether it ended within *timeout* seconds. It is not waited for longer."""
+        if self.store is None:
+            return True
+        self._stop_seconds = timeout
+        self._stop_asked.set()
+        try:
+            self.ensure_stoppable()
+        except RuntimeError:
+            self._stop()
+            return True
+        ended = self._stopper.join(timeout)
+        if not ended:
+            self.faults.tell("end", f"did not end within {timeout:g} s")
+        return ended
+
+    def _stop_when_asked(self) -> None:
+        self._stop_asked.wait()
+        self._stop()
+
+    def _stop(self) -> None:
+        self._quietly("cannot end", lambda store: store.stop(self._stop_seconds), None)
 
     def begin_anew_after_fork(self) -> None:
-        """Have a fork's child keep its events apart."""
-        self._quietly("cannot begin anew", lambda store: store.begin_anew_after_fork(), None)
+        """Have a fork's child keep its events apart; where that fails, it keeps none."""
+        self._stopper, self._stop_asked = OneThread("store"), threading.Event()
+        if self.store is not None:
+            try:
+                self.store.begin_anew_after_fork()
+            except BaseException as error:  # noqa: BLE001 - a store's fault stays its own
+                self._go_down("cannot begin anew: events are in memory alone", error)
+
+    # Asking
 
     def status(self) -> dict[str, Any]:
         """Tell of it, in plain data."""
         nothing: dict[str, Any] = {}
-        told = self._quietly("tells no status", lambda store: dict(store.status()), nothing)
+        told = self._quietly("tells no status", lambda store: plain_status(store.status()), nothing)
         state = "running" if self.down is None else f"down: {self.down}"
-        own = {"name": self.plugin.name, "state": state, "errors": self.bus.record_errors}
+        errors = self.bus.record_errors + self.faults.count
+        own = {"name": self.plugin.name, "state": state, "errors": errors}
         return {**told, **own, "degraded": bool(told.get("degraded") or self.down)}
 
-    def metrics(self) -> list[MetricFamily]:
-        """Tell of it, as metrics."""
-        return self._quietly("gives no metrics", lambda store: list(store.metrics()), [])
+    def metrics(self, others: Iterable[MetricFamily]) -> list[MetricFamily]:
+        """Tell of it, as metrics that stand beside those of *others*."""
+        taken = {family.name for family in others}
+        nothing: list[MetricFamily] = []
+        return self._quietly(
+            "gives no metrics", lambda store: whole_families(store.metrics(), taken), nothing
+        )
+
+    # Inside
 
     def _quietly(self, what: str, work: Callable[[Store], Result], otherwise: Result) -> Result:
-        if self.store is None:
+        store = self.store
+        if store is None:
             return otherwise
-        try:
-            return work(self.store)
-        except Exception as error:  # noqa: BLE001 - a store's fault stays its own
-            self._failed(what, error)
-            return otherwise
+        return self.faults.quietly(what, lambda: work(store), otherwise)
 
-    def _failed(self, what: str, error: Exception) -> None:
-        if is_from_handler(error):
+    def _go_down(self, what: str, error: BaseException) -> None:
+        if is_of_application(error):
             raise error
-        name = self.plugin.name
-        self._limited_log.warning(what, "store %s %s: %s", name, what, line_of(error), error=error)
+        self.faults.note(what, error)
+        self.down, self.keeps = line_of(error), False
+        self.bus.record_nowhere()
 
-    def _announce(self, event_type: str, payload: Mapping[str, Any]) -> None:
-        self.bus.record(EventType.of(event_type), payload=payload)
-
-
-@define(eq=False)
-class KeptStream:
-    """A reader's stream from the store, or from the log in memory if the store could not begin.
-
-    What the store raises that it should not means the same as what it may raise: not at present.
-    """
-
-    _stream: ReaderStream
-    _log: EventLog
-    _kept: KeptEvents
-
-    @property
-    def start(self) -> int:
-        """Where this process begins to read."""
-        return 0 if self._kept.down else self._stream.start
-
-    @property
-    def skipped(self) -> int:
-        """Events before that no one will read."""
-        return 0 if self._kept.down else self._stream.skipped
-
-    @property
-    def defers(self) -> bool:
-        """Whether the next process reads what this one leaves."""
-        return not self._kept.down and self._stream.defers
-
-    @property
-    def state(self) -> Mapping[str, Any] | None:
-        """What was saved along with the position."""
-        return None if self._kept.down else self._asked(lambda: self._stream.state)
-
-    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
-        """Give what came between that and the position."""
-        events = iter(() if self._kept.down else self._asked(self._stream.since_state))
-        while (some := self._asked(lambda: next(events, None))) is not None:
-            yield some
-
-    @property
-    def bounds(self) -> tuple[int, int]:
-        """Positions of the oldest event that can be read, and of the next one to come."""
-        return self._log.bounds if self._kept.down else self._asked(lambda: self._stream.bounds)
-
-    def read(self, position: int, max_events: int) -> Reading:
-        """Read on.
-
-        Raises:
-            StreamUnavailableError: It cannot be read at present.
-        """
-        if self._kept.down:
-            return self._log.read(max(0, position), max_events)
-        return self._asked(lambda: self._stream.read(position, max_events))
-
-    def commit(
-        self, position: int, state: Callable[[], Mapping[str, Any] | None], *, last: bool
-    ) -> None:
-        """Save how far the reader is."""
-        if not self._kept.down:
-            self._kept._quietly(
-                "cannot save a position",
-                lambda _: self._stream.commit(position, state, last=last),
+    def _note_clock_step(self, step_seconds: float) -> None:
+        if self.keeps:
+            self._quietly(
+                "notes no step of the clock",
+                lambda store: store.note_clock_step(step_seconds),
                 None,
             )
 
-    def begin_anew_after_fork(self) -> None:
-        """Begin at 0, in a fork's child."""
-        self._stream.begin_anew_after_fork()
-
-    def _asked(self, ask: Callable[[], Result]) -> Result:
-        try:
-            return ask()
-        except StreamUnavailableError:
-            raise
-        except Exception as error:
-            if is_from_handler(error):
-                raise
-            raise StreamUnavailableError(f"store {self._kept.plugin.name}", error) from error
+    def _announce(self, event_type: str, payload: Mapping[str, Any]) -> None:
+        self.bus.record(EventType.of(event_type), payload=payload)

@@ -8,12 +8,13 @@ from ..config import Config, PluginTable
 from ..config.plugin_tables import DELIVERY_KEYS
 from ..errors import ConfigError, ConfigProblem, SettingError
 from ..stores import StoreContext
+from ..threads.interruptions import is_of_application
 from .discovery import installed_plugins
 from .plugin import Plugin
 from .plugin_checks import has_hook
 from .plugins import SHIPPED, load_class, load_plugins, take_instances
+from .store_parts import STORE_HOOKS, ask_store
 
-STORE_HOOKS = frozenset({"open_store", "open_history", "follow_store"})
 SHIPPED_STORES = frozenset({"journal"})
 """Those of our own plugins that are stores: the others need not be imported to know it."""
 
@@ -41,8 +42,8 @@ def part_store(
             message = f"a store keeps events and exports none: it has the hook {exports[0]}"
             problems.append(problem_of(store, config, message))
         table = config.plugins.get(store.name)
-        for key in () if table is None else DELIVERY_KEYS:
-            if table is not None and key in table.values:
+        for key in () if table is None else table.values:
+            if key in DELIVERY_KEYS:
                 message = "a store keeps every event as it comes: it takes no such key"
                 problems.append(problem_of(store, config, message, key))
     return readers, (stores[0] if stores else None), problems
@@ -107,16 +108,23 @@ def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     loaded, problems = load_plugins(config)
     _, store, found = part_store(loaded, config)
     problems += found
-    if store is not None and "open_store" in store.hooks:
-        logger = logging.getLogger(__name__)
-        context = StoreContext(
-            name=store.name, service=config.service, logger=logger, log=EventLog(1, None),
-            admit=lambda event: event, announce=lambda *_: None,
-        )  # fmt: skip
-        try:
-            store.ask("open_store", context=context)
-        except SettingError as error:
-            problems.append(setting_problem(store, config, error))
-        except Exception:
-            logger.debug("store %s cannot be opened", store.name, exc_info=True)
+    fault = None if store is None else opening_fault(store, config.service)
+    if store is not None and isinstance(fault, SettingError):
+        problems.append(setting_problem(store, config, fault))
     return loaded, problems
+
+
+def opening_fault(store: Plugin, service: str) -> BaseException | None:
+    """Try whether *store* can be opened; give why not. Nothing is opened by that."""
+    logger = logging.getLogger(__name__)
+    context = StoreContext(
+        name=store.name, service=service, logger=logger, log=EventLog(1, None),
+        admit=lambda event: event, announce=lambda *_: None,
+    )  # fmt: skip
+    try:
+        ask_store(store, "open_store", context)
+    except BaseException as error:
+        if is_of_application(error):
+            raise
+        return error
+    return None

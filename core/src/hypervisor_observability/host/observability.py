@@ -186,9 +186,9 @@ class Observability(Host):
         self._stopping = None
         return in_time
 
-    def _close_store(self, deadline: float) -> None:
-        if self._kept is not None:
-            self._kept.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
+    def _close_store(self, deadline: float) -> bool:
+        seconds = max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic())
+        return self._kept is None or self._kept.stop(seconds)
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
@@ -242,6 +242,11 @@ class Observability(Host):
     # Inside
 
     def _start_workers(self, _event: object = None) -> None:
+        try:
+            if self._kept is not None:
+                self._kept.ensure_stoppable()
+        except RuntimeError:  # the system refuses a thread: with the next event again
+            return
         if not self._group.ensure_running():
             return
         if self._first_event is not None:
@@ -280,8 +285,8 @@ class Observability(Host):
             clock_steps=self.bus.clock_steps,
             record_errors=self.bus.record_errors,
         )
-        kept = [] if self._kept is None else self._kept.metrics()
-        return [*super()._telemetry(), *process, *kept]
+        families = [*super()._telemetry(), *process]
+        return families if self._kept is None else families + self._kept.metrics(families)
 
     def _begin_anew_after_fork(self) -> None:
         self._lock = threading.RLock()

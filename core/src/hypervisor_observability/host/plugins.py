@@ -9,7 +9,7 @@ from typing import Any
 from ..config import Config, DeliveryConfig, PluginTable, structure_plugin_table
 from ..errors import ConfigProblem
 from ..text.error_text import line_of, message_of
-from ..threads.interruptions import is_from_handler
+from ..threads.interruptions import is_of_application
 from .discovery import InstalledPlugin, installed_plugins
 from .plugin import Plugin
 from .plugin_checks import checked
@@ -76,7 +76,7 @@ def load_class(
     try:
         plugin_class = found.entry_point.load()
     except BaseException as error:  # a module may do anything when imported, even sys.exit()
-        if isinstance(error, KeyboardInterrupt) or is_from_handler(error):
+        if is_of_application(error):
             raise
         return None, [table.problem(f"{origin} fails on import ({line_of(error)})")]
     if not inspect.isclass(plugin_class) or not hasattr(plugin_class, "Config"):

@@ -24,7 +24,7 @@ from ..gate import PayloadPolicy
 from ..hookspecs import PluginContext
 from ..text.error_text import line_of
 from ..text.limited_log import say
-from ..threads.interruptions import is_from_handler
+from ..threads.interruptions import is_from_handler, is_of_application
 from ..threads.one_thread import OneThread
 from .plugin import Plugin
 
@@ -123,7 +123,7 @@ class Reader:
             else:
                 self.worker.start_later(error)
         except BaseException as error:  # its fault is its own: the others run
-            if isinstance(error, KeyboardInterrupt) or is_from_handler(error):
+            if is_of_application(error):
                 raise
             self._give_up_start(error)
 

@@ -60,6 +60,8 @@ class StoreContract(ABC):
         """What was emitted is what the history gives: ids, times, payloads, places."""
         with self._observed(tmp_path) as observability:
             emitted = [_emit(observability.bus, number) for number in range(100)]
+            in_log = [event for event in observability.bus.all_events if _is_of_test(event)]
+        assert in_log == emitted  # once each: appended by whoever records it
 
         with self._history(tmp_path) as history:
             entries = _of_test(history.events())

@@ -10,7 +10,9 @@ Two rules follow for whatever runs inside ``emit``:
   next; no step relies on a ``finally`` that an exception may skip.
 * An exception that a signal handler raised belongs to the application. ``except Exception``
   hands it on: it first asks ``is_from_handler``. So does ``except OSError``, because the
-  ``TimeoutError`` of an alarm is one.
+  ``TimeoutError`` of an alarm is one. Where code of a plugin is called, ``except BaseException``
+  asks ``is_of_application``: a plugin may raise anything, ``SystemExit`` and the panic of an
+  extension included.
 """
 
 import sys
@@ -47,6 +49,13 @@ def is_from_handler(error: BaseException) -> bool:
         if step.tb_frame.f_back is interrupted and _got(step.tb_frame, interrupted):
             return True
     return False
+
+
+def is_of_application(error: BaseException) -> bool:
+    """Tell whether *error*, which came out of a plugin's code, is for the application all the same:
+    Ctrl-C, and what else a signal handler raised.
+    """
+    return isinstance(error, KeyboardInterrupt) or is_from_handler(error)
 
 
 class ignoring:  # noqa: N801 - as contextlib.suppress, whose place it takes
