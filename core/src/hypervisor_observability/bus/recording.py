@@ -9,7 +9,7 @@ from threading import get_ident
 from ..events.event import HypervisorEvent
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler, is_of_application
-from .log import EventLog
+from .log import STAGED_EVENTS, EventLog
 
 Append = Callable[[HypervisorEvent], object]
 Record = Callable[[HypervisorEvent, Append], object]
@@ -102,5 +102,7 @@ class Recording:
         self.errors += 1
         self._limited_log.warning("record", "the store raised for an event", error=error)
         # It may have raised before it appended, or behind that.
-        if not self._log.ends_with(event):
+        end = self._log.end
+        newest = self._log.read(max(0, end - 2 * STAGED_EVENTS), 2 * STAGED_EVENTS).events
+        if not any(one is event for one in newest):
             self._log.stage(event)

@@ -100,7 +100,8 @@ class KeptEvents:
         self, reader: str, protocol: type, ask: Callable[[Store], Any]
     ) -> KeptStream | None:
         def stream(store: Store) -> KeptStream:
-            return KeptStream(whole(ask(store), protocol, "it"), self)
+            given = whole(ask(store), protocol, "it")
+            return KeptStream(given, self.bus.log, lambda: self.keeps, self.faults)
 
         return self._quietly(f"gives no stream for {reader}", stream, None)
 

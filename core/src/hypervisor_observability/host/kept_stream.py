@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..bus.log import Reading
+from ..bus.log import EventLog, Reading
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
+from .store_faults import StoreFaults
 from .store_streams import CheckedStream
-
-if TYPE_CHECKING:
-    from .kept_events import KeptEvents
 
 
 class KeptStream:
@@ -19,21 +17,25 @@ class KeptStream:
 
     Args:
         stream: What the store gave.
-        kept: The store.
+        log: The log in memory.
+        keeps: Says whether the store keeps events at present.
+        faults: Of the store.
     """
 
-    def __init__(self, stream: object, kept: "KeptEvents") -> None:
-        self._stream = CheckedStream(kept.plugin.name, stream)
-        self._log = kept.bus.log
-        self._kept = kept
-        self._faults = kept.faults
+    def __init__(
+        self, stream: object, log: EventLog, keeps: Callable[[], bool], faults: StoreFaults
+    ) -> None:
+        self._stream = CheckedStream(faults.store, stream)
+        self._log = log
+        self._keeps = keeps
+        self._faults = faults
         self._given_up = False
         self._first: int | None = None
         self._read_to = 0
 
     @property
     def _is_kept(self) -> bool:
-        return self._kept.keeps and not self._given_up
+        return self._keeps() and not self._given_up
 
     @property
     def start(self) -> int:
