@@ -1,6 +1,6 @@
 """What a store gives the agent may be odd: the agent waits, or goes on without it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +8,11 @@ import pytest
 from attrs import define
 
 from hypervisor_observability import Config, DeliveryConfig, EventType, Observability, hookimpl
-from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.config import StateConfig
 from hypervisor_observability.errors import ConfigError, SettingError
 from hypervisor_observability.host.agent import Agent
 from hypervisor_observability.host.status import read_status
+from hypervisor_observability.stores import FollowContext
 from hypervisor_observability.testing.readers import TakingReader
 from tests.stores.shelf_store import FollowedShelf, ShelfConfig, ShelfPlugin, ShelfStream, shelf_at
 from tests.stores.test_faulty_stores import (
@@ -36,7 +36,7 @@ class FollowedPlugin(ShelfPlugin):
     followed: Any = FollowedShelf
 
     @hookimpl
-    def follow_store(self) -> Any:
+    def follow_store(self, context: FollowContext) -> Any:
         return self.followed(shelf_at(self.config.place))
 
 
@@ -79,7 +79,7 @@ class Once:
 class RaisesOnce(ShelfStream):
     fault: Any = None
 
-    def read(self, position: int, max_events: int) -> Reading:
+    def read(self, position: int, max_events: int) -> Any:
         return self.fault(lambda: ShelfStream.read(self, position, max_events))
 
 
@@ -109,7 +109,7 @@ class ForgetsWhatIsInFlight(ShelfStream):
 class GivesNoStateAtFirst(ShelfStream):
     fault: Any = None
 
-    def since_state_by_run(self) -> Iterator[Any]:
+    def since_state_by_run(self) -> Any:
         return self.fault(lambda: ShelfStream.since_state_by_run(self))
 
 
@@ -122,7 +122,8 @@ def test_agent_asks_again_where_a_stream_was_odd(tmp_path: Path, kind: Any, faul
 
     def stream_for(self: FollowedShelf, reader: str, *, defers: bool) -> ShelfStream:
         name = f"agent's {reader}"
-        stream = self._streams[name] = kind(name, self.shelf, defers)
+        stream: ShelfStream = kind(name, self.shelf, defers)
+        self._streams[name] = stream
         kind.fault = Once(fault)
         return stream
 
