@@ -13,8 +13,8 @@ from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host import discovery
 from hypervisor_observability.host.loading import SHIPPED_STORES
 from hypervisor_observability.host.plugin_checks import has_hook
-from hypervisor_observability.host.plugins import SHIPPED
-from hypervisor_observability.host.store_parts import STORE_HOOKS, load_class
+from hypervisor_observability.host.plugins import SHIPPED, load_class
+from hypervisor_observability.host.store_parts import STORE_HOOKS
 from tests.commands import run_hvobs
 from tests.configurations import write_config
 from tests.plugins.journal.journals import write_two_runs
