@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hypervisor_journal import JournalConfig
 from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.reading.history import JournalHistory
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.runs.runs import Run, runs_of
-from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.upkeep.upkeep import Upkeep
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import EventType, HypervisorEvent
@@ -36,7 +36,8 @@ def write(directory: Path, count: int, every: int = 0) -> None:
     """Write *count* events into a run of its own, telling of each."""
     writer = JournalWriter(directory, segment_bytes=SEGMENT_BYTES)
     # Synced ten times as often as by default, so that every call of the system comes early.
-    upkeep = Upkeep(writer=writer, sync_seconds=0.005, retention=Retention(1 << 40))
+    config = JournalConfig(directory=directory, sync_seconds=0.005, max_bytes=1 << 40)
+    upkeep = Upkeep(writer=writer, config=config)
     if not every:
         upkeep.begin()
     for number in range(count):

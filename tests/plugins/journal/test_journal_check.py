@@ -160,6 +160,32 @@ def test_directory_that_this_user_may_not_write_is_named() -> None:
     ]
 
 
+def test_run_that_this_user_may_not_read_is_named() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        write_two_runs(Path(name))
+        Path(name).chmod(0o777)
+        run = next(iter(runs_of(Path(name)))).path
+        run.chmod(0o000)
+        done = run_python(AS_NOBODY, name, check=True)
+        run.chmod(0o700)
+
+    expected = f"{run}: cannot be looked at: Permission denied: let this user read every run"
+    assert done.stdout.startswith(expected)
+
+
+def test_name_that_no_folder_can_have_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="cannot be written: File name too long"):
+        check(tmp_path / ("n" * 300))
+
+
+def test_file_system_that_does_not_say_how_full_it_is_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result([4096, 4096, *[0] * 8]))
+
+    assert "nothing is recorded yet" in check(tmp_path)
+
+
 def test_disk_without_room_for_a_segment_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import evolve
+from attrs import evolve, fields
 
+from hypervisor_journal.config import JournalConfig
 from hypervisor_journal.proof import anchors as anchors_module
 from hypervisor_journal.proof.anchors import (
     Anchor,
@@ -32,6 +33,7 @@ from hypervisor_observability import EventType, HypervisorEvent
 
 RUN = bytes(range(16))
 CHAIN = b"c" * 32
+KEYS = {name.name for name in fields(JournalConfig)}
 
 
 def append(writer: JournalWriter, count: int) -> None:
@@ -40,8 +42,10 @@ def append(writer: JournalWriter, count: int) -> None:
 
 
 def make_upkeep(writer: JournalWriter, **options: object) -> Upkeep:
-    values = {"sync_seconds": 0.005, "retention": Retention(1 << 40), **options}
-    return Upkeep(writer=writer, **values)  # type: ignore[arg-type]  # as the test gives them
+    table = {key: options.pop(key) for key in options.keys() & KEYS}
+    values: dict[str, Any] = {"sync_seconds": 0.005, "max_bytes": 1 << 40, **table}
+    config = JournalConfig(directory=writer.directory, **values)
+    return Upkeep(writer=writer, config=config, **options)  # type: ignore[arg-type]  # as the test gives them
 
 
 # Anchors
@@ -162,7 +166,7 @@ def test_events_are_synced_soon_and_anchored(
     upkeep = make_upkeep(
         writer,
         anchor_file=tmp_path / "anchors",
-        key_file=tmp_path / "key",
+        anchor_key_file=tmp_path / "key",
         checkpoint_events=100,
         announce=announced.append,
     )
@@ -212,7 +216,7 @@ def test_key_that_cannot_be_had_is_told_and_anchors_are_made_without(
     if content is not None:
         (tmp_path / "key").write_text(content)
     writer = JournalWriter(tmp_path / "journal", segment_bytes=65_536)
-    upkeep = make_upkeep(writer, anchor_file=tmp_path / "anchors", key_file=tmp_path / "key")
+    upkeep = make_upkeep(writer, anchor_file=tmp_path / "anchors", anchor_key_file=tmp_path / "key")
     upkeep.begin()
     append(writer, 3)
     upkeep.end(30)

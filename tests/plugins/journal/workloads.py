@@ -10,13 +10,14 @@ WORKLOAD = """
 import os, sys
 from pathlib import Path
 from hypervisor_observability import EventType, HypervisorEvent
-from hypervisor_journal.upkeep.retention import Retention
+from hypervisor_journal import JournalConfig
 from hypervisor_journal.upkeep.upkeep import Upkeep
 from hypervisor_journal.writing.writer import JournalWriter
 
 directory, count = Path(sys.argv[1]), int(sys.argv[2])
 writer = JournalWriter(directory, segment_bytes=65536)
-upkeep = Upkeep(writer=writer, sync_seconds=0.005, retention=Retention(1 << 40))
+config = JournalConfig(directory=directory, sync_seconds=0.005, max_bytes=1 << 40)
+upkeep = Upkeep(writer=writer, config=config)
 upkeep.begin()
 for number in range(count):
     event = HypervisorEvent(

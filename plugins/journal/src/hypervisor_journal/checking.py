@@ -7,6 +7,7 @@ file is left behind.
 import contextlib
 import errno
 import os
+from math import inf
 from pathlib import Path
 
 from hypervisor_journal.config import JournalConfig
@@ -44,14 +45,25 @@ def check_journal(config: JournalConfig, table: str) -> str:
         )
     if place != directory:
         return f"journal in {directory}: made by the first process that starts"
-    sizes = []
-    for run in runs_of(directory):
-        with contextlib.suppress(FileNotFoundError):  # the bounds of the directory
-            sizes.append(bytes_in(run.path))
+    sizes = _sizes_of_runs(directory)
     if not sizes:
         return f"journal in {directory}: nothing is recorded yet"
     runs = "1 run" if len(sizes) == 1 else f"{len(sizes):,} runs"
     return f"journal in {directory}: {runs}, {_mib(sum(sizes))} of at most {_mib(config.max_bytes)}"
+
+
+def _sizes_of_runs(directory: Path) -> list[int]:
+    sizes = []
+    try:
+        for run in runs_of(directory):
+            with contextlib.suppress(FileNotFoundError):  # the bounds of the directory
+                sizes.append(bytes_in(run.path))
+    except OSError as error:
+        raise OSError(
+            f"{error.filename or directory}: cannot be looked at: {error.strerror}: let this user"
+            " read every run, as each process does that journals here"
+        ) from error
+    return sizes
 
 
 def _check_folder(folder: Path, key: str) -> Path:
@@ -60,8 +72,9 @@ def _check_folder(folder: Path, key: str) -> Path:
     Raises:
         OSError: No file can be made in it.
     """
-    place = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
+    place = folder
     try:
+        place = _nearest_to(folder)
         _make_no_file(place)
     except OSError as error:
         what = "written" if place == folder else "made"
@@ -71,6 +84,21 @@ def _check_folder(folder: Path, key: str) -> Path:
             f" set {key}"
         ) from error
     return place
+
+
+def _nearest_to(folder: Path) -> Path:
+    """Give *folder*, or the nearest one above it that is there.
+
+    Raises:
+        OSError: It can never be there: its name is too long, its links go round in a circle.
+    """
+    while True:
+        try:
+            folder.lstat()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            folder = folder.parent
+        else:
+            return folder
 
 
 def _make_no_file(folder: Path) -> None:
@@ -106,10 +134,12 @@ def _check_anchor_file(path: Path, key: str) -> None:
         raise PermissionError(f"{path}: cannot be read and written by this user: set {key}")
 
 
-def _free_bytes(folder: Path) -> int:
+def _free_bytes(folder: Path) -> float:
     status = os.statvfs(folder)
+    if not status.f_blocks:  # a file system that does not say
+        return inf
     return status.f_frsize * (status.f_bavail if os.geteuid() else status.f_bfree)
 
 
-def _mib(size: int) -> str:
+def _mib(size: float) -> str:
     return f"{size / _MIB:,.1f} MiB"

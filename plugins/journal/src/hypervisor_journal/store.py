@@ -18,7 +18,6 @@ from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, run_names
 from hypervisor_journal.streams.failed_reads import damage_teller
 from hypervisor_journal.streams.journalled_log import JournalledLog
-from hypervisor_journal.upkeep.retention import Retention
 from hypervisor_journal.upkeep.upkeep import Upkeep
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability import MetricFamily
@@ -63,16 +62,7 @@ class JournalStore:
         )
         self.record = self.writer.append
         self.sync = self.writer.sync
-        self._upkeep = Upkeep(
-            writer=self.writer,
-            sync_seconds=config.sync_seconds,
-            retention=Retention(config.max_bytes, config.max_age_seconds),
-            anchor_file=config.anchor_file,
-            key_file=config.anchor_key_file,
-            checkpoint_events=config.checkpoint_events,
-            checkpoint_seconds=config.checkpoint_seconds,
-            announce=self._announce,
-        )
+        self._upkeep = Upkeep(config=config, writer=self.writer, announce=self._announce)
         self._claims = Claims(config.directory)
         self._tell_damage = damage_teller(None)
         self._limited_log = LimitedLog(__name__)

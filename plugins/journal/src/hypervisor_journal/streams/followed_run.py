@@ -9,7 +9,8 @@ from attrs import define, evolve, field, frozen
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.runs.run_ledger import EndedRun
 from hypervisor_journal.runs.runs import Run
-from hypervisor_journal.streams.failed_reads import or_wait
+from hypervisor_journal.streams.failed_reads import or_wait, reading_of
+from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.events.event import HypervisorEvent
 
 
@@ -72,11 +73,8 @@ class FollowedRun:
         with or_wait(self.run.path):
             # Asked first, as above.
             ended = self.ended or not self.run.is_written()
-            try:
-                reading = self._open().read(self.next, max_events)
-                skipped, events = reading.skipped, reading.events
-            except FileNotFoundError:
-                skipped, events = 0, ()
+        reading = reading_of(self._open(), self.next, max_events) or Reading((), self.next, 0)
+        skipped, events = reading.skipped, reading.events
         if not events:
             # What a dead run does not show, though it was seen, is gone.
             skipped = max(0, self.end - self.next) if ended else 0

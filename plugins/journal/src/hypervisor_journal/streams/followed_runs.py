@@ -16,9 +16,8 @@ from hypervisor_journal.reading.segment_reader import Damage
 from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, run_names
 from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State, Step
-from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_journal.streams.failed_reads import damage_teller, or_wait, replayed
 from hypervisor_journal.streams.followed_run import FollowedRun, Part
-from hypervisor_journal.streams.replays import replayed
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent

@@ -9,7 +9,7 @@ from attrs import define, field
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.streams.cursor_files import CursorFile, State
-from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
+from hypervisor_journal.streams.failed_reads import damage_teller, reading_of
 from hypervisor_journal.streams.rests import SEQUENCE, Rests, cursor_path
 from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.events.event import HypervisorEvent
@@ -83,12 +83,10 @@ class JournalledLog:
             return reading
         if self._reader is None or self._reader.run != run:
             self._reader = RunReader(run, damage_teller(self.name))
-        try:
-            with or_wait(run.path):
-                older = self._reader.read(position, min(max_events, reading.skipped))
-        except FileNotFoundError:
+        older = reading_of(self._reader, position, min(max_events, reading.skipped))
+        if older is None or not older.events or older.position >= reading.position:
             return reading
-        return older if older.events and older.position < reading.position else reading
+        return older
 
     # As a cursor
 

@@ -12,8 +12,7 @@ from hypervisor_journal.runs.directory import DELIVERED
 from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State
 from hypervisor_journal.streams.delivered_runs import DeliveredRuns
-from hypervisor_journal.streams.failed_reads import damage_teller, or_wait
-from hypervisor_journal.streams.replays import replayed
+from hypervisor_journal.streams.failed_reads import damage_teller, reading_of, replayed
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
@@ -219,11 +218,9 @@ class Rests:
         gone = Reading((), end, end - position)
         if self._reader is None or self._reader.run != rest.run:
             self._reader = RunReader(rest.run, self._tell)
-        try:
-            with or_wait(rest.run.path):
-                sequence = rest.start + position - start
-                reading = self._reader.read(sequence, min(max_events, end - position))
-        except FileNotFoundError:
+        sequence = rest.start + position - start
+        reading = reading_of(self._reader, sequence, min(max_events, end - position))
+        if reading is None:
             return gone
         events = reading.events[: max(0, rest.end - reading.position)]
         # It was seen to its end, so what it does not show is gone.

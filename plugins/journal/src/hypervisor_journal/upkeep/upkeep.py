@@ -3,10 +3,10 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from attrs import define, field
 
+from hypervisor_journal.config import JournalConfig
 from hypervisor_journal.proof.anchors import Anchor, Anchorage
 from hypervisor_journal.proof.key_files import take_run_key
 from hypervisor_journal.runs.runs import Run
@@ -23,24 +23,16 @@ class Upkeep:
     """Looks after a writer in a daemon thread, from its run's beginning to its end.
 
     Attributes:
+        config: The table.
         writer: Whose run it is.
-        sync_seconds: Longest time until what was appended is synced.
         retention: The bounds of the directory.
-        anchor_file: Where anchors are kept; None: nowhere.
-        key_file: Where the keys of anchors come from; None: they have no HMAC.
-        checkpoint_events: Events after which an anchor is made.
-        checkpoint_seconds: Time after which one is made, if there was an event.
         announce: Takes each anchor, to send it where the journal is not.
         bytes: On the disk in the whole directory, when it was last looked at.
     """
 
+    config: JournalConfig
     writer: JournalWriter
-    sync_seconds: float
-    retention: Retention
-    anchor_file: Path | None = None
-    key_file: Path | None = None
-    checkpoint_events: int = 1_000
-    checkpoint_seconds: float = 60.0
+    retention: Retention = field()
     announce: Callable[[Anchor], object] = field(default=lambda _: None)
     bytes: int = field(default=0, init=False)
     _thread: OneThread = field(factory=lambda: OneThread("journal"), init=False)
@@ -51,6 +43,10 @@ class Upkeep:
     _anchored_at: float = field(factory=time.monotonic, init=False)
     _segment: int = field(default=-1, init=False)
     _retention_due: float = field(default=0.0, init=False)
+
+    @retention.default
+    def _bounds(self) -> Retention:
+        return Retention(self.config.max_bytes, self.config.max_age_seconds)
 
     def begin(self) -> None:
         """Start the thread, if the run has begun; else the writer does so when it begins."""
@@ -82,7 +78,7 @@ class Upkeep:
             self._tell("nothing syncs it", error)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self.sync_seconds):
+        while not self._stopping.wait(self.config.sync_seconds):
             self.look()
         self.look(last=True)
         self.writer.close()
@@ -104,9 +100,9 @@ class Upkeep:
     def _checkpoint(self, *, last: bool) -> None:
         synced = self.writer.synced
         new = synced.sequence - self._anchored
-        due = time.monotonic() - self._anchored_at >= self.checkpoint_seconds
+        due = time.monotonic() - self._anchored_at >= self.config.checkpoint_seconds
         # Its own announcement is an event too: that alone is no reason for the next one.
-        if new < self.checkpoint_events and not (new > 1 and due) and not (last and new):
+        if new < self.config.checkpoint_events and not (new > 1 and due) and not (last and new):
             return
         anchorage, run = self._anchorage, self.writer.run
         if run is None:
@@ -119,13 +115,13 @@ class Upkeep:
             self.announce(anchor)
 
     def _new_anchorage(self, run: Run) -> Anchorage:
-        key = None
-        if self.key_file is not None:
+        key, file = None, self.config.anchor_key_file
+        if file is not None:
             try:
-                key = take_run_key(self.key_file, run.id)
+                key = take_run_key(file, run.id)
             except (OSError, ValueError) as error:
-                self._tell(f"anchors have no HMAC: {self.key_file}", error)
-        self._anchorage = Anchorage.of(run.id, self.anchor_file, key)
+                self._tell(f"anchors have no HMAC: {file}", error)
+        self._anchorage = Anchorage.of(run.id, self.config.anchor_file, key)
         return self._anchorage
 
     def _keep_bounds(self) -> None:
