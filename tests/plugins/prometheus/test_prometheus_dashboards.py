@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from hypervisor_observability.delivery.counts import NO_LOSS
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.dashboards.board import Row, dashboard
@@ -51,6 +52,13 @@ def family_of(name: str) -> str:
     """Give the metric that a series' *name* belongs to."""
     base = re.sub(r"_(bucket|sum|count)$", "", name)
     return base if base in METRICS and METRICS[base][0] == "histogram" else name
+
+
+def test_losses_are_those_of_the_core() -> None:
+    matchers = [matcher for text in QUESTIONS for matcher in re.findall(r'reason!~"([^"]*)"', text)]
+
+    assert matchers
+    assert set(matchers) == {"|".join(NO_LOSS)}
 
 
 @every

@@ -8,12 +8,11 @@ from typing import Any
 import click
 
 from .. import output
-from ..delivery.counts import DEFERRED, UNWANTED
+from ..delivery.counts import NO_LOSS
 from ..errors import ConfigError
 from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
 from .config_option import config_option, find_file, read_leniently
 
-_NO_LOSS = frozenset({*UNWANTED, DEFERRED})  # the last are kept for the next process
 _NUMBERS = ("delivered", "rejected", "in_flight", "pending")
 
 
@@ -91,7 +90,7 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
         if plugin["rejected"]:
             yield f"{name}: {plugin['rejected']} events were refused (see dead letters)"
         for reason, events in plugin["dropped"].items():
-            if reason not in _NO_LOSS:
+            if reason not in NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
 
 

@@ -27,6 +27,9 @@ have them or not."""
 UNWANTED = (FILTERED, SAMPLED, NOT_REPLAYED)
 """Dropped for these reasons, an event was not to be had by the backend."""
 
+NO_LOSS = (*UNWANTED, DEFERRED)
+"""Dropped for these, no event is lost: what is deferred, the next process delivers."""
+
 
 @frozen(kw_only=True)
 class Counts:

@@ -17,8 +17,10 @@ PYTHON_JOB = "agent-hypervisor"
 
 _AGENT = "agent_hypervisor_"
 _OWN = "agent_hypervisor_observability_"
-# Not the reasons that are a choice of the configuration, or made good later.
-_DROPPED = f'{_OWN}events_dropped_total{{reason!~"filtered|sampled|not_replayed|deferred"}}'
+LOSSES = 'reason!~"filtered|sampled|not_replayed|deferred"'
+"""Selects the reasons that are no choice of the configuration, and not made good later."""
+
+_DROPPED = f"{_OWN}events_dropped_total{{{LOSSES}}}"
 _COMMENT = """\
 Alerts for hypervisor-observability, written by: hvobs prometheus rules
 Check them after a change with: promtool check rules FILE"""

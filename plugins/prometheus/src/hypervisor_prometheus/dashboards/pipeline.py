@@ -1,5 +1,6 @@
 """Whether the observability itself is well: the dashboard of delivery, journal and process."""
 
+from hypervisor_prometheus.alerts import LOSSES
 from hypervisor_prometheus.dashboards.agents import AGENTS_UID, PIPELINE_UID
 from hypervisor_prometheus.dashboards.board import (
     Row,
@@ -224,10 +225,6 @@ def _process() -> tuple[Panel, ...]:
             unit="bytes",
         ),
     )
-
-
-LOSSES = 'reason!~"filtered|sampled|not_replayed|deferred"'
-"""Selects the reasons that are no choice of the configuration, and not made good later."""
 
 
 def _gained(name: str, matcher: str, window: str) -> str:
