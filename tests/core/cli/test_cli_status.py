@@ -77,7 +77,7 @@ def test_everything_that_is_wrong_is_told() -> None:
     run_process(Taking())
     taking = changed()["plugins"]["taking"]
     bad = {**taking, "state": "down: no\x1b[2J", "breaker": "open", "dropped": {"overflow": 3}}
-    unwanted = {"filtered": 9, "sampled": 2, "not_replayed": 3, "deferred": 1}
+    unwanted = {"filtered": 9, "sampled": 2, "not_replayed": 3, "deferred": 1, "down": 0}
     quiet = {**taking, "dropped": unwanted}
     changed(state="running", written_at=time.time() - 60, plugins={"bad": bad, "quiet": quiet})
     result = run_hvobs("status", "--directory", "state", "--json")

@@ -90,7 +90,7 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
         if plugin["rejected"]:
             yield f"{name}: {plugin['rejected']} events were refused (see dead letters)"
         for reason, events in plugin["dropped"].items():
-            if reason not in NO_LOSS:
+            if events and reason not in NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
 
 
