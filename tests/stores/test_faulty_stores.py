@@ -1,5 +1,6 @@
 """A store whose author made a mistake costs what it keeps, and nothing else."""
 
+import asyncio
 import json
 import threading
 import time
@@ -21,6 +22,7 @@ from hypervisor_observability import (
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.config import BusConfig, StateConfig
 from hypervisor_observability.delivery.counts import Counts
+from hypervisor_observability.errors import ConfigError
 from hypervisor_observability.host.status import FILE_NAME, read_status
 from hypervisor_observability.metrics.families import MetricFamily, MetricKind
 from hypervisor_observability.stores import StoreContext
@@ -478,7 +480,7 @@ def test_status_is_written_whatever_a_store_says(tmp_path: Path, given: Any) -> 
 
     assert outcome.status["emitted"] == EVENTS
     assert outcome.store["name"] == "faulty"
-    assert outcome.store["state"] == "running"
+    assert outcome.store["state"] == "stopped"
     json.loads((tmp_path / "state" / FILE_NAME).read_bytes(), parse_constant=pytest.fail)
 
 
@@ -560,3 +562,56 @@ def test_store_that_hangs_at_its_end_is_not_waited_for_longer_than_the_stop_may_
         released.set()
     assert len(reader.events) == 1
     assert read_status(tmp_path / "state")["state"] == "stopped"
+
+
+# It is told apart
+
+
+def test_state_of_a_store_is_that_of_its_host(tmp_path: Path) -> None:
+    observability = Observability(plugins=[FaultyPlugin(shelf(tmp_path))])
+    assert observability.status()["store"]["state"] == "new"
+    with observability:
+        assert observability.status()["store"]["state"] == "running"
+    assert observability.status()["store"]["state"] == "stopped"
+
+
+def test_store_whose_hook_never_gives_an_answer_is_down(tmp_path: Path) -> None:
+    class Hanging(FaultyPlugin):
+        @hookimpl
+        async def open_store(self, context: StoreContext) -> Any:
+            await asyncio.sleep(WIDE_SECONDS)
+
+    config = Config(delivery=DeliveryConfig(hook_timeout_seconds=0.1))
+    with Observability(config, plugins=[Hanging(shelf(tmp_path))]) as observability:
+        assert observability.status()["store"]["state"].startswith("down: ")
+
+
+@pytest.mark.parametrize(
+    "hook", ["start", "stop", "flush", "export_events", "export_spans", "export_metrics"]
+)
+def test_hook_of_a_store_that_nobody_would_call_is_refused(tmp_path: Path, hook: str) -> None:
+    plugin = type("Mixed", (FaultyPlugin,), {hook: hookimpl(lambda self: None)})
+    with pytest.raises(ConfigError, match=f"nobody calls its hook {hook}: "):
+        Observability(plugins=[plugin(shelf(tmp_path))])
+
+
+@pytest.mark.parametrize("hook", ["open_store", "open_history", "follow_store"])
+def test_hook_of_a_store_without_a_mark_is_refused(hook: str) -> None:
+    class Unmarked:
+        @hookimpl
+        def check(self) -> str:
+            return "right"
+
+    setattr(Unmarked, hook, lambda self, context: None)
+    with pytest.raises(ValueError, match=f"{hook} is not marked"):
+        Observability(plugins=[Unmarked()])
+
+
+def test_second_store_is_named_although_its_table_is_wrong(tmp_path: Path) -> None:
+    """All that is wrong is told at once."""
+    tables: dict[str, dict[str, Any]] = {"journal": {"directory": str(tmp_path), "typo": 1}}
+    with pytest.raises(ConfigError) as caught:
+        Observability(Config(plugins=tables), plugins=[FaultyPlugin(shelf(tmp_path))])
+    told = str(caught.value)
+    assert "plugins.journal.typo: unknown key" in told
+    assert "plugins.journal: there are two stores, faulty and journal: at most one" in told

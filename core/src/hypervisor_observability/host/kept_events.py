@@ -171,11 +171,15 @@ class KeptEvents:
 
     # Asking
 
-    def status(self) -> dict[str, Any]:
-        """Tell of it, in plain data."""
+    def status(self, state: str) -> dict[str, Any]:
+        """Tell of it, in plain data.
+
+        Args:
+            state: Of the whole: ``new``, ``running`` or ``stopped``.
+        """
         nothing: dict[str, Any] = {}
         told = self._quietly("tells no status", lambda store: plain_status(store.status()), nothing)
-        state = "running" if self.down is None else f"down: {self.down}"
+        state = state if self.down is None else f"down: {self.down}"
         errors = self.bus.record_errors + self.faults.count
         own = {"name": self.plugin.name, "state": state, "errors": errors}
         return {**told, **own, "degraded": bool(told.get("degraded") or self.down)}

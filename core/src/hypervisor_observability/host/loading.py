@@ -15,6 +15,17 @@ from .plugin_checks import has_hook
 from .plugins import SHIPPED, load_class, load_plugins, take_instances
 from .store_parts import STORE_HOOKS, ask_store
 
+_EXPORTS = "write a plugin beside it, which exports"
+_OF_READERS = {
+    "start": "Store.start begins it",
+    "flush": "Store.sync has it keep what was recorded",
+    "stop": "Store.stop ends it",
+    "export_events": _EXPORTS,
+    "export_spans": _EXPORTS,
+    "export_metrics": _EXPORTS,
+}
+"""Hooks that a store has no use for, with what is there instead."""
+
 SHIPPED_STORES = frozenset({"journal"})
 """Those of our own plugins that are stores: the others need not be imported to know it."""
 
@@ -26,21 +37,24 @@ def part_store(
 
     Returns:
         The readers, the store (None if none is on), and what is wrong: there are two, or one
-        that reads as well, or one whose table says how events are to be delivered to it.
+        that has hooks of readers too, or one whose table says how events are to be delivered to it.
     """
     readers: list[Plugin] = []
     stores: list[Plugin] = []
     for plugin in loaded:
         (stores if plugin.hooks & STORE_HOOKS else readers).append(plugin)
     problems = []
-    if len(stores) > 1:
-        message = two_stores(store.name for store in stores)
-        problems += [problem_of(store, config, message) for store in stores]
+    names = [store.name for store in stores]
+    # One whose table is wrong was not made, and is one all the same.
+    made = {*names, *(reader.name for reader in readers)}
+    if config.plugins.keys() - made:
+        names += [table.name for table in store_tables(config)[0] if table.name not in made]
+    if len(names) > 1:
+        problems += [_problem_of(name, config, two_stores(names)) for name in names]
     for store in stores:
-        exports = sorted(hook for hook in store.hooks if hook.startswith("export_"))
-        if exports:
-            message = f"a store keeps events and exports none: it has the hook {exports[0]}"
-            problems.append(problem_of(store, config, message))
+        for hook in sorted(store.hooks & _OF_READERS.keys()):
+            message = f"a store keeps events, and nobody calls its hook {hook}"
+            problems.append(problem_of(store, config, f"{message}: {_OF_READERS[hook]}"))
         table = config.plugins.get(store.name)
         for key in () if table is None else table.values:
             if key in DELIVERY_KEYS:
@@ -75,10 +89,14 @@ def two_stores(names: Iterable[str]) -> str:
 
 def problem_of(plugin: Plugin, config: Config, message: str, *keys: str) -> ConfigProblem:
     """Make a problem of a plugin's table, or of one that the caller has made."""
-    table = config.plugins.get(plugin.name)
+    return _problem_of(plugin.name, config, message, *keys)
+
+
+def _problem_of(name: str, config: Config, message: str, *keys: str) -> ConfigProblem:
+    table = config.plugins.get(name)
     if table is not None:
         return table.problem(message, *keys)
-    return ConfigProblem("Config(...)", None, ".".join(("plugins", plugin.name, *keys)), message)
+    return ConfigProblem("Config(...)", None, ".".join(("plugins", name, *keys)), message)
 
 
 def setting_problem(plugin: Plugin, config: Config, error: SettingError) -> ConfigProblem:
@@ -95,8 +113,7 @@ def loaded_parts(
         ConfigError: Something is wrong in their tables, or with them together.
     """
     loaded, problems = load_plugins(config)
-    if not problems:
-        loaded += take_instances(instances, loaded, config.delivery)
+    loaded += take_instances(instances, loaded, config.delivery)
     readers, store, found = part_store(loaded, config)
     if problems or found:
         raise ConfigError([*problems, *found])

@@ -268,7 +268,7 @@ class Observability(Host):
         return {
             "emitted": self.bus.emitted,
             "handler_errors": self.bus.handler_errors,
-            "store": None if self._kept is None else self._kept.status(),
+            "store": None if self._kept is None else self._kept.status(self._state),
         }
 
     def _telemetry(self) -> list[MetricFamily]:

@@ -19,6 +19,9 @@ from .hook_results import refuse_odd_result
 _HANG_MARGIN = 1.5
 """A call that takes longer than its plugin says by more than this factor hangs."""
 
+_UNWATCHED = frozenset({"start", "stop", "open_store"})
+"""Hooks that are called while nobody looks for calls that hang."""
+
 
 @frozen(eq=False)
 class Plugin:
@@ -178,7 +181,7 @@ class Plugin:
         if result is not None and hook in self.coroutines:
             # At the start nobody is there yet who looks for calls that hang, and a start that
             # failed is followed by a stop.
-            timeout = self.hook_timeout_seconds if hook in {"start", "stop"} else None
+            timeout = self.hook_timeout_seconds if hook in _UNWATCHED else None
             result = self.loop.run(hook, result, timeout)
         refuse_odd_result(hook, result)
         return result

@@ -13,6 +13,7 @@ from ..hookspecs import PROJECT_NAME
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_hook
 from .plugin import Plugin
+from .store_parts import STORE_HOOKS
 
 HOOKS = frozenset(
     name
@@ -108,11 +109,13 @@ def _refuse_unmarked(instance: object, names: Iterable[str]) -> None:
     """Refuse a method that is called as a hook, and is none for want of a mark.
 
     Raises:
-        ValueError: It exports, or takes the place of one with a mark in a base class.
+        ValueError: It exports, is of a store, or takes the place of one with a mark in a base
+            class.
     """
     for name in sorted(names):
         if callable(inspect.getattr_static(instance, name, None)) and (
             name.startswith("export_")
+            or name in STORE_HOOKS
             or any(_is_marked(vars(base).get(name)) for base in type(instance).__mro__)
         ):
             raise ValueError(f"{name} is not marked, so it is never called: put @hookimpl above it")
