@@ -92,6 +92,24 @@ def test_everything_that_is_wrong_is_told() -> None:
     assert "\x1b" not in run_hvobs("status", "--directory", "state").stdout
 
 
+@pytest.mark.parametrize(
+    ("store", "told"),
+    [
+        ({"state": "down: no\x1b[2J", "degraded": True}, "shelf is down: no"),
+        ({"state": "running", "degraded": True}, "shelf: events are not kept at present"),
+        ({"state": "running", "lost": 3}, "shelf: 3 events are not in it"),
+    ],
+)
+def test_store_that_keeps_not_everything_is_told(store: Mapping[str, Any], told: str) -> None:
+    run_process(Taking())
+    changed(store={"name": "shelf", **store})
+    result = run_hvobs("status", "--directory", "state")
+
+    assert result.exit_code == 1
+    assert f"problem: {told}" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
 def test_status_without_a_directory_says_what_to_do() -> None:
     result = run_hvobs("status")
     assert result.exit_code == 1

@@ -431,3 +431,51 @@ def test_command_that_has_moved_says_where_it_stands(old: str, new: str) -> None
 
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"(did you mean 'hvobs {new}'?)" in result.stderr
+
+
+GIVES = "return History(self.config, context)"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("return", "open_history gave nothing: expected an object with the methods of History"),
+        ("return 42", "open_history gave an object of type int, which lacks"),
+        ("return History", "open_history gave the class History: expected an object"),
+        ("return Follower(None)", "open_history gave an object of type Follower, which lacks"),
+    ],
+)
+@pytest.mark.usefixtures("elsewhere")
+def test_what_is_no_history_is_named(install: Install, given: str, told: str) -> None:
+    install("memory", SOURCE.replace(GIVES, given))
+    write_config("[plugins.memory]\n")
+    result = run_hvobs("query")
+
+    assert result.exit_code == 2
+    assert f"hypervisor.toml:1: plugins.memory: {told}" in result.stderr
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "SystemExit", "BaseException", "OSError"])
+@pytest.mark.parametrize("where", ["open", "events", "runs", "close"])
+@pytest.mark.usefixtures("elsewhere")
+def test_command_says_in_a_line_what_a_history_raises(
+    install: Install, error: str, where: str
+) -> None:
+    raises = f"raise {error}('of the store')"
+    source = {
+        "open": SOURCE.replace(GIVES, raises),
+        "events": SOURCE.replace(
+            "        for damage in self.config",
+            f"        {raises}\n        for damage in self.config",
+        ),
+        "runs": SOURCE.replace('return ["run-0", "run-1"]', raises),
+        "close": SOURCE.replace("CLOSED.append(self)", raises),
+    }[where]
+    install("memory", source)
+    write_config("[plugins.memory]\n")
+    result = run_hvobs("replay", "--run", "run-0")
+
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert "of the store" in line

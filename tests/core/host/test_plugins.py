@@ -237,3 +237,14 @@ def test_paths_and_names_do_not_lead_elsewhere(tmp_path: Path) -> None:
 
     assert [problem.line for problem in caught.value.problems] == [2, 4, 5, 6]
     assert [one.name for one in tmp_path.iterdir()] == ["hypervisor.toml"]
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "BaseException", "GeneratorExit"])
+def test_init_may_raise_anything_and_is_a_problem_of_its_table(
+    install: Install, problems_of: Callable[[str], list[str]], error: str
+) -> None:
+    install("good", f"{GOOD}\n    def __attrs_post_init__(self):\n        raise {error}('no')\n")
+
+    assert problems_of("[plugins.good]\n") == [
+        f"hypervisor.toml:1: plugins.good: Plugin: RuntimeError: {error}: no"
+    ]

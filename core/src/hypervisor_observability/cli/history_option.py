@@ -17,6 +17,7 @@ from ..config import Config, PluginTable
 from ..config.structuring import Origin
 from ..errors import ConfigError, NoHistoryError, SettingError
 from ..host.loading import setting_problem, store_tables, two_stores
+from ..host.store_parts import StorePartError, ask_store
 from ..stores import History, HistoryContext
 from .config_option import config_option, find_file, read_leniently
 from .own_table import OwnTable
@@ -153,11 +154,13 @@ def _asked_table(config_file: Path | None) -> OwnTable:
 def _open(own: OwnTable, context: HistoryContext) -> History:
     plugin = own.plugin()
     try:
-        history: History | None = plugin.ask("open_history", context=context)
+        history: History | None = ask_store(plugin, "open_history", context)
     except NoHistoryError as error:
         raise click.UsageError(str(error)) from error
     except SettingError as error:
         raise ConfigError([setting_problem(plugin, own.config, error)]) from error
+    except StorePartError as error:
+        raise ConfigError([own.table.problem(str(error))]) from error
     if history is None:
         raise ConfigError(
             [own.table.problem("this store cannot be asked for what it has recorded")]

@@ -142,11 +142,11 @@ def _explained(*, traceback: bool) -> Iterator[None]:
     """
     try:
         yield
-    except (click.ClickException, click.exceptions.Exit, click.Abort):
+    except (click.ClickException, click.exceptions.Exit, click.Abort, KeyboardInterrupt):
         raise
     except ConfigError as error:
         raise Unusable(str(error)) from error
-    except Exception as error:
+    except BaseException as error:  # a plugin may raise anything, SystemExit too
         if isinstance(error, BrokenPipeError) and output.reader_is_gone():
             raise click.exceptions.Exit(0) from None  # as in: hvobs tree ... | head
         if traceback:

@@ -76,12 +76,7 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
     age = now - found["written_at"]
     if found["state"] == "running" and age > STALE_SECONDS:
         yield f"written {age:.0f} s ago: process {found['pid']} has ended without a stop, or hangs"
-    store = found.get("store") or {}
-    name = output.one_line(str(store.get("name", "the store")))
-    if store.get("degraded"):
-        yield f"{name}: events are not kept at present: see the log"
-    if store.get("lost"):
-        yield f"{name}: {store['lost']} events are not in it"
+    yield from _worries_of_store(found.get("store") or {})
     for name, plugin in found["plugins"].items():
         if plugin["state"].startswith("down"):
             yield f"{name} is {plugin['state']}"
@@ -92,6 +87,17 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
         for reason, events in plugin["dropped"].items():
             if events and reason not in NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
+
+
+def _worries_of_store(store: Mapping[str, Any]) -> Iterable[str]:
+    name = output.one_line(str(store.get("name", "the store")))
+    state = str(store.get("state", ""))
+    if state.startswith("down"):
+        yield f"{name} is {state}: events are not kept"
+    elif store.get("degraded"):
+        yield f"{name}: events are not kept at present: see the log"
+    if store.get("lost"):
+        yield f"{name}: {store['lost']} events are not in it"
 
 
 def examine_state(

@@ -99,11 +99,27 @@ def _load(
     if settings is None or problems:
         return None, problems
     try:
-        make = partial(plugin_class, settings)
+        make = partial(_made, plugin_class, settings)
         return checked(table.name, make(), delivery, make=make), []
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = message_of(error) if isinstance(error, ValueError) else line_of(error)
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
+
+
+def _made(plugin_class: type, settings: object) -> object:
+    """Make an instance.
+
+    Raises:
+        Exception: Whatever its ``__init__`` raises, ``SystemExit`` and the like as a RuntimeError.
+    """
+    try:
+        return plugin_class(settings)
+    except Exception:
+        raise
+    except BaseException as error:
+        if is_of_application(error):
+            raise
+        raise RuntimeError(line_of(error)) from error
 
 
 def _not_installed(name: str, installed: Iterable[str]) -> str:

@@ -128,14 +128,17 @@ class Reader:
             self._give_up_start(error)
 
     def _give_up_start(self, error: BaseException) -> None:
-        self._down = line_of(error)
+        self._go_down(line_of(error))
+        say(__name__, "debug", "plugin %s: start raised", self.name, error=_unexpected(error))
+        _stop_quietly(self._plugin)
+
+    def _go_down(self, why: str) -> None:
+        self._down = why
         if self.worker is None:  # until now its account was that of all who only expose
             self.account = Account(self._surroundings.stream_for(self._plugin)[0])
         self.worker = None
         self.account.close(reasons.DOWN)
         say(__name__, "error", "plugin %s is down: %s", self.name, self._down)
-        say(__name__, "debug", "plugin %s: start raised", self.name, error=_unexpected(error))
-        _stop_quietly(self._plugin)
 
     def ensure_stoppable(self) -> None:
         """Have the thread ready that stops a plugin without a worker: at the end of the process,
@@ -173,7 +176,10 @@ class Reader:
         if self.worker is not None:
             self.worker.begin_anew_after_fork()
         elif self._down is None and self._plugin.renewed is not None:
-            self._plugin = self._renewed(self._plugin.renewed)
+            try:
+                self._plugin = self._renewed(self._plugin.renewed)
+            except Exception as error:  # noqa: BLE001 - its __init__ is its author's
+                self._go_down(f"not made again after a fork: {line_of(error)}")
         self._stopper, self._stop_asked = OneThread(self.name), threading.Event()
 
     def start_exposing_after_fork(self) -> None:

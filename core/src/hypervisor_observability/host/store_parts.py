@@ -89,4 +89,5 @@ def _iterates(member: Any) -> bool:
 def _described(given: object) -> str:
     if given is None:
         return "nothing"
-    return f"the class {given.__name__}" if inspect.isclass(given) else f"a {type(given).__name__}"
+    kind = type(given).__name__
+    return f"the class {given.__name__}" if inspect.isclass(given) else f"an object of type {kind}"
