@@ -93,6 +93,11 @@ class AppendsTwice(ShelfStore):
         append(event)
 
 
+class CannotFork(ShelfStore):
+    def begin_anew_after_fork(self) -> None:
+        raise RuntimeError("of the store")
+
+
 class ForgetsWhatCameBefore(ShelfStore):
     def start(self, take_over: Any) -> None:
         super().start(take_over)
@@ -212,6 +217,10 @@ BROKEN: dict[str, tuple[Parts, set[str]]] = {
     "appends twice": (
         Parts(AppendsTwice),
         {"test_events_come_back_as_they_were_in_their_order"},
+    ),
+    "cannot fork": (
+        Parts(CannotFork),
+        {"test_child_of_a_fork_keeps_its_events_apart"},
     ),
     "forgets what came before the start": (
         Parts(ForgetsWhatCameBefore),

@@ -13,9 +13,11 @@ pytest then finds every test of it. A test that fails says what a user would hav
 """
 
 import logging
+import os
+import warnings
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,28 @@ class StoreContract(ABC):
         with self._observed(tmp_path) as observability:
             _emit(observability.bus, 1)
             assert observability.bus.sync()
+
+    def test_child_of_a_fork_keeps_its_events_apart(self, tmp_path: Path) -> None:
+        """Both go on: none of the child's is in the parent's run, and none of either is twice."""
+        if not hasattr(os, "fork"):
+            return
+        with self._observed(tmp_path) as observability:
+            _emit(observability.bus, 0)
+
+            def child() -> bool:
+                _emit(observability.bus, 100)
+                return observability.bus.sync() and observability.stop()
+
+            assert _in_child(child)
+            _emit(observability.bus, 1)
+            assert observability.bus.sync()
+
+        with self._history(tmp_path) as history:
+            by_run: dict[str, list[Any]] = {}
+            for entry in _of_test(history.events()):
+                by_run.setdefault(entry.run, []).append(entry.event.payload[_NUMBER])
+        # What only lives in a process is gone with the child.
+        assert sorted(by_run.values()) in ([[0, 1]], [[0, 1], [100]])
 
     def test_opening_alone_leaves_nothing_behind(self, tmp_path: Path) -> None:
         """``open_store`` is asked when a configuration is checked: it begins nothing."""
@@ -348,6 +372,21 @@ class StoreContract(ABC):
         with closing(plugin.open_history(context)) as history:
             yield history
         assert told == []
+
+
+def _in_child(work: Callable[[], bool]) -> bool:
+    """Do *work* in a fork's child, which then ends; tell what it gave, False if it raised."""
+    with warnings.catch_warnings():
+        # Of a fork beside threads, which is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if work() else 1
+        finally:
+            os._exit(code)  # whatever it raised: the tests are the parent's
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _config(**options: Any) -> Config:
