@@ -1,4 +1,4 @@
-"""The types of events: forty of the hypervisor, three of ours, and whatever users add."""
+"""The types of events: forty of the hypervisor, ten of ours, and whatever users add."""
 
 import re
 from enum import Enum
@@ -117,3 +117,25 @@ AGENT_FINISHED = EventType.of("agent.finished")
 
 USAGE_RECORDED = EventType.of("usage.recorded")
 """Tokens and cost: {input_tokens, output_tokens, cost, currency, model}."""
+
+RUN_STARTED = EventType.of("run.started")
+"""A task, workflow, graph or crew began: {name, run_id, kind}."""
+
+RUN_FINISHED = EventType.of("run.finished")
+"""It ended: {name, run_id, status, error, duration_seconds}."""
+
+TOOL_STARTED = EventType.of("tool.started")
+"""An agent called a tool: {tool_name, call_id, attempt, arguments}."""
+
+TOOL_FINISHED = EventType.of("tool.finished")
+"""The call ended: {tool_name, call_id, attempt, status, error, duration_seconds, result}."""
+
+MODEL_STARTED = EventType.of("model.started")
+"""An agent called a model: {model, provider, operation, call_id, stream}."""
+
+MODEL_FINISHED = EventType.of("model.finished")
+"""The call ended: {model, operation, call_id, status, error, duration_seconds,
+first_token_seconds, finish_reason}."""
+
+AGENT_HANDOFF = EventType.of("agent.handoff")
+"""An agent handed the work over to another: {from_agent, to_agent, reason}."""

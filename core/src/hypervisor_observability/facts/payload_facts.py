@@ -35,6 +35,7 @@ RING_TRANSITIONS = {
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
 
 
+_NO_ERRORS = ("cancelled", "blocked")
 _CONTAINERS = (dict, list, tuple, frozenset)
 
 
@@ -134,8 +135,9 @@ def is_refused_breach(event: HypervisorEvent) -> bool:
 
 
 def has_failed(event: HypervisorEvent) -> bool:
-    """Tell whether work ended with an error."""
-    return name(event, "status") == "error" or has(event, "error_type")
+    """Tell whether work ended with an error; a cancellation is none."""
+    status = name(event, "status")
+    return status == "error" or (status not in _NO_ERRORS and has(event, "error_type"))
 
 
 def severity(event: HypervisorEvent) -> str:

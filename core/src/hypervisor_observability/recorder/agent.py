@@ -1,18 +1,20 @@
 """Agents at work, from joining to the end of their work."""
 
-import time
+from collections.abc import Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..causality import baggage
 from ..causality.causal_trace import CausalTraceId
 from ..causality.propagation import Extracted
 from ..events import ids
-from ..events.event_types import AGENT_FINISHED, EventType
+from ..events.event_types import EventType
+from .attributes import set_attributes
 from .event_writer import EventWriter
-from .failure import describe
+from .kinds import KINDS
 from .opened import Opened
 from .place import current_place, link_text
+from .work import open_work
 
 
 @frozen(eq=False)
@@ -28,6 +30,9 @@ class Agent:
     did: str
     session_id: str | None
     trace: CausalTraceId
+    _attributes: dict[str, object] = field(init=False, factory=dict)
+
+    set = set_attributes
 
 
 def open_agent(
@@ -37,6 +42,7 @@ def open_agent(
     ring: int | None,
     name: str | None,
     caller: Extracted | None,
+    attributes: Mapping[str, object] | None,
 ) -> Opened[Agent]:
     """Begin an agent's work; see ``Recorder.agent``."""
     trace, around = writer.next_trace(caller), current_place()
@@ -45,16 +51,14 @@ def open_agent(
     if session_id is None and caller is not None:
         session_id = caller.baggage.get(baggage.SESSION_ID)
     place = around._replace(session_id=session_id, agent_did=did)
-    payload = {"ring": ring, "name": name, "caller_trace": link_text(caller)}
-    joined = writer.write(EventType.SESSION_JOINED, place, trace, payload)
-    inside = place.within(joined)
-    began = time.monotonic()
-
-    def close(error: BaseException | None) -> None:
-        finished = {
-            "status": "ok" if error is None else "error",
-            "duration_seconds": time.monotonic() - began,
-        }
-        writer.write(AGENT_FINISHED, inside, trace, finished | describe(error))
-
-    return Opened(Agent(did, session_id, trace), writer.enter(inside, trace), writer, close)
+    payload = {
+        "ring": ring,
+        "name": name,
+        "caller_trace": link_text(caller),
+        "attributes": attributes,
+    }
+    agent = Agent(did, session_id, trace)
+    opened = open_work(writer, KINDS["agent"], place, trace, payload, agent)
+    if ring is not None:
+        writer.write_here(EventType.RING_ASSIGNED, {"ring": ring})
+    return opened

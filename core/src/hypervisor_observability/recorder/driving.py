@@ -6,10 +6,25 @@ whoever awaits it. What is driven stays in its own between two of its steps.
 
 import contextvars
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
+EndT_co = TypeVar("EndT_co", covariant=True)
 End = Callable[[BaseException | None], None]
 EndAsync = Callable[[BaseException | None], Awaitable[None]]
+
+
+class Begun(NamedTuple, Generic[EndT_co]):
+    """A generator that is to be driven.
+
+    Attributes:
+        values: It.
+        end: Called in its context when it has ended, with the exception that ended it.
+        on_value: Called there when it gives its first value; None: nothing is.
+    """
+
+    values: Any
+    end: EndT_co
+    on_value: Callable[[], None] | None = None
 
 
 class Driven:
@@ -29,11 +44,18 @@ class Driven:
         return driven(self._context.run(await_), self._context)
 
 
-def driven(generator: Any, context: contextvars.Context) -> Generator[Any, Any, Any]:
-    """Do as ``yield from generator``, with *generator* in *context* (PEP 380)."""
+def driven(
+    generator: Any, context: contextvars.Context, on_value: Callable[[], None] | None = None
+) -> Generator[Any, Any, Any]:
+    """Do as ``yield from generator``, with *generator* in *context* (PEP 380).
+
+    *on_value* is called there when it gives its first value.
+    """
     run = context.run
     try:
         value = run(next, generator)
+        if on_value is not None:
+            run(on_value)
         while True:
             try:
                 sent = yield value
@@ -54,21 +76,20 @@ def driven(generator: Any, context: contextvars.Context) -> Generator[Any, Any, 
 
 
 def driving(
-    begin: Callable[..., tuple[Any, End]], context: contextvars.Context | None = None
+    begin: Callable[..., Begun[End]], context: contextvars.Context | None = None
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Make a generator function whose generators run in a context of their own.
 
     Args:
-        begin: Called there with the call's arguments; gives what generates the values, and what
-            is called there when that has ended, with the exception that ended it.
+        begin: Called there with the call's arguments; gives what generates the values.
         context: That context; by default a copy of the one in which the first value is asked.
     """
 
     def generate(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         own = contextvars.copy_context() if context is None else context
-        values, end = own.run(begin, *args, **kwargs)
+        values, end, on_value = own.run(begin, *args, **kwargs)
         try:
-            value = yield from driven(values, own)
+            value = yield from driven(values, own, on_value)
         except BaseException as error:
             own.run(end, error)
             raise
@@ -79,13 +100,14 @@ def driving(
 
 
 def driving_async(
-    begin: Callable[..., tuple[Any, EndAsync | None]], context: contextvars.Context | None = None
+    begin: Callable[..., Begun[EndAsync] | Begun[None]],
+    context: contextvars.Context | None = None,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Do as ``driving`` for asynchronous generators, whose end is awaited."""
 
     async def generate(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         own = contextvars.copy_context() if context is None else context
-        values, end = own.run(begin, *args, **kwargs)
+        values, end, on_value = own.run(begin, *args, **kwargs)
         failure: BaseException | None = None
         try:
             step = values.__anext__()
@@ -94,6 +116,9 @@ def driving_async(
                     value = await Driven(step, own)
                 except StopAsyncIteration:
                     return
+                if on_value is not None:
+                    own.run(on_value)
+                    on_value = None
                 try:
                     sent = yield value
                 except GeneratorExit:  # the reader has had enough

@@ -1,7 +1,7 @@
 """Ring elevations, from grant to demotion or expiry."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from attrs import define, field
 
@@ -11,6 +11,7 @@ from ..events import ids
 from ..events.event_types import EventType
 from ..threads.interruptions import ignoring
 from ..values.scalars import plain_scalar
+from .attributes import attributes_set, set_attributes
 from .event_writer import EventWriter, unless_empty
 from .opened import Opened
 from .place import current_place
@@ -34,6 +35,9 @@ class Elevation:
     _end: Callable[[EventType, str], None] = field(alias="end")
     _began: float = field(init=False, factory=time.monotonic)
     _ended: bool = field(init=False, default=False)
+    _attributes: dict[str, object] = field(init=False, factory=dict)
+
+    set = set_attributes
 
     @property
     def expired(self) -> bool:
@@ -70,7 +74,12 @@ class Elevation:
 
 
 def open_elevation(
-    writer: EventWriter, from_ring: int, to_ring: int, reason: str, ttl_seconds: float | None
+    writer: EventWriter,
+    from_ring: int,
+    to_ring: int,
+    reason: str,
+    ttl_seconds: float | None,
+    attributes: Mapping[str, object] | None,
 ) -> Opened[Elevation]:
     """Begin an elevation; see ``Recorder.elevation``."""
     place, trace = current_place(), current_trace()
@@ -82,6 +91,7 @@ def open_elevation(
             "to_ring": from_ring,
             "elevated_seconds": elevation.elevated_seconds,
             "reason": unless_empty(reason),
+            "attributes": attributes_set(elevation),
         }
         writer.write(event_type, inside, trace, ended)
 
@@ -94,6 +104,7 @@ def open_elevation(
         "to_ring": to_ring,
         "reason": reason,
         "ttl_seconds": ttl_seconds,
+        "attributes": attributes,
     }
     inside = place.within(writer.write(EventType.RING_ELEVATED, place, trace, granted))
     return Opened(elevation, stand(trace, inside), writer, lambda _: elevation.close())

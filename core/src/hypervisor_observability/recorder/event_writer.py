@@ -10,14 +10,17 @@ from ..causality.choices import IdWidth
 from ..causality.current_trace import current_trace
 from ..causality.propagation import Extracted, new_root
 from ..causality.standing import Standing, stand, standing
-from ..events.event import HypervisorEvent
+from ..events.event import HypervisorEvent, at_nanoseconds
 from ..events.event_types import EventType
 from ..text.limited_log import LimitedLog
 from ..threads.interruptions import is_from_handler
+from ..values.scalars import plain_scalar
 from .opentelemetry_spans import OpenTelemetrySpans
 from .place import NOWHERE, Place
 
 T = TypeVar("T")
+
+_YEAR_10000_NS = 253_402_300_800 * 1_000_000_000
 
 
 class EventWriter:
@@ -96,6 +99,50 @@ class EventWriter:
             )
             return None
 
+    def make(
+        self,
+        event_type: EventType,
+        place: Place,
+        trace: CausalTraceId | None,
+        payload: Mapping[str, object],
+        timestamp_ns: int | None,
+    ) -> HypervisorEvent:
+        """Make an event as ``write`` does, for ``emit``; a time that is none is now.
+
+        Raises:
+            Exception: It could not be made.
+        """
+        event = HypervisorEvent(
+            event_type=event_type,
+            session_id=place.session_id,
+            agent_did=place.agent_did,
+            causal_trace_id=None if trace is None else trace.full_id,
+            parent_event_id=place.opened_by,
+            payload={key: value for key, value in payload.items() if value is not None},
+        )
+        checked = self.checked_ns(timestamp_ns)
+        return event if checked is None else at_nanoseconds(event, checked)
+
+    def checked_ns(self, timestamp_ns: object) -> int | None:
+        """Give a time in nanoseconds since the epoch; None: it is none."""
+        told = plain_scalar(timestamp_ns)
+        return told if type(told) is int and 0 <= told < _YEAR_10000_NS else None
+
+    def emit(self, event: HypervisorEvent) -> None:
+        """Emit an event that ``make`` gave."""
+        self._bus.emit(event)
+
+    def new_root(self) -> CausalTraceId:
+        """Start a trace, whatever the current one is."""
+        return new_root(self._id_width)
+
+    def trace_here(self) -> CausalTraceId | None:
+        """Give the innermost trace that the running code is in, of ours and of others."""
+        around = current_trace()
+        if self._outer_spans is None:
+            return around
+        return self._asked(self._outer_spans.parent, around, otherwise=around)
+
     def next_trace(self, caller: Extracted | None = None) -> CausalTraceId:
         """Draw the causal id of work that begins here: below the current one, if there is one.
 
@@ -105,15 +152,13 @@ class EventWriter:
         """
         if caller is not None:
             return caller.next_trace()
-        around = current_trace()
-        if self._outer_spans is not None:
-            around = self._asked(self._outer_spans.parent, around, otherwise=around)
+        around = self.trace_here()
         return new_root(self._id_width) if around is None else around.child()
 
-    def enter(self, place: Place, trace: CausalTraceId) -> Standing:
+    def enter(self, place: Place, trace: CausalTraceId | None) -> Standing:
         """Make *place* the current one, and *trace* the current trace, until ``leave``."""
         inside = stand(trace, place)
-        if self._outer_spans is not None:
+        if self._outer_spans is not None and trace is not None:
             leave_span = self._asked(self._outer_spans.activate, trace, otherwise=None)
             if leave_span is not None:
                 inside.on_leave = partial(self._asked, leave_span, otherwise=None)
@@ -140,6 +185,16 @@ class EventWriter:
         if is_from_handler(error):
             raise error
         self._limited_log.warning("end", "the end of a scope was not recorded", error=error)
+
+    def keyed_failed(self, error: Exception) -> None:
+        """Log that a call about work under a key was not recorded, or not as it was told.
+
+        Raises:
+            Exception: *error*, if a signal handler raised it.
+        """
+        if is_from_handler(error):
+            raise error
+        self._limited_log.warning("keyed", "work under a key was not recorded so", error=error)
 
     def undo_failed(self, action: str, error: BaseException) -> None:
         """Log that an undo raised, since nobody else gets to see its exception."""

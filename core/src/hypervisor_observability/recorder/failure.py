@@ -1,10 +1,11 @@
 """What a payload says about an exception, and which way out of a block is no failure."""
 
 import inspect
+import sys
 from types import FrameType
 
 from ..causality.standing import CONTEXTLIB
-from ..text.error_text import line_of, message_of, name_of, type_of
+from ..text.error_text import leaves_of, line_of, message_of, name_of, type_of
 
 # By name: importing asyncio for one of its classes would cost more than this whole package.
 _INTERRUPTIONS = {
@@ -14,6 +15,13 @@ _INTERRUPTIONS = {
     "KeyboardInterrupt": "interrupted",
     "SystemExit": "exited",
 }
+# Who has such an exception has imported its module.
+_CANCELLATIONS = (
+    ("asyncio", "CancelledError"),
+    ("concurrent.futures", "CancelledError"),
+    ("trio", "Cancelled"),
+    ("greenlet", "GreenletExit"),
+)
 _ANY_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
@@ -54,3 +62,47 @@ def describe(error: BaseException | None) -> dict[str, object]:
     interruption = None if isinstance(error, Exception) else _INTERRUPTIONS.get(name)
     reason = line_of(error) if interruption is None else interruption
     return {"error": message, "reason": reason, "error_type": type_of(error)}
+
+
+def was_cancelled(error: BaseException | None) -> bool:
+    """Tell whether *error* says that nobody wanted the work any more, rather than that it failed.
+
+    That is a cancellation of asyncio, trio, gevent or an executor, or the closing of a coroutine; a
+    group of exceptions is one if nothing else is in it. Never raises.
+    """
+    if error is None:
+        return False
+    if isinstance(error, BaseExceptionGroup):
+        found = list(leaves_of(error))
+        return bool(found) and all(map(_is_cancellation, found))
+    return _is_cancellation(error)
+
+
+def how_it_ended(error: BaseException | None) -> dict[str, object]:
+    """Give what the end of work says of *error*, with its ``status``: ok, error or cancelled.
+
+    A cancellation is no failure: it has a ``reason``, and neither ``error`` nor ``error_type``.
+    """
+    if error is None:
+        return {"status": "ok"}
+    if was_cancelled(error):
+        group = isinstance(error, BaseExceptionGroup)
+        reason = "cancelled" if group else _INTERRUPTIONS.get(name_of(error), "cancelled")
+        return {"status": "cancelled", "reason": reason}
+    return {"status": "error", **describe(error)}
+
+
+def how_it_failed(error: BaseException | None) -> dict[str, object]:
+    """Do as ``how_it_ended`` for an event whose type says the rest: a ``status`` if cancelled."""
+    told = how_it_ended(error)
+    if told["status"] != "cancelled":
+        del told["status"]
+    return told
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    return issubclass(type(error), GeneratorExit) or any(
+        isinstance(known := getattr(sys.modules.get(module), name, None), type)
+        and issubclass(type(error), known)
+        for module, name in _CANCELLATIONS
+    )

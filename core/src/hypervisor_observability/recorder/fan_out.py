@@ -1,7 +1,7 @@
 """Fan-outs of a saga: branches beside each other, and whether enough of them succeeded."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
 from attrs import define, field
@@ -10,6 +10,7 @@ from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from ..events.event_types import EventType
 from ..values.scalars import plain_scalar
+from .attributes import attributes_set, set_attributes
 from .failure import describe
 from .opened import Opened
 from .saga_outcome import Undo
@@ -57,6 +58,9 @@ class FanOut:
     # Re-entrant: the garbage collector closes generators, and so ends branches, anywhere.
     _lock: threading.RLock = field(init=False, factory=threading.RLock)
     _branches: dict[str, _Branch] = field(init=False, factory=dict)
+    _attributes: dict[str, object] = field(init=False, factory=dict)
+
+    set = set_attributes
 
     def branch(
         self,
@@ -65,6 +69,7 @@ class FanOut:
         step_id: str | None = None,
         attempt: int = 1,
         undo: Undo | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Step]:
         """Record a branch: a step of the saga that belongs to the fan-out.
 
@@ -76,8 +81,9 @@ class FanOut:
             step_id: Likewise.
             attempt: Likewise.
             undo: Likewise.
+            attributes: Likewise.
         """
-        return Scope(lambda: self._open_branch(action, step_id, attempt, undo))
+        return Scope(lambda: self._open_branch(action, step_id, attempt, undo, attributes))
 
     @property
     def policy_satisfied(self) -> bool:
@@ -107,9 +113,14 @@ class FanOut:
             return [one for one in self._branches.values() if one.succeeded is succeeded]
 
     def _open_branch(
-        self, action: str, step_id: str | None, attempt: int, undo: Undo | None
+        self,
+        action: str,
+        step_id: str | None,
+        attempt: int,
+        undo: Undo | None,
+        attributes: Mapping[str, object] | None,
     ) -> Opened[Step]:
-        opened = open_step(self._above, action, step_id, attempt, None, undo)
+        opened = open_step(self._above, action, step_id, attempt, None, undo, attributes)
         # In the place of the attempt before it, whatever becomes of that.
         branch = _Branch(opened.subject, undo)
         with self._lock:
@@ -126,19 +137,23 @@ class FanOut:
         return opened._replace(close=noting(opened.end), close_async=noting(opened.end_async))
 
 
-def open_fan_out(saga: SagaPlace, policy: Policy, branch_count: int | None) -> Opened[FanOut]:
+def open_fan_out(
+    saga: SagaPlace,
+    policy: Policy,
+    branch_count: int | None,
+    attributes: Mapping[str, object] | None,
+) -> Opened[FanOut]:
     """Begin a fan-out; see ``Saga.fan_out``."""
     trace, place = saga.trace.child(), saga.place_of_part()
     group_id = ids.event_id_text(ids.next_number())
     payload = {"saga_id": saga.saga_id, "group_id": group_id, "policy": policy}
-    started = saga.writer.write(
-        EventType.SAGA_FANOUT_STARTED, place, trace, {**payload, "branch_count": branch_count}
-    )
-    inside = place.within(started)
+    begun = {**payload, "branch_count": branch_count, "attributes": attributes}
+    inside = place.within(saga.writer.write(EventType.SAGA_FANOUT_STARTED, place, trace, begun))
     fan_out = FanOut(group_id, policy, trace, saga.below(trace, inside), branch_count)
 
     def close(error: BaseException | None) -> None:
         resolved = {**payload, **fan_out.resolution(), **describe(error)}
+        resolved["attributes"] = attributes_set(fan_out)
         saga.writer.write(EventType.SAGA_FANOUT_RESOLVED, inside, trace, resolved)
 
     return Opened(fan_out, saga.writer.enter(inside, trace), saga.writer, close)

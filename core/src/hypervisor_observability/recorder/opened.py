@@ -19,6 +19,7 @@ class Opened(NamedTuple, Generic[T]):
         writer: Logs a fault of ending it.
         close: Records its end; it is given the exception that ended it, or None.
         close_async: The same for ``async with``; None: as ``close``.
+        on_value: Called when a generator in it gives its first value; None: nothing is.
     """
 
     subject: T
@@ -26,6 +27,7 @@ class Opened(NamedTuple, Generic[T]):
     writer: EventWriter
     close: Callable[[BaseException | None], None]
     close_async: Callable[[BaseException | None], Awaitable[None]] | None = None
+    on_value: Callable[[], None] | None = None
 
     def end(self, error: BaseException | None) -> None:
         """Leave the scope and record its end. No fault of doing so is raised."""

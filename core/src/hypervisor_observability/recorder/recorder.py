@@ -1,21 +1,28 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
+from collections.abc import Mapping
+
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.choices import IdWidth, check_id_width
 from ..causality.propagation import Extracted
 from ..events.event import HypervisorEvent
-from ..events.event_types import GOVERNANCE_DECISION, USAGE_RECORDED, EventType
+from ..events.event_types import EventType
 from ..values.truth import as_bool
+from . import calls, keyed
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
+from .keyed_table import KeyedTable
+from .model import ModelCall, open_model
 from .opentelemetry_spans import OpenTelemetrySpans
 from .place import check_caller
+from .run import Run, open_run
 from .saga import Saga, open_saga, open_step_anywhere
 from .saga_outcome import Undo
 from .saga_step import Step
 from .scope import Scope
 from .session import Session, open_session
+from .tool import ToolCall, open_tool
 from .topics import Audit, Liability, Security, Verification, Vfs
 
 
@@ -26,6 +33,9 @@ class Recorder:
     the context along. Events take session, agent, causal id and parent event from the
     scopes around them. An exception in a block is recorded and passes through unchanged,
     be it a cancellation; a fault of recording itself is logged and never appears.
+
+    Every scope takes ``attributes``, a flat dict of your own, which stands in the event that begins
+    it. What it gives has ``set(**attributes)``, for those that stand in the event that ends it.
 
     Args:
         bus: Where the events go.
@@ -53,13 +63,20 @@ class Recorder:
         check_id_width(id_width)
         self._writer = EventWriter(bus, id_width, _outer_spans() if opentelemetry else None)
         record = self._writer.write_call
+        self._keyed = KeyedTable()
         self.audit = Audit(record)
         self.liability = Liability(record)
         self.security = Security(record)
         self.verification = Verification(record)
         self.vfs = Vfs(record)
 
-    def session(self, session_id: str | None = None, **payload: object) -> Scope[Session]:
+    def session(
+        self,
+        session_id: str | None = None,
+        *,
+        attributes: Mapping[str, object] | None = None,
+        **payload: object,
+    ) -> Scope[Session]:
         """Record a session: created and terminated.
 
         It starts no trace, so a session may last for days: each agent that is not called by
@@ -67,9 +84,10 @@ class Recorder:
 
         Args:
             session_id: Unique; drawn by default.
+            attributes: Of your own.
             payload: More about it, such as ``max_participants``.
         """
-        return Scope(lambda: open_session(self._writer, session_id, payload))
+        return Scope(lambda: open_session(self._writer, session_id, payload, attributes))
 
     def agent(
         self,
@@ -79,24 +97,98 @@ class Recorder:
         ring: int | None = None,
         name: str | None = None,
         caller: Extracted | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Agent]:
         """Record an agent's work: joined and finished. Within another's it is a delegation.
 
         Args:
             did: Its decentralised identifier.
             session_id: By default the session around it, else that of the *caller*'s baggage.
-            ring: The privilege ring in which it starts; 0 is the innermost.
+            ring: The privilege ring in which it starts, which is recorded as assigned; 0 is the
+                innermost.
             name: For people; of low cardinality.
             caller: What ``extract`` gave for the message that asked for this work, where that
                 came from another process: the agent's id is the one that it tells, or one
                 beside that from the second agent on, and a link is recorded as
                 ``caller_trace``.
+            attributes: Of your own.
 
         Raises:
             TypeError: *caller* is not what ``extract`` gives.
         """
         check_caller(caller)
-        return Scope(lambda: open_agent(self._writer, did, session_id, ring, name, caller))
+        return Scope(
+            lambda: open_agent(self._writer, did, session_id, ring, name, caller, attributes)
+        )
+
+    def run(
+        self,
+        name: str,
+        *,
+        run_id: str | None = None,
+        kind: str = "task",
+        caller: Extracted | None = None,
+        attributes: Mapping[str, object] | None = None,
+    ) -> Scope[Run]:
+        """Record a run: what holds the agents of one task, and their handoffs, together.
+
+        Args:
+            name: What is run; of low cardinality.
+            run_id: Unique; by default the name and a number.
+            kind: ``task``, ``workflow``, ``graph`` or ``crew``.
+            caller: As of ``agent``.
+            attributes: Of your own.
+
+        Raises:
+            TypeError: *caller* is not what ``extract`` gives.
+        """
+        check_caller(caller)
+        return Scope(lambda: open_run(self._writer, name, run_id, kind, caller, attributes))
+
+    def tool(
+        self,
+        tool_name: str,
+        *,
+        call_id: str | None = None,
+        attempt: int = 1,
+        arguments: object = None,
+        attributes: Mapping[str, object] | None = None,
+    ) -> Scope[ToolCall]:
+        """Record a call of a tool.
+
+        Args:
+            tool_name: The tool.
+            call_id: What the model, or who else calls it, calls the call.
+            attempt: 1 for the first.
+            arguments: What it is called with, where that is to be recorded.
+            attributes: Of your own.
+        """
+        return Scope(
+            lambda: open_tool(self._writer, tool_name, call_id, attempt, arguments, attributes)
+        )
+
+    def model(
+        self,
+        model: str,
+        *,
+        provider: str | None = None,
+        operation: str = "chat",
+        call_id: str | None = None,
+        stream: bool | None = None,
+        attributes: Mapping[str, object] | None = None,
+    ) -> Scope[ModelCall]:
+        """Record a call of a model. Of a decorated generator the first value is the first token.
+
+        Args:
+            model: The model.
+            provider: Who runs it.
+            operation: ``chat``, ``embeddings`` or another of its operations.
+            call_id: What its caller or provider calls the call.
+            stream: Whether it answers in pieces.
+            attributes: Of your own.
+        """
+        names = (model, provider, operation, call_id, stream)
+        return Scope(lambda: open_model(self._writer, *names, attributes))
 
     def saga(
         self,
@@ -106,6 +198,7 @@ class Recorder:
         step_count: int | None = None,
         compensate: bool = False,
         caller: Extracted | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Saga]:
         """Record a saga: created and completed, or escalated if it ends badly.
 
@@ -117,13 +210,15 @@ class Recorder:
                 first, before the exception goes on. An undo that raises does not keep the
                 others from being called.
             caller: As of ``agent``.
+            attributes: Of your own.
 
         Raises:
             TypeError: *caller* is not what ``extract`` gives.
         """
         check_caller(caller)
         undo = as_bool(compensate) is True
-        return Scope(lambda: open_saga(self._writer, name, saga_id, step_count, caller, undo=undo))
+        names = (name, saga_id, step_count, caller, attributes)
+        return Scope(lambda: open_saga(self._writer, *names, undo=undo))
 
     def step(
         self,
@@ -133,6 +228,7 @@ class Recorder:
         attempt: int = 1,
         max_retries: int | None = None,
         undo: Undo | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Step]:
         """Record a step of the saga around the code; outside of any, of a saga of its own.
 
@@ -142,13 +238,19 @@ class Recorder:
             attempt: Likewise.
             max_retries: Likewise.
             undo: Likewise.
+            attributes: Likewise.
         """
-        return Scope(
-            lambda: open_step_anywhere(self._writer, action, step_id, attempt, max_retries, undo)
-        )
+        names = (action, step_id, attempt, max_retries, undo, attributes)
+        return Scope(lambda: open_step_anywhere(self._writer, *names))
 
     def elevation(
-        self, from_ring: int, to_ring: int, *, reason: str = "", ttl_seconds: float | None = None
+        self,
+        from_ring: int,
+        to_ring: int,
+        *,
+        reason: str = "",
+        ttl_seconds: float | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Elevation]:
         """Record that the agent has another ring for the length of the block.
 
@@ -158,96 +260,23 @@ class Recorder:
             reason: What for.
             ttl_seconds: For how long it was granted at most: a block that lasts longer ends
                 with an expiry. Nothing interrupts it; ``Elevation.expired`` tells.
+            attributes: Of your own.
         """
-        return Scope(lambda: open_elevation(self._writer, from_ring, to_ring, reason, ttl_seconds))
+        names = (from_ring, to_ring, reason, ttl_seconds, attributes)
+        return Scope(lambda: open_elevation(self._writer, *names))
 
-    def ring_assigned(self, ring: int) -> HypervisorEvent | None:
-        """Record that the agent was given a ring."""
-        return self.record(EventType.RING_ASSIGNED, ring=ring)
+    ring_assigned = calls.ring_assigned
+    breach = calls.breach
+    decision = calls.decision
+    usage = calls.usage
+    handoff = calls.handoff
+    vfs_write = calls.vfs_write
 
-    def breach(
-        self,
-        attempted_tool: str,
-        *,
-        ring: int,
-        required_ring: int | None = None,
-        severity: str = "medium",
-    ) -> HypervisorEvent | None:
-        """Record that the agent tried what its ring does not allow.
-
-        Args:
-            attempted_tool: What it tried to use.
-            ring: The agent's ring.
-            required_ring: The ring that the tool needs.
-            severity: ``low``, ``medium``, ``high`` or ``critical``.
-        """
-        return self.record(
-            EventType.RING_BREACH_DETECTED,
-            attempted_tool=attempted_tool,
-            ring=ring,
-            required_ring=required_ring,
-            severity=severity,
-        )
-
-    def decision(
-        self,
-        allowed: bool,  # noqa: FBT001 - as in GovernanceMetrics.record_decision, whose order is given
-        *,
-        tool_name: str,
-        evaluation_ms: float | None = None,
-        rate_limited: bool = False,
-        reason: str = "",
-    ) -> HypervisorEvent | None:
-        """Record what the policy decided about the use of a tool.
-
-        Args:
-            allowed: Whether it may be used.
-            tool_name: The tool.
-            evaluation_ms: How long the decision took, in milliseconds.
-            rate_limited: Whether it was refused for being used too often.
-            reason: Why.
-        """
-        return self.record(
-            GOVERNANCE_DECISION,
-            allowed=as_bool(allowed),
-            tool_name=tool_name,
-            evaluation_ms=evaluation_ms,
-            rate_limited=as_bool(rate_limited),
-            reason=reason,
-        )
-
-    def vfs_write(
-        self, path: str, *, content_hash: str | None = None, previous_hash: str | None = None
-    ) -> HypervisorEvent | None:
-        """Record that the agent wrote a file of the session: short for ``vfs.write``."""
-        return self.vfs.write(path, content_hash=content_hash, previous_hash=previous_hash)
-
-    def usage(
-        self,
-        *,
-        model: str | None = None,
-        input_tokens: int | None = None,
-        output_tokens: int | None = None,
-        cost: float | None = None,
-        currency: str | None = None,
-    ) -> HypervisorEvent | None:
-        """Record what the agent used of a model.
-
-        Args:
-            model: Which one.
-            input_tokens: Tokens that it read.
-            output_tokens: Tokens that it wrote.
-            cost: What that costs.
-            currency: Of the cost, as in ISO 4217.
-        """
-        return self.record(
-            USAGE_RECORDED,
-            model=model,
-            input_tokens=input_tokens,
-            output_tokens=output_tokens,
-            cost=cost,
-            currency=currency,
-        )
+    open = keyed.open_under_key
+    close = keyed.close_key
+    point = keyed.record_point
+    inside = keyed.stand_in_key
+    HERE = keyed.HERE
 
     def record(self, event_type: EventType, /, **payload: object) -> HypervisorEvent | None:
         """Record an event of any type in the place of the running code.

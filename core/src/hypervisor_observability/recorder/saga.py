@@ -1,5 +1,6 @@
 """Sagas: steps that are undone, newest first, when a later one fails."""
 
+from collections.abc import Mapping
 from functools import partial
 
 from ..causality.causal_trace import CausalTraceId
@@ -9,6 +10,7 @@ from ..events import ids
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..threads.interruptions import ignoring
+from .attributes import attributes_set, set_attributes
 from .compensation import Compensation, open_compensation
 from .event_writer import EventWriter, unless_empty
 from .fan_out import FanOut, Policy, open_fan_out
@@ -39,6 +41,9 @@ class Saga:
         self.trace = within.trace
         # The place inside names the saga itself, so that code further down finds it.
         self._within = within.below(within.trace, within.place._replace(saga=self))
+        self._attributes: dict[str, object] = {}
+
+    set = set_attributes
 
     def step(
         self,
@@ -48,6 +53,7 @@ class Saga:
         attempt: int = 1,
         max_retries: int | None = None,
         undo: Undo | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Step]:
         """Record a step: committed at the end of the block, failed if that raises.
 
@@ -60,21 +66,37 @@ class Saga:
                 with ``will_retry``. Trying again is for the code around.
             undo: Takes back what the step did; called without arguments if the saga
                 compensates. In a saga entered by ``async with`` it may be asynchronous.
+            attributes: Of your own; recorded with the beginning.
         """
         # A partial, as steps are many: a lambda would be one more call.
-        return Scope(partial(open_step, self._within, action, step_id, attempt, max_retries, undo))
+        within = self._within
+        return Scope(
+            partial(open_step, within, action, step_id, attempt, max_retries, undo, attributes)
+        )
 
-    def fan_out(self, policy: Policy = "all", *, branch_count: int | None = None) -> Scope[FanOut]:
+    def fan_out(
+        self,
+        policy: Policy = "all",
+        *,
+        branch_count: int | None = None,
+        attributes: Mapping[str, object] | None = None,
+    ) -> Scope[FanOut]:
         """Record steps that run beside each other, and whether enough of them succeeded.
 
         Args:
             policy: How many must: ``all``, ``majority`` or ``any``.
             branch_count: How many there are going to be; by default as many as were begun.
+            attributes: As of ``step``.
         """
-        return Scope(lambda: open_fan_out(self._within, policy, branch_count))
+        return Scope(lambda: open_fan_out(self._within, policy, branch_count, attributes))
 
     def compensate(
-        self, action: str, *, step_id: str | None = None, compensates_step_id: str | None = None
+        self,
+        action: str,
+        *,
+        step_id: str | None = None,
+        compensates_step_id: str | None = None,
+        attributes: Mapping[str, object] | None = None,
     ) -> Scope[Compensation]:
         """Record a compensation: succeeded at the end of the block, failed if that raises.
 
@@ -84,9 +106,10 @@ class Saga:
             action: What it does; of low cardinality.
             step_id: The compensation's own id; by default the action.
             compensates_step_id: The step that it undoes.
+            attributes: As of ``step``.
         """
-        within = self._within
-        return Scope(lambda: open_compensation(within, action, step_id, compensates_step_id))
+        names = (self._within, action, step_id, compensates_step_id)
+        return Scope(lambda: open_compensation(*names, attributes=attributes))
 
     def checkpoint(
         self, *, step_id: str | None = None, checkpoint_id: str | None = None, goal_hash: str = ""
@@ -187,6 +210,7 @@ class Saga:
                 "outcome": conclusion.outcome,
                 "reason": conclusion.reason,
                 "failed_compensations": list(conclusion.failed_compensations) or None,
+                "attributes": attributes_set(self),
             },
         )
 
@@ -203,11 +227,12 @@ def open_saga(
     saga_id: str | None,
     step_count: int | None,
     caller: Extracted | None,
+    attributes: Mapping[str, object] | None,
     *,
     undo: bool,
 ) -> Opened[Saga]:
     """Begin a saga; see ``Recorder.saga``."""
-    return _begin(writer, name, saga_id, step_count, caller).opened(undo=undo)
+    return _begin(writer, name, saga_id, step_count, caller, attributes).opened(undo=undo)
 
 
 def open_step_anywhere(
@@ -217,14 +242,16 @@ def open_step_anywhere(
     attempt: int,
     max_retries: int | None,
     undo: Undo | None,
+    attributes: Mapping[str, object] | None,
 ) -> Opened[Step]:
     """Begin a step of the saga around, or of one of its own; see ``Recorder.step``."""
     saga = current_place().saga
     if isinstance(saga, Saga):
-        return open_step(saga._within, action, step_id, attempt, max_retries, undo)
+        return open_step(saga._within, action, step_id, attempt, max_retries, undo, attributes)
     own = _begin(writer, action, None, 1, None)
     within = own._within
-    step = open_step(within, action, step_id, attempt, max_retries, undo, within.place)
+    names = (action, step_id, attempt, max_retries)
+    step = open_step(within, *names, undo, attributes, within.place)
 
     def close(error: BaseException | None) -> None:
         step.end(error)
@@ -239,6 +266,7 @@ def _begin(
     saga_id: str | None,
     step_count: int | None,
     caller: Extracted | None,
+    attributes: Mapping[str, object] | None = None,
 ) -> Saga:
     trace, place = writer.next_trace(caller), current_place()
     if type(name) is not str:
@@ -249,6 +277,7 @@ def _begin(
         "name": name,
         "step_count": step_count,
         "caller_trace": link_text(caller),
+        "attributes": attributes,
     }
     inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
     return Saga(name, SagaPlace(writer, saga_id, trace, inside))

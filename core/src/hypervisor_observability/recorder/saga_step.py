@@ -1,15 +1,16 @@
 """Steps of a saga, from start to commitment or failure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from attrs import define
+from attrs import define, field
 
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from ..events.event_types import EventType
 from ..threads.interruptions import ignoring
 from ..values.scalars import plain_scalar
-from .failure import describe
+from .attributes import attributes_set, set_attributes
+from .failure import how_it_failed
 from .opened import Opened
 from .place import Place
 from .saga_outcome import Undo, Undoable
@@ -38,6 +39,9 @@ class Step:
     attempt: int
     trace: CausalTraceId
     result: str | None = None
+    _attributes: dict[str, object] = field(init=False, factory=dict)
+
+    set = set_attributes
 
 
 def open_step(
@@ -47,6 +51,7 @@ def open_step(
     attempt: int,
     max_retries: int | None,
     undo: Undo | None,
+    attributes: Mapping[str, object] | None,
     place: Place | None = None,
 ) -> Opened[Step]:
     """Begin a step; see ``Saga.step``. *place* is where it begins, by default here."""
@@ -64,11 +69,13 @@ def open_step(
         payload["max_retries"] = max_retries
     write = above.writer.write_known
     undoable = {**payload, "undo_api_present": undo is not None}
+    _add(attributes, undoable)
     inside = place.within(write(EventType.SAGA_STEP_STARTED, place, causal_id, undoable))
 
     def close(error: BaseException | None) -> None:
+        _add(attributes_set(step), payload)
         if error is not None:
-            payload.update(describe(error))
+            payload.update(how_it_failed(error))
             if max_retries is not None:
                 payload["will_retry"] = isinstance(error, Exception) and _more(attempt, max_retries)
             write(EventType.SAGA_STEP_FAILED, inside, causal_id, payload)
@@ -119,6 +126,11 @@ def _is_late(above: SagaPlace, noted: Undoable, error: BaseException | None, clo
     if verdict == "late":
         above.writer.committed_late(above.saga_id, noted.step_id)
     return verdict == "undo it"
+
+
+def _add(attributes: Mapping[str, object] | None, payload: dict[str, object]) -> None:
+    if attributes is not None:
+        payload["attributes"] = attributes
 
 
 def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> tuple[str, str]:

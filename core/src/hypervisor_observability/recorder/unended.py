@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..causality.standing import leave
 from .awaitable_proxy import AwaitableProxy, proxy_of
-from .driving import Driven, driving, driving_async
+from .driving import Begun, Driven, driving, driving_async
 from .opened import Opened
 
 EndT = TypeVar("EndT")
@@ -52,11 +52,13 @@ def until_ended(opened: Opened[Any], value: Any) -> Any:
     begun: list[bool] = []
     recorded: Any
     if isinstance(value, AsyncGeneratorType):
-        recorded = driving_async(lambda: _begin(begun, value, opened.end_read_async), context)()
+        recorded = driving_async(
+            lambda: _begin(begun, opened, value, opened.end_read_async), context
+        )()
     elif isinstance(value, CoroutineType) or _is_flagged(value):
         recorded = _result(opened, value, context, begun)
     elif isinstance(value, GeneratorType):
-        recorded = driving(lambda: _begin(begun, value, opened.end_read), context)()
+        recorded = driving(lambda: _begin(begun, opened, value, opened.end_read), context)()
     else:
         recorded = proxy_of(value, lambda proxy: _result(opened, value, context, begun, proxy))
     for name in ("__name__", "__qualname__"):
@@ -67,9 +69,9 @@ def until_ended(opened: Opened[Any], value: Any) -> Any:
     return recorded
 
 
-def _begin(begun: list[bool], values: Any, end: EndT) -> tuple[Any, EndT]:
+def _begin(begun: list[bool], opened: Opened[Any], values: Any, end: EndT) -> Begun[EndT]:
     begun.append(True)
-    return values, end
+    return Begun(values, end, opened.on_value)
 
 
 async def _result(

@@ -79,7 +79,7 @@ def _message(error: BaseException) -> str:
 def _group_message(group: BaseExceptionGroup[BaseException], own: str) -> str:
     """Give the message of a group with those of the exceptions inside."""
     lines: dict[str, int] = {}
-    found = list(islice(_leaves(group), _MAX_INSIDE + 1))
+    found = list(islice(leaves_of(group), _MAX_INSIDE + 1))
     for error in found[:_MAX_INSIDE]:
         line = _line(error, _cut(_message(error), _MAX_MESSAGE))
         lines[line] = lines.get(line, 0) + 1
@@ -90,7 +90,8 @@ def _group_message(group: BaseExceptionGroup[BaseException], own: str) -> str:
     return f"{own}: {'; '.join(told)}" if told else own
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def leaves_of(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Give the exceptions inside a group, and inside the groups in it, up to a bound."""
     # Not by recursion: groups can be nested deeper than that.
     members = BaseExceptionGroup.exceptions.__get__  # a slot, which no subclass hides
     waiting: list[BaseException] = [group]

@@ -90,7 +90,6 @@ class GovernedAgent:
     def at_work(self) -> Iterator[Agent]:
         """Work, delegated by whoever is at work around this."""
         with self.recorder.agent(self.did, ring=self.own_ring, name=self.name) as agent:
-            self.recorder.ring_assigned(self.own_ring)
             yield agent
 
     @contextmanager
