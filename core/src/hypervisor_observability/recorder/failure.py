@@ -81,15 +81,11 @@ def was_cancelled(error: BaseException | None) -> bool:
 def how_it_ended(error: BaseException | None) -> dict[str, object]:
     """Give what the end of work says of *error*, with its ``status``: ok, error or cancelled.
 
-    A cancellation is no failure: it has a ``reason``, and neither ``error`` nor ``error_type``.
+    A cancellation is no failure: the status decides, whatever else is said.
     """
     if error is None:
         return {"status": "ok"}
-    if was_cancelled(error):
-        group = isinstance(error, BaseExceptionGroup)
-        reason = "cancelled" if group else _INTERRUPTIONS.get(name_of(error), "cancelled")
-        return {"status": "cancelled", "reason": reason}
-    return {"status": "error", **describe(error)}
+    return {"status": "cancelled" if was_cancelled(error) else "error", **describe(error)}
 
 
 def how_it_failed(error: BaseException | None) -> dict[str, object]:

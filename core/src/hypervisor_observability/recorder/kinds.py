@@ -52,7 +52,7 @@ class Kind:
             del told["status"]
         if self.says == "outcome":
             told.setdefault("outcome", "committed" if succeeded else "failed")
-            succeeded = told["outcome"] != "escalated"
+            succeeded = told["outcome"] in ("committed", "compensated")
         elif self.says == "phase":
             told.setdefault("phase", "succeeded" if succeeded else "failed")
         return self.ends if succeeded or self.fails is None else self.fails

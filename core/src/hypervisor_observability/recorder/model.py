@@ -45,6 +45,10 @@ class ModelCall:
         if self.first_token_seconds is None:
             self.first_token_seconds = time.monotonic() - self._began
 
+    def begun(self) -> None:
+        """Note that it begins now; for ``open_model``."""
+        self._began = time.monotonic()
+
     def told(self) -> dict[str, object]:
         """Give what the code told of the end; for ``open_model``."""
         return {
@@ -73,7 +77,7 @@ def open_model(
         "attributes": attributes,
     }
     call = ModelCall(model, operation, trace)
-    return open_work(
+    opened = open_work(
         writer,
         KINDS["model"],
         current_place(),
@@ -83,3 +87,5 @@ def open_model(
         call.told,
         call.first_token,
     )
+    call.begun()
+    return opened

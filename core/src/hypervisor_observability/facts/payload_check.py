@@ -1,0 +1,100 @@
+"""Check what is recorded against the table of payloads: for tests, and for who writes a source."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from ..events.event import HypervisorEvent, is_erased
+from .payload_facts import GREATEST_RING
+from .payload_keys import EVENTS, PAYLOAD_KEYS
+
+_SCALARS = (str, bool, int, float)
+
+
+class _Rule(NamedTuple):
+    """What holds of a key in a type of events."""
+
+    is_required: bool
+    words: tuple[str, ...]
+
+
+def payload_problems(event: HypervisorEvent) -> list[str]:
+    """Tell what of an event's payload is not as the table has it; an empty list if all is.
+
+    A key that the table does not give to that type, a value that is not what the key holds, a key
+    that must be there and is not. An event of another type may say anything, and so may one whose
+    payload was erased.
+    """
+    rules = _rules_of(event.event_type.value)
+    if rules is None or is_erased(event):
+        return []
+    return list(_problems(event.event_type.value, event.payload, rules))
+
+
+def _problems(kind: str, payload: Mapping[str, Any], rules: Mapping[str, _Rule]) -> Iterator[str]:
+    for key, value in payload.items():
+        rule = rules.get(key)
+        if rule is None:
+            yield f"{kind}: {key}: not a key of this type (your own belong into 'attributes')"
+        elif not _HOLDS[PAYLOAD_KEYS[key].kind](value):
+            yield f"{kind}: {key}: expected {_EXPECTED[PAYLOAD_KEYS[key].kind]}, got {value!r:.60}"
+        elif rule.words and value not in rule.words:
+            yield f"{kind}: {key}: expected {' or '.join(rule.words)}, got {value!r:.60}"
+    for key, rule in rules.items():
+        if rule.is_required and key not in payload:
+            yield f"{kind}: {key}: missing"
+
+
+@cache
+def _rules_of(kind: str) -> Mapping[str, _Rule] | None:
+    text = EVENTS.get(kind)
+    if text is None:
+        return None
+    rules = {}
+    for one in text.split():
+        name, _, words = one.partition("=")
+        rules[name.rstrip("!")] = _Rule(
+            name.endswith("!"), tuple(words.split("|") if words else ())
+        )
+    return rules
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_flat(value: object) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(one, _SCALARS) for one in value.values())
+
+
+_HOLDS: Mapping[str, Callable[[Any], bool]] = {
+    "amount": lambda value: _is_number(value) and value >= 0,
+    "attributes": _is_flat,
+    "count": lambda value: _is_integer(value) and value >= 0,
+    "flag": lambda value: isinstance(value, bool),
+    "list": lambda value: isinstance(value, list | tuple),
+    "name": lambda value: _is_integer(value) or (isinstance(value, str) and value != ""),
+    "number": _is_number,
+    "ring": lambda value: _is_integer(value) and 0 <= value <= GREATEST_RING,
+    "text": lambda _: True,
+    "word": lambda value: isinstance(value, str) and value != "",
+}
+_EXPECTED = {
+    "amount": "a number from 0",
+    "attributes": "a flat dict of scalars",
+    "count": "an integer from 0",
+    "flag": "true or false",
+    "list": "a list",
+    "name": "a string or an integer",
+    "number": "a number",
+    "ring": f"an integer from 0 to {GREATEST_RING}",
+    "text": "anything",
+    "word": "a string",
+}
