@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from hypervisor_observability import (
     HypervisorEventBus,
     Recorder,
 )
+from hypervisor_observability.recorder.kinds import KINDS, KindName
 
 
 class WorkError(Exception):
@@ -75,3 +78,35 @@ def step_ends(bus: HypervisorEventBus) -> list[str]:
     ]
     assert len(found) == len(bus.query_by_type(EventType.SAGA_STEP_STARTED))
     return found
+
+
+NAMES: dict[KindName, dict[str, Any]] = {
+    "session": {},
+    "run": {"name": "release", "kind": "graph"},
+    "agent": {"agent_did": "did:a", "name": "a"},
+    "tool": {"tool_name": "search"},
+    "model": {"model": "m-1", "operation": "chat"},
+    "saga": {"name": "release"},
+    "step": {"step_action": "compile", "saga_id": "g"},
+    "compensation": {"step_action": "undo", "saga_id": "g"},
+}
+
+
+def starts(bus: HypervisorEventBus) -> list[HypervisorEvent]:
+    """Give the events that begin work of some kind."""
+    kinds = {kind.begins for kind in KINDS.values()}
+    found = [event for event in bus.all_events if event.event_type in kinds]
+    return [event for event in found if event.payload.get("phase", "started") == "started"]
+
+
+def ends(bus: HypervisorEventBus) -> list[HypervisorEvent]:
+    """Give the events that end it."""
+    kinds = {kind.ends for kind in KINDS.values()} | {kind.fails for kind in KINDS.values()}
+    found = [event for event in bus.all_events if event.event_type in kinds]
+    return [event for event in found if event.payload.get("phase") != "started"]
+
+
+def in_threads(work: Callable[[int], object], count: int) -> None:
+    """Call *work* with each number below *count* in a thread of its own; raise what it raises."""
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(work, range(count)))

@@ -265,12 +265,7 @@ def _end(self: WritesByKey, work: OpenWork, ending: Ending) -> HypervisorEvent |
 
 
 def _inside(self: WritesByKey, key: Hashable) -> Opened[CausalTraceId | None]:
-    try:
-        stand = self._keyed.find(key)
-    except Exception as error:  # noqa: BLE001 - of a key that cannot be compared
-        self._writer.keyed_failed(error)
-        stand = None
-    place, trace = _stand_of(self, HERE) if stand is None else stand
+    place, trace = _found(self, key) or _stand_of(self, HERE)
     return Opened(trace, self._writer.enter(place, trace), self._writer, lambda _: None)
 
 
@@ -279,7 +274,16 @@ def _stand_of(self: WritesByKey, key: Hashable | None) -> Stand:
         return Stand(NOWHERE, None)
     if key is HERE:
         return Stand(current_place(), self._writer.trace_here())
-    return self._keyed.find(key) or Stand(NOWHERE, None)
+    return _found(self, key) or Stand(NOWHERE, None)
+
+
+def _found(self: WritesByKey, key: Hashable) -> Stand | None:
+    """Give where what belongs to *key* stands; None where it is unknown, or no key at all."""
+    try:
+        return self._keyed.find(key)
+    except Exception as error:  # noqa: BLE001 - what cannot be hashed or compared
+        self._writer.keyed_failed(error)
+        return None
 
 
 def _place(parent: Stand, session_id: object, agent_did: object) -> Place:
