@@ -375,7 +375,7 @@ def test_child_of_a_fork_leaves_to_its_parent_what_that_began(
         answers.put(([event.event_type.value for event in bus.all_events], str(trace)))
 
     process = context.Process(target=child)
-    held = recorder._keyed._lock
+    held = recorder._keyed.table._lock
     with held:  # as another thread may hold it
         process.start()
     kinds, trace = answers.get()

@@ -38,7 +38,7 @@ def call(recorder: Recorder, one: Any) -> Any:
 def check(bus: HypervisorEventBus, recorder: Recorder) -> None:
     """Check that what began has ended once or is open, and hangs below what is there."""
     began, ended = starts(bus), ends(bus)
-    assert len(began) == len(ended) + len(recorder._keyed)
+    assert len(began) == len(ended) + len(recorder._keyed.table)
     by_id = {event.event_id: event for event in began}
     assert len({event.parent_event_id for event in ended}) == len(ended)
     order = {event.event_id: number for number, event in enumerate(bus.all_events)}
@@ -82,7 +82,7 @@ def test_any_order_of_calls_keeps_the_account_and_the_parents(calls: list[Any]) 
         else:
             (point,) = new
             assert point.parent_event_id == last.get(one[1])
-    assert len(recorder._keyed) == len(is_open)
+    assert len(recorder._keyed.table) == len(is_open)
     check(bus, recorder)
     for key in range(6):
         recorder.close(key)
@@ -108,7 +108,7 @@ def test_any_order_of_calls_in_any_threads_keeps_the_account(
         patch.setattr(keyed_table, "MAX_OPEN", most)
         in_threads(work, len(calls))
 
-    assert len(recorder._keyed) <= most
+    assert len(recorder._keyed.table) <= most
     check(bus, recorder)
 
 

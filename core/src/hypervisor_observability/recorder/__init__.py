@@ -5,7 +5,7 @@ from .carrying import CarryingExecutor, carry
 from .compensation import Compensation
 from .elevation import Elevation
 from .fan_out import FanOut
-from .keyed import HERE
+from .keyed_work import HERE
 from .model import ModelCall
 from .recorder import Recorder
 from .run import Run

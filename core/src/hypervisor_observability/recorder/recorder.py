@@ -12,7 +12,7 @@ from . import calls, keyed
 from .agent import Agent, open_agent
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
-from .keyed_table import KeyedTable
+from .keyed_work import HERE, KeyedWork
 from .model import ModelCall, open_model
 from .opentelemetry_spans import OpenTelemetrySpans
 from .place import check_caller
@@ -63,7 +63,7 @@ class Recorder:
         check_id_width(id_width)
         self._writer = EventWriter(bus, id_width, _outer_spans() if opentelemetry else None)
         record = self._writer.write_call
-        self._keyed = KeyedTable()
+        self._keyed = KeyedWork(self._writer)
         self.audit = Audit(record)
         self.liability = Liability(record)
         self.security = Security(record)
@@ -276,7 +276,7 @@ class Recorder:
     close = keyed.close_key
     point = keyed.record_point
     inside = keyed.stand_in_key
-    HERE = keyed.HERE
+    HERE = HERE
 
     def record(self, event_type: EventType, /, **payload: object) -> HypervisorEvent | None:
         """Record an event of any type in the place of the running code.
