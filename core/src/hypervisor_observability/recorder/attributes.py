@@ -21,5 +21,6 @@ def set_attributes(self: HasAttributes, /, **attributes: object) -> None:
 
 def attributes_set(subject: HasAttributes) -> dict[str, Any] | None:
     """Give what was set, for the payload of the end; None where that is nothing."""
+    found = subject._attributes
     # A copy, taken at once: another thread may go on setting.
-    return subject._attributes.copy() or None
+    return found.copy() if found else None

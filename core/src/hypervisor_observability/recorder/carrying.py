@@ -14,7 +14,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, final
 from ..causality.causal_trace import CausalTraceId
 from ..causality.current_trace import current_trace
 from ..causality.standing import leave, stand
-from .driving import Begun, Driven, driven, driving_async
+from .driving import Driven, driven, driving_async
 from .place import Place, current_place
 
 P = ParamSpec("P")
@@ -81,7 +81,7 @@ class CarryingExecutor(Executor):
 def _staying(value: Any, context: contextvars.Context) -> Any:
     """Give *value*, which a call in *context* gave; what of it is still to be done stays there."""
     if isinstance(value, AsyncGeneratorType):
-        return driving_async(lambda: Begun(value, None), context)()
+        return driving_async(lambda: (value, None, None), context)()
     if inspect.iscoroutine(value):
         return _result(value, context)
     if isinstance(value, GeneratorType):

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from .driving import Begun, driving, driving_async
+from .driving import OnValue, driving, driving_async
 from .opened import Opened
 from .unended import is_unended, until_ended
 
@@ -88,16 +88,16 @@ def _coroutine(open_: Open, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _beginning(
     open_: Open, function: Callable[..., Any], end: Callable[[Opened[Any]], EndT]
-) -> Callable[..., Begun[EndT]]:
+) -> Callable[..., tuple[Any, EndT, OnValue | None]]:
     """Give what begins a generator in a scope; *end* gives what ends that."""
 
-    def begin(*args: Any, **kwargs: Any) -> Begun[EndT]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Any, EndT, OnValue | None]:
         opened = open_()
         try:
             values = function(*args, **kwargs)
         except BaseException as error:
             opened.end(error)
             raise
-        return Begun(values, end(opened), opened.on_value)
+        return values, end(opened), opened.on_value
 
     return begin

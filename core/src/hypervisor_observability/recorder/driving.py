@@ -6,25 +6,11 @@ whoever awaits it. What is driven stays in its own between two of its steps.
 
 import contextvars
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
-EndT_co = TypeVar("EndT_co", covariant=True)
 End = Callable[[BaseException | None], None]
 EndAsync = Callable[[BaseException | None], Awaitable[None]]
-
-
-class Begun(NamedTuple, Generic[EndT_co]):
-    """A generator that is to be driven.
-
-    Attributes:
-        values: It.
-        end: Called in its context when it has ended, with the exception that ended it.
-        on_value: Called there when it gives its first value; None: nothing is.
-    """
-
-    values: Any
-    end: EndT_co
-    on_value: Callable[[], None] | None = None
+OnValue = Callable[[], None]
 
 
 class Driven:
@@ -45,7 +31,7 @@ class Driven:
 
 
 def driven(
-    generator: Any, context: contextvars.Context, on_value: Callable[[], None] | None = None
+    generator: Any, context: contextvars.Context, on_value: OnValue | None = None
 ) -> Generator[Any, Any, Any]:
     """Do as ``yield from generator``, with *generator* in *context* (PEP 380).
 
@@ -76,12 +62,15 @@ def driven(
 
 
 def driving(
-    begin: Callable[..., Begun[End]], context: contextvars.Context | None = None
+    begin: Callable[..., tuple[Any, End, OnValue | None]],
+    context: contextvars.Context | None = None,
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Make a generator function whose generators run in a context of their own.
 
     Args:
-        begin: Called there with the call's arguments; gives what generates the values.
+        begin: Called there with the call's arguments; gives what generates the values, what is
+            called there when that has ended, with the exception that ended it, and what is called
+            there at its first value.
         context: That context; by default a copy of the one in which the first value is asked.
     """
 
@@ -100,7 +89,7 @@ def driving(
 
 
 def driving_async(
-    begin: Callable[..., Begun[EndAsync] | Begun[None]],
+    begin: Callable[..., tuple[Any, EndAsync | None, OnValue | None]],
     context: contextvars.Context | None = None,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Do as ``driving`` for asynchronous generators, whose end is awaited."""

@@ -51,10 +51,12 @@ class ModelCall:
 
     def told(self) -> dict[str, object]:
         """Give what the code told of the end; for ``open_model``."""
-        return {
-            "first_token_seconds": self.first_token_seconds,
-            "finish_reason": self.finish_reason,
-        }
+        told: dict[str, object] = {}
+        if self.first_token_seconds is not None:
+            told["first_token_seconds"] = self.first_token_seconds
+        if self.finish_reason is not None:
+            told["finish_reason"] = self.finish_reason
+        return told
 
 
 def open_model(

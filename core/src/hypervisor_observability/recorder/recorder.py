@@ -1,6 +1,7 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.choices import IdWidth, check_id_width
@@ -218,7 +219,7 @@ class Recorder:
         check_caller(caller)
         undo = as_bool(compensate) is True
         names = (name, saga_id, step_count, caller, attributes)
-        return Scope(lambda: open_saga(self._writer, *names, undo=undo))
+        return Scope(partial(open_saga, self._writer, *names, undo=undo))
 
     def step(
         self,
@@ -240,8 +241,9 @@ class Recorder:
             undo: Likewise.
             attributes: Likewise.
         """
+        writer = self._writer
         names = (action, step_id, attempt, max_retries, undo, attributes)
-        return Scope(lambda: open_step_anywhere(self._writer, *names))
+        return Scope(partial(open_step_anywhere, writer, *names))
 
     def elevation(
         self,

@@ -200,19 +200,18 @@ class Saga:
 
     def _conclude(self, error: BaseException | None, *, undo: bool) -> None:
         conclusion = self._within.outcome.conclude(error, automatic=undo)
-        self._within.writer.write(
-            EventType.SAGA_ESCALATED if conclusion.escalated else EventType.SAGA_COMPLETED,
-            self._within.place,
-            self.trace,
-            {
-                "saga_id": self.saga_id,
-                "name": self.name,
-                "outcome": conclusion.outcome,
-                "reason": conclusion.reason,
-                "failed_compensations": list(conclusion.failed_compensations) or None,
-                "attributes": attributes_set(self),
-            },
-        )
+        ended: dict[str, object] = {
+            "saga_id": self.saga_id,
+            "name": self.name,
+            "outcome": conclusion.outcome,
+            "reason": conclusion.reason,
+        }
+        if conclusion.failed_compensations:
+            ended["failed_compensations"] = list(conclusion.failed_compensations)
+        if self._attributes:
+            ended["attributes"] = attributes_set(self)
+        kind = EventType.SAGA_ESCALATED if conclusion.escalated else EventType.SAGA_COMPLETED
+        self._within.writer.write(kind, self._within.place, self.trace, ended)
 
     def _record(self, event_type: EventType, **payload: object) -> HypervisorEvent | None:
         trace: CausalTraceId = current_trace() or self.trace
@@ -272,13 +271,11 @@ def _begin(
     if type(name) is not str:
         name = ids.as_text(name)
     saga_id = f"{name}-{trace.span_id}" if saga_id is None else ids.as_text(saga_id)
-    payload = {
-        "saga_id": saga_id,
-        "name": name,
-        "step_count": step_count,
-        "caller_trace": link_text(caller),
-        "attributes": attributes,
-    }
+    payload: dict[str, object] = {"saga_id": saga_id, "name": name, "step_count": step_count}
+    if caller is not None:
+        payload["caller_trace"] = link_text(caller)
+    if attributes is not None:
+        payload["attributes"] = attributes
     inside = place.within(writer.write(EventType.SAGA_CREATED, place, trace, payload))
     return Saga(name, SagaPlace(writer, saga_id, trace, inside))
 

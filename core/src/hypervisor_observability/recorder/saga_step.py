@@ -69,20 +69,12 @@ def open_step(
         payload["max_retries"] = max_retries
     write = above.writer.write_known
     undoable = {**payload, "undo_api_present": undo is not None}
-    _add(attributes, undoable)
+    if attributes is not None:
+        undoable["attributes"] = attributes
     inside = place.within(write(EventType.SAGA_STEP_STARTED, place, causal_id, undoable))
 
     def close(error: BaseException | None) -> None:
-        _add(attributes_set(step), payload)
-        if error is not None:
-            payload.update(how_it_failed(error))
-            if max_retries is not None:
-                payload["will_retry"] = isinstance(error, Exception) and _more(attempt, max_retries)
-            write(EventType.SAGA_STEP_FAILED, inside, causal_id, payload)
-            return
-        if step.result is not None:
-            payload["result"] = step.result
-        write(EventType.SAGA_STEP_COMMITTED, inside, causal_id, payload)
+        write(_end(step, error, payload), inside, causal_id, payload)
 
     standing = above.writer.enter(inside, trace)
     if undo is None:
@@ -95,6 +87,21 @@ def open_step(
         lambda error: _end_noted(above, noted, error, close),
         lambda error: _end_noted_async(above, noted, error, close),
     )
+
+
+def _end(step: Step, error: BaseException | None, payload: dict[str, object]) -> EventType:
+    """Add to *payload* how a step ended; give the type of the event that says so."""
+    if step._attributes:
+        payload["attributes"] = attributes_set(step)
+    if error is None:
+        if step.result is not None:
+            payload["result"] = step.result
+        return EventType.SAGA_STEP_COMMITTED
+    payload.update(how_it_failed(error))
+    if "max_retries" in payload:
+        more = _more(payload["attempt"], payload["max_retries"])
+        payload["will_retry"] = isinstance(error, Exception) and more
+    return EventType.SAGA_STEP_FAILED
 
 
 def _end_noted(
@@ -126,11 +133,6 @@ def _is_late(above: SagaPlace, noted: Undoable, error: BaseException | None, clo
     if verdict == "late":
         above.writer.committed_late(above.saga_id, noted.step_id)
     return verdict == "undo it"
-
-
-def _add(attributes: Mapping[str, object] | None, payload: dict[str, object]) -> None:
-    if attributes is not None:
-        payload["attributes"] = attributes
 
 
 def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> tuple[str, str]:

@@ -41,14 +41,18 @@ def open_session(
         session_id = f"session-{ids.event_id_text(ids.next_number())}"
     session_id = ids.as_text(session_id)
     place, trace = current_place()._replace(session_id=session_id), current_trace()
-    payload = {**payload, "attributes": attributes}
+    if attributes is not None:
+        payload = {**payload, "attributes": attributes}
     inside = place.within(writer.write(EventType.SESSION_CREATED, place, trace, payload))
     session = Session(session_id)
     began = time.monotonic()
 
     def close(error: BaseException | None) -> None:
-        ended = {"duration_seconds": time.monotonic() - began, **how_it_failed(error)}
-        ended["attributes"] = attributes_set(session)
+        ended: dict[str, object] = {"duration_seconds": time.monotonic() - began}
+        if error is not None:
+            ended.update(how_it_failed(error))
+        if session._attributes:
+            ended["attributes"] = attributes_set(session)
         writer.write(EventType.SESSION_TERMINATED, inside, trace, ended)
 
     return Opened(session, stand(trace, inside), writer, close)

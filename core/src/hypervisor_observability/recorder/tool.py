@@ -46,7 +46,7 @@ class ToolCall:
 
     def told(self) -> dict[str, object]:
         """Give what the code told of the end; for ``open_tool``."""
-        return {"result": self.result, **self._blocked}
+        return self._blocked if self.result is None else {"result": self.result, **self._blocked}
 
 
 def open_tool(

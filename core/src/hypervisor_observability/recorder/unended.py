@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..causality.standing import leave
 from .awaitable_proxy import AwaitableProxy, proxy_of
-from .driving import Begun, Driven, driving, driving_async
+from .driving import Driven, OnValue, driving, driving_async
 from .opened import Opened
 
 EndT = TypeVar("EndT")
@@ -69,9 +69,11 @@ def until_ended(opened: Opened[Any], value: Any) -> Any:
     return recorded
 
 
-def _begin(begun: list[bool], opened: Opened[Any], values: Any, end: EndT) -> Begun[EndT]:
+def _begin(
+    begun: list[bool], opened: Opened[Any], values: Any, end: EndT
+) -> tuple[Any, EndT, OnValue | None]:
     begun.append(True)
-    return Begun(values, end, opened.on_value)
+    return values, end, opened.on_value
 
 
 async def _result(

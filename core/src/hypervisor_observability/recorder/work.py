@@ -15,10 +15,6 @@ from .place import Place
 SubjectT = TypeVar("SubjectT", bound=HasAttributes)
 
 
-def _nothing() -> dict[str, object]:
-    return {}
-
-
 def open_work(
     writer: EventWriter,
     kind: Kind,
@@ -26,7 +22,7 @@ def open_work(
     trace: CausalTraceId,
     payload: Mapping[str, Any],
     subject: SubjectT,
-    told: Callable[[], dict[str, object]] = _nothing,
+    told: Callable[[], dict[str, object]] | None = None,
     on_value: Callable[[], None] | None = None,
 ) -> Opened[SubjectT]:
     """Begin work.
@@ -38,18 +34,25 @@ def open_work(
         trace: Its own causal id.
         payload: Of its beginning.
         subject: What ``as`` gives.
-        told: Gives what the code in it told of its end; goes before what is known otherwise.
+        told: Gives what the code in it told of its end, which goes before what is known otherwise
+            and holds no None; None: nothing.
         on_value: As of ``Opened``.
     """
-    inside = place.within(writer.write(kind.begins, place, trace, payload))
+    causal_id = trace.full_id
+    names = kind.names_in(payload) if kind.named_by else None
+    known = {key: value for key, value in payload.items() if value is not None}
+    inside = place.within(writer.write_known(kind.begins, place, causal_id, known))
     began = time.monotonic()
 
     def close(error: BaseException | None) -> None:
-        ended = kind.names_in(payload)
+        ended = how_it_ended(error)
         ended["duration_seconds"] = time.monotonic() - began
-        ended.update(how_it_ended(error))
-        ended.update(told())
-        ended["attributes"] = attributes_set(subject)
-        writer.write(kind.ends, inside, trace, ended)
+        if names is not None:
+            ended.update(names)
+        if told is not None:
+            ended.update(told())
+        if subject._attributes:
+            ended["attributes"] = attributes_set(subject)
+        writer.write_known(kind.ends, inside, causal_id, ended)
 
     return Opened(subject, writer.enter(inside, trace), writer, close, on_value=on_value)
