@@ -1,10 +1,16 @@
 """Spans, trees and reports tell the same of the same events."""
 
+from asyncio import CancelledError
 from typing import Any
 
 import pytest
 
-from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability import (
+    EventType,
+    HypervisorEvent,
+    HypervisorEventBus,
+    Recorder,
+)
 from hypervisor_observability.report import Findings
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanStatus
@@ -111,3 +117,23 @@ def test_readers_agree_on_what_was_decided(payload: dict[str, Any], decision: st
         "allowed", "allow"
     ).replace("denied", "deny")
     assert ("decision" in refused) == (decision == "denied")
+
+
+def test_readers_agree_that_a_cancelled_agent_has_neither_failed_nor_succeeded() -> None:
+    bus = HypervisorEventBus()
+    with pytest.raises(CancelledError), Recorder(bus).agent("did:a"):
+        raise CancelledError
+    joined, finished = bus.all_events
+    assembler = SpanAssembler()
+    assembler.feed(joined)
+    (span,) = assembler.feed(finished)
+    (work,) = tree_to_dict(build_tree([joined, finished], trace_id_of(joined)))["work"]
+
+    assert span.status is SpanStatus.UNSET
+    assert span.attributes["agent.hypervisor.status"] == "cancelled"
+    assert "error.type" not in span.attributes
+    assert (work["state"], work["reason"]) == ("cancelled", "")
+
+
+def trace_id_of(event: HypervisorEvent) -> str:
+    return str(event.causal_trace_id).partition("/")[0]

@@ -16,6 +16,7 @@ from hypervisor_observability import (
     Recorder,
     current_trace,
 )
+from hypervisor_observability.events import clock
 from hypervisor_observability.events.event_types import (
     AGENT_FINISHED,
     AGENT_HANDOFF,
@@ -131,6 +132,26 @@ def test_ring_of_an_agent_is_assigned(bus: HypervisorEventBus, recorder: Recorde
     assert trace is not None
     assert assigned.causal_trace_id == trace.full_id
     assert assigned.payload == {"ring": 0}
+
+
+@pytest.mark.parametrize(("name", "did"), [("writer", "writer"), (None, "run-2")])
+def test_agent_without_an_identifier_is_not_its_parent(
+    bus: HypervisorEventBus, recorder: Recorder, name: str | None, did: str
+) -> None:
+    recorder.open("agent", "run-1", agent_did="did:lead")
+    recorder.open("agent", "run-2", "run-1", name=name)
+
+    assert bus.all_events[-1].agent_did == did
+
+
+def test_duration_does_not_depend_on_the_wall_clock(
+    bus: HypervisorEventBus, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder.open("tool", 1, tool_name="search")
+    monkeypatch.setattr(clock, "utc_offset_ns", clock.utc_offset_ns + 3_600_000_000_000)
+    recorder.close(1)
+
+    assert 0 <= only(bus, TOOL_FINISHED).payload["duration_seconds"] < 600
 
 
 # Keys

@@ -1,8 +1,10 @@
 """Work under keys: any order of calls, in any threads."""
 
 import asyncio
+import random
+import sys
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from hypervisor_observability import EventType, HypervisorEventBus, Recorder, current_trace
 from hypervisor_observability.events.event_types import MODEL_FINISHED
 from hypervisor_observability.recorder import keyed_table
-from hypervisor_observability.recorder.kinds import KINDS
+from hypervisor_observability.recorder.kinds import KINDS, KindName
 from hypervisor_observability.testing import check_payloads
 from tests.core.recorder.records import NAMES, ends, in_threads, starts, trace_of
 
@@ -119,4 +121,31 @@ def test_work_is_ended_in_other_threads_than_it_began(
     in_threads(lambda n: recorder.close(7 - n), 8)
 
     assert len(bus.query_by_type(MODEL_FINISHED)) == 8
+    check(bus, recorder)
+
+
+def test_threads_that_take_turns_all_the_time_lose_nothing() -> None:
+    bus = HypervisorEventBus(None)
+    recorder = Recorder(bus)
+
+    def work(number: int) -> None:
+        chance = random.Random(number)
+        for _ in range(1_500):
+            key, parent = chance.randrange(40), chance.randrange(40)
+            if chance.random() < 0.5:
+                kind = cast(KindName, chance.choice(sorted(KINDS)))
+                recorder.open(kind, key, parent, activate=chance.random() < 0.5, **NAMES[kind])
+            else:
+                recorder.close(key)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keyed_table, "MAX_OPEN", 30)
+            in_threads(work, 4)
+    finally:
+        sys.setswitchinterval(before)
+
+    assert len(ends(bus)) > 1_000
     check(bus, recorder)

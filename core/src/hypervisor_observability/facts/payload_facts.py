@@ -140,6 +140,11 @@ def has_failed(event: HypervisorEvent) -> bool:
     return status == "error" or (status not in _NO_ERRORS and has(event, "error_type"))
 
 
+def was_cancelled(event: HypervisorEvent) -> bool:
+    """Tell whether nobody wanted the work any more: it has neither succeeded nor failed."""
+    return name(event, "status") == "cancelled"
+
+
 def severity(event: HypervisorEvent) -> str:
     """Give how grave it is: one of ``SEVERITIES``."""
     return word(event, "severity", SEVERITIES)

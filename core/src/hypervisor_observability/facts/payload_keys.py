@@ -179,7 +179,7 @@ EVENTS: Mapping[str, str] = {
     "tool.finished": f"tool_name! call_id attempt result {_CALLED}",
     "model.started": "model! provider operation call_id stream attributes",
     "model.finished": f"model! operation call_id first_token_seconds finish_reason {_CALLED}",
-    "agent.handoff": "from_agent! to_agent! reason",
+    "agent.handoff": "from_agent to_agent! reason",
 }
 """The keys of each type of event: ``!`` marks one that must be there, ``=`` the words it may be."""
 

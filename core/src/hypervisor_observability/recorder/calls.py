@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from ..events import ids
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_HANDOFF, GOVERNANCE_DECISION, USAGE_RECORDED, EventType
 from ..values.truth import as_bool
@@ -117,8 +118,8 @@ def handoff(
     """
     return self.record(
         AGENT_HANDOFF,
-        from_agent=current_place().agent_did if from_agent is None else from_agent,
-        to_agent=to_agent,
+        from_agent=current_place().agent_did if from_agent is None else ids.as_text(from_agent),
+        to_agent=ids.as_text(to_agent),
         reason=unless_empty(reason),
     )
 

@@ -56,11 +56,12 @@ def open_under_key(
     Args:
         kind: ``session``, ``run``, ``agent``, ``tool``, ``model``, ``saga``, ``step`` or
             ``compensation``.
-        key: Tells it apart from all that is open: what the framework calls it by.
+        key: Tells it apart from all that is open: what the framework calls it by. It is kept for
+            a while after the end, so an id serves better than an object.
         parent_key: The work that caused it, which may have ended. None: nothing did. ``HERE``:
             the scope that the running code is in.
         session_id: By default its parent's; of a session its own.
-        agent_did: By default its parent's; of an agent its own.
+        agent_did: By default its parent's; of an agent its own, by default its name, or the key.
         trace: Its causal id, or the ``full_id`` of that, where it has one already; by default
             one below its parent's. A session has its parent's.
         timestamp_ns: When it began, in nanoseconds since the epoch; by default now.

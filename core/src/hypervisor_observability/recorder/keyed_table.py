@@ -52,6 +52,7 @@ class OpenWork:
         stand: Where what belongs to it stands.
         names: What its end repeats of its beginning's payload.
         start_ns: When it began, in nanoseconds since the epoch.
+        began: The same by the clock that nobody sets, in seconds; None where its time was told.
         standing: Where the code stands in it that began it; None: nowhere.
         is_written: Whether the event of its beginning was written.
         ending: How it ended, where that was told before.
@@ -61,6 +62,7 @@ class OpenWork:
     stand: Stand
     names: dict[str, object]
     start_ns: int
+    began: float | None
     standing: Standing | None = None
     is_written: bool = False
     ending: Ending | None = None

@@ -1,5 +1,6 @@
 """Work under keys, from beginning to end; ``keyed`` keeps the faults of it to itself."""
 
+import time
 from collections.abc import Hashable, Mapping
 from enum import Enum
 from typing import Any, Final
@@ -69,20 +70,11 @@ def begin(
     if known is not None:
         return known.stand.trace
     kind = KINDS[kind_name]
-    parent = stand_of(keyed, parent_key)
-    place = place_of(parent, own.place.session_id, own.place.agent_did)
-    own_trace = told_trace(keyed, trace, parent.trace)
-    if kind_name == "session":
-        own_trace = own_trace or parent.trace
-        if own.place.session_id is None:
-            session_id = f"session-{ids.event_id_text(ids.next_number())}"
-            place = place._replace(session_id=session_id)
-    elif own_trace is None:
-        own_trace = writer.new_root() if parent.trace is None else parent.trace.child()
-    place = _named(kind_name, place, own_trace, payload)
+    place, own_trace = _own_stand(keyed, kind_name, key, parent_key, own, trace, payload)
     event = writer.make(kind.begins, place, own_trace, payload, timestamp_ns)
     stand = Stand(place.within(event), own_trace)
-    work = OpenWork(kind, stand, kind.names_in(payload), event.timestamp_ns)
+    began = time.monotonic() if writer.checked_ns(timestamp_ns) is None else None
+    work = OpenWork(kind, stand, kind.names_in(payload), event.timestamp_ns, began)
     there, expired = table.add(key, work)
     if there is not work:
         return there.stand.trace
@@ -103,23 +95,48 @@ def begin(
     return own_trace
 
 
-def _named(
-    kind_name: str, place: Place, trace: CausalTraceId | None, payload: dict[str, Any]
-) -> Place:
-    """Name a run, a saga, a step where nobody did; give the place in which it begins."""
-    if kind_name == "run" and trace is not None:
-        payload.setdefault("run_id", f"{ids.as_text(payload.get('name', 'run'))}-{trace.span_id}")
-    elif kind_name == "saga" and trace is not None:
-        name = ids.as_text(payload.get("name", "saga"))
-        saga_id = ids.as_text(payload.setdefault("saga_id", f"{name}-{trace.span_id}"))
-        place = place._replace(saga=KeyedSaga(saga_id))
+def _own_stand(
+    keyed: KeyedWork,
+    kind_name: str,
+    key: Hashable,
+    parent_key: Hashable | None,
+    own: Stand,
+    told: CausalTraceId | str | None,
+    payload: dict[str, Any],
+) -> Stand:
+    """Give where work begins, and name it in *payload* where nobody did."""
+    parent = stand_of(keyed, parent_key)
+    place = place_of(parent, own.place.session_id, own.place.agent_did)
+    trace = told_trace(keyed, told, parent.trace)
+    if kind_name == "session":
+        if own.place.session_id is None:
+            session_id = f"session-{ids.event_id_text(ids.next_number())}"
+            place = place._replace(session_id=session_id)
+        return Stand(place, trace or parent.trace)
+    if trace is None:
+        trace = keyed.writer.new_root() if parent.trace is None else parent.trace.child()
+    name = payload.get("name")
+    if kind_name == "agent" and own.place.agent_did is None:
+        place = place._replace(agent_did=ids.as_text(key if name is None else name))
+    drawn = f"{ids.as_text(kind_name if name is None else name)}-{trace.span_id}"
+    if kind_name == "run":
+        _fill(payload, run_id=drawn)
+    elif kind_name == "saga":
+        _fill(payload, saga_id=drawn)
+        place = place._replace(saga=KeyedSaga(ids.as_text(payload["saga_id"])))
     elif kind_name in ("step", "compensation"):
-        if place.saga is not None:
-            payload.setdefault("saga_id", place.saga.saga_id)
-        payload.setdefault("step_id", payload.get("step_action"))
-    if kind_name == "compensation":
-        payload.setdefault("phase", "started")
-    return place
+        saga_id = None if place.saga is None else place.saga.saga_id
+        _fill(payload, step_id=payload.get("step_action"), saga_id=saga_id)
+        if kind_name == "compensation":
+            _fill(payload, phase="started")
+    return Stand(place, trace)
+
+
+def _fill(payload: dict[str, Any], **values: object) -> None:
+    """Add what nobody told."""
+    for name, value in values.items():
+        if payload.get(name) is None:
+            payload[name] = value
 
 
 def end(keyed: KeyedWork, work: OpenWork, ending: Ending) -> HypervisorEvent | None:
@@ -130,12 +147,17 @@ def end(keyed: KeyedWork, work: OpenWork, ending: Ending) -> HypervisorEvent | N
     kind = work.kind.end_for(told)
     writer = keyed.writer
     if work.kind.timed and "duration_seconds" not in told:
-        end_ns = writer.checked_ns(ending.timestamp_ns)
-        took_ns = (clock.now_ns() if end_ns is None else end_ns) - work.start_ns
-        told["duration_seconds"] = max(0, took_ns) / 1e9
+        told["duration_seconds"] = _seconds_of(work, writer.checked_ns(ending.timestamp_ns))
     event = writer.make(kind, *work.stand, told, ending.timestamp_ns)
     writer.emit(event)
     return event
+
+
+def _seconds_of(work: OpenWork, end_ns: int | None) -> float:
+    """Tell how long *work* took; *end_ns* is when it ended, None: now."""
+    if end_ns is None and work.began is not None:
+        return time.monotonic() - work.began
+    return max(0, (clock.now_ns() if end_ns is None else end_ns) - work.start_ns) / 1e9
 
 
 def stand_in(keyed: KeyedWork, key: Hashable) -> Opened[CausalTraceId | None]:

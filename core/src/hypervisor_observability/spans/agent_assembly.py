@@ -283,4 +283,7 @@ def _end(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
         if error_type:
             span.attributes["error.type"] = error_type
         return span.finish(event, SpanStatus.ERROR, payload_facts.text(event, "error"))
+    if payload_facts.was_cancelled(event):
+        span.attributes["agent.hypervisor.status"] = "cancelled"
+        return span.finish(event, SpanStatus.UNSET)
     return span.finish(event, SpanStatus.OK)

@@ -23,7 +23,7 @@ Kind = Literal[
     "session",
     "span",
 ]
-State = Literal["", "running", "ok", "failed", "undone", "refused", "erased"]
+State = Literal["", "running", "ok", "failed", "cancelled", "undone", "refused", "erased"]
 Key = tuple[str, ...]
 
 
@@ -78,7 +78,10 @@ class Work:
         self.ended, self.state, self.word = event, state, word
 
     def settle(self, event: HypervisorEvent, *, failed: bool) -> None:
-        """Note whether it failed, and if so, why."""
+        """Note whether it failed, and if so, why; or that it was cancelled."""
+        if payload_facts.was_cancelled(event) and not failed:
+            self.end(event, "cancelled", "cancelled")
+            return
         self.end(event, "failed" if failed else "ok", "FAILED" if failed else "ok")
         self.reason = payload_facts.reason(event) if failed else ""
 
