@@ -85,7 +85,11 @@ def how_it_ended(error: BaseException | None) -> dict[str, object]:
     """
     if error is None:
         return {"status": "ok"}
-    return {"status": "cancelled" if was_cancelled(error) else "error", **describe(error)}
+    if not was_cancelled(error):
+        return {"status": "error", **describe(error)}
+    closed = issubclass(type(error), GeneratorExit)
+    reason = "closed early" if closed else "cancelled"
+    return {"status": "cancelled", **describe(error), "reason": reason}
 
 
 def how_it_failed(error: BaseException | None) -> dict[str, object]:
