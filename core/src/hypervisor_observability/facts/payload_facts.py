@@ -35,7 +35,8 @@ RING_TRANSITIONS = {
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
 
 
-_NO_ERRORS = ("cancelled", "blocked")
+_LEFT_UNDONE = ("cancelled", "expired")
+_NO_ERRORS = (*_LEFT_UNDONE, "blocked")
 _CONTAINERS = (dict, list, tuple, frozenset)
 
 
@@ -135,14 +136,22 @@ def is_refused_breach(event: HypervisorEvent) -> bool:
 
 
 def has_failed(event: HypervisorEvent) -> bool:
-    """Tell whether work ended with an error; a cancellation is none."""
+    """Tell whether work ended with an error; to be cancelled, or blocked, is none."""
     status = name(event, "status")
     return status == "error" or (status not in _NO_ERRORS and has(event, "error_type"))
 
 
-def was_cancelled(event: HypervisorEvent) -> bool:
-    """Tell whether nobody wanted the work any more: it has neither succeeded nor failed."""
-    return name(event, "status") == "cancelled"
+def left_undone(event: HypervisorEvent) -> str:
+    """Give the word for work that has neither succeeded nor failed: ``cancelled``, as nobody wanted
+    it any more, or ``expired``, as nobody told of its end; empty for any other.
+    """
+    status = name(event, "status")
+    return status if status in _LEFT_UNDONE else ""
+
+
+def was_blocked(event: HypervisorEvent) -> bool:
+    """Tell whether a call was refused."""
+    return name(event, "status") == "blocked"
 
 
 def severity(event: HypervisorEvent) -> str:

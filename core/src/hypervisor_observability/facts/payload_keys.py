@@ -24,7 +24,7 @@ of a few words.
 
 READ: Mapping[KeyKind, str] = {
     "amount": """
-        cost drift_score duration_seconds evaluation_ms iatp_trust_score
+        cost drift_score duration_seconds evaluation_ms first_token_seconds iatp_trust_score
     """,
     "count": "branch_count failure_count input_tokens output_tokens success_count",
     "flag": """
@@ -32,15 +32,15 @@ READ: Mapping[KeyKind, str] = {
     """,
     "list": "attributions",
     "name": """
-        attempt attribution_id caller_trace checkpoint_id compensates_step_id conversation_id
-        delta_id elevation_id group_id kill_id quarantine_id saga_id slash_id snapshot_id step_id
-        vouch_id
+        attempt attribution_id call_id caller_trace checkpoint_id compensates_step_id
+        conversation_id delta_id elevation_id group_id kill_id quarantine_id saga_id slash_id
+        snapshot_id step_id vouch_id
     """,
     "ring": "from_ring required_ring ring to_ring",
     "text": "error reason result",
     "word": """
-        action attempted_tool currency error_type from_agent model name outcome phase policy
-        severity status step_action to_agent tool_name
+        action attempted_tool currency error_type from_agent model name operation outcome phase
+        policy provider severity status step_action to_agent tool_name
     """,
 }
 """The keys that readers read, by what they hold."""
@@ -48,7 +48,7 @@ READ: Mapping[KeyKind, str] = {
 KEPT: Mapping[KeyKind, str] = {
     "amount": """
         anomaly_score bonded_amount bonded_sigma_pct capacity elevated_seconds expected_rate
-        actual_rate first_token_seconds max_duration_seconds stake_slashed threshold timeout_seconds
+        actual_rate max_duration_seconds stake_slashed threshold timeout_seconds
         tokens_available ttl_seconds
     """,
     "attributes": "attributes",
@@ -67,7 +67,7 @@ KEPT: Mapping[KeyKind, str] = {
         voucher_clips
     """,
     "name": """
-        action_id call_id conflicting_agent_did content_hash delta_hash goal_hash hash_chain_root
+        action_id conflicting_agent_did content_hash delta_hash goal_hash hash_chain_root
         parent_hash path previous_hash root_cause_agent run_id turn_id vouchee_did voucher_did
     """,
     "number": """
@@ -77,7 +77,7 @@ KEPT: Mapping[KeyKind, str] = {
     "text": """
         arguments committed_to details execute_api expires_at expiry granted_at vector_clock
     """,
-    "word": "consistency_mode finish_reason kind method operation provider trust_level",
+    "word": "consistency_mode finish_reason kind method trust_level",
 }
 """Further keys of our events, which nobody reads so far, by what they hold."""
 

@@ -22,7 +22,7 @@ from .work import Work
 
 SESSION_WORKFLOW = "hypervisor.session"
 
-_WITH_THE_SESSION = frozenset({"agent", "elevation", "quarantine"})
+_WITH_THE_SESSION = frozenset({"agent", "run", "tool", "model", "elevation", "quarantine"})
 
 
 @frozen
@@ -66,7 +66,7 @@ class AgentAssembly:
     def _session_created(self, event: HypervisorEvent) -> list[FinishedSpan]:
         if event.session_id is None:
             return []  # nothing would tell which end belongs to it
-        span = self._open(
+        span = self.open(
             event, ("session", event.session_id), f"invoke_workflow {SESSION_WORKFLOW}"
         )
         span.attributes["gen_ai.operation.name"] = "invoke_workflow"
@@ -88,7 +88,7 @@ class AgentAssembly:
         if span is None:
             self.work.unmatched += event.event_type == EventType.SESSION_TERMINATED
             return spans
-        return [*spans, _end(span, event)]
+        return [*spans, end_as_told(span, event)]
 
     # Agents
 
@@ -97,7 +97,7 @@ class AgentAssembly:
         if key is None or self.work.open.get(key) is not None:
             return []
         name = payload_facts.name(event, "name") or (event.agent_did or "agent").rpartition(":")[2]
-        span = self._open(event, key, f"invoke_agent {name}", within=False)
+        span = self.open(event, key, f"invoke_agent {name}", within=False)
         if payload_facts.flag(event, "remote"):
             span.kind = SpanKind.CLIENT
         causal = causal_id(event)
@@ -125,7 +125,7 @@ class AgentAssembly:
         if span is None:
             self.work.unmatched += 1
             return elevations
-        return [*elevations, _end(span, event)]
+        return [*elevations, end_as_told(span, event)]
 
     def _elevations_left(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """End the elevations of an agent that does no other work where it has finished."""
@@ -163,7 +163,7 @@ class AgentAssembly:
         before, after = (payload_facts.ring(event, key) for key in _RINGS)
         named = before is not None and after is not None
         name = f"ring.elevate {before}→{after}" if named else "ring.elevate"
-        span = self._open(event, ("elevation", *lasting.key_of(event)), name)
+        span = self.open(event, ("elevation", *lasting.key_of(event)), name)
         for key, ring in zip(_RINGS, (before, after), strict=True):
             if ring is not None:
                 span.attributes[f"agent.hypervisor.{key}"] = ring
@@ -176,7 +176,7 @@ class AgentAssembly:
             return []  # a demotion need not end an elevation
         ended_by = event.event_type.value.partition(".")[2]
         span.attributes["agent.hypervisor.ended_by"] = ended_by
-        return [_end(span, event)]
+        return [end_as_told(span, event)]
 
     # Quarantines and decisions
 
@@ -184,7 +184,7 @@ class AgentAssembly:
         killed = self._killed(event) if payload_facts.is_kill(event) else []
         reason = payload_facts.name(event, "reason")
         key = ("quarantine", *lasting.key_of(event))
-        span = self._open(event, key, f"quarantine {reason}" if reason else "quarantine")
+        span = self.open(event, key, f"quarantine {reason}" if reason else "quarantine")
         return killed + self.work.begin(span, event)
 
     def _released(self, event: HypervisorEvent) -> list[FinishedSpan]:
@@ -192,12 +192,12 @@ class AgentAssembly:
         if span is None:
             self.work.unmatched += 1
             return []
-        return [_end(span, event)]
+        return [end_as_told(span, event)]
 
     def _decided(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """Give the span of a decision: it takes no time of the tool's."""
         tool = payload_facts.name(event, "tool_name")
-        span = self._open(event, ("decision", event.event_id), f"execute_tool {tool or 'unknown'}")
+        span = self.open(event, ("decision", event.event_id), f"execute_tool {tool or 'unknown'}")
         span.attributes["gen_ai.operation.name"] = "execute_tool"
         if tool:
             span.attributes["gen_ai.tool.name"] = tool
@@ -232,9 +232,7 @@ class AgentAssembly:
             span = self.work.open.newest_at("agent", event.agent_did, event.session_id)
         return span
 
-    def _open(
-        self, event: HypervisorEvent, key: Key, name: str, *, within: bool = True
-    ) -> OpenSpan:
+    def open(self, event: HypervisorEvent, key: Key, name: str, *, within: bool = True) -> OpenSpan:
         """Make a span that *event* opens.
 
         Args:
@@ -277,13 +275,19 @@ def _note_ring(span: OpenSpan, event: HypervisorEvent) -> None:
         span.attributes["agent.hypervisor.ring"] = ring
 
 
-def _end(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
+def end_as_told(span: OpenSpan, event: HypervisorEvent) -> FinishedSpan:
+    """End *span* with the status that *event* tells."""
     if payload_facts.has_failed(event):
         error_type = payload_facts.name(event, "error_type")
         if error_type:
             span.attributes["error.type"] = error_type
         return span.finish(event, SpanStatus.ERROR, payload_facts.text(event, "error"))
-    if payload_facts.was_cancelled(event):
-        span.attributes["agent.hypervisor.status"] = "cancelled"
+    if payload_facts.was_blocked(event):
+        span.attributes["error.type"] = "policy_denied"
+        reason = payload_facts.text(event, "reason") or "blocked"
+        return span.finish(event, SpanStatus.ERROR, reason)
+    left = payload_facts.left_undone(event)
+    if left:
+        span.attributes["agent.hypervisor.status"] = left
         return span.finish(event, SpanStatus.UNSET)
     return span.finish(event, SpanStatus.OK)

@@ -12,6 +12,7 @@ from typing import Any
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from .agent_assembly import AgentAssembly
+from .call_assembly import CallAssembly
 from .identity import SpanIdentities, causal_id
 from .point_events import POINT_EVENTS, attach, span_around
 from .record import FinishedSpan
@@ -36,6 +37,7 @@ class SpanAssembler:
         agents = AgentAssembly(self._work, self._identities, pending)
         self._handlers: dict[str, Callable[[HypervisorEvent], list[FinishedSpan]]] = {
             **agents.handlers,
+            **CallAssembly(agents).handlers,
             **self._sagas.handlers,
         }
 

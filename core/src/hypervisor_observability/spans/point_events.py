@@ -2,7 +2,7 @@
 
 from ..causality.traceparent import widen_span
 from ..events.event import HypervisorEvent
-from ..events.event_types import USAGE_RECORDED, EventType
+from ..events.event_types import AGENT_HANDOFF, USAGE_RECORDED, EventType
 from ..facts import payload_facts, saga_facts
 from .identity import causal_id
 from .open_span import OpenSpan
@@ -36,6 +36,7 @@ POINT_EVENTS = frozenset(
         EventType.AUDIT_GC_COLLECTED,
         EventType.BEHAVIOR_DRIFT,
         EventType.HISTORY_VERIFIED,
+        AGENT_HANDOFF,
         USAGE_RECORDED,
     }
 )

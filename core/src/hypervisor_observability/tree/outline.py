@@ -9,9 +9,20 @@ from collections.abc import Callable, Mapping
 
 from ..causality.trace_tree import TraceTree, TreeNode
 from ..events.event import HypervisorEvent
-from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
+from ..events.event_types import (
+    AGENT_FINISHED,
+    AGENT_HANDOFF,
+    GOVERNANCE_DECISION,
+    MODEL_FINISHED,
+    MODEL_STARTED,
+    RUN_FINISHED,
+    RUN_STARTED,
+    TOOL_FINISHED,
+    TOOL_STARTED,
+    EventType,
+)
 from ..facts import payload_facts, saga_facts
-from . import elevations, incidents, saga_parts
+from . import calls, elevations, incidents, saga_parts
 from .work import Outline, Work
 
 
@@ -131,6 +142,12 @@ _Reader = Callable[[Outline, TreeNode, HypervisorEvent], None]
 # The types that say what a span is.
 _STRUCTURE: Mapping[EventType, _Reader] = {
     EventType.SESSION_JOINED: _agent_joined,
+    RUN_STARTED: calls.run,
+    RUN_FINISHED: calls.run,
+    TOOL_STARTED: calls.tool,
+    TOOL_FINISHED: calls.tool,
+    MODEL_STARTED: calls.model,
+    MODEL_FINISHED: calls.model,
     EventType.SAGA_CREATED: _saga,
     EventType.SAGA_COMPLETED: _saga,
     EventType.SAGA_ESCALATED: _saga,
@@ -144,6 +161,7 @@ _STRUCTURE: Mapping[EventType, _Reader] = {
 _READERS: Mapping[EventType, _Reader] = {
     **_STRUCTURE,
     AGENT_FINISHED: _agent_finished,
+    AGENT_HANDOFF: calls.handoff,
     EventType.SAGA_HANDOFF: saga_parts.handoff,
     EventType.RING_ASSIGNED: _ring_assigned,
     EventType.RING_ELEVATED: _elevated,

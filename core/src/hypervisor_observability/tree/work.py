@@ -10,7 +10,10 @@ from ..events.event import HypervisorEvent, is_erased
 from ..facts import payload_facts
 
 Kind = Literal[
+    "run",
     "agent",
+    "tool",
+    "model",
     "saga",
     "step",
     "compensation",
@@ -79,8 +82,9 @@ class Work:
 
     def settle(self, event: HypervisorEvent, *, failed: bool) -> None:
         """Note whether it failed, and if so, why; or that it was cancelled."""
-        if payload_facts.was_cancelled(event) and not failed:
-            self.end(event, "cancelled", "cancelled")
+        left = payload_facts.left_undone(event)
+        if left and not failed:
+            self.end(event, "cancelled", left)
             return
         self.end(event, "failed" if failed else "ok", "FAILED" if failed else "ok")
         self.reason = payload_facts.reason(event) if failed else ""

@@ -1,0 +1,149 @@
+"""Runs, calls and handoffs as spans, and in trees."""
+
+from asyncio import CancelledError
+
+import pytest
+
+from hypervisor_observability import (
+    EventType,
+    FinishedSpan,
+    HypervisorEvent,
+    HypervisorEventBus,
+    Recorder,
+)
+from hypervisor_observability.spans.assembly import SpanAssembler
+from hypervisor_observability.spans.record import SpanKind, SpanStatus
+from hypervisor_observability.tree import build_tree, tree_to_dict
+
+
+def spans_of(bus: HypervisorEventBus) -> dict[str, FinishedSpan]:
+    assembler = SpanAssembler()
+    found = {span.name: span for event in bus.all_events for span in assembler.feed(event)}
+    assert assembler.open_spans == 0
+    return found
+
+
+def work_of(bus: HypervisorEventBus) -> dict[str, tuple[str, str, str | None]]:
+    """Give the state of each piece of work, its word, and what it stands below."""
+    trace = str(bus.all_events[0].causal_trace_id).partition("/")[0]
+    work = tree_to_dict(build_tree(bus.all_events, trace))["work"]
+    names = [f"{one['kind']} {one['title']}" for one in work]
+    return {
+        name: (one["state"], one["word"], None if one["parent"] is None else names[one["parent"]])
+        for name, one in zip(names, work, strict=True)
+    }
+
+
+def test_run_with_its_agents_and_calls_is_one_trace(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:lead", name="lead"):
+            with recorder.model("m-1", provider="acme") as call:
+                call.first_token()
+                recorder.usage(model="m-1", input_tokens=3)
+            with recorder.tool("search", call_id="c1", attempt=2):
+                recorder.vfs.write("a")
+            recorder.handoff("did:builder")
+        with recorder.agent("did:builder", name="builder"):
+            pass
+
+    spans = spans_of(bus)
+    run, lead, builder = (
+        spans[name]
+        for name in ("invoke_workflow answer", "invoke_agent lead", "invoke_agent builder")
+    )
+    tool, model = spans["execute_tool search"], spans["chat m-1"]
+    assert run.parent_span_id is None
+    assert lead.parent_span_id == builder.parent_span_id == run.span_id
+    assert tool.parent_span_id == model.parent_span_id == lead.span_id
+    assert {span.trace_id for span in spans.values()} == {run.trace_id}
+    assert {span.status for span in spans.values()} == {SpanStatus.OK}
+    assert model.kind is SpanKind.CLIENT
+    assert model.attributes["gen_ai.request.model"] == "m-1"
+    assert model.attributes["gen_ai.provider.name"] == "acme"
+    assert float(model.attributes["agent.hypervisor.first_token_seconds"]) >= 0
+    assert [one.name for one in model.events] == ["agent.hypervisor.usage.recorded"]
+    assert tool.attributes["gen_ai.tool.call.id"] == "c1"
+    assert [one.name for one in tool.events] == ["agent.hypervisor.vfs.write"]
+    assert [one.name for one in lead.events] == ["agent.hypervisor.agent.handoff"]
+    assert work_of(bus) == {
+        "run answer": ("ok", "ok", None),
+        "agent lead": ("ok", "ok", "run answer"),
+        "agent builder": ("ok", "ok", "run answer"),
+        "model m-1": ("ok", "ok", "agent lead"),
+        "tool search": ("ok", "ok", "agent lead"),
+        "handoff did:lead to did:builder": ("", "", "agent lead"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "word"),
+    [
+        ("failed", SpanStatus.ERROR, "FAILED"),
+        ("blocked", SpanStatus.ERROR, "BLOCKED"),
+        ("cancelled", SpanStatus.UNSET, "cancelled"),
+        ("expired", SpanStatus.UNSET, "expired"),
+    ],
+)
+def test_readers_agree_on_how_a_call_ended(
+    bus: HypervisorEventBus, recorder: Recorder, how: str, status: SpanStatus, word: str
+) -> None:
+    recorder.open("tool", 1, tool_name="search")
+    errors = {"failed": ValueError("no"), "cancelled": CancelledError()}
+    recorder.close(1, errors.get(how), status=None if how in errors else how)
+
+    span = spans_of(bus)["execute_tool search"]
+    assert span.status is status
+    assert span.attributes.get("error.type") == {
+        "failed": "ValueError",
+        "blocked": "policy_denied",
+    }.get(how)
+    assert work_of(bus)["tool search"][1] == word
+
+
+def test_call_without_a_causal_id_has_a_span_too() -> None:
+    assembler = SpanAssembler()
+    spans = [
+        span
+        for kind in ("tool.started", "tool.finished")
+        for span in assembler.feed(
+            HypervisorEvent(
+                event_type=EventType.of(kind),
+                agent_did="did:a",
+                payload={"tool_name": "search", "status": "ok"},
+            )
+        )
+    ]
+
+    assert [span.name for span in spans] == ["execute_tool search"]
+
+
+def test_end_of_a_call_that_nobody_saw_begin_is_counted() -> None:
+    assembler = SpanAssembler()
+    end = HypervisorEvent(event_type=EventType.of("model.finished"), causal_trace_id="t/s")
+
+    assert assembler.feed(end) == []
+    assert assembler.unmatched == 1
+
+
+def test_open_calls_go_on_in_another_process(bus: HypervisorEventBus, recorder: Recorder) -> None:
+    with recorder.run("answer"), recorder.tool("search"):
+        pass
+    first, *others = bus.all_events
+    assembler = SpanAssembler()
+    assembler.feed(first)
+    other = SpanAssembler.from_state(assembler.state())
+
+    assert [span.name for event in others for span in other.feed(event)] == [
+        "execute_tool search",
+        "invoke_workflow answer",
+    ]
+
+
+def test_killed_agent_ends_its_calls(bus: HypervisorEventBus, recorder: Recorder) -> None:
+    recorder.open("agent", "a", agent_did="did:a")
+    recorder.open("tool", "t", "a", tool_name="search")
+    recorder.point("security.agent_killed", "a", reason="manual")
+
+    assert {span.status for span in spans_of(bus).values()} == {SpanStatus.ERROR}
