@@ -8,6 +8,7 @@ import pytest
 from attrs import define
 
 from hypervisor_observability import Config, DeliveryConfig, EventType, Observability, hookimpl
+from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.config import StateConfig
 from hypervisor_observability.errors import ConfigError, SettingError
 from hypervisor_observability.host.agent import Agent
@@ -198,3 +199,44 @@ def test_agent_refuses_two_stores_and_names_both(tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match="shelf and shelf-2"):
         Agent(config_in(tmp_path), plugins=plugins)
+
+
+def test_agent_whose_stream_skips_for_ever_can_be_asked_and_ended(tmp_path: Path) -> None:
+    class SkipsForEver(ShelfStream):
+        def read(self, position: int, max_events: int) -> Reading:
+            return Reading([], position + 1, 1)
+
+    def stream_for(self: FollowedShelf, reader: str, *, defers: bool) -> ShelfStream:
+        name = f"agent's {reader}"
+        kind = SkipsForEver if reader == "reader" else ShelfStream
+        return self._streams.setdefault(name, kind(name, self.shelf, defers))
+
+    record(tmp_path)
+    other = Other()
+    readers = [TakingReader(), other]
+    with agent_over(tmp_path, followed_with(stream_for=stream_for), *readers) as agent:
+        agent.flush(0.2)
+        for name, counts in agent.counts().items():
+            assert_holds(name, counts)
+    assert numbers(other.events) == list(range(EVENTS))
+
+
+def test_flush_goes_on_behind_many_gaps(tmp_path: Path) -> None:
+    """Each run that the bounds removed is a gap of its own."""
+
+    class HasGaps(ShelfStream):
+        def read(self, position: int, max_events: int) -> Reading:
+            if position < EVENTS // 2:
+                return Reading([], position + 1, 1)
+            return super().read(position, max_events)
+
+    def stream_for(self: FollowedShelf, reader: str, *, defers: bool) -> ShelfStream:
+        name = f"agent's {reader}"
+        return self._streams.setdefault(name, HasGaps(name, self.shelf, defers))
+
+    record(tmp_path)
+    reader = TakingReader()
+    with agent_over(tmp_path, followed_with(stream_for=stream_for), reader) as agent:
+        assert not agent.flush(WIDE_SECONDS)  # some were lost
+        assert numbers(reader.events) == list(range(EVENTS // 2, EVENTS))
+        assert agent.counts()["reader"].dropped == {"expired": EVENTS // 2}

@@ -348,6 +348,11 @@ class SkipsWithoutMoving(ShelfStream):
         return Reading([], position, 5)
 
 
+class SkipsTheFuture(ShelfStream):
+    def read(self, position: int, max_events: int) -> Any:
+        return Reading([], position + 1_000, 1_000)
+
+
 class HasNoBounds(ShelfStream):
     @property
     def bounds(self) -> Any:
@@ -420,9 +425,9 @@ class DefersOddly(ShelfStream):
 
 STREAMS: list[type[ShelfStream]] = [
     RaisesInBounds, RaisesInRead, GivesNothing, GivesNoEvents, GivesTooMany, GoesBack,
-    SkipsBackwards, SkipsWithoutMoving, HasNoBounds, HasNegativeBounds, HasFallingBounds,
-    HasTurnedBounds, BeginsNowhere, BeginsInTheFuture, SkipsLessThanNothing, HasAnOddState,
-    GivesOddHistory, CannotSave, DefersOddly,
+    SkipsBackwards, SkipsWithoutMoving, SkipsTheFuture, HasNoBounds, HasNegativeBounds,
+    HasFallingBounds, HasTurnedBounds, BeginsNowhere, BeginsInTheFuture, SkipsLessThanNothing,
+    HasAnOddState, GivesOddHistory, CannotSave, DefersOddly,
 ]  # fmt: skip
 
 

@@ -88,13 +88,17 @@ class Account:
             return batch
 
     def _read(self, max_events: int) -> Reading:
-        while True:
-            reading = self._stream.read(self.position, max_events)
-            if not reading.skipped:
-                return reading
-            self._pass_over(reading.skipped, self._gone)
-            if reading.events:
-                return reading
+        reading = self._read_once(max_events)
+        if reading.skipped and not reading.events:
+            # What follows the gap. Where more has gone by now, it is for the next batch: a stream
+            # may lose events faster than they are read, and others wait for the lock.
+            reading = self._read_once(max_events)
+        return reading
+
+    def _read_once(self, max_events: int) -> Reading:
+        reading = self._stream.read(self.position, max_events)
+        self._pass_over(reading.skipped, self._gone)
+        return reading
 
     def _pass_over(self, events: int, reason: str) -> None:
         """Drop the next *events* unread."""

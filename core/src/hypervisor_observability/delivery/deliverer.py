@@ -39,9 +39,12 @@ class Deliverer:
         state = self.state
         if self.leaves or (state.wait.waiting and not state.stopping.is_set()):
             return False
+        before = state.account.position
         batch = self._read()
-        if batch is None or not batch.events:
+        if batch is None:
             return False
+        if not batch.events:  # perhaps it has passed over a gap, of which there may be many
+            return before < state.account.position < state.account.end
         try:
             whole = self._deliver(batch)
         except AbandonedError:

@@ -103,6 +103,8 @@ class KeptStream:
         if not self._is_kept:
             return self._log.read(max(0, position), max_events)
         reading = self._stream.read(position, max_events)
+        if reading.skipped and reading.position > self._log.end:
+            raise StreamUnavailableError(self._faults.store, "it skipped what was never emitted")
         # A store may have an event a moment before the log has it.
         self._read_to = max(self._read_to, reading.next_position)
         return reading
