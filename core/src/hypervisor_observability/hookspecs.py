@@ -49,6 +49,7 @@ from .events.event import HypervisorEvent
 
 if TYPE_CHECKING:  # whoever has no such hook loads neither
     from .metrics.families import MetricFamily
+    from .sources import SourceContext
     from .spans.record import FinishedSpan
     from .stores import (
         FollowContext,
@@ -170,6 +171,32 @@ def stop() -> None:
     """Let go of sockets, files and servers.
 
     Called once, last, also after a ``start`` that raised.
+    """
+
+
+# Of a source: see hypervisor_observability.sources
+
+
+@hookspec
+def instrument(context: "SourceContext") -> None:
+    """Have the framework tell what its agents do: register a callback, wrap a method.
+
+    Called once, in the thread whose import of the framework has just ended, and before that
+    import returns; or in the thread that starts the observability. So it must not block, and is no
+    coroutine function. Raise to say that it cannot be done: the source is reported as down,
+    ``uninstrument`` takes back what was done, and the import goes on.
+
+    :param context: Keep it: its recorder writes events, and its ``guarded`` makes callbacks.
+    """
+
+
+@hookspec
+def uninstrument() -> None:
+    """Leave the framework as it was.
+
+    Called once, when the observability stops, before what was written is delivered: what is still
+    open may be closed. Called after an ``instrument`` that raised too; never where that was not
+    called. Not a coroutine function either.
     """
 
 

@@ -11,10 +11,9 @@ from click.testing import Result
 
 from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host import discovery
+from hypervisor_observability.host.kinds import STORE, kind_of_class
 from hypervisor_observability.host.loading import SHIPPED_STORES
-from hypervisor_observability.host.plugin_checks import has_hook
 from hypervisor_observability.host.plugins import SHIPPED, load_class
-from hypervisor_observability.host.store_parts import STORE_HOOKS
 from tests.commands import run_hvobs
 from tests.configurations import write_config
 from tests.plugins.journal.journals import write_two_runs
@@ -384,8 +383,7 @@ def test_own_plugins_that_are_stores_are_known_without_an_import(name: str) -> N
     plugin_class, problems = load_class(PluginTable(name), discovery.installed_plugins())
 
     assert problems == []
-    keeps = any(has_hook(plugin_class, hook) for hook in STORE_HOOKS)
-    assert keeps == (name in SHIPPED_STORES)
+    assert (kind_of_class(plugin_class) is STORE) == (name in SHIPPED_STORES)
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 from attrs import evolve, fields_dict, frozen
 
-from ..config import Config, PluginTable, structure_plugin_table
+from ..config import Config, PluginTable
 from ..config.structuring import Origin
 from ..config.wording import key_text
 from ..errors import ConfigError, ConfigProblem
 from ..host.discovery import installed_plugins
 from ..host.plugin import Plugin
-from ..host.plugins import load_class, load_plugins
+from ..host.plugins import load_class, load_plugins, structure_table
 from .config_option import find_file, read_leniently
 
 
@@ -82,9 +82,7 @@ class OwnTable:
         plugin_class, found = load_class(self.table, installed_plugins())
         settings = None
         if not found:
-            settings, _, found = structure_plugin_table(
-                self.table, plugin_class.Config, self.config.delivery
-            )
+            settings, _, found = structure_table(self.table, plugin_class, self.config.delivery)
         if self.problems or found:
             raise ConfigError([*self.problems, *found])
         return settings

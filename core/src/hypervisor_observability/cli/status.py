@@ -87,6 +87,15 @@ def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
         for reason, events in plugin["dropped"].items():
             if events and reason not in NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
+    yield from _worries_of_sources(found.get("sources", {}))
+
+
+def _worries_of_sources(sources: Mapping[str, Any]) -> Iterable[str]:
+    for name, source in sources.items():
+        if source["state"].startswith("down"):
+            yield f"{name} is {source['state']}"
+        if source["errors"]:
+            yield f"{name}: {source['errors']} of its callbacks raised: see the log"
 
 
 def _worries_of_store(store: Mapping[str, Any]) -> Iterable[str]:
@@ -140,3 +149,5 @@ def _rows(found: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:
             *(str(reader[number]) for number in _NUMBERS),
             dropped or "0",
         )
+    for name, source in found["sources"].items():
+        yield (f"{name} (source)", source["state"], *["-"] * (len(_NUMBERS) + 2))

@@ -11,12 +11,13 @@ import attrs
 from ..errors import ConfigError, ConfigProblem
 from .file import UnusableFile, read_document
 from .interpolation import interpolate, interpolate_tree
-from .plugin_tables import DELIVERY_KEYS, DeliveryConfig, PluginTable
+from .plugin_tables import DELIVERY_KEYS, PluginTable
 from .settings import Config
 from .structuring import Origin, structure
 from .toml_lines import KeyPath
 
 T = TypeVar("T")
+Common = TypeVar("Common", bound=attrs.AttrsInstance)
 
 
 def load_config(
@@ -99,32 +100,39 @@ def _structure_core(
 
 
 def structure_plugin_table(
-    table: PluginTable, config_class: type[T], delivery: DeliveryConfig
-) -> tuple[T | None, DeliveryConfig, list[ConfigProblem]]:
+    table: PluginTable,
+    config_class: type[T],
+    common: Common,
+    *,
+    takes_no: str = "a plugin of this kind takes no such key",
+) -> tuple[T | None, Common, list[ConfigProblem]]:
     """Make a plugin's configuration of its *table*.
 
     Args:
         table: As found in :attr:`Config.plugins`.
         config_class: The plugin's ``Config``, an attrs class.
-        delivery: What holds where the table has no delivery keys.
+        common: What holds where the table says nothing. Its class has the keys that all plugins
+            of a kind take beside their own: ``DeliveryConfig`` for those that read.
+        takes_no: What is said of a key of ``DeliveryConfig`` where the kind does not take it.
 
     Returns:
-        The plugin's configuration, how events come to it, and what is wrong. The first is
+        The plugin's configuration, what holds of the common keys, and what is wrong. The first is
         None if something is wrong in it, be it told here or, for a ``${...}`` that could
-        not be filled, by :func:`read_config`; the second is then *delivery* where needed.
+        not be filled, by :func:`read_config`; the second is then *common* where needed.
     """
-    own = {key: value for key, value in table.values.items() if key not in DELIVERY_KEYS}
-    common = {key: value for key, value in table.values.items() if key in DELIVERY_KEYS}
-    config, problems = structure(
-        own, config_class, table.origin, table.path, also_known=DELIVERY_KEYS
-    )
-    inherited = {key: getattr(delivery, key) for key in DELIVERY_KEYS}
-    changed, delivery_problems = structure(
-        {**inherited, **common}, DeliveryConfig, table.origin, table.path
-    )
-    problems += delivery_problems
-    for key in DELIVERY_KEYS:
+    taken: list[str] = [key.name for key in attrs.fields(type(common))]
+    known = list(dict.fromkeys([*taken, *DELIVERY_KEYS]))
+    own = {key: value for key, value in table.values.items() if key not in known}
+    given = {key: value for key, value in table.values.items() if key in taken}
+    config, problems = structure(own, config_class, table.origin, table.path, also_known=taken)
+    inherited = {key: getattr(common, key) for key in taken}
+    changed, found = structure({**inherited, **given}, type(common), table.origin, table.path)
+    problems += found
+    for key in known:
         if attrs.has(config_class) and hasattr(attrs.fields(config_class), key):
-            message = "the plugin's Config has a field of this name, which delivery takes"
+            kind = "delivery" if key in DELIVERY_KEYS else "every plugin of its kind"
+            message = f"the plugin's Config has a field of this name, which {kind} takes"
             problems.append(table.problem(message, key))
-    return config, changed or delivery, problems
+        elif key in table.values and key not in taken:
+            problems.append(table.problem(takes_no, key))
+    return config, changed or common, problems

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, le
+from attrs.validators import deep_iterable, ge, gt, in_, le
 
 from ..errors import ConfigProblem
 from .paths import working_directory
@@ -78,7 +78,26 @@ class DeliveryConfig:
 
 
 DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))
-"""What a plugin's table may have beside the keys of the plugin itself."""
+"""What the table of a plugin that reads may have beside the keys of the plugin itself."""
+
+Content = Literal["none", "names", "all"]
+
+
+@frozen(kw_only=True)
+class SourceConfig:
+    """What the table of a source may have beside the keys of the plugin itself.
+
+    Attributes:
+        content: What of arguments, prompts and answers goes into payloads: ``"none"``,
+            ``"names"`` of arguments without their values, or ``"all"``.
+    """
+
+    content: Content = field(default="names", validator=in_(("none", "names", "all")))
+
+
+@frozen
+class StoreConfig:
+    """What the table of a store may have beside the keys of the plugin itself: nothing."""
 
 
 @frozen

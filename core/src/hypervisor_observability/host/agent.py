@@ -83,8 +83,9 @@ class Agent(Host):
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
         super().__init__(config)
         self._limited_log = LimitedLog(__name__)
-        readers, store = loaded_parts(config, plugins)
-        self._store, self.followed = _follow(store, config)
+        # Sources write in the processes that are followed; there is nothing to instrument here.
+        parts = loaded_parts(config, plugins)
+        self._store, self.followed = _follow(parts.store, config)
         self._faults = StoreFaults(self._store.name)
         self._streams: dict[str, CheckedStream] = {}
         stream = self._stream(METRICS, defers=True)
@@ -96,7 +97,7 @@ class Agent(Host):
             interval_seconds=config.delivery.interval_seconds,
             admit=self._gate.admit,
         )
-        self._take_readers(readers, feed, self._stream_for, resumed=True)
+        self._take_readers(parts.readers, feed, self._stream_for, resumed=True)
 
     def start(self) -> Self:
         """Start the plugins, and deliver what waits. One that cannot start is down.

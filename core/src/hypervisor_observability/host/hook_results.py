@@ -11,9 +11,12 @@ from typing import Any
 
 from ..delivery.outlet import HookShapeError
 
+_AT_ONCE = frozenset({"instrument", "uninstrument"})
+"""Hooks that have done their work when they return: the thread that imports a framework waits."""
+
 
 def refuse_odd_hook(hook: str, function: Callable[..., Any]) -> None:
-    """Refuse a generator or an asynchronous one.
+    """Refuse a generator or an asynchronous one, and a coroutine function where nobody waits.
 
     Raises:
         HookShapeError: It is one.
@@ -23,6 +26,11 @@ def refuse_odd_hook(hook: str, function: Callable[..., Any]) -> None:
     if inspect.isasyncgenfunction(function):
         msg = "is an asynchronous generator function: its body would never run"
         raise HookShapeError(_advice(hook, msg))
+    if hook in _AT_ONCE and inspect.iscoroutinefunction(function):
+        raise HookShapeError(
+            f"{hook} is a coroutine function, and the import of the framework waits for no event"
+            f" loop: write 'def {hook}'"
+        )
 
 
 def refuse_odd_result(hook: str, result: object) -> None:

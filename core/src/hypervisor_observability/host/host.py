@@ -17,6 +17,7 @@ from ..release import RELEASE
 from .plugin import Plugin
 from .reader_group import ReaderGroup
 from .readers import StreamFor, Surroundings
+from .sources.group import SourceGroup
 from .status import write_status
 
 
@@ -41,6 +42,7 @@ class Host(ABC):
         self._registry.add_callback(self._telemetry)
         self._own_threads: set[int] = set()
         self._store: Plugin | None = None
+        self._sources = SourceGroup()
         self._started_at = 0.0
         self._state = "new"
 
@@ -83,7 +85,8 @@ class Host(ABC):
         if timeout is None:
             timeout = self.config.stop_timeout_seconds
         deadline = time.monotonic() + timeout
-        in_time = self._group.stop(deadline, timeout)
+        in_time = self._sources.stop(deadline)
+        in_time = self._group.stop(deadline, timeout) and in_time
         in_time = close(deadline) and in_time
         self._group.note_stopped()
         return in_time
@@ -118,8 +121,10 @@ class Host(ABC):
         return self._group.counts()
 
     def states(self) -> dict[str, str]:
-        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``."""
-        return self._group.states(self._state)
+        """Give each plugin's state: ``new``, ``running``, ``stopped`` or ``down: <why>``; of a
+        source also ``waiting for <module>``.
+        """
+        return {**self._group.states(self._state), **self._sources.states()}
 
     def status(self) -> dict[str, Any]:
         """Give what ``status.json`` holds: plain data, for JSON."""
@@ -130,6 +135,7 @@ class Host(ABC):
             "state": self._state,
             **self._own_status(),
             **self._group.status(self._state),
+            "sources": self._sources.status(),
         }
 
     def plugin(self, name: str) -> Any:
@@ -140,6 +146,8 @@ class Host(ABC):
         """
         if self._store is not None and self._store.name == name:
             return self._store.instance
+        if name in self._sources.sources:
+            return self._sources.sources[name].plugin.instance
         return self._group.readers[name].plugin.instance
 
     def collect_metrics(self) -> list[MetricFamily]:
@@ -153,7 +161,7 @@ class Host(ABC):
         """Give ``emitted``, ``handler_errors`` and ``store`` of the status."""
 
     def _telemetry(self) -> list[MetricFamily]:
-        return self._group.metrics(self._state)
+        return [*self._group.metrics(self._state), *self._sources.metrics()]
 
     @property
     def _writes_status(self) -> Callable[[], None] | None:

@@ -1,66 +1,70 @@
-"""The plugins of a configuration, parted: those that read, and the one that keeps."""
+"""The plugins of a configuration, parted: those that read, that write, and the one that keeps."""
 
 import logging
 from collections.abc import Iterable
 
+from attrs import frozen
+
 from ..bus.log import EventLog
 from ..config import Config, PluginTable
-from ..config.plugin_tables import DELIVERY_KEYS
 from ..errors import ConfigError, ConfigProblem, SettingError
 from ..stores import StoreContext
 from ..threads.interruptions import is_of_application
 from .discovery import installed_plugins
+from .kinds import READER, SOURCE, STORE, Kind, kind_of, kind_of_class
 from .plugin import Plugin
-from .plugin_checks import has_hook
 from .plugins import SHIPPED, load_class, load_plugins, take_instances
-from .store_parts import STORE_HOOKS, ask_store
-
-_EXPORTS = "write a plugin beside it, which exports"
-_OF_READERS = {
-    "start": "Store.start begins it",
-    "flush": "Store.sync has it keep what was recorded",
-    "stop": "Store.stop ends it",
-    "export_events": _EXPORTS,
-    "export_spans": _EXPORTS,
-    "export_metrics": _EXPORTS,
-}
-"""Hooks that a store has no use for, with what is there instead."""
+from .sources.framework import Framework
+from .store_parts import ask_store
 
 SHIPPED_STORES = frozenset({"journal"})
 """Those of our own plugins that are stores: the others need not be imported to know it."""
 
 
-def part_store(
-    loaded: Iterable[Plugin], config: Config
-) -> tuple[list[Plugin], Plugin | None, list[ConfigProblem]]:
-    """Tell the store from the plugins that read.
+@frozen
+class Parts:
+    """The plugins of a process.
+
+    Attributes:
+        readers: Those that events are handed to, or that expose metrics.
+        sources: Those that write events.
+        store: What keeps events; None if none is on.
+    """
+
+    readers: list[Plugin]
+    sources: list[Plugin]
+    store: Plugin | None
+
+
+def part_plugins(loaded: Iterable[Plugin], config: Config) -> tuple[Parts, list[ConfigProblem]]:
+    """Tell the plugins by their kinds.
 
     Returns:
-        The readers, the store (None if none is on), and what is wrong: there are two, or one
-        that has hooks of readers too, or one whose table says how events are to be delivered to it.
+        The parts, and what is wrong: there are two stores, or a plugin that is of two kinds, or
+        that has a hook which nobody calls on one of its kind, or a source that makes no sense.
     """
-    readers: list[Plugin] = []
-    stores: list[Plugin] = []
-    for plugin in loaded:
-        (stores if plugin.hooks & STORE_HOOKS else readers).append(plugin)
+    of_kind: dict[Kind, list[Plugin]] = {READER: [], SOURCE: [], STORE: []}
     problems = []
+    for plugin in loaded:
+        kind = kind_of(plugin)
+        of_kind[kind].append(plugin)
+        mistakes = list(kind.mistakes(plugin.hooks))
+        if kind is SOURCE:
+            try:
+                Framework.of(plugin.instance)
+            except ValueError as error:
+                mistakes.append(str(error))
+        problems += [problem_of(plugin, config, mistake) for mistake in mistakes]
+    stores = of_kind[STORE]
     names = [store.name for store in stores]
     # One whose table is wrong was not made, and is one all the same.
-    made = {*names, *(reader.name for reader in readers)}
+    made = {plugin.name for plugins in of_kind.values() for plugin in plugins}
     if config.plugins.keys() - made:
         names += [table.name for table in store_tables(config)[0] if table.name not in made]
     if len(names) > 1:
         problems += [_problem_of(name, config, two_stores(names)) for name in names]
-    for store in stores:
-        for hook in sorted(store.hooks & _OF_READERS.keys()):
-            message = f"a store keeps events, and nobody calls its hook {hook}"
-            problems.append(problem_of(store, config, f"{message}: {_OF_READERS[hook]}"))
-        table = config.plugins.get(store.name)
-        for key in () if table is None else table.values:
-            if key in DELIVERY_KEYS:
-                message = "a store keeps every event as it comes: it takes no such key"
-                problems.append(problem_of(store, config, message, key))
-    return readers, (stores[0] if stores else None), problems
+    parts = Parts(of_kind[READER], of_kind[SOURCE], stores[0] if stores else None)
+    return parts, problems
 
 
 def store_tables(config: Config) -> tuple[list[PluginTable], list[ConfigProblem]]:
@@ -77,7 +81,7 @@ def store_tables(config: Config) -> tuple[list[PluginTable], list[ConfigProblem]
             continue
         plugin_class, found = load_class(table, installed)
         problems += found
-        if not found and any(has_hook(plugin_class, hook) for hook in STORE_HOOKS):
+        if not found and kind_of_class(plugin_class) is STORE:
             stores.append(table)
     return stores, problems
 
@@ -104,26 +108,25 @@ def setting_problem(plugin: Plugin, config: Config, error: SettingError) -> Conf
     return problem_of(plugin, config, error.reason, error.key)
 
 
-def loaded_parts(
-    config: Config, instances: Iterable[object] = ()
-) -> tuple[list[Plugin], Plugin | None]:
-    """Load the plugins of *config*, with those that the caller has made, and tell the store.
+def loaded_parts(config: Config, instances: Iterable[object] = ()) -> Parts:
+    """Load the plugins of *config*, with those that the caller has made, and tell their kinds.
 
     Raises:
         ConfigError: Something is wrong in their tables, or with them together.
     """
     loaded, problems = load_plugins(config)
     loaded += take_instances(instances, loaded, config.delivery)
-    readers, store, found = part_store(loaded, config)
+    parts, found = part_plugins(loaded, config)
     if problems or found:
         raise ConfigError([*problems, *found])
-    return readers, store
+    return parts
 
 
 def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     """Load the plugins of *config*, and find all that is wrong with them; nothing is opened."""
     loaded, problems = load_plugins(config)
-    _, store, found = part_store(loaded, config)
+    parts, found = part_plugins(loaded, config)
+    store = parts.store
     problems += found
     fault = None if store is None else opening_fault(store, config.service)
     if store is not None and isinstance(fault, SettingError):

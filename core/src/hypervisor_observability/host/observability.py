@@ -82,7 +82,9 @@ class Observability(Host):
         self._kept: KeptEvents | None = None
         readers: list[Plugin] = []
         if not self._disabled:
-            readers, self._store = loaded_parts(config, plugins)
+            parts = loaded_parts(config, plugins)
+            readers, self._store = parts.readers, parts.store
+            self._sources.add(parts.sources, config.service, self.recorder)
             if self._store is not None:
                 self._kept = KeptEvents(self._store, self.bus)
                 wrong = self._kept.open(config.service, self._gate.admit)
@@ -150,6 +152,7 @@ class Observability(Host):
             self._first_event = self.bus.subscribe(None, self._start_workers)
             if self.bus.emitted:
                 self._start_workers()
+        self._sources.start()
 
     def _watch_exits(self) -> None:
         # In the thread that begins: only the main one may set handlers of signals.
@@ -300,6 +303,7 @@ class Observability(Host):
             self._kept.begin_anew_after_fork()
         self._watched.begin_anew()
         self._group.begin_anew_after_fork()
+        self._sources.begin_anew_after_fork()
         # Nothing runs in a child that does not emit.
         self._first_event = self.bus.subscribe(None, self._start_workers)
 

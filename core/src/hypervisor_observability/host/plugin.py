@@ -8,9 +8,11 @@ import pluggy
 from attrs import field, frozen
 
 from ..config import DeliveryConfig
+from ..config.plugin_tables import Content
 from ..events.event import HypervisorEvent
 from ..hookspecs import PluginContext
 from ..metrics.families import MetricFamily
+from ..sources import SourceContext
 from ..spans.record import FinishedSpan
 from ..spans.sampling import Sampling
 from .hook_loop import HookLoop
@@ -38,6 +40,7 @@ class Plugin:
         renewed: Makes another one with the same configuration, not started; raises what its
             ``__init__`` raises. None where a caller made the instance that there is.
         loop: Runs those hooks that are coroutine functions.
+        content: What a source may put into payloads.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Plugin:
     manager: pluggy.PluginManager
     renewed: "Callable[[], Plugin] | None" = None
     loop: HookLoop = field(factory=HookLoop)
+    content: Content = "names"
 
     @property
     def payload(self) -> str | tuple[str, ...]:
@@ -141,6 +145,14 @@ class Plugin:
     def flush(self) -> None:
         """Call the hook."""
         self._call("flush")
+
+    def instrument(self, context: SourceContext) -> None:
+        """Call the hook."""
+        self._call("instrument", context=context)
+
+    def uninstrument(self) -> None:
+        """Call the hook."""
+        self._call("uninstrument")
 
     def stop(self) -> None:
         """Call the hook, unless another one hung, and end what is left in the event loop."""

@@ -9,10 +9,12 @@ import pluggy
 
 from .. import hookspecs
 from ..config import DeliveryConfig
+from ..config.plugin_tables import Content
 from ..hookspecs import PROJECT_NAME
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_hook
 from .plugin import Plugin
+from .sources.framework import SOURCE_HOOKS
 from .store_parts import STORE_HOOKS
 
 HOOKS = frozenset(
@@ -29,6 +31,7 @@ def checked(
     delivery: DeliveryConfig,
     *,
     make: Callable[[], object] | None = None,
+    content: Content = "names",
 ) -> Plugin:
     """Register *instance* with a manager of its own.
 
@@ -37,6 +40,7 @@ def checked(
         instance: What its author wrote.
         delivery: How events come to it.
         make: Makes another instance; None if that cannot be done.
+        content: What it may put into payloads, if it is a source.
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
@@ -76,6 +80,7 @@ def checked(
         manager=manager,
         renewed=None if make is None else lambda: checked(name, make(), delivery, make=make),
         loop=HookLoop(name),
+        content=content,
     )
     _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
     return plugin
@@ -116,6 +121,7 @@ def _refuse_unmarked(instance: object, names: Iterable[str]) -> None:
         if callable(inspect.getattr_static(instance, name, None)) and (
             name.startswith("export_")
             or name in STORE_HOOKS
+            or (name in SOURCE_HOOKS and hasattr(instance, "targets"))
             or any(_is_marked(vars(base).get(name)) for base in type(instance).__mro__)
         ):
             raise ValueError(f"{name} is not marked, so it is never called: put @hookimpl above it")

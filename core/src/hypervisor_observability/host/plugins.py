@@ -6,11 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from attrs import AttrsInstance
+
 from ..config import Config, DeliveryConfig, PluginTable, structure_plugin_table
+from ..config.plugin_tables import SourceConfig
 from ..errors import ConfigProblem
 from ..text.error_text import line_of, message_of
 from ..threads.interruptions import is_of_application
 from .discovery import InstalledPlugin, installed_plugins
+from .kinds import kind_of_class
 from .plugin import Plugin
 from .plugin_checks import checked
 
@@ -87,20 +91,30 @@ def load_class(
     return plugin_class, []
 
 
+def structure_table(
+    table: PluginTable, plugin_class: Any, delivery: DeliveryConfig
+) -> tuple[Any, AttrsInstance, list[ConfigProblem]]:
+    """Make a plugin's configuration of its *table*, with the keys that its kind takes."""
+    kind = kind_of_class(plugin_class)
+    return structure_plugin_table(
+        table, plugin_class.Config, kind.common(delivery), takes_no=kind.takes_no
+    )
+
+
 def _load(
     table: PluginTable, config: Config, installed: Mapping[str, Sequence[InstalledPlugin]]
 ) -> tuple[Plugin | None, list[ConfigProblem]]:
     plugin_class, problems = load_class(table, installed)
     if problems:
         return None, problems
-    settings, delivery, problems = structure_plugin_table(
-        table, plugin_class.Config, config.delivery
-    )
+    settings, common, problems = structure_table(table, plugin_class, config.delivery)
     if settings is None or problems:
         return None, problems
+    delivery = common if isinstance(common, DeliveryConfig) else config.delivery
+    content = common.content if isinstance(common, SourceConfig) else "names"
     try:
         make = partial(_made, plugin_class, settings)
-        return checked(table.name, make(), delivery, make=make), []
+        return checked(table.name, make(), delivery, make=make, content=content), []
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = message_of(error) if isinstance(error, ValueError) else line_of(error)
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]

@@ -92,12 +92,16 @@ def _status(status: Mapping[str, Any]) -> dict[str, Any]:
     plugins, store = status.get("plugins"), status.get("store")
     if not isinstance(plugins, dict):
         raise _OddError("plugins: expected an object")
+    sources = status.get("sources", {})  # a process of an older release tells of none
+    if not isinstance(sources, dict):
+        raise _OddError("sources: expected an object")
     _need(store is None or isinstance(store, dict), "store", "an object or null")
     return {
         **_scalars(status),
         "store": None if store is None else _scalars(store),
         "plugins": {name: _reader(one, f"plugins.{name}") for name, one in plugins.items()},
         "metrics": _reader(status.get("metrics"), "metrics"),
+        "sources": {name: _source(one, f"sources.{name}") for name, one in sources.items()},
     }
 
 
@@ -112,6 +116,14 @@ def _reader(given: Any, key: str) -> dict[str, Any]:
     if not isinstance(dropped, dict) or not all(map(_is_number, dropped.values())):
         raise _OddError(f"{key}.dropped: expected an object of numbers")
     return {"breaker": None, **_scalars(given), "dropped": dropped}
+
+
+def _source(given: Any, key: str) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise _OddError(f"{key}: expected an object")
+    _need(isinstance(given.get("state"), str), f"{key}.state", "a string")
+    _need(_is_number(given.get("errors")), f"{key}.errors", "a number")
+    return _scalars(given)
 
 
 def _need(right: bool, key: str, what: str) -> None:  # noqa: FBT001 - as assert

@@ -1,0 +1,91 @@
+"""What a source says of its framework, and whether the one that is there fits."""
+
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from typing import Self
+
+from attrs import frozen
+
+from .version_range import VersionRange
+
+SOURCE_HOOKS = frozenset({"instrument", "uninstrument"})
+"""Who has one of these is a source."""
+
+
+@frozen
+class Framework:
+    """What a source waits for.
+
+    Attributes:
+        targets: Names of modules.
+        supports: Versions that fit; None: all.
+        distribution: Whose version that is; None: it has the name of the target.
+    """
+
+    targets: tuple[str, ...]
+    supports: VersionRange | None
+    distribution: str | None
+
+    @classmethod
+    def of(cls, source: object) -> Self:
+        """Read the class attributes of a *source*.
+
+        Raises:
+            ValueError: One of them makes no sense.
+        """
+        targets = getattr(source, "targets", ())
+        if isinstance(targets, str) or not isinstance(targets, Iterable):
+            raise ValueError(f"targets: expected a tuple of names of modules, got {targets!r}")
+        targets = tuple(targets)
+        for name in targets:
+            if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
+                raise ValueError(f"targets: expected names of modules, got {name!r}")
+        supports = getattr(source, "supports", None)
+        distribution = getattr(source, "distribution", None)
+        if not isinstance(distribution, str | None):
+            raise ValueError(f"distribution: expected a name, got {distribution!r}")
+        if supports is None:
+            return cls(targets, None, distribution)
+        if not targets and distribution is None:
+            raise ValueError("supports: of what is not said; there are no targets")
+        try:
+            return cls(targets, VersionRange.of(supports), distribution)
+        except ValueError as error:
+            raise ValueError(f"supports: {error}") from None
+
+    def name_of(self, target: str) -> str:
+        """Give what people know it by."""
+        return self.distribution or target or "it"
+
+    def misfit(self, target: str, version: str | None) -> str | None:
+        """Say why the *version* that is there does not fit; None where it does."""
+        if self.supports is None or (version is not None and version in self.supports):
+            return None
+        if version is None:
+            return f"the version of {self.name_of(target)} is not known, {self.supports.text} is"
+        return f"{self.name_of(target)} {version} is not supported, {self.supports.text} is"
+
+    def version(self, target: str) -> str | None:
+        """Find the version that is installed, of which nothing is imported.
+
+        Metadata come first: a module may not have been told of its own release. Without them it
+        is what a module that was imported says of itself.
+        """
+        for name in self._distributions(target):
+            try:
+                return metadata.version(name)
+            except metadata.PackageNotFoundError:
+                continue
+        says = getattr(sys.modules.get(target), "__version__", None)
+        return says if isinstance(says, str) else None
+
+    def _distributions(self, target: str) -> Iterable[str]:
+        if self.distribution is not None:
+            yield self.distribution
+            return
+        yield target.replace(".", "-")
+        top = target.partition(".")[0]
+        owners = set(metadata.packages_distributions().get(top, ()))
+        if len(owners) == 1:
+            yield from owners

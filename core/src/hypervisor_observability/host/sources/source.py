@@ -1,0 +1,174 @@
+"""One source: from its start over the import that it waits for to its end."""
+
+import logging
+import sys
+from importlib import import_module
+
+from attrs import define, field
+
+from ...recorder import Recorder
+from ...sources import SourceContext
+from ...text.error_text import line_of
+from ...text.limited_log import LimitedLog, say
+from ...threads.interruptions import is_of_application
+from ..plugin import Plugin
+from .framework import Framework
+from .post_import import PostImport
+
+_claimed: "dict[type, Source]" = {}
+"""Which source has instrumented a framework, or is about to, by the class of its plugin: what is
+wrapped twice is seen twice."""
+
+
+@define(eq=False)
+class Source:
+    """A source with its state. What its hooks raise goes no further.
+
+    Attributes:
+        plugin: What its author wrote.
+        state: ``new``, ``waiting for MODULE``, ``running``, ``stopped`` or ``down: WHY``.
+        errors: Calls of guarded callbacks that raised.
+    """
+
+    plugin: Plugin
+    _service: str
+    _recorder: Recorder
+    _post_import: PostImport
+    state: str = field(default="new", init=False)
+    errors: int = field(default=0, init=False)
+    _framework: Framework = field(init=False)
+    # Whoever pops one of these has the turn: a start and a stop may come from two threads.
+    _to_instrument: list[None] = field(factory=lambda: [None], init=False)
+    _to_uninstrument: list[None] = field(factory=list, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _active: bool = field(default=False, init=False)
+    _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._framework = Framework.of(self.plugin.instance)
+
+    @property
+    def name(self) -> str:
+        """Of the plugin."""
+        return self.plugin.name
+
+    @property
+    def up(self) -> bool | None:
+        """Whether it writes; None while what it waits for is not imported."""
+        if self.state.startswith(("new", "waiting")):
+            return None
+        return self.state == "running"
+
+    def start(self) -> None:
+        """Instrument the framework, or wait for its import.
+
+        Raises:
+            BaseException: Ctrl-C, and what else a signal handler raised.
+        """
+        owner = _claimed.setdefault(type(self.plugin.instance), self)
+        if owner is not self:
+            self._to_instrument.clear()
+            self._give_up("this source is on already in this process, in another Observability")
+            return
+        targets = self._framework.targets
+        if not targets:
+            self._imported("")
+            return
+        self.state = f"waiting for {' or '.join(targets)}"
+        for target in targets:
+            self._post_import.when_imported(target, self._imported)
+        for target in targets:
+            if sys.modules.get(target) is not None and self._to_instrument:
+                self._await_import(target)
+                self._imported(target)
+
+    def _await_import(self, target: str) -> None:
+        """Wait for another thread that is still importing *target*."""
+        try:
+            import_module(target)
+        except ImportError as error:
+            say(__name__, "debug", "source %s: importing %s", self.name, target, error=error)
+
+    def stop(self) -> None:
+        """Leave the framework as it was."""
+        self._stopping = True
+        self._forget()
+        try:
+            self._to_instrument.pop()
+        except IndexError:
+            self._uninstrument()
+        if not self.state.startswith("down"):
+            self.state = "stopped"
+        if _claimed.get(type(self.plugin.instance)) is self:
+            del _claimed[type(self.plugin.instance)]
+
+    def _forget(self) -> None:
+        for target in self._framework.targets:
+            self._post_import.forget(target, self._imported)
+
+    def _imported(self, target: str) -> None:
+        try:
+            self._to_instrument.pop()
+        except IndexError:
+            return
+        self._forget()
+        version = None
+        if self._framework.supports is not None:
+            version = self._framework.version(target)
+        misfit = self._framework.misfit(target, version)
+        if misfit is not None:
+            self._give_up(misfit)
+            return
+        self._active = True
+        self._to_uninstrument.append(None)
+        try:
+            self.plugin.instrument(self._context(target, version or ""))
+        except BaseException as error:  # its fault is its own: the application runs
+            self._uninstrument()
+            if is_of_application(error):
+                self.state = f"down: {line_of(error)}"
+                raise
+            self._give_up(line_of(error), error)
+            return
+        self.state = "running"
+        if self._stopping:  # meanwhile, by another thread
+            self._uninstrument()
+            self.state = "stopped"
+
+    def _give_up(self, why: str, error: BaseException | None = None) -> None:
+        self.state = f"down: {why}"
+        say(__name__, "warning", "source %s is down: %s", self.name, why)
+        if error is not None:
+            say(__name__, "debug", "source %s: instrument raised", self.name, error=error)
+
+    def _uninstrument(self) -> None:
+        try:
+            self._to_uninstrument.pop()
+        except IndexError:
+            return
+        try:
+            self.plugin.uninstrument()
+        except BaseException as error:  # even SystemExit: it is a plugin's
+            if is_of_application(error):
+                raise
+            say(__name__, "warning", "source %s: uninstrument raised", self.name, error=error)
+        finally:
+            self._active = False
+
+    def _context(self, target: str, version: str) -> SourceContext:
+        return SourceContext(
+            name=self.name,
+            service=self._service,
+            logger=logging.getLogger(f"hypervisor_observability.plugin.{self.name}"),
+            recorder=self._recorder,
+            content=self.plugin.content,
+            target=target,
+            version=version,
+            failed=self._failed,
+            active=lambda: self._active,
+        )
+
+    def _failed(self, callback: str, error: BaseException) -> None:
+        self.errors += 1
+        message = "source %s: %s raised"
+        self._limited_log.warning(callback, message, self.name, callback, error=error)
