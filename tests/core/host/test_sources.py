@@ -2,8 +2,9 @@
 
 import asyncio
 import importlib
-import logging
+import inspect
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,13 @@ from typing import Any
 
 import pytest
 
-from hypervisor_observability import Config, ConfigError, Observability, hookimpl
+from hypervisor_observability import (
+    Config,
+    ConfigError,
+    Observability,
+    ObservabilityError,
+    hookimpl,
+)
 from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host.sources.post_import import PostImport
 from hypervisor_observability.sources import guarded
@@ -53,8 +60,8 @@ def log_of_the_source() -> list[str]:
 
 def series(observability: Observability, name: str) -> dict[Any, float]:
     full = f"agent_hypervisor_observability_{name}"
-    (found,) = [one for one in observability.collect_metrics() if one.name == full] or [None]
-    return {} if found is None else dict(found.series)
+    found = [one.series for one in observability.collect_metrics() if one.name == full]
+    return dict(found[0]) if found else {}
 
 
 def finders() -> list[PostImport]:
@@ -338,7 +345,7 @@ async def _coroutine(_: object) -> None:
     ],
 )
 def test_source_that_makes_no_sense_is_a_mistake(attributes: dict[str, Any], told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises((ValueError, ObservabilityError), match=told):
         Observability(plugins=[changed(**attributes)])
 
 
@@ -478,7 +485,7 @@ def test_guarded_coroutine_function_stays_one() -> None:
     async def both() -> tuple[Any, Any]:
         return await guard(5), await guard(0)
 
-    assert asyncio.iscoroutinefunction(guard)
+    assert inspect.iscoroutinefunction(guard)
     assert asyncio.run(both()) == (2, None)
     assert len(failures) == 1
 
@@ -492,8 +499,6 @@ def test_generator_cannot_be_guarded() -> None:
 
 
 def test_alarm_that_strikes_in_a_callback_reaches_the_application() -> None:
-    import signal
-
     def strike(_number: int, _frame: object) -> None:
         raise TimeoutError("of the application")
 
@@ -504,4 +509,3 @@ def test_alarm_that_strikes_in_a_callback_reaches_the_application() -> None:
             guard()
     finally:
         signal.signal(signal.SIGALRM, before)
-    logging.getLogger(__name__).debug("the handler is the one from before")

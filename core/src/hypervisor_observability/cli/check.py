@@ -15,8 +15,10 @@ from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
 from ..events import clock
 from ..hookspecs import PluginContext
+from ..host.kinds import SOURCE, kind_of
 from ..host.loading import examine_plugins, opening_fault
 from ..host.plugin import Plugin
+from ..host.sources.framework import Framework
 from ..metrics.families import MetricFamily
 from .config_option import config_option, need_file, read_leniently
 
@@ -108,6 +110,8 @@ def _ask(plugin: Plugin, service: str) -> Answer:
     fault = opening_fault(plugin, service)
     if fault is not None:
         return Answer(plugin.name, "failed", f"it cannot be opened: {output.reason(fault)}")
+    if "check" not in plugin.hooks and kind_of(plugin) is SOURCE:
+        return _framework_of(plugin)
     if "check" not in plugin.hooks:
         return Answer(plugin.name, "unchecked", "its table is right; it cannot ask its backend")
     context = PluginContext(
@@ -122,6 +126,22 @@ def _ask(plugin: Plugin, service: str) -> Answer:
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
         return Answer(plugin.name, "failed", output.reason(error))
     return Answer(plugin.name, "ok", "it answers" if said is None else str(said))
+
+
+def _framework_of(source: Plugin) -> Answer:
+    """Say whether the framework of a source fits, as its metadata tell; it is not imported."""
+    framework = Framework.of(source.instance)
+    found = [(one, framework.version(one)) for one in framework.targets]
+    there = [(target, version) for target, version in found if version is not None]
+    if not there:
+        waits = " or ".join(framework.targets) or "nothing"
+        return Answer(source.name, "unchecked", f"its table is right; it waits for {waits}")
+    misfits = [framework.misfit(target, version) for target, version in there]
+    for misfit in misfits:
+        if misfit is not None:
+            return Answer(source.name, "failed", misfit)
+    told = ", ".join(f"{framework.name_of(target)} {version}" for target, version in there)
+    return Answer(source.name, "ok", f"{told} is installed")
 
 
 @frozen

@@ -32,6 +32,7 @@ COMMANDS = {
     "query": (f"{_PACKAGE}.query:query", "Find events that were recorded."),
     "replay": (f"{_PACKAGE}.replay:replay", "Deliver recorded events once more."),
     "report": (f"{_PACKAGE}.report:report", "Write what was recorded as one page with pictures."),
+    "run": (f"{_PACKAGE}.run:run", "Run a program with the sources of a configuration on."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),

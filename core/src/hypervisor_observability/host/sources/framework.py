@@ -74,9 +74,11 @@ class Framework:
         """
         for name in self._distributions(target):
             try:
-                return metadata.version(name)
-            except metadata.PackageNotFoundError:
-                continue
+                found: object = metadata.version(name)
+            except (metadata.PackageNotFoundError, KeyError, TypeError):
+                continue  # not installed, or half removed
+            if isinstance(found, str):
+                return found
         says = getattr(sys.modules.get(target), "__version__", None)
         return says if isinstance(says, str) else None
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from itertools import takewhile
 from typing import Any, Self
 
 from attrs import frozen
@@ -31,6 +30,8 @@ class _Version:
     """-1 where it is no post-release."""
     dev: float
     """Infinite where it is no development release."""
+    written: tuple[int, ...]
+    """The release as it was written: 1.0 is 1, and ``==1.0.*`` is not ``==1.*``."""
 
     @classmethod
     def of(cls, text: str) -> Self:
@@ -42,7 +43,8 @@ class _Version:
         match = _VERSION.fullmatch(text.strip().lower())
         if match is None:
             raise ValueError(f"{text!r} is not a version")
-        release = [int(part) for part in match["release"].split(".")]
+        written = tuple(int(part) for part in match["release"].split("."))
+        release = [*written]
         while len(release) > 1 and not release[-1]:
             release.pop()
         phase = (_FINAL, 0)
@@ -54,7 +56,7 @@ class _Version:
         dev = int(match["devs"] or 0) if match["dev"] else float("inf")
         if match["dev"] and not match["phase"] and post < 0:
             phase = (-1, 0)  # before all pre-releases
-        return cls(int(match["epoch"] or 0), tuple(release), phase, post, dev)
+        return cls(int(match["epoch"] or 0), tuple(release), phase, post, dev, written)
 
     @property
     def key(self) -> Key:
@@ -110,11 +112,9 @@ def _test(clause: str) -> Callable[[_Version], bool]:
         msg = f"expected a range of versions such as '>=1.0,<2', got {clause!r}"
         raise ValueError(msg)
     sign, limit, wild = match[1], _Version.of(match[2]), match[3]
-    # As written: 1.0 is equal to 1, and "==1.0.*" is narrower than "==1.*".
-    numbers = match[2].lower().lstrip("v").rpartition("!")[2].split(".")
-    parts = tuple(int(part) for part in takewhile(str.isdecimal, numbers))
+    parts = limit.written
     if wild:
-        if sign not in {"==", "!="} or len(parts) != len(numbers):
+        if sign not in {"==", "!="} or limit.early or limit.post >= 0:
             raise ValueError(f"{clause!r}: '.*' goes with '==' and '!=', behind a release")
         wanted = sign == "=="
         return lambda version: version.begins_with(parts, limit.epoch) is wanted

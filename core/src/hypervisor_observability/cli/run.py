@@ -1,0 +1,69 @@
+"""``hvobs run``: run a program as it stands, with the sources of a configuration on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .. import output
+from ..config import disabled
+from ..config.lookup import DISABLED_VARIABLE
+from ..host.launch import execute
+from ..host.loading import part_plugins
+from ..host.sources.framework import Framework
+from .check import load_all
+from .config_option import config_option, need_file
+
+_PROGRAM = "program"
+
+
+class _Run(click.Command):
+    """A command whose arguments end where the program's begin, as those of Python do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own, program = _split(args)
+        ctx.meta[_PROGRAM] = program
+        return super().parse_args(ctx, own)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "[-m MODULE | SCRIPT] [ARGS]..."]
+
+
+def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell our own arguments from what the interpreter gets."""
+    at = 0
+    while at < len(args):
+        one = args[at]
+        if one == "--":
+            return list(args[:at]), list(args[at + 1 :])
+        if one.startswith("-m") or one == "-" or not one.startswith("-"):
+            break
+        at += 2 if one == "--config" else 1
+    return list(args[:at]), list(args[at:])
+
+
+@config_option
+@click.command(cls=_Run, short_help="Run a program with the sources of a configuration on.")
+@click.pass_context
+def run(ctx: click.Context, config_file: Path | None) -> None:
+    """Run a Python program as it stands, and have the sources of the configuration see it.
+
+    SCRIPT or -m MODULE, and ARGS, are what you would give to Python: the program runs in this
+    process, with this interpreter. It ends as it would without this command: same exit code, same
+    signals. Its Python child processes are seen too. At the end, a line on stderr says what was
+    seen, and where.
+    """
+    program: list[str] = ctx.meta[_PROGRAM]
+    if not program or program == ["-m"]:
+        raise click.UsageError("nothing to run: name a script, or a module with -m", ctx)
+    path = need_file(config_file)
+    config, loaded = load_all(path)
+    sources = part_plugins(loaded, config)[0].sources
+    if disabled():
+        output.note(f"{DISABLED_VARIABLE} is true: nothing is observed")
+    elif not sources:
+        output.note(f"{path}: no source is on: nothing is observed")
+    targets: list[str] = []
+    for source in sources:
+        targets += Framework.of(source.instance).targets or ("",)
+    raise click.exceptions.Exit(execute(program, path, dict.fromkeys(targets)))

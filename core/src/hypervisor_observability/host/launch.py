@@ -1,0 +1,160 @@
+"""How a program is run that knows nothing of us: ``hvobs run``, and the processes below it.
+
+The program is executed by the interpreter itself, in the process of ``hvobs run``, so arguments,
+tracebacks, exit codes and signals are what they are without us. A folder with a ``sitecustomize``
+is put before PYTHONPATH: in each Python process below, it waits for the import of a framework.
+Only then is the observability made, from the configuration that the environment names.
+"""
+
+import atexit
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from ..config import disabled
+from ..text.error_text import line_of
+from ..text.limited_log import say
+from ..text.terminal_text import escape
+from ..threads.interruptions import is_from_handler
+
+if TYPE_CHECKING:
+    from .observability import Observability
+
+VARIABLE = "HYPERVISOR_OBSERVABILITY_RUN"
+STARTUP = Path(__file__).with_name("startup")
+
+
+@frozen
+class Launch:
+    """What a process is told of ``hvobs run``.
+
+    Attributes:
+        pid: Of the program itself; all others are its children.
+        targets: Modules whose import has the observability start; an empty name: at once.
+        config_file: The configuration.
+    """
+
+    pid: int
+    targets: tuple[str, ...]
+    config_file: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Launch | None":
+        """Read it from the environment; None if it is not there, or not whole."""
+        pid, _, rest = environ.get(VARIABLE, "").partition(":")
+        targets, _, path = rest.partition(":")
+        if not pid.isdecimal() or not path:
+            return None
+        return cls(int(pid), tuple(targets.split(",")), Path(path))
+
+    def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """Give *environ* with it, and with the folder that has it read."""
+        folders = environ.get("PYTHONPATH", "").split(os.pathsep)
+        kept = [folder for folder in folders if folder and folder != str(STARTUP)]
+        return {
+            **environ,
+            "PYTHONPATH": os.pathsep.join([str(STARTUP), *kept]),
+            VARIABLE: f"{self.pid}:{','.join(self.targets)}:{self.config_file}",
+        }
+
+
+def execute(arguments: Sequence[str], config_file: Path, targets: Iterable[str]) -> int:
+    """Have the interpreter run what *arguments* say, in place of this program.
+
+    Args:
+        arguments: Those of the interpreter: a script or ``-m MODULE``, and what follows.
+        config_file: The configuration.
+        targets: What its sources wait for.
+
+    Returns:
+        The exit code, on Windows. Elsewhere nothing: this program is no more.
+
+    Raises:
+        OSError: The interpreter cannot be executed.
+    """
+    launch = Launch(os.getpid(), tuple(targets), config_file.absolute())
+    command = [sys.executable, *arguments]
+    environ = launch.environment(os.environ)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "posix":
+        os.execve(sys.executable, command, environ)  # noqa: S606 - without a shell, as intended
+    import subprocess
+
+    return subprocess.run(command, env=environ, check=False).returncode  # noqa: S603 - what the user typed
+
+
+_turn = [None]
+"""Whoever pops it begins: two threads may import two frameworks at once."""
+
+
+def begin() -> None:
+    """Start the observability of this process, once. Nothing is raised on account of it.
+
+    A process that was forked from one which has begun goes on with what it has.
+
+    Raises:
+        BaseException: Ctrl-C, and what else a signal handler raised.
+    """
+    launch = Launch.of(os.environ)
+    if launch is None or disabled():
+        return
+    try:
+        _turn.pop()
+    except IndexError:
+        return
+    hidden = os.environ.pop(VARIABLE)  # a plugin may start a Python process of its own
+    try:
+        _start(launch)
+    except Exception as error:
+        if is_from_handler(error):
+            raise
+        say(__name__, "error", "hvobs run: this process is not observed: %s", line_of(error))
+    finally:
+        os.environ[VARIABLE] = hidden
+
+
+def _start(launch: Launch) -> None:
+    from .observability import Observability
+
+    observability = Observability.from_config(launch.config_file)
+    pid = os.getpid()
+    if pid == launch.pid:
+        # Handlers of the end run backwards: this one when all is delivered.
+        atexit.register(_tell, observability, pid)
+    observability.start()
+
+
+def _tell(observability: "Observability", pid: int) -> None:
+    """Say in a line what was seen, at the end of the program; not at that of a fork's child."""
+    if os.getpid() != pid or sys.stderr is None:
+        return
+    try:
+        sys.stderr.write(f"{escape(summary(observability))}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        return
+
+
+def summary(observability: "Observability") -> str:
+    """Say what an observability has seen, and where it can be looked at."""
+    events = observability.bus.emitted
+    agents = {event.agent_did for event in observability.bus.query()} - {None}
+    if not events:
+        states = observability.states()
+        sources = [f"{name} {states[name]}" for name in observability.status()["sources"]]
+        return f"hvobs run: nothing was seen ({', '.join(sources)})"
+    status = observability.status()
+    told = [f"{name} has {one['delivered']}" for name, one in status["plugins"].items()]
+    if status["store"] is not None:
+        told.append(f"{status['store']['name']} keeps them, 'hvobs tree' shows them")
+    seen = f"{_number(events, 'event')} of {_number(len(agents), 'agent')}"
+    return f"hvobs run: {seen} seen; {'; '.join(told) or 'no plugin reads them'}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

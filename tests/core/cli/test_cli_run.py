@@ -1,0 +1,389 @@
+"""``hvobs run``: a program runs as it would without it, and is seen. Real processes throughout."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands import HVOBS, run_hvobs
+from tests.configurations import write_config
+from tests.frameworks import install_acme
+from tests.programs import run
+
+BOTH = '[plugins.acme]\n[plugins.journal]\ndirectory = "journal"\n'
+USE = """
+from acme_agents import Agent
+
+print(Agent("a", lambda **given: sorted(given)).run(city="Oslo"))
+"""
+SEEN = "hvobs run: 3 events of 1 agent seen; journal keeps them, 'hvobs tree' shows them"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a configuration; the framework is found by PYTHONPATH."""
+    (tmp_path / "site").mkdir()
+    install_acme(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    for name in ("CONFIG", "DISABLED", "RUN"):
+        monkeypatch.delenv(f"HYPERVISOR_OBSERVABILITY_{name}", raising=False)
+    monkeypatch.chdir(tmp_path)
+    write_config(BOTH)
+    return tmp_path
+
+
+@pytest.fixture
+def _here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have the plugins found by this process too, for commands that run in it."""
+    monkeypatch.syspath_prepend(str(place / "site"))
+    yield
+    for name in ("acme_agents", "acme_source"):
+        sys.modules.pop(name, None)
+
+
+def hvobs_run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return run([*HVOBS, "run", *arguments], **options)
+
+
+def python(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
+    return run([sys.executable, *arguments], **options)
+
+
+def events() -> list[dict[str, Any]]:
+    """Give the events of all processes that were kept."""
+    result = run([*HVOBS, "query", "--json"], check=True)
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def uses() -> int:
+    return sum(event["event_type"] == "acme.agent_used" for event in events())
+
+
+def program(text: str, name: str = "app.py") -> Path:
+    path = Path(name)
+    path.write_text(text)
+    return path
+
+
+def test_program_is_seen_with_no_line_changed() -> None:
+    result = hvobs_run(program(USE))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
+    assert result.stderr == f"{SEEN}\n"
+    assert uses() == 1
+    tree = run([*HVOBS, "tree"], check=True)
+    assert "did:acme:a" in tree.stdout
+
+
+# What a program can find out about where it runs.
+LOOK = """
+import json, os, sys
+print(json.dumps([__name__, __file__, sys.argv, sys.path, __spec__ and __spec__.name,
+                  sys.modules["__main__"].__dict__ is globals(), os.getcwd(), sys.flags]))
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("app.py", "-m", "--config", "x"), ("-m", "app", "--", "-h")]
+)
+def test_program_finds_what_it_finds_without_us(arguments: tuple[str, ...]) -> None:
+    program(LOOK)
+
+    assert json.loads(hvobs_run(*arguments).stdout) == json.loads(python(*arguments).stdout)
+
+
+def test_own_options_stand_before_the_program() -> None:
+    Path("hypervisor.toml").rename("other.toml")
+    program("import sys; print(sys.argv[1:])")
+
+    named = hvobs_run("--config", "other.toml", "app.py", "--config", "x")
+    joined = hvobs_run("--config=other.toml", "--", "app.py", "--help")
+
+    assert (named.stdout, joined.stdout) == ("['--config', 'x']\n", "['--help']\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "raise SystemExit(7)",
+        "raise SystemExit('said')",
+        "def inner():\n    raise ValueError('x')\ninner()",
+        "import os; os._exit(9)",
+        "raise KeyboardInterrupt",
+        "def (",
+        "import acme_absent",
+        "import atexit; atexit.register(print, 'last')",
+        "import threading as t\nt.Timer(0.2, print, ['thread']).start()",
+    ],
+)
+def test_program_ends_as_it_ends_without_us(text: str) -> None:
+    program(f"import acme_agents\n{text}\n" if text != "def (" else text)
+    with_us, without = hvobs_run("app.py"), python("app.py")
+
+    assert with_us.returncode == without.returncode
+    assert with_us.stdout == without.stdout
+    told = [line for line in with_us.stderr.splitlines() if not line.startswith("hvobs run: ")]
+    assert told == without.stderr.splitlines()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_signal_reaches_the_program(number: signal.Signals) -> None:
+    program(f"{USE}\nimport time\nprint('ready', flush=True)\ntime.sleep(60)")
+    process = subprocess.Popen(
+        [*HVOBS, "run", "app.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        while process.stdout.readline() != "ready\n":
+            assert process.poll() is None
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+    assert process.returncode == -number
+    assert uses() == 1
+    assert ("KeyboardInterrupt" in told) is (number == signal.SIGINT)
+
+
+def test_program_handles_a_signal_itself() -> None:
+    text = "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
+    result = hvobs_run(program(f"{text}{USE}\nos.kill(os.getpid(), signal.SIGTERM)"))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\nhandled\n")
+
+
+def test_program_reads_its_input() -> None:
+    result = hvobs_run("-", input="print(input())\nhello\n")
+
+    assert result.returncode == python("-", input="print(input())\nhello\n").returncode
+
+
+FORK = """
+import os, runpy
+pid = os.fork()
+if pid == 0:
+    runpy.run_path("app.py")
+else:
+    os.waitpid(pid, 0)
+"""
+PROCESS = """
+import multiprocessing, runpy
+if __name__ == "__main__":
+    context = multiprocessing.get_context("{}")
+    process = context.Process(target=runpy.run_path, args=["app.py"])
+    process.start()
+    process.join()
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import subprocess, sys; subprocess.run([sys.executable, 'app.py'], check=True)",
+        "import os, sys; os.execv(sys.executable, [sys.executable, 'app.py'])",
+        FORK,
+        *(PROCESS.format(method) for method in ("spawn", "fork", "forkserver")),
+    ],
+    ids=["subprocess", "exec", "os.fork", "spawn", "fork", "forkserver"],
+)
+def test_child_processes_are_seen(text: str) -> None:
+    program(USE)
+    result = hvobs_run(program(text, "parent.py"))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
+    assert uses() == 1
+    assert len([one for one in result.stderr.splitlines() if "hvobs run" in one]) == 1
+
+
+def test_workers_forked_after_the_import_are_seen() -> None:
+    text = f"""{USE}
+import os, sys
+children = []
+for number in range(3):
+    pid = os.fork()
+    if pid == 0:
+        Agent(f"worker-{{number}}", lambda **_: None).run()
+        sys.exit(number)
+    children.append(pid)
+print(sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children))
+"""
+    result = hvobs_run(program(text))
+
+    assert result.stdout.splitlines()[-1] == "[0, 1, 2]"
+    assert {event["agent_did"] for event in events()} >= {f"did:acme:worker-{n}" for n in range(3)}
+    assert result.stderr.count("hvobs run") == 1
+
+
+def test_run_below_run_is_seen_once() -> None:
+    program(USE)
+    text = f"import subprocess; subprocess.run({[*HVOBS, 'run', 'app.py']!r}, check=True)"
+    result = hvobs_run(program(text, "outer.py"))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
+    assert uses() == 1
+    assert result.stderr.splitlines() == [
+        SEEN,
+        "hvobs run: nothing was seen: no framework of a source was imported",
+    ]
+
+
+def test_plugin_that_starts_python_while_it_starts_is_started_once(place: Path) -> None:
+    source = place / "site" / "acme_source.py"
+    text = source.read_text().replace(
+        'log.append("instrument")',
+        "import subprocess, sys; print(subprocess.run([sys.executable, 'app.py']).returncode)",
+    )
+    source.write_text(text)
+    result = hvobs_run(program(USE))
+
+    assert result.stdout.splitlines() == ["['city']", "0", "['city']"]
+    assert uses() == 1
+
+
+HIDDEN = "import sys; sys.hidden = True; print('hidden', __name__, __file__)"
+
+
+def test_sitecustomize_that_was_there_runs_as_before(place: Path) -> None:
+    path = place / "site" / "sitecustomize.py"
+    path.write_text(HIDDEN)
+    text = "import sitecustomize, sys; print(sitecustomize.__file__, sys.hidden, sys.path)"
+    result = hvobs_run(program(f"{USE}{text}"))
+
+    of_the_command, _, of_the_program = result.stdout.partition("\n")
+    assert of_the_command == f"hidden sitecustomize {path}"
+    assert of_the_program == python("app.py").stdout
+    path.unlink()
+    assert uses() == 1
+
+
+def test_sitecustomize_that_fails_is_told_as_before(place: Path) -> None:
+    (place / "site" / "sitecustomize.py").write_text("raise ValueError('site')")
+    with_us, without = hvobs_run(program(USE)), python(program(USE))
+
+    assert with_us.stdout == without.stdout
+    assert with_us.stderr.endswith(f"{SEEN}\n")
+    # The command itself is a Python process too.
+    assert with_us.stderr.count("ValueError: site") == 2 * without.stderr.count("ValueError: site")
+    assert uses() == 1
+
+
+def test_program_without_a_framework_starts_nothing() -> None:
+    text = "import sys; print([one for one in sys.modules if 'hypervisor' in one])"
+    result = hvobs_run(program(text))
+
+    assert (result.returncode, result.stdout) == (0, "[]\n")
+    assert result.stderr == "hvobs run: nothing was seen: no framework of a source was imported\n"
+    assert not Path("journal").exists()
+
+
+def test_folder_of_ours_stands_on_pythonpath_once_and_on_the_path_never() -> None:
+    text = "import os, sys; print(os.environ['PYTHONPATH'].split(os.pathsep)); print(sys.path)"
+    program(text)
+    nested = f"import subprocess; subprocess.run({[*HVOBS, 'run', 'app.py']!r})"
+    variable, path = hvobs_run(program(nested, "outer.py")).stdout.splitlines()
+
+    assert variable.count("startup") == 1
+    assert "startup" not in path
+
+
+def test_source_without_a_framework_begins_at_once(place: Path) -> None:
+    source = place / "site" / "acme_source.py"
+    source.write_text(
+        source.read_text()
+        .replace('targets = ("acme_agents",)', "targets = ()")
+        .replace('supports = ">=1.0,<2"', "")
+    )
+    result = hvobs_run(program(USE))
+
+    assert (result.stdout, result.stderr) == ("['city']\n", f"{SEEN}\n")
+
+
+def test_source_that_is_down_is_told(place: Path) -> None:
+    write_config(BOTH.replace("]\n", ']\nfails = "begin"\n', 1))
+    result = hvobs_run(program(USE))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert result.stderr.splitlines()[-1] == (
+        "hvobs run: nothing was seen (acme down: ValueError: cannot begin)"
+    )
+
+
+def test_configuration_that_is_gone_leaves_the_program_alone() -> None:
+    result = hvobs_run(program(f"import os; os.remove('hypervisor.toml'){USE}"))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert "this process is not observed" in result.stderr
+
+
+def test_disabled_observability_is_told_and_starts_nothing() -> None:
+    environ = {**os.environ, "HYPERVISOR_OBSERVABILITY_DISABLED": "true"}
+    result = hvobs_run(program(USE), env=environ)
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert "HYPERVISOR_OBSERVABILITY_DISABLED is true" in result.stderr
+    assert not Path("journal").exists()
+
+
+@pytest.mark.usefixtures("_here")
+def test_mistakes_are_told_before_anything_runs() -> None:
+    program("open('ran', 'w')")
+    assert "nothing to run" in run_hvobs("run").stderr
+    assert "nothing to run" in run_hvobs("run", "-m").stderr
+    assert "No such option" in run_hvobs("run", "--odd", "app.py").stderr
+    write_config("[plugins.acme]\ncontent = 'some'\n")
+    wrong = run_hvobs("run", "app.py")
+    assert (wrong.exit_code, "hypervisor.toml:2: plugins.acme.content" in wrong.stderr) == (2, True)
+    Path("hypervisor.toml").unlink()
+    absent = run_hvobs("run", "app.py")
+    assert (absent.exit_code, "no configuration" in absent.stderr) == (2, True)
+    assert not Path("ran").exists()
+    assert "[-m MODULE | SCRIPT] [ARGS]..." in run_hvobs("run", "--help").stdout
+
+
+def test_configuration_without_a_source_is_told_and_the_program_runs() -> None:
+    write_config('[plugins.journal]\ndirectory = "journal"\n')
+    result = hvobs_run(program(USE))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert "no source is on" in result.stderr
+
+
+@pytest.mark.usefixtures("_here")
+def test_check_says_whether_the_framework_fits(place: Path) -> None:
+    write_config("[plugins.acme]\n")
+    metadata = place / "site" / "acme_agents-1.4.dist-info" / "METADATA"
+    fits = run_hvobs("check")
+    metadata.write_text("Metadata-Version: 2.1\nName: acme-agents\nVersion: 2.0\n")
+    misfit = run_hvobs("check")
+    metadata.unlink()
+    absent = run_hvobs("check")
+
+    assert (fits.exit_code, fits.stdout.split()) == (
+        0, ["acme", "ok", "acme_agents", "1.4", "is", "installed"],
+    )  # fmt: skip
+    assert misfit.exit_code == 1
+    assert "acme_agents 2.0 is not supported, >=1.0,<2 is" in misfit.stdout
+    assert (absent.exit_code, "it waits for acme_agents" in absent.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("_here")
+def test_status_shows_sources() -> None:
+    write_config(f'[state]\ndirectory = "state"\n{BOTH}')
+    program(f"{USE}\nAgent('odd', lambda **_: None).run()")
+    assert hvobs_run("app.py").returncode == 0
+    result = run_hvobs("status")
+
+    assert result.exit_code == 1
+    (row,) = [line for line in result.stdout.splitlines() if "(source)" in line]
+    assert row.split()[:3] == ["acme", "(source)", "stopped"]
+    assert "problem: acme: 1 of its callbacks raised: see the log" in result.stdout
+    write_config(f'[state]\ndirectory = "state"\n{BOTH}'.replace("acme]", "acme]\nfails='half'"))
+    assert hvobs_run("app.py").returncode == 0
+    assert "problem: acme is down: ValueError: cannot go on" in run_hvobs("status").stdout
