@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hypervisor_journal.metrics import journal_metrics
 from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
+from hypervisor_observability.host.sources.group import source_families
 from hypervisor_observability.host.telemetry import TOTALS, DeliveryMetrics, process_metrics
 from hypervisor_observability.metrics.labels import LabelRules
 from hypervisor_observability.metrics.meters import Meters
@@ -24,6 +25,7 @@ def all_families() -> list[MetricFamily]:
         *series_families(counted, instruments),
         *DeliveryMetrics().families(),
         *process_metrics(capacity=1, **dict.fromkeys(TOTALS, 0)),
+        *source_families({}, {}),
         *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
     ]
 

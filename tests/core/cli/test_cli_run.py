@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.commands import HVOBS, run_hvobs
 from tests.configurations import write_config
 from tests.frameworks import install_acme
+from tests.http_client import ask
 from tests.programs import run
 
 BOTH = '[plugins.acme]\n[plugins.journal]\ndirectory = "journal"\n'
@@ -219,6 +221,51 @@ print(sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in childre
     assert result.stdout.splitlines()[-1] == "[0, 1, 2]"
     assert {event["agent_did"] for event in events()} >= {f"did:acme:worker-{n}" for n in range(3)}
     assert result.stderr.count("hvobs run") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--preload",)], ids=["each worker imports it", "preloaded"])
+def test_workers_of_gunicorn_are_seen(more: tuple[str, ...]) -> None:
+    program(
+        """
+import os
+from acme_agents import Agent
+
+def application(environ, start_response):
+    Agent(f"worker-{os.getpid()}", lambda **_: None).run()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+""",
+        "shop.py",
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener, Path("log").open("wb") as log:
+        server = subprocess.Popen(
+            [*HVOBS, "run", "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers=2",
+             "--no-control-socket", *more, "shop:application"],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[listener.fileno()],
+        )  # fmt: skip
+        answered: list[str] = []
+        try:
+            while len(set(answered)) < 2:
+                assert server.poll() is None, Path("log").read_text()
+                answered.append(ask(listener.getsockname()[1], "/").text)
+            server.terminate()
+            assert server.wait(timeout=60) == 0, Path("log").read_text()
+        finally:
+            server.kill()
+            server.wait()
+
+    assert uses() == len(answered)
+    seen = {event["agent_did"] for event in events()} - {None}
+    assert seen == {f"did:acme:worker-{pid}" for pid in answered}
+    assert Path("log").read_text().count("hvobs run") == 1
+
+
+def test_program_that_gevent_patches_is_patched_first() -> None:
+    text = f"from gevent import monkey\nmonkey.patch_all()\n{USE}"
+    result = hvobs_run(program(text))
+
+    assert (result.stdout, result.stderr) == ("['city']\n", f"{SEEN}\n")
 
 
 def test_run_below_run_is_seen_once() -> None:

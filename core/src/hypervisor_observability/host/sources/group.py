@@ -98,19 +98,24 @@ class SourceGroup:
             (name,): int(one.up) for name, one in self.sources.items() if one.up is not None
         }
         errors: Series = {(name,): one.errors for name, one in self.sources.items()}
-        return [
-            MetricFamily(
-                name=f"{_PREFIX}source_up",
-                kind=MetricKind.GAUGE,
-                help="Whether the source writes; none while its framework is not imported",
-                label_names=_SOURCE,
-                series=up,
-            ),
-            MetricFamily(
-                name=f"{_PREFIX}source_errors_total",
-                kind=MetricKind.COUNTER,
-                help="Callbacks of the source that raised",
-                label_names=_SOURCE,
-                series=errors,
-            ),
-        ]
+        return source_families(up, errors)
+
+
+def source_families(up: Series, errors: Series) -> list[MetricFamily]:
+    """Make the metrics of sources of their series."""
+    return [
+        MetricFamily(
+            name=f"{_PREFIX}source_up",
+            kind=MetricKind.GAUGE,
+            help="Whether the source writes; none while its framework is not imported",
+            label_names=_SOURCE,
+            series=up,
+        ),
+        MetricFamily(
+            name=f"{_PREFIX}source_errors_total",
+            kind=MetricKind.COUNTER,
+            help="Callbacks of the source that raised",
+            label_names=_SOURCE,
+            series=errors,
+        ),
+    ]
