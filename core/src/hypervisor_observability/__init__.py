@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .metrics.governance import GovernanceMetrics
     from .metrics.ring_collector import PrometheusExporterProtocol, RingMetricsCollector
     from .recorder import CarryingExecutor, Recorder, carry
+    from .sources import SourceContext
     from .spans.record import FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
     from .spans.sagas import SagaSpanExporter, SagaSpanRecord, SpanSink
 
@@ -42,6 +43,7 @@ _LATER = {
     "metrics.governance": ("GovernanceMetrics",),
     "metrics.ring_collector": ("PrometheusExporterProtocol", "RingMetricsCollector"),
     "recorder": ("CarryingExecutor", "Recorder", "carry"),
+    "sources": ("SourceContext",),
     "spans.record": ("FinishedSpan", "SpanEvent", "SpanKind", "SpanLink", "SpanStatus"),
     "spans.sagas": ("SagaSpanExporter", "SagaSpanRecord", "SpanSink"),
 }
@@ -77,6 +79,7 @@ __all__ = [
     "RingMetricsCollector",
     "SagaSpanExporter",
     "SagaSpanRecord",
+    "SourceContext",
     "SpanEvent",
     "SpanKind",
     "SpanLink",

@@ -117,7 +117,7 @@ def guarded(
     """
     name = getattr(callback, "__qualname__", type(callback).__qualname__)
     _refuse_generators(name, callback)
-    if inspect.iscoroutinefunction(callback):
+    if _is(inspect.iscoroutinefunction, callback):
 
         @wraps(callback)
         async def waiting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
@@ -147,5 +147,10 @@ def guarded(
 
 
 def _refuse_generators(name: str, callback: Callable[..., object]) -> None:
-    if inspect.isgeneratorfunction(callback) or inspect.isasyncgenfunction(callback):
+    if _is(inspect.isgeneratorfunction, callback) or _is(inspect.isasyncgenfunction, callback):
         raise TypeError(f"{name} is a generator function, which cannot be guarded")
+
+
+def _is(kind: Callable[[object], bool], callback: Callable[..., object]) -> bool:
+    """Whether a callback is a function of that *kind*, or an object that is called by one."""
+    return kind(callback) or kind(inspect.getattr_static(type(callback), "__call__", None))

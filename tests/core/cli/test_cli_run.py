@@ -100,6 +100,16 @@ def test_program_finds_what_it_finds_without_us(arguments: tuple[str, ...]) -> N
     assert json.loads(hvobs_run(*arguments).stdout) == json.loads(python(*arguments).stdout)
 
 
+@pytest.mark.parametrize("path", ["", "{}", "{}:", ":{}", "a::{}", "{0}:{0}"])
+def test_path_is_the_one_without_us(path: str, place: Path) -> None:
+    environ = {**os.environ, "PYTHONPATH": path.format(place / "site")}
+    text = "import json, sys; print(json.dumps(sys.path))"
+    write_config('[plugins.journal]\ndirectory = "journal"\n')
+    with_us = hvobs_run("-c", text, env=environ)
+
+    assert json.loads(with_us.stdout) == json.loads(python("-c", text, env=environ).stdout)
+
+
 def test_own_options_stand_before_the_program() -> None:
     Path("hypervisor.toml").rename("other.toml")
     program("import sys; print(sys.argv[1:])")
@@ -204,6 +214,16 @@ def test_child_processes_are_seen(text: str) -> None:
     assert len([one for one in result.stderr.splitlines() if "hvobs run" in one]) == 1
 
 
+def test_python_of_another_environment_is_left_alone() -> None:
+    program(USE)
+    other = os.path.realpath(sys.executable)
+    text = f"import subprocess; subprocess.run([{other!r}, 'app.py'], check=True)"
+    result = hvobs_run(program(text, "parent.py"))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
+    assert [line for line in result.stderr.splitlines() if "hvobs run" not in line] == []
+
+
 def test_workers_forked_after_the_import_are_seen() -> None:
     text = f"""{USE}
 import os, sys
@@ -279,6 +299,23 @@ def test_run_below_run_is_seen_once() -> None:
         SEEN,
         "hvobs run: nothing was seen: no framework of a source was imported",
     ]
+
+
+def test_program_that_observes_itself_is_seen_once() -> None:
+    program(USE)
+    result = hvobs_run(
+        program(
+            "from hypervisor_observability import Observability\n"
+            "with Observability.from_config('hypervisor.toml') as observability:\n"
+            "    import app\n"
+            "    print(observability.states())\n",
+            "outer.py",
+        )
+    )
+
+    assert result.stdout == "['city']\n{'acme': 'running'}\n"
+    assert result.stderr == "hvobs run: the program has sources of its own on, alone\n"
+    assert uses() == 1
 
 
 def test_plugin_that_starts_python_while_it_starts_is_started_once(place: Path) -> None:
@@ -391,7 +428,7 @@ def test_mistakes_are_told_before_anything_runs() -> None:
     absent = run_hvobs("run", "app.py")
     assert (absent.exit_code, "no configuration" in absent.stderr) == (2, True)
     assert not Path("ran").exists()
-    assert "[-m MODULE | SCRIPT] [ARGS]..." in run_hvobs("run", "--help").stdout
+    assert "[-m MODULE | -c CODE | SCRIPT] [ARGS]..." in run_hvobs("run", "--help").stdout
 
 
 def test_configuration_without_a_source_is_told_and_the_program_runs() -> None:
@@ -434,3 +471,15 @@ def test_status_shows_sources() -> None:
     write_config(f'[state]\ndirectory = "state"\n{BOTH}'.replace("acme]", "acme]\nfails='half'"))
     assert hvobs_run("app.py").returncode == 0
     assert "problem: acme is down: ValueError: cannot go on" in run_hvobs("status").stdout
+
+
+@pytest.mark.usefixtures("_here")
+def test_replay_has_no_source_on(place: Path) -> None:
+    source = place / "site" / "acme_source.py"
+    assert hvobs_run(program(USE)).returncode == 0
+    text = source.read_text().replace('targets = ("acme_agents",)', 'distribution = "acme-agents"')
+    source.write_text(text.replace('log.append("instrument")', 'open("instrumented", "w")'))
+    replayed = run_hvobs("replay")
+
+    assert (replayed.exit_code, replayed.stdout) == (0, "metrics: delivered 3 of 3\n")
+    assert not Path("instrumented").exists()

@@ -190,6 +190,10 @@ DAMAGED: dict[str, bytes | None] = {
     "plugin without numbers": damaged(plugins={"p": {"state": "running"}}),
     "no metrics": damaged(metrics=...),
     "store that is text": damaged(store="/there"),
+    "list of sources": damaged(sources=[]),
+    "source that is text": damaged(sources={"s": "running"}),
+    "source without a state": damaged(sources={"s": {"errors": 0}}),
+    "source without a number": damaged(sources={"s": {"state": "running", "errors": "0"}}),
     "dropped by nobody": damaged(
         metrics={**json.loads(damaged())["metrics"], "dropped": {"a": []}}
     ),

@@ -11,8 +11,8 @@ from click.testing import Result
 
 from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host import discovery
-from hypervisor_observability.host.kinds import STORE, kind_of_class
-from hypervisor_observability.host.loading import SHIPPED_STORES
+from hypervisor_observability.host.kinds import READER, kind_of_class
+from hypervisor_observability.host.loading import SHIPPED_KINDS
 from hypervisor_observability.host.plugins import SHIPPED, load_class
 from tests.commands import run_hvobs
 from tests.configurations import write_config
@@ -379,11 +379,11 @@ def test_replay_of_a_journal_needs_nothing_of_the_configurations_store(
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_own_plugins_that_are_stores_are_known_without_an_import(name: str) -> None:
+def test_kinds_of_own_plugins_are_known_without_an_import(name: str) -> None:
     plugin_class, problems = load_class(PluginTable(name), discovery.installed_plugins())
 
     assert problems == []
-    assert (kind_of_class(plugin_class) is STORE) == (name in SHIPPED_STORES)
+    assert kind_of_class(plugin_class) is SHIPPED_KINDS.get(name, READER)
 
 
 @pytest.fixture

@@ -209,6 +209,7 @@ def test_every_hook_of_the_contract_is_known() -> None:
     assert set(HOOKS) == {
         "start", "export_events", "export_spans", "export_metrics", "flush", "stop", "check",
         "commands", "trace_url", "open_store", "open_history", "follow_store",
+        "instrument", "uninstrument",
     }  # fmt: skip
 
 

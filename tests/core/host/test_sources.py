@@ -24,6 +24,7 @@ from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host.sources.post_import import PostImport
 from hypervisor_observability.sources import guarded
 from tests.frameworks import install_acme
+from tests.waiting import wait_until
 
 MODULES = ("acme_agents", "acme_source", "acme_space", "acme_space.inside")
 
@@ -289,6 +290,23 @@ def test_framework_that_another_thread_imports_is_instrumented_before_its_use() 
         assert len(payloads(observability)) == 8
 
 
+def test_framework_that_is_being_imported_is_waited_for(site: Path) -> None:
+    path = site / "acme_agents.py"
+    held = "import threading\nbegun, go = threading.Event(), threading.Event()\n"
+    path.write_text(f"{held}begun.set()\ngo.wait(30)\n{path.read_text()}")
+    importing = threading.Thread(target=lambda: importlib.import_module("acme_agents"))
+    importing.start()
+    wait_until(lambda: getattr(sys.modules.get("acme_agents"), "begun", None))
+    half = sys.modules["acme_agents"]
+    half.begun.wait(30)
+    threading.Timer(0.2, half.go.set).start()
+
+    with observing() as observability:
+        importing.join(30)
+        use()
+        assert len(payloads(observability)) == 1
+
+
 # What a source may be
 
 
@@ -487,6 +505,18 @@ def test_guarded_coroutine_function_stays_one() -> None:
 
     assert inspect.iscoroutinefunction(guard)
     assert asyncio.run(both()) == (2, None)
+    assert len(failures) == 1
+
+
+def test_object_with_a_coroutine_for_a_call_is_guarded_as_one() -> None:
+    class Failing:
+        async def __call__(self) -> None:
+            raise ValueError("x")
+
+    failures: list[str] = []
+    guard: Callable[[], Any] = guarded(Failing(), failed=lambda name, _: failures.append(name))
+
+    assert asyncio.run(guard()) is None
     assert len(failures) == 1
 
 

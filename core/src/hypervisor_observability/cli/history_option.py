@@ -16,7 +16,8 @@ from .. import output
 from ..config import Config, PluginTable
 from ..config.structuring import Origin
 from ..errors import ConfigError, NoHistoryError, SettingError
-from ..host.loading import setting_problem, store_tables, two_stores
+from ..host.kinds import SOURCE, STORE, Kind
+from ..host.loading import setting_problem, store_tables, tables_of, two_stores
 from ..host.store_parts import StorePartError, ask_store
 from ..stores import History, HistoryContext
 from .config_option import config_option, find_file, read_leniently
@@ -125,12 +126,16 @@ def with_journal(config: Config, directory: Path) -> Config:
     """Have the journal in *directory* be the store, in place of the one that is on."""
     table = config.plugins.get(_JOURNAL, PluginTable(_JOURNAL))
     table = evolve(table, values={**table.values, "directory": directory.absolute()})
-    return evolve(config, plugins={**without_store(config).plugins, _JOURNAL: table})
+    return evolve(config, plugins={**_without(config, STORE).plugins, _JOURNAL: table})
 
 
-def without_store(config: Config) -> Config:
-    """Have no store on."""
-    stores = {table.name for table in store_tables(config)[0]} | {_JOURNAL}
+def readers_alone(config: Config) -> Config:
+    """Have no store on, and no source: it would have more to tell than what was recorded."""
+    return _without(config, STORE, SOURCE)
+
+
+def _without(config: Config, *kinds: Kind) -> Config:
+    stores = {table.name for table in tables_of(config, *kinds)[0]} | {_JOURNAL}
     others = {name: table for name, table in config.plugins.items() if name not in stores}
     return evolve(config, plugins=others)
 

@@ -9,7 +9,7 @@ from .. import output
 from ..config import StateConfig, load_config
 from ..host.observability import Observability
 from .config_option import need_file
-from .history_option import Past, chosen_runs, journal_option, without_store
+from .history_option import Past, chosen_runs, journal_option, readers_alone
 
 _STEP_EVENTS = 10_000
 _FLUSH_SECONDS = 600.0
@@ -40,7 +40,7 @@ def replay(
     count, complete = 0, True
     with (
         Past(config_file, directory).history(notices.append, bar="replaying") as history,
-        Observability(evolve(without_store(config), state=StateConfig())) as observability,
+        Observability(evolve(readers_alone(config), state=StateConfig())) as observability,
     ):
         for entry in history.events(runs=chosen_runs(history, run_name)):
             if entry.sequence < first or (last is not None and entry.sequence > last):

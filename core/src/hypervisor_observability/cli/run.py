@@ -26,7 +26,7 @@ class _Run(click.Command):
         return super().parse_args(ctx, own)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        return [*super().collect_usage_pieces(ctx), "[-m MODULE | SCRIPT] [ARGS]..."]
+        return [*super().collect_usage_pieces(ctx), "[-m MODULE | -c CODE | SCRIPT] [ARGS]..."]
 
 
 def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -36,7 +36,7 @@ def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
         one = args[at]
         if one == "--":
             return list(args[:at]), list(args[at + 1 :])
-        if one.startswith("-m") or one == "-" or not one.startswith("-"):
+        if one.startswith(("-m", "-c")) or one == "-" or not one.startswith("-"):
             break
         at += 2 if one == "--config" else 1
     return list(args[:at]), list(args[at:])
@@ -54,8 +54,10 @@ def run(ctx: click.Context, config_file: Path | None) -> None:
     seen, and where.
     """
     program: list[str] = ctx.meta[_PROGRAM]
-    if not program or program == ["-m"]:
-        raise click.UsageError("nothing to run: name a script, or a module with -m", ctx)
+    if not program or program in (["-m"], ["-c"]):
+        raise click.UsageError(
+            "nothing to run: name a script, a module with -m, or code with -c", ctx
+        )
     path = need_file(config_file)
     config, loaded = load_all(path)
     sources = part_plugins(loaded, config)[0].sources

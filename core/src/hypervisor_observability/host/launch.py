@@ -19,7 +19,7 @@ from ..config import disabled
 from ..text.error_text import line_of
 from ..text.limited_log import say
 from ..text.terminal_text import escape
-from ..threads.interruptions import is_from_handler
+from ..threads.interruptions import is_of_application
 
 if TYPE_CHECKING:
     from .observability import Observability
@@ -53,11 +53,12 @@ class Launch:
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Give *environ* with it, and with the folder that has it read."""
-        folders = environ.get("PYTHONPATH", "").split(os.pathsep)
-        kept = [folder for folder in folders if folder and folder != str(STARTUP)]
+        path = environ.get("PYTHONPATH", "")
+        # An empty folder is the working directory, but an empty variable is none.
+        folders = [one for one in path.split(os.pathsep) if one != str(STARTUP)] if path else []
         return {
             **environ,
-            "PYTHONPATH": os.pathsep.join([str(STARTUP), *kept]),
+            "PYTHONPATH": os.pathsep.join([str(STARTUP), *folders]),
             VARIABLE: f"{self.pid}:{','.join(self.targets)}:{self.config_file}",
         }
 
@@ -110,8 +111,8 @@ def begin() -> None:
     hidden = os.environ.pop(VARIABLE)  # a plugin may start a Python process of its own
     try:
         _start(launch)
-    except Exception as error:
-        if is_from_handler(error):
+    except BaseException as error:  # even SystemExit: it is a plugin's
+        if is_of_application(error):
             raise
         say(__name__, "error", "hvobs run: this process is not observed: %s", line_of(error))
     finally:
@@ -120,7 +121,12 @@ def begin() -> None:
 
 def _start(launch: Launch) -> None:
     from .observability import Observability
+    from .sources.source import somebody_observes
 
+    if somebody_observes():
+        if os.getpid() == launch.pid:
+            say(__name__, "warning", "hvobs run: the program has sources of its own on, alone")
+        return
     observability = Observability.from_config(launch.config_file)
     pid = os.getpid()
     if pid == launch.pid:

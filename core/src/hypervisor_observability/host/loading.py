@@ -17,8 +17,8 @@ from .plugins import SHIPPED, load_class, load_plugins, take_instances
 from .sources.framework import Framework
 from .store_parts import ask_store
 
-SHIPPED_STORES = frozenset({"journal"})
-"""Those of our own plugins that are stores: the others need not be imported to know it."""
+SHIPPED_KINDS = {"journal": STORE}
+"""Our own plugins that are no readers: none need be imported to know it."""
 
 
 @frozen
@@ -68,22 +68,27 @@ def part_plugins(loaded: Iterable[Plugin], config: Config) -> tuple[Parts, list[
 
 
 def store_tables(config: Config) -> tuple[list[PluginTable], list[ConfigProblem]]:
-    """Find the tables of stores. Our own plugins that are known to be none are not imported.
+    """Find the tables of stores, as ``tables_of`` does."""
+    return tables_of(config, STORE)
+
+
+def tables_of(config: Config, *kinds: Kind) -> tuple[list[PluginTable], list[ConfigProblem]]:
+    """Find the tables of some kinds. Our own plugins that are of another are not imported.
 
     Returns:
         The tables, and what is wrong with those whose classes cannot be had: each may be one.
     """
     installed = installed_plugins() if config.plugins else {}
-    stores: list[PluginTable] = []
+    tables: list[PluginTable] = []
     problems: list[ConfigProblem] = []
     for name, table in config.plugins.items():
-        if name in SHIPPED and name not in SHIPPED_STORES:
+        if name in SHIPPED and SHIPPED_KINDS.get(name, READER) not in kinds:
             continue
         plugin_class, found = load_class(table, installed)
         problems += found
-        if not found and kind_of_class(plugin_class) is STORE:
-            stores.append(table)
-    return stores, problems
+        if not found and kind_of_class(plugin_class) in kinds:
+            tables.append(table)
+    return tables, problems
 
 
 def two_stores(names: Iterable[str]) -> str:

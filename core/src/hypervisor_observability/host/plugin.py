@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 from attrs import field, frozen
@@ -12,11 +12,13 @@ from ..config.plugin_tables import Content
 from ..events.event import HypervisorEvent
 from ..hookspecs import PluginContext
 from ..metrics.families import MetricFamily
-from ..sources import SourceContext
 from ..spans.record import FinishedSpan
 from ..spans.sampling import Sampling
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_result
+
+if TYPE_CHECKING:
+    from ..sources import SourceContext
 
 _HANG_MARGIN = 1.5
 """A call that takes longer than its plugin says by more than this factor hangs."""
@@ -146,7 +148,7 @@ class Plugin:
         """Call the hook."""
         self._call("flush")
 
-    def instrument(self, context: SourceContext) -> None:
+    def instrument(self, context: "SourceContext") -> None:
         """Call the hook."""
         self._call("instrument", context=context)
 

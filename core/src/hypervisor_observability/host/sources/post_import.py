@@ -37,8 +37,7 @@ class PostImport:
         this call.
         """
         self._waiting.setdefault(name, []).append(callback)
-        if self not in sys.meta_path:
-            sys.meta_path.insert(0, self)
+        self._enter()
 
     def forget(self, name: str, callback: Callable[[str], object]) -> None:
         """Call *callback* no more, if it still waits."""
@@ -87,9 +86,19 @@ class PostImport:
         for callback in callbacks:
             callback(name)
 
+    def _enter(self) -> None:
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+
     def _leave(self) -> None:
-        if not self._waiting and self in sys.meta_path:
+        if self._waiting:
+            return
+        try:
             sys.meta_path.remove(self)
+        except ValueError:  # another thread did
+            return
+        if self._waiting:  # since a moment
+            self._enter()
 
 
 class _Loader:

@@ -20,6 +20,11 @@ _claimed: "dict[type, Source]" = {}
 wrapped twice is seen twice."""
 
 
+def somebody_observes() -> bool:
+    """Whether a source is on in this process, in whatever Observability."""
+    return bool(_claimed)
+
+
 @define(eq=False)
 class Source:
     """A source with its state. What its hooks raise goes no further.
@@ -78,16 +83,8 @@ class Source:
         for target in targets:
             self._post_import.when_imported(target, self._imported)
         for target in targets:
-            if sys.modules.get(target) is not None and self._to_instrument:
-                self._await_import(target)
+            if self._to_instrument and _is_imported(target):
                 self._imported(target)
-
-    def _await_import(self, target: str) -> None:
-        """Wait for another thread that is still importing *target*."""
-        try:
-            import_module(target)
-        except ImportError as error:
-            say(__name__, "debug", "source %s: importing %s", self.name, target, error=error)
 
     def stop(self) -> None:
         """Leave the framework as it was."""
@@ -172,3 +169,16 @@ class Source:
         self.errors += 1
         message = "source %s: %s raised"
         self._limited_log.warning(callback, message, self.name, callback, error=error)
+
+
+def _is_imported(target: str) -> bool:
+    """Tell whether a module was imported; wait for another thread that is about it."""
+    spec = getattr(sys.modules.get(target), "__spec__", None)
+    if getattr(spec, "_initializing", False):
+        try:
+            import_module(target)
+        except BaseException as error:  # it fails there, too, where somebody has asked for it
+            if is_of_application(error):
+                raise
+            return False
+    return sys.modules.get(target) is not None
