@@ -25,7 +25,7 @@ The user's table has the key ``content``, which ``SourceContext.content_of`` kee
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -118,12 +118,13 @@ def guarded(
     name = getattr(callback, "__qualname__", type(callback).__qualname__)
     _refuse_generators(name, callback)
     if _is(inspect.iscoroutinefunction, callback):
+        awaited = cast("Callable[Arguments, Awaitable[Any]]", callback)
 
         @wraps(callback)
         async def waiting(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Any:
             if active():
                 try:
-                    return await callback(*args, **kwargs)
+                    return await awaited(*args, **kwargs)
                 except _OURS as error:
                     if is_from_handler(error):
                         raise
