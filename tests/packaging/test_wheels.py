@@ -208,3 +208,11 @@ def test_entry_points_name_classes_that_exist(
         "statsd StatsDPlugin",
     ]
     assert environment.run("hvobs", "--version").returncode == 0
+
+
+def test_core_holds_what_processes_below_hvobs_run_begin_with(wheels: dict[str, Path]) -> None:
+    host = "hypervisor_observability/host"
+
+    assert {f"{host}/startup/sitecustomize.py", f"{host}/sources/post_import.py"} <= set(
+        names_in(wheels[CORE])
+    )

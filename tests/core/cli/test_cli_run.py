@@ -164,6 +164,23 @@ def test_signal_reaches_the_program(number: signal.Signals) -> None:
     assert ("KeyboardInterrupt" in told) is (number == signal.SIGINT)
 
 
+def test_program_that_is_to_handle_sigterm_delivers_at_it() -> None:
+    write_config(f"handle_sigterm = true\n{BOTH}")
+    text = f"{USE}\nimport os, signal, time\nos.kill(os.getpid(), signal.SIGTERM)\ntime.sleep(60)"
+    result = hvobs_run(program(text))
+
+    assert (result.returncode, result.stdout) == (128 + signal.SIGTERM, "['city']\n")
+    assert result.stderr == f"{SEEN}\n"
+
+
+def test_framework_that_a_coroutine_imports_is_seen() -> None:
+    program(USE)
+    text = "import asyncio\nasync def main():\n    import app\nasyncio.run(main())\n"
+    result = hvobs_run(program(text, "outer.py"))
+
+    assert (result.stdout, result.stderr) == ("['city']\n", f"{SEEN}\n")
+
+
 def test_program_handles_a_signal_itself() -> None:
     text = "import os, signal\nsignal.signal(signal.SIGTERM, lambda *_: print('handled'))\n"
     result = hvobs_run(program(f"{text}{USE}\nos.kill(os.getpid(), signal.SIGTERM)"))

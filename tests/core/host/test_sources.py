@@ -307,6 +307,19 @@ def test_framework_that_is_being_imported_is_waited_for(site: Path) -> None:
         assert len(payloads(observability)) == 1
 
 
+@pytest.mark.usefixtures("site")
+def test_source_starts_and_stops_with_an_asynchronous_observability() -> None:
+    plain = importlib.import_module("acme_agents").Agent.run
+
+    async def main() -> int:
+        async with observing() as observability:
+            use()
+            return len(payloads(observability))
+
+    assert asyncio.run(main()) == 1
+    assert importlib.import_module("acme_agents").Agent.run is plain
+
+
 # What a source may be
 
 
@@ -322,7 +335,7 @@ class Bare:
         pass
 
 
-def changed(**attributes: object) -> object:
+def changed(**attributes: object) -> Any:
     return type("Changed", (Bare,), attributes)()
 
 
@@ -331,6 +344,13 @@ def test_source_without_targets_is_instrumented_at_once() -> None:
         assert observability.states() == {"bare": "running"}
         assert (source.context.target, source.context.content) == ("", "names")
         assert source.context.service == "agents"
+
+
+def test_source_that_a_caller_has_made_says_itself_what_goes_into_payloads() -> None:
+    with Observability(plugins=[source := changed(content="all")]):
+        assert source.context.content == "all"
+    with pytest.raises(ValueError, match="content"):
+        Observability(plugins=[changed(content="some")])
 
 
 @hookimpl

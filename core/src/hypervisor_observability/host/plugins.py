@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from attrs import AttrsInstance
+from attrs import AttrsInstance, evolve
 
 from ..config import Config, DeliveryConfig, PluginTable, structure_plugin_table
 from ..config.plugin_tables import SourceConfig
@@ -14,7 +14,7 @@ from ..errors import ConfigProblem
 from ..text.error_text import line_of, message_of
 from ..threads.interruptions import is_of_application
 from .discovery import InstalledPlugin, installed_plugins
-from .kinds import kind_of_class
+from .kinds import SOURCE, kind_of, kind_of_class
 from .plugin import Plugin
 from .plugin_checks import checked
 
@@ -57,7 +57,11 @@ def take_instances(
         while name in names:
             name, number = f"{base}-{number}", number + 1
         names.add(name)
-        plugins.append(checked(name, instance, delivery))
+        plugin = checked(name, instance, delivery)
+        if kind_of(plugin) is SOURCE:
+            chosen = SourceConfig(content=getattr(instance, "content", SourceConfig().content))
+            plugin = evolve(plugin, content=chosen.content)
+        plugins.append(plugin)
     return plugins
 
 
