@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Iterable
 from importlib import metadata
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from attrs import frozen
 
-from .version_range import VersionRange
+if TYPE_CHECKING:  # else loaded where a source asks for versions
+    from .version_range import VersionRange
 
 SOURCE_HOOKS = frozenset({"instrument", "uninstrument"})
 """Who has one of these is a source."""
@@ -24,7 +25,7 @@ class Framework:
     """
 
     targets: tuple[str, ...]
-    supports: VersionRange | None
+    supports: "VersionRange | None"
     distribution: str | None
 
     @classmethod
@@ -49,6 +50,8 @@ class Framework:
             return cls(targets, None, distribution)
         if not targets and distribution is None:
             raise ValueError("supports: of what is not said; there are no targets")
+        from .version_range import VersionRange
+
         try:
             return cls(targets, VersionRange.of(supports), distribution)
         except ValueError as error:

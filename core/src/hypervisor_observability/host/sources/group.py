@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, field
 
@@ -12,7 +12,9 @@ from ...text.limited_log import say
 from ...threads.one_thread import OneThread
 from ..plugin import Plugin
 from .post_import import PostImport
-from .source import Source
+
+if TYPE_CHECKING:  # else loaded where a source is on
+    from .source import Source
 
 _PREFIX = "agent_hypervisor_observability_"
 _SOURCE = ("source",)
@@ -28,11 +30,16 @@ class SourceGroup:
         sources: By name.
     """
 
-    sources: dict[str, Source] = field(factory=dict)
+    sources: "dict[str, Source]" = field(factory=dict)
     _stopper: OneThread = field(factory=lambda: OneThread("sources"), init=False)
 
     def add(self, plugins: Iterable[Plugin], service: str, recorder: Recorder) -> None:
         """Add a source for each of *plugins*."""
+        plugins = list(plugins)
+        if not plugins:
+            return
+        from .source import Source
+
         post_import = PostImport()
         self.sources.update(
             {one.name: Source(one, service, recorder, post_import) for one in plugins}
