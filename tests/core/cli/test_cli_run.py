@@ -500,3 +500,15 @@ def test_replay_has_no_source_on(place: Path) -> None:
 
     assert (replayed.exit_code, replayed.stdout) == (0, "metrics: delivered 3 of 3\n")
     assert not Path("instrumented").exists()
+
+
+@pytest.mark.usefixtures("_here")
+def test_agent_reads_what_a_source_wrote_and_has_none_on(place: Path) -> None:
+    source = place / "site" / "acme_source.py"
+    assert hvobs_run(program(USE)).returncode == 0
+    text = source.read_text().replace('targets = ("acme_agents",)', 'distribution = "acme-agents"')
+    source.write_text(text.replace('log.append("instrument")', 'open("instrumented", "w")'))
+    result = run([*HVOBS, "agent", "--once"])
+
+    assert result.returncode == 0, result.stderr
+    assert not Path("instrumented").exists()

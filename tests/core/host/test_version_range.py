@@ -10,15 +10,20 @@ from hypervisor_observability.host.sources.version_range import VersionRange
 numbers = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(
     lambda parts: ".".join(map(str, parts))
 )
+early = st.sampled_from(["", "", "a1", "b2", "rc1", "-alpha.1", "preview3"])
+posts = st.sampled_from(["", "", ".post1", "-2", "r3"])
 versions = st.builds(
     "{}{}{}{}".format,
     numbers,
-    st.sampled_from(["", "", "a1", "b2", "rc1", "-alpha.1", "preview3"]),
-    st.sampled_from(["", "", ".post1", "-2", "r3"]),
+    early,
+    posts,
     st.sampled_from(["", "", ".dev1"]),
 )
 clauses = st.one_of(
-    st.builds("{}{}".format, st.sampled_from(["==", "!=", "<=", ">=", "<", ">", "== "]), versions),
+    st.builds("{}{}".format, st.sampled_from(["==", "!=", "<=", ">=", "== "]), versions),
+    # Of other limits, installers of different releases think differently.
+    st.builds("<{}{}".format, numbers, early),
+    st.builds(">{}{}".format, numbers, posts),
     st.builds("{}{}.*".format, st.sampled_from(["==", "!="]), numbers),
     st.builds("~={}.{}".format, st.integers(0, 3), versions),
 )

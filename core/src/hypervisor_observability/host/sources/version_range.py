@@ -64,9 +64,19 @@ class _Version:
         return (self.epoch, self.release, self.phase, self.post, self.dev)
 
     @property
-    def base(self) -> Key:
-        """What is left without pre-, post- and development releases."""
-        return (self.epoch, self.release)
+    def begin(self) -> Key:
+        """The key before which all that leads up to it is left behind."""
+        if self.early:
+            return self.key
+        phase = self.phase if self.post >= 0 else (-1, 0)
+        return (self.epoch, self.release, phase, self.post, 0)
+
+    @property
+    def end(self) -> Key:
+        """The key behind which all that follows up on it is left behind."""
+        if self.post >= 0 or self.dev != float("inf"):
+            return self.key
+        return (self.epoch, self.release, self.phase, float("inf"), float("inf"))
 
     @property
     def early(self) -> bool:
@@ -133,16 +143,6 @@ _COMPARISONS: dict[str, Callable[[_Version], Callable[[_Version], bool]]] = {
     "!=": lambda limit: lambda version: version.key != limit.key,
     "<=": lambda limit: lambda version: version.key <= limit.key,
     ">=": lambda limit: lambda version: version.key >= limit.key,
-    "<": lambda limit: (
-        lambda version: (
-            version.key < limit.key
-            and not (version.early and not limit.early and version.base == limit.base)
-        )
-    ),
-    ">": lambda limit: (
-        lambda version: (
-            version.key > limit.key
-            and not (version.post >= 0 > limit.post and version.base == limit.base)
-        )
-    ),
+    "<": lambda limit: lambda version: version.key < limit.begin,
+    ">": lambda limit: lambda version: version.key > limit.end,
 }
