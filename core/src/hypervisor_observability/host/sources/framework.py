@@ -77,9 +77,11 @@ class Framework:
         """
         for name in self._distributions(target):
             try:
-                found: object = metadata.version(name)
-            except (metadata.PackageNotFoundError, KeyError, TypeError):
-                continue  # not installed, or half removed
+                about = metadata.metadata(name)
+                # What is half removed has none, which Python 3.12 and later warn of.
+                found = about["Version"] if "Version" in about else None  # noqa: SIM401 - it is typed without get()
+            except (metadata.PackageNotFoundError, OSError, TypeError):
+                continue
             if isinstance(found, str):
                 return found
         says = getattr(sys.modules.get(target), "__version__", None)
