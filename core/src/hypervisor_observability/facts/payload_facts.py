@@ -37,6 +37,10 @@ SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIV
 
 _LEFT_UNDONE = ("cancelled", "expired")
 _NO_ERRORS = (*_LEFT_UNDONE, "blocked")
+WORK_ENDS = ("ok", "error", *_LEFT_UNDONE, ERASED)
+"""The words of ``work_end``."""
+CALL_ENDS = (*WORK_ENDS, "blocked")
+"""Those of calls of tools and models, which may be refused, too."""
 _CONTAINERS = (dict, list, tuple, frozenset)
 
 
@@ -152,6 +156,15 @@ def left_undone(event: HypervisorEvent) -> str:
 def was_blocked(event: HypervisorEvent) -> bool:
     """Tell whether a call was refused."""
     return name(event, "status") == "blocked"
+
+
+def work_end(event: HypervisorEvent) -> str:
+    """Give how work ended, as spans and trees have it: one of ``CALL_ENDS``."""
+    if has_failed(event):
+        return "error"
+    if was_blocked(event):
+        return "blocked"
+    return left_undone(event) or (ERASED if is_erased(event) else "ok")
 
 
 def severity(event: HypervisorEvent) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from .activity import EventCounts
+from .call_counts import FIRST_TOKEN, MODEL_SECONDS, TOOL_SECONDS, call_counts
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
 from .labels import LabelRules
 from .meter import Instruments, Meter
@@ -37,7 +38,14 @@ class Meters:
     def __init__(self, rules: LabelRules, now_ns: Callable[[], int]) -> None:
         self.moment = Moment()
         self.uncounted = uncounted = Uncounted(
-            EVALUATION_LATENCY, DRIFT_SCORE, FANOUT_BRANCHES, SAGA_DURATION, SESSION_DURATION
+            EVALUATION_LATENCY,
+            DRIFT_SCORE,
+            FANOUT_BRANCHES,
+            SAGA_DURATION,
+            SESSION_DURATION,
+            TOOL_SECONDS,
+            MODEL_SECONDS,
+            FIRST_TOKEN,
         )
         self._rate_limits = rate_limits(rules)
         members = OpenWork(self.moment, 3)
@@ -65,6 +73,7 @@ class Meters:
             *ongoing(self.moment),
             self._rate_limits,
             *tallies(uncounted),
+            *call_counts(uncounted),
             GovernanceCounts(rules, uncounted),
             UsageMetrics(rules),
         )

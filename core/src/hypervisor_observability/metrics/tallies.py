@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from attrs import field, frozen
 
 from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
+from ..events.event_types import AGENT_HANDOFF, RUN_FINISHED, EventType
 from ..facts import payload_facts, saga_facts
 from .families import LabelValues
 from .histogram import Histogram
@@ -21,7 +21,9 @@ STEPS = "agent_hypervisor_saga_steps_total"
 COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
 FANOUT_BRANCHES = "agent_hypervisor_fanout_branches"
 CHECKPOINTS = "agent_hypervisor_saga_checkpoints_total"
-HANDOFFS = "agent_hypervisor_saga_handoffs_total"
+SAGA_HANDOFFS = "agent_hypervisor_saga_handoffs_total"
+HANDOFFS = "agent_hypervisor_handoffs_total"
+RUNS = "agent_hypervisor_runs_total"
 VFS_OPERATIONS = "agent_hypervisor_vfs_operations_total"
 RATE_LIMITED = "agent_hypervisor_rate_limited_total"
 AGENTS_KILLED = "agent_hypervisor_agents_killed_total"
@@ -106,6 +108,11 @@ def rate_limits(rules: LabelRules) -> Tally:
     )
 
 
+def _run_end(event: HypervisorEvent) -> str:
+    end = payload_facts.work_end(event)
+    return end if end in payload_facts.WORK_ENDS else "error"  # only calls are refused
+
+
 def tallies(uncounted: Uncounted) -> list[Tally]:
     """Make what needs to know nothing but the event.
 
@@ -144,12 +151,23 @@ def tallies(uncounted: Uncounted) -> list[Tally]:
         ),
         Tally(
             Counter(
-                HANDOFFS,
+                SAGA_HANDOFFS,
                 "Steps that were handed from one agent to another, by status",
                 {"status": HANDOFF_STATUSES},
             ),
             [EventType.SAGA_HANDOFF],
             lambda event: payload_facts.word(event, "status", HANDOFF_STATUSES),
+        ),
+        Tally(
+            Counter(
+                RUNS, "Runs that ended, by how they ended", {"status": payload_facts.WORK_ENDS}
+            ),
+            [RUN_FINISHED],
+            _run_end,
+        ),
+        Tally(
+            Counter(HANDOFFS, "Work that one agent handed over to another"),
+            [AGENT_HANDOFF],
         ),
         Tally(
             Counter(SLASHES, "Slashes, by severity", {"severity": payload_facts.SEVERITIES}),
