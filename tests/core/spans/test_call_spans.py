@@ -1,5 +1,6 @@
 """Runs, calls and handoffs as spans, and in trees."""
 
+import json
 from asyncio import CancelledError
 
 import pytest
@@ -11,6 +12,7 @@ from hypervisor_observability import (
     HypervisorEventBus,
     Recorder,
 )
+from hypervisor_observability.spans import handoffs
 from hypervisor_observability.spans.assembly import SpanAssembler
 from hypervisor_observability.spans.record import SpanKind, SpanStatus
 from hypervisor_observability.tree import build_tree, tree_to_dict
@@ -147,3 +149,109 @@ def test_killed_agent_ends_its_calls(bus: HypervisorEventBus, recorder: Recorder
     recorder.point("security.agent_killed", "a", reason="manual")
 
     assert {span.status for span in spans_of(bus).values()} == {SpanStatus.ERROR}
+
+
+def links_of(spans: dict[str, FinishedSpan], name: str) -> list[str]:
+    """Give the names of the spans that took over from which the span with *name* links."""
+    by_id = {(span.trace_id, span.span_id): span.name for span in spans.values()}
+    return [
+        by_id[link.trace_id, link.span_id]
+        for link in spans[name].links
+        if link.attributes["link.type"] == "handoff"
+    ]
+
+
+def test_agent_that_takes_over_links_to_the_one_that_handed_over(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:lead", name="lead"):
+            recorder.handoff("did:builder")
+        with recorder.agent("did:other", name="other"):
+            pass
+        with recorder.agent("did:builder", name="builder"):
+            pass
+
+    spans = spans_of(bus)
+    assert links_of(spans, "invoke_agent builder") == ["invoke_agent lead"]
+    assert links_of(spans, "invoke_agent other") == links_of(spans, "invoke_agent lead") == []
+
+
+def test_handoff_told_of_within_a_tool_or_after_the_agent_is_one_between_agents(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:a", name="a"), recorder.tool("transfer"):
+            recorder.handoff("did:b")
+        with recorder.agent("did:b", name="b"):
+            pass
+        recorder.handoff("did:c", from_agent="did:b")
+        with recorder.agent("did:c", name="c"):
+            pass
+
+    spans = spans_of(bus)
+    assert links_of(spans, "invoke_agent b") == ["invoke_agent a"]
+    assert links_of(spans, "invoke_agent c") == ["invoke_agent b"]
+
+
+def test_agent_that_works_already_links_to_who_hands_back(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.agent("did:a", name="a"), recorder.agent("did:b", name="b"):
+        recorder.handoff("did:a")
+
+    assert links_of(spans_of(bus), "invoke_agent a") == ["invoke_agent b"]
+
+
+def test_handoff_holds_in_its_session_and_in_no_other(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.session("s1"), recorder.agent("did:a", name="a"):
+        recorder.handoff("did:b")
+    with recorder.session("s2"), recorder.agent("did:b", name="elsewhere"):
+        pass
+    with recorder.session("s1"), recorder.agent("did:b", name="b"):
+        pass
+
+    spans = spans_of(bus)
+    assert links_of(spans, "invoke_agent elsewhere") == []
+    assert links_of(spans, "invoke_agent b") == ["invoke_agent a"]
+
+
+def test_handoff_is_linked_in_another_process(bus: HypervisorEventBus, recorder: Recorder) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:a", name="a"):
+            recorder.handoff("did:b")
+        with recorder.agent("did:b", name="b"):
+            pass
+    assembler = SpanAssembler()
+    found: dict[str, FinishedSpan] = {}
+    for event in bus.all_events:
+        found.update((span.name, span) for span in assembler.feed(event))
+        assembler = SpanAssembler.from_state(json.loads(json.dumps(assembler.state())))
+
+    assert links_of(found, "invoke_agent b") == ["invoke_agent a"]
+
+
+def test_handoffs_that_nobody_takes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handoffs, "MAX_AGENTS", 3)
+    assembler = SpanAssembler()
+    for number in range(100):
+        for kind, payload in (
+            ("session.joined", {}),
+            ("agent.handoff", {"to_agent": f"did:{number % 10}"}),
+            ("agent.handoff", {"to_agent": "did:never"}),
+        ):
+            assembler.feed(
+                HypervisorEvent(
+                    event_type=EventType.of(kind),
+                    agent_did=f"did:giver-{number}",
+                    session_id="s",
+                    payload=payload,
+                )
+            )
+
+    state = assembler.state()["handoffs"]
+    assert len(state["latest"]) == 3
+    assert len(state["waiting"]) == 3
+    assert max(len(waiting) for _, waiting in state["waiting"]) == handoffs.MAX_HANDOFFS

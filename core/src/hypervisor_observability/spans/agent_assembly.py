@@ -7,6 +7,7 @@ from attrs import frozen
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_FINISHED, GOVERNANCE_DECISION, EventType
 from ..facts import lasting, lives, payload_facts
+from .handoffs import Handoffs
 from .identity import (
     SpanIdentities,
     SpanIdentity,
@@ -35,11 +36,13 @@ class AgentAssembly:
     Attributes:
         work: What is open.
         identities: Gives ids.
+        handoffs: Links agents to those who handed over to them.
         pending: Whether a session is told of when it begins, too.
     """
 
     work: Work
     identities: SpanIdentities
+    handoffs: Handoffs
     pending: bool = False
 
     @property
@@ -111,6 +114,7 @@ class AgentAssembly:
         if session is not None and session.identity.trace_id != span.identity.trace_id:
             # A session may last for days: it is referred to, and is no parent.
             span.add_link(session.identity.trace_id, session.identity.span_id, "session")
+        self.handoffs.begin(span)
         return self.work.begin(span, event)
 
     def _agent_finished(self, event: HypervisorEvent) -> list[FinishedSpan]:

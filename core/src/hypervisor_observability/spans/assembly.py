@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
+from ..events.event_types import AGENT_HANDOFF, EventType
 from .agent_assembly import AgentAssembly
 from .call_assembly import CallAssembly
+from .handoffs import Handoffs
 from .identity import SpanIdentities, causal_id
 from .point_events import POINT_EVENTS, attach, span_around
 from .record import FinishedSpan
@@ -34,7 +35,8 @@ class SpanAssembler:
         self._work = Work()
         self._identities = SpanIdentities()
         self._sagas = SagaAssembly(self._work, self._identities)
-        agents = AgentAssembly(self._work, self._identities, pending)
+        self._handoffs = Handoffs()
+        agents = AgentAssembly(self._work, self._identities, self._handoffs, pending)
         self._handlers: dict[str, Callable[[HypervisorEvent], list[FinishedSpan]]] = {
             **agents.handlers,
             **CallAssembly(agents).handlers,
@@ -63,6 +65,9 @@ class SpanAssembler:
             attach(event, self._work.open)
             if event_type == EventType.SAGA_HANDOFF:
                 self._sagas.hand_over(event)
+            elif event_type == AGENT_HANDOFF:
+                spans = self._work.open
+                self._handoffs.hand_over(event, span_around(event, spans), spans)
         handler = self._handlers.get(event_type)
         return [] if handler is None else handler(event)
 
@@ -87,6 +92,7 @@ class SpanAssembler:
             "ids": self._identities.state(),
             **self._work.state(),
             **self._sagas.state(),
+            "handoffs": self._handoffs.state(),
         }
 
     @classmethod
@@ -108,6 +114,8 @@ class SpanAssembler:
             assembler._identities.restore(state["ids"])
             assembler._work.restore(state)
             assembler._sagas.restore(state)
+            if "handoffs" in state:  # earlier versions knew none
+                assembler._handoffs.restore(state["handoffs"])
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             msg = f"the saved spans are damaged: {type(error).__name__}: {error}"
             raise ValueError(msg) from error
