@@ -53,9 +53,22 @@ def test_openinference_says_what_kind_of_span_it_is() -> None:
     assert not {"graph.node.id", "gen_ai.agent.id"} & set(nameless)
     kinds = {
         scope: profiled(make_span(scope=scope), ["openinference"])["openinference.span.kind"]
-        for scope in ("decision", "quarantine", "elevation", "saga", "step", "session")
+        for scope in (
+            "tool",
+            "model",
+            "run",
+            "decision",
+            "quarantine",
+            "elevation",
+            "saga",
+            "step",
+            "session",
+        )
     }
     assert kinds == {
+        "tool": "TOOL",
+        "model": "LLM",
+        "run": "CHAIN",
         "decision": "GUARDRAIL",
         "quarantine": "GUARDRAIL",
         "elevation": "GUARDRAIL",
@@ -63,6 +76,15 @@ def test_openinference_says_what_kind_of_span_it_is() -> None:
         "step": "CHAIN",
         "session": "CHAIN",
     }
+
+
+def test_openinference_names_what_is_called() -> None:
+    tool = make_span(scope="tool", attributes={"gen_ai.tool.name": "search"})
+    model = make_span(scope="model", attributes={"gen_ai.request.model": "m-1"})
+
+    assert profiled(tool, ["openinference"])["tool.name"] == "search"
+    assert profiled(model, ["openinference"])["llm.model_name"] == "m-1"
+    assert "gen_ai.tool.name" not in profiled(tool, ["openinference"])
 
 
 def test_genai_names_tools_workflows_and_errors() -> None:

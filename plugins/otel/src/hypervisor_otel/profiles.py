@@ -23,9 +23,17 @@ _TOOL_NAME = "execute_tool "
 # OpenInference's semantic conventions, openinference.span.kind.
 _OPENINFERENCE_KINDS = {
     "agent": "AGENT",
+    "tool": "TOOL",
+    "model": "LLM",
+    "run": "CHAIN",
     "decision": "GUARDRAIL",
     "elevation": "GUARDRAIL",
     "quarantine": "GUARDRAIL",
+}
+# Its names of what is called.
+_OPENINFERENCE_NAMES = {
+    "gen_ai.tool.name": "tool.name",
+    "gen_ai.request.model": "llm.model_name",
 }
 
 
@@ -85,4 +93,7 @@ def _openinference(span: FinishedSpan) -> dict[str, AttributeValue]:
         found["agent.name"] = span.name.removeprefix(_AGENT_NAME)
         if span.agent_did is not None:
             found["graph.node.id"] = span.agent_did
+    for ours, theirs in _OPENINFERENCE_NAMES.items():
+        if span.scope in {"tool", "model"} and ours in span.attributes:
+            found[theirs] = span.attributes[ours]
     return found
