@@ -322,7 +322,7 @@ def test_circle_of_parents_ends(registry: MetricsRegistry) -> None:
 def test_work_that_is_remembered_is_bounded(
     registry: MetricsRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypervisor_observability.metrics.leaves.MAX_SPANS", 2)
+    monkeypatch.setattr("hypervisor_observability.facts.leaves.MAX_SPANS", 2)
     registry.observe([usage(f"t/{number}/p", input_tokens=1) for number in range(10)])
     registry.observe([usage("t/9/p", input_tokens=1)])
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED, EventType
 from ..facts import payload_facts
+from ..facts.leaves import Leaves
 from .instruments import Counter
 from .labels import LabelRules, word
-from .leaves import Leaves
 from .meter import Instruments
 
 TOKENS = "agent_hypervisor_tokens_total"

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from attrs import define, field
 
 from ..events.event import HypervisorEvent
-from ..facts import payload_facts
+from . import payload_facts
 
 MAX_SPANS = 10_000
 """Most pieces of work that are remembered."""
