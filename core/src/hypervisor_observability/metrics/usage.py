@@ -3,7 +3,13 @@
 from collections.abc import Callable, Iterable
 
 from ..events.event import HypervisorEvent
-from ..events.event_types import USAGE_RECORDED, EventType
+from ..events.event_types import (
+    MODEL_STARTED,
+    RUN_STARTED,
+    TOOL_STARTED,
+    USAGE_RECORDED,
+    EventType,
+)
 from ..facts import payload_facts
 from ..facts.leaves import Leaves
 from .instruments import Counter
@@ -28,6 +34,9 @@ class UsageMetrics:
     event_types: Iterable[str] = (
         USAGE_RECORDED,
         # From these it is known which work lies below which.
+        RUN_STARTED,
+        TOOL_STARTED,
+        MODEL_STARTED,
         EventType.SESSION_JOINED,
         EventType.SAGA_CREATED,
         EventType.SAGA_STEP_STARTED,

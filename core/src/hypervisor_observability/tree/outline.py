@@ -23,6 +23,7 @@ from ..events.event_types import (
 )
 from ..facts import payload_facts, saga_facts
 from . import calls, elevations, incidents, saga_parts
+from .usage import add_usage
 from .work import Outline, Work
 
 
@@ -32,6 +33,7 @@ def outline(tree: TraceTree) -> list[Work]:
     for _, node in tree.walk():
         _read(found, node)
     elevations.note_kills(tree, found.roots)
+    add_usage(found, tree)
     return found.roots
 
 

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from attrs import frozen
+from attrs import asdict, frozen
 
 from ..causality.trace_tree import TraceTree
+from ..facts.payload_facts import UNKNOWN
 from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
-from .work import Work, walk
+from .work import Usage, Work, walk
 
 _STATUS_COLUMNS = 11
 _TIME_COLUMNS = 9
@@ -15,6 +16,8 @@ _LEAST_LABEL_COLUMNS = 20
 _REASON_LINES = 3
 # They tell their reason; those around them only if nobody within did.
 _TELLERS = frozenset({"step", "compensation", "elevation", "breach", "decision", "incident"})
+# Their lines tell what models were used for, with all below them.
+_USERS = frozenset({"run", "agent", "tool", "model"})
 
 # Select Graphic Rendition, ECMA-48 section 8.3.117.
 _COLOURS = {
@@ -127,6 +130,7 @@ def tree_to_dict(tree: TraceTree) -> dict[str, Any]:
                 "details": list(work.details),
                 "reason": work.reason,
                 "duration_seconds": work.duration_seconds,
+                "usage": None if work.usage is None else asdict(work.usage),
             }
             for work in works
         ],
@@ -176,8 +180,19 @@ def _label(tree: TraceTree, work: Work, around: str | None) -> str:
         facts = list(work.details)
         if work.agent_did is not None and work.agent_did != around:
             facts.append(f"by {work.agent_did}")
+    if work.usage is not None and work.kind in _USERS:
+        facts += _usage_texts(work.usage)
     facts += _marks(tree, work)
     return f"{label} ({', '.join(facts)})" if facts else label
+
+
+def _usage_texts(usage: Usage) -> list[str]:
+    tokens = usage.input_tokens + usage.output_tokens
+    costs = [
+        f"{amount:.6g}" if currency == UNKNOWN else f"{amount:.6g} {currency}"
+        for currency, amount in sorted(usage.cost.items())
+    ]
+    return [f"{tokens:,} token{'s' * (tokens != 1)}"] * bool(tokens) + costs
 
 
 def _marks(tree: TraceTree, work: Work) -> list[str]:

@@ -30,6 +30,28 @@ State = Literal["", "running", "ok", "failed", "cancelled", "undone", "refused",
 Key = tuple[str, ...]
 
 
+@define
+class Usage:
+    """What models were used for.
+
+    Attributes:
+        input_tokens: Tokens that they read.
+        output_tokens: Tokens that they wrote.
+        cost: What they cost, by currency.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: dict[str, float] = field(factory=dict)
+
+    def add(self, input_tokens: int, output_tokens: int, cost: Mapping[str, float]) -> None:
+        """Add what else was used."""
+        self.input_tokens += input_tokens
+        self.output_tokens += output_tokens
+        for currency, amount in cost.items():
+            self.cost[currency] = self.cost.get(currency, 0.0) + amount
+
+
 @define(eq=False, kw_only=True)
 class Work:
     """A piece of work, or an incident within one.
@@ -46,6 +68,7 @@ class Work:
         ring: The agent's ring; empty where it was not recorded.
         details: What else is worth telling, such as ``attempt 2``.
         reason: Why it failed, was done or was refused.
+        usage: What it used, with all below it; None where nothing was reported.
         children: What it caused, in order of appearance.
         parent: What caused it; a compensation's is the step that it undoes.
     """
@@ -61,6 +84,7 @@ class Work:
     ring: str = ""
     details: list[str] = field(factory=list)
     reason: str = ""
+    usage: Usage | None = None
     children: "list[Work]" = field(factory=list)
     parent: "Work | None" = None
 
