@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 from attrs import frozen
 
-from hypervisor_observability import Config, HypervisorEvent, Observability, hookimpl
+from hypervisor_observability import Config, HypervisorEvent, Observability, Recorder, hookimpl
 from hypervisor_observability.config import BusConfig
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
@@ -41,10 +41,12 @@ MOST_DEMONSTRATIONS = 20
 BEYOND_THE_DEMONSTRATION = {
     "agent_hypervisor_tokens_total",
     "agent_hypervisor_cost_total",
+    "agent_hypervisor_tool_calls_total",
+    "agent_hypervisor_model_seconds",
     "agent_hypervisor_ring_elevation_active_seconds",
     "agent_hypervisor_observability_events_dropped_total",
 }
-"""What the demonstration does not do: use models, lose events, be elevated for long."""
+"""What the demonstration does not do: call tools and models, lose events, be elevated for long."""
 
 DOTNET = """\
 # TYPE agent_governance_policy_decisions_total counter
@@ -72,8 +74,27 @@ class Stuck:
 
 
 @contextmanager
+def calling(recorder: Recorder) -> Iterator[None]:
+    """Call a tool and a model again and again, so that it is seen to grow."""
+    enough = Event()
+
+    def call() -> None:
+        while not enough.wait(0.1):
+            with recorder.tool("search"), recorder.model("small"):
+                pass
+
+    thread = Thread(target=call)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+@contextmanager
 def work_beyond_the_demonstration() -> Iterator[int]:
-    """Use a model, lose events and stay elevated; gives the port where that is seen."""
+    """Call tools and models, lose events and stay elevated; gives the port where that is seen."""
     plugin, stuck = PrometheusPlugin(PrometheusConfig(port=0)), Stuck()
     config = Config(bus=BusConfig(max_events=1_000))
     with Observability(config, plugins=[plugin, stuck]) as observability:
@@ -85,7 +106,8 @@ def work_beyond_the_demonstration() -> Iterator[int]:
                 recorder.usage(
                     model="small", input_tokens=10, output_tokens=2, cost=0.01, currency="EUR"
                 )
-                yield plugin.port
+                with calling(recorder):
+                    yield plugin.port
         stuck.may_go_on.set()
 
 

@@ -1,6 +1,9 @@
-"""What agents do: the dashboard of rings, decisions, trust, sagas and usage."""
+"""What agents do: the dashboard of rings, decisions, trust, sagas, calls and usage."""
 
 from hypervisor_prometheus.dashboards.board import (
+    AGENT,
+    JOB,
+    WINDOW,
     Row,
     dashboard,
     label_variable,
@@ -21,14 +24,12 @@ from hypervisor_prometheus.dashboards.panels import (
     table,
 )
 from hypervisor_prometheus.dashboards.timelines import TraceBackend, found_traces, timeline
+from hypervisor_prometheus.dashboards.use import calls, usage
 
 AGENTS_UID = "agent-hypervisor-agents"
 PIPELINE_UID = "agent-hypervisor-pipeline"
 
-_JOB = 'job=~"$job"'
-_AGENT = 'job=~"$job",agent_did=~"$agent"'
 _GOVERNED = 'job=~"$job",agent_id=~"$agent"'
-_WINDOW = "[$__rate_interval]"
 _RINGS = {"0": "0 root", "1": "1 privileged", "2": "2 standard", "3": "3 sandbox"}
 _RING_COLOURS = steps((None, "red"), (1, "orange"), (2, "blue"), (3, "green"))
 _ALARM = steps((None, "green"), (0.001, "orange"), (30, "red"))  # 30 a minute: 0.5 a second
@@ -48,13 +49,14 @@ def agents_dashboard(
     return dashboard(
         uid=AGENTS_UID,
         title="Agent observability",
-        description="Privilege rings, policy decisions, trust, sagas and usage of agents.",
+        description="Privilege rings, policy decisions, trust, sagas, calls and usage of agents.",
         rows=[
             Row("", (*_rings(), *_governance())),
             Row("Saga timeline", (found_traces(traces, AGENTS_UID), timeline(traces))),
             Row("Sagas", _sagas()),
             Row("Who, and how much", _agents()),
-            Row("Usage of models", _usage()),
+            Row("Calls of tools and models", calls()),
+            Row("Usage of models", usage()),
         ],
         variables=[
             source_variable("datasource", "prometheus", "Metrics"),
@@ -79,7 +81,7 @@ def _rings() -> tuple[Panel, ...]:
             "Ring transitions",
             "Assignments, elevations, demotions and expirations, a minute.",
             Query(
-                f"sum by (event_type) (rate({transitions}{{{_AGENT}}}{_WINDOW})) * 60",
+                f"sum by (event_type) (rate({transitions}{{{AGENT}}}{WINDOW})) * 60",
                 "{{event_type}}",
                 exemplars=True,
             ),
@@ -88,7 +90,7 @@ def _rings() -> tuple[Panel, ...]:
         numbers(
             "Breach rate",
             "Attempts to do what the agent's ring does not allow, a minute.",
-            Query(f"sum(rate({breaches}{{{_AGENT}}}{_WINDOW})) * 60", "a minute", exemplars=True),
+            Query(f"sum(rate({breaches}{{{AGENT}}}{WINDOW})) * 60", "a minute", exemplars=True),
             unit="cpm",
             colours=_ALARM,
         ).sized(4),
@@ -96,7 +98,7 @@ def _rings() -> tuple[Panel, ...]:
             "Breaches in this time",
             "By severity, of all agents: a lone one is seen here too.",
             Query(
-                f"sum by (severity) (increase({by_severity}{{{_JOB}}}[$__range]))",
+                f"sum by (severity) (increase({by_severity}{{{JOB}}}[$__range]))",
                 "{{severity}}",
                 instant=True,
             ),
@@ -106,7 +108,7 @@ def _rings() -> tuple[Panel, ...]:
             "Current ring levels",
             "The innermost ring that each agent has now: 0 may do everything.",
             Query(
-                f"min by (agent_did) (agent_hypervisor_ring_current{{{_AGENT}}})",
+                f"min by (agent_did) (agent_hypervisor_ring_current{{{AGENT}}})",
                 instant=True,
                 shape="table",
             ),
@@ -125,7 +127,7 @@ def _governance() -> tuple[Panel, ...]:
             "Elevation duration",
             "How long the elevations took that ended in this time: their number by upper bound.",
             Query(
-                f"sum by (le) (increase({elevations}{{{_JOB}}}[$__range]))",
+                f"sum by (le) (increase({elevations}{{{JOB}}}[$__range]))",
                 "{{le}}",
                 instant=True,
                 shape="heatmap",
@@ -162,7 +164,7 @@ def _sagas() -> tuple[Panel, ...]:
             "Sagas that ended",
             "By outcome. Compensated: it failed, and all of it was undone.",
             Query(
-                f"sum by (outcome) (increase(agent_hypervisor_sagas_total{{{_JOB}}}{_WINDOW}))",
+                f"sum by (outcome) (increase(agent_hypervisor_sagas_total{{{JOB}}}{WINDOW}))",
                 "{{outcome}}",
                 exemplars=True,
             ),
@@ -174,7 +176,7 @@ def _sagas() -> tuple[Panel, ...]:
             *(
                 Query(
                     f"histogram_quantile({share}, sum by (le)"
-                    f" (rate({durations}{{{_JOB}}}{_WINDOW})))",
+                    f" (rate({durations}{{{JOB}}}{WINDOW})))",
                     f"p{share * 100:.0f}",
                 )
                 for share in (0.5, 0.95)
@@ -185,7 +187,7 @@ def _sagas() -> tuple[Panel, ...]:
             "Steps",
             "Steps that ended, by status.",
             Query(
-                f"sum by (status) (increase(agent_hypervisor_saga_steps_total{{{_JOB}}}{_WINDOW}))",
+                f"sum by (status) (increase(agent_hypervisor_saga_steps_total{{{JOB}}}{WINDOW}))",
                 "{{status}}",
             ),
             stacked=True,
@@ -195,7 +197,7 @@ def _sagas() -> tuple[Panel, ...]:
             "Steps that were undone. One that failed has left something behind.",
             Query(
                 "sum by (status)"
-                f" (increase(agent_hypervisor_saga_compensations_total{{{_JOB}}}{_WINDOW}))",
+                f" (increase(agent_hypervisor_saga_compensations_total{{{JOB}}}{WINDOW}))",
                 "{{status}}",
                 exemplars=True,
             ),
@@ -212,8 +214,8 @@ def _agents() -> tuple[Panel, ...]:
         numbers(
             "Now at work",
             "Sessions that were created and have not ended, and agents that have joined.",
-            Query(f"sum(agent_hypervisor_sessions_active{{{_JOB}}})", "sessions"),
-            Query(f"sum(agent_hypervisor_agents_active{{{_JOB}}})", "agents"),
+            Query(f"sum(agent_hypervisor_sessions_active{{{JOB}}})", "sessions"),
+            Query(f"sum(agent_hypervisor_agents_active{{{JOB}}})", "agents"),
         ).sized(6),
         numbers(
             "Share denied",
@@ -228,7 +230,7 @@ def _agents() -> tuple[Panel, ...]:
             *(
                 Query(
                     f"histogram_quantile({share}, sum by (le)"
-                    f" (rate({latency}{{{_GOVERNED}}}{_WINDOW})))",
+                    f" (rate({latency}{{{_GOVERNED}}}{WINDOW})))",
                     f"p{share * 100:.0f}",
                     exemplars=True,
                 )
@@ -240,7 +242,7 @@ def _agents() -> tuple[Panel, ...]:
             "Elevated now",
             "For how long already. Empty is good.",
             Query(
-                f"max by (agent_did) (agent_hypervisor_ring_elevation_active_seconds{{{_AGENT}}})",
+                f"max by (agent_did) (agent_hypervisor_ring_elevation_active_seconds{{{AGENT}}})",
                 instant=True,
                 shape="table",
             ),
@@ -253,7 +255,7 @@ def _agents() -> tuple[Panel, ...]:
             "The ten agents with most of them in this time.",
             Query(
                 "topk(10, sum by (agent_did) (increase("
-                f"agent_hypervisor_ring_breaches_by_agent_total{{{_AGENT}}}[$__range])))",
+                f"agent_hypervisor_ring_breaches_by_agent_total{{{AGENT}}}[$__range])))",
                 instant=True,
                 shape="table",
             ),
@@ -270,29 +272,4 @@ def _agents() -> tuple[Panel, ...]:
             ),
             columns={"agent_id": "Agent", "tool_name": "Tool", "Value": "Denials"},
         ),
-    )
-
-
-def _usage() -> tuple[Panel, ...]:
-    return (
-        lines(
-            "Tokens",
-            "What models read and wrote, a minute. Empty until agents report what they use.",
-            Query(
-                "sum by (model, direction)"
-                f" (rate(agent_hypervisor_tokens_total{{{_AGENT}}}{_WINDOW})) * 60",
-                "{{model}} {{direction}}",
-            ),
-            stacked=True,
-        ).sized(12),
-        lines(
-            "Cost",
-            "What models cost, an hour, in units of the currency.",
-            Query(
-                "sum by (model, currency)"
-                f" (rate(agent_hypervisor_cost_total{{{_AGENT}}}{_WINDOW})) * 3600",
-                "{{model}} {{currency}}",
-            ),
-            stacked=True,
-        ).sized(12),
     )

@@ -14,6 +14,11 @@ SCHEMA_VERSION = 39
 GRID_COLUMNS = 24
 TAG = "agent-hypervisor"
 
+# What panels ask for: the jobs and agents that the reader chose, and the time of one point.
+JOB = 'job=~"$job"'
+AGENT = f'{JOB},agent_did=~"$agent"'
+WINDOW = "[$__rate_interval]"
+
 
 @frozen
 class Row:

@@ -3,6 +3,8 @@
 from hypervisor_prometheus.alerts import LOSSES
 from hypervisor_prometheus.dashboards.agents import AGENTS_UID, PIPELINE_UID
 from hypervisor_prometheus.dashboards.board import (
+    JOB,
+    WINDOW,
     Row,
     dashboard,
     label_variable,
@@ -12,8 +14,6 @@ from hypervisor_prometheus.dashboards.board import (
 from hypervisor_prometheus.dashboards.panels import Json, Panel, Query, lines, numbers, steps, table
 
 _PREFIX = "agent_hypervisor_observability_"
-_JOB = 'job=~"$job"'
-_WINDOW = "[$__rate_interval]"
 _ANY_IS_BAD = steps((None, "green"), (0.5, "red"))
 
 
@@ -60,7 +60,7 @@ def _delivery() -> tuple[Panel, ...]:
             "Emitted",
             "Events a second, of the ten most frequent types.",
             Query(
-                f"topk(10, sum by (event_type) ({_gained('events_emitted_total', '', _WINDOW)}))",
+                f"topk(10, sum by (event_type) ({_gained('events_emitted_total', '', WINDOW)}))",
                 "{{event_type}}",
             ),
             stacked=True,
@@ -69,7 +69,7 @@ def _delivery() -> tuple[Panel, ...]:
             "Delivered",
             "Events that backends have, by plugin.",
             Query(
-                f"sum by (plugin) ({_gained('events_delivered_total', '', _WINDOW)})",
+                f"sum by (plugin) ({_gained('events_delivered_total', '', WINDOW)})",
                 "{{plugin}}",
             ),
         ),
@@ -77,21 +77,21 @@ def _delivery() -> tuple[Panel, ...]:
             "Dropped",
             "By plugin and reason, whatever the reason is.",
             Query(
-                f"sum by (plugin, reason) ({_gained('events_dropped_total', '', _WINDOW)})"
-                f" or sum by (plugin) ({_gained('events_delivered_total', '', _WINDOW)}) * 0",
+                f"sum by (plugin, reason) ({_gained('events_dropped_total', '', WINDOW)})"
+                f" or sum by (plugin) ({_gained('events_delivered_total', '', WINDOW)}) * 0",
                 "{{plugin}} {{reason}}",
             ),
         ),
         lines(
             "Waiting",
             "Events that are not delivered yet, by plugin, and how many fit into memory.",
-            Query(f"sum by (plugin) ({_PREFIX}queue_size{{{_JOB}}})", "{{plugin}}"),
-            Query(f"max({_PREFIX}queue_capacity{{{_JOB}}})", "capacity"),
+            Query(f"sum by (plugin) ({_PREFIX}queue_size{{{JOB}}})", "{{plugin}}"),
+            Query(f"max({_PREFIX}queue_capacity{{{JOB}}})", "capacity"),
         ),
         lines(
             "Open spans",
             "Spans that have begun and not ended.",
-            Query(f"sum by (plugin) ({_PREFIX}open_spans{{{_JOB}}})", "{{plugin}}"),
+            Query(f"sum by (plugin) ({_PREFIX}open_spans{{{JOB}}})", "{{plugin}}"),
         ),
     )
 
@@ -103,7 +103,7 @@ def _plugins() -> tuple[Panel, ...]:
             "Plugins",
             "Whether each runs, in each process.",
             Query(
-                f"min by (job, instance, plugin) ({_PREFIX}plugin_up{{{_JOB}}})",
+                f"min by (job, instance, plugin) ({_PREFIX}plugin_up{{{JOB}}})",
                 instant=True,
                 shape="table",
             ),
@@ -115,7 +115,7 @@ def _plugins() -> tuple[Panel, ...]:
             "Breakers",
             "Open: the backend failed again and again, and is only probed now and then.",
             Query(
-                f"max by (job, instance, plugin) ({_PREFIX}circuit_state{{{_JOB}}})",
+                f"max by (job, instance, plugin) ({_PREFIX}circuit_state{{{JOB}}})",
                 instant=True,
                 shape="table",
             ),
@@ -127,7 +127,7 @@ def _plugins() -> tuple[Panel, ...]:
             "Calls of backends",
             "By how they ended.",
             Query(
-                f"sum by (plugin, result) ({_gained('export_total', '', _WINDOW)})",
+                f"sum by (plugin, result) ({_gained('export_total', '', WINDOW)})",
                 "{{plugin}} {{result}}",
             ),
         ).sized(4),
@@ -135,8 +135,7 @@ def _plugins() -> tuple[Panel, ...]:
             "Time of a call",
             "95 of 100 take less.",
             Query(
-                "histogram_quantile(0.95, sum by (plugin, le)"
-                f" (rate({seconds}{{{_JOB}}}{_WINDOW})))",
+                f"histogram_quantile(0.95, sum by (plugin, le) (rate({seconds}{{{JOB}}}{WINDOW})))",
                 "{{plugin}}",
             ),
             unit="s",
@@ -149,9 +148,9 @@ def _journal() -> tuple[Panel, ...]:
         numbers(
             "Journal",
             "Whether events are journalled at present, and how many are not in it.",
-            Query(f"max({_PREFIX}journal_degraded{{{_JOB}}})", "degraded"),
+            Query(f"max({_PREFIX}journal_degraded{{{JOB}}})", "degraded"),
             Query(
-                f"sum(increase({_PREFIX}journal_lost_events_total{{{_JOB}}}[$__range]))",
+                f"sum(increase({_PREFIX}journal_lost_events_total{{{JOB}}}[$__range]))",
                 "not journalled",
                 instant=True,
             ),
@@ -160,14 +159,14 @@ def _journal() -> tuple[Panel, ...]:
         lines(
             "Journal's size",
             "Bytes on the disk in its directory.",
-            Query(f"max by (instance) ({_PREFIX}journal_bytes{{{_JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({_PREFIX}journal_bytes{{{JOB}}})", "{{instance}}"),
             unit="bytes",
         ),
         lines(
             "Not synced",
             "How long the oldest event waits that the loss of power would take.",
             Query(
-                f"max by (instance) ({_PREFIX}journal_unsynced_seconds{{{_JOB}}})",
+                f"max by (instance) ({_PREFIX}journal_unsynced_seconds{{{JOB}}})",
                 "{{instance}}",
             ),
             unit="s",
@@ -197,7 +196,7 @@ def _process() -> tuple[Panel, ...]:
             "Subscribers that raised, payload values that were taken out or cut, events twice.",
             *(
                 Query(
-                    f"sum({_gained(name, '', _WINDOW)})",
+                    f"sum({_gained(name, '', WINDOW)})",
                     name.removesuffix("_total").replace("_", " "),
                 )
                 for name in oddities
@@ -206,22 +205,22 @@ def _process() -> tuple[Panel, ...]:
         lines(
             "Series of metrics",
             "Of the ten metrics that have most; each is limited to 2,001, or by max_series.",
-            Query(f"topk(10, sum by (metric) ({_PREFIX}series{{{_JOB}}}))", "{{metric}}"),
+            Query(f"topk(10, sum by (metric) ({_PREFIX}series{{{JOB}}}))", "{{metric}}"),
         ).sized(12),
         lines(
             "Series beyond the limit, and withdrawn",
             "Overflow: observations that no longer tell agents or sessions apart.",
-            *(Query(f"sum({_gained(name, '', _WINDOW)})", legend) for name, legend in metrics),
+            *(Query(f"sum({_gained(name, '', WINDOW)})", legend) for name, legend in metrics),
         ),
         lines(
             "Threads",
             "Threads of Python in each process.",
-            Query(f"max by (instance) ({_PREFIX}threads{{{_JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({_PREFIX}threads{{{JOB}}})", "{{instance}}"),
         ),
         lines(
             "Memory",
             "Of each process, resident; where the system tells.",
-            Query(f"max by (instance) ({_PREFIX}resident_bytes{{{_JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({_PREFIX}resident_bytes{{{JOB}}})", "{{instance}}"),
             unit="bytes",
         ),
     )
@@ -230,5 +229,5 @@ def _process() -> tuple[Panel, ...]:
 def _gained(name: str, matcher: str, window: str) -> str:
     """Ask how much a counter grew; a second, or over the whole range on display."""
     function = "increase" if window == "[$__range]" else "rate"
-    selector = ",".join(part for part in (_JOB, matcher) if part)
+    selector = ",".join(part for part in (JOB, matcher) if part)
     return f"{function}({_PREFIX}{name}{{{selector}}}{window})"
