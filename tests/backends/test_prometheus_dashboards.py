@@ -42,7 +42,7 @@ BEYOND_THE_DEMONSTRATION = {
     "agent_hypervisor_tokens_total",
     "agent_hypervisor_cost_total",
     "agent_hypervisor_tool_calls_total",
-    "agent_hypervisor_model_seconds",
+    "agent_hypervisor_model_duration_seconds",
     "agent_hypervisor_ring_elevation_active_seconds",
     "agent_hypervisor_observability_events_dropped_total",
 }

@@ -83,8 +83,8 @@ def test_counts_equal_the_events(told: list[tuple[str, dict[str, Any]]]) -> None
             told_by_status[status] += int(value)
     assert +told_by_status == by_status
     for name, kind, key in (
-        ("tool_seconds", "tool.finished", "duration_seconds"),
-        ("model_seconds", "model.finished", "duration_seconds"),
+        ("tool_duration_seconds", "tool.finished", "duration_seconds"),
+        ("model_duration_seconds", "model.finished", "duration_seconds"),
         ("model_first_token_seconds", "model.finished", "first_token_seconds"),
     ):
         of_kind = [one for one in events if one.event_type == kind]
@@ -126,8 +126,8 @@ def test_call_is_counted_by_how_it_ended(
     found = counted(registry)
     assert found["tool_calls_total"].series["search", how] == 1
     assert found["model_calls_total"].series["m-1", how] == 1
-    assert found["tool_seconds"].histograms["search",].count == 1
-    assert found["model_seconds"].histograms["m-1",].count == 1
+    assert found["tool_duration_seconds"].histograms["search",].count == 1
+    assert found["model_duration_seconds"].histograms["m-1",].count == 1
 
 
 def test_runs_handoffs_and_first_tokens_of_the_recorder_are_counted(

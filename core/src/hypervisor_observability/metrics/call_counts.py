@@ -12,9 +12,9 @@ from .meter import Instruments
 from .uncounted import Uncounted
 
 TOOL_CALLS = "agent_hypervisor_tool_calls_total"
-TOOL_SECONDS = "agent_hypervisor_tool_seconds"
+TOOL_SECONDS = "agent_hypervisor_tool_duration_seconds"
 MODEL_CALLS = "agent_hypervisor_model_calls_total"
-MODEL_SECONDS = "agent_hypervisor_model_seconds"
+MODEL_SECONDS = "agent_hypervisor_model_duration_seconds"
 FIRST_TOKEN = "agent_hypervisor_model_first_token_seconds"
 
 # Of the GenAI conventions' metrics gen_ai.client.operation.duration and time_to_first_token.

@@ -6,7 +6,7 @@ from hypervisor_prometheus.dashboards.panels import Panel, Query, lines
 
 def calls() -> tuple[Panel, ...]:
     """Give the panels of calls of tools and models."""
-    seconds = "agent_hypervisor_model_seconds_bucket"
+    seconds = "agent_hypervisor_model_duration_seconds_bucket"
     return (
         lines(
             "Calls of tools",
