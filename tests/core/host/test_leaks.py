@@ -3,6 +3,7 @@
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,16 @@ class Leaking:
     """Keeps threads and memory, a part with each event."""
 
     end: threading.Event = field(factory=threading.Event)
-    kept: list[bytes] = field(factory=list)
+    kept: list[mmap] = field(factory=list)
     threads: list[threading.Thread] = field(factory=list)
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
         for _ in events[: LEAKED_THREADS - len(self.threads)]:
-            self.kept.append(b"x" * (LEAKED_BYTES // LEAKED_THREADS))
+            # Pages of its own: the allocator may have many that an earlier test has left.
+            leaked = mmap(-1, LEAKED_BYTES // LEAKED_THREADS)
+            leaked.write(b"x" * len(leaked))
+            self.kept.append(leaked)
             thread = threading.Thread(target=self.end.wait, daemon=True)
             thread.start()
             self.threads.append(thread)
@@ -52,6 +56,8 @@ def leaking() -> Iterator[Leaking]:
     plugin.end.set()
     for thread in plugin.threads:
         thread.join()
+    for leaked in plugin.kept:
+        leaked.close()
 
 
 def sizes(observability: Observability) -> dict[str, float]:
