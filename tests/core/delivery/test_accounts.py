@@ -323,6 +323,10 @@ def struck_at(number: int, action: Callable[[], object]) -> bool:
     return False
 
 
+@pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12),
+    reason="3.12 tells no instructions of a frame whose tracing begins as it is entered",
+)
 def test_no_event_is_lost_wherever_a_signal_handler_raises() -> None:
     def use(account: Account, bus: HypervisorEventBus) -> None:
         ledger = account.ledger

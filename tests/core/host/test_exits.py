@@ -1,12 +1,14 @@
 """How processes end: nothing is lost that need not be."""
 
 import signal
+import sys
 import textwrap
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests import programs
 from tests.core.host.ending_programs import START, run
 
 
@@ -239,3 +241,13 @@ def test_plugin_that_only_exposes_and_hangs_does_not_hold_up_the_end(tmp_path: P
 
     assert code == 0
     assert "not stopped within" in told
+
+
+def test_program_that_emits_nothing_ends_without_a_word() -> None:
+    program = (
+        "from hypervisor_observability import Observability\n"
+        "observability = Observability().start()"
+    )
+    done = programs.run([sys.executable, "-c", program])
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

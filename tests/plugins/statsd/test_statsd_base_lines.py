@@ -57,6 +57,8 @@ def server(tmp_path: Path) -> Iterator[Server]:
     thread.join(30)
 
 
+# Beside other suites the one that takes over may hang too, which is another story.
+@pytest.mark.slow
 def test_instance_that_takes_over_goes_on_from_what_was_told(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

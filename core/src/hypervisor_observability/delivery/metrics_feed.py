@@ -83,7 +83,7 @@ class MetricsFeed:
             "metrics",
             _RegistryOutlet(registry),
             self.account,
-            Terms(interval_seconds=interval_seconds, admit=admit, state=state),
+            Terms(interval_seconds=interval_seconds, admit=admit, state=state, ends=False),
         )
 
     def begin_anew_after_fork(self) -> None:

@@ -81,6 +81,8 @@ class Terms:
         renewed: Makes a fresh outlet in place of one that was given up; None: the same is
             called again when the call that hung has returned.
         start: Starts a fresh one; may raise to say that it cannot run.
+        ends: Whether the outlet has something to let go of. If not, a worker that never had an
+            event needs no thread to end, which Python 3.12 refuses when the process ends.
         given_up: Told of an outlet whose hook hangs, so that it may end the call, and whether
             nothing of it is called again, so that it may end all else.
         own_threads: Gets the identifiers of the threads in which hooks are called.
@@ -101,6 +103,7 @@ class Terms:
     hook_timeout_seconds: float | None = None
     renewed: Callable[[], Outlet] | None = None
     start: Callable[[Outlet], None] = field(default=lambda _: None)
+    ends: bool = True
     given_up: Callable[[Outlet, bool], None] = field(default=lambda _outlet, _for_good: None)
     own_threads: set[int] = field(factory=set)
     pending_sessions: bool = False

@@ -132,7 +132,7 @@ class Worker:
                 self._end_as(DOWN)
             elif not self._lane.thread.started:
                 try:
-                    if not self._lane.fresh or state.down:
+                    if not self._is_unused:
                         self._lane.start(to_end=True)
                 except RuntimeError as error:
                     self._log.warning("stop", "plugin %s is not stopped: %s", self.name, error)
@@ -145,13 +145,20 @@ class Worker:
         """
         lane, thread = self._lane, self._lane.thread
         if not thread.started:
-            return lane.fresh  # it never began
+            return lane.fresh or self._is_unused
         if thread.is_current:
             return False
         if not self._given_up and not thread.join(self.state.deadline - time.monotonic()):
             self._end_as(IN_DOUBT if lane.calls.abandon() else STOPPED)
             self._terms.given_up(lane.outlet, True)
         return thread.join(0)
+
+    @property
+    def _is_unused(self) -> bool:
+        """Whether nothing has to be ended: the outlet never began, or has nothing to end."""
+        if self._lane.fresh:
+            return self.state.down is None
+        return not self._terms.ends and self.account.position >= self.account.end
 
     def _end_as(self, reason: str) -> None:
         self.account.close(reason if reason == DOWN else STOPPED)
