@@ -1,5 +1,6 @@
 """What a server was told is not told again: by a fresh instance, or after a send that failed."""
 
+import random
 import re
 import socket
 import threading
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 from attrs import define, evolve, field
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hypervisor_observability import Config, MetricFamily, MetricKind, Observability, PluginContext
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
 from hypervisor_statsd.lines import Series
 from hypervisor_statsd.plugin import tell
+from hypervisor_statsd.transport import Transport
 from tests.waiting import wait_until
 
 BREACHES = re.compile(
@@ -57,8 +61,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     thread.join(30)
 
 
-# Beside other suites the one that takes over may hang too, which is another story.
-@pytest.mark.slow
 def test_instance_that_takes_over_goes_on_from_what_was_told(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +137,66 @@ def test_what_was_not_sent_is_told_again_unless_somebody_else_has_told_it() -> N
     untell = tell(group)
     assert [one.told for one in series] == [5, 5, 5]
 
-    series[2].told = 9.0  # by the instance that took over
+    series[2].told = 9.0  # by the instance that took over, which has sent the difference alone
     untell(1)
 
-    assert [one.told for one in series] == [5, 0, 9]
+    assert [one.told for one in series] == [5, 0, 4]
+
+
+@given(
+    gains=st.lists(st.tuples(st.integers(1, 9), st.booleans()), min_size=1, max_size=6),
+    order=st.randoms(use_true_random=False),
+)
+def test_what_was_not_sent_is_told_later_in_whatever_order_calls_fail(
+    gains: list[tuple[int, bool]], order: random.Random
+) -> None:
+    series = Series(("a:", "|c"))
+    total, sent, failed = 0, 0, []
+    for gain, succeeds in gains:  # each call begins before those that hang have failed
+        told, total = series.told, total + gain
+        untell = tell([(f"a:{total - told}|c", series, total)])
+        if succeeds:
+            sent += int(total - told)
+        else:
+            failed.append(untell)
+    order.shuffle(failed)
+    for untell in failed:
+        untell(0)
+
+    assert series.told == sent  # the rest is told with the next push
+
+
+def test_call_that_fails_late_changes_nothing_of_a_counter_that_began_anew() -> None:
+    series = Series(("a:", "|c"))
+    untell = tell([("a:100|c", series, 100)])
+    tell([("a:3|c", series, 3)])
+    untell(0)
+
+    assert series.told == 3
+
+
+def test_call_that_was_given_up_tells_nothing_more_once_another_has_taken_over(
+    context: PluginContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    families = [
+        MetricFamily(name=f"c{n}_total", kind=MetricKind.COUNTER, help="", series={(): 1.0})
+        for n in range(30)
+    ]
+    config = StatsDConfig(max_datagram_bytes=64)
+    first, second = StatsDPlugin(config), StatsDPlugin(config)
+    sent: list[str] = []
+
+    def hang(text: str, _deadline: object) -> None:
+        if not sent:
+            second.start(context)
+        sent.append(text)
+
+    monkeypatch.setattr(Transport, "send", lambda _, text, deadline: hang(text, deadline))
+    first.start(context)
+    first.export_metrics(families)
+    by_first = len(sent)
+    second.export_metrics(families)
+
+    assert by_first == 1
+    told = [line for text in sent for line in text.splitlines() if line.startswith("c")]
+    assert len(told) == len(set(told)) == 30

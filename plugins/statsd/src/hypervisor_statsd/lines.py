@@ -31,10 +31,12 @@ class Series:
         stem: All of its line but the value.
         told: Of a counter, the total that the server has been told; of a duration, 1 once
             it was told.
+        lives: How often the counter was seen to begin anew.
     """
 
     stem: Stem
     told: float = 0
+    lives: int = 0
 
 
 Line = tuple[str, Series | None, float]

@@ -11,7 +11,7 @@ from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_statsd.clients import PartlySentError
 from hypervisor_statsd.config import StatsDConfig, Via
 from hypervisor_statsd.durations import Durations
-from hypervisor_statsd.lines import Line, LineFormat, packed
+from hypervisor_statsd.lines import Line, LineFormat, Series, packed
 from hypervisor_statsd.readings import Readings
 from hypervisor_statsd.traffic import Traffic
 from hypervisor_statsd.transport import Server, Transport
@@ -65,8 +65,10 @@ class StatsDPlugin:
         if _READINGS in context.kept:
             # An instance before this one has hung: go on from what it has told.
             self._readings = context.kept[_READINGS]
+            self._readings.holder = self
             return
         context.kept[_READINGS] = self._readings
+        self._readings.holder = self
         if context.resumed:
             # What earlier processes have counted is not of now.
             tell(self._readings.lines(context.metrics.collect())[0])
@@ -80,12 +82,13 @@ class StatsDPlugin:
             if self._log is not None:
                 names = ", ".join(unsendable)
                 self._log.warning("not finite", "left out values that are not finite: %s", names)
-        self._send(lines)
+        readings = self._readings
+        self._send(lines, lambda: readings.holder is self or readings.holder is None)
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         """Send durations."""
-        self._send(self._durations.lines(spans))
+        self._send(self._durations.lines(spans), lambda: True)
         self._durations.settle(spans)
         self.traffic.sampled_out = self._durations.sampled_out
 
@@ -126,9 +129,11 @@ class StatsDPlugin:
         )
         return f"StatsD at {config.server} ({proof})"
 
-    def _send(self, lines: Iterable[Line]) -> None:
+    def _send(self, lines: Iterable[Line], holds: Callable[[], bool]) -> None:
         deadline = Deadline.after(_HOOK_SECONDS)
         for group in packed(lines, self.config.packed_bytes):
+            if not holds():
+                return  # the one that has taken over tells the rest
             if deadline.passed:
                 raise RetryLater(f"{self.config.server}: takes what it is sent too slowly")
             # Before it is sent: should this call hang and be given up, nobody sends it again.
@@ -155,17 +160,26 @@ def tell(group: Sequence[Line]) -> Callable[[int], None]:
 
     Returns:
         Takes it back, but for that many of the first lines. What another call has told
-        meanwhile stays.
+        meanwhile stays told, and no more than that.
     """
-    before = [(series, 0.0 if series is None else series.told, total) for _, series, total in group]
-    for series, _, total in before:
-        if series is not None:
-            series.told = total
+    before: list[tuple[Series | None, float, float, int]] = []
+    for _, series, total in group:
+        if series is None:
+            before.append((None, 0.0, 0.0, 0))
+            continue
+        told = series.told
+        series.lives += total < told
+        before.append((series, told, total, series.lives))
+        series.told = total
 
     def untell(but: int) -> None:
-        for series, told, total in before[but:]:
-            if series is not None and series.told == total:
+        for series, told, total, lives in before[but:]:
+            if series is None or series.lives != lives:
+                continue  # it has begun anew: what was told of its life before is over
+            if series.told == total:
                 series.told = told
+            elif total > told:
+                series.told -= total - told
 
     return untell
 

@@ -25,10 +25,12 @@ class Readings:
         format: How lines are written.
         series: What is known of each series, by family. Of a counter, what it was told moves
             on when what ``lines`` gave was sent.
+        holder: The instance that tells; a call of another, which was given up, tells no more.
     """
 
     format: LineFormat
     series: dict[tuple[str, LabelValues], dict[LabelValues, Series]] = field(factory=dict)
+    holder: object = None
 
     def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], Counter[str]]:
         """Write *families*: counters as what came since they were told, gauges as they are.
