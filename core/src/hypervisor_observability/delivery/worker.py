@@ -240,13 +240,14 @@ class Worker:
             if state.stopping.is_set():
                 return False
             self.account.resume()
+            why = state.down  # the new lane is up, and takes it back
             try:
                 lane.start()
             except RuntimeError as error:
                 self._log.warning("start", "plugin %s waits for a thread: %s", self.name, error)
                 return False
             self._lane, self._given_up = lane, False
-        self._log.warning("stuck", "plugin %s: %s: it is tried again", self.name, state.down)
+        self._log.warning("stuck", "plugin %s: %s: it is tried again", self.name, why)
         return True
 
     def begin_anew_after_fork(self) -> None:

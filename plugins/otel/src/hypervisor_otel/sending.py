@@ -2,6 +2,7 @@
 
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
@@ -61,7 +62,7 @@ class SenderSettings(TLSFiles, Protocol):
 
 
 @define(eq=False)
-class PartSender:
+class PartSender(ABC):
     """Send to one receiver, in as many requests as it takes. For one thread.
 
     Attributes:
@@ -88,10 +89,11 @@ class PartSender:
         self._settled = Settled(self.signal.levels)
 
     @property
+    @abstractmethod
     def address(self) -> str:
         """Where requests go, without a query, which may be a secret."""
-        raise NotImplementedError
 
+    @abstractmethod
     def exchange(self, part: Message, deadline: Deadline) -> Accepted:
         """Send one request and give its answer, by *deadline*.
 
@@ -101,7 +103,6 @@ class PartSender:
             TooLarge: It takes no request of that size.
             Reject: It refused the request.
         """
-        raise NotImplementedError
 
     @property
     def max_request_bytes(self) -> int:
