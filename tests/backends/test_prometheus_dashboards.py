@@ -41,12 +41,13 @@ MOST_DEMONSTRATIONS = 20
 BEYOND_THE_DEMONSTRATION = {
     "agent_hypervisor_tokens_total",
     "agent_hypervisor_cost_total",
+    "agent_hypervisor_handoffs_total",
     "agent_hypervisor_tool_calls_total",
     "agent_hypervisor_model_duration_seconds",
     "agent_hypervisor_ring_elevation_active_seconds",
     "agent_hypervisor_observability_events_dropped_total",
 }
-"""What the demonstration does not do: call tools and models, lose events, be elevated for long."""
+"""What the demonstration does not do: call, hand over, lose events, be elevated for long."""
 
 DOTNET = """\
 # TYPE agent_governance_policy_decisions_total counter
@@ -75,13 +76,13 @@ class Stuck:
 
 @contextmanager
 def calling(recorder: Recorder) -> Iterator[None]:
-    """Call a tool and a model again and again, so that it is seen to grow."""
+    """Do runs that call and hand over again and again, so that it is seen to grow."""
     enough = Event()
 
     def call() -> None:
         while not enough.wait(0.1):
-            with recorder.tool("search"), recorder.model("small"):
-                pass
+            with recorder.run("answer"), recorder.tool("search"), recorder.model("small"):
+                recorder.handoff("did:mesh:writer", from_agent="did:mesh:root")
 
     thread = Thread(target=call)
     thread.start()
@@ -94,7 +95,7 @@ def calling(recorder: Recorder) -> Iterator[None]:
 
 @contextmanager
 def work_beyond_the_demonstration() -> Iterator[int]:
-    """Call tools and models, lose events and stay elevated; gives the port where that is seen."""
+    """Run, call, hand over, lose events and stay elevated; gives the port where that is seen."""
     plugin, stuck = PrometheusPlugin(PrometheusConfig(port=0)), Stuck()
     config = Config(bus=BusConfig(max_events=1_000))
     with Observability(config, plugins=[plugin, stuck]) as observability:

@@ -83,6 +83,7 @@ def test_counts_equal_the_events(told: list[tuple[str, dict[str, Any]]]) -> None
             told_by_status[status] += int(value)
     assert +told_by_status == by_status
     for name, kind, key in (
+        ("run_duration_seconds", "run.finished", "duration_seconds"),
         ("tool_duration_seconds", "tool.finished", "duration_seconds"),
         ("model_duration_seconds", "model.finished", "duration_seconds"),
         ("model_first_token_seconds", "model.finished", "first_token_seconds"),
@@ -142,8 +143,41 @@ def test_runs_handoffs_and_first_tokens_of_the_recorder_are_counted(
 
     found = counted(registry)
     assert found["runs_total"].series["ok",] == 1
-    assert found["handoffs_total"].series == {(): 1}
+    assert found["run_duration_seconds"].histograms[()].count == 1
+    assert found["handoffs_total"].series == {("did:lead", "did:builder"): 1}
     assert found["model_first_token_seconds"].histograms["m-1",].count == 1
+
+
+def handoff(giver: str | None, taker: str | None) -> HypervisorEvent:
+    return event("agent.handoff", {"from_agent": giver, "to_agent": taker})
+
+
+def test_handoff_without_a_name_is_from_the_agent_of_the_event_and_to_nobody_known() -> None:
+    registry = MetricsRegistry()
+    registry.observe([handoff(None, None), handoff("did:b", "did:c"), handoff("", "did:c")])
+
+    series = counted(registry)["handoffs_total"].series
+    assert series == {("did:a", UNKNOWN): 1, ("did:b", "did:c"): 1, ("did:a", "did:c"): 1}
+
+
+def test_handoffs_between_many_agents_stay_within_the_limit_and_their_sum_is_exact() -> None:
+    registry = MetricsRegistry(LabelRules(max_series=10))
+    registry.observe([handoff(f"did:{one}", f"did:{one + 1}") for one in range(100)])
+
+    series = counted(registry)["handoffs_total"].series
+    assert len(series) == 11
+    assert sum(series.values()) == 100
+    assert series[OTHER, OTHER] == 90
+
+
+def test_agents_of_handoffs_are_in_buckets_where_agents_are() -> None:
+    rules = LabelRules("production")
+    registry = MetricsRegistry(rules)
+    registry.observe([handoff("did:a", "did:b"), handoff("did:b", None)])
+
+    a, b = rules.agent("did:a"), rules.agent("did:b")
+    assert a.startswith("bucket-")
+    assert counted(registry)["handoffs_total"].series == {(a, b): 1, (b, UNKNOWN): 1}
 
 
 def test_series_of_errors_is_there_before_the_first_error() -> None:

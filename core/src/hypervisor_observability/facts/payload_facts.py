@@ -214,6 +214,15 @@ def is_kill(event: HypervisorEvent) -> bool:
     return ends_agent(event) and event.event_type != AGENT_FINISHED
 
 
+def handoff(event: HypervisorEvent) -> tuple[str, str]:
+    """Give who handed work over, and to whom, as the event names them: by their DIDs or by the
+    names under which they work; empty where it names none.
+
+    Who handed over is the agent of the event, where nobody else is named.
+    """
+    return name(event, "from_agent") or event.agent_did or "", name(event, "to_agent")
+
+
 def blamed_agents(event: HypervisorEvent) -> list[str]:
     """Give the agents to which a fault is attributed."""
     found = event.payload.get("attributions")

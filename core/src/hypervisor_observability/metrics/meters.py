@@ -15,7 +15,7 @@ from .open_work import Moment, OpenWork
 from .rings import RingMetrics
 from .saga_counts import SAGA_DURATION, SagaMetrics
 from .sessions import SESSION_DURATION, SessionMetrics
-from .tallies import DRIFT_SCORE, FANOUT_BRANCHES, rate_limits, tallies
+from .tallies import DRIFT_SCORE, FANOUT_BRANCHES, RUN_SECONDS, handoffs, rate_limits, tallies
 from .uncounted import Uncounted
 from .usage import UsageMetrics
 from .withdrawals import Withdrawals
@@ -43,6 +43,7 @@ class Meters:
             FANOUT_BRANCHES,
             SAGA_DURATION,
             SESSION_DURATION,
+            RUN_SECONDS,
             TOOL_SECONDS,
             MODEL_SECONDS,
             FIRST_TOKEN,
@@ -73,6 +74,7 @@ class Meters:
             *ongoing(self.moment),
             self._rate_limits,
             *tallies(uncounted),
+            handoffs(rules),
             *call_counts(uncounted),
             GovernanceCounts(rules, uncounted),
             UsageMetrics(rules),

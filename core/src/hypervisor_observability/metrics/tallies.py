@@ -24,6 +24,7 @@ CHECKPOINTS = "agent_hypervisor_saga_checkpoints_total"
 SAGA_HANDOFFS = "agent_hypervisor_saga_handoffs_total"
 HANDOFFS = "agent_hypervisor_handoffs_total"
 RUNS = "agent_hypervisor_runs_total"
+RUN_SECONDS = "agent_hypervisor_run_duration_seconds"
 VFS_OPERATIONS = "agent_hypervisor_vfs_operations_total"
 RATE_LIMITED = "agent_hypervisor_rate_limited_total"
 AGENTS_KILLED = "agent_hypervisor_agents_killed_total"
@@ -43,6 +44,7 @@ QUARANTINE_REASONS = (
     UNKNOWN,
 )
 BRANCH_BOUNDS = (1, 2, 4, 8, 16, 32, 64, 128)
+RUN_BOUNDS_SECONDS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3_600)
 DRIFT_BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1)
 
 _OPERATIONS = {
@@ -53,8 +55,9 @@ _OPERATIONS = {
     EventType.VFS_CONFLICT: "conflict",
 }
 
-Said = Callable[[HypervisorEvent], str | None]
-"""What an event says that tells its series; None: it does not count."""
+Said = Callable[[HypervisorEvent], str | LabelValues | None]
+"""What an event says that tells its series: the value of its label, or those of several; None: it
+does not count."""
 Amount = Callable[[HypervisorEvent], float | None]
 """What an event tells of which there may be more or less; None: it tells nothing."""
 
@@ -64,9 +67,9 @@ class Tally:
     """Count events by what they say, or the amounts that they tell.
 
     Attributes:
-        instrument: Without a label, or with one.
+        instrument: With any labels, or none.
         event_types: What it counts.
-        said: Gives the value of the label; None: there is none.
+        said: Gives the values of the labels; None: there are none.
         amount: Gives the amount; None: each event counts as one.
     """
 
@@ -88,15 +91,19 @@ class Tally:
 
     def observe(self, event: HypervisorEvent) -> None:
         """Count one event."""
-        said = "" if self.said is None else self.said(event)
+        labels = self._labels(event)
         amount = 1 if self.amount is None else self.amount(event)
-        if said is not None and amount is not None:
-            self._count(() if self.said is None else (said,), amount, event)
+        if labels is not None and amount is not None:
+            self._count(labels, amount, event)
 
     def expect(self, event: HypervisorEvent) -> None:
         """Have the series there, at zero, of which *event* says that it is to come."""
-        if self.said is not None and (said := self.said(event)) is not None:
-            self.instrument.bounded.show((said,))
+        if self.said is not None and (labels := self._labels(event)) is not None:
+            self.instrument.bounded.show(labels)
+
+    def _labels(self, event: HypervisorEvent) -> LabelValues | None:
+        said = () if self.said is None else self.said(event)
+        return (said,) if isinstance(said, str) else said
 
 
 def rate_limits(rules: LabelRules) -> Tally:
@@ -105,6 +112,19 @@ def rate_limits(rules: LabelRules) -> Tally:
         Counter(RATE_LIMITED, "Requests that a ring's rate limit refused", {"agent_did": ()}),
         [EventType.RATE_LIMITED],
         lambda event: rules.agent(event.agent_did),
+    )
+
+
+def handoffs(rules: LabelRules) -> Tally:
+    """Count handoffs by the agents as they are named there."""
+    return Tally(
+        Counter(
+            HANDOFFS,
+            "Work that one agent handed over to another",
+            {"from_agent": (), "to_agent": ()},
+        ),
+        [AGENT_HANDOFF],
+        lambda event: tuple(map(rules.agent, payload_facts.handoff(event))),
     )
 
 
@@ -160,14 +180,17 @@ def tallies(uncounted: Uncounted) -> list[Tally]:
         ),
         Tally(
             Counter(
-                RUNS, "Runs that ended, by how they ended", {"status": payload_facts.WORK_ENDS}
+                RUNS, "Runs that ended, by how they ended", {"outcome": payload_facts.WORK_ENDS}
             ),
             [RUN_FINISHED],
             _run_end,
         ),
         Tally(
-            Counter(HANDOFFS, "Work that one agent handed over to another"),
-            [AGENT_HANDOFF],
+            Histogram(
+                RUN_SECONDS, "Time that runs took", bounds=RUN_BOUNDS_SECONDS, unit="seconds"
+            ),
+            [RUN_FINISHED],
+            amount=lambda event: uncounted.amount(event, "duration_seconds", RUN_SECONDS),
         ),
         Tally(
             Counter(SLASHES, "Slashes, by severity", {"severity": payload_facts.SEVERITIES}),

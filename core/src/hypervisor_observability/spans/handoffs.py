@@ -64,8 +64,7 @@ class Handoffs:
             around: The span in which it happened.
             spans: The open ones: who takes over may work already.
         """
-        giver = payload_facts.name(event, "from_agent") or event.agent_did or ""
-        taker = payload_facts.name(event, "to_agent")
+        giver, taker = payload_facts.handoff(event)
         causal = causal_id(event)
         trace_id = None if causal is None else causal.to_w3c()[0]
         places = list(_places(trace_id, event.session_id))

@@ -49,13 +49,13 @@ def agents_dashboard(
     return dashboard(
         uid=AGENTS_UID,
         title="Agent observability",
-        description="Privilege rings, policy decisions, trust, sagas, calls and usage of agents.",
+        description="Rings, policy decisions, trust, sagas, runs, calls and usage of agents.",
         rows=[
             Row("", (*_rings(), *_governance())),
             Row("Saga timeline", (found_traces(traces, AGENTS_UID), timeline(traces))),
             Row("Sagas", _sagas()),
             Row("Who, and how much", _agents()),
-            Row("Calls of tools and models", calls()),
+            Row("Runs, and calls of tools and models", calls()),
             Row("Usage of models", usage()),
         ],
         variables=[

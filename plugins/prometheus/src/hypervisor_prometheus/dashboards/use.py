@@ -1,11 +1,13 @@
 """What agents use: tools, models, tokens and money."""
 
 from hypervisor_prometheus.dashboards.board import AGENT, JOB, WINDOW
-from hypervisor_prometheus.dashboards.panels import Panel, Query, lines
+from hypervisor_prometheus.dashboards.panels import Panel, Query, lines, table
 
 
 def calls() -> tuple[Panel, ...]:
-    """Give the panels of calls of tools and models."""
+    """Give the panels of runs, handoffs, and calls of tools and models."""
+    runs = "agent_hypervisor_runs_total"
+    handoffs = "agent_hypervisor_handoffs_total"
     seconds = "agent_hypervisor_model_duration_seconds_bucket"
     return (
         lines(
@@ -28,6 +30,28 @@ def calls() -> tuple[Panel, ...]:
                 exemplars=True,
             ),
             unit="s",
+        ).sized(12),
+        lines(
+            "Runs",
+            "Runs that ended, a minute, by how they ended. Empty until runs are recorded.",
+            Query(
+                f"sum by (outcome) (rate({runs}{{{JOB}}}{WINDOW})) * 60",
+                "{{outcome}}",
+                exemplars=True,
+            ),
+            unit="cpm",
+            stacked=True,
+        ).sized(12),
+        table(
+            "Handoffs",
+            "The ten pairs of agents with most of them in this time.",
+            Query(
+                "topk(10, sum by (from_agent, to_agent)"
+                f" (increase({handoffs}{{{JOB}}}[$__range])))",
+                instant=True,
+                shape="table",
+            ),
+            columns={"from_agent": "From", "to_agent": "To", "Value": "Handoffs"},
         ).sized(12),
     )
 
