@@ -15,23 +15,26 @@ attribute           meaning
                     first of them ends; at once if that was imported before, or if there is none.
                     A framework that is never imported costs nothing.
 ``supports``        Versions of the framework, such as ``>=1.0,<2`` or ``~=2.1``. Any other: one
-                    warning, ``..._source_up 0``, and the application runs.
+                    warning, ``..._source_up 0``, and the application runs. A mapping gives each
+                    target a range of its own.
 ``distribution``    Whose version that is, where its name is not that of the target: for the
                     target ``agents``, say ``openai-agents``.
 ==================  ==============================================================================
 
-The user's table has the key ``content``, which ``SourceContext.content_of`` keeps to.
+The user's table has the keys ``content``, which ``SourceContext.content_of`` keeps to, and
+``agents``, which ``SourceContext.did_of`` asks.
 """
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from attrs import frozen
 
 from .config.plugin_tables import Content
+from .events.ids import as_text
 from .recorder import Recorder
 from .threads.interruptions import is_from_handler
 
@@ -54,6 +57,8 @@ class SourceContext:
         content: ``content`` of the table: ``"none"``, ``"names"`` or ``"all"``.
         target: The one of ``targets`` that was imported first; empty where there are none.
         version: Of the framework; empty where ``supports`` does not ask for it.
+        agents: ``agents`` of the table: ids of agents by name.
+        others: Gives the targets of the other sources that are up in this process.
         failed: Called with what a guarded callback raised, and the callback's name.
         active: Whether ``uninstrument`` has not been called yet.
     """
@@ -65,6 +70,8 @@ class SourceContext:
     content: Content
     target: str
     version: str
+    agents: Mapping[str, str]
+    others: Callable[[], Iterable[str]]
     failed: Callable[[str, BaseException], object]
     active: Callable[[], bool]
 
@@ -80,6 +87,20 @@ class SourceContext:
             TypeError: It is a generator function, whose body nobody could guard.
         """
         return guarded(callback, failed=self.failed, active=self.active)
+
+    def did_of(self, name: object) -> str:
+        """Give the id of an agent: what the user's table says of its *name*, else the name."""
+        text = as_text(name)
+        return self.agents.get(text, text)
+
+    def observed_elsewhere(self, module: str) -> bool:
+        """Tell whether another source that is up in this process observes *module*.
+
+        It does if the module is one of its ``targets``, or stands below one. A source that sees
+        the work of many frameworks leaves that one alone: its own source knows more, and what both
+        record would count twice. Ask at each call: the other source may come up later.
+        """
+        return any(module == one or module.startswith(f"{one}.") for one in self.others())
 
     def content_of(self, **parts: object) -> dict[str, object]:
         """Give those *parts* of a call that may go into a payload.

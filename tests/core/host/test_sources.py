@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import PluginTable
 from hypervisor_observability.host.sources.post_import import PostImport
-from hypervisor_observability.sources import guarded
+from hypervisor_observability.sources import SourceContext, guarded
 from tests.frameworks import install_acme
 from tests.waiting import wait_until
 
@@ -217,6 +218,9 @@ def test_content_says_what_goes_into_payloads(content: str | None, seen: dict[st
         ({"events": ["ring.*"]}, "a source writes events and reads none: it takes no such key"),
         ({"interval_seconds": "x"}, "it takes no such key"),
         ({"contents": "all"}, "did you mean 'content'?"),
+        ({"agents": {"researcher": 7}}, "agents.researcher: expected a string"),
+        ({"agents": {"researcher": ""}}, "agents: expected names and ids"),
+        ({"agents": "researcher"}, "agents: expected a table"),
     ],
 )
 def test_table_takes_the_keys_of_a_source(table: dict[str, Any], told: str) -> None:
@@ -225,6 +229,49 @@ def test_table_takes_the_keys_of_a_source(table: dict[str, Any], told: str) -> N
 
     (problem,) = raised.value.problems
     assert told in str(problem)
+
+
+@pytest.mark.usefixtures("site")
+def test_agent_has_the_id_that_the_table_gives_its_name() -> None:
+    with observing(agents={"researcher": "did:mesh:7"}) as observability:
+        use()
+        context = observability.plugin("acme").context
+        assert context.did_of("researcher") == "did:mesh:7"
+        assert context.did_of("writer") == "writer"
+        assert context.did_of(7) == "7"
+
+
+def test_source_that_a_caller_made_has_its_keys_as_attributes() -> None:
+    class Chosen(Keeping):
+        content = "all"
+        agents: Any = MappingProxyType({"researcher": "did:mesh:7"})
+
+    with Observability(plugins=[source := Chosen()]):
+        assert source.context.content == "all"
+        assert source.context.did_of("researcher") == "did:mesh:7"
+    Chosen.agents = ["researcher"]
+    with pytest.raises(ValueError, match="agents: expected a table of ids by name"):
+        Observability(plugins=[Chosen()])
+
+
+@pytest.mark.usefixtures("site")
+def test_source_learns_what_another_one_observes() -> None:
+    class Watched(Keeping):
+        targets = ("acme_agents",)
+
+    with Observability(plugins=[own := Keeping()]):
+        seen = own.context.observed_elsewhere
+        assert not seen("acme_agents")
+        with observing():  # of whatever Observability
+            assert not seen("acme_agents")  # it only waits
+            use()
+            assert seen("acme_agents")
+            assert seen("acme_agents.inside")
+            assert not seen("acme_agents_too")
+            assert not seen("acme")
+        assert not seen("acme_agents")
+    with Observability(plugins=[one := Watched()]):
+        assert not one.context.observed_elsewhere("acme_agents")  # itself
 
 
 @pytest.mark.usefixtures("site")
@@ -321,6 +368,41 @@ def test_source_starts_and_stops_with_an_asynchronous_observability() -> None:
 
 
 # What a source may be
+
+
+class Keeping:
+    """Has no targets; keeps what it is given."""
+
+    name = "keeping"
+    context: SourceContext
+
+    @hookimpl
+    def instrument(self, context: SourceContext) -> None:
+        self.context = context
+
+    @hookimpl
+    def uninstrument(self) -> None:
+        """Nothing was done."""
+
+
+@pytest.mark.parametrize(
+    ("supports", "state"),
+    [
+        ({"acme_agents": ">=1.0,<2"}, "running"),
+        ({"acme_space": ">=7"}, "running"),
+        ({}, "running"),
+        ({"acme_agents": ">=7"}, "down: acme_agents 1.4 is not supported, >=7 is"),
+    ],
+)
+@pytest.mark.usefixtures("site")
+def test_each_target_may_have_versions_of_its_own(supports: dict[str, str], state: str) -> None:
+    class Two(Keeping):
+        targets = ("acme_agents", "acme_space")
+
+    Two.supports = supports  # type: ignore[attr-defined]  # as an author's class has it
+    with Observability(plugins=[Two()]) as observability:
+        use()
+        assert observability.states() == {"keeping": state}
 
 
 class Bare:

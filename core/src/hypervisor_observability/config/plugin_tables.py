@@ -83,6 +83,14 @@ DELIVERY_KEYS = tuple(key.name for key in attrs.fields(DeliveryConfig))
 Content = Literal["none", "names", "all"]
 
 
+def _check_agents(_: object, __: object, agents: object) -> None:
+    if not isinstance(agents, Mapping):
+        raise ValueError(f"agents: expected a table of ids by name, got {agents!r}")
+    for one in (*agents, *agents.values()):
+        if not isinstance(one, str) or not one:
+            raise ValueError(f"agents: expected names and ids, both strings, got {one!r}")
+
+
 @frozen(kw_only=True)
 class SourceConfig:
     """What the table of a source may have beside the keys of the plugin itself.
@@ -90,9 +98,12 @@ class SourceConfig:
     Attributes:
         content: What of arguments, prompts and answers goes into payloads: ``"none"``,
             ``"names"`` of arguments without their values, or ``"all"``.
+        agents: The ids of agents, by the names that the framework knows them by. Any other
+            agent has its name as its id.
     """
 
     content: Content = field(default="names", validator=in_(("none", "names", "all")))
+    agents: Mapping[str, str] = field(factory=dict, validator=_check_agents)
 
 
 @frozen

@@ -8,7 +8,7 @@ import pluggy
 from attrs import field, frozen
 
 from ..config import DeliveryConfig
-from ..config.plugin_tables import Content
+from ..config.plugin_tables import SourceConfig
 from ..events.event import HypervisorEvent
 from ..hookspecs import PluginContext
 from ..metrics.families import MetricFamily
@@ -42,7 +42,7 @@ class Plugin:
         renewed: Makes another one with the same configuration, not started; raises what its
             ``__init__`` raises. None where a caller made the instance that there is.
         loop: Runs those hooks that are coroutine functions.
-        content: What a source may put into payloads.
+        common: What a source's table says beside its own keys.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Plugin:
     manager: pluggy.PluginManager
     renewed: "Callable[[], Plugin] | None" = None
     loop: HookLoop = field(factory=HookLoop)
-    content: Content = "names"
+    common: SourceConfig = field(factory=SourceConfig)
 
     @property
     def payload(self) -> str | tuple[str, ...]:

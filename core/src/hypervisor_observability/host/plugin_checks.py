@@ -9,7 +9,7 @@ import pluggy
 
 from .. import hookspecs
 from ..config import DeliveryConfig
-from ..config.plugin_tables import Content
+from ..config.plugin_tables import SourceConfig
 from ..hookspecs import PROJECT_NAME
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_hook
@@ -31,7 +31,7 @@ def checked(
     delivery: DeliveryConfig,
     *,
     make: Callable[[], object] | None = None,
-    content: Content = "names",
+    common: SourceConfig | None = None,
 ) -> Plugin:
     """Register *instance* with a manager of its own.
 
@@ -40,7 +40,7 @@ def checked(
         instance: What its author wrote.
         delivery: How events come to it.
         make: Makes another instance; None if that cannot be done.
-        content: What it may put into payloads, if it is a source.
+        common: What its table says beside its own keys, if it is a source.
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
@@ -80,7 +80,7 @@ def checked(
         manager=manager,
         renewed=None if make is None else lambda: checked(name, make(), delivery, make=make),
         loop=HookLoop(name),
-        content=content,
+        common=common or SourceConfig(),
     )
     _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
     return plugin

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import attrs
 from attrs import AttrsInstance, evolve
 
 from ..config import Config, DeliveryConfig, PluginTable, structure_plugin_table
@@ -59,8 +60,7 @@ def take_instances(
         names.add(name)
         plugin = checked(name, instance, delivery)
         if kind_of(plugin) is SOURCE:
-            chosen = SourceConfig(content=getattr(instance, "content", SourceConfig().content))
-            plugin = evolve(plugin, content=chosen.content)
+            plugin = evolve(plugin, common=_chosen_by(instance))
         plugins.append(plugin)
     return plugins
 
@@ -115,13 +115,19 @@ def _load(
     if settings is None or problems:
         return None, problems
     delivery = common if isinstance(common, DeliveryConfig) else config.delivery
-    content = common.content if isinstance(common, SourceConfig) else "names"
+    of_source = common if isinstance(common, SourceConfig) else None
     try:
         make = partial(_made, plugin_class, settings)
-        return checked(table.name, make(), delivery, make=make, content=content), []
+        return checked(table.name, make(), delivery, make=make, common=of_source), []
     except Exception as error:  # noqa: BLE001 - its __init__ is its author's
         reason = message_of(error) if isinstance(error, ValueError) else line_of(error)
         return None, [table.problem(f"{plugin_class.__name__}: {reason}")]
+
+
+def _chosen_by(source: object) -> SourceConfig:
+    """Read from attributes what a table would say of a source that a caller made."""
+    keys = [key.name for key in attrs.fields(SourceConfig)]
+    return SourceConfig(**{key: getattr(source, key) for key in keys if hasattr(source, key)})
 
 
 def _made(plugin_class: type, settings: object) -> object:

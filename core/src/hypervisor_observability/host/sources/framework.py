@@ -1,7 +1,7 @@
 """What a source says of its framework, and whether the one that is there fits."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Self
 
@@ -20,12 +20,12 @@ class Framework:
 
     Attributes:
         targets: Names of modules.
-        supports: Versions that fit; None: all.
+        supports: Versions that fit, by target; of one that is not in it, all.
         distribution: Whose version that is; None: it has the name of the target.
     """
 
     targets: tuple[str, ...]
-    supports: "VersionRange | None"
+    supports: "Mapping[str, VersionRange]"
     distribution: str | None
 
     @classmethod
@@ -46,14 +46,8 @@ class Framework:
         distribution = getattr(source, "distribution", None)
         if not isinstance(distribution, str | None):
             raise ValueError(f"distribution: expected a name, got {distribution!r}")
-        if supports is None:
-            return cls(targets, None, distribution)
-        if not targets and distribution is None:
-            raise ValueError("supports: of what is not said; there are no targets")
-        from .version_range import VersionRange
-
         try:
-            return cls(targets, VersionRange.of(supports), distribution)
+            return cls(targets, _ranges(supports, targets, distribution), distribution)
         except ValueError as error:
             raise ValueError(f"supports: {error}") from None
 
@@ -63,11 +57,12 @@ class Framework:
 
     def misfit(self, target: str, version: str | None) -> str | None:
         """Say why the *version* that is there does not fit; None where it does."""
-        if self.supports is None or (version is not None and version in self.supports):
+        supported = self.supports.get(target)
+        if supported is None or (version is not None and version in supported):
             return None
         if version is None:
-            return f"the version of {self.name_of(target)} is not known, {self.supports.text} is"
-        return f"{self.name_of(target)} {version} is not supported, {self.supports.text} is"
+            return f"the version of {self.name_of(target)} is not known, {supported.text} is"
+        return f"{self.name_of(target)} {version} is not supported, {supported.text} is"
 
     def version(self, target: str) -> str | None:
         """Find the version that is installed, of which nothing is imported.
@@ -96,3 +91,25 @@ class Framework:
         owners = set(metadata.packages_distributions().get(top, ()))
         if len(owners) == 1:
             yield from owners
+
+
+def _ranges(
+    supports: object, targets: tuple[str, ...], distribution: str | None
+) -> "Mapping[str, VersionRange]":
+    """Read ``supports``: one range for all targets, or a mapping of them.
+
+    Raises:
+        ValueError: It makes no sense.
+    """
+    if supports is None:
+        return {}
+    if not targets and distribution is None:
+        raise ValueError("of what is not said; there are no targets")
+    from .version_range import VersionRange
+
+    if not isinstance(supports, Mapping):
+        return dict.fromkeys(targets or ("",), VersionRange.of(supports))
+    for target in supports:
+        if target not in targets:
+            raise ValueError(f"{target!r} is not one of the targets")
+    return {target: VersionRange.of(text) for target, text in supports.items()}

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 
 from attrs import define, field
@@ -110,7 +111,7 @@ class Source:
             return
         self._forget()
         version = None
-        if self._framework.supports is not None:
+        if target in self._framework.supports:
             version = self._framework.version(target)
         misfit = self._framework.misfit(target, version)
         if misfit is not None:
@@ -158,12 +159,19 @@ class Source:
             service=self._service,
             logger=logging.getLogger(f"hypervisor_observability.plugin.{self.name}"),
             recorder=self._recorder,
-            content=self.plugin.content,
+            content=self.plugin.common.content,
             target=target,
             version=version,
+            agents=self.plugin.common.agents,
+            others=self._targets_of_others,
             failed=self._failed,
             active=lambda: self._active,
         )
+
+    def _targets_of_others(self) -> Iterator[str]:
+        for other in list(_claimed.values()):
+            if other is not self and other.up:
+                yield from other._framework.targets
 
     def _failed(self, callback: str, error: BaseException) -> None:
         self.errors += 1
