@@ -4,24 +4,26 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
-SET_UP := scripts/set-up.sh scripts/find-python.sh
+SET_UP := scripts/set-up.sh scripts/environments.sh scripts/find-python.sh
 # A process for each core, up to four: tests start servers of their own. Each file's tests stay
 # together, with the servers that they share.
 PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
+# The tests of sources need the frameworks, which have environments of their own.
 # Tests kill processes that are counted: combining may tell of a file or two that are no data.
 define COUNTED
 $(BIN)/coverage erase
 $(BIN)/coverage run -m pytest $(PROCESSES)
+@MAKE='$(MAKE)' sh scripts/test-sources.sh --counted
 $(BIN)/coverage combine --quiet
 @rm -f .coverage/data.*
 endef
 BENCHES := ours peer neighbours
 
-.PHONY: help demo test test-faults test-jaeger lint format coverage bench clean
+.PHONY: help demo test test-sources test-faults test-jaeger lint format coverage bench clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
-		printf 'make %-11s %s\n' "$$name" "$$text"; done
+		printf 'make %-12s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.runs ## Show the whole at work: no server, no configuration
 	@$(BIN)/hvobs demo
@@ -30,6 +32,9 @@ test: lint ## Check and test everything, then the unit tests on every further Py
 	$(COUNTED)
 	$(BIN)/coverage report --fail-under=95
 	@MAKE='$(MAKE)' sh scripts/test-other-pythons.sh
+
+test-sources: ## Test the sources with the oldest and the newest frameworks that they know
+	@MAKE='$(MAKE)' sh scripts/test-sources.sh --all $(SOURCES)
 
 test-faults: .venv/.tests ## Break things for a quarter of an hour; FAULTS=--quick for some minutes
 	@$(BIN)/python -m tests.faults $(FAULTS)
@@ -75,9 +80,23 @@ clean: ## Remove what these commands have made
 	@sh scripts/set-up.sh .cache/bench-ours bench
 	@touch $@
 
-.cache/bench-%/.runs: benchmarks/%.txt benchmarks/set-up.sh scripts/find-python.sh
+.cache/bench-%/.runs: benchmarks/%.txt benchmarks/set-up.sh scripts/environments.sh scripts/find-python.sh
 	@sh benchmarks/set-up.sh .cache/bench-$* $<
 	@touch $@
+
+# The environments of frameworks, for scripts/test-sources.sh. One whose requirements have changed
+# is made from nothing, so that none of the earlier ones are left in it.
+define FRAMEWORK
+$(if $(filter %.txt,$?),@rm -rf $(@D))
+@sh scripts/set-up.sh $(@D) sources $(filter %.txt,$^)
+@touch $@
+endef
+
+.cache/sources/%-oldest/.tests: tests/sources/%/requirements-oldest.txt $(PROJECTS) $(SET_UP)
+	$(FRAMEWORK)
+
+.cache/sources/%/.tests: tests/sources/%/requirements.txt $(PROJECTS) $(SET_UP)
+	$(FRAMEWORK)
 
 # The environments of further Pythons, for scripts/test-other-pythons.sh.
 .venv-%/.tests: $(PROJECTS) $(SET_UP)

@@ -5,19 +5,9 @@
 # Reads: PYTHON (which Python to use; default: the newest that is found).
 set -eu
 
-environment=$1
-requirements=$2
 cd "$(dirname "$0")/.."
+. scripts/environments.sh
 
-if ! "$environment/bin/python" -c '' 2>/dev/null; then
-    python=$(sh scripts/find-python.sh)
-    echo "Making $environment with $("$python" --version)"
-    "$python" -m venv --clear "$environment"
-fi
-
-echo "Installing into $environment"
-if command -v uv >/dev/null 2>&1; then
-    uv pip install --quiet --python "$environment/bin/python" -r "$requirements"
-else
-    "$environment/bin/python" -m pip --disable-pip-version-check install --quiet -r "$requirements"
-fi
+make_environment "$1"
+echo "Installing into $1"
+install_into "$1" -r "$2"

@@ -44,7 +44,7 @@ def test_page_lists_every_metric_and_no_other() -> None:
 def test_metrics_on_other_pages_exist() -> None:
     names = {family.name for family in (*all_families(), *Traffic().families())}
     names |= {f"{name}_{part}" for name in names for part in ("bucket", "sum", "count")}
-    for page in (*(ROOT / "docs").glob("*.md"), ROOT / "README.md"):
+    for page in (*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"):
         text = page.read_text("utf-8")
         for name in re.findall(r"`(agent_(?:hypervisor|governance)_\w*[a-z])`", text):
             assert name in names, f"{page.name}: {name}"

@@ -13,11 +13,13 @@ from hypervisor_observability.host.discovery import installed_plugins
 from hypervisor_observability.host.plugin_checks import HOOKS
 from hypervisor_observability.host.plugins import load_plugins
 from tests.configurations import write_config
+from tests.markdown import blocks_of
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+OF_SOURCES = sorted((ROOT / "docs" / "sources").glob("*.md"))
+"""Pages that are run whole, each in the environment of its framework."""
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *OF_SOURCES])
 CONCEPTS = {"bus", "trace-ids", "rings", "sagas", "governance", "plugins", "configuration"}
-BLOCK = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
 
@@ -28,11 +30,10 @@ def name_of(page: Path) -> str:
 
 def blocks(page: Path, language: str) -> list[tuple[int, str]]:
     """Give line number and text of the blocks in *language* that are to be run."""
-    text = page.read_text(encoding="utf-8")
     return [
-        (text.count("\n", 0, match.start(3)) + 1, match[3])
-        for match in BLOCK.finditer(text)
-        if match[1] == language and "notest" not in match[2]
+        (block.line, block.text)
+        for block in blocks_of(page)
+        if block.language == language and block.is_run
     ]
 
 
@@ -40,7 +41,7 @@ def test_every_concept_has_a_page() -> None:
     assert {page.stem for page in PAGES} >= CONCEPTS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize("page", [one for one in PAGES if one not in OF_SOURCES], ids=name_of)
 def test_python_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,6 +50,13 @@ def test_python_of_the_page_runs(
     for line, source in blocks(page, "python"):
         # Line numbers of a traceback are those of the page.
         exec(compile("\n" * (line - 1) + source, name_of(page), "exec"), namespace)  # noqa: S102 - our own page
+
+
+def test_every_page_of_a_source_is_run_where_its_framework_is() -> None:
+    tests = [file.read_text("utf-8") for file in (ROOT / "tests/sources").glob("*/test_*.py")]
+
+    for page in OF_SOURCES:
+        assert any(f'PAGES / "{page.name}"' in text for text in tests), page.name
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
