@@ -181,8 +181,9 @@ def stop() -> None:
 def instrument(context: "SourceContext") -> None:
     """Have the framework tell what its agents do: register a callback, wrap a method.
 
-    Called once, in the thread whose import of the framework has just ended, and before that
-    import returns; or in the thread that starts the observability. So it must not block, and is no
+    Called once, or once for each of the ``targets`` of a source that says ``each_target``: in the
+    thread whose import of the framework has just ended, and before that import returns; or in the
+    thread that starts the observability. So it must not block, and is no
     coroutine function. Raise to say that it cannot be done: the source is reported as down,
     ``uninstrument`` takes back what was done, and the import goes on.
 

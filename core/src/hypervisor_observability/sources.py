@@ -17,6 +17,8 @@ attribute           meaning
 ``supports``        Versions of the framework, such as ``>=1.0,<2`` or ``~=2.1``. Any other: one
                     warning, ``..._source_up 0``, and the application runs. A mapping gives each
                     target a range of its own.
+``each_target``     True: the source is instrumented for each target that is imported, rather than
+                    for the first. It is uninstrumented once, for all.
 ``distribution``    Whose version that is, where its name is not that of the target: for the
                     target ``agents``, say ``openai-agents``.
 ==================  ==============================================================================
@@ -55,7 +57,7 @@ class SourceContext:
         logger: A logger of its own.
         recorder: Writes events. It may be called from any thread, and after ``uninstrument``.
         content: ``content`` of the table: ``"none"``, ``"names"`` or ``"all"``.
-        target: The one of ``targets`` that was imported first; empty where there are none.
+        target: The one of ``targets`` whose import this is about; empty where there are none.
         version: Of the framework; empty where ``supports`` does not ask for it.
         agents: ``agents`` of the table: ids of agents by name.
         others: Gives the targets of the other sources that are up in this process.

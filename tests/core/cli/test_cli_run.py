@@ -14,6 +14,7 @@ import pytest
 
 from tests.commands import HVOBS, run_hvobs
 from tests.configurations import write_config
+from tests.distributions import write_distribution
 from tests.frameworks import install_acme
 from tests.http_client import ask
 from tests.programs import run
@@ -472,6 +473,23 @@ def test_check_says_whether_the_framework_fits(place: Path) -> None:
     assert misfit.exit_code == 1
     assert "acme_agents 2.0 is not supported, >=1.0,<2 is" in misfit.stdout
     assert (absent.exit_code, "it waits for acme_agents" in absent.stdout) == (0, True)
+
+
+@pytest.mark.usefixtures("_here")
+def test_check_of_a_source_for_several_frameworks_fails_where_none_fits(place: Path) -> None:
+    write_config("[plugins.acme]\n")
+    source, site = place / "site" / "acme_source.py", place / "site"
+    text = source.read_text().replace('("acme_agents",)', '("acme_agents", "acme_space")')
+    text = text.replace('">=1.0,<2"', '{"acme_agents": ">=2"}')
+    source.write_text(text.replace('name = "acme"', 'name = "acme"\n    each_target = True'))
+    none = run_hvobs("check")
+    write_distribution(site, "acme-space", version="3.0")
+    one = run_hvobs("check")
+
+    misfit = "acme_agents 1.4 is not supported, >=2 is"
+    assert (none.exit_code, misfit in none.stdout) == (1, True)
+    assert one.exit_code == 0
+    assert f"acme_space 3.0 is installed; {misfit}" in " ".join(one.stdout.split())
 
 
 @pytest.mark.usefixtures("_here")

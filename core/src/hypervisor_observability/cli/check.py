@@ -136,12 +136,16 @@ def _framework_of(source: Plugin) -> Answer:
     if not there:
         waits = " or ".join(framework.targets) or "nothing"
         return Answer(source.name, "unchecked", f"its table is right; it waits for {waits}")
-    misfits = [framework.misfit(target, version) for target, version in there]
-    for misfit in misfits:
-        if misfit is not None:
-            return Answer(source.name, "failed", misfit)
-    told = ", ".join(f"{framework.name_of(target)} {version}" for target, version in there)
-    return Answer(source.name, "ok", f"{told} is installed")
+    misfits = {target: framework.misfit(target, version) for target, version in there}
+    odd = [misfit for misfit in misfits.values() if misfit is not None]
+    if odd and not (framework.each and len(odd) < len(there)):
+        return Answer(source.name, "failed", odd[0])
+    told = ", ".join(
+        f"{framework.name_of(target)} {version}"
+        for target, version in there
+        if misfits[target] is None
+    )
+    return Answer(source.name, "ok", "; ".join([f"{told} is installed", *odd]))
 
 
 @frozen

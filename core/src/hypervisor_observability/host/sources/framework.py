@@ -22,11 +22,13 @@ class Framework:
         targets: Names of modules.
         supports: Versions that fit, by target; of one that is not in it, all.
         distribution: Whose version that is; None: it has the name of the target.
+        each: Whether the source is instrumented for each target, rather than for the first.
     """
 
     targets: tuple[str, ...]
     supports: "Mapping[str, VersionRange]"
     distribution: str | None
+    each: bool
 
     @classmethod
     def of(cls, source: object) -> Self:
@@ -43,13 +45,25 @@ class Framework:
             if not isinstance(name, str) or not all(map(str.isidentifier, name.split("."))):
                 raise ValueError(f"targets: expected names of modules, got {name!r}")
         supports = getattr(source, "supports", None)
+        each = getattr(source, "each_target", False)
+        if not isinstance(each, bool):
+            raise ValueError(f"each_target: expected true or false, got {each!r}")
         distribution = getattr(source, "distribution", None)
         if not isinstance(distribution, str | None):
             raise ValueError(f"distribution: expected a name, got {distribution!r}")
         try:
-            return cls(targets, _ranges(supports, targets, distribution), distribution)
+            return cls(targets, _ranges(supports, targets, distribution), distribution, each)
         except ValueError as error:
             raise ValueError(f"supports: {error}") from None
+
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """Name the occasions on which the source is to be instrumented."""
+        return self.targets if self.each else ("",)
+
+    def turn_of(self, target: str) -> str:
+        """Name the occasion that the import of *target* is."""
+        return target if self.each else ""
 
     def name_of(self, target: str) -> str:
         """Give what people know it by."""

@@ -44,7 +44,7 @@ class Source:
     errors: int = field(default=0, init=False)
     _framework: Framework = field(init=False)
     # Whoever pops one of these has the turn: a start and a stop may come from two threads.
-    _to_instrument: list[None] = field(factory=lambda: [None], init=False)
+    _to_instrument: dict[str, None] = field(factory=dict, init=False)
     _to_uninstrument: list[None] = field(factory=list, init=False)
     _stopping: bool = field(default=False, init=False)
     _active: bool = field(default=False, init=False)
@@ -52,6 +52,7 @@ class Source:
 
     def __attrs_post_init__(self) -> None:
         self._framework = Framework.of(self.plugin.instance)
+        self._to_instrument.update(dict.fromkeys(self._framework.turns))
 
     @property
     def name(self) -> str:
@@ -84,44 +85,44 @@ class Source:
         for target in targets:
             self._post_import.when_imported(target, self._imported)
         for target in targets:
-            if self._to_instrument and _is_imported(target):
+            if self._framework.turn_of(target) in self._to_instrument and _is_imported(target):
                 self._imported(target)
 
     def stop(self) -> None:
         """Leave the framework as it was."""
         self._stopping = True
-        self._forget()
-        try:
-            self._to_instrument.pop()
-        except IndexError:
-            self._uninstrument()
+        self._wait_no_more()
+        self._uninstrument()
         if not self.state.startswith("down"):
             self.state = "stopped"
         if _claimed.get(type(self.plugin.instance)) is self:
             del _claimed[type(self.plugin.instance)]
 
-    def _forget(self) -> None:
+    def _wait_no_more(self) -> None:
+        self._to_instrument.clear()
         for target in self._framework.targets:
             self._post_import.forget(target, self._imported)
 
     def _imported(self, target: str) -> None:
         try:
-            self._to_instrument.pop()
-        except IndexError:
+            self._to_instrument.pop(self._framework.turn_of(target))
+        except KeyError:
             return
-        self._forget()
+        if not self._to_instrument:
+            self._wait_no_more()
         version = None
         if target in self._framework.supports:
             version = self._framework.version(target)
         misfit = self._framework.misfit(target, version)
         if misfit is not None:
-            self._give_up(misfit)
+            self._leave_alone(misfit)
             return
         self._active = True
-        self._to_uninstrument.append(None)
+        self._to_uninstrument[:] = [None]  # once, for all that is instrumented
         try:
             self.plugin.instrument(self._context(target, version or ""))
         except BaseException as error:  # its fault is its own: the application runs
+            self._wait_no_more()
             self._uninstrument()
             if is_of_application(error):
                 self.state = f"down: {line_of(error)}"
@@ -132,6 +133,12 @@ class Source:
         if self._stopping:  # meanwhile, by another thread
             self._uninstrument()
             self.state = "stopped"
+
+    def _leave_alone(self, misfit: str) -> None:
+        if self.state == "running":  # by another framework
+            say(__name__, "warning", "source %s: %s", self.name, misfit)
+        else:
+            self._give_up(misfit)
 
     def _give_up(self, why: str, error: BaseException | None = None) -> None:
         self.state = f"down: {why}"
