@@ -20,7 +20,8 @@ attribute           meaning
 ``each_target``     True: the source is instrumented for each target that is imported, rather than
                     for the first. It is uninstrumented once, for all.
 ``distribution``    Whose version that is, where its name is not that of the target: for the
-                    target ``agents``, say ``openai-agents``.
+                    target ``agents``, say ``openai-agents``. A tuple, where several distributions
+                    bring that module: the first that is installed.
 ==================  ==============================================================================
 
 The user's table has the keys ``content``, which ``SourceContext.content_of`` keeps to, and

@@ -73,6 +73,13 @@ def test_key_of_another_type_is_refused() -> None:
     assert problem.startswith("vfs.write: saga_id: not a key of this type")
 
 
+@pytest.mark.parametrize("kind", EVENTS)
+def test_every_event_may_have_attributes_of_the_users_own(kind: str) -> None:
+    problems = payload_problems(event(kind, attributes={"team": "blue"}))
+
+    assert not [one for one in problems if "attributes" in one]
+
+
 def test_key_that_must_be_there_is_missed() -> None:
     assert payload_problems(event("tool.finished", tool_name="search")) == [
         "tool.finished: status: missing"

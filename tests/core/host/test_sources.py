@@ -405,6 +405,26 @@ def test_each_target_may_have_versions_of_its_own(supports: dict[str, str], stat
         assert observability.states() == {"keeping": state}
 
 
+@pytest.mark.usefixtures("site")
+def test_framework_may_come_from_one_of_several_distributions() -> None:
+    class Either(Keeping):
+        supports = ">=1.0,<2"
+        distribution = ("acme-agents-next", "acme-agents")
+
+    with Observability(plugins=[Either()]) as observability:
+        use()
+        assert observability.states() == {"keeping": "running"}
+    Either.supports = ">=7"
+    with Observability(plugins=[Either()]) as observability:
+        assert observability.states() == {
+            "keeping": "down: acme-agents 1.4 is not supported, >=7 is"
+        }
+    Either.distribution = ("acme-1", "acme-2")
+    with Observability(plugins=[Either()]) as observability:
+        told = "down: the version of acme-1 or acme-2 is not known, >=7 is"
+        assert observability.states() == {"keeping": told}
+
+
 class Bare:
     name = "bare"
 

@@ -12,6 +12,7 @@ import pytest
 from hypervisor_observability import (
     CausalTraceId,
     EventType,
+    HypervisorEvent,
     HypervisorEventBus,
     Recorder,
     current_trace,
@@ -29,6 +30,18 @@ from hypervisor_observability.recorder import HERE, keyed_table
 from hypervisor_observability.recorder.kinds import KINDS, KindName
 from hypervisor_observability.testing import check_payloads
 from tests.core.recorder.records import NAMES, ends, in_threads, only, starts, trace_of
+
+
+def test_event_that_was_made_elsewhere_keeps_its_ids_and_its_time(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    made = HypervisorEvent("e-1", EventType.VFS_WRITE, 7.5, "s", "did:a", "not/a/known/id", "e-0")
+
+    with recorder.agent("did:b"):
+        recorder.emit(made)
+
+    (found,) = bus.query_by_type(EventType.VFS_WRITE)
+    assert found.to_dict() == made.to_dict()
 
 
 def test_callbacks_of_a_framework_give_the_tree_of_its_run(

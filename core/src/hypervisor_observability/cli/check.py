@@ -140,11 +140,12 @@ def _framework_of(source: Plugin) -> Answer:
     odd = [misfit for misfit in misfits.values() if misfit is not None]
     if odd and not (framework.each and len(odd) < len(there)):
         return Answer(source.name, "failed", odd[0])
-    told = ", ".join(
+    fitting = [
         f"{framework.name_of(target)} {version}"
         for target, version in there
         if misfits[target] is None
-    )
+    ]
+    told = ", ".join(dict.fromkeys(fitting))  # several targets may come from one distribution
     return Answer(source.name, "ok", "; ".join([f"{told} is installed", *odd]))
 
 

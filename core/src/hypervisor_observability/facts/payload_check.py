@@ -51,7 +51,8 @@ def _rules_of(kind: str) -> Mapping[str, _Rule] | None:
     text = EVENTS.get(kind)
     if text is None:
         return None
-    rules = {}
+    # Whoever has something of their own to say may say it of anything.
+    rules = {"attributes": _Rule(is_required=False, words=())}
     for one in text.split():
         name, _, words = one.partition("=")
         rules[name.rstrip("!")] = _Rule(

@@ -280,6 +280,10 @@ class Recorder:
     inside = keyed.stand_in_key
     HERE = HERE
 
+    def emit(self, event: HypervisorEvent) -> None:
+        """Record an event that was made elsewhere, with its own ids and time. Never raises."""
+        self._writer.emit(event)
+
     def record(self, event_type: EventType, /, **payload: object) -> HypervisorEvent | None:
         """Record an event of any type in the place of the running code.
 

@@ -21,13 +21,14 @@ class Framework:
     Attributes:
         targets: Names of modules.
         supports: Versions that fit, by target; of one that is not in it, all.
-        distribution: Whose version that is; None: it has the name of the target.
+        distributions: Whose version that is: of the first that is installed. Without any, it has
+            the name of the target.
         each: Whether the source is instrumented for each target, rather than for the first.
     """
 
     targets: tuple[str, ...]
     supports: "Mapping[str, VersionRange]"
-    distribution: str | None
+    distributions: tuple[str, ...]
     each: bool
 
     @classmethod
@@ -49,10 +50,12 @@ class Framework:
         if not isinstance(each, bool):
             raise ValueError(f"each_target: expected true or false, got {each!r}")
         distribution = getattr(source, "distribution", None)
-        if not isinstance(distribution, str | None):
+        names = () if distribution is None else distribution
+        names = (names,) if isinstance(names, str) else names
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
             raise ValueError(f"distribution: expected a name, got {distribution!r}")
         try:
-            return cls(targets, _ranges(supports, targets, distribution), distribution, each)
+            return cls(targets, _ranges(supports, targets, names), names, each)
         except ValueError as error:
             raise ValueError(f"supports: {error}") from None
 
@@ -67,7 +70,8 @@ class Framework:
 
     def name_of(self, target: str) -> str:
         """Give what people know it by."""
-        return self.distribution or target or "it"
+        there = [name for name in self.distributions if _version_of(name) is not None]
+        return " or ".join(there[:1] or self.distributions) or target or "it"
 
     def misfit(self, target: str, version: str | None) -> str | None:
         """Say why the *version* that is there does not fit; None where it does."""
@@ -85,20 +89,15 @@ class Framework:
         is what a module that was imported says of itself.
         """
         for name in self._distributions(target):
-            try:
-                about = metadata.metadata(name)
-                # What is half removed has none, which Python 3.12 and later warn of.
-                found = about["Version"] if "Version" in about else None  # noqa: SIM401 - it is typed without get()
-            except (metadata.PackageNotFoundError, OSError, TypeError):
-                continue
-            if isinstance(found, str):
+            found = _version_of(name)
+            if found is not None:
                 return found
         says = getattr(sys.modules.get(target), "__version__", None)
         return says if isinstance(says, str) else None
 
     def _distributions(self, target: str) -> Iterable[str]:
-        if self.distribution is not None:
-            yield self.distribution
+        if self.distributions:
+            yield from self.distributions
             return
         yield target.replace(".", "-")
         top = target.partition(".")[0]
@@ -107,8 +106,18 @@ class Framework:
             yield from owners
 
 
+def _version_of(distribution: str) -> str | None:
+    try:
+        about = metadata.metadata(distribution)
+        # What is half removed has none, which Python 3.12 and later warn of.
+        found = about["Version"] if "Version" in about else None  # noqa: SIM401 - it is typed without get()
+    except (metadata.PackageNotFoundError, OSError, TypeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
 def _ranges(
-    supports: object, targets: tuple[str, ...], distribution: str | None
+    supports: object, targets: tuple[str, ...], distributions: tuple[str, ...]
 ) -> "Mapping[str, VersionRange]":
     """Read ``supports``: one range for all targets, or a mapping of them.
 
@@ -117,7 +126,7 @@ def _ranges(
     """
     if supports is None:
         return {}
-    if not targets and distribution is None:
+    if not targets and not distributions:
         raise ValueError("of what is not said; there are no targets")
     from .version_range import VersionRange
 
