@@ -58,6 +58,7 @@ class Agent:
         tools: Functions by name.
         agents: Whom it may call as a tool.
         hands_to: Whom it may hand over to.
+        allows: Whether it may call a tool, by name.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Agent:
     tools: Mapping[str, Callable[..., Any]] = field(factory=dict)
     agents: "Mapping[str, Agent]" = field(factory=dict)
     hands_to: "Mapping[str, Agent]" = field(factory=dict)
+    allows: Callable[[str], bool] = lambda _: True
 
     def run(self, request: str) -> str:
         """Answer; tools that are called at once run in threads."""
@@ -145,6 +147,9 @@ async def _call(agent: Agent, call: Any, parent: str, gather: Gather) -> str:
     told = {"name": call.name, "call_id": call.call_id, "arguments": call.arguments}
     try:
         with _working("tool", parent, **told) as work:
+            if not agent.allows(call.name):
+                work.told["refused"] = True
+                return f"{call.name} is not allowed"
             if call.name in agent.agents:
                 request = call.arguments["request"]
                 return await _answer(agent.agents[call.name], request, gather, work.number)

@@ -44,7 +44,8 @@ class Watching:
         """Record that it ended."""
         if "usage" in told:
             self.used(number, *told["usage"])
-        self.context.recorder.close(number, error)
+        status = "blocked" if "refused" in told else None
+        self.context.recorder.close(number, error, status=status)
 
     def used(self, number: str, read: int, written: int) -> None:
         """Record what a model has used up."""

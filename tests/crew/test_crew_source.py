@@ -17,5 +17,10 @@ class TestCrewSource(SourceContract):
     async def run_async(self, agent: AgentScript, request: str) -> object:
         return await made(agent).arun(request)
 
+    def run_refused(self, agent: AgentScript, request: str) -> object:
+        one = made(agent)
+        one.allows = lambda _: False
+        return one.run(request)
+
     def stream(self, agent: AgentScript, request: str) -> AsyncIterator[object]:
         return stream(agent, request)

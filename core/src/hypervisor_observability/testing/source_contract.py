@@ -22,8 +22,22 @@ Subclass ``SourceContract`` in a test, and say how your framework runs agents::
 pytest then finds every test of it. A test that fails says what an author did wrong.
 """
 
+from .source_content_contract import ContentContract
+from .source_ending_contract import EndingContract
+from .source_harmless_contract import HarmlessContract
+from .source_parallel_contract import ParallelContract
 from .source_run_contract import RunContract
+from .source_standing_contract import StandingContract
+from .source_stream_contract import StreamContract
 
 
-class SourceContract(RunContract):
+class SourceContract(
+    RunContract,
+    EndingContract,
+    StreamContract,
+    ParallelContract,
+    StandingContract,
+    HarmlessContract,
+    ContentContract,
+):
     """All the tests."""

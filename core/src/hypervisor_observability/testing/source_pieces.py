@@ -9,8 +9,8 @@ from ..recorder.kinds import KINDS
 
 # A session has the causal id of what is around it, and a compensation one type for both its events.
 _KINDS = {name: kind for name, kind in KINDS.items() if name not in ("session", "compensation")}
-_BEGINNINGS = {kind.begins.value: name for name, kind in _KINDS.items()}
-_ENDS = {
+BEGINNINGS = {kind.begins.value: name for name, kind in _KINDS.items()}
+ENDS = {
     one.value: name
     for name, kind in _KINDS.items()
     for one in (kind.ends, kind.fails)
@@ -47,6 +47,11 @@ class Piece:
         if self.kind == "agent":
             return str(self.start.agent_did)
         return str(self.start.payload.get(_NAMED_BY.get(self.kind, "name"), ""))
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it stands below something that was not seen."""
+        return self.parent is None and _above(self.start) is not None
 
     @property
     def end(self) -> HypervisorEvent:
@@ -105,20 +110,20 @@ class Seen:
         by_id: dict[Id | None, Piece] = {}
         others = []
         for event in seen.events:
-            kind = _BEGINNINGS.get(event.event_type.value)
+            kind = BEGINNINGS.get(event.event_type.value)
             if kind is None:
                 others.append(event)
                 continue
             piece = Piece(kind, event)
             seen.pieces.append(piece)
-            by_id[_own(event)] = piece
+            by_id[own_id(event)] = piece
         by_id.pop(None, None)
         for piece in seen.pieces:
             piece.parent = by_id.get(_above(piece.start))
             if piece.parent is not None:
                 piece.parent.below.append(piece)
         for event in others:
-            owner, kind = by_id.get(_own(event)), _ENDS.get(event.event_type.value)
+            owner, kind = by_id.get(own_id(event)), ENDS.get(event.event_type.value)
             if kind is not None and (owner is None or owner.kind != kind):
                 seen.stray.append(event)
             elif owner is not None and kind is not None:
@@ -145,7 +150,16 @@ class Seen:
 
     def owner(self, event: HypervisorEvent) -> Piece | None:
         """Give the piece that an event without an extent belongs to."""
-        return next((one for one in self.pieces if event in one.points), None)
+        return next((one for one in self.pieces if any(event is own for own in one.points)), None)
+
+    def points(self, event_type: str) -> list[HypervisorEvent]:
+        """Give the events of a type that has no extent."""
+        return [event for event in self.events if event.event_type.value == event_type]
+
+    @property
+    def still_open(self) -> list[Piece]:
+        """What has not ended."""
+        return [one for one in self.pieces if not one.ends]
 
     @property
     def roots(self) -> list[Piece]:
@@ -169,7 +183,8 @@ class Seen:
         return "\n".join(lines) or "  nothing"
 
 
-def _own(event: HypervisorEvent) -> Id | None:
+def own_id(event: HypervisorEvent) -> Id | None:
+    """Give the trace and the span of an event; None where it has none."""
     trace = event.causal_trace_id
     return None if trace is None else (_parts(trace)[0], _parts(trace)[1])
 

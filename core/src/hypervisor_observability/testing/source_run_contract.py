@@ -1,68 +1,157 @@
-"""What a source sees of a run that goes well."""
+"""What a source sees of runs that go well."""
 
-import asyncio
+from collections import Counter
 
-from .source_pieces import Seen
-from .source_scripts import AgentScript, CallTools, Say, ToolCall, Usage
+from ..events.event_types import AGENT_HANDOFF
+from ..host.observability import Observability
+from ..metrics.usage import TOKENS
+from .source_pieces import Piece, Seen
+from .source_samples import agent_as_tool, hand_off, look_up_async, one_tool, two_tools
+from .source_scripts import AgentScript, Fail, Stall
 from .source_tests import SourceTests
-
-REQUEST = "weather in Oslo?"
-
-
-def look_up(city: str) -> str:
-    """Look up the weather of a city."""
-    return f"{city} is sunny"
-
-
-def one_tool() -> AgentScript:
-    """Give an agent that calls one tool, once."""
-    calls = (ToolCall("look_up", {"city": "Oslo"}, "call-1"),)
-    turns = (CallTools(calls, Usage(20, 5)), Say("sunny", Usage(30, 7)))
-    return AgentScript("researcher", turns, (look_up,))
 
 
 class RunContract(SourceTests):
-    """What a source sees of a run that goes well."""
+    """What a source sees of runs that go well."""
 
     def test_run_is_seen(self) -> None:
-        """One agent, its tool, and each call of its model."""
+        """One agent, its tool, and each call of its model, below each other in one tree."""
         self.needs("run")
-        with self.faultless(), self.observed() as observability:
-            self.run(one_tool(), REQUEST)
-            _check_one_tool(self.seen(observability))
+        _check_one_tool(self.watch("run", one_tool()))
 
     def test_async_run_is_seen(self) -> None:
-        """The same by the framework's asynchronous way."""
+        """The same by the framework's asynchronous way, with a tool of either sort."""
         self.needs("run_async")
-        with self.faultless(), self.observed() as observability:
-            asyncio.run(self.run_async(one_tool(), REQUEST))
-            _check_one_tool(self.seen(observability))
+        _check_one_tool(self.watch("run_async", one_tool()))
+        if "async_tools" not in self.lacks:
+            _check_one_tool(self.watch("run_async", one_tool(look_up_async)))
 
-    def test_nothing_is_seen_after_uninstrument(self) -> None:
-        """The framework is as it was."""
-        self.needs("run")
-        with self.observed() as observability:
-            self.run(one_tool(), REQUEST)
-        count = len(observability.bus.all_events)
-        self.run(one_tool(), REQUEST)
-        left = observability.bus.all_events[count:]
-        assert not left, (
-            f"after uninstrument() came {left[0].event_type.value}: take back everything"
-        )
+    def test_streamed_run_is_seen(self) -> None:
+        """The same where the application reads a stream to its end."""
+        self.needs("stream")
+        _check_one_tool(self.watch("stream", one_tool()))
+
+    def test_tools_that_are_called_at_once_stand_below_their_agent(self) -> None:
+        """Neither stands below the other, and each has its own call."""
+        self.needs("parallel_tools")
+        for way in self.ways():
+            seen = self.watch(way, two_tools())
+            text = seen.text()
+            agent = seen.one("agent", "researcher")
+            tools = seen.all("tool", "look_up")
+            calls = Counter(tool.start.payload.get("call_id") for tool in tools)
+            assert calls == {"call-oslo": 1, "call-bergen": 1}, (
+                f"{way}: each call is one tool, with the call_id of the model; saw {calls}\n{text}"
+            )
+            for tool in tools:
+                _check_below(seen, tool, agent)
+
+    def test_agent_that_is_called_as_a_tool_stands_below_that_call(self) -> None:
+        """So that a tree shows who asked whom."""
+        self.needs("agent_as_tool")
+        for way in self.ways():
+            seen = self.watch(way, agent_as_tool())
+            writer, researcher = seen.one("agent", "writer"), seen.one("agent", "researcher")
+            call, tool = seen.one("tool", "researcher"), seen.one("tool", "look_up")
+            _check_below(seen, call, writer)
+            _check_below(seen, researcher, call)
+            _check_below(seen, tool, researcher)
+            _check_models(seen, {writer: 2, researcher: 2})
+
+    def test_handoff_is_seen(self) -> None:
+        """One event says who hands over to whom; both agents stand in one tree."""
+        self.needs("handoff")
+        for way in self.ways():
+            seen = self.watch(way, hand_off())
+            text = seen.text()
+            events = seen.points(AGENT_HANDOFF.value)
+            assert len(events) == 1, f"{way}: one {AGENT_HANDOFF.value}, not {len(events)}\n{text}"
+            to, by = events[0].payload.get("to_agent"), events[0].payload.get("from_agent")
+            assert to == "researcher", f"{way}: to_agent is the id of the other agent, not {to}"
+            by = by or events[0].agent_did
+            assert by == "triage", f"{way}: it is triage that hands over, not {by}"
+            triage, researcher = seen.one("agent", "triage"), seen.one("agent", "researcher")
+            _check_models(seen, {triage: 1, researcher: 2})
+            assert len(seen.roots) == 1, f"{way}: a run holds both agents together\n{text}"
+
+    def test_usage_is_counted_once(self) -> None:
+        """What each call of a model used, and no sum of it again for an agent or a run."""
+        scripts = {"run": one_tool(), "agent_as_tool": agent_as_tool(), "handoff": hand_off()}
+        for scenario, script in scripts.items():
+            if scenario != "run" and scenario in self.lacks:
+                continue
+            for way in self.ways():
+                with self.observed() as observability:
+                    self.played(way, script)
+                    counted = _tokens(observability)
+                right = _right_tokens(script)
+                assert counted == right, (
+                    f"{scenario}, {way}: the models used {dict(right)} tokens, not {dict(counted)}:"
+                    " report what each call of a model used, and no sums (or those as total=True)"
+                )
+
+    def test_agents_have_the_ids_of_the_table(self) -> None:
+        """The user says by ``agents`` who is who: ask ``context.did_of(name)``."""
+        ids = {"researcher": "did:mesh:7", "triage": "did:mesh:8"}
+        handoff = "handoff" not in self.lacks
+        way = self.ways()[0]
+        with self.observed(agents=ids) as observability:
+            self.played(way, hand_off() if handoff else one_tool())
+            seen = self.seen(observability)
+        expected = set(ids.values()) if handoff else {"did:mesh:7"}
+        names = {agent.name for agent in seen.all("agent")}
+        assert names == expected, f"the agents are {expected}, not {names}: use context.did_of()"
+        for event in seen.points(AGENT_HANDOFF.value):
+            assert event.payload["to_agent"] == "did:mesh:7", "to_agent is an id: use did_of()"
 
 
 def _check_one_tool(seen: Seen) -> None:
     text = seen.text()
     agent = seen.one("agent", "researcher")
-    tool = seen.one("tool", "look_up")
+    tool = seen.one("tool", "look_up_async" if seen.all("tool", "look_up_async") else "look_up")
     assert len(seen.all("agent")) == 1, f"one agent has worked\n{text}"
     assert len(seen.all("tool")) == 1, f"one tool was called\n{text}"
-    assert tool.nearest("agent") is agent, f"the tool stands below its agent\n{text}"
-    models = seen.all("model")
-    assert len(models) == 2, f"the model was called twice\n{text}"
-    for model in models:
-        assert model.nearest("agent", "tool") is agent, f"a model stands below its agent\n{text}"
+    _check_below(seen, tool, agent)
+    _check_models(seen, {agent: 2})
+    call_id = tool.start.payload.get("call_id")
+    assert call_id == "call-0-1", f"the call_id of a tool is that of the model, not {call_id}"
     assert len(seen.roots) == 1, f"a run is one tree\n{text}"
     for piece in seen.pieces:
-        assert piece.status == "ok", f"all went well\n{text}"
-    assert tool.start.payload.get("call_id") == "call-1", "a tool's call_id is what the model gave"
+        assert piece.status == "ok", f"all went well, so each status is ok\n{text}"
+
+
+def _check_below(seen: Seen, piece: Piece, above: Piece) -> None:
+    """Check that an agent, or a tool, is what stands above a piece, whatever runs are between."""
+    found = piece.nearest("agent", "tool", "model")
+    assert found is above, (
+        f"{piece} stands below {above}, not below {found or 'nothing'}\n{seen.text()}"
+    )
+    own, did = piece.start.agent_did, above.start.agent_did
+    assert piece.kind == "agent" or own == did, f"{piece} is work of agent {did}, not of {own}"
+
+
+def _check_models(seen: Seen, calls: dict[Piece, int]) -> None:
+    for agent, number in calls.items():
+        own = [one for one in seen.all("model") if one.nearest("agent", "tool", "model") is agent]
+        assert len(own) == number, (
+            f"{agent} has called its model {number} times, and {len(own)} calls stand below it\n"
+            f"{seen.text()}"
+        )
+    assert len(seen.all("model")) == sum(calls.values()), f"too many models\n{seen.text()}"
+
+
+def _tokens(observability: Observability) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for family in observability.collect_metrics():
+        if family.name == TOKENS:
+            for labels, count in family.series.items():
+                found[labels[-1]] += int(count)
+    return found
+
+
+def _right_tokens(script: AgentScript) -> Counter[str]:
+    turns = [turn for agent in script.all() for turn in agent.turns]
+    used = [turn.usage for turn in turns if not isinstance(turn, Fail | Stall)]
+    return Counter(
+        input=sum(one.input_tokens for one in used), output=sum(one.output_tokens for one in used)
+    )

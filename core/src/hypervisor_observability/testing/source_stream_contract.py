@@ -1,0 +1,100 @@
+"""What a source sees of streams that nobody reads to their end."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+from ..events.event import HypervisorEvent
+from ..host.observability import Observability
+from .source_pieces import BEGINNINGS, ENDS, Seen, own_id
+from .source_samples import REQUEST, one_tool, only_says
+from .source_tests import SourceTests, settled
+
+
+class StreamContract(SourceTests):
+    """What a source sees of streams that nobody reads to their end."""
+
+    def test_stream_that_is_closed_early_leaves_nothing_open(self) -> None:
+        """Nor is that a failure: its reader has had enough."""
+        self.needs("stream")
+        for parts in (1, 2):
+            _check_left(self._left(parts, closes=True))
+
+    def test_stream_that_is_dropped_leaves_nothing_open(self) -> None:
+        """Nobody closes it; the garbage collector and the event loop do."""
+        self.needs("stream")
+        for parts in (1, 2):
+            _check_left(self._left(parts, closes=False))
+
+    def test_many_abandoned_streams_leave_nothing_open(self) -> None:
+        """What each leaves open would be gone only when ten thousand others are."""
+        self.needs("stream")
+        with self.observed() as observability:
+            counting = _Counting(observability)
+            asyncio.run(self._abandon(self.abandoned_streams, counting))
+            assert counting.begun >= self.abandoned_streams, "nothing was seen of the streams"
+            assert not counting.open, (
+                f"{len(counting.open)} of {counting.begun} pieces of work have not ended after"
+                f" {self.abandoned_streams} streams were abandoned, such as a"
+                f" {next(iter(counting.open.values()))}: close them where the stream is closed"
+            )
+
+    def _left(self, parts: int, *, closes: bool) -> Seen:
+        """Read some parts of a stream and leave it; give what was seen."""
+
+        async def main() -> Seen:
+            with self.observed() as observability:
+                await _leave(self.stream(one_tool(), REQUEST), parts, closes=closes)
+                await settled(lambda: not Seen.of(observability.bus.all_events).still_open)
+                return self.seen(observability)
+
+        return asyncio.run(main())
+
+    async def _abandon(self, streams: int, counting: "_Counting") -> None:
+        for number in range(streams):
+            await _leave(self.stream(only_says(), REQUEST), 1, closes=number % 2 == 0)
+            await asyncio.sleep(0)
+        await settled(lambda: not counting.open)
+
+
+async def _leave(stream: AsyncIterator[object], parts: int, *, closes: bool) -> None:
+    """Read some parts of a stream, and close it or let it be."""
+    with suppress(StopAsyncIteration):
+        for _ in range(parts):
+            await anext(stream)
+    close = getattr(stream, "aclose", None)
+    if closes and close is not None:
+        await close()
+    del stream, close
+    if not closes:
+        gc.collect(0)
+
+
+def _check_left(seen: Seen) -> None:
+    for piece in seen.pieces:
+        assert piece.status in ("ok", "cancelled"), (
+            f"the reader of a stream has had enough: that is no failure of {piece}\n{seen.text()}"
+        )
+
+
+class _Counting:
+    """Counts what begins and ends on a bus, which need not keep it all.
+
+    Attributes:
+        begun: How much has begun.
+        open: What has not ended, by id.
+    """
+
+    def __init__(self, observability: Observability) -> None:
+        self.begun = 0
+        self.open: dict[object, str] = {}
+        observability.bus.subscribe(None, self._note)
+
+    def _note(self, event: HypervisorEvent) -> None:
+        kind = event.event_type.value
+        if kind in BEGINNINGS:
+            self.begun += 1
+            self.open[own_id(event)] = BEGINNINGS[kind]
+        elif kind in ENDS:
+            self.open.pop(own_id(event), None)
