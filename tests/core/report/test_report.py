@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
 from hypervisor_observability.events.event_types import GOVERNANCE_DECISION
 from hypervisor_observability.report import Findings, report_page, saga_census, timeline
-from hypervisor_observability.report.drawing import duration
 from hypervisor_observability.report.timeline import Timeline
 from tests.commands import run_hvobs
 
@@ -362,13 +361,6 @@ def test_timeline_loses_no_moment_and_keeps_to_its_bins(
         told_at = sorted(at for at, one, count in found if one == kind for _ in range(count))
         unit = line._unit_ns
         assert all(at <= moment < at + unit for at, moment in zip(told_at, times, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.0015, "1.5 ms"), (1.5, "1.50 s"), (90, "1.5 min")]
-)
-def test_durations_are_written_in_the_unit_that_suits(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 @pytest.fixture

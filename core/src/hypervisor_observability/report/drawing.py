@@ -7,6 +7,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from ..text.durations import duration_text
 from ..text.terminal_text import escape, fit
 from .sagas import Piece, SagaStory
 from .timeline import Timeline
@@ -111,15 +112,8 @@ def waterfall(saga: SagaStory) -> str:
     return _svg(shapes, len(saga.pieces) * _ROW)
 
 
-def duration(seconds: float) -> str:
-    """Write a duration in the unit that suits it."""
-    if seconds >= 60:
-        return f"{seconds / 60:.1f} min"
-    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.1f} ms"
-
-
 def _told(piece: Piece) -> str:
-    took = "" if piece.ended_ns is None else duration((piece.ended_ns - piece.begun_ns) / 1e9)
+    took = "" if piece.ended_ns is None else duration_text((piece.ended_ns - piece.begun_ns) / 1e9)
     return f"{piece.state} {took}".strip()
 
 

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from ..text.durations import duration_text
 from . import drawing
 from .findings import Findings
 from .sagas import SagaStory
@@ -170,7 +171,7 @@ def _sagas(findings: Findings) -> str:
 
 
 def _saga(saga: SagaStory) -> str:
-    took = drawing.duration((saga.ended_ns - saga.begun_ns) / 1e9)
+    took = duration_text((saga.ended_ns - saga.begun_ns) / 1e9)
     name, outcome = drawing.text_of(saga.name), drawing.text_of(saga.outcome, 30)
     more = f'<p class="note">and {saga.left_out} more</p>' if saga.left_out else ""
     return (

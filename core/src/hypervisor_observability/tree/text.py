@@ -6,6 +6,7 @@ from attrs import asdict, frozen
 
 from ..causality.trace_tree import TraceTree
 from ..facts.payload_facts import UNKNOWN
+from ..text.durations import duration_text
 from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
 from .work import Usage, Work, walk
@@ -150,7 +151,7 @@ def _line(
     room = width - _TIME_COLUMNS - _STATUS_COLUMNS - 2
     before = _shortened(before, room - _LEAST_LABEL_COLUMNS, pen)
     duration = work.duration_seconds
-    time = "" if duration is None else _duration_text(duration)
+    time = "" if duration is None else duration_text(duration)
     # Words come from a fixed list, but an incident's severity does not.
     word = fit(pen.safe(work.word), _STATUS_COLUMNS, ellipsis=pen.ellipsis)
     if not time and not word:
@@ -253,16 +254,3 @@ def _notes(tree: TraceTree) -> list[str]:
     if tree.unreadable:
         notes.append(f"left out: {tree.unreadable} events with unreadable causal ids")
     return notes
-
-
-def _duration_text(seconds: float) -> str:
-    if seconds < 0.001:
-        return f"{seconds * 1e6:.0f} us"
-    if seconds < 1:
-        return f"{seconds * 1e3:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} m {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} m"
