@@ -104,6 +104,7 @@ def test_bad_text_is_refused_with_what_is_wrong(text: str, wrong: str) -> None:
         CausalTraceId.from_string(text)
 
     assert len(str(caught.value)) < 300
+    assert CausalTraceId.or_none(text) is None
 
 
 @pytest.mark.parametrize("text", [None, 5, b"a/b", ["a", "b"]])
@@ -112,6 +113,7 @@ def test_what_is_no_string_is_a_type_error(text: Any) -> None:
         CausalTraceId.from_string(text)
     with pytest.raises(TypeError, match="expected a string"):
         CausalTraceId(trace_id="a", span_id="b", parent_span_id=text or cast("Any", 5))
+    assert CausalTraceId.or_none(text) is None
 
 
 @given(st.text())
@@ -121,6 +123,7 @@ def test_parse_succeeds_exactly_where_it_round_trips(text: str) -> None:
     except ValueError:
         return
     assert parsed.full_id == text
+    assert CausalTraceId.or_none(text) == parsed
 
 
 @given(SHORT_IDS, SHORT_IDS, st.none() | SHORT_IDS)

@@ -145,6 +145,14 @@ class CausalTraceId(Lineage):
         trace, span, parent = parts_of(text)
         return _given(trace, span, parent, 0 if parent is None else 1)
 
+    @classmethod
+    def or_none(cls, text: object) -> "CausalTraceId | None":
+        """Read what was recorded as a causal id, as ``from_string`` does; None if it is none."""
+        try:
+            return cls.from_string(text) if isinstance(text, str) else None
+        except ValueError:
+            return None
+
     def is_ancestor_of(self, other: "CausalTraceId", *, strict: bool = False) -> bool:
         """Tell whether this work caused *other*, directly or not.
 

@@ -137,9 +137,8 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
 
 
 def _read(text: str, trace_id: str) -> _Belonging:
-    try:
-        causal_id = CausalTraceId.from_string(text)
-    except ValueError:
+    causal_id = CausalTraceId.or_none(text)
+    if causal_id is None:
         return "unreadable"
     return causal_id if is_same_trace(causal_id.trace_id, trace_id) else "elsewhere"
 

@@ -94,10 +94,8 @@ class EventsByTrace:
 
 
 def _trace_id(text: str) -> str | None:
-    try:
-        return CausalTraceId.from_string(text).trace_id
-    except ValueError:
-        return None
+    causal = CausalTraceId.or_none(text)
+    return None if causal is None else causal.trace_id
 
 
 @history_options

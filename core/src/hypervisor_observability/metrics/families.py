@@ -62,10 +62,8 @@ class Exemplar:
         None if what was recorded is no id.
         """
         # Widened when somebody reads it: most exemplars are replaced before that.
-        try:
-            return CausalTraceId.from_string(self.causal_trace_id).to_w3c()
-        except ValueError:
-            return None
+        causal = CausalTraceId.or_none(self.causal_trace_id)
+        return None if causal is None else causal.to_w3c()
 
 
 @frozen(kw_only=True)

@@ -69,20 +69,12 @@ class SpanIdentities:
 
 def causal_id(event: HypervisorEvent) -> CausalTraceId | None:
     """Parse the event's causal id; None if it has none or a malformed one."""
-    return causal_id_of(event.causal_trace_id)
-
-
-def causal_id_of(text: object) -> CausalTraceId | None:
-    """Parse a causal id; None if *text* is none."""
-    try:
-        return CausalTraceId.from_string(text) if isinstance(text, str) else None
-    except ValueError:
-        return None
+    return CausalTraceId.or_none(event.causal_trace_id)
 
 
 def caller_of(event: HypervisorEvent) -> tuple[str, str] | None:
     """Give the ids of the caller whose trace was not continued, if there is one."""
-    caller = causal_id_of(payload_facts.caller_trace(event))
+    caller = CausalTraceId.or_none(payload_facts.caller_trace(event))
     return None if caller is None else caller.to_w3c()
 
 

@@ -64,13 +64,9 @@ def _fill(record: LogRecord, event: HypervisorEvent) -> None:
         "agent.hypervisor.parent_event_id": event.parent_event_id,
     }
     add_attributes(record.attributes, {name: text for name, text in ids.items() if text})
-    if event.causal_trace_id is not None:
-        try:
-            trace_id, span_id = CausalTraceId.from_string(event.causal_trace_id).to_w3c()
-        except ValueError:
-            pass  # what was recorded is no id
-        else:
-            record.trace_id, record.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
+    causal = CausalTraceId.or_none(event.causal_trace_id)
+    if causal is not None:
+        record.trace_id, record.span_id = map(bytes.fromhex, causal.to_w3c())
     if event.payload:
         _fill_body(record.body, event.payload, MAX_DEPTH)
 
