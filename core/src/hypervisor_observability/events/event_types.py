@@ -88,7 +88,7 @@ class EventType(str, Enum):
         if issubclass(type(value), Enum):
             value = value.value
         text = str.__str__(value) if issubclass(type(value), str) else type(value).__name__
-        known = cls._value2member_map_.get(text)
+        known = cls._value2member_map_.get(text) or _FURTHER.get(text)
         if known is not None:
             return known  # type: ignore[return-value]  # the map of this very class
         text = text[:_MAX_CHARACTERS]
@@ -109,33 +109,43 @@ class EventType(str, Enum):
         return self
 
 
-GOVERNANCE_DECISION = EventType.of("governance.decision")
+_FURTHER: dict[str, EventType] = {}
+
+
+def _further(value: str) -> EventType:
+    """Make a type of ours beyond the forty: ``of`` gives the same one each time, as readers of the
+    past ask for it with each event.
+    """
+    return _FURTHER.setdefault(value, EventType.of(value))
+
+
+GOVERNANCE_DECISION = _further("governance.decision")
 """A policy decision: {allowed, tool_name, evaluation_ms, rate_limited, reason}."""
 
-AGENT_FINISHED = EventType.of("agent.finished")
+AGENT_FINISHED = _further("agent.finished")
 """An agent's work ended: {status, error, duration_seconds}."""
 
-USAGE_RECORDED = EventType.of("usage.recorded")
+USAGE_RECORDED = _further("usage.recorded")
 """Tokens and cost: {input_tokens, output_tokens, cost, currency, model}."""
 
-RUN_STARTED = EventType.of("run.started")
+RUN_STARTED = _further("run.started")
 """A task, workflow, graph or crew began: {name, run_id, kind}."""
 
-RUN_FINISHED = EventType.of("run.finished")
+RUN_FINISHED = _further("run.finished")
 """It ended: {name, run_id, status, error, duration_seconds}."""
 
-TOOL_STARTED = EventType.of("tool.started")
+TOOL_STARTED = _further("tool.started")
 """An agent called a tool: {tool_name, call_id, attempt, arguments}."""
 
-TOOL_FINISHED = EventType.of("tool.finished")
+TOOL_FINISHED = _further("tool.finished")
 """The call ended: {tool_name, call_id, attempt, status, error, duration_seconds, result}."""
 
-MODEL_STARTED = EventType.of("model.started")
+MODEL_STARTED = _further("model.started")
 """An agent called a model: {model, provider, operation, call_id, stream}."""
 
-MODEL_FINISHED = EventType.of("model.finished")
+MODEL_FINISHED = _further("model.finished")
 """The call ended: {model, operation, call_id, status, error, duration_seconds,
 first_token_seconds, finish_reason}."""
 
-AGENT_HANDOFF = EventType.of("agent.handoff")
+AGENT_HANDOFF = _further("agent.handoff")
 """An agent handed the work over to another: {from_agent, to_agent, reason}."""

@@ -2,10 +2,22 @@
 
 from collections import OrderedDict
 
-from attrs import define, field
+from attrs import define
 
 from ..events.event import HypervisorEvent
+from ..events.event_types import MODEL_STARTED, RUN_STARTED, TOOL_STARTED, EventType
 from . import payload_facts
+
+BEGINNINGS: tuple[str, ...] = (
+    RUN_STARTED,
+    TOOL_STARTED,
+    MODEL_STARTED,
+    EventType.SESSION_JOINED,
+    EventType.SAGA_CREATED,
+    EventType.SAGA_STEP_STARTED,
+    EventType.SAGA_COMPENSATING,
+)
+"""The events from which it is known which work lies below which."""
 
 MAX_SPANS = 10_000
 """Most pieces of work that are remembered."""
@@ -21,7 +33,7 @@ Amounts = tuple[float, float, float]
 class _Work:
     parent: Span | None = None
     has_reports_below: bool = False
-    reported: list[float] = field(factory=lambda: [0.0, 0.0, 0.0])
+    reported: Amounts = (0.0, 0.0, 0.0)
 
 
 class Leaves:
@@ -67,7 +79,8 @@ class Leaves:
             work = None if at is None else self._works.get(at)
             if work is None:
                 return
-            work.reported = [had + new for had, new in zip(work.reported, amounts, strict=True)]
+            read, written, cost = work.reported
+            work.reported = (read + amounts[0], written + amounts[1], cost + amounts[2])
             work.has_reports_below |= at != span
             at = work.parent
 
@@ -85,9 +98,10 @@ class Leaves:
 
     def _remembered(self, span: Span) -> _Work:
         work = self._works.get(span)
-        if work is None:
-            work = self._works[span] = _Work()
-            if len(self._works) > MAX_SPANS:
-                self._works.popitem(last=False)
-        self._works.move_to_end(span)
+        if work is not None:
+            self._works.move_to_end(span)
+            return work
+        work = self._works[span] = _Work()
+        if len(self._works) > MAX_SPANS:
+            self._works.popitem(last=False)
         return work

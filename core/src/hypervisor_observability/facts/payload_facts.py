@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..events.event import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent, is_erased, raw_payload
 from ..events.event_types import AGENT_FINISHED, EventType
 from ..events.json_values import json_text
 from ..values.truth import flag_of
@@ -49,12 +49,12 @@ _CONTAINERS = (dict, list, tuple, frozenset)
 
 def has(event: HypervisorEvent, key: str) -> bool:
     """Tell whether there is anything but None under *key*."""
-    return event.payload.get(key) is not None
+    return raw_payload(event).get(key) is not None
 
 
 def text(event: HypervisorEvent, key: str) -> str:
     """Give what is under *key*, for people; empty where there is nothing."""
-    value = event.payload.get(key)
+    value = raw_payload(event).get(key)
     if value is None:
         return ""
     if isinstance(value, dict) and "_tag" in value:
@@ -68,12 +68,12 @@ def name(event: HypervisorEvent, key: str) -> str:
 
     That is a string or a number, which is as good as its text; anything else names nothing: empty.
     """
-    return _name(event.payload.get(key))
+    return _name(raw_payload(event).get(key))
 
 
 def string(event: HypervisorEvent, key: str) -> str | None:
     """Give the string under *key*, if it is one."""
-    value = event.payload.get(key)
+    value = raw_payload(event).get(key)
     return value if isinstance(value, str) else None
 
 
@@ -85,18 +85,18 @@ def word(event: HypervisorEvent, key: str, known: tuple[str, ...]) -> str:
 
 def flag(event: HypervisorEvent, key: str) -> bool | None:
     """Give whether *key* says yes or no, by ``flag_of``; None if it says neither."""
-    return flag_of(event.payload.get(key))
+    return flag_of(raw_payload(event).get(key))
 
 
 def integer(event: HypervisorEvent, key: str) -> int | None:
     """Give the integer under *key*; a boolean is none."""
-    value = event.payload.get(key)
+    value = raw_payload(event).get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def amount(event: HypervisorEvent, key: str) -> float | None:
     """Give the number under *key* that can be added up: from 0, finite, below 2**53."""
-    value = event.payload.get(key)
+    value = raw_payload(event).get(key)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < MAX_AMOUNT:
         return value
     return None
@@ -110,7 +110,7 @@ def count(event: HypervisorEvent, key: str) -> int | None:
 
 def scalars(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, Scalar]:
     """Give those of *keys* that hold a scalar, other than a number that is not finite."""
-    payload = event.payload
+    payload = raw_payload(event)
     return {
         key: value
         for key in keys
@@ -141,8 +141,7 @@ def is_refused_breach(event: HypervisorEvent) -> bool:
 
 def has_failed(event: HypervisorEvent) -> bool:
     """Tell whether work ended with an error; to be cancelled, or blocked, is none."""
-    status = name(event, "status")
-    return status == "error" or (status not in _NO_ERRORS and has(event, "error_type"))
+    return work_end(event) == "error"
 
 
 def left_undone(event: HypervisorEvent) -> str:
@@ -160,11 +159,12 @@ def was_blocked(event: HypervisorEvent) -> bool:
 
 def work_end(event: HypervisorEvent) -> str:
     """Give how work ended, as spans and trees have it: one of ``CALL_ENDS``."""
-    if has_failed(event):
+    status = name(event, "status")
+    if status == "error" or status in _NO_ERRORS:
+        return status
+    if has(event, "error_type"):
         return "error"
-    if was_blocked(event):
-        return "blocked"
-    return left_undone(event) or (ERASED if is_erased(event) else "ok")
+    return ERASED if is_erased(event) else "ok"
 
 
 def severity(event: HypervisorEvent) -> str:
@@ -189,7 +189,7 @@ def has_ring(event: HypervisorEvent) -> bool:
 
 def ring(event: HypervisorEvent, key: str | None = None) -> int | None:
     """Give the agent's ring from now on, or the one under *key*: from 0 to ``GREATEST_RING``."""
-    payload = event.payload
+    payload = raw_payload(event)
     if key is None:
         key = "ring" if payload.get("to_ring") is None else "to_ring"
     found = payload.get(key)
@@ -225,7 +225,7 @@ def handoff(event: HypervisorEvent) -> tuple[str, str]:
 
 def blamed_agents(event: HypervisorEvent) -> list[str]:
     """Give the agents to which a fault is attributed."""
-    found = event.payload.get("attributions")
+    found = raw_payload(event).get("attributions")
     if not isinstance(found, list | tuple):
         return []
     return [did for one in found if isinstance(one, dict) and (did := _name(one.get("agent_did")))]

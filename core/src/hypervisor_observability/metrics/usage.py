@@ -3,15 +3,9 @@
 from collections.abc import Callable, Iterable
 
 from ..events.event import HypervisorEvent
-from ..events.event_types import (
-    MODEL_STARTED,
-    RUN_STARTED,
-    TOOL_STARTED,
-    USAGE_RECORDED,
-    EventType,
-)
+from ..events.event_types import USAGE_RECORDED
 from ..facts import payload_facts
-from ..facts.leaves import Leaves
+from ..facts.leaves import BEGINNINGS, Leaves
 from .instruments import Counter
 from .labels import LabelRules, word
 from .meter import Instruments
@@ -31,17 +25,7 @@ class UsageMetrics:
         rules: How agents are shown.
     """
 
-    event_types: Iterable[str] = (
-        USAGE_RECORDED,
-        # From these it is known which work lies below which.
-        RUN_STARTED,
-        TOOL_STARTED,
-        MODEL_STARTED,
-        EventType.SESSION_JOINED,
-        EventType.SAGA_CREATED,
-        EventType.SAGA_STEP_STARTED,
-        EventType.SAGA_COMPENSATING,
-    )
+    event_types: Iterable[str] = (USAGE_RECORDED, *BEGINNINGS)
 
     def __init__(self, rules: LabelRules) -> None:
         self._rules = rules
