@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from attrs import define, field
+from attrs import frozen
 
 from ..causality.trace_tree import TraceTree
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED
-from ..facts import payload_facts
 from ..facts.leaves import Leaves
+from ..facts.usage import Used, used
 from .work import Outline, Usage, Work, walk
 
 
@@ -22,41 +22,32 @@ def add_usage(found: Outline, tree: TraceTree) -> None:
         for event in node.events:
             leaves.note(event)
             if event.event_type == USAGE_RECORDED:
-                reports.append(_Report(event, node.span_id, depth))
+                reports.append(_Report(event, node.span_id, depth, used(event)))
     if not reports:
         return
     # In their order, as a total comes after its parts; of the same time the inner one first. In
     # microseconds, as they are written down: events that were read back give the same tree.
     reports.sort(key=lambda one: (one.event.timestamp_ns // 1_000, -one.depth))
     for one in reports:
-        if not leaves.is_total(one.event, (one.read, one.written, one.cost)):
+        if not leaves.is_total(one.event, one.used.amounts):
             work = found.mains[one.span_id]
             work.usage = work.usage or Usage()
-            work.usage.add(one.read, one.written, {one.currency: one.cost} if one.cost else {})
+            work.usage.take(one.used)
     _sum_up(walk(found.roots))
 
 
-@define
+@frozen
 class _Report:
     event: HypervisorEvent
     span_id: str
     depth: int
-    read: int = field(init=False)
-    written: int = field(init=False)
-    cost: float = field(init=False)
-    currency: str = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.read = payload_facts.count(self.event, "input_tokens") or 0
-        self.written = payload_facts.count(self.event, "output_tokens") or 0
-        self.cost = float(payload_facts.amount(self.event, "cost") or 0)
-        self.currency = payload_facts.name(self.event, "currency") or payload_facts.UNKNOWN
+    used: Used
 
 
 def _sum_up(works: Iterable[Work]) -> None:
     """Add what each piece of work used to what is around it, the innermost first."""
     for work in reversed(list(works)):
-        used, above = work.usage, work.parent
-        if used is not None and above is not None:
+        below, above = work.usage, work.parent
+        if below is not None and above is not None:
             above.usage = above.usage or Usage()
-            above.usage.add(used.input_tokens, used.output_tokens, used.cost)
+            above.usage.add(below)

@@ -8,6 +8,7 @@ from attrs import define, field
 from ..causality.trace_tree import TreeNode
 from ..events.event import HypervisorEvent, is_erased
 from ..facts import payload_facts
+from ..facts.usage import Used
 
 Kind = Literal[
     "run",
@@ -44,11 +45,16 @@ class Usage:
     output_tokens: int = 0
     cost: dict[str, float] = field(factory=dict)
 
-    def add(self, input_tokens: int, output_tokens: int, cost: Mapping[str, float]) -> None:
+    def take(self, used: Used) -> None:
+        """Add what a report says."""
+        cost = {used.currency: used.cost} if used.cost else {}
+        self.add(Usage(used.input_tokens, used.output_tokens, cost))
+
+    def add(self, other: "Usage") -> None:
         """Add what else was used."""
-        self.input_tokens += input_tokens
-        self.output_tokens += output_tokens
-        for currency, amount in cost.items():
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        for currency, amount in other.cost.items():
             self.cost[currency] = self.cost.get(currency, 0.0) + amount
 
 
