@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
-from hypervisor_observability.events.event_types import GOVERNANCE_DECISION
+from hypervisor_observability.events.event_types import (
+    AGENT_HANDOFF,
+    GOVERNANCE_DECISION,
+    MODEL_FINISHED,
+    RUN_FINISHED,
+    TOOL_FINISHED,
+    USAGE_RECORDED,
+)
 from hypervisor_observability.report import Findings, report_page, saga_census, timeline
 from hypervisor_observability.report.timeline import Timeline
 from tests.commands import run_hvobs
@@ -70,6 +77,11 @@ def hostile_events(name: str) -> list[HypervisorEvent]:
         event(EventType.SAGA_CREATED, 3, name, saga_id=name),
         event(EventType.SAGA_STEP_STARTED, 4, name, saga_id=name, step_id="1", action=name),
         event(EventType.SAGA_ESCALATED, 5, name, saga_id=name, outcome=name),
+        event(RUN_FINISHED, 5, name, name=name, error=name, error_type=name),
+        event(TOOL_FINISHED, 5, name, tool_name=name, status="blocked", reason=name),
+        event(MODEL_FINISHED, 5, name, model=name, status="error", error=name),
+        event(USAGE_RECORDED, 5, name, model=name, cost=1, currency=name),
+        event(AGENT_HANDOFF, 5, name, from_agent=name, to_agent=name),
     ]
 
 
@@ -109,7 +121,7 @@ def test_empty_journal_says_so() -> None:
     page = report_page(Findings(), "j")
 
     assert "There are no events." in page
-    assert page.count("None.") == 8
+    assert page.count("None.") == 13
 
 
 def test_one_event_is_a_report() -> None:
@@ -382,7 +394,7 @@ def test_command_writes_a_file_or_to_stdout(journal: Path, tmp_path: Path) -> No
     assert run.exit_code == 0, run.output
     assert shown.exit_code == 0
     assert file.read_text("utf-8") == shown.stdout
-    assert f"{7 * len(HOSTILE)} events" in shown.stdout
+    assert f"{12 * len(HOSTILE)} events" in shown.stdout
 
 
 def test_command_takes_only_the_events_that_are_asked_for(journal: Path) -> None:

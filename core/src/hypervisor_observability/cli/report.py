@@ -25,8 +25,9 @@ from .history_option import Past, history_options
 def report(past: Past, wanted: Wanted, file: Path | None) -> None:
     """Write one HTML file about the events of a store, with pictures and without scripts.
 
-    It shows rings, breaches, elevations, decisions and sagas, needs no network, and can be read
-    on a phone and printed. What cannot be read is told on stderr; exit code 1 then.
+    It shows rings, breaches, decisions, runs, calls of tools and models, handoffs and sagas, needs
+    no network, and can be read on a phone and printed. What cannot be read is told on stderr; exit
+    code 1 then.
     """
     notices: list[str] = []
     with past.history(notices.append, bar="reading") as history:

@@ -22,9 +22,11 @@ LIFE_TYPES = frozenset(
 )
 """What tells who works where."""
 
-T = TypeVar("T")
-
 _ELEVATION_ENDS = frozenset({EventType.RING_DEMOTED, EventType.RING_ELEVATION_EXPIRED})
+ELEVATION_TYPES = frozenset({EventType.RING_ELEVATED, *_ELEVATION_ENDS, *LIFE_TYPES})
+"""What tells who is elevated."""
+
+T = TypeVar("T")
 
 
 def sessions_left(event: HypervisorEvent, works: Callable[[str, str], bool]) -> list[str] | None:

@@ -17,6 +17,8 @@ WIDTH = 360
 
 _BINS = 40
 _ROW = 36
+_DIGIT = 9
+"""How wide a digit is."""
 _NAME_COLUMNS = 28
 COLOURS = {
     "assigned": "#4878a8",
@@ -36,6 +38,11 @@ COLOURS = {
     "failed": "#c8553d",
     "escalated": "#8b1e1e",
     "running": "#d08c30",
+    "ok": "#588157",
+    "error": "#c8553d",
+    "blocked": "#8b1e1e",
+    "cancelled": "#9a9a9a",
+    "not ended": "#d08c30",
 }
 
 
@@ -57,11 +64,12 @@ def over_time(moments: Timeline, first_ns: int, last_ns: int) -> str:
         place = (moment - first_ns) * _BINS // span
         bins[min(_BINS - 1, max(0, place))][kind] += count
     most = max(1, *(one.total() for one in bins))
-    height, step = 120, (WIDTH - 30) / _BINS
+    left = 8 + _DIGIT * len(str(most))
+    height, step = 120, (WIDTH - left - 4) / _BINS
     shapes = [
-        f'<line x1="26" y1="{height}" x2="{WIDTH}" y2="{height}" stroke="#999"/>',
-        f'<text x="22" y="12" text-anchor="end">{most}</text>',
-        f'<text x="22" y="{height}" text-anchor="end">0</text>',
+        f'<line x1="{left}" y1="{height}" x2="{WIDTH}" y2="{height}" stroke="#999"/>',
+        f'<text x="{left - 4}" y="12" text-anchor="end">{most}</text>',
+        f'<text x="{left - 4}" y="{height}" text-anchor="end">0</text>',
     ]
     for place, one in enumerate(bins):
         top = float(height)
@@ -69,7 +77,7 @@ def over_time(moments: Timeline, first_ns: int, last_ns: int) -> str:
             tall = one[kind] * (height - 6) / most
             top -= tall
             shapes.append(
-                f'<rect x="{28 + place * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}"'
+                f'<rect x="{left + 2 + place * step:.1f}" y="{top:.1f}" width="{step - 1:.1f}"'
                 f' height="{tall:.1f}" fill="{colour_of(kind)}"/>'
             )
     return _svg(shapes, height + 4) + legend(moments.kinds)
@@ -98,6 +106,20 @@ def by_name(rows: Sequence[tuple[str, float, str, str]]) -> str:
         painted = colour if length else "none"
         shapes += _row(place, name, shown, 0, length / most * WIDTH, painted)
     return _svg(shapes, len(rows) * _ROW)
+
+
+def shares(counts: Mapping[str, int]) -> str:
+    """Draw one bar of all kinds, each as long as its share, and name them."""
+    total = max(1, sum(counts.values()))
+    shapes: list[str] = []
+    left = 0.0
+    for kind in sorted(counts):
+        long = counts[kind] / total * WIDTH
+        shapes.append(
+            f'<rect x="{left:.1f}" y="0" width="{long:.1f}" height="9" fill="{colour_of(kind)}"/>'
+        )
+        left += long
+    return _svg(shapes, 9) + legend(counts)
 
 
 def waterfall(saga: SagaStory) -> str:

@@ -9,7 +9,8 @@ from attrs import define, field
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
-from ..facts.lives import Elevations
+from ..facts.lives import ELEVATION_TYPES, Elevations
+from .activity import Activity, Taker
 from .saga_census import SagaCensus
 from .sagas import SagaStory, tell_saga
 from .timeline import Timeline
@@ -44,6 +45,7 @@ class Findings:
         sagas: The newest sagas by id, oldest first. Each has all that is told of it: one that
             had to go for a newer one does not come back.
         census: How many there were, and how they ended.
+        activity: Runs, calls of tools and models, handoffs and refusals.
     """
 
     events: int = 0
@@ -59,9 +61,27 @@ class Findings:
     trust_by_agent: dict[str, float] = field(factory=dict)
     sagas: dict[str, SagaStory] = field(factory=dict)
     census: SagaCensus = field(factory=SagaCensus)
+    activity: Activity = field(factory=Activity)
     _elevated: Elevations[int] = field(
         factory=lambda: Elevations(lambda event: event.timestamp_ns), init=False
     )
+    _takers: dict[str, tuple[Taker, ...]] = field(init=False)
+
+    @_takers.default
+    def _takers_by_type(self) -> dict[str, tuple[Taker, ...]]:
+        takers: dict[str, tuple[Taker, ...]] = {}
+        for types, taker in (
+            (ELEVATION_TYPES, self._elevation),
+            (payload_facts.RING_TRANSITIONS, self._transition),
+            ([EventType.RING_BREACH_DETECTED], self._breach),
+            ([GOVERNANCE_DECISION], self._decided),
+            ([EventType.IDENTITY_VERIFIED], self._identity),
+            (saga_facts.SAGA_TYPES, self._saga),
+            *self.activity.takers,
+        ):
+            for kind in types:
+                takers[kind] = (*takers.get(kind, ()), taker)
+        return takers
 
     @classmethod
     def of(cls, events: Iterable[HypervisorEvent]) -> "Findings":
@@ -75,27 +95,30 @@ class Findings:
         """Take one event."""
         self.events += 1
         now = event.timestamp_ns
-        self.first_ns = now if self.first_ns is None else min(self.first_ns, now)
-        self.last_ns = now if self.last_ns is None else max(self.last_ns, now)
-        kind = event.event_type
+        if self.first_ns is None or self.last_ns is None:
+            self.first_ns = self.last_ns = now
+        elif now > self.last_ns:
+            self.last_ns = now
+        elif now < self.first_ns:
+            self.first_ns = now
+        for take in self._takers.get(event.event_type, ()):
+            take(event)
+
+    def _elevation(self, event: HypervisorEvent) -> None:
         for _, begun in self._elevated.take(event):
-            seconds = max(0, now - begun) / 1e9
+            seconds = max(0, event.timestamp_ns - begun) / 1e9
             self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
-        if kind in payload_facts.RING_TRANSITIONS:
-            self._transition(event)
-        elif kind == EventType.RING_BREACH_DETECTED:
-            self.breaches.add(now, payload_facts.severity(event))
-            self.breaches_by_agent[_agent(event)] += 1
-        elif kind == GOVERNANCE_DECISION:
-            decision = payload_facts.decision(event)
-            self.decisions[_DECISIONS.get(decision, decision)] += 1
-            if decision in _DECISIONS:
-                allowed = decision == "allow"
-                self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
-        elif kind == EventType.IDENTITY_VERIFIED:
-            self._identity(event)
-        elif kind in saga_facts.SAGA_TYPES:
-            self._saga(event)
+
+    def _breach(self, event: HypervisorEvent) -> None:
+        self.breaches.add(event.timestamp_ns, payload_facts.severity(event))
+        self.breaches_by_agent[_agent(event)] += 1
+
+    def _decided(self, event: HypervisorEvent) -> None:
+        decision = payload_facts.decision(event)
+        self.decisions[_DECISIONS.get(decision, decision)] += 1
+        if decision in _DECISIONS:
+            allowed = decision == "allow"
+            self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
 
     def _transition(self, event: HypervisorEvent) -> None:
         agent = _agent(event)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..text.durations import duration_text
 from . import drawing
+from .activity_page import MOST_ROWS, activity_sections, more
 from .findings import Findings
 from .sagas import SagaStory
 
@@ -27,7 +28,6 @@ p{margin:.3rem 0}.note{color:#555;font-size:.9em}
 @media print{body{padding:0;max-width:none}main{display:block}section{margin-bottom:.6rem}}
 """
 _UP_TO = ("1 second", "10 seconds", "1 minute", "5 minutes", "15 minutes", "1 hour", "longer")
-_MOST_ROWS = 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -77,6 +77,8 @@ def _sections(findings: Findings) -> Iterator[str]:
     yield _section("Policy decisions", _decisions(findings))
     yield _section("Trust scores", _trust_scores(findings))
     yield _section("Share of decisions that were allowed", _shares(findings))
+    for title, body in activity_sections(findings.activity):
+        yield _section(title, body, kind="wide")
     yield _section("Saga timeline", _sagas(findings), kind="wide")
 
 
@@ -90,13 +92,13 @@ def _breaches(findings: Findings, first: int, last: int) -> str:
         return ""
     minutes = max(1.0, (last - first) / 60e9)
     rate = len(findings.breaches) / minutes
-    worst = findings.breaches_by_agent.most_common(_MOST_ROWS)
+    worst = findings.breaches_by_agent.most_common(MOST_ROWS)
     rows = [(agent, count, str(count), drawing.colour_of("high")) for agent, count in worst]
     return (
         f'<p class="big">{rate:.3g} a minute</p>'
         + drawing.over_time(findings.breaches, first, last)
         + drawing.by_name(rows)
-        + _more(len(findings.breaches_by_agent))
+        + more(len(findings.breaches_by_agent))
     )
 
 
@@ -105,9 +107,9 @@ def _rings(findings: Findings) -> str:
     # The more a ring allows, the longer its bar.
     rows = [
         (agent, 4 - min(max(ring, 0), 3), f"ring {ring}", "#4878a8")
-        for agent, ring in agents[:_MOST_ROWS]
+        for agent, ring in agents[:MOST_ROWS]
     ]
-    return drawing.by_name(rows) + _more(len(agents)) if rows else ""
+    return drawing.by_name(rows) + more(len(agents)) if rows else ""
 
 
 def _elevations(findings: Findings) -> str:
@@ -134,13 +136,13 @@ def _trust_scores(findings: Findings) -> str:
     scores = sorted((score, agent) for agent, score in findings.trust_by_agent.items())
     rows = [
         (agent, score, f"{score:g}", drawing.colour_of("assigned"))
-        for score, agent in scores[:_MOST_ROWS]
+        for score, agent in scores[:MOST_ROWS]
     ]
     note = (
         '<p class="note">When identities were last verified, 0 to 10; the least trusted first. '
         "Scores of gauges that a process registers are in its metrics alone.</p>"
     )
-    return drawing.by_name(rows) + _more(len(scores)) + note if rows else ""
+    return drawing.by_name(rows) + more(len(scores)) + note if rows else ""
 
 
 def _shares(findings: Findings) -> str:
@@ -152,9 +154,9 @@ def _shares(findings: Findings) -> str:
         return ""
     rows = [
         (agent, share, f"{share:.0%}", drawing.colour_of("allowed"))
-        for share, agent in shares[:_MOST_ROWS]
+        for share, agent in shares[:MOST_ROWS]
     ]
-    return drawing.by_name(rows) + _more(len(shares))
+    return drawing.by_name(rows) + more(len(shares))
 
 
 def _sagas(findings: Findings) -> str:
@@ -178,8 +180,3 @@ def _saga(saga: SagaStory) -> str:
         f'<div class="saga"><h3><bdi>{name}</bdi>: {outcome}, {took}</h3>'
         f"{drawing.waterfall(saga)}{more}</div>"
     )
-
-
-def _more(count: int) -> str:
-    left_out = count - _MOST_ROWS
-    return f'<p class="note">and {left_out} more</p>' if left_out > 0 else ""
