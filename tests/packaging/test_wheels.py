@@ -20,6 +20,7 @@ from tests.packaging.environments import CleanEnvironment, Project
 CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
 DISTRIBUTIONS = [
+    "hypervisor-agent-hypervisor",
     "hypervisor-jaeger",
     "hypervisor-journal",
     CORE,
@@ -201,6 +202,7 @@ def test_entry_points_name_classes_that_exist(
     )
 
     assert loaded.splitlines() == [
+        "agent-hypervisor AgentHypervisorSource",
         "jaeger JaegerPlugin",
         "journal JournalPlugin",
         "otel OTelPlugin",

@@ -25,6 +25,7 @@ SHIPPED = {
     "otel": "hypervisor-otel",
     "statsd": "hypervisor-statsd",
     "jaeger": "hypervisor-jaeger",
+    "agent-hypervisor": "hypervisor-agent-hypervisor",
 }
 """Our own plugins: name to distribution."""
 
