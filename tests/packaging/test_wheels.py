@@ -21,6 +21,7 @@ CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
 DISTRIBUTIONS = [
     "hypervisor-agent-hypervisor",
+    "hypervisor-genai",
     "hypervisor-jaeger",
     "hypervisor-journal",
     CORE,
@@ -203,6 +204,7 @@ def test_entry_points_name_classes_that_exist(
 
     assert loaded.splitlines() == [
         "agent-hypervisor AgentHypervisorSource",
+        "genai GenAISource",
         "jaeger JaegerPlugin",
         "journal JournalPlugin",
         "otel OTelPlugin",

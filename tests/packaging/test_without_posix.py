@@ -74,6 +74,7 @@ for arguments in (
         "hypervisor_otel",
         "hypervisor_statsd",
         "hypervisor_jaeger",
+        "hypervisor_genai",
     ],
 )
 def test_every_module_can_be_imported_without_posix(package: str) -> None:

@@ -26,6 +26,7 @@ SHIPPED = {
     "statsd": "hypervisor-statsd",
     "jaeger": "hypervisor-jaeger",
     "agent-hypervisor": "hypervisor-agent-hypervisor",
+    "genai": "hypervisor-genai",
 }
 """Our own plugins: name to distribution."""
 
