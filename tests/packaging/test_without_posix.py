@@ -74,7 +74,7 @@ for arguments in (
         "hypervisor_otel",
         "hypervisor_statsd",
         "hypervisor_jaeger",
-        "hypervisor_genai",
+        "hypervisor_langchain",
     ],
 )
 def test_every_module_can_be_imported_without_posix(package: str) -> None:

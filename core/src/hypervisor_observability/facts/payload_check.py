@@ -1,7 +1,7 @@
 """Check what is recorded against the table of payloads: for tests, and for who writes a source."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -29,27 +29,21 @@ def payload_problems(event: HypervisorEvent) -> list[str]:
     rules = _rules_of(event.event_type.value)
     if rules is None or is_erased(event):
         return []
-    kind, payload = event.event_type.value, event.payload
-    found = [f"{kind}: {key}: {problem}" for key, problem in misfits(kind, payload).items()]
-    missing = [key for key, rule in rules.items() if rule.is_required and key not in payload]
-    return found + [f"{kind}: {key}: missing" for key in missing]
+    return list(_problems(event.event_type.value, event.payload, rules))
 
 
-def misfits(kind: str, payload: Mapping[str, Any]) -> dict[str, str]:
-    """Tell why keys of a *payload* are not as the table has them for a *kind* of events."""
-    rules = _rules_of(kind)
-    if rules is None:
-        return {}
-    found = {}
+def _problems(kind: str, payload: Mapping[str, Any], rules: Mapping[str, _Rule]) -> Iterator[str]:
     for key, value in payload.items():
         rule = rules.get(key)
         if rule is None:
-            found[key] = "not a key of this type (your own belong into 'attributes')"
-        elif not _HOLDS[holds := PAYLOAD_KEYS[key].kind](value):
-            found[key] = f"expected {_EXPECTED[holds]}, got {value!r:.60}"
+            yield f"{kind}: {key}: not a key of this type (your own belong into 'attributes')"
+        elif not _HOLDS[PAYLOAD_KEYS[key].kind](value):
+            yield f"{kind}: {key}: expected {_EXPECTED[PAYLOAD_KEYS[key].kind]}, got {value!r:.60}"
         elif rule.words and value not in rule.words:
-            found[key] = f"expected {' or '.join(rule.words)}, got {value!r:.60}"
-    return found
+            yield f"{kind}: {key}: expected {' or '.join(rule.words)}, got {value!r:.60}"
+    for key, rule in rules.items():
+        if rule.is_required and key not in payload:
+            yield f"{kind}: {key}: missing"
 
 
 @cache

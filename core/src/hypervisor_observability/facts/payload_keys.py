@@ -75,7 +75,8 @@ KEPT: Mapping[KeyKind, str] = {
     """,
     "ring": "agent_ring called_ring",
     "text": """
-        arguments committed_to details execute_api expires_at expiry granted_at vector_clock
+        answer arguments committed_to details execute_api expires_at expiry granted_at prompt
+        vector_clock
     """,
     "word": "consistency_mode finish_reason kind method trust_level",
 }
@@ -146,7 +147,6 @@ EVENTS: Mapping[str, str] = {
     "saga.fanout_started": _FAN_OUT,
     "saga.fanout_resolved": f"""
         {_FAN_OUT} success_count failure_count policy_satisfied compensation_needed {_FAILED}
-        status=cancelled|expired
     """,
     "saga.checkpoint_saved": "saga_id step_id checkpoint_id goal_hash",
     "vfs.write": "path operation content_hash previous_hash",
@@ -178,8 +178,10 @@ EVENTS: Mapping[str, str] = {
     "run.finished": f"name! run_id {_ENDED}",
     "tool.started": "tool_name! call_id attempt arguments attributes",
     "tool.finished": f"tool_name! call_id attempt result {_CALLED}",
-    "model.started": "model! provider operation call_id stream attributes",
-    "model.finished": f"model! operation call_id first_token_seconds finish_reason {_CALLED}",
+    "model.started": "model! provider operation call_id stream prompt attributes",
+    "model.finished": f"""
+        model! operation call_id first_token_seconds finish_reason answer {_CALLED}
+    """,
     "agent.handoff": "from_agent to_agent! reason",
 }
 """The keys of each type of event: ``!`` marks one that must be there, ``=`` the words it may be."""

@@ -17,10 +17,7 @@ from .plugins import SHIPPED, load_class, load_plugins, take_instances
 from .sources.framework import Framework
 from .store_parts import ask_store
 
-SHIPPED_KINDS = {
-    "journal": STORE,
-    "genai": SOURCE,
-}
+SHIPPED_KINDS = {"journal": STORE, "langchain": SOURCE}
 """Our own plugins that are no readers: none need be imported to know it."""
 
 

@@ -16,9 +16,7 @@ from ..events.event_types import (
     EventType,
 )
 
-KindName = Literal[
-    "session", "run", "agent", "tool", "model", "saga", "fan_out", "step", "compensation"
-]
+KindName = Literal["session", "run", "agent", "tool", "model", "saga", "step", "compensation"]
 
 
 @frozen
@@ -78,12 +76,6 @@ KINDS: Mapping[str, Kind] = {
         EventType.SAGA_ESCALATED,
         ("saga_id", "name"),
         "outcome",
-    ),
-    "fan_out": Kind(
-        EventType.SAGA_FANOUT_STARTED,
-        EventType.SAGA_FANOUT_RESOLVED,
-        None,
-        ("saga_id", "group_id", "policy", "branch_count"),
     ),
     "step": Kind(
         EventType.SAGA_STEP_STARTED,

@@ -1,1 +1,0 @@
-"""What becomes of their calls: a function for each, which is told of the call and writes events."""
