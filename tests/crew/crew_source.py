@@ -1,7 +1,7 @@
 """A source for that framework, as it should be."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import define, field, frozen
 
@@ -73,11 +73,11 @@ class CrewSource:
 
     config: Config = field(factory=Config)
     observer: Guarded | None = None
-    watching: type[Watching] = Watching
 
     Config = Config
     name = "crew"
     targets = ("tests.crew.crew",)
+    watching: ClassVar[type[Watching]] = Watching
 
     @hookimpl
     def instrument(self, context: SourceContext) -> None:

@@ -385,6 +385,20 @@ class Keeping:
         """Nothing was done."""
 
 
+@pytest.mark.usefixtures("site")
+def test_framework_of_a_version_that_nobody_knows_is_observed_by_nobody() -> None:
+    class Two(Keeping):
+        targets = ("acme_agents", "acme_source")
+        supports: Any = {"acme_source": ">=7"}  # noqa: RUF012 - as an author writes it
+        each_target = True
+
+    with Observability(plugins=[Two()]), Observability(plugins=[own := Keeping()]):
+        use()
+        importlib.import_module("acme_source")
+        assert own.context.observed_elsewhere("acme_agents")
+        assert not own.context.observed_elsewhere("acme_source")
+
+
 @pytest.mark.parametrize(
     ("supports", "state"),
     [

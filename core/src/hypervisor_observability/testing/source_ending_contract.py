@@ -102,7 +102,8 @@ class EndingContract(SourceTests):
                 assert run.done(), "a run that was cancelled ends"
                 if not run.cancelled():
                     run.exception()  # as the framework has it; the results are compared elsewhere
-                await settled(lambda: not Seen.of(observability.bus.all_events).still_open)
+                bus = observability.bus
+                await settled(lambda: not Seen.of(bus.all_events).still_open, self.patience_seconds)
                 return self.seen(observability)
 
         return asyncio.run(main())

@@ -19,7 +19,7 @@ from .source_samples import (
 )
 from .source_scripts import AgentScript
 from .source_snapshot import Snapshot
-from .source_tests import SourceTests, Way
+from .source_tests import SourceTests, Way, back_here
 
 Make = Callable[[], AgentScript]
 
@@ -60,6 +60,7 @@ class HarmlessContract(SourceTests):
         for way, name, make in self._plays():
             plain, again = self.play(way, make()), self.play(way, make())
             with (
+                back_here(),
                 Observability(self.config(), plugins=[self.make_source()]),
                 _raising(broken, methods),
             ):
@@ -97,13 +98,14 @@ class HarmlessContract(SourceTests):
             with self.observed() as observability:
                 self.played(way, one_tool())
                 seen = self.seen(observability)
-                counts.append(len(seen.pieces))
-        assert len(set(counts)) == 1, f"the same run gives {counts} pieces of work, time after time"
+                counts.append(len(seen.events))
+        assert len(set(counts)) == 1, f"the same run gives {counts} events, one time after another"
 
     def test_run_is_seen_once_where_there_are_two_observabilities(self) -> None:
         """The first has the source, in the second it is down."""
         way = self.ways()[0]
         with (
+            back_here(),
             Observability(self.config(), plugins=[self.make_source()]) as first,
             Observability(self.config(), plugins=[self.make_source()]) as second,
         ):

@@ -54,7 +54,8 @@ class Outcome:
             assert not lost, f"{told}: {lost} is missing in the traceback"
 
     def __str__(self) -> str:
-        return f"{self.answer!r:.200}" if self.error is None else line_of(self.error)
+        kind = type(self.answer).__qualname__
+        return f"{kind} {self.answer!r:.200}" if self.error is None else line_of(self.error)
 
 
 def _types(answer: object) -> list[type]:

@@ -75,6 +75,11 @@ class Piece:
             yield parent
             parent = parent.parent
 
+    @property
+    def root(self) -> "Piece":
+        """What it stands below in the end."""
+        return [self, *self.above()][-1]
+
     def nearest(self, *kinds: str) -> "Piece | None":
         """Give the nearest of these kinds that it stands below."""
         return next((one for one in self.above() if one.kind in kinds), None)

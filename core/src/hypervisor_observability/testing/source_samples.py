@@ -37,17 +37,23 @@ def fail_to_look_up(city: str) -> str:
     raise LookupError(f"{BROKEN_TOOL}: {city}")
 
 
-def one_tool(tool: Tool = look_up, *, number: int = 0, **arguments: Any) -> AgentScript:
-    """Give an agent that calls one tool, once.
+def one_tool(
+    tool: Tool = look_up, *, number: int = 0, times: int = 1, **arguments: Any
+) -> AgentScript:
+    """Give an agent that calls one tool.
 
     Args:
         tool: The tool.
         number: Tells its calls apart from those of another run.
-        arguments: Of the call; by default a city.
+        times: How often it calls it, one time after the other.
+        arguments: Of each call; by default a city.
     """
-    call = ToolCall(tool.__name__, arguments or {"city": f"city-{number}"}, f"call-{number}-1")
-    turns = (CallTools((call,), Usage(20, 5)), Say("it is sunny", Usage(30, 7)))
-    return AgentScript("researcher", turns, (tool,))
+    arguments = arguments or {"city": f"city-{number}"}
+    turns: list[Turn] = []
+    for time in range(1, times + 1):
+        call = ToolCall(tool.__name__, arguments, f"call-{number}-{time}")
+        turns.append(CallTools((call,), Usage(20, 5)))
+    return AgentScript("researcher", (*turns, Say("it is sunny", Usage(30, 7))), (tool,))
 
 
 def two_tools(tool: Tool = look_up) -> AgentScript:
@@ -59,11 +65,11 @@ def two_tools(tool: Tool = look_up) -> AgentScript:
     return AgentScript("researcher", turns, (tool,))
 
 
-def agent_as_tool(tool: Tool = look_up, *, number: int = 0) -> AgentScript:
+def agent_as_tool(tool: Tool = look_up, *, number: int = 0, times: int = 1) -> AgentScript:
     """Give an agent that calls another one as a tool, which calls a tool itself."""
     call = ToolCall("researcher", {"request": REQUEST}, f"call-{number}-0")
     turns = (CallTools((call,), Usage(11, 3)), Say("take no umbrella", Usage(13, 4)))
-    return AgentScript("writer", turns, agents=(one_tool(tool, number=number),))
+    return AgentScript("writer", turns, agents=(one_tool(tool, number=number, times=times),))
 
 
 def hand_off() -> AgentScript:

@@ -46,7 +46,8 @@ class StreamContract(SourceTests):
         async def main() -> Seen:
             with self.observed() as observability:
                 await _leave(self.stream(one_tool(), REQUEST), parts, closes=closes)
-                await settled(lambda: not Seen.of(observability.bus.all_events).still_open)
+                bus = observability.bus
+                await settled(lambda: not Seen.of(bus.all_events).still_open, self.patience_seconds)
                 return self.seen(observability)
 
         return asyncio.run(main())
@@ -55,7 +56,7 @@ class StreamContract(SourceTests):
         for number in range(streams):
             await _leave(self.stream(only_says(), REQUEST), 1, closes=number % 2 == 0)
             await asyncio.sleep(0)
-        await settled(lambda: not counting.open)
+        await settled(lambda: not counting.open, self.patience_seconds)
 
 
 async def _leave(stream: AsyncIterator[object], parts: int, *, closes: bool) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, TypeAlias
 from unittest import SkipTest
 
+from ..causality.standing import leave, standing
 from ..config import Config
 from ..host.observability import Observability
 from .payloads import check_payloads
@@ -46,10 +47,12 @@ class SourceTests(ABC):
             prints the reason (``-rs``).
         abandoned_streams: How many streams are left half read. Where that takes minutes, take
             fewer, and say why beside it.
+        patience_seconds: How long work may go on after a run was cancelled, or a stream abandoned.
     """
 
     lacks: Mapping[str, str] = {}
     abandoned_streams: int = 10_000
+    patience_seconds: float = 30.0
 
     @abstractmethod
     def make_source(self) -> object:
@@ -142,7 +145,7 @@ class SourceTests(ABC):
             chosen: What its table says of ``content`` and ``agents``.
         """
         source = self.make_source()
-        with _chosen(source, chosen), faultless():
+        with back_here(), _chosen(source, chosen), faultless():
             with Observability(self.config(), plugins=[source, *readers]) as observability:
                 yield observability
             for name, status in observability.status()["sources"].items():
@@ -182,6 +185,17 @@ def check_seen(seen: Seen) -> None:
         assert piece.ends, f"{piece} has not ended: what is opened is closed, always\n{text}"
         assert len(piece.ends) == 1, f"{piece} has ended {len(piece.ends)} times\n{text}"
         assert not piece.is_orphan, f"{piece} stands below what nobody has seen begin\n{text}"
+
+
+@contextmanager
+def back_here() -> Iterator[None]:
+    """Return to where the code stood: what one test leaves behind is no fault of the next."""
+    before = standing()
+    try:
+        yield
+    finally:
+        while (here := standing()) is not before and here.outer is not None:
+            leave(here)
 
 
 @contextmanager
@@ -235,8 +249,8 @@ class _Told(logging.Handler):
         self.lines.append(self.format(record))
 
 
-async def settled(is_so: Callable[[], bool]) -> None:
+async def settled(is_so: Callable[[], bool], patience_seconds: float) -> None:
     """Wait in an event loop until something *is so*; the caller looks whether it is."""
-    deadline = time.monotonic() + WIDE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while not is_so() and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event to await
         await asyncio.sleep(0.005)

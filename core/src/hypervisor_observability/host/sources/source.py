@@ -46,6 +46,7 @@ class Source:
     # Whoever pops one of these has the turn: a start and a stop may come from two threads.
     _to_instrument: dict[str, None] = field(factory=dict, init=False)
     _to_uninstrument: list[None] = field(factory=list, init=False)
+    _misfits: set[str] = field(factory=set, init=False)
     _stopping: bool = field(default=False, init=False)
     _active: bool = field(default=False, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
@@ -115,6 +116,7 @@ class Source:
             version = self._framework.version(target)
         misfit = self._framework.misfit(target, version)
         if misfit is not None:
+            self._misfits.add(target)
             self._leave_alone(misfit)
             return
         self._active = True
@@ -178,7 +180,7 @@ class Source:
     def _targets_of_others(self) -> Iterator[str]:
         for other in list(_claimed.values()):
             if other is not self and other.up:
-                yield from other._framework.targets
+                yield from (one for one in other._framework.targets if one not in other._misfits)
 
     def _failed(self, callback: str, error: BaseException) -> None:
         self.errors += 1

@@ -1,9 +1,18 @@
-"""Scripts of the contract, made into agents of that framework."""
+"""The contract of sources with that framework: its scripts, made into agents."""
 
 from collections.abc import AsyncIterator
 
-from hypervisor_observability.testing import AgentScript, CallTools, Fail, HandOff, Say, Stall
+from hypervisor_observability.testing import (
+    AgentScript,
+    CallTools,
+    Fail,
+    HandOff,
+    Say,
+    SourceContract,
+    Stall,
+)
 from tests.crew.crew import Agent, Answer
+from tests.crew.crew_source import CrewSource
 
 
 def made(script: AgentScript) -> Agent:
@@ -30,7 +39,33 @@ def made(script: AgentScript) -> Agent:
     )
 
 
+def refused(script: AgentScript) -> Agent:
+    """Make the agent of a script that may call no tool."""
+    agent = made(script)
+    agent.allows = lambda _: False
+    return agent
+
+
 async def stream(script: AgentScript, request: str) -> AsyncIterator[object]:
     """Give what the framework streams."""
     async for word in made(script).stream(request):
         yield word
+
+
+class CrewContract(SourceContract):
+    """The contract of sources, with this framework."""
+
+    def make_source(self) -> object:
+        return CrewSource()
+
+    def run(self, agent: AgentScript, request: str) -> object:
+        return made(agent).run(request)
+
+    async def run_async(self, agent: AgentScript, request: str) -> object:
+        return await made(agent).arun(request)
+
+    def run_refused(self, agent: AgentScript, request: str) -> object:
+        return refused(agent).run(request)
+
+    def stream(self, agent: AgentScript, request: str) -> AsyncIterator[object]:
+        return stream(agent, request)
