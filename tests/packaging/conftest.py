@@ -42,7 +42,7 @@ def build_wheels() -> Callable[[Iterable[Path], Path], dict[str, Path]]:
 
 @pytest.fixture(scope="session")
 def projects() -> dict[str, Project]:
-    """The five distributions by name."""
+    """The distributions by name."""
     files = [REPOSITORY / "core/pyproject.toml", *REPOSITORY.glob("plugins/*/pyproject.toml")]
     tables = {file.parent: tomllib.loads(file.read_text())["project"] for file in files}
     return {table["name"]: Project(folder, table) for folder, table in tables.items()}

@@ -20,6 +20,8 @@ from tests.packaging.environments import CleanEnvironment, Project
 CORE = "hypervisor-observability"
 REPOSITORY = Path(__file__).parents[2]
 DISTRIBUTIONS = [
+    "hypervisor-agent-hypervisor",
+    "hypervisor-genai",
     "hypervisor-jaeger",
     "hypervisor-journal",
     "hypervisor-langchain",
@@ -202,6 +204,8 @@ def test_entry_points_name_classes_that_exist(
     )
 
     assert loaded.splitlines() == [
+        "agent-hypervisor AgentHypervisorSource",
+        "genai GenAISource",
         "jaeger JaegerPlugin",
         "journal JournalPlugin",
         "langchain LangChainSource",

@@ -74,6 +74,7 @@ for arguments in (
         "hypervisor_otel",
         "hypervisor_statsd",
         "hypervisor_jaeger",
+        "hypervisor_genai",
         "hypervisor_langchain",
     ],
 )

@@ -30,6 +30,11 @@ connection stays open, and a background task goes on. A coroutine that hangs is 
 generator is refused; so is a plain hook that returns a coroutine or a future, because nobody
 would wait for it.
 
+A configuration may leave export hooks without work. An attribute or property ``idle_hooks``, a set,
+names them: they are not called, and nothing is made for them. No event is copied for an idle
+``export_events``, no span assembled for an ``export_spans``, and no account waits for an
+``export_metrics``.
+
 A call hangs when it takes longer than ``hook_timeout_seconds``, and longer than one and a half
 times the attribute ``longest_call_seconds``, if the plugin has one: seconds that one call may
 take, with all its requests, look-ups and attempts. The instance is then given up and a fresh one

@@ -87,6 +87,7 @@ NAMES: dict[KindName, dict[str, Any]] = {
     "tool": {"tool_name": "search"},
     "model": {"model": "m-1", "operation": "chat"},
     "saga": {"name": "release"},
+    "fan_out": {"saga_id": "g", "policy": "all", "branch_count": 2},
     "step": {"step_action": "compile", "saga_id": "g"},
     "compensation": {"step_action": "undo", "saga_id": "g"},
 }

@@ -101,6 +101,7 @@ def test_each_kind_says_how_it_ended(
         "compensation": ("phase", "succeeded", "failed"),
         "step": ("type", "step_committed", "step_failed"),
         "session": ("type", "terminated", "terminated"),
+        "fan_out": ("type", "fanout_resolved", "fanout_resolved"),
     }
     key, well, badly = how.get(kind, ("status", "ok", "error"))
     if isinstance(error, asyncio.CancelledError):

@@ -280,3 +280,17 @@ def test_no_secret_is_in_the_log_of_a_failure(
 
     assert f"127.0.0.1:{free_port}" in caplog.text
     assert "hunter" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("signals", "idle"),
+    [
+        (("traces",), {"export_events", "export_metrics"}),
+        (("logs", "metrics"), {"export_spans"}),
+        (("traces", "metrics", "logs"), set()),
+    ],
+)
+def test_hooks_of_signals_that_are_off_are_idle(
+    signals: tuple[Literal["traces", "metrics", "logs"], ...], idle: set[str]
+) -> None:
+    assert OTelPlugin(OTelConfig(signals=signals)).idle_hooks == idle

@@ -1,7 +1,7 @@
 """Check what is recorded against the table of payloads: for tests, and for who writes a source."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -29,21 +29,27 @@ def payload_problems(event: HypervisorEvent) -> list[str]:
     rules = _rules_of(event.event_type.value)
     if rules is None or is_erased(event):
         return []
-    return list(_problems(event.event_type.value, event.payload, rules))
+    kind, payload = event.event_type.value, event.payload
+    found = [f"{kind}: {key}: {problem}" for key, problem in misfits(kind, payload).items()]
+    missing = [key for key, rule in rules.items() if rule.is_required and key not in payload]
+    return found + [f"{kind}: {key}: missing" for key in missing]
 
 
-def _problems(kind: str, payload: Mapping[str, Any], rules: Mapping[str, _Rule]) -> Iterator[str]:
+def misfits(kind: str, payload: Mapping[str, Any]) -> dict[str, str]:
+    """Tell why keys of a *payload* are not as the table has them for a *kind* of events."""
+    rules = _rules_of(kind)
+    if rules is None:
+        return {}
+    found = {}
     for key, value in payload.items():
         rule = rules.get(key)
         if rule is None:
-            yield f"{kind}: {key}: not a key of this type (your own belong into 'attributes')"
-        elif not _HOLDS[PAYLOAD_KEYS[key].kind](value):
-            yield f"{kind}: {key}: expected {_EXPECTED[PAYLOAD_KEYS[key].kind]}, got {value!r:.60}"
+            found[key] = "not a key of this type (your own belong into 'attributes')"
+        elif not _HOLDS[holds := PAYLOAD_KEYS[key].kind](value):
+            found[key] = f"expected {_EXPECTED[holds]}, got {value!r:.60}"
         elif rule.words and value not in rule.words:
-            yield f"{kind}: {key}: expected {' or '.join(rule.words)}, got {value!r:.60}"
-    for key, rule in rules.items():
-        if rule.is_required and key not in payload:
-            yield f"{kind}: {key}: missing"
+            found[key] = f"expected {' or '.join(rule.words)}, got {value!r:.60}"
+    return found
 
 
 @cache

@@ -147,6 +147,7 @@ EVENTS: Mapping[str, str] = {
     "saga.fanout_started": _FAN_OUT,
     "saga.fanout_resolved": f"""
         {_FAN_OUT} success_count failure_count policy_satisfied compensation_needed {_FAILED}
+        status=cancelled|expired
     """,
     "saga.checkpoint_saved": "saga_id step_id checkpoint_id goal_hash",
     "vfs.write": "path operation content_hash previous_hash",

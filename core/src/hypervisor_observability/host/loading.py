@@ -17,7 +17,11 @@ from .plugins import SHIPPED, load_class, load_plugins, take_instances
 from .sources.framework import Framework
 from .store_parts import ask_store
 
-SHIPPED_KINDS = {"journal": STORE, "langchain": SOURCE}
+SHIPPED_KINDS = {
+    "journal": STORE,
+    "genai": SOURCE,
+    "langchain": SOURCE,
+}
 """Our own plugins that are no readers: none need be imported to know it."""
 
 

@@ -35,8 +35,8 @@ class Plugin:
         name: Of its table.
         instance: The object that its author wrote.
         delivery: How events wait for it.
-        hooks: The hooks that it implements.
-        coroutines: Those of them that are coroutine functions.
+        hooks: The hooks that it implements, without those that its configuration leaves idle.
+        coroutines: Those that it implements as coroutine functions.
         manager: Calls these hooks. Each plugin has its own: pluggy ends a call at the
             first exception, and the plugins behind it would not be called.
         renewed: Makes another one with the same configuration, not started; raises what its
@@ -106,17 +106,17 @@ class Plugin:
 
     @property
     def takes_events(self) -> bool:
-        """Whether it has the hook ``export_events``."""
+        """Whether its hook ``export_events`` is called."""
         return "export_events" in self.hooks
 
     @property
     def takes_spans(self) -> bool:
-        """Whether it has the hook ``export_spans``."""
+        """Whether its hook ``export_spans`` is called."""
         return "export_spans" in self.hooks
 
     @property
     def takes_metrics(self) -> bool:
-        """Whether it has the hook ``export_metrics``."""
+        """Whether its hook ``export_metrics`` is called."""
         return "export_metrics" in self.hooks
 
     @property

@@ -3,6 +3,7 @@
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 
 import pluggy
@@ -24,6 +25,9 @@ HOOKS = frozenset(
 )
 """Names of all hooks."""
 
+EXPORT_HOOKS = frozenset(name for name in HOOKS if name.startswith("export_"))
+"""Names of those that something is handed to."""
+
 
 def checked(
     name: str,
@@ -44,7 +48,7 @@ def checked(
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
-            that the hook does not have; or it says of a call that it takes no time that can be.
+            that the hook does not have; or what its attributes say of itself cannot be.
         HookShapeError: A hook is a generator.
     """
     if isinstance(instance, type):
@@ -75,7 +79,7 @@ def checked(
         name,
         instance,
         delivery,
-        hooks=frozenset(functions),
+        hooks=frozenset(functions) - _idle_hooks(instance),
         coroutines=frozenset(coroutines),
         manager=manager,
         renewed=None if make is None else lambda: checked(name, make(), delivery, make=make),
@@ -84,6 +88,19 @@ def checked(
     )
     _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
     return plugin
+
+
+def _idle_hooks(instance: object) -> frozenset[str]:
+    """Give the hooks that the plugin's configuration has no use for.
+
+    Raises:
+        ValueError: It names what is no export hook.
+    """
+    idle: object = getattr(instance, "idle_hooks", frozenset())
+    if not isinstance(idle, AbstractSet) or not EXPORT_HOOKS.issuperset(idle):
+        known = ", ".join(sorted(EXPORT_HOOKS))
+        raise ValueError(f"idle_hooks: expected a set of {known}, got {idle!r:.80}")
+    return frozenset(idle)
 
 
 def has_hook(plugin_class: type, hook: str) -> bool:

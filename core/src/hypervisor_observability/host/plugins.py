@@ -25,6 +25,8 @@ SHIPPED = {
     "otel": "hypervisor-otel",
     "statsd": "hypervisor-statsd",
     "jaeger": "hypervisor-jaeger",
+    "agent-hypervisor": "hypervisor-agent-hypervisor",
+    "genai": "hypervisor-genai",
     "langchain": "hypervisor-langchain",
 }
 """Our own plugins: name to distribution."""

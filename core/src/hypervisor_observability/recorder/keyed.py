@@ -54,8 +54,8 @@ def open_under_key(
     most 10,000 are open at once: beyond, the oldest is closed with the status ``expired``.
 
     Args:
-        kind: ``session``, ``run``, ``agent``, ``tool``, ``model``, ``saga``, ``step`` or
-            ``compensation``.
+        kind: ``session``, ``run``, ``agent``, ``tool``, ``model``, ``saga``, ``fan_out``,
+            ``step`` or ``compensation``.
         key: Tells it apart from all that is open: what the framework calls it by. It is kept for
             a while after the end, so an id serves better than an object.
         parent_key: The work that caused it, which may have ended. None: nothing did. ``HERE``:

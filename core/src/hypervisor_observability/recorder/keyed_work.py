@@ -124,9 +124,12 @@ def _own_stand(
     elif kind_name == "saga":
         _fill(payload, saga_id=drawn)
         place = place._replace(saga=KeyedSaga(ids.as_text(payload["saga_id"])))
-    elif kind_name in ("step", "compensation"):
-        saga_id = None if place.saga is None else place.saga.saga_id
-        _fill(payload, step_id=payload.get("step_action"), saga_id=saga_id)
+    elif kind_name in ("fan_out", "step", "compensation"):
+        _fill(payload, saga_id=None if place.saga is None else place.saga.saga_id)
+        if kind_name == "fan_out":
+            _fill(payload, group_id=drawn)
+        else:
+            _fill(payload, step_id=payload.get("step_action"))
         if kind_name == "compensation":
             _fill(payload, phase="started")
     return Stand(place, trace)

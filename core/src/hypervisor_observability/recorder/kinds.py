@@ -16,7 +16,9 @@ from ..events.event_types import (
     EventType,
 )
 
-KindName = Literal["session", "run", "agent", "tool", "model", "saga", "step", "compensation"]
+KindName = Literal[
+    "session", "run", "agent", "tool", "model", "saga", "fan_out", "step", "compensation"
+]
 
 
 @frozen
@@ -76,6 +78,12 @@ KINDS: Mapping[str, Kind] = {
         EventType.SAGA_ESCALATED,
         ("saga_id", "name"),
         "outcome",
+    ),
+    "fan_out": Kind(
+        EventType.SAGA_FANOUT_STARTED,
+        EventType.SAGA_FANOUT_RESOLVED,
+        None,
+        ("saga_id", "group_id", "policy", "branch_count"),
     ),
     "step": Kind(
         EventType.SAGA_STEP_STARTED,

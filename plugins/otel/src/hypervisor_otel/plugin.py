@@ -22,7 +22,7 @@ from hypervisor_otel.metric_points import encode_metrics
 from hypervisor_otel.resource import describe_service
 from hypervisor_otel.senders import Sender, make_sender, make_senders
 from hypervisor_otel.sending import ENCODING_SECONDS
-from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
+from hypervisor_otel.signals import LOGS, METRICS, SIGNALS, TRACES, Signal
 from hypervisor_otel.variables import refuse_if_disabled
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ class OTelPlugin:
     _clock: Callable[[], int] = field(default=time.time_ns, init=False)
     _start_ns: int = field(default=0, init=False)
     _log: LimitedLog = field(factory=lambda: LimitedLog("hypervisor_otel"), init=False)
+
+    @property
+    def idle_hooks(self) -> frozenset[str]:
+        """The hooks of the signals that are off."""
+        return frozenset(one.hook for one in SIGNALS if one.name not in self.config.signals)
 
     @property
     def sample_ratio(self) -> float:
@@ -99,24 +104,20 @@ class OTelPlugin:
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        """Send *events* as log records, if logs are on."""
-        if LOGS.name in self.config.signals:
-            self._send(LOGS, encode_logs(events, self._resource))
+        """Send *events* as log records."""
+        self._send(LOGS, encode_logs(events, self._resource))
 
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
-        """Send *spans*, if traces are on."""
-        if TRACES.name in self.config.signals:
-            self._send(TRACES, encode_spans(spans, self._resource, self.config.profiles))
+        """Send *spans*."""
+        self._send(TRACES, encode_spans(spans, self._resource, self.config.profiles))
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
-        """Send the state of all *metrics*, if metrics are on.
+        """Send the state of all *metrics*.
 
         A value that is not finite, or beyond what OTLP holds, is left out, counted and told.
         """
-        if METRICS.name not in self.config.signals:
-            return
         missing: Counter[str] = Counter()
         request = encode_metrics(
             metrics,

@@ -7,10 +7,10 @@ from google.protobuf.message import Message
 
 from hypervisor_otel.config import OTelConfig
 from hypervisor_otel.sender import OTLPSender
-from hypervisor_otel.signals import LOGS, METRICS, TRACES, Signal
+from hypervisor_otel.signals import LOGS, METRICS, SIGNALS, TRACES, Signal
 from hypervisor_otel.variables import GRPC
 
-SIGNALS = {signal.name: signal for signal in (TRACES, METRICS, LOGS)}
+_BY_NAME = {signal.name: signal for signal in SIGNALS}
 
 
 class Sender(Protocol):
@@ -49,7 +49,7 @@ def make_senders(config: OTelConfig, logger: logging.Logger) -> dict[str, Sender
         LOGS.name: config.logs_endpoint,
     }
     return {
-        name: make_sender(config.towards(endpoints[name]), logger, SIGNALS[name])
+        name: make_sender(config.towards(endpoints[name]), logger, _BY_NAME[name])
         for name in dict.fromkeys(config.signals)
     }
 

@@ -18,6 +18,7 @@ class Signal:
 
     Attributes:
         name: As in the names of OpenTelemetry's variables, in lower case.
+        hook: The one that takes what becomes it.
         items: What a request holds, in the plural.
         path: Where receivers take it over HTTP (OTLP specification, OTLP/HTTP Request).
         method: The gRPC method (opentelemetry-proto, the collector's services).
@@ -26,6 +27,7 @@ class Signal:
     """
 
     name: str
+    hook: str
     items: str
     path: str
     method: str
@@ -41,6 +43,7 @@ _SERVICE = "/opentelemetry.proto.collector"
 
 TRACES = Signal(
     "traces",
+    "export_spans",
     "spans",
     TRACES_PATH,
     f"{_SERVICE}.trace.v1.TraceService/Export",
@@ -49,6 +52,7 @@ TRACES = Signal(
 )
 METRICS = Signal(
     "metrics",
+    "export_metrics",
     "data points",
     METRICS_PATH,
     f"{_SERVICE}.metrics.v1.MetricsService/Export",
@@ -57,9 +61,13 @@ METRICS = Signal(
 )
 LOGS = Signal(
     "logs",
+    "export_events",
     "log records",
     LOGS_PATH,
     f"{_SERVICE}.logs.v1.LogsService/Export",
     logs_service_pb2.ExportLogsServiceRequest,
     Levels("resource_logs", "scope_logs", "log_records"),
 )
+
+SIGNALS = (TRACES, METRICS, LOGS)
+"""All of them."""

@@ -1,0 +1,65 @@
+"""The source: agents of several frameworks, seen through their spans."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from hypervisor_genai.config import GenAIConfig
+from hypervisor_observability import hookimpl
+from hypervisor_observability.sources import SourceContext
+
+if TYPE_CHECKING:  # else the SDK is loaded where no framework is
+    from hypervisor_genai.providers import Providers
+
+_INSTRUMENTATIONS = "opentelemetry.instrumentation.instrumentor"
+"""What the instrumentations of OpenTelemetry, OpenInference and OpenLLMetry are built on."""
+
+
+@define(eq=False)
+class GenAISource:
+    """Sees agents through the GenAI spans of OpenTelemetry.
+
+    Attributes:
+        config: Its table.
+    """
+
+    config: GenAIConfig = field(factory=GenAIConfig)
+    # Threads that import two frameworks at once come at once: setdefault says who was first.
+    _providers: "dict[str, Providers]" = field(factory=dict, init=False)
+    _undo: list[Callable[[], None]] = field(factory=list, init=False)
+
+    Config = GenAIConfig
+    name = "genai"
+    targets = ("pydantic_ai", _INSTRUMENTATIONS)
+    supports: Mapping[str, str] = MappingProxyType({"pydantic_ai": ">=2,<3"})
+    each_target = True
+
+    @hookimpl
+    def instrument(self, context: SourceContext) -> None:
+        """See the spans of all providers, and have the framework make some."""
+        from hypervisor_genai.processor import GenAIProcessor
+        from hypervisor_genai.providers import Providers
+        from hypervisor_genai.spans import Spans
+        from hypervisor_genai.switches import turned_on
+
+        spans = Spans(context)
+        made = Providers(
+            GenAIProcessor(spans, context.guarded, here=True),
+            GenAIProcessor(spans, context.guarded, here=False),
+        )
+        providers = self._providers.setdefault("", made)
+        if providers is made:
+            providers.begin()
+        undo = turned_on(context.target, providers, context.content)
+        if undo is not None:
+            self._undo.append(undo)
+
+    @hookimpl
+    def uninstrument(self) -> None:
+        """Leave the frameworks, the API and the SDK as they were."""
+        while self._undo:
+            self._undo.pop()()
+        for providers in [self._providers.pop(key) for key in list(self._providers)]:
+            providers.end()

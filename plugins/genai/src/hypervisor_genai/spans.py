@@ -1,0 +1,224 @@
+"""From the beginning and the end of spans to pieces of work under keys."""
+
+from contextlib import suppress
+from typing import Any
+
+from attrs import define, evolve, field
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind
+
+from hypervisor_genai.doubles import framework_of, is_same
+from hypervisor_genai.ending import flying, flying_id, how_it_ended
+from hypervisor_genai.handoffs import Handoffs
+from hypervisor_genai.held import held_back, released_by
+from hypervisor_genai.links import Ended, Link, Links, SpanKey
+from hypervisor_genai.reading import Work, work_of
+from hypervisor_genai.writing import beginning_of, end_of, tokens_of, usage_of
+from hypervisor_observability import CausalTraceId, current_trace
+from hypervisor_observability.events.event_types import USAGE_RECORDED
+from hypervisor_observability.sources import SourceContext
+
+_NOTHING = Link()
+# A message's receiver is told its sender by a link, which need not be the first.
+_MOST_LINKS = 8
+_OF_MESSAGES = (SpanKind.PRODUCER, SpanKind.CONSUMER)
+
+
+@define(eq=False)
+class Spans:
+    """Records the work of agents that spans tell of.
+
+    Where the SDK calls from the code that begins a span, that code is *here*: what is around it
+    is known, and it can be made to stand in the work. A ``ConcurrentMultiSpanProcessor`` calls
+    from threads of its own.
+
+    Attributes:
+        context: Of the source.
+        links: Of the spans that were seen.
+    """
+
+    context: SourceContext
+    links: Links = field(factory=Links)
+    _handoffs: Handoffs = field(factory=Handoffs)
+
+    def begun(self, span: ReadableSpan, *, here: bool) -> None:
+        """Take note of a span that has begun."""
+        context = span.get_span_context()
+        if context is None:
+            return
+        key = (context.trace_id, context.span_id)
+        above = self._above(span)
+        scope = _scope_of(span)
+        work = work_of(span.name, span.attributes or {}, scope)
+        if work is None:
+            self.links.put(key, above)
+        elif (left := self._left(work, span, above, scope, here=here)) is not None:
+            self.links.put(key, left)
+        else:
+            self.links.put(key, self._open(key, work, span, above, here=here))
+
+    def ended(self, span: ReadableSpan, *, here: bool) -> None:
+        """Take note of a span that has ended."""
+        context = span.get_span_context()
+        key = (0, 0) if context is None else (context.trace_id, context.span_id)
+        link = self.links.get(key)
+        if link is None:  # it began before anybody looked, or too long ago
+            return
+        if link.left:
+            self._end_left(span, link)
+        elif link.key == key and link.work is not None:
+            self._close(key, link.work, span, link, here=here)
+        else:
+            self._record_late(key, span, link, here=here)
+
+    # Beginnings
+
+    def _above(self, span: ReadableSpan) -> Link:
+        """Find what a span lies in: the nearest ancestor that is known, whether it has ended."""
+        parent = span.parent
+        if parent is not None:
+            return self.links.get((parent.trace_id, parent.span_id)) or _NOTHING
+        if span.kind in _OF_MESSAGES:
+            for one in span.links[:_MOST_LINKS]:
+                found = self.links.get((one.context.trace_id, one.context.span_id))
+                if found is not None:
+                    return found
+        return _NOTHING
+
+    def _left(
+        self, work: Work, span: ReadableSpan, above: Link, scope: str, *, here: bool
+    ) -> Link | None:
+        """Give the link of a span that is left alone; None: its work is to be recorded."""
+        owner = framework_of(scope)
+        if owner is not None and self.context.observed_elsewhere(owner):
+            return evolve(above, work=work, scope=scope, left=True)
+        if not is_same(above, work, scope, span.kind):
+            return None
+        inside = None
+        if here and work.kind == "tool" and above.key is not None:
+            inside = self.context.recorder.inside(above.key)
+            inside.__enter__()
+        return evolve(above, left=True, inside=inside)
+
+    def _open(
+        self, key: SpanKey, work: Work, span: ReadableSpan, above: Link, *, here: bool
+    ) -> Link:
+        recorder = self.context.recorder
+        attributes = span.attributes or {}
+        told = beginning_of(self.context, work, attributes)
+        around = self._around(above) if here else None
+        parent: Any = above.key if around is None else recorder.HERE
+        if parent is None and work.kind != "agent":
+            agent = attributes.get("gen_ai.agent.name")
+            told["agent_did"] = None if agent is None else self.context.did_of(agent)
+        trace = recorder.open(
+            work.kind,
+            key,
+            parent,
+            trace=_told_trace(span, above.trace if around is None else around),
+            timestamp_ns=span.start_time,
+            activate=here and work.kind == "tool",
+            **told,
+        )
+        beside = None if span.parent is None else (span.parent.trace_id, span.parent.span_id)
+        scope = _scope_of(span)
+        flies = flying_id() if here else 0
+        link = Link(key, work, trace, scope, beside, None if around else above.key, flies)
+        if work.kind == "agent":
+            self._handoffs.agent_begun(self.context, link)
+        if work.kind == "tool" and trace is not None:
+            self.links.put((trace.trace_id, trace.span_id), link)
+        return link
+
+    def _around(self, above: Link) -> CausalTraceId | None:
+        """Give the trace of a scope of the user's own that the running code is in, where that is
+        nearer than *above*.
+        """
+        here = current_trace()
+        if here is None or above.trace is None:
+            return here
+        if self.links.get((here.trace_id, here.span_id)) is not None:
+            return None  # a tool that this source has the code stand in
+        return here if above.trace.is_ancestor_of(here, strict=True) else None
+
+    # Ends
+
+    def _close(
+        self, key: SpanKey, work: Work, span: ReadableSpan, link: Link, *, here: bool
+    ) -> None:
+        recorder = self.context.recorder
+        attributes = span.attributes or {}
+        error = flying() if here else None
+        if error is not None and id(error) == link.flying:
+            error = None
+        raised, told = how_it_ended(span, error)
+        if work.kind == "model":
+            usage = usage_of(work, attributes, link.usage)
+            if usage is not None:
+                recorder.point(USAGE_RECORDED, key, timestamp_ns=span.end_time, **usage)
+        told = {**end_of(self.context, work, attributes), **told}
+        end = Ended(key, raised, told, span.end_time)
+        if not held_back(end, link, self.links):
+            self._write_end(end)
+            for one in released_by(end, link):
+                self._write_end(one)
+        if work.kind == "tool":
+            self._handoffs.tool_ended(link, self.links)
+
+    def _write_end(self, end: Ended) -> None:
+        self.context.recorder.close(end.key, end.error, timestamp_ns=end.timestamp_ns, **end.told)
+
+    def _record_late(self, key: SpanKey, span: ReadableSpan, above: Link, *, here: bool) -> None:
+        """Record a span that has told only now what it is about.
+
+        What began in it lies beside it.
+        """
+        scope = _scope_of(span)
+        work = work_of(span.name, span.attributes or {}, scope)
+        if work is None:
+            return
+        if self._left(work, span, above, scope, here=False) is not None:
+            self._count(work, span, above)
+            return
+        link = self._open(key, work, span, above, here=False)
+        self.links.put(key, link)
+        self._close(key, work, span, link, here=here)
+
+    def _end_left(self, span: ReadableSpan, link: Link) -> None:
+        if link.inside is not None:
+            link.inside.__exit__(None, None, None)
+            link.inside = None
+        work = work_of(span.name, span.attributes or {}, _scope_of(span))
+        if work is not None:
+            self._count(work, span, link)
+
+    def _count(self, work: Work, span: ReadableSpan, link: Link) -> None:
+        """Keep the tokens of a call for the span that records it, which may tell none."""
+        outer = None if link.key is None else self.links.get(link.key)
+        if outer is None or work.kind != "model" or outer.work is None:
+            return
+        tokens = tokens_of(work, span.attributes or {})
+        if tokens is not None and outer.work.kind == "model":
+            before = outer.usage or (0, 0)
+            outer.usage = (before[0] + tokens[0], before[1] + tokens[1])
+
+
+def _scope_of(span: ReadableSpan) -> str:
+    scope = span.instrumentation_scope
+    return "" if scope is None else scope.name
+
+
+def _told_trace(span: ReadableSpan, above: CausalTraceId | None) -> CausalTraceId | None:
+    """Give the ids of a span as a causal id; None: it is to be one of *above*'s trace."""
+    context = span.get_span_context()
+    if context is None:
+        return None
+    with suppress(ValueError):  # ids of the user's own making
+        own = CausalTraceId.from_w3c(f"{context.trace_id:032x}", f"{context.span_id:016x}")
+        if above is not None:
+            return own if own.trace_id == above.trace_id else None
+        if span.parent is not None and span.parent.is_remote:
+            parent = f"{span.parent.span_id:016x}"
+            return CausalTraceId(own.trace_id, own.span_id, parent, 1)
+        return own
+    return None
