@@ -3,42 +3,32 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.commands import HVOBS, run_hvobs
 from tests.configurations import write_config
+from tests.core.cli.running import (
+    BOTH,
+    SEEN,
+    USE,
+    hvobs_run,
+    program,
+    python,
+    uses,
+    work_in,
+)
 from tests.distributions import write_distribution
-from tests.frameworks import install_acme
-from tests.http_client import ask
 from tests.programs import run
-
-BOTH = '[plugins.acme]\n[plugins.journal]\ndirectory = "journal"\n'
-USE = """
-from acme_agents import Agent
-
-print(Agent("a", lambda **given: sorted(given)).run(city="Oslo"))
-"""
-SEEN = "hvobs run: 3 events of 1 agent seen; journal keeps them, 'hvobs tree' shows them"
 
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with a configuration; the framework is found by PYTHONPATH."""
-    (tmp_path / "site").mkdir()
-    install_acme(tmp_path / "site")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    for name in ("CONFIG", "DISABLED", "RUN"):
-        monkeypatch.delenv(f"HYPERVISOR_OBSERVABILITY_{name}", raising=False)
-    monkeypatch.chdir(tmp_path)
-    write_config(BOTH)
-    return tmp_path
+    return work_in(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -48,30 +38,6 @@ def _here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     for name in ("acme_agents", "acme_source"):
         sys.modules.pop(name, None)
-
-
-def hvobs_run(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
-    return run([*HVOBS, "run", *arguments], **options)
-
-
-def python(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[str]":
-    return run([sys.executable, *arguments], **options)
-
-
-def events() -> list[dict[str, Any]]:
-    """Give the events of all processes that were kept."""
-    result = run([*HVOBS, "query", "--json"], check=True)
-    return [json.loads(line) for line in result.stdout.splitlines()]
-
-
-def uses() -> int:
-    return sum(event["event_type"] == "acme.agent_used" for event in events())
-
-
-def program(text: str, name: str = "app.py") -> Path:
-    path = Path(name)
-    path.write_text(text)
-    return path
 
 
 def test_program_is_seen_with_no_line_changed() -> None:
@@ -195,43 +161,6 @@ def test_program_reads_its_input() -> None:
     assert result.returncode == python("-", input="print(input())\nhello\n").returncode
 
 
-FORK = """
-import os, runpy
-pid = os.fork()
-if pid == 0:
-    runpy.run_path("app.py")
-else:
-    os.waitpid(pid, 0)
-"""
-PROCESS = """
-import multiprocessing, runpy
-if __name__ == "__main__":
-    context = multiprocessing.get_context("{}")
-    process = context.Process(target=runpy.run_path, args=["app.py"])
-    process.start()
-    process.join()
-"""
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "import subprocess, sys; subprocess.run([sys.executable, 'app.py'], check=True)",
-        "import os, sys; os.execv(sys.executable, [sys.executable, 'app.py'])",
-        FORK,
-        *(PROCESS.format(method) for method in ("spawn", "fork", "forkserver")),
-    ],
-    ids=["subprocess", "exec", "os.fork", "spawn", "fork", "forkserver"],
-)
-def test_child_processes_are_seen(text: str) -> None:
-    program(USE)
-    result = hvobs_run(program(text, "parent.py"))
-
-    assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
-    assert uses() == 1
-    assert len([one for one in result.stderr.splitlines() if "hvobs run" in one]) == 1
-
-
 def test_python_of_another_environment_is_left_alone() -> None:
     program(USE)
     other = os.path.realpath(sys.executable)
@@ -240,63 +169,6 @@ def test_python_of_another_environment_is_left_alone() -> None:
 
     assert (result.returncode, result.stdout) == (0, "['city']\n"), result.stderr
     assert [line for line in result.stderr.splitlines() if "hvobs run" not in line] == []
-
-
-def test_workers_forked_after_the_import_are_seen() -> None:
-    text = f"""{USE}
-import os, sys
-children = []
-for number in range(3):
-    pid = os.fork()
-    if pid == 0:
-        Agent(f"worker-{{number}}", lambda **_: None).run()
-        sys.exit(number)
-    children.append(pid)
-print(sorted(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children))
-"""
-    result = hvobs_run(program(text))
-
-    assert result.stdout.splitlines()[-1] == "[0, 1, 2]"
-    assert {event["agent_did"] for event in events()} >= {f"did:acme:worker-{n}" for n in range(3)}
-    assert result.stderr.count("hvobs run") == 1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("--preload",)], ids=["each worker imports it", "preloaded"])
-def test_workers_of_gunicorn_are_seen(more: tuple[str, ...]) -> None:
-    program(
-        """
-import os
-from acme_agents import Agent
-
-def application(environ, start_response):
-    Agent(f"worker-{os.getpid()}", lambda **_: None).run()
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [str(os.getpid()).encode()]
-""",
-        "shop.py",
-    )
-    with socket.create_server(("127.0.0.1", 0)) as listener, Path("log").open("wb") as log:
-        server = subprocess.Popen(
-            [*HVOBS, "run", "-m", "gunicorn", "--bind", f"fd://{listener.fileno()}", "--workers=2",
-             "--no-control-socket", *more, "shop:application"],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[listener.fileno()],
-        )  # fmt: skip
-        answered: list[str] = []
-        try:
-            while len(set(answered)) < 2:
-                assert server.poll() is None, Path("log").read_text()
-                answered.append(ask(listener.getsockname()[1], "/").text)
-            server.terminate()
-            assert server.wait(timeout=60) == 0, Path("log").read_text()
-        finally:
-            server.kill()
-            server.wait()
-
-    assert uses() == len(answered)
-    seen = {event["agent_did"] for event in events()} - {None}
-    assert seen == {f"did:acme:worker-{pid}" for pid in answered}
-    assert Path("log").read_text().count("hvobs run") == 1
 
 
 def test_program_that_gevent_patches_is_patched_first() -> None:

@@ -10,6 +10,7 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from ..text.error_text import line_of
 from ..text.limited_log import say
 from ..text.terminal_text import escape
 from ..threads.interruptions import is_of_application
+from . import run_children
+from .run_children import Children
 
 if TYPE_CHECKING:
     from .observability import Observability
@@ -79,7 +82,7 @@ def execute(arguments: Sequence[str], config_file: Path, targets: Iterable[str])
     """
     launch = Launch(os.getpid(), tuple(targets), config_file.absolute())
     command = [sys.executable, *arguments]
-    environ = launch.environment(os.environ)
+    environ = launch.environment({**os.environ, run_children.VARIABLE: run_children.new_path()})
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "posix":
@@ -132,35 +135,76 @@ def _start(launch: Launch) -> None:
     if pid == launch.pid:
         # Handlers of the end run backwards: this one when all is delivered.
         atexit.register(_tell, observability, pid)
+    else:
+        _note_first_event(observability)
     observability.start()
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(_note_first_event, observability))
+
+
+def _note_first_event(observability: "Observability") -> None:
+    """Have the program know of this process, a child of its own, as soon as it emits an event."""
+
+    def noted(_event: object) -> None:
+        first.cancel()
+        store = observability.status()["store"]
+        name = "" if store is None else store["name"]
+        run_children.note(os.environ.get(run_children.VARIABLE, ""), name)
+
+    first = observability.bus.subscribe(None, noted)
 
 
 def _tell(observability: "Observability", pid: int) -> None:
     """Say in a line what was seen, at the end of the program; not at that of a fork's child."""
-    if os.getpid() != pid or sys.stderr is None:
+    if os.getpid() == pid:
+        children = run_children.take(os.environ.get(run_children.VARIABLE, ""))
+        _say(summary(observability, children))
+
+
+def tell_unseen() -> None:
+    """Say likewise of a program that has imported no framework itself."""
+    children = run_children.take(os.environ.get(run_children.VARIABLE, ""))
+    _say(f"hvobs run: {_of(children)} seen; {_kept(children.store)}")
+
+
+def _say(line: str) -> None:
+    if sys.stderr is None:
         return
     try:
-        sys.stderr.write(f"{escape(summary(observability))}\n")
+        sys.stderr.write(f"{escape(line)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):  # nobody reads it, or it is closed
         return
 
 
-def summary(observability: "Observability") -> str:
-    """Say what an observability has seen, and where it can be looked at."""
+def summary(observability: "Observability", children: Children) -> str:
+    """Say what an observability and the *children* of its process have seen, and where it is."""
     events = observability.bus.emitted
     agents = {event.agent_did for event in observability.bus.query()} - {None}
+    status = observability.status()
+    store = children.store if status["store"] is None else status["store"]["name"]
+    if not events and children.count:
+        return f"hvobs run: {_of(children)} seen; {_kept(store)}"
     if not events:
         states = observability.states()
-        sources = [f"{name} {states[name]}" for name in observability.status()["sources"]]
+        sources = [f"{name} {states[name]}" for name in status["sources"]]
         return f"hvobs run: nothing was seen ({', '.join(sources)})"
-    status = observability.status()
     told = [f"{name} has {one['delivered']}" for name, one in status["plugins"].items()]
-    if status["store"] is not None:
-        told.append(f"{status['store']['name']} keeps them, 'hvobs tree' shows them")
+    if store:
+        told.append(_kept(store))
     seen = f"{_number(events, 'event')} of {_number(len(agents), 'agent')}"
+    if children.count:
+        seen += f", and {_of(children)},"
     return f"hvobs run: {seen} seen; {'; '.join(told) or 'no plugin reads them'}"
 
 
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _of(children: Children) -> str:
+    return f"events of {_number(children.count, 'child process', 'child processes')}"
+
+
+def _kept(store: str) -> str:
+    return f"{store} keeps them, 'hvobs tree' shows them" if store else "no store keeps them"
+
+
+def _number(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one}" if count == 1 else f"{count} {many or one + 's'}"

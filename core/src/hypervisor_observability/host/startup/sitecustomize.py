@@ -9,6 +9,7 @@ import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _VARIABLE = "HYPERVISOR_OBSERVABILITY_RUN"
+_CHILDREN = "HYPERVISOR_OBSERVABILITY_RUN_CHILDREN"
 _LAUNCH = "hypervisor_observability.host.launch"
 
 
@@ -63,12 +64,18 @@ def _begin(_target: str) -> None:
 
 
 def _tell_nothing(pid: str) -> None:
-    """Say at the end of the program that nothing was seen, where nothing ever began."""
-    if pid == str(os.getpid()) and _LAUNCH not in sys.modules and sys.stderr is not None:
-        try:
-            sys.stderr.write("hvobs run: nothing was seen: no framework of a source was imported\n")
-        except (OSError, ValueError):  # nobody reads it, or it is closed
-            return
+    """Say at the end of the program what its children saw, where it has seen nothing itself."""
+    if pid != str(os.getpid()) or _LAUNCH in sys.modules or sys.stderr is None:
+        return
+    if os.path.exists(os.environ.get(_CHILDREN, "")):
+        from hypervisor_observability.host.launch import tell_unseen
+
+        tell_unseen()
+        return
+    try:
+        sys.stderr.write("hvobs run: nothing was seen: no framework of a source was imported\n")
+    except (OSError, ValueError):  # nobody reads it, or it is closed
+        return
 
 
 try:
