@@ -96,7 +96,7 @@ def test_extras_of_core_install_each_plugin_and_all_of_them(wheels: dict[str, Pa
         for name in extras
     }
 
-    assert extras == {*SHIPPED, "all", "fast"}
+    assert extras == {*SHIPPED, "all", "fast", "prices"}
     assert {name: by_extra[name] for name in SHIPPED} == {
         name: [distribution] for name, distribution in SHIPPED.items()
     }

@@ -85,7 +85,7 @@ def test_healthy_installation_is_told_as_json() -> None:
     assert told["problems"] == []
     assert told["config"] == {"file": None, "problems": []}
     assert set(told["packages"]) == {OURS, "attrs", "cattrs", "pluggy", "click"}
-    assert set(told["optional"]) == {"msgspec"}
+    assert set(told["optional"]) == {"msgspec", "genai-prices"}
     assert told["python"]["executable"] == sys.executable
 
 

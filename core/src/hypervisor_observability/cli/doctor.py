@@ -26,7 +26,7 @@ from .status import examine_state
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
 _NEEDED = ("attrs", "cattrs", "pluggy", "click")
-_OPTIONAL = ("msgspec",)
+_OPTIONAL = ("msgspec", "genai-prices")
 
 
 @define(eq=False)

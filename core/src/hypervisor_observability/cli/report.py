@@ -10,11 +10,13 @@ from ..report import Findings, report_page
 from ..stores import Wanted
 from .event_options import wanted_options
 from .history_option import Past, history_options
+from .prices_option import prices_of, prices_option
 
 
 @history_options
 @click.command(short_help="Write what was recorded as one page with pictures.")
 @wanted_options
+@prices_option
 @click.option(
     "--output",
     "file",
@@ -22,16 +24,18 @@ from .history_option import Past, history_options
     metavar="FILE",
     help="Where to, a regular file or a pipe; else to stdout.",
 )
-def report(past: Past, wanted: Wanted, file: Path | None) -> None:
+def report(past: Past, wanted: Wanted, file: Path | None, estimates: bool) -> None:  # noqa: FBT001 - click's flag
     """Write one HTML file about the events of a store, with pictures and without scripts.
 
     It shows rings, breaches, decisions, runs, calls of tools and models, handoffs and sagas, needs
     no network, and can be read on a phone and printed. What cannot be read is told on stderr; exit
     code 1 then.
     """
+    prices = prices_of(past.config_file, estimates=estimates)
     notices: list[str] = []
     with past.history(notices.append, bar="reading") as history:
-        findings = Findings.of(entry.event for entry in history.events(wanted))
+        events = (entry.event for entry in history.events(wanted))
+        findings = Findings.of(events, prices=prices)
         page = report_page(findings, history.place)
     if file is None:
         click.echo(page, nl=False)

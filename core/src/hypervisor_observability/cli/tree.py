@@ -10,11 +10,13 @@ from attrs import define, field
 from .. import output
 from ..causality.causal_trace import CausalTraceId
 from ..events.event import HypervisorEvent
+from ..facts.prices import Prices
 from ..stores import Wanted, trace_key
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
 from .config_option import find_file
 from .event_lines import EventLines
 from .history_option import Past, history_options
+from .prices_option import prices_of, prices_option
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
@@ -107,6 +109,7 @@ def _trace_id(text: str) -> str | None:
 @click.option(
     "--links", "with_links", is_flag=True, help="Tell where the configuration's backends show it."
 )
+@prices_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def tree(
     past: Past,
@@ -115,6 +118,7 @@ def tree(
     width: int | None,
     ascii_only: bool,  # noqa: FBT001 - click's flag
     with_links: bool,  # noqa: FBT001 - click's flag
+    estimates: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a store, such as
@@ -131,6 +135,7 @@ def tree(
         text = "name a file of events, or a journal with --journal, or a store in a configuration"
         raise click.UsageError(text)
     links = links_of(past.config_file) if with_links else no_links
+    prices = prices_of(past.config_file, estimates=estimates)
     if events is not None:
         lines = EventLines(events)
     else:
@@ -140,7 +145,7 @@ def tree(
     by_trace.add(lines)
     trees = by_trace.trees(trace_id)
     if as_json:
-        shown = [{**tree_to_dict(one), **_linked(one, links)} for one in trees]
+        shown = [{**tree_to_dict(one, prices=prices), **_linked(one, links)} for one in trees]
         output.tell_json(
             {
                 "traces": shown,
@@ -152,7 +157,7 @@ def tree(
         )
         count = len(shown)
     else:
-        count = _draw_all(trees, width, links, ascii_only=ascii_only)
+        count = _draw_all(trees, width, links, prices, ascii_only=ascii_only)
     if events is not None or trace_id is None or count:
         _tell_what_is_missing(lines, by_trace, drawn=count)
     if trace_id is not None and not count:
@@ -166,20 +171,32 @@ def _linked(tree: TraceTree, links: TraceLinks) -> dict[str, object]:
     return {"links": dict(found)} if found else {}
 
 
-def draw(tree: TraceTree, width: int | None = None, *, ascii_only: bool = False) -> str:
+def draw(
+    tree: TraceTree,
+    width: int | None = None,
+    *,
+    ascii_only: bool = False,
+    prices: Prices | None = None,
+) -> str:
     """Draw *tree* as stdout can show it: as wide as the terminal unless *width* is given."""
     if width is None:
         width = shutil.get_terminal_size((_COLUMNS_OF_A_PIPE, 24)).columns
     ascii_only = ascii_only or not output.can_show(_LINES)
-    return render_tree(tree, width=width, color=output.coloured(), ascii=ascii_only)
+    color = output.coloured()
+    return render_tree(tree, width=width, color=color, ascii=ascii_only, prices=prices)
 
 
 def _draw_all(
-    trees: Iterable[TraceTree], width: int | None, links: TraceLinks, *, ascii_only: bool
+    trees: Iterable[TraceTree],
+    width: int | None,
+    links: TraceLinks,
+    prices: Prices | None,
+    *,
+    ascii_only: bool,
 ) -> int:
     count = 0
     for one in trees:
-        text = draw(one, width, ascii_only=ascii_only)
+        text = draw(one, width, ascii_only=ascii_only, prices=prices)
         output.tell(text if not count else f"\n{text}")
         for name, url in links(trace_key(one.trace_id)).items():
             output.tell(f"{output.one_line(name)}: {url}")

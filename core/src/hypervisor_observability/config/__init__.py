@@ -13,6 +13,7 @@ from .settings import (
     PropagationConfig,
     RedactionConfig,
     StateConfig,
+    UsageConfig,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "RedactionConfig",
     "Secret",
     "StateConfig",
+    "UsageConfig",
     "absolute_path",
     "disabled",
     "find_config",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -98,6 +99,24 @@ class MetricsConfig:
     max_ring: int = field(default=3, validator=[ge(0), le(255)])
 
 
+def _check_prices(_: object, __: object, wanted: bool) -> None:  # noqa: FBT001 - a validator
+    # It is looked for and not imported, which takes longer than all the rest.
+    if wanted and find_spec("genai_prices") is None:
+        raise ValueError("needs the package genai-prices, which the extra 'prices' brings")
+
+
+@frozen(kw_only=True)
+class UsageConfig:
+    """What is made of reports of usage.
+
+    Attributes:
+        estimate_cost: Whether the cost of tokens is estimated, by the prices of the package
+            genai-prices, where a report tells none.
+    """
+
+    estimate_cost: bool = field(default=False, validator=_check_prices)
+
+
 _BAGGAGE = ("session.id", "agent.did", "saga.id")
 
 
@@ -149,6 +168,7 @@ class Config:
         state: Where a running process keeps what others may read.
         metrics: What the metrics show.
         propagation: How causal ids are drawn, and what becomes of those that arrive.
+        usage: What is made of reports of usage.
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
@@ -162,5 +182,6 @@ class Config:
     state: StateConfig = field(factory=StateConfig)
     metrics: MetricsConfig = field(factory=MetricsConfig)
     propagation: PropagationConfig = field(factory=PropagationConfig)
+    usage: UsageConfig = field(factory=UsageConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(DAY_SECONDS)])
     handle_sigterm: bool = False

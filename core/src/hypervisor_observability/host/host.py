@@ -9,6 +9,7 @@ from typing import Any, Self
 from ..config import Config
 from ..delivery.counts import Counts
 from ..delivery.metrics_feed import MetricsFeed
+from ..facts.prices import Prices
 from ..gate import Gate
 from ..metrics.families import MetricFamily
 from ..metrics.labels import LabelRules
@@ -38,7 +39,8 @@ class Host(ABC):
         metrics = config.metrics
         self._rules = LabelRules(metrics.labels, metrics.max_series, metrics.max_ring)
         self._gate = Gate.of(config.redaction)
-        self._registry = MetricsRegistry(self._rules)
+        prices = Prices() if config.usage.estimate_cost else None
+        self._registry = MetricsRegistry(self._rules, prices=prices)
         self._registry.add_callback(self._telemetry)
         self._own_threads: set[int] = set()
         self._store: Plugin | None = None

@@ -5,6 +5,7 @@ from typing import Any
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts.prices import Prices
 from .activity import EventCounts
 from .call_counts import FIRST_TOKEN, MODEL_SECONDS, TOOL_SECONDS, call_counts
 from .decisions import EVALUATION_LATENCY, GovernanceCounts
@@ -27,6 +28,7 @@ class Meters:
     Args:
         rules: How agents and sessions are shown, and how many.
         now_ns: Gives the present time in nanoseconds since the epoch.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
 
     Attributes:
         moment: On whose behalf events are observed.
@@ -35,7 +37,9 @@ class Meters:
         instruments: Those of all meters.
     """
 
-    def __init__(self, rules: LabelRules, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, rules: LabelRules, now_ns: Callable[[], int], prices: Prices | None = None
+    ) -> None:
         self.moment = Moment()
         self.uncounted = uncounted = Uncounted(
             EVALUATION_LATENCY,
@@ -77,7 +81,7 @@ class Meters:
             handoffs(rules),
             *call_counts(uncounted),
             GovernanceCounts(rules, uncounted),
-            UsageMetrics(rules),
+            UsageMetrics(rules, prices),
         )
         self.instruments = Instruments.of_all(
             [*(meter.instruments for meter in self), uncounted.instruments]

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from ..events import clock
 from ..events.event import HypervisorEvent
+from ..facts.prices import Prices
 from ..text.limited_log import LimitedLog
 from .families import MetricFamily
 from .labels import LabelRules
@@ -26,6 +27,7 @@ class MetricsRegistry:
     Args:
         rules: How agents and sessions are shown, and how many.
         now_ns: Gives the present time in nanoseconds since the epoch.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class MetricsRegistry:
         rules: LabelRules = LabelRules(),  # noqa: B008 - frozen
         *,
         now_ns: Callable[[], int] = clock.now_ns,
+        prices: Prices | None = None,
     ) -> None:
-        self._rules = rules
+        self._rules, self._prices = rules, prices
         self._now_ns = now_ns
         self._callbacks: list[Callable[[], list[MetricFamily]]] = []
         self._log = LimitedLog(__name__)
@@ -47,7 +50,7 @@ class MetricsRegistry:
         # Since when what this process alone counts is counted, and since when the rest is.
         self._born_ns = self._since_ns = self._now_ns()
         self._since_restart: frozenset[str] = frozenset()
-        self._take(Meters(self._rules, self._now_ns))
+        self._take(Meters(self._rules, self._now_ns, self._prices))
 
     def _take(self, meters: Meters) -> None:
         self._meters = meters
@@ -112,7 +115,7 @@ class MetricsRegistry:
         Raises:
             ValueError: It is something else. Nothing has changed.
         """
-        meters = Meters(self._rules, self._now_ns)
+        meters = Meters(self._rules, self._now_ns, self._prices)
         try:
             if state["version"] != _STATE_VERSION:
                 raise ValueError(f"version {state['version']!r:.20}")

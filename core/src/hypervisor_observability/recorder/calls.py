@@ -82,6 +82,7 @@ def usage(
     self: Records,
     *,
     model: str | None = None,
+    provider: str | None = None,
     input_tokens: int | None = None,
     output_tokens: int | None = None,
     cost: float | None = None,
@@ -91,6 +92,7 @@ def usage(
 
     Args:
         model: Which one.
+        provider: Who serves it, such as ``openai``.
         input_tokens: Tokens that it read.
         output_tokens: Tokens that it wrote.
         cost: What that costs.
@@ -99,6 +101,7 @@ def usage(
     return self.record(
         USAGE_RECORDED,
         model=model,
+        provider=provider,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost=cost,

@@ -19,6 +19,7 @@ from ..events.event_types import (
 )
 from ..facts import payload_facts
 from ..facts.leaves import BEGINNINGS, Leaves
+from ..facts.prices import Prices
 from ..facts.usage import used
 from .calls import Stories
 from .handoffs import Handoffs
@@ -39,6 +40,7 @@ class Activity:
         models: Calls of models by name, with what they were used for.
         handoffs: Who handed over to whom.
         refusals: Which tools were refused.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
     """
 
     runs: Stories = field(factory=lambda: Stories("name"))
@@ -47,6 +49,7 @@ class Activity:
     models: Stories = field(factory=lambda: Stories("model"))
     handoffs: Handoffs = field(factory=Handoffs)
     refusals: Refusals = field(factory=Refusals)
+    prices: Prices | None = None
     _leaves: Leaves = field(factory=Leaves, init=False)
 
     @property
@@ -88,7 +91,7 @@ class Activity:
             run.models += 1
 
     def _used(self, event: HypervisorEvent) -> None:
-        found = used(event)
+        found = used(event, self.prices)
         if self._leaves.is_total(event, found.amounts):
             return
         self.models.of(self.models.named(event)).spending.add(found)

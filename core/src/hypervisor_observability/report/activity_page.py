@@ -4,7 +4,7 @@ shows below one another.
 
 from collections.abc import Callable, Iterator
 
-from ..facts.payload_facts import UNKNOWN
+from ..facts.usage import cost_texts
 from ..text.durations import duration_text
 from .activity import Activity
 from .calls import Spending, Stories, Story
@@ -23,7 +23,7 @@ def activity_sections(activity: Activity) -> Iterator[tuple[str, str]]:
     """Write the bodies of the sections, each with its title."""
     yield "Runs", _stories(activity.runs, "run", _times) + _newest(activity.newest)
     yield "Tools", _stories(activity.tools, "call", _times)
-    yield "Models", _stories(activity.models, "call", _of_model)
+    yield "Models", _stories(activity.models, "call", _of_model) + _prices(activity)
     yield "Handoffs", _handoffs(activity.handoffs)
     yield "Refusals", _refusals(activity.refusals)
 
@@ -72,10 +72,15 @@ def _spread_text(spread: Spread) -> str:
 def _spending_texts(spending: Spending) -> list[str]:
     read, written = spending.input_tokens, spending.output_tokens
     tokens = [f"{read:,} tokens read, {written:,} written"] if read or written else []
-    return tokens + [
-        f"{amount:.6g}" if currency == UNKNOWN else f"{amount:.6g} {text_of(currency, 20)}"
-        for currency, amount in sorted(spending.cost.items())
-    ]
+    costs = cost_texts(spending.cost, spending.estimated_cost)
+    without = ["no price known"] if spending.is_without_price else []
+    return [*tokens, *(text_of(cost, 30) for cost in costs), *without]
+
+
+def _prices(activity: Activity) -> str:
+    if activity.prices is None:
+        return ""
+    return f'<p class="note">~ estimated by {text_of(activity.prices.name)}</p>'
 
 
 def _newest(newest: NewestRuns) -> str:

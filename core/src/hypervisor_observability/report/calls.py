@@ -6,6 +6,7 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
+from ..facts.prices import CURRENCY
 from ..facts.usage import Used
 from .spread import Spread
 from .timeline import OTHER
@@ -25,20 +26,30 @@ class Spending:
     Attributes:
         input_tokens: Tokens that they read.
         output_tokens: Tokens that they wrote.
-        cost: What they cost, by currency.
+        cost: What they cost, as it was told, by currency.
+        estimated_cost: What those cost of which no cost was told, as far as prices are known, by
+            currency.
+        is_without_price: Whether neither is known of some of them.
     """
 
     input_tokens: int = 0
     output_tokens: int = 0
-    cost: Counter[str] = field(factory=Counter)
+    cost: dict[str, float] = field(factory=dict)
+    estimated_cost: dict[str, float] = field(factory=dict)
+    is_without_price: bool = False
 
     def add(self, used: Used) -> None:
         """Add what else was used."""
         self.input_tokens += used.input_tokens
         self.output_tokens += used.output_tokens
+        self.is_without_price |= bool(used.without_price)
         if used.cost:
             known = used.currency in self.cost or len(self.cost) < _MOST_CURRENCIES
-            self.cost[used.currency if known else OTHER] += used.cost  # type: ignore[assignment]  # a Counter of amounts
+            currency = used.currency if known else OTHER
+            self.cost[currency] = self.cost.get(currency, 0.0) + used.cost
+        if used.estimated_cost:
+            before = self.estimated_cost.get(CURRENCY, 0.0)
+            self.estimated_cost[CURRENCY] = before + used.estimated_cost
 
 
 @define(eq=False)

@@ -10,6 +10,7 @@ from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
 from ..facts.lives import ELEVATION_TYPES, Elevations
+from ..facts.prices import Prices
 from .activity import Activity, Taker
 from .saga_census import SagaCensus
 from .sagas import SagaStory, tell_saga
@@ -84,9 +85,14 @@ class Findings:
         return takers
 
     @classmethod
-    def of(cls, events: Iterable[HypervisorEvent]) -> "Findings":
-        """Gather them from *events*."""
-        findings = cls()
+    def of(cls, events: Iterable[HypervisorEvent], *, prices: Prices | None = None) -> "Findings":
+        """Gather them from *events*.
+
+        Args:
+            events: What happened.
+            prices: To estimate costs of which nobody told; None: they are not estimated.
+        """
+        findings = cls(activity=Activity(prices=prices))
         for event in events:
             findings.take(event)
         return findings

@@ -22,18 +22,24 @@ from ..events.event_types import (
     EventType,
 )
 from ..facts import payload_facts, saga_facts
+from ..facts.prices import Prices
 from . import calls, elevations, incidents, saga_parts
 from .usage import add_usage
 from .work import Outline, Work
 
 
-def outline(tree: TraceTree) -> list[Work]:
-    """Give the pieces of work at the roots of *tree*; the others are below them."""
+def outline(tree: TraceTree, prices: Prices | None = None) -> list[Work]:
+    """Give the pieces of work at the roots of *tree*; the others are below them.
+
+    Args:
+        tree: What to read.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
+    """
     found = Outline(ended=elevations.ends(tree))
     for _, node in tree.walk():
         _read(found, node)
     elevations.note_kills(tree, found.roots)
-    add_usage(found, tree)
+    add_usage(found, tree, prices)
     return found.roots
 
 

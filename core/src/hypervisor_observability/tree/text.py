@@ -5,7 +5,8 @@ from typing import Any
 from attrs import asdict, frozen
 
 from ..causality.trace_tree import TraceTree
-from ..facts.payload_facts import UNKNOWN
+from ..facts.prices import Prices
+from ..facts.usage import cost_texts, names_text
 from ..text.durations import duration_text
 from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
@@ -17,6 +18,7 @@ _LEAST_LABEL_COLUMNS = 20
 _REASON_LINES = 3
 # They tell their reason; those around them only if nobody within did.
 _TELLERS = frozenset({"step", "compensation", "elevation", "breach", "decision", "incident"})
+_ESTIMATES = frozenset({"estimated_cost", "without_price"})
 # Their lines tell what models were used for, with all below them.
 _USERS = frozenset({"run", "agent", "tool", "model"})
 
@@ -54,6 +56,7 @@ def render_tree(
     width: int = 80,
     color: bool = False,
     ascii: bool = False,  # noqa: A002 - the plain word for a caller
+    prices: Prices | None = None,
 ) -> str:
     """Draw *tree* as lines of at most *width* columns, without a line feed at the end.
 
@@ -64,11 +67,12 @@ def render_tree(
         width: Columns; at least 60 are needed to look well, below 40 counts as 40.
         color: Whether to colour states by escape sequences.
         ascii: Whether to use ASCII alone.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
     """
     pen = _ASCII if ascii else _Pen()
     width = max(width, 40)
     lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
-    roots = outline(tree)
+    roots = outline(tree, prices)
     telling = _telling(roots)
     # The work, who does what is around it, what stands before it on its own line, and before
     # further lines.
@@ -88,22 +92,24 @@ def render_tree(
             (child, within, end, gap) if number == last else (child, within, fork, line)
             for number, child in reversed([*enumerate(work.children)])
         )
-    lines += [fit(text, width, ellipsis=pen.ellipsis) for text in _notes(tree)]
+    notes = _notes(tree) + _price_notes(roots, prices)
+    lines += [fit(pen.safe(text), width, ellipsis=pen.ellipsis) for text in notes]
     return "\n".join(lines)
 
 
-def tree_to_dict(tree: TraceTree) -> dict[str, Any]:
+def tree_to_dict(tree: TraceTree, *, prices: Prices | None = None) -> dict[str, Any]:
     """Give *tree* as plain values that ``json.dumps`` takes; flat, however deep it is.
 
     ``spans`` are the recorded edges and events, ``work`` what they stand for; an item of
-    ``work`` names the one that it belongs to by its position.
+    ``work`` names the one that it belongs to by its position. *prices* as for ``render_tree``.
     """
-    works = list(walk(outline(tree)))
+    works = list(walk(outline(tree, prices)))
     position = {id(work): number for number, work in enumerate(works)}
     return {
         "trace_id": tree.trace_id,
         "roots": list(tree.roots),
         "unreadable": tree.unreadable,
+        "prices": None if prices is None else prices.name,
         "spans": [
             {
                 "span_id": node.span_id,
@@ -131,7 +137,7 @@ def tree_to_dict(tree: TraceTree) -> dict[str, Any]:
                 "details": list(work.details),
                 "reason": work.reason,
                 "duration_seconds": work.duration_seconds,
-                "usage": None if work.usage is None else asdict(work.usage),
+                "usage": None if work.usage is None else _usage_to_dict(work.usage, prices),
             }
             for work in works
         ],
@@ -189,11 +195,18 @@ def _label(tree: TraceTree, work: Work, around: str | None) -> str:
 
 def _usage_texts(usage: Usage) -> list[str]:
     tokens = usage.input_tokens + usage.output_tokens
-    costs = [
-        f"{amount:.6g}" if currency == UNKNOWN else f"{amount:.6g} {currency}"
-        for currency, amount in sorted(usage.cost.items())
+    return [
+        *[f"{tokens:,} token{'s' * (tokens != 1)}"] * bool(tokens),
+        *cost_texts(usage.cost, usage.estimated_cost),
     ]
-    return [f"{tokens:,} token{'s' * (tokens != 1)}"] * bool(tokens) + costs
+
+
+def _usage_to_dict(usage: Usage, prices: Prices | None) -> dict[str, Any]:
+    told = asdict(usage, filter=lambda field, _: field.name not in _ESTIMATES)
+    if prices is not None:
+        told["estimated_cost"] = dict(usage.estimated_cost)
+        told["without_price"] = sorted(usage.without_price)
+    return told
 
 
 def _marks(tree: TraceTree, work: Work) -> list[str]:
@@ -253,4 +266,16 @@ def _notes(tree: TraceTree) -> list[str]:
     notes = [] if tree.nodes else ["no events of this trace"]
     if tree.unreadable:
         notes.append(f"left out: {tree.unreadable} events with unreadable causal ids")
+    return notes
+
+
+def _price_notes(roots: list[Work], prices: Prices | None) -> list[str]:
+    if prices is None:
+        return []
+    total = Usage()
+    for work in roots:
+        total.add(work.usage or Usage())
+    notes = [f"~ estimated by {prices.name}"] * bool(total.estimated_cost)
+    if total.without_price:
+        notes.append(f"no price known: {names_text(total.without_price)}")
     return notes

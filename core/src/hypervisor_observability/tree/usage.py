@@ -8,11 +8,12 @@ from ..causality.trace_tree import TraceTree
 from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED
 from ..facts.leaves import Leaves
+from ..facts.prices import Prices
 from ..facts.usage import Used, used
 from .work import Outline, Usage, Work, walk
 
 
-def add_usage(found: Outline, tree: TraceTree) -> None:
+def add_usage(found: Outline, tree: TraceTree, prices: Prices | None) -> None:
     """Tell each piece of work what it used, with all below it.
 
     A report that sums up others is left out, by the rule of the metrics.
@@ -22,7 +23,7 @@ def add_usage(found: Outline, tree: TraceTree) -> None:
         for event in node.events:
             leaves.note(event)
             if event.event_type == USAGE_RECORDED:
-                reports.append(_Report(event, node.span_id, depth, used(event)))
+                reports.append(_Report(event, node.span_id, depth, used(event, prices)))
     if not reports:
         return
     # In their order, as a total comes after its parts; of the same time the inner one first. In
