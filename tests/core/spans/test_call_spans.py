@@ -104,6 +104,16 @@ def test_readers_agree_on_how_a_call_ended(
     assert work_of(bus)["tool search"][1] == word
 
 
+def test_run_says_what_conversation_it_belongs_to(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    recorder.open("run", 1, name="answer", conversation_id="chat-7")
+    recorder.close(1)
+
+    span = spans_of(bus)["invoke_workflow answer"]
+    assert span.attributes["gen_ai.conversation.id"] == "chat-7"
+
+
 def test_call_without_a_causal_id_has_a_span_too() -> None:
     assembler = SpanAssembler()
     spans = [

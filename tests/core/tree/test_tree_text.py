@@ -191,6 +191,21 @@ def test_elevation_without_an_id_ends_by_agent_and_session() -> None:
     assert lines == ["agent did:a (ring 3) running", "└─ elevation ring 3 to 1 2 h 00 m expired"]
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("cook", "agent cook (did:a, ring 2) running"),
+        ("did:a", "agent did:a (ring 2) running"),
+        (None, "agent did:a (ring 2) running"),
+    ],
+)
+def test_agent_is_named_once_where_its_name_is_its_id(name: str | None, line: str) -> None:
+    told: dict[str, Any] = {} if name is None else {"name": name}
+    joined = event("t/a", EventType.SESSION_JOINED, agent_did="did:a", ring=2, **told)
+
+    assert drawn(joined) == [line]
+
+
 def test_incidents_of_other_kinds_are_drawn() -> None:
     lines = drawn(
         event("t/a", EventType.AGENT_KILLED, agent_did="did:a", severity="high", reason="loop"),

@@ -175,7 +175,7 @@ EVENTS: Mapping[str, str] = {
     "governance.decision": "allowed! tool_name evaluation_ms rate_limited reason",
     "agent.finished": _ENDED,
     "usage.recorded": "model provider input_tokens output_tokens cost currency total",
-    "run.started": "name! run_id kind caller_trace attributes",
+    "run.started": "name! run_id kind conversation_id caller_trace attributes",
     "run.finished": f"name! run_id {_ENDED}",
     "tool.started": "tool_name! call_id attempt arguments attributes",
     "tool.finished": f"tool_name! call_id attempt result {_CALLED}",

@@ -50,6 +50,9 @@ class CallAssembly:
         def begin(span: OpenSpan) -> None:
             span.attributes["gen_ai.operation.name"] = "invoke_workflow"
             span.attributes["gen_ai.workflow.name"] = name
+            conversation = payload_facts.name(event, "conversation_id")
+            if conversation:
+                span.attributes["gen_ai.conversation.id"] = conversation
             span.add_caller(caller_of(event))
 
         return self._started(_RUN, event, f"invoke_workflow {name}", begin)

@@ -178,7 +178,9 @@ def _label(tree: TraceTree, work: Work, around: str | None) -> str:
         label = f"span {work.span_id}"
     if work.kind == "agent":
         ring = [f"ring {work.ring}"] if work.ring else []
-        if work.title:
+        if work.title == work.agent_did:  # frameworks give agents a name, and no other id
+            facts = ring
+        elif work.title:
             facts = [work.agent_did or "", *ring]
         else:
             label, facts = f"agent {work.agent_did or ''}", ring
