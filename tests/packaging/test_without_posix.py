@@ -76,6 +76,7 @@ for arguments in (
         "hypervisor_jaeger",
         "hypervisor_genai",
         "hypervisor_langchain",
+        "hypervisor_openai_agents",
     ],
 )
 def test_every_module_can_be_imported_without_posix(package: str) -> None:

@@ -28,6 +28,7 @@ SHIPPED = {
     "agent-hypervisor": "hypervisor-agent-hypervisor",
     "genai": "hypervisor-genai",
     "langchain": "hypervisor-langchain",
+    "openai-agents": "hypervisor-openai-agents",
 }
 """Our own plugins: name to distribution."""
 

@@ -1,0 +1,88 @@
+"""How the work of a span ended."""
+
+import sys
+from typing import Any
+
+from hypervisor_observability.text.error_text import message_of, type_of
+from hypervisor_openai_agents.seats import Seat
+
+_REFUSALS = frozenset(
+    {
+        "ToolInputGuardrailTripwireTriggered",
+        "ToolOutputGuardrailTripwireTriggered",
+    }
+)
+_REJECTED = "was manually rejected"
+"""What the SDK says of a call that a person has not approved, in the error of its span."""
+_REDACTED = "redacted"
+
+Failure = tuple[str, str]
+"""The type and the message of an exception, which is not kept: it would keep all its frames."""
+
+
+def failure() -> Failure | None:
+    """Describe the exception that is being handled here."""
+    error = sys.exc_info()[1]
+    return None if error is None else (type_of(error), message_of(error) or type_of(error))
+
+
+def handled() -> int | None:
+    """Tell what exception is being handled here, by its ``id``."""
+    error = sys.exc_info()[1]
+    return None if error is None else id(error)
+
+
+def ended_by(seat: Seat) -> BaseException | None:
+    """Give what ends the span whose end is told.
+
+    The SDK sets no error for many exceptions, and none for a cancellation. They are being handled
+    as it tells of the end. An exception that was handled as the span began is not its own: the
+    user has started a run in an ``except`` block.
+    """
+    error = sys.exc_info()[1]
+    if error is None or id(error) == seat.around or isinstance(error, StopAsyncIteration):
+        return None
+    if isinstance(error, GeneratorExit) and seat.kind == "model":
+        return None  # who reads the stream has had enough
+    return error
+
+
+def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, dict[str, object]]:
+    """Give the error of the work, and what else its end says.
+
+    Args:
+        span_error: ``error`` of the span: a message and data, or None.
+        seat: Of the span.
+    """
+    error = ended_by(seat)
+    said = _said(span_error)
+    told: dict[str, object] = {}
+    if seat.kind == "tool" and (
+        (error is not None and type(error).__name__ in _REFUSALS) or _REJECTED in (said or "")
+    ):
+        told["status"] = "blocked"
+    hides = seat.run.is_sensitive
+    # What the tool itself raised, be it handed to the model, or wrapped and raised further.
+    failed = seat.failure if seat.kind == "tool" and said is not None else None
+    if failed is not None and (error is None or isinstance(error, Exception)):
+        told["error_type"], message = failed
+        if not hides:
+            told["reason"] = f"{told['error_type']}: {message}"
+            return message, told
+        return said, told
+    if hides and isinstance(error, Exception):
+        told["error_type"] = type_of(error)
+        return said or f"Error details are {_REDACTED}.", told
+    return said if error is None else error, told
+
+
+def _said(span_error: Any) -> str | None:
+    """Give what the SDK says of a failure: a message, and details where there are some."""
+    if not span_error:
+        return None
+    message = str(span_error.get("message") or "error")
+    data = span_error.get("data")
+    details = data.get("error") or data.get("message") if isinstance(data, dict) else None
+    if details and isinstance(details, str) and _REDACTED not in details:
+        return f"{message}: {details}"
+    return message
