@@ -23,7 +23,7 @@ if (
 }
 
 tests=
-for folder in tests/core tests/plugins tests/stores; do
+for folder in tests/core tests/crew tests/plugins tests/stores; do
     [ ! -d "$folder" ] || tests="$tests $folder"
 done
 [ -n "$tests" ] || exit 0
