@@ -1,5 +1,6 @@
 """Who is elevated: the same for metrics, spans, trees and reports."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from hypervisor_observability.tree import build_tree, render_tree
 TRACE = CausalTraceId()
 NOW = 1_800_000_000
 ACTIVE = "agent_hypervisor_ring_elevation_active_seconds"
+CURRENT = "agent_hypervisor_ring_current"
 LASTED = "agent_hypervisor_ring_elevation_seconds"
 UP, DOWN, EXPIRED = (
     EventType.RING_ELEVATED,
@@ -199,6 +201,100 @@ def test_collector_knows_who_is_elevated(case: str) -> None:
     assert bus.handler_errors == 0
 
 
+def rings_of(events: list[HypervisorEvent]) -> list[dict[str, float]]:
+    """Give each agent's ring, as the metrics, the collector and the report have it."""
+    registry, bus = MetricsRegistry(), HypervisorEventBus()
+    collector = RingMetricsCollector(bus)
+    registry.observe(events)
+    for event in events:
+        bus.emit(event)
+    families = {one.name: one.series for one in registry.collect()}
+    counted = {agent: ring for (agent,), ring in families.get(CURRENT, {}).items()}
+    return [counted, collector.collect()[CURRENT], dict(Findings.of(events).rings)]
+
+
+ASSIGNED = EventType.RING_ASSIGNED
+RINGS: dict[str, tuple[list[Step], float]] = {
+    "killed": ([at(UP, from_ring=3, to_ring=1), at(KILLED)], 3),
+    "killed, its ring known from before": (
+        [at(ASSIGNED, ring=2), at(UP, to_ring=0), at(KILLED)],
+        2,
+    ),
+    "killed in a nest": (
+        [
+            at(UP, elevation_id="o", from_ring=3, to_ring=2),
+            at(UP, elevation_id="i", from_ring=2, to_ring=0),
+            at(KILLED),
+        ],
+        3,
+    ),
+    "killed by a quarantine": (
+        [at(UP, from_ring=3, to_ring=1), at(QUARANTINED, terminated=True)],
+        3,
+    ),
+    "quarantined": ([at(UP, from_ring=3, to_ring=1), at(QUARANTINED)], 1),
+    "finished": ([at(JOINED), at(UP, from_ring=3, to_ring=1), at(AGENT_FINISHED)], 3),
+    "session ended": ([at(UP, from_ring=2, to_ring=1), at(TERMINATED, None)], 2),
+    "killed in one session, still elevated in another": (
+        [
+            at(UP, session="s", from_ring=3, to_ring=1),
+            at(UP, session="t", from_ring=3, to_ring=2),
+            at(KILLED, session="t"),
+        ],
+        1,
+    ),
+    "assigned another ring meanwhile": (
+        [at(UP, from_ring=3, to_ring=1), at(ASSIGNED, ring=2), at(KILLED)],
+        2,
+    ),
+    "demoted, then killed": (
+        [at(UP, from_ring=3, to_ring=1), at(DOWN, to_ring=2), at(KILLED)],
+        2,
+    ),
+    "expired without a word of the ring": ([at(UP, from_ring=3, to_ring=1), at(EXPIRED)], 3),
+    "expired with a ring that is none": (
+        [at(UP, from_ring=3, to_ring=1), at(EXPIRED, to_ring="outer")],
+        3,
+    ),
+    "elevated twice under one id": (
+        [at(UP, from_ring=3, to_ring=1), at(UP, to_ring=0), at(KILLED)],
+        3,
+    ),
+    "ring before that nobody told": ([at(UP, to_ring=1), at(KILLED)], 1),
+    "another one killed": ([at(UP, from_ring=3, to_ring=1), at(KILLED, "b")], 1),
+}
+
+
+@pytest.mark.parametrize("case", RINGS)
+def test_ring_of_an_ended_elevation_is_the_one_before_for_every_reader(case: str) -> None:
+    steps, ring = RINGS[case]
+
+    assert rings_of(events_of(steps, None)) == [{"a": ring}] * 3
+
+
+def test_span_and_tree_of_a_killed_agent_have_the_ring_that_it_was_assigned() -> None:
+    steps = [at(JOINED), at(ASSIGNED, ring=3), at(UP, from_ring=3, to_ring=0), at(KILLED)]
+    assembler = SpanAssembler()
+    spans = [span for event in events_of(steps) for span in assembler.feed(event)]
+    (agent,) = [span for span in spans if span.scope == "agent"]
+    tree = render_tree(build_tree(events_of(steps), TRACE.trace_id))
+
+    assert agent.attributes["agent.hypervisor.ring"] == 3
+    assert "agent a (ring 3)" in tree
+    assert re.search(r"elevation ring 3 to 0 .* KILLED$", tree, re.MULTILINE)
+
+
+def test_elevation_of_a_process_that_is_gone_does_not_keep_its_ring() -> None:
+    registry = MetricsRegistry()
+    registry.observe(events_of([at(UP, session="s", from_ring=3, to_ring=0)], None), run="gone")
+    registry.end_run("gone")
+    again = [at(UP, session="t", from_ring=3, to_ring=2), at(KILLED, session="t")]
+    registry.observe(events_of(again, None), run="other")
+
+    (series,) = [one.series for one in registry.collect() if one.name == CURRENT]
+    assert series == {("a",): 3}
+
+
 def test_longest_of_an_agent_s_elevations_is_shown() -> None:
     outer, inner = at(UP, elevation_id="o"), at(UP, elevation_id="i")
 
@@ -304,14 +400,15 @@ KINDS = st.sampled_from(
     [UP, UP, DOWN, EXPIRED, JOINED, AGENT_FINISHED, KILLED, QUARANTINED, TERMINATED]
 )
 STEPS = st.builds(
-    lambda kind, agent, session, own, ended: at(
-        kind, agent, session, elevation_id=own, terminated=ended
+    lambda kind, agent, session, own, ended, ring: at(
+        kind, agent, session, elevation_id=own, terminated=ended, to_ring=ring
     ),
     KINDS,
     st.sampled_from([None, "a", "b"]),
     st.sampled_from([None, "s", "t"]),
     st.sampled_from([None, "1", 1, "2", "3"]),
     st.booleans(),
+    st.sampled_from([None, 0, 1, 2, 3]),
 )
 
 
@@ -327,3 +424,5 @@ def test_metrics_and_reports_count_the_same_elevations(steps: list[Step]) -> Non
     # elsewhere: the ends are the same.
     assert sum(ended.values()) == len(of_tree) == sum(Findings.of(events).elevations)
     assert len(of_tree) == len(set(of_tree))
+    of_metrics, of_collector, of_report = rings_of(events)
+    assert of_metrics == of_collector == of_report

@@ -132,6 +132,10 @@ class Lasting(Generic[T]):
         """Tell whether an agent has any in a session; without one, whether it has any."""
         return (agent, session) in self._by_place if session else agent in self._by_agent
 
+    def of_agent(self, agent: str) -> list[T]:
+        """Give all that an agent has."""
+        return [self.values[key] for key in self._by_agent.get(agent, ())]
+
     def agents(self) -> int:
         """Tell how many agents have any."""
         return len(self._by_agent)

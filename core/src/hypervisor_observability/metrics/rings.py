@@ -6,6 +6,7 @@ from ..events import clock
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from ..facts import lives, payload_facts
+from ..facts.elevated_rings import ElevatedRings
 from .families import LabelValues
 from .histogram import Histogram
 from .instruments import Counter, Gauge
@@ -99,6 +100,7 @@ class RingMetrics:
         )
         self._running = OpenWork(self._moment, 3)
         self._elevated = lives.Elevations(self._running.opened, self._running.lasting, works)
+        self._elevated_rings = ElevatedRings()
         self._last_seconds = Gauge(
             ELEVATION_DURATION,
             "Time spent at elevated privilege: running, else the last finished one",
@@ -129,6 +131,7 @@ class RingMetrics:
             self.breaches_by_severity,
             self.elevations,
             open_work={"elevations": self._running},
+            forgotten=lambda gone: self._elevated_rings.forget(gone["elevations"]),
         )
 
     def observe(self, event: HypervisorEvent) -> None:
@@ -145,13 +148,21 @@ class RingMetrics:
             self.transitions.increase((kind.value, *own), event=event)
             self.transitions_by_agent.increase((kind.value, agent), event=event)
             self._expect(agent, own)
+            if kind == EventType.RING_ELEVATED:
+                self._elevated_rings.begin(event, self._ring_of(event.agent_did))
             self._take_ring(event)
         elif kind == EventType.SESSION_JOINED:
             self._expect(*self._labels(event))
-        for key, begun in self._elevated.take(event):
+        ended = self._elevated.take(event)
+        if not ended:
+            return
+        for key, begun in ended:
             seconds = max(0, event.timestamp_ns - begun.start_ns) / 1e9
             self._last_seconds.set((key[1] or UNKNOWN,), seconds, self._moment.run)
             self.elevations.observe((lives.elevation_end(event),), seconds, event)
+        rings = self._elevated_rings.end(event, [key for key, _ in ended], self._ring_of)
+        for did, ring in rings.items():
+            self._set_ring(did, ring)
 
     def forget_agent(self, agent: str) -> None:
         """Remove the gauges of an agent that is gone."""
@@ -190,10 +201,21 @@ class RingMetrics:
 
     def _take_ring(self, event: HypervisorEvent) -> None:
         ring = payload_facts.ring(event)
-        if ring is not None and ring <= self._rules.max_ring:
-            self.current.set((event.agent_did or UNKNOWN,), ring, self._moment.run)
-        elif payload_facts.has_ring(event):
+        if (ring is None or not self._set_ring(event.agent_did, ring)) and payload_facts.has_ring(
+            event
+        ):
             self.invalid.increase(event=event)
+
+    def _set_ring(self, agent: str | None, ring: int) -> bool:
+        """Note an agent's ring, if there is such a ring."""
+        if ring <= self._rules.max_ring:
+            self.current.set((agent or UNKNOWN,), ring, self._moment.run)
+            return True
+        return False
+
+    def _ring_of(self, agent: str | None) -> int | None:
+        ring = self.current.series.get((agent or UNKNOWN,))
+        return None if ring is None else int(ring)
 
     def _rings(self) -> dict[str, float]:
         return {agent: ring for (agent,), ring in list(self.current.series.items())}

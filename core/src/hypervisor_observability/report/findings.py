@@ -9,6 +9,7 @@ from attrs import define, field
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
+from ..facts.elevated_rings import ElevatedRings
 from ..facts.lives import ELEVATION_TYPES, Elevations
 from ..facts.prices import Prices
 from .activity import Activity, Taker
@@ -66,6 +67,7 @@ class Findings:
     _elevated: Elevations[int] = field(
         factory=lambda: Elevations(lambda event: event.timestamp_ns), init=False
     )
+    _elevated_rings: ElevatedRings = field(factory=ElevatedRings, init=False)
     _takers: dict[str, tuple[Taker, ...]] = field(init=False)
 
     @_takers.default
@@ -111,9 +113,18 @@ class Findings:
             take(event)
 
     def _elevation(self, event: HypervisorEvent) -> None:
-        for _, begun in self._elevated.take(event):
+        if event.event_type == EventType.RING_ELEVATED:
+            self._elevated_rings.begin(event, self.rings.get(_agent(event)))
+        ended = self._elevated.take(event)
+        for _, begun in ended:
             seconds = max(0, event.timestamp_ns - begun) / 1e9
             self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
+        if ended:
+            rings = self._elevated_rings.end(event, [key for key, _ in ended], self._ring_of)
+            self.rings |= {agent or payload_facts.UNKNOWN: ring for agent, ring in rings.items()}
+
+    def _ring_of(self, agent: str) -> int | None:
+        return self.rings.get(agent or payload_facts.UNKNOWN)
 
     def _breach(self, event: HypervisorEvent) -> None:
         self.breaches.add(event.timestamp_ns, payload_facts.severity(event))
@@ -163,4 +174,4 @@ class Findings:
 
 
 def _agent(event: HypervisorEvent) -> str:
-    return event.agent_did or "unknown"
+    return event.agent_did or payload_facts.UNKNOWN
