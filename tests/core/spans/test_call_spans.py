@@ -187,6 +187,68 @@ def test_agent_that_takes_over_links_to_the_one_that_handed_over(
     assert links_of(spans, "invoke_agent other") == links_of(spans, "invoke_agent lead") == []
 
 
+@pytest.mark.parametrize("taker", ["did:builder", "builder"])
+@pytest.mark.parametrize("giver", ["did:lead", "lead", None])
+@pytest.mark.parametrize("before", [True, False])
+def test_handoff_calls_agents_by_their_dids_or_by_their_names(
+    bus: HypervisorEventBus, recorder: Recorder, giver: str | None, taker: str, before: bool
+) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:lead", name="lead"):
+            if before or giver is None:
+                recorder.handoff(taker, from_agent=giver)
+        if not before and giver is not None:
+            recorder.handoff(taker, from_agent=giver)
+        with recorder.agent("did:builder", name="builder"):
+            pass
+
+    assert links_of(spans_of(bus), "invoke_agent builder") == ["invoke_agent lead"]
+
+
+def test_agent_that_works_already_may_be_called_by_its_name(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.agent("did:a", name="a"), recorder.agent("did:b", name="b"):
+        recorder.handoff("a")
+
+    assert links_of(spans_of(bus), "invoke_agent a") == ["invoke_agent b"]
+
+
+def test_did_of_an_agent_is_nobody_else_s_name(bus: HypervisorEventBus, recorder: Recorder) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("writer", name="scribe"):
+            pass
+        with recorder.agent("did:a", name="writer"):
+            pass
+        recorder.handoff("did:c", from_agent="writer")
+        with recorder.agent("did:c", name="c"):
+            recorder.handoff("writer")
+        with recorder.agent("did:d", name="writer"):
+            pass
+        with recorder.agent("writer", name="scribe again"):
+            pass
+
+    spans = spans_of(bus)
+    assert links_of(spans, "invoke_agent c") == ["invoke_agent scribe"]
+    assert links_of(spans, "invoke_agent writer") == []
+    assert links_of(spans, "invoke_agent scribe again") == ["invoke_agent c"]
+
+
+def test_name_holds_in_its_session_and_in_no_other(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.session("s1"), recorder.agent("did:a", name="a"):
+        recorder.handoff("b")
+    with recorder.session("s2"), recorder.agent("did:elsewhere", name="b"):
+        pass
+    elsewhere = links_of(spans_of(bus), "invoke_agent b")
+    with recorder.session("s1"), recorder.agent("did:b", name="b"):
+        pass
+
+    assert elsewhere == []
+    assert links_of(spans_of(bus), "invoke_agent b") == ["invoke_agent a"]
+
+
 def test_handoff_told_of_within_a_tool_or_after_the_agent_is_one_between_agents(
     bus: HypervisorEventBus, recorder: Recorder
 ) -> None:
@@ -228,10 +290,14 @@ def test_handoff_holds_in_its_session_and_in_no_other(
     assert links_of(spans, "invoke_agent b") == ["invoke_agent a"]
 
 
-def test_handoff_is_linked_in_another_process(bus: HypervisorEventBus, recorder: Recorder) -> None:
+@pytest.mark.parametrize("taker", ["did:b", "b"])
+def test_handoff_is_linked_in_another_process(
+    bus: HypervisorEventBus, recorder: Recorder, taker: str
+) -> None:
     with recorder.run("answer"):
         with recorder.agent("did:a", name="a"):
-            recorder.handoff("did:b")
+            pass
+        recorder.handoff(taker, from_agent="a")
         with recorder.agent("did:b", name="b"):
             pass
     assembler = SpanAssembler()
@@ -239,6 +305,29 @@ def test_handoff_is_linked_in_another_process(bus: HypervisorEventBus, recorder:
     for event in bus.all_events:
         found.update((span.name, span) for span in assembler.feed(event))
         assembler = SpanAssembler.from_state(json.loads(json.dumps(assembler.state())))
+
+    assert links_of(found, "invoke_agent b") == ["invoke_agent a"]
+
+
+def test_handoffs_that_an_earlier_version_saved_are_linked(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.run("answer"):
+        with recorder.agent("did:a", name="a"):
+            pass
+        recorder.handoff("did:b", from_agent="did:a")
+        with recorder.agent("did:b", name="b"):
+            pass
+    assembler = SpanAssembler()
+    found: dict[str, FinishedSpan] = {}
+    for event in bus.all_events:
+        found.update((span.name, span) for span in assembler.feed(event))
+        state = assembler.state()
+        state["handoffs"]["latest"] = [
+            one for one in state["handoffs"]["latest"] if one[2].startswith("did:")
+        ]
+        del state["handoffs"]["named"]
+        assembler = SpanAssembler.from_state(json.loads(json.dumps(state)))
 
     assert links_of(found, "invoke_agent b") == ["invoke_agent a"]
 

@@ -99,8 +99,9 @@ class AgentAssembly:
         key = _agent_key(event)
         if key is None or self.work.open.get(key) is not None:
             return []
-        name = payload_facts.name(event, "name") or (event.agent_did or "agent").rpartition(":")[2]
-        span = self.open(event, key, f"invoke_agent {name}", within=False)
+        name = payload_facts.name(event, "name")
+        title = name or (event.agent_did or "agent").rpartition(":")[2]
+        span = self.open(event, key, f"invoke_agent {title}", within=False)
         if payload_facts.flag(event, "remote"):
             span.kind = SpanKind.CLIENT
         causal = causal_id(event)
@@ -114,7 +115,7 @@ class AgentAssembly:
         if session is not None and session.identity.trace_id != span.identity.trace_id:
             # A session may last for days: it is referred to, and is no parent.
             span.add_link(session.identity.trace_id, session.identity.span_id, "session")
-        self.handoffs.begin(span)
+        self.handoffs.begin(span, name)
         return self.work.begin(span, event)
 
     def _agent_finished(self, event: HypervisorEvent) -> list[FinishedSpan]:
