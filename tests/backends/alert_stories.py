@@ -4,6 +4,7 @@ from attrs import field, frozen
 
 OWN = "agent_hypervisor_observability_"
 PLUGIN = 'job="a",instance="i",plugin="otel"'
+SOURCE = 'job="a",instance="i",source="langchain"'
 
 
 @frozen
@@ -34,6 +35,7 @@ ELEVATED = "agent_hypervisor_ring_elevation_active_seconds"
 LATENCY = "agent_governance_evaluation_latency_ms_bucket"
 COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
 OF_PLUGIN = {"job": "a", "instance": "i", "plugin": "otel"}
+OF_SOURCE = {"job": "a", "instance": "i", "source": "langchain"}
 OF_PROCESS = {"job": "a", "instance": "i"}
 # A counter of long ago, twenty minutes without a scrape, then what it was, or more.
 AFTER_A_GAP = "5x60 _x80 {}x80"
@@ -297,6 +299,40 @@ STORIES = [
         fires="4m",
         labels=OF_PLUGIN,
         resolved="8m",
+    ),
+    Story(
+        # One that waits for its framework has no series, and one that runs is up.
+        alert="ObservabilitySourceDown",
+        series={
+            f"{OWN}source_up{{{SOURCE}}}": "_x7 0x20 1x20",
+            f'{OWN}source_up{{job="a",instance="i",source="openai-agents"}}': "1x50",
+        },
+        quiet=("1m", "2m30s"),
+        fires="4m",
+        labels=OF_SOURCE,
+        resolved="8m",
+    ),
+    Story(
+        alert="ObservabilitySourceFailing",
+        series={
+            f"{OWN}source_errors_total{{{SOURCE}}}": "0x7 2x80",
+            f'{OWN}source_errors_total{{job="a",instance="i",source="openai-agents"}}': "0x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_SOURCE,
+        value="2",
+        resolved="14m",
+    ),
+    Story(
+        # The first scrape comes after the first fault.
+        alert="ObservabilitySourceFailing",
+        series={f"{OWN}source_errors_total{{{SOURCE}}}": "_x7 1x80"},
+        quiet=("1m",),
+        fires="3m",
+        labels=OF_SOURCE,
+        value="1",
+        resolved="14m",
     ),
     Story(
         alert="ObservabilityQueueFilling",

@@ -21,6 +21,7 @@ from attrs import frozen
 
 from hypervisor_observability import Config, HypervisorEvent, Observability, Recorder, hookimpl
 from hypervisor_observability.config import BusConfig
+from hypervisor_observability.sources import SourceContext
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
@@ -46,8 +47,11 @@ BEYOND_THE_DEMONSTRATION = {
     "agent_hypervisor_model_duration_seconds",
     "agent_hypervisor_ring_elevation_active_seconds",
     "agent_hypervisor_observability_events_dropped_total",
+    "agent_hypervisor_observability_source_",
 }
-"""What the demonstration does not do: call, hand over, lose events, be elevated for long."""
+"""What the demonstration does not do: call, hand over, lose events, be elevated for long, be seen
+by a source.
+"""
 
 DOTNET = """\
 # TYPE agent_governance_policy_decisions_total counter
@@ -74,6 +78,20 @@ class Stuck:
         self.may_go_on.wait(ARRIVAL_SECONDS)
 
 
+class Stumbling:
+    """A source with a callback that raises."""
+
+    name = "stumbling"
+
+    @hookimpl
+    def instrument(self, context: SourceContext) -> None:
+        context.guarded([].pop)()
+
+    @hookimpl
+    def uninstrument(self) -> None:
+        """It has changed nothing."""
+
+
 @contextmanager
 def calling(recorder: Recorder) -> Iterator[None]:
     """Do runs that call and hand over again and again, so that it is seen to grow."""
@@ -98,7 +116,7 @@ def work_beyond_the_demonstration() -> Iterator[int]:
     """Run, call, hand over, lose events and stay elevated; gives the port where that is seen."""
     plugin, stuck = PrometheusPlugin(PrometheusConfig(port=0)), Stuck()
     config = Config(bus=BusConfig(max_events=1_000))
-    with Observability(config, plugins=[plugin, stuck]) as observability:
+    with Observability(config, plugins=[plugin, stuck, Stumbling()]) as observability:
         recorder = observability.recorder
         with recorder.session(), recorder.agent("did:mesh:root", ring=3):
             for number in range(5_000):

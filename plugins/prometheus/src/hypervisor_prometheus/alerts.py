@@ -182,6 +182,25 @@ PIPELINE_ALERTS = (
         " hvobs status say why.",
     ),
     Alert(
+        name="ObservabilitySourceDown",
+        promql=f"min by (job, instance, source) ({_OWN}source_up) == 0",
+        holds_for="1m",
+        severity="warning",
+        summary="The source {{ $labels.source }} is down in {{ $labels.instance }}",
+        description="The agents of its framework are at work and nobody sees them. The log and"
+        " hvobs status say why: most often, the framework has a version that the source does not"
+        " know.",
+    ),
+    Alert(
+        name="ObservabilitySourceFailing",
+        promql=f"sum by (job, instance, source) {_grown(f'{_OWN}source_errors_total', '10m')}",
+        holds_for="0m",
+        severity="warning",
+        summary="Callbacks of the source {{ $labels.source }} have raised",
+        description='{{ $value | printf "%.0f" }} times in ten minutes: some work of agents is'
+        " missing, or has no end. The log has the tracebacks.",
+    ),
+    Alert(
         name="ObservabilityQueueFilling",
         promql=f"max by (job, instance, plugin) ({_OWN}queue_size / on (job, instance)"
         f" group_left () {_OWN}queue_capacity) > 0.8",

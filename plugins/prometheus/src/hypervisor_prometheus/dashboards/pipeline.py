@@ -26,6 +26,7 @@ def pipeline_dashboard() -> Json:
         rows=[
             Row("", _delivery()),
             Row("Plugins", _plugins()),
+            Row("Sources", _sources()),
             Row("Journal", _journal()),
             Row("The process, and the metrics themselves", _process()),
         ],
@@ -140,6 +141,28 @@ def _plugins() -> tuple[Panel, ...]:
             ),
             unit="s",
         ).sized(4),
+    )
+
+
+def _sources() -> tuple[Panel, ...]:
+    return (
+        table(
+            "Sources",
+            "Whether each sees its framework, in each process that has imported it.",
+            Query(
+                f"min by (job, instance, source) ({_PREFIX}source_up{{{JOB}}})",
+                instant=True,
+                shape="table",
+            ),
+            columns={"source": "Source", "job": "Job", "instance": "Process", "Value": "State"},
+            colours=steps((None, "red"), (1, "green")),
+            words={"0": "down", "1": "up"},
+        ).sized(12),
+        lines(
+            "Callbacks that raised",
+            "By source: some work of agents is missing, or has no end.",
+            Query(f"sum by (source) ({_gained('source_errors_total', '', WINDOW)})", "{{source}}"),
+        ).sized(12),
     )
 
 
