@@ -3,9 +3,12 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import wraps
+from typing import Any, NoReturn
 
-from pydantic_ai import Agent, AgentRunResultEvent, Tool
+from attrs import evolve
+from pydantic_ai import Agent, AgentRunResultEvent, DeferredToolRequests, Tool
+from pydantic_ai.exceptions import ApprovalRequired
 from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart
 from pydantic_ai.models.function import (
     AgentInfo,
@@ -24,7 +27,7 @@ from hypervisor_observability.testing import (
 )
 
 
-def made(script: AgentScript) -> Any:
+def made(script: AgentScript, **told: Any) -> Any:
     """Make the agent of a *script*, and those that it calls as tools."""
     turns = iter(script.turns)
 
@@ -44,7 +47,21 @@ def made(script: AgentScript) -> Any:
 
     tools = [Tool(tool, name=tool.__name__) for tool in script.tools]
     tools += [_as_tool(one) for one in script.agents]
-    return Agent(Scripted(answer, model_name="scripted-1"), name=script.name, tools=tools)
+    return Agent(Scripted(answer, model_name="scripted-1"), name=script.name, tools=tools, **told)
+
+
+def made_to_ask(script: AgentScript) -> Any:
+    """Make the agent, whose tools want to be approved first."""
+
+    def asking(tool: Any) -> Any:
+        @wraps(tool)
+        def ask(**_: Any) -> NoReturn:
+            raise ApprovalRequired
+
+        return ask
+
+    asked = evolve(script, tools=tuple(asking(tool) for tool in script.tools))
+    return made(asked, output_type=[str, DeferredToolRequests])
 
 
 async def stream(script: AgentScript, request: str) -> AsyncIterator[object]:

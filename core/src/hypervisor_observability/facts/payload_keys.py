@@ -178,7 +178,7 @@ EVENTS: Mapping[str, str] = {
     "run.started": "name! run_id kind conversation_id caller_trace attributes",
     "run.finished": f"name! run_id {_ENDED}",
     "tool.started": "tool_name! call_id attempt arguments attributes",
-    "tool.finished": f"tool_name! call_id attempt result {_CALLED}",
+    "tool.finished": f"tool_name! call_id attempt arguments result {_CALLED}",
     "model.started": "model! provider operation call_id stream prompt attributes",
     "model.finished": f"""
         model! operation call_id first_token_seconds finish_reason answer {_CALLED}

@@ -114,7 +114,7 @@ def _check_runs(seen: Seen, scripts: Sequence[AgentScript]) -> None:
         owners = [
             seen.owner(one) for one in seen.points("vfs.write") if one.payload["path"] == path
         ]
-        calls = [None if one is None else one.start.payload.get("call_id") for one in owners]
+        calls = [None if one is None else one.call_id for one in owners]
         right = [f"call-{number}-1", f"call-{number}-2"]
         assert calls == right, (
             f"what the tool of run {number} has written stands below its calls {right}, not below"

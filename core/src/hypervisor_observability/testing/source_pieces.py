@@ -54,6 +54,12 @@ class Piece:
         return self.parent is None and _above(self.start) is not None
 
     @property
+    def call_id(self) -> object:
+        """What the model calls the call by; some frameworks tell it at the end alone."""
+        told = [one.payload.get("call_id") for one in (self.start, *self.ends)]
+        return next((one for one in told if one is not None), None)
+
+    @property
     def end(self) -> HypervisorEvent:
         """The event of its end.
 

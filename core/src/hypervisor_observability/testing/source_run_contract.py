@@ -39,7 +39,7 @@ class RunContract(SourceTests):
             text = seen.text()
             agent = seen.one("agent", "researcher")
             tools = seen.all("tool", "look_up")
-            calls = Counter(tool.start.payload.get("call_id") for tool in tools)
+            calls = Counter(tool.call_id for tool in tools)
             assert calls == {"call-oslo": 1, "call-bergen": 1}, (
                 f"{way}: each call is one tool, with the call_id of the model; saw {calls}\n{text}"
             )
@@ -113,7 +113,7 @@ def _check_one_tool(seen: Seen) -> None:
     assert len(seen.all("tool")) == 1, f"one tool was called\n{text}"
     _check_below(seen, tool, agent)
     _check_models(seen, {agent: 2})
-    call_id = tool.start.payload.get("call_id")
+    call_id = tool.call_id
     assert call_id == "call-0-1", f"the call_id of a tool is that of the model, not {call_id}"
     assert len(seen.roots) == 1, f"a run is one tree\n{text}"
     for piece in seen.pieces:

@@ -108,7 +108,7 @@ def _check_write(seen: Seen, way: Way, city: str) -> None:
     call_id = "call-0-1" if city == "city-0" else f"call-{city}"
     for event in events:
         owner = seen.owner(event)
-        found = owner is not None and owner.start.payload.get("call_id") == call_id
+        found = owner is not None and owner.call_id == call_id
         assert found, (
             f"{way}: what the tool for {city} has recorded stands below {owner or 'nothing'}: have"
             f" the code of a tool stand in it (activate=True, or recorder.inside(key))\n{text}"

@@ -41,6 +41,7 @@ _GEN_AI_KEYS: Mapping[str, tuple[str, ...]] = {
         "gcp.vertex.agent.tool_call_args",
     ),
     "result": ("gen_ai.tool.call.result", "tool_response", "gcp.vertex.agent.tool_response"),
+    "put_off": ("pydantic_ai.tool.deferral.name",),
     "model": ("gen_ai.request.model", "gen_ai.response.model"),
     "used_model": ("gen_ai.response.model", "gen_ai.request.model"),
     "provider": ("gen_ai.provider.name", "gen_ai.system"),

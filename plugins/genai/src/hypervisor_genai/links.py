@@ -44,6 +44,7 @@ class Link:
         scope: Which instrumentation made it.
         beside: The parent of the span.
         within: The recorded work that it lies in.
+        begun: What the event of its beginning has said.
         flying: Tells the exception apart that flew when it began.
         usage: Tokens of spans below it that are about the same call.
         left: Whether it is left alone, since somebody else records the work, or another span does.
@@ -57,6 +58,7 @@ class Link:
     scope: str = ""
     beside: SpanKey | None = None
     within: SpanKey | None = None
+    begun: frozenset[str] = frozenset()
     flying: int = 0
     usage: tuple[int, int] | None = None
     left: bool = False

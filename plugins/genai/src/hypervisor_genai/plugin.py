@@ -32,8 +32,23 @@ class GenAISource:
 
     Config = GenAIConfig
     name = "genai"
-    targets = ("pydantic_ai", _INSTRUMENTATIONS)
-    supports: Mapping[str, str] = MappingProxyType({"pydantic_ai": ">=2,<3"})
+    targets = (
+        "pydantic_ai",
+        "google.adk",
+        "agent_framework",
+        "autogen_core",
+        "mcp",
+        _INSTRUMENTATIONS,
+    )
+    supports: Mapping[str, str] = MappingProxyType(
+        {
+            "pydantic_ai": ">=2,<3",
+            "google.adk": ">=2,<3",
+            "agent_framework": ">=1,<2",
+            "autogen_core": ">=0.7,<0.8",
+            "mcp": ">=2,<3",
+        }
+    )
     each_target = True
 
     @hookimpl

@@ -123,7 +123,9 @@ class Spans:
         beside = None if span.parent is None else (span.parent.trace_id, span.parent.span_id)
         scope = _scope_of(span)
         flies = flying_id() if here else 0
-        link = Link(key, work, trace, scope, beside, None if around else above.key, flies)
+        link = Link(
+            key, work, trace, scope, beside, None if around else above.key, frozenset(told), flies
+        )
         if work.kind == "agent":
             self._handoffs.agent_begun(self.context, link)
         if work.kind == "tool" and trace is not None:
@@ -156,7 +158,7 @@ class Spans:
             usage = usage_of(work, attributes, link.usage)
             if usage is not None:
                 recorder.point(USAGE_RECORDED, key, timestamp_ns=span.end_time, **usage)
-        told = {**end_of(self.context, work, attributes), **told}
+        told = {**end_of(self.context, work, attributes, link.begun), **told}
         end = Ended(key, raised, told, span.end_time)
         if not held_back(end, link, self.links):
             self._write_end(end)

@@ -1,6 +1,6 @@
 """What events say of a piece of work that a span tells of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from hypervisor_genai.reading import (
@@ -27,16 +27,14 @@ def beginning_of(context: SourceContext, work: Work, attributes: Attributes) -> 
         return {
             "name": work.name,
             "kind": "workflow",
-            "attributes": _conversation(work, attributes),
+            "conversation_id": work.text(attributes, "conversation"),
         }
-    told: dict[str, Any] = {"call_id": work.text(attributes, "call_id")}
     if work.kind == "tool":
-        arguments = None
-        if context.content != "none":
-            arguments = parsed(work.value(attributes, "arguments"))
-        if arguments is not None:
-            told |= context.content_of(arguments=arguments)
-        return {"tool_name": work.name, **told}
+        return {
+            "tool_name": work.name,
+            "call_id": work.text(attributes, "call_id"),
+            **_arguments(context, work, attributes),
+        }
     return {
         "model": work.name,
         "provider": work.text(attributes, "provider"),
@@ -44,11 +42,31 @@ def beginning_of(context: SourceContext, work: Work, attributes: Attributes) -> 
     }
 
 
-def end_of(context: SourceContext, work: Work, attributes: Attributes) -> dict[str, Any]:
-    """Give what the event of the end says, beside how it ended."""
+def _arguments(context: SourceContext, work: Work, attributes: Attributes) -> dict[str, Any]:
+    if context.content == "none":
+        return {}
+    arguments = parsed(work.value(attributes, "arguments"))
+    return {} if arguments is None else context.content_of(arguments=arguments)
+
+
+def end_of(
+    context: SourceContext, work: Work, attributes: Attributes, begun: Collection[str]
+) -> dict[str, Any]:
+    """Give what the event of the end says, beside how it ended.
+
+    Args:
+        context: Of the source.
+        work: That has ended.
+        attributes: Of its span.
+        begun: What the event of the beginning has said.
+    """
     told: dict[str, Any] = {}
     if work.kind == "tool":
         told["call_id"] = work.text(attributes, "call_id")
+        if work.value(attributes, "put_off") == "ApprovalRequired":
+            told |= {"status": "blocked", "reason": "approval required"}
+        if "arguments" not in begun:  # Google ADK tells them at the end
+            told |= _arguments(context, work, attributes)
         result = work.value(attributes, "result") if context.content == "all" else None
         if result is not None:
             told |= context.content_of(result=text_of(result))
@@ -77,7 +95,10 @@ def usage_of(
     cost = amount_of(work.value(attributes, "cost"))
     if tokens is None and cost is None:
         return None
-    told: dict[str, Any] = {"model": work.text(attributes, "used_model") or work.name}
+    told: dict[str, Any] = {
+        "model": work.text(attributes, "used_model") or work.name,
+        "provider": work.text(attributes, "provider"),
+    }
     if tokens is not None:
         told |= {"input_tokens": tokens[0], "output_tokens": tokens[1]}
     if cost is not None:
