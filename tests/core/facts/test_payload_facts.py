@@ -13,6 +13,7 @@ from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.events.event_types import AGENT_FINISHED
 from hypervisor_observability.facts import payload_facts, saga_facts
 from hypervisor_observability.facts.payload_keys import PAYLOAD_KEYS
+from hypervisor_observability.host.loading import SHIPPED_KINDS
 
 ROOT = Path(__file__).parents[3]
 CORE = ROOT / "core" / "src" / "hypervisor_observability"
@@ -20,8 +21,12 @@ READERS = [
     path
     for folder in (
         *(CORE / name for name in ("metrics", "spans", "tree", "report")),
-        # A store keeps payloads as they are, whatever is in them.
-        *(path for path in (ROOT / "plugins").glob("*/src") if path.parent.name != "journal"),
+        # A store keeps payloads as they are, whatever is in them; a source reads none.
+        *(
+            path
+            for path in (ROOT / "plugins").glob("*/src")
+            if path.parent.name not in SHIPPED_KINDS
+        ),
     )
     for path in folder.rglob("*.py")
 ]

@@ -19,8 +19,7 @@ from .store_parts import ask_store
 
 SHIPPED_KINDS = {
     "journal": STORE,
-    "genai": SOURCE,
-    "langchain": SOURCE,
+    **dict.fromkeys(("agent-hypervisor", "genai", "langchain", "openai-agents"), SOURCE),
 }
 """Our own plugins that are no readers: none need be imported to know it."""
 
