@@ -15,10 +15,12 @@ from ... import output
 from ...events.event import HypervisorEvent
 from ...host.observability import Observability
 from ...host.plugins import SHIPPED
-from ...tree import build_tree
+from ...tree import build_tree, tree_to_dict
 from ..config_option import need_file
-from ..tree import draw
+from ..tree import EventsByTrace, draw
 from .backends import embedded_backends
+from .desk.run import serve
+from .desk.story import DemoPrices
 from .report import DemoReport
 from .run import NOT_INSTALLED, Demonstration, demonstrate
 
@@ -40,13 +42,15 @@ _UPLOAD_FILE = "jaeger-upload.json"
     metavar="FILE",
     help="Write the events as JSON lines, for hvobs tree FILE.",
 )
+@click.option("--agents", is_flag=True, help="Show agents and their models instead of a release.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the project that was released.")
 @click.option("--json", "as_json", is_flag=True, help="Write a summary as JSON.")
 def demo(
     config_file: Path | None,
     events_file: IO[str] | None,
-    keep: bool,  # noqa: FBT001 - click's flag
-    as_json: bool,  # noqa: FBT001 - click's flag
+    agents: bool,  # noqa: FBT001 - click's flag
+    keep: bool,  # noqa: FBT001 - likewise
+    as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
     """Have agents release a small project, and show what each backend gets to see of it.
 
@@ -54,10 +58,18 @@ def demo(
     temporary folder. A test fails, so what was written is removed again; an agent repairs the
     bug, and the second release succeeds. Events go to every installed plugin, which sends to
     a receiver inside the command. Exit code 1 if any backend has not just what was emitted.
+
+    With --agents, two agents see to a customer instead: in LangGraph where that and
+    hypervisor-langchain are installed, else in plain Python. Their model is a fake one.
     """
+    if agents and keep:
+        raise click.UsageError("--agents writes no project that --keep could keep")
     observability = (
         None if config_file is None else Observability.from_config(need_file(config_file))
     )
+    if agents:
+        _serve(observability, events_file, as_json=as_json)
+        return
     with _folder(keep=keep) as folder:
         backends = {}
         if observability is None:
@@ -73,6 +85,35 @@ def demo(
     else:
         _tell(shown, report)
     if report.all_problems():
+        raise click.exceptions.Exit(1)
+
+
+def _serve(
+    observability: Observability | None, events_file: IO[str] | None, *, as_json: bool
+) -> None:
+    served = serve(output.note, observability)
+    if events_file is not None:
+        _write(served.events, events_file)
+    prices = DemoPrices()
+    by_trace = EventsByTrace()
+    by_trace.add(served.events)
+    trees = by_trace.trees()
+    if as_json:
+        traces = [tree_to_dict(tree, prices=prices) for tree in trees]
+        output.tell_json(
+            {
+                "ok": not served.problems,
+                "problems": list(served.problems),
+                "answer": served.answer,
+                "events": len(served.events),
+                "traces": traces,
+            }
+        )
+    else:
+        output.tell("\n\n".join(draw(tree, prices=prices) for tree in trees))
+    for problem in served.problems:
+        output.note(f"Error: {problem}")
+    if served.problems:
         raise click.exceptions.Exit(1)
 
 
