@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from hypervisor_prometheus.yaml_text import yaml_text
 
-# A key that stands in one line has at most 1,024 characters (YAML 1.2.2, section 7.4.2), and each
-# may take ten. Keys are names of ours.
-keys = st.text(max_size=100)
+# Some are longer as they are written than a key that stands in one line may be.
+keys = st.text() | st.builds(
+    lambda text, times: text * times, st.text(max_size=3), st.integers(300, 1_100)
+)
 # YAML 1.1 takes 1e+16 for a text; no file of ours has such a number.
 scalars = st.text() | st.integers() | st.booleans() | st.floats(0.001, 1e6)
 values = st.recursive(
@@ -29,6 +30,16 @@ def test_yaml_reads_back_as_what_was_written(value: Any) -> None:
 @given(keys)
 def test_any_text_stays_text_and_may_be_a_key(text: str) -> None:
     assert yaml.safe_load(yaml_text({text: [text]})) == {text: [text]}
+
+
+@pytest.mark.parametrize("length", [1_020, 1_022, 1_023, 1_024, 1_025, 10_000])
+@pytest.mark.parametrize("character", ["a", "a b ", "\n", "\U0001f600"])
+@pytest.mark.parametrize("value", ["v", 1, True, [], {}, [1, [2]], {"a": {"b": "c"}}, [{"a": 1}]])
+def test_key_of_any_length_is_read_back(length: int, character: str, value: Any) -> None:
+    key = (character * length)[:length]
+
+    for whole in ({key: value}, [{"first": 0, key: value, "last": [1]}]):
+        assert yaml.safe_load(yaml_text(whole)) == whole
 
 
 @pytest.mark.parametrize("word", ["yes", "No", "on", "OFF", "null", "True", "~", "1", "1e3", ""])

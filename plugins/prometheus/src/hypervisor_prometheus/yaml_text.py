@@ -9,6 +9,8 @@ Yaml = Mapping[str, "Yaml"] | Sequence["Yaml"] | str | int | float | bool
 # What no version of YAML reads as anything but this text: YAML 1.2.2, section 7.3.3, and
 # none of the words for truth and nothing of 1.1.
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
+_MAX_KEY_CHARACTERS = 1_024
+"""Of a key without ``?`` before it, as it is written: YAML 1.2.2, section 7.4.2."""
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
@@ -25,22 +27,29 @@ def yaml_text(value: Yaml, comment: str = "") -> str:
 def _block(value: Yaml) -> Iterator[str]:
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _entry(f"{_scalar(key)}:", item, indent="  ")
+            yield from _entry(_scalar(key), item)
     elif isinstance(value, Sequence) and value and not isinstance(value, str):
         for item in value:
-            lines = _block(item)
-            yield f"- {next(lines)}"
-            yield from (f"  {line}" for line in lines)
+            yield from _marked("-", item)
     else:
         yield _scalar(value)
 
 
-def _entry(key: str, item: Yaml, indent: str) -> Iterator[str]:
-    if isinstance(item, (str, int, float)) or not item:
-        yield f"{key} {_scalar(item)}"
-        return
-    yield key
-    yield from (f"{indent}{line}" for line in _block(item))
+def _entry(key: str, item: Yaml) -> Iterator[str]:
+    if len(key) > _MAX_KEY_CHARACTERS:
+        yield f"? {key}"
+        yield from _marked(":", item)
+    elif isinstance(item, (str, int, float)) or not item:
+        yield f"{key}: {_scalar(item)}"
+    else:
+        yield f"{key}:"
+        yield from (f"  {line}" for line in _block(item))
+
+
+def _marked(mark: str, item: Yaml) -> Iterator[str]:
+    lines = _block(item)
+    yield f"{mark} {next(lines)}"
+    yield from (f"  {line}" for line in lines)
 
 
 def _scalar(value: Yaml) -> str:
