@@ -9,9 +9,7 @@ A signal handler may raise between any two steps of a drain. Each event is then 
 staged or kept, and the next drain repairs what this one left: its mark, and the weights.
 """
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -19,6 +17,7 @@ from typing import TypeVar
 from attrs import frozen
 
 from ..events.event import HypervisorEvent
+from ..threads.forks import Forked
 from ..threads.interruptions import free, is_at_work
 from .kept_segments import KeptSegments
 from .segments import Segment
@@ -222,15 +221,5 @@ class EventLog:
 
 _DRAINING = frozenset({EventLog._drain.__code__})
 _HOLDING = frozenset({EventLog.alone.__code__, EventLog.drain_if_full.__code__})
-_logs: "weakref.WeakSet[EventLog]" = weakref.WeakSet()
-
-
-def _empty_after_fork() -> None:
-    # Another thread may have held a lock that nobody in the child would ever release, and
-    # the parent delivers what it had.
-    for log in list(_logs):
-        log._start_empty()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_empty_after_fork)
+# The parent delivers what it had.
+_logs = Forked(EventLog._start_empty)

@@ -6,6 +6,7 @@ then read the log in memory.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -28,6 +29,9 @@ from .store_faults import StoreFaults
 from .store_parts import StorePartError, ask_store, whole
 
 Result = TypeVar("Result")
+
+_LEAST_CLOSE_SECONDS = 0.2
+"""Time that a store gets to close, however late it is."""
 
 
 @define(eq=False)
@@ -136,6 +140,10 @@ class KeptEvents:
         """
         if self.store is not None:
             self._stopper.start(self._stop_when_asked)
+
+    def stop_by(self, deadline: float) -> bool:
+        """End it; tell whether it ended by *deadline*, in monotonic seconds, or soon after."""
+        return self.stop(max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic()))
 
     def stop(self, timeout: float) -> bool:
         """End it; tell whether it ended within *timeout* seconds. It is not waited for longer."""

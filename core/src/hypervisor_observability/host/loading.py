@@ -1,12 +1,14 @@
 """The plugins of a configuration, parted: those that read, that write, and the one that keeps."""
 
 import logging
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 from attrs import frozen
 
 from ..bus.log import EventLog
-from ..config import Config, PluginTable
+from ..config import Config, PluginTable, disabled, read_config
 from ..errors import ConfigError, ConfigProblem, SettingError
 from ..stores import StoreContext
 from ..threads.interruptions import is_of_application
@@ -140,6 +142,21 @@ def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     if store is not None and isinstance(fault, SettingError):
         problems.append(setting_problem(store, config, fault))
     return loaded, problems
+
+
+def usable_config(path: Path) -> Config:
+    """Read a file from which everything that it names can be made.
+
+    Raises:
+        ConfigError: All problems of the file, and of the plugins' tables in it.
+    """
+    config, problems = read_config(path)
+    if config is None:
+        raise ConfigError(problems)
+    if problems:
+        found = [] if disabled(os.environ) else examine_plugins(config)[1]
+        raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
+    return config
 
 
 def opening_fault(store: Plugin, service: str) -> BaseException | None:

@@ -4,8 +4,6 @@ import asyncio
 import os
 import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -15,7 +13,7 @@ from ..bus.event_bus import HypervisorEventBus
 from ..bus.stream import Cursor, EventStream
 from ..bus.subscribers import Subscription
 from ..causality.propagation import Propagator
-from ..config import Config, disabled, read_config
+from ..config import Config, disabled
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.repeats import WatchedStream
 from ..errors import ConfigError
@@ -24,20 +22,16 @@ from ..metrics.families import MetricFamily
 from ..metrics.governance import GovernanceMetrics
 from ..recorder import Recorder
 from ..recorder.place import baggage_here
+from ..threads.forks import Forked
 from ..threads.interruptions import is_at_work
 from .exits import ExitHandlers
 from .host import Host
+from .internal_events import InternalEvents
 from .kept_events import KeptEvents
-from .loading import examine_plugins, loaded_parts, setting_problem
+from .loading import loaded_parts, setting_problem, usable_config
 from .plugin import Plugin
 from .reader_group import METRICS
 from .telemetry import process_metrics
-
-MAX_INTERNAL_EVENTS = 1_000
-"""Most events kept of those that plugins' own threads emit: the newest."""
-
-_LEAST_CLOSE_SECONDS = 0.2
-"""Time that a store gets to close, however late it is."""
 
 
 class Observability(Host):
@@ -100,8 +94,7 @@ class Observability(Host):
             interval_seconds=config.delivery.interval_seconds,
             admit=self._gate.admit,
         )
-        self._internal: deque[HypervisorEvent] = deque(maxlen=MAX_INTERNAL_EVENTS)
-        self._internal_events = 0
+        self._internal = InternalEvents()
         self._take_readers(readers, feed, self._stream_for, resumed=False)
         self._first_event: Subscription | None = None
         self._exits = ExitHandlers(self.stop)
@@ -117,13 +110,7 @@ class Observability(Host):
         Raises:
             ConfigError: All problems of the file, and of the plugins' tables in it.
         """
-        config, problems = read_config(Path(path))
-        if config is None:
-            raise ConfigError(problems)
-        if problems:
-            found = [] if disabled(os.environ) else examine_plugins(config)[1]
-            raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
-        return cls(config)
+        return cls(usable_config(Path(path)))
 
     # Life cycle
 
@@ -147,7 +134,7 @@ class Observability(Host):
             self._kept.start()
         self._group.start(self._writes_status)
         if not self._disabled:
-            self.bus.keep_apart(self._own_threads, self._keep_internal)
+            self.bus.keep_apart(self._own_threads, self._internal.keep)
             self.bus.log.on_drain(self._group.note_end)
             self._first_event = self.bus.subscribe(None, self._start_workers)
             if self.bus.emitted:
@@ -190,8 +177,7 @@ class Observability(Host):
         return in_time
 
     def _close_store(self, deadline: float) -> bool:
-        seconds = max(_LEAST_CLOSE_SECONDS, deadline - time.monotonic())
-        return self._kept is None or self._kept.stop(seconds)
+        return self._kept is None or self._kept.stop_by(deadline)
 
     async def astop(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - as stop
         """Do what ``stop`` does without holding up the event loop."""
@@ -240,7 +226,7 @@ class Observability(Host):
     @property
     def internal_events(self) -> list[HypervisorEvent]:
         """The newest events that plugins' own threads emitted: they are fed to no plugin."""
-        return list(self._internal)
+        return self._internal.newest()
 
     # Inside
 
@@ -263,10 +249,6 @@ class Observability(Host):
             return self.bus.log, None
         return self._kept.stream_for(plugin.name, defers=plugin.replays)
 
-    def _keep_internal(self, event: HypervisorEvent) -> None:
-        self._internal_events += 1
-        self._internal.append(event)
-
     def _own_status(self) -> Mapping[str, Any]:
         return {
             "emitted": self.bus.emitted,
@@ -281,7 +263,7 @@ class Observability(Host):
             refused=self.bus.refused,
             redacted=self._gate.redacted,
             gate_failures=self._gate.failed,
-            internal_events=self._internal_events,
+            internal_events=self._internal.count,
             payload_cuts=self.bus.log.cut_values,
             duplicate_events=self._watched.duplicates,
             conflicting_events=self._watched.conflicts,
@@ -309,14 +291,5 @@ class Observability(Host):
 
 
 _STOPPING = frozenset({Observability._stop.__code__})
-_running: "weakref.WeakSet[Observability]" = weakref.WeakSet()
-
-
-def _begin_anew_after_fork() -> None:
-    # Behind the log's own hook, which was registered when its module was imported.
-    for observability in list(_running):
-        observability._begin_anew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_after_fork)
+# Behind the logs, whose module was imported before.
+_running = Forked(Observability._begin_anew_after_fork)

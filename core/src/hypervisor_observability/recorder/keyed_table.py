@@ -1,8 +1,6 @@
 """Work that is open under keys: bounded, and shared by all threads."""
 
-import os
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, NamedTuple
@@ -11,6 +9,7 @@ from attrs import define
 
 from ..causality.causal_trace import CausalTraceId
 from ..causality.standing import Standing
+from ..threads.forks import Forked
 from .kinds import Kind
 from .place import Place
 
@@ -150,13 +149,4 @@ class KeyedTable:
             self._remember(key, work.stand)
 
 
-_tables: "weakref.WeakSet[KeyedTable]" = weakref.WeakSet()
-
-
-def _begin_anew_after_fork() -> None:
-    for table in list(_tables):
-        table._begin_anew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_after_fork)
+_tables = Forked(KeyedTable._begin_anew_after_fork)

@@ -12,9 +12,7 @@ What remains: a file system that allocates nothing in advance (over a network, p
 somebody who cuts the file while it is written, may end the process with SIGBUS.
 """
 
-import os
 import time
-import weakref
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +26,7 @@ from hypervisor_journal.writing.syncing import Syncing
 from hypervisor_observability.bus.log import EventLog
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.text.limited_log import LimitedLog
+from hypervisor_observability.threads.forks import Forked
 from hypervisor_observability.threads.interruptions import ignoring
 
 __all__ = ["TRY_AGAIN_SECONDS", "JournalWriter", "Position"]
@@ -267,13 +266,4 @@ class JournalWriter:
         self._begin()
 
 
-_writers: "weakref.WeakSet[JournalWriter]" = weakref.WeakSet()
-
-
-def _begin_anew_after_fork() -> None:
-    for writer in list(_writers):
-        writer.begin_anew_after_fork()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew_after_fork)
+_writers = Forked(JournalWriter.begin_anew_after_fork)
