@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..events.event import HypervisorEvent, is_erased
 from .payload_facts import GREATEST_RING
-from .payload_keys import EVENTS, PAYLOAD_KEYS
+from .payload_keys import EVENTS, PAYLOAD_KEYS, KeyKind
 
 _SCALARS = (str, bool, int, float)
 
@@ -17,6 +17,8 @@ class _Rule(NamedTuple):
 
     is_required: bool
     words: tuple[str, ...]
+    kind: KeyKind
+    holds: Callable[[Any], bool]
 
 
 def payload_problems(event: HypervisorEvent) -> list[str]:
@@ -45,8 +47,8 @@ def misfits(kind: str, payload: Mapping[str, Any]) -> dict[str, str]:
         rule = rules.get(key)
         if rule is None:
             found[key] = "not a key of this type (your own belong into 'attributes')"
-        elif not _HOLDS[holds := PAYLOAD_KEYS[key].kind](value):
-            found[key] = f"expected {_EXPECTED[holds]}, got {value!r:.60}"
+        elif not rule.holds(value):
+            found[key] = f"expected {_EXPECTED[rule.kind]}, got {value!r:.60}"
         elif rule.words and value not in rule.words:
             found[key] = f"expected {' or '.join(rule.words)}, got {value!r:.60}"
     return found
@@ -58,13 +60,17 @@ def _rules_of(kind: str) -> Mapping[str, _Rule] | None:
     if text is None:
         return None
     # Whoever has something of their own to say may say it of anything.
-    rules = {"attributes": _Rule(is_required=False, words=())}
+    rules = {"attributes": _rule("attributes", is_required=False, words="")}
     for one in text.split():
         name, _, words = one.partition("=")
-        rules[name.rstrip("!")] = _Rule(
-            name.endswith("!"), tuple(words.split("|") if words else ())
-        )
+        key = name.rstrip("!")
+        rules[key] = _rule(key, is_required=key != name, words=words)
     return rules
+
+
+def _rule(key: str, *, is_required: bool, words: str) -> _Rule:
+    kind = PAYLOAD_KEYS[key].kind
+    return _Rule(is_required, tuple(words.split("|") if words else ()), kind, _HOLDS[kind])
 
 
 def _is_number(value: object) -> bool:

@@ -1,6 +1,7 @@
 """The source: it looks on while agent-hypervisor works."""
 
 from collections.abc import Callable
+from functools import partial, update_wrapper, wraps
 from typing import Any
 
 from attrs import define, field, frozen
@@ -9,7 +10,11 @@ from hypervisor_agent_hypervisor.points import POINTS, Point, Writes
 from hypervisor_agent_hypervisor.wrapping import Call, Patch, Watches, patch
 from hypervisor_agent_hypervisor.writer import Writer
 from hypervisor_observability import hookimpl
+from hypervisor_observability.config.plugin_tables import Content
 from hypervisor_observability.sources import SourceContext
+
+_WITHOUT_LIABILITY = 5
+"""The release that left bonds, penalties, quarantines, fan-outs and checkpoints out."""
 
 
 @frozen
@@ -25,9 +30,11 @@ class AgentHypervisorSource:
 
     Attributes:
         config: Nothing.
+        content: What goes into payloads; where there is a table, its key.
     """
 
     config: AgentHypervisorConfig = field(factory=AgentHypervisorConfig)
+    content: Content = field(default="names", kw_only=True)
     _patches: list[Patch] = field(factory=list, init=False)
     _writer: Writer | None = field(default=None, init=False)
 
@@ -72,10 +79,10 @@ class AgentHypervisorSource:
         if before is None:
             return None
 
+        @wraps(before)
         def note(writer: Writer, call: Call) -> None:
             call.before = before(writer, call)
 
-        note.__qualname__ = before.__qualname__
         return self._guarded(note)
 
     def _guarded(self, writes: Writes | None) -> Callable[[Call], Any] | None:
@@ -83,18 +90,14 @@ class AgentHypervisorSource:
         if writes is None or writer is None:
             return None
 
-        def write(call: Call) -> None:
-            writes(writer, call)
-
-        write.__qualname__ = writes.__qualname__
-        return writer.context.guarded(write)
+        return writer.context.guarded(update_wrapper(partial(writes, writer), writes))
 
 
 def _tell(context: SourceContext, missing: list[Point]) -> None:
     """Tell in a line what is not there: as a warning where it should be."""
-    release = "3" if context.version.startswith("3.") else "5"
-    gone = [one for one in missing if release != "3" or one.only != "5"]
-    odd = [one for one in gone if one.only in ("", release)]
+    is_new = int(context.version.partition(".")[0]) >= _WITHOUT_LIABILITY
+    gone = [one for one in missing if is_new or one.only != "5"]
+    odd = [one for one in gone if one.only != "<5"]
     if gone:
         say = context.logger.warning if odd else context.logger.info
         names = ", ".join(one.title for one in gone)

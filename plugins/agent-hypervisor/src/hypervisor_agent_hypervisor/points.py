@@ -34,7 +34,7 @@ class Point:
         after: Told when it has returned.
         raised: Told when it has raised.
         before: Told before; what it gives is ``Call.before``.
-        only: ``"3"``: it went with release 4; ``"5"``: it came after release 3; empty: neither.
+        only: ``"<5"``: it went with release 5; ``"5"``: it came with that; empty: neither.
     """
 
     module: str
@@ -89,12 +89,12 @@ POINTS = (
     *_of(
         "hypervisor.session.vector_clock:VectorClockManager",
         ("write", None, sessions.write_conflicted),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.session.intent_locks:IntentLockManager",
         ("acquire", None, sessions.lock_conflicted),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.session.isolation:SessionIsolationManager",
@@ -113,12 +113,12 @@ POINTS = (
     *_of(
         "hypervisor.saga.fan_out:FanOutOrchestrator",
         ("execute", sagas.fan_out_ended, sagas.fan_out_ended, sagas.fan_out_begun),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.saga.checkpoint:CheckpointManager",
         ("save", sagas.checkpoint_saved),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.rings.elevation:RingElevationManager",
@@ -151,25 +151,25 @@ POINTS = (
             None,
             liability.session_bonds_before,
         ),
-        only="3",
+        only="<5",
     ),
-    *_of("hypervisor.liability.slashing:SlashingEngine", ("slash", liability.slashed), only="3"),
+    *_of("hypervisor.liability.slashing:SlashingEngine", ("slash", liability.slashed), only="<5"),
     *_of(
         "hypervisor.liability.attribution:CausalAttributor",
         ("attribute", liability.attributed),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.liability.quarantine:QuarantineManager",
         ("quarantine", liability.quarantined),
         ("release", liability.quarantine_released),
         ("tick", liability.quarantines_expired),
-        only="3",
+        only="<5",
     ),
     *_of(
         "hypervisor.liability.ledger:LiabilityLedger",
         ("record", liability.ledger_written),
-        only="3",
+        only="<5",
     ),
     *_of("hypervisor.security.kill_switch:KillSwitch", ("kill", security.killed)),
     *_of(
@@ -181,8 +181,8 @@ POINTS = (
         ("capture", audit.captured),
         ("verify_chain", audit.chain_verified),
     ),
-    *_of("hypervisor.audit.commitment:CommitmentEngine", ("commit", audit.committed), only="3"),
-    *_of("hypervisor.audit.gc:EphemeralGC", ("collect", audit.collected), only="3"),
+    *_of("hypervisor.audit.commitment:CommitmentEngine", ("commit", audit.committed), only="<5"),
+    *_of("hypervisor.audit.gc:EphemeralGC", ("collect", audit.collected), only="<5"),
     *_of(
         "hypervisor.verification.history:TransactionHistoryVerifier",
         ("verify", audit.history_verified),

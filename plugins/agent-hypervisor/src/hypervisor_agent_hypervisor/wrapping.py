@@ -36,9 +36,9 @@ class Call:
         kwargs: Mapping[str, Any],
     ) -> None:
         # Binding the signature at each call would cost more than all the rest.
-        given = dict(defaults)
-        given.update(zip(names, args, strict=False))
-        given.update(kwargs)
+        given = dict(zip(names, args, strict=False))
+        if kwargs or defaults:
+            given = {**defaults, **given, **kwargs}
         self.target: Any = given.pop(names[0], None)
         self.given = given
         self.before: Any = None

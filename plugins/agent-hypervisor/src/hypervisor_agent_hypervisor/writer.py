@@ -7,13 +7,17 @@ from typing import Any
 from attrs import define, field
 
 from hypervisor_agent_hypervisor.told import Told
-from hypervisor_agent_hypervisor.values import fitting
-from hypervisor_agent_hypervisor.work import Kept, SagaWork, SessionWork, Steps, new_key
+from hypervisor_agent_hypervisor.values import Payload, fitting
+from hypervisor_agent_hypervisor.work import MAX_KEPT, Kept, SagaWork, SessionWork, Steps, new_key
 from hypervisor_observability import EventType, HypervisorEvent, current_trace
 from hypervisor_observability.events import clock
 from hypervisor_observability.recorder import HERE, Recorder
 from hypervisor_observability.recorder.kinds import KINDS, KindName
 from hypervisor_observability.sources import SourceContext
+
+_Begun = tuple[KindName, str | None, str | None, Payload]
+_PARTS = ("fan_out", "step", "compensation")
+_TOO_MANY = "more have begun than are followed at once"
 
 
 @define(eq=False)
@@ -36,6 +40,7 @@ class Writer:
     sagas: Kept[SagaWork] = field(init=False)
     steps: Steps = field(factory=Steps, init=False)
     told: Told = field(factory=Told, init=False)
+    _open: dict[Hashable, _Begun] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.sessions = Kept(lambda session: self.end_session(session, "expired", _TOO_MANY))
@@ -85,6 +90,9 @@ class Writer:
         """Record that work began."""
         begins = KINDS[kind].begins.value
         said = fitting(begins, payload)
+        self._open[key] = (kind, session_id, agent_did, said)
+        if len(self._open) > MAX_KEPT:  # the recorder has ended the oldest
+            self._open.pop(next(iter(self._open)), None)
         self.told.note(begins, session_id, agent_did, said)
         self.recorder.open(
             kind,
@@ -101,10 +109,11 @@ class Writer:
         self, key: Hashable, error: BaseException | str | None = None, /, **payload: Any
     ) -> HypervisorEvent | None:
         """Record that work ended."""
+        begun = self._open.pop(key, None)
         event = self.recorder.close(key, error, **payload)
-        if event is not None:
-            kind = event.event_type.value
-            self.told.note(kind, event.session_id, event.agent_did, event.payload)
+        if event is not None and begun is not None:
+            _, session_id, agent_did, said = begun
+            self.told.note(event.event_type.value, session_id, agent_did, said)
         return event
 
     def decision(
@@ -250,10 +259,10 @@ class Writer:
 
     def end_all(self, reason: str) -> None:
         """Record that whatever is open is no longer followed."""
+        for key, (kind, *_) in list(self._open.items()):
+            if kind in _PARTS:
+                self.close(key, status="expired", reason=reason)
         for session in self.sessions.take_all():
             self.end_session(session, "expired", reason)
         for saga in self.sagas.take_all():
             self.end_saga_as_it_stands(saga)
-
-
-_TOO_MANY = "more have begun than are followed at once"

@@ -119,7 +119,9 @@ def _begin_step(writer: Writer, step: Any, work: StepWork) -> None:
         None if saga is None else saga.session_id,
         step.agent_did,
         activate=work.is_led,
-        **_names(step, saga),
+        saga_id=None if saga is None else saga.saga_id,
+        step_id=step.step_id,
+        step_action=step.action_id,
         execute_api=step.execute_api,
         undo_api_present=bool(step.undo_api),
         timeout_seconds=step.timeout_seconds,
@@ -177,17 +179,11 @@ def _begin_undo(writer: Writer, step: Any, work: StepWork) -> None:
         None if saga is None else saga.session_id,
         step.agent_did,
         activate=work.is_led,
-        **_names(step, saga),
+        saga_id=None if saga is None else saga.saga_id,
+        step_id=step.step_id,
+        step_action=step.action_id,
         compensates_step_id=step.step_id,
     )
-
-
-def _names(step: Any, saga: SagaWork | None) -> dict[str, Any]:
-    return {
-        "saga_id": None if saga is None else saga.saga_id,
-        "step_id": step.step_id,
-        "step_action": step.action_id,
-    }
 
 
 def _above(writer: Writer, step: Any, work: StepWork) -> object:

@@ -1,5 +1,7 @@
 """Events that the application emits on their bus by hand, of what the source does not see."""
 
+from typing import Any
+
 from hypervisor_agent_hypervisor.values import fitting, word
 from hypervisor_agent_hypervisor.wrapping import Call
 from hypervisor_agent_hypervisor.writer import Writer
@@ -14,7 +16,9 @@ def emitted(writer: Writer, call: Call) -> None:
 
     Of a session or saga that the source follows, it knows each step of the life itself.
     """
-    event = call.given["event"]
+    event: Any = call.given.get("event")
+    if call.error is not None and not hasattr(event, "event_type"):
+        return  # it was none
     kind = EventType.of(event.event_type)
     session_id, agent_did = event.session_id, event.agent_did
     payload = dict(event.payload or {})
