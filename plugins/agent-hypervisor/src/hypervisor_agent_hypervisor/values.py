@@ -42,7 +42,7 @@ def fitting(kind: str, payload: Mapping[str, Any]) -> Payload:
     said = {
         key: value
         for key, value in payload.items()
-        if value is not None and not (type(value) is str and not value)
+        if value is not None and not (not value and type(value) in (str, dict))
     }
     odd = misfits(kind, said)
     if not odd:

@@ -46,8 +46,6 @@ def told(writer: Writer, call: Call) -> None:
     kind = _KINDS.get(name) or EventType.of(f"agent_os.{name}")
     payload = fitting(kind.value, _PAYLOADS.get(kind.value, _other)(name, event))
     agent_did, session_id = event.agent_did or event.agent_id or None, event.session_id
-    if writer.told.repeats(kind.value, session_id, agent_did, payload):
-        return
     trace = _trace_of(event)
     if trace is None:
         writer.point(kind, session_id, agent_did, **payload)
@@ -67,11 +65,12 @@ def told(writer: Writer, call: Call) -> None:
 
 def _trace_of(event: Any) -> CausalTraceId | None:
     """Give the causal id that the event brings; None: it brings none, or none that is one."""
+    if not event.trace_id or not event.span_id:
+        return None
+    ids = [one for one in (event.trace_id, event.span_id, event.parent_span_id) if one]
     try:
-        return CausalTraceId.from_string(
-            "/".join(one for one in (event.trace_id, event.span_id, event.parent_span_id) if one)
-        )
-    except (TypeError, ValueError):
+        return CausalTraceId.from_string("/".join(one.replace("/", "") for one in ids))
+    except (AttributeError, TypeError, ValueError):
         return None
 
 
