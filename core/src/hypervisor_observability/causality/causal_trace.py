@@ -143,7 +143,7 @@ class CausalTraceId(Lineage):
             ValueError: It is no id; the message says what is wrong.
         """
         trace, span, parent = parts_of(text)
-        return _given(trace, span, parent, 0 if parent is None else 1)
+        return _placed(trace, span, parent, 0 if parent is None else 1)
 
     @classmethod
     def or_none(cls, text: object) -> "CausalTraceId | None":
@@ -285,12 +285,19 @@ def _given(
         raise ValueError(f"depth: expected 0 or more, got {depth}")
     trace_id = CausalTraceId().trace_id if trace is None else checked_part("trace_id", trace)
     span_id = _span_in(trace_id) if span is None else checked_part("span_id", span)
-    if parent is None:
+    parent_id = None if parent is None else checked_part("parent_span_id", parent)
+    return _placed(trace_id, span_id, parent_id, int(depth), from_root=from_root)
+
+
+def _placed(
+    trace_id: str, span_id: str, parent_id: str | None, depth: int, *, from_root: bool = True
+) -> CausalTraceId:
+    """Build an id of parts that were checked."""
+    if parent_id is None:
         line: lineage.Line = (trace_id, from_root and not depth, span_id)
-        return _build(trace_id, span_id, None, int(depth), line, False)
-    parent_id = checked_part("parent_span_id", parent)
-    line = (trace_id, False, parent_id, span_id)
-    return _build(trace_id, span_id, parent_id, int(depth), line, False)
+    else:
+        line = (trace_id, False, parent_id, span_id)
+    return _build(trace_id, span_id, parent_id, depth, line, False)
 
 
 def _span_in(trace_id: str) -> str:

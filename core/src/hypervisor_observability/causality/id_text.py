@@ -4,8 +4,15 @@ import re
 from typing import Final
 
 _MAX_PART: Final = 64  # a UUID as text has 36
-_MAX_FULL: Final = 3 * _MAX_PART + 2
+_NAMES: Final = ("trace_id", "span_id", "parent_span_id")
+_PARTS: Final = {2, 3}
+MAX_FULL: Final = 3 * _MAX_PART + 2
+"""Longest full id, in characters."""
 _PART = re.compile(r"(?!0+\Z)[A-Za-z0-9_-]{1,64}").fullmatch
+_FULL = re.compile(
+    r"(?!0+/)([A-Za-z0-9_-]{1,64})/(?!0+(?:/|\Z))([A-Za-z0-9_-]{1,64})"
+    r"(?:/(?!0+\Z)([A-Za-z0-9_-]{1,64}))?"
+).fullmatch
 
 
 def checked_part(name: str, value: object) -> str:
@@ -34,16 +41,17 @@ def parts_of(text: object) -> tuple[str, str, str | None]:
 
     Raises:
         TypeError: *text* is no string.
-        ValueError: It is too long, or has more or fewer parts.
+        ValueError: It is too long, has more or fewer parts, or one that ``checked_part`` refuses.
     """
     if not isinstance(text, str):
         raise TypeError(f"trace id: expected a string, got {type(text).__name__}")
-    if len(text) > _MAX_FULL:
-        raise ValueError(f"expected at most {_MAX_FULL} characters, got {len(text)}")
-    match text.split("/"):
-        case [trace, span]:
-            return trace, span, None
-        case [trace, span, parent]:
-            return trace, span, parent
-        case _:
-            raise ValueError(f"expected TRACE/SPAN or TRACE/SPAN/PARENT, got {text!r}")
+    found = _FULL(text)
+    if found is not None:
+        return found.groups()  # type: ignore[return-value]  # as the expression has them
+    if len(text) > MAX_FULL:
+        raise ValueError(f"expected at most {MAX_FULL} characters, got {len(text)}")
+    parts = text.split("/")
+    if len(parts) not in _PARTS:
+        raise ValueError(f"expected TRACE/SPAN or TRACE/SPAN/PARENT, got {text!r}")
+    trace, span, *parent = map(checked_part, _NAMES, parts)
+    return trace, span, parent[0] if parent else None

@@ -11,7 +11,12 @@ in front would make every sampler keep everything.
 """
 
 import re
-from typing import Final
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import hashlib
 
 SAMPLED: Final = 0x01
 """The one flag that this package sets (W3C Trace Context, section 3.2.2.4)."""
@@ -40,11 +45,16 @@ _STATE_ENTRY = re.compile(
 _OUR_VALUE = re.compile(r"d:(0|[1-9][0-9]{0,5})(?:;.*)?").fullmatch
 
 
-def _digest(prefix: str, text: str) -> str:
+@cache
+def _sha256() -> Callable[[bytes], "hashlib._Hash"]:
     # Loading OpenSSL takes longer than all the rest of this module; few processes widen ids.
     from hashlib import sha256
 
-    return sha256(f"{prefix}\0{text}".encode()).hexdigest()
+    return sha256
+
+
+def _digest(prefix: str, text: str) -> str:
+    return _sha256()(f"{prefix}\0{text}".encode()).hexdigest()
 
 
 def is_wide_trace(trace_id: str) -> bool:

@@ -68,7 +68,8 @@ def name(event: HypervisorEvent, key: str) -> str:
 
     That is a string or a number, which is as good as its text; anything else names nothing: empty.
     """
-    return _name(raw_payload(event).get(key))
+    value = raw_payload(event).get(key)
+    return value if type(value) is str else _name(value)
 
 
 def string(event: HypervisorEvent, key: str) -> str | None:

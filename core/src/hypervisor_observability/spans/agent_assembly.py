@@ -12,7 +12,7 @@ from .identity import (
     SpanIdentities,
     SpanIdentity,
     caller_of,
-    causal_id,
+    causal_ids,
     span_of_event,
     trace_of_event,
 )
@@ -104,9 +104,11 @@ class AgentAssembly:
         span = self.open(event, key, f"invoke_agent {title}", within=False)
         if payload_facts.flag(event, "remote"):
             span.kind = SpanKind.CLIENT
-        causal = causal_id(event)
+        causal = causal_ids(event)
         span.attributes["gen_ai.operation.name"] = "invoke_agent"
-        span.attributes["agent.hypervisor.depth"] = 0 if causal is None else causal.depth
+        span.attributes["agent.hypervisor.depth"] = int(
+            causal is not None and causal.parent_span_id is not None
+        )
         if event.agent_did is not None:
             span.attributes["gen_ai.agent.id"] = event.agent_did
         _note_ring(span, event)
@@ -267,7 +269,7 @@ _RINGS = ("from_ring", "to_ring")
 
 def _agent_key(event: HypervisorEvent) -> Key | None:
     """Tell an agent's work apart: by its causal id, else by who does it where."""
-    if event.causal_trace_id is not None and causal_id(event) is not None:
+    if event.causal_trace_id is not None and causal_ids(event) is not None:
         return ("agent", event.causal_trace_id)
     if event.agent_did is None:
         return None

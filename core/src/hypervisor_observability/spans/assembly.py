@@ -14,7 +14,7 @@ from ..events.event_types import AGENT_HANDOFF, EventType
 from .agent_assembly import AgentAssembly
 from .call_assembly import CallAssembly
 from .handoffs import Handoffs
-from .identity import SpanIdentities, causal_id
+from .identity import SpanIdentities, causal_ids
 from .point_events import POINT_EVENTS, attach, span_around
 from .record import FinishedSpan
 from .saga_assembly import SagaAssembly
@@ -75,8 +75,8 @@ class SpanAssembler:
         """Give the traces that *event* belongs to: that of its causal id, and that of the open
         span in which it happens.
         """
-        causal, around = causal_id(event), span_around(event, self._work.open)
-        traces = set() if causal is None else {causal.to_w3c()[0]}
+        causal, around = causal_ids(event), span_around(event, self._work.open)
+        traces = set() if causal is None else {causal.trace_id}
         if around is not None:
             traces.add(around.identity.trace_id)
         return traces

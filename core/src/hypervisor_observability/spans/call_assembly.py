@@ -15,7 +15,7 @@ from ..events.event_types import (
 )
 from ..facts import payload_facts
 from .agent_assembly import AgentAssembly, end_as_told
-from .identity import caller_of, causal_id
+from .identity import caller_of, causal_ids
 from .open_span import Key, OpenSpan
 from .record import FinishedSpan, SpanKind
 
@@ -110,7 +110,7 @@ class CallAssembly:
 
 def _key(kind: str, event: HypervisorEvent) -> Key:
     """Tell a call apart: by its causal id, else by who makes which where."""
-    if event.causal_trace_id is not None and causal_id(event) is not None:
+    if event.causal_trace_id is not None and causal_ids(event) is not None:
         return (kind, event.causal_trace_id)
     named = payload_facts.name(event, "call_id") or payload_facts.name(event, "tool_name")
     return (kind, event.agent_did or "", event.session_id or "", named)

@@ -8,7 +8,7 @@ from attrs import define, field, frozen
 
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from .identity import causal_id
+from .identity import causal_ids
 from .open_span import OpenSpan
 from .open_spans import OpenSpans
 
@@ -89,8 +89,8 @@ class Handoffs:
             spans: The open ones: who takes over may work already.
         """
         giver, taker = payload_facts.handoff(event)
-        causal = causal_id(event)
-        trace_id = None if causal is None else causal.to_w3c()[0]
+        causal = causal_ids(event)
+        trace_id = None if causal is None else causal.trace_id
         places = list(_places(trace_id, event.session_id))
         old = self._old_span(giver, places, around)
         if old is None or not taker:

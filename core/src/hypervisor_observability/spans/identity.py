@@ -3,18 +3,22 @@
 import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import islice
 
 from attrs import frozen
 
-from ..causality.causal_trace import CausalTraceId
-from ..causality.traceparent import widen_span
+from ..causality.id_text import MAX_FULL, parts_of
+from ..causality.traceparent import widen_span, widen_trace
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
 
 MAX_REMEMBERED_IDS = 100_000
 MAX_SAVED_IDS = 5_000
 """Ids that are saved along with a position; those before are likely to be in use no more."""
+
+MAX_CACHED_IDS = 2_048
+"""Causal ids, traces and spans that were read last; one of each takes less than 2 KiB."""
 
 _TRACE_DIGITS = 32
 
@@ -52,30 +56,50 @@ class SpanIdentities:
 
     def of(self, event: HypervisorEvent) -> SpanIdentity | None:
         """Give the identity of the span that *event* opens; None without a causal id."""
-        causal = causal_id(event)
+        causal = causal_ids(event)
         if causal is None:
             return None
-        trace_id, span_id = causal.to_w3c()
-        if (trace_id, span_id) in self._taken:
-            return SpanIdentity(trace_id, span_of_event(event), span_id)
-        self._taken[trace_id, span_id] = None
+        taken = (causal.trace_id, causal.span_id)
+        if taken in self._taken:
+            return SpanIdentity(causal.trace_id, span_of_event(event), causal.span_id)
+        self._taken[taken] = None
         if len(self._taken) > MAX_REMEMBERED_IDS:
             self._taken.popitem(last=False)
-        parent = causal.parent_span_id
-        return SpanIdentity(
-            trace_id, span_id, None if parent is None else widen_span(causal.trace_id, parent)
-        )
+        return causal
 
 
-def causal_id(event: HypervisorEvent) -> CausalTraceId | None:
-    """Parse the event's causal id; None if it has none or a malformed one."""
-    return CausalTraceId.or_none(event.causal_trace_id)
+def causal_ids(event: HypervisorEvent) -> SpanIdentity | None:
+    """Give the ids that the event's causal id says, as the W3C has them; None if it has none or a
+    malformed one.
+    """
+    text = event.causal_trace_id
+    return None if text is None or len(text) > MAX_FULL else _ids_in(text)
 
 
 def caller_of(event: HypervisorEvent) -> tuple[str, str] | None:
     """Give the ids of the caller whose trace was not continued, if there is one."""
-    caller = CausalTraceId.or_none(payload_facts.caller_trace(event))
-    return None if caller is None else caller.to_w3c()
+    text = payload_facts.caller_trace(event)
+    caller = None if not text or len(text) > MAX_FULL else _ids_in(text)
+    return None if caller is None else (caller.trace_id, caller.span_id)
+
+
+# The events of one piece of work come close together, and there are several readers.
+@lru_cache(MAX_CACHED_IDS)
+def _ids_in(text: str) -> SpanIdentity | None:
+    try:
+        trace, span, parent = parts_of(text)
+    except ValueError:
+        return None
+    return SpanIdentity(
+        _wide_trace(trace),
+        _wide_span(trace, span),
+        None if parent is None else _wide_span(trace, parent),
+    )
+
+
+# A piece of work is the parent of others, and all of them are in one trace.
+_wide_trace = lru_cache(MAX_CACHED_IDS)(widen_trace)
+_wide_span = lru_cache(MAX_CACHED_IDS)(widen_span)
 
 
 def span_of_event(event: HypervisorEvent) -> str:

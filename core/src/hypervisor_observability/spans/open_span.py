@@ -4,7 +4,8 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from ..events.event import HypervisorEvent, is_erased
+from ..events.event import HypervisorEvent, is_erased, raw_timestamp
+from ..values.open_twin import open_twin
 from .identity import SpanIdentity
 from .record import AttributeValue, FinishedSpan, SpanEvent, SpanKind, SpanLink, SpanStatus
 
@@ -18,6 +19,9 @@ DROPPED_EVENTS = "agent.hypervisor.dropped_events"
 
 Key = tuple[str, ...]
 """The kind of work, and what tells it apart from others of its kind."""
+
+_OK, _UNSET, _ERROR = SpanStatus.OK, SpanStatus.UNSET, SpanStatus.ERROR
+_finished_draft = open_twin(FinishedSpan)
 
 
 @define(eq=False)
@@ -66,7 +70,7 @@ class OpenSpan:
             key,
             name,
             identity,
-            event.timestamp_ns,
+            raw_timestamp(event),
             event.agent_did,
             event.session_id,
             event.causal_trace_id,
@@ -93,21 +97,21 @@ class OpenSpan:
 
     def finish(self, event: HypervisorEvent, status: SpanStatus, message: str = "") -> FinishedSpan:
         """End the work with *event*."""
-        if self.error is not None and status is not SpanStatus.ERROR:
-            status, message = SpanStatus.ERROR, self.error
+        if self.error is not None and status is not _ERROR:
+            status, message = _ERROR, self.error
         if is_erased(event):
             self.attributes[ERASED] = True
-            status = SpanStatus.UNSET if status is SpanStatus.OK else status
-        return self._span(event, max(self.start_ns, event.timestamp_ns), status, message)
+            status = _UNSET if status is _OK else status
+        return self._span(event, max(self.start_ns, raw_timestamp(event)), status, message)
 
     def expire(self, event: HypervisorEvent) -> FinishedSpan:
         """Give it out as it stands: its end is not waited for any longer than *event*."""
         self.attributes[EXPIRED] = True
-        return self.finish(event, SpanStatus.UNSET)
+        return self.finish(event, _UNSET)
 
     def begin(self, event: HypervisorEvent) -> FinishedSpan:
         """Tell that the work has begun."""
-        span = self._span(event, self.start_ns, SpanStatus.UNSET, "", pending=True)
+        span = self._span(event, self.start_ns, _UNSET, "", pending=True)
         return evolve(span, attributes={**span.attributes, PENDING: True})
 
     def _span(
@@ -126,25 +130,27 @@ class OpenSpan:
             attributes["agent.did"] = agent_did
         if session_id is not None:
             attributes["session.id"] = session_id
-        return FinishedSpan(
-            name=self.name,
-            trace_id=self.identity.trace_id,
-            span_id=self.identity.span_id,
-            parent_span_id=self.identity.parent_span_id,
-            start_ns=self.start_ns,
-            end_ns=end_ns,
-            kind=self.kind,
-            status=status,
-            status_message=message,
-            attributes=attributes,
-            events=tuple(sorted(self.events, key=lambda one: one.time_ns)),
-            links=tuple(self.links),
-            agent_did=agent_did,
-            session_id=session_id,
-            scope=self.key[0],
-            closed_by=event.event_id,
-            pending=pending,
-        )
+        identity, events = self.identity, self.events
+        span = _finished_draft()
+        span.name = self.name
+        span.trace_id = identity.trace_id
+        span.span_id = identity.span_id
+        span.parent_span_id = identity.parent_span_id
+        span.start_ns = self.start_ns
+        span.end_ns = end_ns
+        span.kind = self.kind
+        span.status = status
+        span.status_message = message
+        span.attributes = attributes
+        span.events = tuple(sorted(events, key=lambda one: one.time_ns)) if events else ()
+        span.links = tuple(self.links)
+        span.agent_did = agent_did
+        span.session_id = session_id
+        span.scope = self.key[0]
+        span.closed_by = event.event_id
+        span.pending = pending
+        span.__class__ = FinishedSpan
+        return span  # type: ignore[no-any-return]  # it is one since the line above
 
     def state(self) -> list[Any]:
         """Give it as plain JSON."""

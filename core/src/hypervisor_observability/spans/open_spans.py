@@ -1,5 +1,6 @@
 """The work that has begun and not ended, and how to find it."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,16 +9,28 @@ from attrs import frozen
 from ..facts import lasting
 from .open_span import Key, OpenSpan
 
+Index = tuple[str, Any] | tuple[str, str, Any] | tuple[str, str, Any, Any]
+"""By what spans are found, and what that is; often of a kind alone, which comes first."""
+
+_OF_A_KIND = frozenset({"kind", "place", "does", "own", "saga", "part"})
+
 LASTING = frozenset({"elevation", "quarantine"})
 """Kinds of which each is told apart by its own id, its agent and its session: see ``lasting``."""
 
 
 class OpenSpans:
-    """Open spans in the order in which they began, found by key, agent, place and causal id."""
+    """Open spans in the order in which they began, found by key, agent, place and causal id.
+
+    Most work begins and ends without anybody asking for anything but its key: what stands in an
+    index is put there when somebody asks for more.
+    """
 
     def __init__(self) -> None:
         self._spans: dict[Key, OpenSpan] = {}
-        self._indexes: dict[tuple[Any, ...], dict[Key, OpenSpan]] = {}
+        self._counts: Counter[str] = Counter()
+        self._indexes: dict[Index, dict[Key, OpenSpan]] = {}
+        # The newest ones, which stand in no index yet.
+        self._unindexed: dict[Key, OpenSpan] = {}
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -31,14 +44,17 @@ class OpenSpans:
 
     def add(self, span: OpenSpan) -> None:
         """Take *span*, whose key is free."""
-        self._spans[span.key] = span
-        for index in _indexes_of(span):
-            self._indexes.setdefault(index, {})[span.key] = span
+        key = span.key
+        self._counts[key[0]] += 1
+        self._spans[key] = self._unindexed[key] = span
 
     def pop(self, key: Key) -> OpenSpan | None:
         """Take the span with *key* out."""
         span = self._spans.pop(key, None)
-        if span is not None:
+        if span is None:
+            return None
+        self._counts[key[0]] -= 1
+        if self._unindexed.pop(key, None) is None:
             for index in _indexes_of(span):
                 found = self._indexes[index]
                 del found[key]
@@ -48,28 +64,28 @@ class OpenSpans:
 
     def count(self, kind: str) -> int:
         """How many of a kind are open."""
-        return len(self._indexes.get(("kind", kind), ()))
+        return self._counts[kind]
 
     def oldest(self, kind: str) -> OpenSpan:
         """Give the one of a kind that began first; there must be one."""
-        return next(iter(self._indexes["kind", kind].values()))
+        return next(iter(self._of(("kind", kind)).values()))
 
     def of_agent(self, agent_did: str) -> list[OpenSpan]:
         """Give the spans of an agent, oldest first."""
-        return list(self._indexes.get(("agent", agent_did), {}).values())
+        return list(self._of(("agent", agent_did)).values())
 
     def of_session(self, session_id: str) -> list[OpenSpan]:
         """Give the spans in a session, oldest first."""
-        return list(self._indexes.get(("session", session_id), {}).values())
+        return list(self._of(("session", session_id)).values())
 
     def of_agent_in(self, kind: str, agent_did: str, sessions: list[str] | None) -> list[OpenSpan]:
         """Give those of a kind that an agent does in *sessions*, ``""`` being outside of any;
         None: wherever.
         """
-        indexes: list[tuple[Any, ...]] = [("does", kind, agent_did)]
+        indexes: list[Index] = [("does", kind, agent_did)]
         if sessions is not None:
             indexes = [("place", kind, agent_did, session or None) for session in sessions]
-        return [span for one in indexes for span in self._indexes.get(one, {}).values()]
+        return [span for one in indexes for span in self._of(one).values()]
 
     def newest_at(
         self, kind: str, agent_did: str | None, session_id: str | None
@@ -108,12 +124,21 @@ class OpenSpans:
         return [
             span
             for kind in ("step", "compensation", "fanout")
-            for span in self._indexes.get(("saga", kind, saga_id), {}).values()
+            for span in self._of(("saga", kind, saga_id)).values()
         ]
 
-    def _newest(self, index: tuple[Any, ...]) -> OpenSpan | None:
-        found = self._indexes.get(index)
-        return None if found is None else next(reversed(found.values()))
+    def _newest(self, index: Index) -> OpenSpan | None:
+        found = self._of(index)
+        return next(reversed(found.values())) if found else None
+
+    def _of(self, index: Index) -> dict[Key, OpenSpan]:
+        if index[0] in _OF_A_KIND and not self._counts[index[1]]:
+            return {}
+        for span in self._unindexed.values():
+            for one in _indexes_of(span):
+                self._indexes.setdefault(one, {})[span.key] = span
+        self._unindexed.clear()
+        return self._indexes.get(index, {})
 
 
 @frozen
@@ -143,7 +168,7 @@ def _key(span: OpenSpan | None) -> lasting.Key | None:
     return (own, agent, session)
 
 
-def _indexes_of(span: OpenSpan) -> Iterator[tuple[Any, ...]]:
+def _indexes_of(span: OpenSpan) -> Iterator[Index]:
     kind = span.key[0]
     yield "kind", kind
     yield "trace", span.identity.trace_id

@@ -1,10 +1,9 @@
 """What happens at one moment, as events of the span in which it happens."""
 
-from ..causality.traceparent import widen_span
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_HANDOFF, USAGE_RECORDED, EventType
 from ..facts import payload_facts, saga_facts
-from .identity import causal_id
+from .identity import causal_ids
 from .open_span import OpenSpan
 from .open_spans import OpenSpans
 from .record import SpanEvent
@@ -70,20 +69,20 @@ def span_around(event: HypervisorEvent, spans: OpenSpans) -> OpenSpan | None:
     """
     found = None
     saga_id, step_id = saga_facts.named_saga(event), saga_facts.step_id(event)
-    causal = causal_id(event)
+    causal = causal_ids(event)
     if saga_id is not None and step_id:
         found = spans.newest_of_saga("step", saga_id, step_id)
     if found is None and event.causal_trace_id is not None:
         found = spans.newest_under(event.causal_trace_id)
     if found is None and causal is not None and causal.parent_span_id is not None:
-        found = spans.with_id(widen_span(causal.trace_id, causal.parent_span_id))
+        found = spans.with_id(causal.parent_span_id)
     if found is None and saga_id is not None:
         found = spans.get(("saga", saga_id))
     if found is None:
         agent = None
         if event.agent_did is not None:
             agent = spans.newest_at("agent", event.agent_did, event.session_id)
-        trace_id = None if causal is None else causal.to_w3c()[0]
+        trace_id = None if causal is None else causal.trace_id
         if trace_id is not None and (agent is None or agent.identity.trace_id != trace_id):
             found = spans.newest_in_trace(trace_id)
         found = found or agent

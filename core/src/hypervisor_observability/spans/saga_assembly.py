@@ -10,7 +10,7 @@ from .identity import (
     SpanIdentities,
     SpanIdentity,
     caller_of,
-    causal_id,
+    causal_ids,
     span_of_saga,
     trace_of_saga,
 )
@@ -105,8 +105,8 @@ class SagaAssembly:
         identity = self._identities.of(event) if created else None
         if identity is None:
             # Where the creation was not seen, the event's own ids belong to a part of the saga.
-            causal = causal_id(event)
-            trace_id = trace_of_saga(saga_id, event) if causal is None else causal.to_w3c()[0]
+            causal = causal_ids(event)
+            trace_id = trace_of_saga(saga_id, event) if causal is None else causal.trace_id
             identity = SpanIdentity(trace_id, span_of_saga(saga_id, event), None)
         key = ("saga", saga_id)
         span = OpenSpan.begun(event, key, _saga_name(event), identity, {"agent.saga.id": saga_id})

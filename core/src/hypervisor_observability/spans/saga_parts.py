@@ -7,8 +7,11 @@ from ..facts import payload_facts, saga_facts
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
-from .record import AttributeValue, FinishedSpan, SpanStatus
+from .record import FinishedSpan, SpanStatus
 from .saga_memory import Saga
+
+_OK, _ERROR = SpanStatus.OK, SpanStatus.ERROR
+_TOLD = [(key, f"agent.saga.{key}") for key in ("error", "reason", "result")]
 
 
 @frozen
@@ -30,7 +33,7 @@ class SagaParts:
         return (self._fanout if key[0] == "fanout" else self._compensation)(saga, event, key)
 
     def _step(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
-        span = self._child(saga, event, key, f"saga.step.{saga_facts.step_title(event)}")
+        span = self._doing("saga.step.", saga, event, key)
         attempt = payload_facts.integer(event, "attempt")
         if attempt is not None:
             span.attributes["agent.saga.attempt"] = attempt
@@ -38,7 +41,7 @@ class SagaParts:
 
     def _compensation(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
         """Link it to what failed and to what it undoes."""
-        span = self._child(saga, event, key, f"saga.compensate.{saga_facts.step_title(event)}")
+        span = self._doing("saga.compensate.", saga, event, key)
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
         undone = saga.finished.get(("step", saga_facts.undone_step(event)))
@@ -49,14 +52,23 @@ class SagaParts:
     def _fanout(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
         policy = payload_facts.name(event, "policy")
         span = self._child(saga, event, key, f"saga.fanout {policy}" if policy else "saga.fanout")
+        span.attributes["agent.saga.group_id"] = key[2]
         note_numbers(span, event, ("branch_count",))
+        return span
+
+    def _doing(self, name: str, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+        """Open the span of what does something, after which it is called."""
+        action = saga_facts.action(event)
+        span = self._child(saga, event, key, f"{name}{action or key[2]}")
+        span.attributes["agent.saga.step_id"] = key[2]
+        span.attributes["agent.saga.step_action"] = action
         return span
 
     def _child(self, saga: Saga, event: HypervisorEvent, key: Key, name: str) -> OpenSpan:
         """Open a child of the saga's span, or of the fan-out whose branch it is."""
         own = self.identities.of(event)
         within = saga.identity
-        if key[0] == "step":
+        if key[0] == "step" and self.open.count("fanout"):
             fanout = self._fanout_of(key[1], event, own)
             within = saga.identity if fanout is None else fanout.identity
         elsewhere = own is not None and own.trace_id != within.trace_id
@@ -64,13 +76,7 @@ class SagaParts:
             own = SpanIdentity(within.trace_id, span_of_event(event), within.span_id)
         elif not elsewhere:
             own = SpanIdentity(own.trace_id, own.span_id, within.span_id)
-        attributes: dict[str, AttributeValue] = {"agent.saga.id": key[1]}
-        if key[0] == "fanout":
-            attributes["agent.saga.group_id"] = key[2]
-        else:
-            attributes["agent.saga.step_id"] = saga_facts.step_id(event)
-            attributes["agent.saga.step_action"] = saga_facts.action(event)
-        span = OpenSpan.begun(event, key, name, own, attributes)
+        span = OpenSpan.begun(event, key, name, own, {"agent.saga.id": key[1]})
         if elsewhere:
             # Work in another trace is no child of the saga's span: it refers to it.
             span.add_link(within.trace_id, within.span_id, "saga")
@@ -104,15 +110,15 @@ def end_part(
     """End a saga, or a part of one, in *state*."""
     known = state == "error" or not is_erased(event)
     span.attributes["agent.saga.state"] = state if known else payload_facts.ERASED
-    for key in ("error", "reason", "result"):
+    for key, attribute in _TOLD:
         if payload_facts.has(event, key):
-            span.attributes[f"agent.saga.{key}"] = payload_facts.text(event, key)
+            span.attributes[attribute] = payload_facts.text(event, key)
     if status is None:
-        status = SpanStatus.ERROR if state == "error" else SpanStatus.OK
+        status = _ERROR if state == "error" else _OK
     message = ""
-    if status is SpanStatus.ERROR:
+    if status is _ERROR:
         message = payload_facts.failure(event)
-    error_type = payload_facts.name(event, "error_type")
-    if error_type and status is SpanStatus.ERROR:
-        span.attributes["error.type"] = error_type
+        error_type = payload_facts.name(event, "error_type")
+        if error_type:
+            span.attributes["error.type"] = error_type
     return span.finish(event, status, message)
