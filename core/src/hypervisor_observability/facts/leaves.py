@@ -47,15 +47,24 @@ class Leaves:
 
     def __init__(self) -> None:
         self._works: OrderedDict[Span, _Work] = OrderedDict()
+        # Causal ids that nothing was learnt from yet: many a process reports no usage.
+        self._noted: OrderedDict[str, None] = OrderedDict()
 
     def note(self, event: HypervisorEvent) -> None:
         """Learn from an event which work lies below which."""
-        if event.causal_trace_id is not None:
-            self._work_of(event.causal_trace_id)
+        text = event.causal_trace_id
+        if text is not None:
+            self._noted[text] = None
+            self._noted.move_to_end(text)
+            if len(self._noted) > MAX_SPANS:
+                self._noted.popitem(last=False)
 
     def is_total(self, event: HypervisorEvent, amounts: Amounts) -> bool:
         """Tell whether a report sums up others; what it reports is taken into account."""
         said = payload_facts.flag(event, "total")
+        for text in self._noted:
+            self._work_of(text)
+        self._noted.clear()
         span = None
         if event.causal_trace_id is not None:
             span = self._work_of(event.causal_trace_id)

@@ -111,8 +111,8 @@ class Meter(Protocol):
     """Something that counts events of certain types."""
 
     @property
-    def event_types(self) -> Iterable[str] | None:
-        """The types that it observes; None: all."""
+    def event_types(self) -> Iterable[str]:
+        """The types that it observes."""
 
     @property
     def instruments(self) -> Instruments:

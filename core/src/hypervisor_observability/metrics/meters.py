@@ -32,6 +32,7 @@ class Meters:
 
     Attributes:
         moment: On whose behalf events are observed.
+        event_counts: Counts all of them.
         uncounted: What could not be counted.
         withdrawals: Removes the series of sessions that ended.
         instruments: Those of all meters.
@@ -70,8 +71,8 @@ class Meters:
             on_end=self.withdrawals.end_session,
             on_gone=self.withdrawals.leave,
         )
+        self.event_counts = EventCounts()
         self._all: tuple[Meter, ...] = (
-            EventCounts(),
             sessions,
             rings,  # behind those who tell it who works where
             SagaMetrics(self.moment, uncounted),
@@ -84,7 +85,11 @@ class Meters:
             UsageMetrics(rules, prices),
         )
         self.instruments = Instruments.of_all(
-            [*(meter.instruments for meter in self), uncounted.instruments]
+            [
+                self.event_counts.instruments,
+                *(meter.instruments for meter in self),
+                uncounted.instruments,
+            ]
         )
         self.instruments.limit(rules.max_series)
 

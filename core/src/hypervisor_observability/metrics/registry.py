@@ -54,11 +54,10 @@ class MetricsRegistry:
 
     def _take(self, meters: Meters) -> None:
         self._meters = meters
-        self._all = tuple(meter.observe for meter in meters if meter.event_types is None)
         self._observers: dict[str, tuple[Callable[[HypervisorEvent], None], ...]] = {}
         for meter in meters:
-            for event_type in meter.event_types or ():
-                known = self._observers.get(event_type, self._all)
+            for event_type in meter.event_types:
+                known = self._observers.get(event_type, ())
                 self._observers[event_type] = (*known, meter.observe)
 
     def observe(self, events: Sequence[HypervisorEvent], run: str = "") -> None:
@@ -71,8 +70,9 @@ class MetricsRegistry:
         with self._lock:
             self._meters.withdrawals.tick()
             self._meters.moment.run = run
+            self._meters.event_counts.observe_all(events)
             for event in events:
-                for observer in self._observers.get(event.event_type, self._all):
+                for observer in self._observers.get(event.event_type, ()):
                     try:
                         observer(event)
                     except Exception as error:  # noqa: BLE001 - a batch that is offered again counts twice
