@@ -74,6 +74,14 @@ GEN_AI = Dialect(
     _GEN_AI_KEYS,
 )
 
+AGENT_FRAMEWORK = Dialect(
+    "Spans of Microsoft's Agent Framework for its workflows, which have no convention's",
+    "agent-framework-core 1.23",
+    "workflow.id",
+    {},
+    {"run": ("workflow.name", "workflow.id")},
+)
+
 MCP = Dialect(
     "OpenTelemetry's conventions of the Model Context Protocol",
     "semantic-conventions 1.39, in development; mcp 2.3",

@@ -47,6 +47,7 @@ class Link:
         begun: What the event of its beginning has said.
         flying: Tells the exception apart that flew when it began.
         usage: Tokens of spans below it that are about the same call.
+        failure: How the same call of a tool failed, as a span below it tells.
         left: Whether it is left alone, since somebody else records the work, or another span does.
         held: Work within it whose end waits for its own; None: it has ended.
         inside: Ends the standing in the recorded work, where a span that is left alone has one.
@@ -61,6 +62,7 @@ class Link:
     begun: frozenset[str] = frozenset()
     flying: int = 0
     usage: tuple[int, int] | None = None
+    failure: Ended | None = None
     left: bool = False
     held: list[Ended] | None = field(factory=list)
     inside: Any = None

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from hypervisor_genai.dialects import DIALECTS, GEN_AI, MCP, Dialect
+from hypervisor_genai.dialects import AGENT_FRAMEWORK, DIALECTS, GEN_AI, MCP, Dialect
 from hypervisor_observability.recorder.kinds import KindName
 
 Attributes = Mapping[str, Any]
@@ -26,6 +26,7 @@ _TOLD_BY_NAME_THERE = re.compile(
     r"(?P<word>chat|embeddings|text_completion)(?: (?P<name>.+))?", re.DOTALL
 )
 _THERE = frozenset({"gcp.vertex.agent", "agent_framework"})
+_WORKFLOW = ("agent_framework", "workflow.run")
 # mcp's client, its server and Agent Framework's client name spans so.
 _CALL_OF_MCP = re.compile(r"(?:MCP send )?tools/call (?P<name>.+)", re.DOTALL)
 # "(merged)": Google ADK notes so that the results of several tools were put together.
@@ -65,6 +66,8 @@ def work_of(span_name: object, attributes: Attributes, scope: str) -> Work | Non
     name = span_name if isinstance(span_name, str) else str(span_name)
     if name in _NO_WORK:
         return None
+    if (scope, name) == _WORKFLOW:
+        return _named("run", name, AGENT_FRAMEWORK, name, attributes)
     told = _TOLD_BY_NAME.fullmatch(name)
     if told is None and scope in _THERE:
         told = _TOLD_BY_NAME_THERE.fullmatch(name)

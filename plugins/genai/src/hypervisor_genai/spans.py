@@ -158,6 +158,8 @@ class Spans:
             usage = usage_of(work, attributes, link.usage)
             if usage is not None:
                 recorder.point(USAGE_RECORDED, key, timestamp_ns=span.end_time, **usage)
+        if raised is None and link.failure is not None:
+            raised, told = link.failure.error, link.failure.told
         told = {**end_of(self.context, work, attributes, link.begun), **told}
         end = Ended(key, raised, told, span.end_time)
         if not held_back(end, link, self.links):
@@ -180,7 +182,7 @@ class Spans:
         if work is None:
             return
         if self._left(work, span, above, scope, here=False) is not None:
-            self._count(work, span, above)
+            self._pass_on(work, span, above)
             return
         link = self._open(key, work, span, above, here=False)
         self.links.put(key, link)
@@ -192,17 +194,23 @@ class Spans:
             link.inside = None
         work = work_of(span.name, span.attributes or {}, _scope_of(span))
         if work is not None:
-            self._count(work, span, link)
+            self._pass_on(work, span, link)
 
-    def _count(self, work: Work, span: ReadableSpan, link: Link) -> None:
-        """Keep the tokens of a call for the span that records it, which may tell none."""
+    def _pass_on(self, work: Work, span: ReadableSpan, link: Link) -> None:
+        """Keep what a span tells of a call for the span that records it, which may not know.
+
+        That is a model's tokens, and the failure of a tool: the client of MCP gets it as a result.
+        """
         outer = None if link.key is None else self.links.get(link.key)
-        if outer is None or work.kind != "model" or outer.work is None:
+        if outer is None or outer.work is None or outer.work.kind != work.kind:
             return
-        tokens = tokens_of(work, span.attributes or {})
-        if tokens is not None and outer.work.kind == "model":
+        tokens = tokens_of(work, span.attributes or {}) if work.kind == "model" else None
+        if tokens is not None:
             before = outer.usage or (0, 0)
             outer.usage = (before[0] + tokens[0], before[1] + tokens[1])
+        error, told = how_it_ended(span, None)
+        if work.kind == "tool" and error is not None and link.key is not None:
+            outer.failure = Ended(link.key, error, told, None)
 
 
 def _scope_of(span: ReadableSpan) -> str:
