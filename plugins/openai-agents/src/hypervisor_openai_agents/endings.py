@@ -15,6 +15,9 @@ _REFUSALS = frozenset(
 _REJECTED = "was manually rejected"
 """What the SDK says of a call that a person has not approved, in the error of its span."""
 _REDACTED = "redacted"
+"""Is in what the SDK says in place of what it keeps out of its traces."""
+_HIDDEN = "Error details are redacted."
+"""Says the same in our events."""
 
 Failure = tuple[str, str]
 """The type and the message of an exception, which is not kept: it would keep all its frames."""
@@ -54,35 +57,36 @@ def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, 
         span_error: ``error`` of the span: a message and data, or None.
         seat: Of the span.
     """
-    error = ended_by(seat)
-    said = _said(span_error)
+    error, hides = ended_by(seat), seat.run.is_sensitive
     told: dict[str, object] = {}
-    if seat.kind == "tool" and (
-        (error is not None and type(error).__name__ in _REFUSALS) or _REJECTED in (said or "")
-    ):
+    if seat.kind == "tool" and (_is_refusal(error) or _REJECTED in _said(span_error)):
         told["status"] = "blocked"
-    hides = seat.run.is_sensitive
     # What the tool itself raised, be it handed to the model, or wrapped and raised further.
-    failed = seat.failure if seat.kind == "tool" and said is not None else None
+    failed = seat.failure if seat.kind == "tool" and span_error else None
     if failed is not None and (error is None or isinstance(error, Exception)):
         told["error_type"], message = failed
         if not hides:
             told["reason"] = f"{told['error_type']}: {message}"
             return message, told
-        return said, told
-    if hides and isinstance(error, Exception):
+    elif hides and isinstance(error, Exception):
         told["error_type"] = type_of(error)
-        return said or f"Error details are {_REDACTED}.", told
-    return said if error is None else error, told
+    elif error is not None:
+        return error, told
+    if error is None and not span_error:
+        return None, told
+    return _HIDDEN if hides else _said(span_error), told
 
 
-def _said(span_error: Any) -> str | None:
+def _said(span_error: Any) -> str:
     """Give what the SDK says of a failure: a message, and details where there are some."""
     if not span_error:
-        return None
-    message = str(span_error.get("message") or "error")
-    data = span_error.get("data")
+        return ""
+    message, data = str(span_error.get("message") or "error"), span_error.get("data")
     details = data.get("error") or data.get("message") if isinstance(data, dict) else None
     if details and isinstance(details, str) and _REDACTED not in details:
         return f"{message}: {details}"
     return message
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    return type(error).__name__ in _REFUSALS

@@ -5,6 +5,7 @@ names no model. The code that begins it has all that in its local variables, whe
 up by name. Where a version has it under another name, it is not told.
 """
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -120,6 +121,15 @@ def model_of_turn() -> CalledModel:
     return CalledModel(is_sensitive=True)
 
 
+def usage_of_turn() -> object:
+    """Look for what the model has used in the turn that ends; None: it is not told."""
+    for frame in _behind(sys._getframe(1)):
+        result = _local(frame, "turn_result")
+        if result is not None:
+            return getattr(getattr(result, "model_response", None), "usage", None)
+    return None
+
+
 def model_name(model: object) -> str:
     """Name a model: by what it is asked by, else by its class."""
     if model is None:
@@ -177,12 +187,10 @@ def _text(value: object) -> str | None:
 
 def arguments_in(text: str | None) -> Mapping[str, object] | str | None:
     """Read arguments that a model wrote; what is no JSON object stays a text."""
-    import json
-
     if text is None:
         return None
     try:
         read = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return read if isinstance(read, dict) else text

@@ -39,8 +39,8 @@ class OpenAIAgentsSource:
     name = "openai-agents"
     targets = ("agents",)
     distribution = "openai-agents"
-    # 0.14 is the first that reports what each turn used.
-    supports = ">=0.14,<1"
+    # 0.14 tells of turns; a streamed run of 0.14.0 that a guardrail stops ends as if all were well.
+    supports = ">=0.14.1,<1"
 
     @hookimpl
     def instrument(self, context: SourceContext) -> None:

@@ -1,6 +1,5 @@
 """Which spans are open, and where what begins below them stands."""
 
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, Literal
@@ -84,39 +83,45 @@ class Seat:
 
 
 class Seats:
-    """Seats by the ids of spans and traces; bounded, and shared by all threads."""
+    """Seats by the ids of spans and traces; bounded, and shared by all threads.
+
+    No lock, which a fork would find taken: each step is one operation of a dict in C, and its keys
+    are strings, so no code of others runs within it.
+    """
 
     def __init__(self) -> None:
-        # Re-entrant: the garbage collector closes generators anywhere, and their spans with them.
-        self._lock = threading.RLock()
+        # OrderedDicts give their first entry at once; dicts look over all that were deleted.
         self._open: OrderedDict[str, Seat] = OrderedDict()
         self._ended: OrderedDict[str, Seat] = OrderedDict()
 
     def find(self, key: str) -> Seat | None:
         """Give the seat of a span, also after its end."""
-        with self._lock:
-            return self._open.get(key) or self._ended.get(key)
+        return self._open.get(key) or self._ended.get(key)
 
     def add(self, key: str, seat: Seat) -> None:
         """Add the seat of a span that begins."""
-        with self._lock:
-            self._open[key] = seat
-            if len(self._open) > MAX_OPEN:
-                self._open.popitem(last=False)
+        self._open[key] = seat
+        _shorten(self._open, MAX_OPEN)
 
     def end(self, key: str) -> Seat | None:
         """Take out the seat of a span that ends; None: it is not known to be open."""
-        with self._lock:
-            seat = self._open.pop(key, None)
-            if seat is not None:
-                self._ended[key] = seat
-                if len(self._ended) > MAX_ENDED:
-                    self._ended.popitem(last=False)
-        return seat
+        seat = self._open.get(key)
+        if seat is None:
+            return None
+        self._ended[key] = seat  # first, so that it can be found at any time
+        _shorten(self._ended, MAX_ENDED)
+        return self._open.pop(key, None)
 
     def take_all(self) -> list[Seat]:
         """Take out all that are open, the latest first."""
-        with self._lock:
-            seats = list(reversed(self._open.values()))
-            self._open.clear()
+        seats = list(reversed(self._open.values()))
+        self._open.clear()
         return seats
+
+
+def _shorten(seats: OrderedDict[str, Seat], most: int) -> None:
+    if len(seats) > most:
+        try:
+            seats.popitem(last=False)
+        except KeyError:  # another thread has taken all
+            return

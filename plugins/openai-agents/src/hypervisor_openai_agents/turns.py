@@ -1,8 +1,7 @@
 """What each turn used, counted once, whatever spans the model makes.
 
 Most models make a span of each call, with its usage: it counts. Others make one without, or none.
-Then the turn tells: it is around the model's call and the tools that the model asked for, and has a
-usage of its own, which includes that of agents that were called as tools.
+Then the turn tells: it is around the model's call and the tools that the model asked for.
 """
 
 from collections.abc import Hashable, Mapping
@@ -12,7 +11,7 @@ from attrs import frozen
 
 from hypervisor_observability.events.event_types import USAGE_RECORDED
 from hypervisor_observability.recorder import Recorder
-from hypervisor_openai_agents.frames import UNKNOWN_MODEL, went_through_model
+from hypervisor_openai_agents.frames import UNKNOWN_MODEL, usage_of_turn, went_through_model
 from hypervisor_openai_agents.seats import Turn
 
 Tokens = tuple[int, int]
@@ -39,21 +38,30 @@ class Turns:
             self._call(turn, None)
 
     def turn_ended(self, turn: Turn, usage: object, error: BaseException | None) -> None:
-        """Take the end of a turn, with its own usage, and what ended it."""
+        """Take the end of a turn, with the usage of all in it, and what ended it."""
         told = tokens_of(usage)
-        rest = _difference(told, _sum(turn.own, turn.inner))
-        if min(rest) < 0:  # a run inside a tool that the user started keeps its own account
-            rest = _difference(told, turn.own)
         if turn.call_key is None:
             error = error if _comes_from_call(error) else None
             if error is not None or any(told):
                 self._call(turn, error)
-        if turn.call_key is not None and min(rest) >= 0:
-            self._report(turn.call_key, turn.model, rest)
+        own = turn.own
+        if not any(own) and any(told):
+            own = self._own_of(turn, told, failed=error is not None)
+            self._report(turn.call_key, turn.model, own)
         if turn.outer is not None:
-            own = _sum(turn.own, turn.inner)
-            total = (max(told[0], own[0]), max(told[1], own[1]))
-            turn.outer.inner = _sum(turn.outer.inner, total)
+            turn.outer.inner = _sum(turn.outer.inner, _sum(own, turn.inner))
+
+    def _own_of(self, turn: Turn, told: Tokens, *, failed: bool) -> Tokens:
+        """Give what the model of a turn used, of which there is no report.
+
+        The turn's usage is by how much that of the run has grown, so that of agents that its tools
+        are is in it, and that of any that work at the same time.
+        """
+        answered = None if failed else usage_of_turn()
+        if answered is not None:
+            return tokens_of(answered)
+        rest = _difference(told, turn.inner)
+        return rest if min(rest) >= 0 else told
 
     def _call(self, turn: Turn, error: BaseException | None) -> None:
         """Record a call that nobody has told of, from the beginning of its turn until now."""
