@@ -32,15 +32,27 @@ class Asked:
 
 def note_asked(model: Call, messages: Iterable[object]) -> None:
     """Note which tools a *model* asks for in its answers."""
-    whole = model.parent
-    if whole is None:
+    if model.parent is None:
         return
-    whole = whole.whole()
+    whole = model.parent.whole()
     for message in messages:
-        for one in getattr(message, "tool_calls", None) or ():
-            if isinstance(one, Mapping) and isinstance(one.get("id"), str):
-                asked = _asked_in(whole)
-                asked[one["id"]] = Asked(str(one.get("name")), one.get("args"))
+        for call_id, one in _calls_in(getattr(message, "tool_calls", None)):
+            _asked_in(whole)[call_id] = one
+
+
+def note_given(node: Call, inputs: object) -> None:
+    """Note which calls of tools a *node* is given, where a model asked for them in another run."""
+    if node.parent is None:
+        return
+    given = (inputs.get("tool_call"),) if isinstance(inputs, Mapping) else inputs
+    for call_id, one in _calls_in(given):
+        _asked_in(node.parent.whole()).setdefault(call_id, one)
+
+
+def _calls_in(calls: object) -> Iterator[tuple[str, Asked]]:
+    for one in calls if isinstance(calls, list | tuple) else ():
+        if isinstance(one, Mapping) and isinstance(one.get("id"), str) and "name" in one:
+            yield one["id"], Asked(str(one["name"]), one.get("args"))
 
 
 def attempt_of(tool: Call, call_id: object, arguments: object) -> tuple[str | None, int]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import define
 
-from hypervisor_langchain.asked import refused_in
+from hypervisor_langchain.asked import note_given, refused_in
 from hypervisor_langchain.calls import Call
 from hypervisor_langchain.handoffs import enter_node, leave_node, signal_of, take_giver
 from hypervisor_langchain.work import Work
@@ -38,7 +38,7 @@ class Chains:
     def started(
         self,
         serialized: object,  # noqa: ARG002 - LangChain calls it so
-        inputs: object,  # noqa: ARG002 - likewise
+        inputs: object,
         *,
         run_id: Any,
         parent_run_id: Any = None,
@@ -66,6 +66,7 @@ class Chains:
         if call.is_node:
             call.kind = "part"
             enter_node(call)
+            note_given(call, inputs)
         elif metadata.get("lc_agent_name") == name and not _is_in_agent(name, parent):
             self._open_agent(call, name)
         elif parent is None:
@@ -116,7 +117,8 @@ class Chains:
 
     def _open_run(self, call: Call, name: str, kind: str) -> None:
         self._hold(call)
-        self._work.open("run", call, kind=kind, name=name)
+        thread = (call.attributes or {}).get("thread_id")
+        self._work.open("run", call, kind=kind, name=name, conversation_id=thread)
 
     def _open_agent(self, call: Call, name: str) -> None:
         self._hold(call)

@@ -1,26 +1,32 @@
 """Messages of LangChain as plain data, for payloads.
 
-Called where the user asks for all content alone. The event's own copy of a payload bounds what
-comes of it.
+Called where the user asks for all content alone.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
+
+from attrs import define
 
 _LOUD = frozenset({"base64", "data", "file_data", "image_url", "input_audio", "url"})
 """Keys of parts of messages that hold images, sounds and files, or say where they are."""
+_MAX_NODES = 4_096
+_MAX_DEPTH = 16
+"""What is more, or deeper, an event cuts off itself."""
 
 
 def plain_messages(messages: Iterable[object]) -> list[object]:
     """Give *messages* as dicts: who says what, and which tools a model asks for."""
-    return [plain_message(one) for one in messages]
+    return [plain_message(one) for one in islice(messages, _MAX_NODES)]
 
 
 def plain_message(message: object) -> object:
-    """Give one message as a dict; what is none as it is."""
-    if not hasattr(message, "content") or not hasattr(message, "type"):
-        return message if isinstance(message, str) else plain_content(message)
-    plain: dict[str, Any] = {"role": message.type, "content": plain_content(message.content)}
+    """Give one message as a dict; what is none as plain content."""
+    if not _is_message(message):
+        return plain_content(message)
+    content: Any = message
+    plain: dict[str, Any] = {"role": content.type, "content": plain_content(content.content)}
     calls = getattr(message, "tool_calls", None)
     if calls:
         plain["tool_calls"] = [
@@ -34,19 +40,38 @@ def plain_message(message: object) -> object:
 
 
 def plain_content(content: object) -> object:
-    """Give what a message or a tool says, with its images and files by their kind alone."""
-    if hasattr(content, "content") and hasattr(content, "type"):
-        return plain_content(content.content)
-    if isinstance(content, Mapping):
-        return {
-            key: _kind_of(value) if key in _LOUD else plain_content(value)
-            for key, value in content.items()
-        }
-    if isinstance(content, list | tuple):
-        return [plain_content(one) for one in content]
-    update = getattr(content, "update", None)
-    return {"update": plain_content(update)} if isinstance(update, Mapping) else content
+    """Give what a message or a tool says, with its images and files by their size alone."""
+    return _Copier().copied(content, 0)
 
 
-def _kind_of(value: object) -> str:
+@define
+class _Copier:
+    """Copies what may be large, or hold itself."""
+
+    _nodes: int = 0
+
+    def copied(self, content: Any, depth: int) -> object:
+        self._nodes += 1
+        if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
+            return "..."
+        if _is_message(content):
+            return self.copied(content.content, depth + 1)
+        if isinstance(content, Mapping):
+            return {
+                key: _size_of(value) if key in _LOUD else self.copied(value, depth + 1)
+                for key, value in islice(content.items(), _MAX_NODES)
+            }
+        if isinstance(content, list | tuple):
+            return [self.copied(one, depth + 1) for one in islice(content, _MAX_NODES)]
+        update = getattr(content, "update", None)  # of a command of LangGraph's
+        return (
+            {"update": self.copied(update, depth + 1)} if isinstance(update, Mapping) else content
+        )
+
+
+def _is_message(content: object) -> bool:
+    return hasattr(content, "content") and isinstance(getattr(content, "type", None), str)
+
+
+def _size_of(value: object) -> str:
     return f"<{len(value)} characters>" if isinstance(value, str) else f"<{type(value).__name__}>"

@@ -1,6 +1,7 @@
 """The source."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from attrs import define, field, frozen
 
@@ -21,9 +22,13 @@ class LangChainSource:
 
     Attributes:
         config: Of the table.
+        content: As the key of the table, for who makes the source in code.
+        agents: Likewise.
     """
 
     config: LangChainConfig = field(factory=LangChainConfig)
+    content: Literal["none", "names", "all"] = field(default="names", kw_only=True)
+    agents: Mapping[str, str] = field(factory=dict, kw_only=True)
     _work: "Work | None" = field(default=None, init=False)
     _variable: object = field(default=None, init=False)
 

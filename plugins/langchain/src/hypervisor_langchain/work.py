@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from time import time_ns
 from typing import Any
@@ -68,13 +67,14 @@ class Work:
     def open_loose(self, kind: Recorded, call: Call, /, **told: Any) -> None:
         """Do so for a call that may end without a word, as those do that asyncio cancels."""
         self.open(kind, call, **told)
-        with suppress(RuntimeError):  # no loop runs in this thread
+        try:
             call.task = asyncio.current_task()
+        except RuntimeError:  # no loop runs in this thread
+            return
         if call.task is None:
             return
         if call.parent is None:
-            call.on_done = self.context.guarded(partial(self._task_done, call))
-            call.task.add_done_callback(call.on_done)
+            self._end_with_task(call)
         elif call.parent.loose is None:
             call.parent.loose = [call]
         else:
@@ -98,10 +98,19 @@ class Work:
         self.recorder.close(call.key, error, **told)
 
     def _end_loose(self, call: Call, error: BaseException | None) -> None:
-        for one in call.loose or ():
-            if one.task is not None and one.task.done() and self.calls.take(one.key) is one:
+        loose, call.loose = call.loose or (), None
+        for one in loose:
+            if one.task is None:
+                continue
+            if not one.task.done():  # the application has it go on by itself
+                self._end_with_task(one)
+            elif self.calls.take(one.key) is one:
                 self.end(one, error, **_CANCELLED)
-        call.loose = None
+
+    def _end_with_task(self, call: Call) -> None:
+        if call.task is not None:
+            call.on_done = self.context.guarded(partial(self._task_done, call))
+            call.task.add_done_callback(call.on_done)
 
     def _task_done(self, call: Call, _: object) -> None:
         if self.calls.take(call.key) is call:

@@ -1,0 +1,125 @@
+"""How work ends that LangChain says nothing of: cancellations, mostly."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+
+from hypervisor_observability.testing import AgentScript, Say, Stall, Usage
+from tests.sources.langchain.fakes import ScriptedModel, made_agent, state_of
+from tests.sources.langchain.watching import watching
+
+USED = Usage(5, 3)
+
+
+def stalling(*more: object) -> ScriptedModel:
+    return ScriptedModel(turns=(Stall(), *more))
+
+
+async def given_up(work: Awaitable[object]) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(work, 0.05)
+
+
+def test_model_alone_that_is_cancelled_has_ended() -> None:
+    with watching() as watched:
+        asyncio.run(given_up(stalling().ainvoke("x")))
+
+    assert watched.tree() == ["model scripted-1 cancelled"]
+
+
+def test_model_that_its_chain_gives_up_is_cancelled_and_the_chain_is_not() -> None:
+    async def ask(_: object) -> str:
+        await given_up(stalling().ainvoke("x"))
+        return "no answer"
+
+    with watching() as watched:
+        assert asyncio.run(RunnableLambda(ask).ainvoke("x")) == "no answer"
+
+    assert watched.tree() == ["run ask ok", "  model scripted-1 cancelled"]
+
+
+def test_model_below_a_tool_that_is_cancelled_ends_with_it() -> None:
+    @tool
+    async def ask(question: str) -> str:
+        """Ask."""
+        return str(await stalling().ainvoke(question))
+
+    with watching() as watched:
+        asyncio.run(given_up(ask.ainvoke({"question": "x"})))
+
+    assert watched.tree() == ["tool ask cancelled", "  model scripted-1 cancelled"]
+
+
+def test_model_that_goes_on_in_a_task_of_its_own_does_not_end_with_its_chain() -> None:
+    tasks: list[asyncio.Task[Any]] = []
+
+    async def main() -> None:
+        stall = Stall()
+
+        async def ask(_: object) -> str:
+            model = ScriptedModel(turns=(stall,))
+            tasks.append(asyncio.create_task(model.ainvoke("x")))
+            await stall.begun.wait()
+            return "asked"
+
+        await RunnableLambda(ask).ainvoke("x")
+        assert watched.payloads("model.finished") == []
+        tasks[0].cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+        await asyncio.sleep(0)
+
+    with watching() as watched:
+        asyncio.run(main())
+        assert watched.payloads("model.finished") != []
+
+    assert watched.tree() == ["run ask ok", "  model scripted-1 cancelled"]
+
+
+def test_task_keeps_nothing_of_models_that_have_answered() -> None:
+    """One task may call thousands."""
+
+    async def main() -> object:
+        model = ScriptedModel(turns=tuple(Say("a", USED) for _ in range(50)))
+        for _ in range(50):
+            await model.ainvoke("x")
+        return repr(asyncio.current_task())
+
+    with watching() as watched:
+        told = asyncio.run(main())
+
+    assert len(watched.seen.all("model")) == 50
+    assert str(told).count("calling") == 0
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+def test_stream_of_a_model_that_is_left_is_no_failure(reads: int) -> None:
+    with watching() as watched:
+        stream = ScriptedModel(turns=(Say("it is sunny", USED),)).stream("x")
+        for _ in range(reads):
+            next(stream)
+        stream.close()
+
+    assert watched.tree() == ["model scripted-1 ok"] * reads
+
+
+def test_what_is_open_ends_with_the_source() -> None:
+    stall = Stall()
+
+    async def main() -> None:
+        agent = made_agent(AgentScript("clerk", (stall,)))
+        run = asyncio.ensure_future(agent.ainvoke(state_of("x")))
+        await stall.begun.wait()
+        watched.observability.stop()
+        run.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+    with watching() as watched:
+        asyncio.run(main())
+
+    assert watched.tree() == ["agent clerk expired", "  model scripted-1 expired"]
