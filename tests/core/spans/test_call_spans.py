@@ -12,9 +12,10 @@ from hypervisor_observability import (
     HypervisorEventBus,
     Recorder,
 )
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.spans import handoffs
 from hypervisor_observability.spans.assembly import SpanAssembler
-from hypervisor_observability.spans.record import SpanKind, SpanStatus
+from hypervisor_observability.spans.record import AttributeValue, SpanKind, SpanStatus
 from hypervisor_observability.tree import build_tree, tree_to_dict
 
 
@@ -65,6 +66,7 @@ def test_run_with_its_agents_and_calls_is_one_trace(
     assert model.attributes["gen_ai.request.model"] == "m-1"
     assert model.attributes["gen_ai.provider.name"] == "acme"
     assert float(model.attributes["agent.hypervisor.first_token_seconds"]) >= 0
+    assert model.attributes["gen_ai.usage.input_tokens"] == 3
     assert [one.name for one in model.events] == ["agent.hypervisor.usage.recorded"]
     assert tool.attributes["gen_ai.tool.call.id"] == "c1"
     assert [one.name for one in tool.events] == ["agent.hypervisor.vfs.write"]
@@ -169,6 +171,63 @@ def links_of(spans: dict[str, FinishedSpan], name: str) -> list[str]:
         for link in spans[name].links
         if link.attributes["link.type"] == "handoff"
     ]
+
+
+USAGE = (
+    "gen_ai.usage.input_tokens",
+    "gen_ai.usage.output_tokens",
+    "agent.hypervisor.cost",
+    "agent.hypervisor.currency",
+    "agent.hypervisor.estimated_cost",
+    "agent.hypervisor.prices",
+)
+
+
+def used_by(
+    bus: HypervisorEventBus, prices: Prices | None = None
+) -> dict[str, dict[str, AttributeValue]]:
+    """Give what the spans tell of usage, by their names."""
+    assembler = SpanAssembler(prices=prices)
+    spans = [span for event in bus.all_events for span in assembler.feed(event)]
+    return {
+        span.name: {key: span.attributes[key] for key in USAGE if key in span.attributes}
+        for span in spans
+    }
+
+
+def test_span_of_a_model_tells_what_it_was_used_for_and_no_other_does(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    with recorder.agent("did:a", name="a"):
+        with recorder.model("m-1"):
+            recorder.usage(model="m-1", input_tokens=3, cost=0.25, currency="USD")
+            recorder.usage(model="m-1", input_tokens=4, output_tokens=5, cost=0.5, currency="USD")
+            recorder.usage(model="m-1", cost=9, currency="EUR")
+        recorder.usage(model="m-1", input_tokens=7, cost=0.75, currency="USD")  # the sum
+
+    assert used_by(bus) == {
+        "chat m-1": dict(zip(USAGE, (7, 5, 0.75, "USD"), strict=False)),
+        "invoke_agent a": {},
+    }
+
+
+def test_span_of_a_model_tells_an_estimate_apart_from_a_cost_that_was_told(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    prices = Prices()
+    with recorder.model("gpt-4o"):
+        recorder.usage(model="gpt-4o", provider="openai", input_tokens=1_000)
+    with recorder.model("m-1"):
+        recorder.usage(model="m-1", input_tokens=1_000)
+    (event, *_) = [one for one in bus.all_events if one.event_type == "usage.recorded"]
+    estimate = prices.cost("gpt-4o", "openai", 1_000, 0, event.timestamp)
+
+    assert estimate
+    assert used_by(bus, prices) == {
+        "chat gpt-4o": {USAGE[0]: 1_000, USAGE[4]: estimate, USAGE[5]: prices.name},
+        "chat m-1": {USAGE[0]: 1_000},
+    }
+    assert used_by(bus)["chat gpt-4o"] == {USAGE[0]: 1_000}
 
 
 def test_agent_that_takes_over_links_to_the_one_that_handed_over(

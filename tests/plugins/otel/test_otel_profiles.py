@@ -81,10 +81,16 @@ def test_openinference_says_what_kind_of_span_it_is() -> None:
 def test_openinference_names_what_is_called() -> None:
     tool = make_span(scope="tool", attributes={"gen_ai.tool.name": "search"})
     model = make_span(scope="model", attributes={"gen_ai.request.model": "m-1"})
+    used = make_span(
+        scope="model",
+        attributes={"gen_ai.usage.input_tokens": 3, "gen_ai.usage.output_tokens": 4},
+    )
 
     assert profiled(tool, ["openinference"])["tool.name"] == "search"
     assert profiled(model, ["openinference"])["llm.model_name"] == "m-1"
     assert "gen_ai.tool.name" not in profiled(tool, ["openinference"])
+    named = profiled(used, ["openinference"])
+    assert (named["llm.token_count.prompt"], named["llm.token_count.completion"]) == (3, 4)
 
 
 def test_genai_names_tools_workflows_and_errors() -> None:

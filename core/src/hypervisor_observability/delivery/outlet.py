@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from attrs import field, frozen
 
 from ..events.event import HypervisorEvent
+from ..facts.prices import Prices
 from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from ..spans.sampling import Sampling
@@ -87,6 +88,7 @@ class Terms:
             nothing of it is called again, so that it may end all else.
         own_threads: Gets the identifiers of the threads in which hooks are called.
         pending_sessions: Whether sessions are handed over when they begin, too.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
         sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
         dead_letters: Where refused events are kept; None: nowhere.
@@ -107,6 +109,7 @@ class Terms:
     given_up: Callable[[Outlet, bool], None] = field(default=lambda _outlet, _for_good: None)
     own_threads: set[int] = field(factory=set)
     pending_sessions: bool = False
+    prices: Prices | None = None
     sampling: Sampling | None = None
     state: Callable[[], Mapping[str, Any]] | None = None
     dead_letters: DeadLetters | None = None

@@ -60,10 +60,11 @@ class SpanMaker:
             return
         self.restored = False
         saved, pending = self.account.state, self.terms.pending_sessions
-        self._begin_with(SpanAssembler(pending=pending))
+        prices = self.terms.prices
+        self._begin_with(SpanAssembler(pending=pending, prices=prices))
         if saved is not None:
             try:
-                self._begin_with(SpanAssembler.from_state(saved, pending=pending))
+                self._begin_with(SpanAssembler.from_state(saved, pending=pending, prices=prices))
                 if self.sampler is not None and _SAMPLING in saved:
                     self.sampler.restore(saved[_SAMPLING])
             except Exception as error:  # noqa: BLE001 - what an old file holds is no reason to end

@@ -102,8 +102,9 @@ class WorkerState:
         cls, name: str, account: Account, terms: Terms, limited_log: LimitedLog, outlet: Outlet
     ) -> "WorkerState":
         """Begin, with *outlet* to deliver to."""
-        pending = terms.pending_sessions
-        assembler = SpanAssembler(pending=pending) if outlet.takes_spans else None
+        assembler = None
+        if outlet.takes_spans:
+            assembler = SpanAssembler(pending=terms.pending_sessions, prices=terms.prices)
         spans = SpanMaker(name, account, terms, limited_log, assembler)
         return cls(name, account, terms, limited_log, spans)
 

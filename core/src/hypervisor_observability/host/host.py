@@ -39,8 +39,8 @@ class Host(ABC):
         metrics = config.metrics
         self._rules = LabelRules(metrics.labels, metrics.max_series, metrics.max_ring)
         self._gate = Gate.of(config.redaction)
-        prices = Prices() if config.usage.estimate_cost else None
-        self._registry = MetricsRegistry(self._rules, prices=prices)
+        self._prices = Prices() if config.usage.estimate_cost else None
+        self._registry = MetricsRegistry(self._rules, prices=self._prices)
         self._registry.add_callback(self._telemetry)
         self._own_threads: set[int] = set()
         self._store: Plugin | None = None
@@ -58,6 +58,7 @@ class Host(ABC):
             admit=self._gate.admit,
             own_threads=self._own_threads,
             state_directory=self.config.state.directory,
+            prices=self._prices,
             resumed=resumed,
         )
         self._group = ReaderGroup(self.config, feed)

@@ -20,6 +20,7 @@ from ..delivery.worker import Worker
 from ..errors import Reject, RetryLater
 from ..events import clock
 from ..events.event import HypervisorEvent
+from ..facts.prices import Prices
 from ..gate import PayloadPolicy
 from ..hookspecs import PluginContext
 from ..text.error_text import line_of
@@ -42,6 +43,7 @@ class Surroundings:
         admit: Takes from an event what may not leave the process.
         own_threads: Identifiers of the threads in which hooks are called.
         state_directory: Where dead letters are kept; None: nowhere.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
         resumed: Whether the metrics begin with totals of an earlier process.
     """
 
@@ -51,6 +53,7 @@ class Surroundings:
     admit: Callable[[HypervisorEvent], HypervisorEvent]
     own_threads: set[int]
     state_directory: Path | None
+    prices: Prices | None = None
     resumed: bool = False
 
 
@@ -230,6 +233,7 @@ class Reader:
             start=self._start_outlet,
             own_threads=around.own_threads,
             pending_sessions=plugin.pending_sessions,
+            prices=around.prices,
             sampling=plugin.sampling,
             dead_letters=None if letters is None else DeadLetters.of(letters, plugin.name),
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_HANDOFF, EventType
+from ..facts.prices import Prices
 from .agent_assembly import AgentAssembly
 from .call_assembly import CallAssembly
 from .handoffs import Handoffs
@@ -29,9 +30,11 @@ class SpanAssembler:
     Args:
         pending: Whether to give out what tells that a session has begun: a span with
             ``pending`` set that comes again, under the same ids, when the session has ended.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
     """
 
-    def __init__(self, *, pending: bool = False) -> None:
+    def __init__(self, *, pending: bool = False, prices: Prices | None = None) -> None:
+        self._prices = prices
         self._work = Work()
         self._identities = SpanIdentities()
         self._sagas = SagaAssembly(self._work, self._identities)
@@ -62,7 +65,7 @@ class SpanAssembler:
         """Take one event; give the spans that it ended."""
         event_type = event.event_type
         if event_type in POINT_EVENTS:
-            attach(event, self._work.open)
+            attach(event, self._work.open, self._prices)
             if event_type == EventType.SAGA_HANDOFF:
                 self._sagas.hand_over(event)
             elif event_type == AGENT_HANDOFF:
@@ -96,12 +99,15 @@ class SpanAssembler:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any], *, pending: bool = False) -> "SpanAssembler":
+    def from_state(
+        cls, state: Mapping[str, Any], *, pending: bool = False, prices: Prices | None = None
+    ) -> "SpanAssembler":
         """Go on where the assembler whose ``state()`` was *state* has ended.
 
         Args:
             state: What was saved, also after a way through JSON.
             pending: As at construction.
+            prices: Likewise.
 
         Raises:
             ValueError: It is damaged, or of another version.
@@ -109,7 +115,7 @@ class SpanAssembler:
         if state.get("version") != _STATE_VERSION:
             msg = f"expected saved spans of version {_STATE_VERSION}, got {state.get('version')!r}"
             raise ValueError(msg)
-        assembler = cls(pending=pending)
+        assembler = cls(pending=pending, prices=prices)
         try:
             assembler._identities.restore(state["ids"])
             assembler._work.restore(state)

@@ -3,7 +3,9 @@
 from ..events.event import HypervisorEvent
 from ..events.event_types import AGENT_HANDOFF, USAGE_RECORDED, EventType
 from ..facts import payload_facts, saga_facts
+from ..facts.prices import Prices
 from .identity import causal_ids
+from .model_usage import note_usage
 from .open_span import OpenSpan
 from .open_spans import OpenSpans
 from .record import SpanEvent
@@ -91,8 +93,14 @@ def span_around(event: HypervisorEvent, spans: OpenSpans) -> OpenSpan | None:
     return found
 
 
-def attach(event: HypervisorEvent, spans: OpenSpans) -> None:
-    """Note *event* at the span in which it happened."""
+def attach(event: HypervisorEvent, spans: OpenSpans, prices: Prices | None = None) -> None:
+    """Note *event* at the span in which it happened.
+
+    Args:
+        event: One of ``POINT_EVENTS``.
+        spans: The open ones.
+        prices: To estimate costs of which nobody told; None: they are not estimated.
+    """
     span = span_around(event, spans)
     if span is None:
         return
@@ -100,6 +108,8 @@ def attach(event: HypervisorEvent, spans: OpenSpans) -> None:
     is_breach = event.event_type == EventType.RING_BREACH_DETECTED
     if is_breach and payload_facts.is_refused_breach(event):
         span.error = "ring breach denied"
+    if event.event_type == USAGE_RECORDED and span.key[0] == "model":
+        note_usage(span, event, prices)
     if event.event_type == EventType.FAULT_ATTRIBUTED:
         _link_to_blamed(event, span, spans)
 

@@ -34,6 +34,8 @@ _OPENINFERENCE_KINDS = {
 _OPENINFERENCE_NAMES = {
     "gen_ai.tool.name": "tool.name",
     "gen_ai.request.model": "llm.model_name",
+    "gen_ai.usage.input_tokens": "llm.token_count.prompt",
+    "gen_ai.usage.output_tokens": "llm.token_count.completion",
 }
 
 
