@@ -10,6 +10,7 @@ from attrs import define
 from ..causality.causal_trace import CausalTraceId
 from ..causality.standing import Standing
 from ..threads.forks import Forked
+from .calls_here import CallHere
 from .kinds import Kind
 from .place import Place
 
@@ -53,6 +54,7 @@ class OpenWork:
         start_ns: When it began, in nanoseconds since the epoch.
         began: The same by the clock that nobody sets, in seconds; None where its time was told.
         standing: Where the code stands in it that began it; None: nowhere.
+        call: What code finds that asks for the call it is in; None: it is no call.
         is_written: Whether the event of its beginning was written.
         ending: How it ended, where that was told before.
     """
@@ -63,6 +65,7 @@ class OpenWork:
     start_ns: int
     began: float | None
     standing: Standing | None = None
+    call: CallHere | None = None
     is_written: bool = False
     ending: Ending | None = None
 

@@ -12,6 +12,7 @@ from ..causality.standing import leave
 from ..events import clock, ids
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from .calls_here import begin_call
 from .event_writer import EventWriter
 from .failure import how_it_ended
 from .keyed_table import MAX_OPEN, Ending, KeyedTable, OpenWork, Stand
@@ -84,6 +85,8 @@ def begin(
             assigned = {"ring": payload["ring"]}
             ring = writer.make(EventType.RING_ASSIGNED, *stand, assigned, timestamp_ns)
             writer.emit(ring)
+        if kind_name in ("tool", "model"):
+            work.call = begin_call(kind_name, ids.as_text(payload.get(kind.named_by[0])), key)
         if activate:
             work.standing = writer.enter(*stand)
     finally:
@@ -144,6 +147,8 @@ def _fill(payload: dict[str, Any], **values: object) -> None:
 
 def end(keyed: KeyedWork, work: OpenWork, ending: Ending) -> HypervisorEvent | None:
     """Record how work ended that was taken out of the table."""
+    if work.call is not None:
+        work.call.is_over = True
     if work.standing is not None:
         leave(work.standing)
     told = {**work.names, **ending.told}

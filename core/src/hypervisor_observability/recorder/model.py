@@ -8,6 +8,7 @@ from attrs import define, field
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from .attributes import set_attributes
+from .calls_here import begin_call
 from .event_writer import EventWriter
 from .kinds import KINDS
 from .opened import Opened
@@ -88,6 +89,7 @@ def open_model(
         call,
         call.told,
         call.first_token,
+        begin_call("model", model),
     )
     call.begun()
     return opened

@@ -11,6 +11,7 @@ from ..events.event_types import EventType
 from ..values.truth import as_bool
 from . import calls, keyed
 from .agent import Agent, open_agent
+from .calls_here import call_here
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
 from .keyed_work import HERE, KeyedWork
@@ -278,6 +279,7 @@ class Recorder:
     close = keyed.close_key
     point = keyed.record_point
     inside = keyed.stand_in_key
+    call_here = staticmethod(call_here)
     HERE = HERE
 
     def emit(self, event: HypervisorEvent) -> None:

@@ -7,6 +7,7 @@ from attrs import define, field
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
 from .attributes import set_attributes
+from .calls_here import begin_call
 from .event_writer import EventWriter, unless_empty
 from .kinds import KINDS
 from .opened import Opened
@@ -68,4 +69,13 @@ def open_tool(
         "attributes": attributes,
     }
     call = ToolCall(tool_name, call_id, trace)
-    return open_work(writer, KINDS["tool"], current_place(), trace, payload, call, call.told)
+    return open_work(
+        writer,
+        KINDS["tool"],
+        current_place(),
+        trace,
+        payload,
+        call,
+        call.told,
+        call=begin_call("tool", tool_name),
+    )

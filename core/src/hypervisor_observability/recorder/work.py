@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from ..causality.causal_trace import CausalTraceId
 from .attributes import HasAttributes, attributes_set
+from .calls_here import CallHere
 from .event_writer import EventWriter
 from .failure import how_it_ended
 from .kinds import Kind
@@ -24,6 +25,7 @@ def open_work(
     subject: SubjectT,
     told: Callable[[], dict[str, object]] | None = None,
     on_value: Callable[[], None] | None = None,
+    call: CallHere | None = None,
 ) -> Opened[SubjectT]:
     """Begin work.
 
@@ -37,6 +39,7 @@ def open_work(
         told: Gives what the code in it told of its end, which goes before what is known otherwise
             and holds no None; None: nothing.
         on_value: As of ``Opened``.
+        call: What ends with it.
     """
     causal_id = trace.full_id
     names = kind.names_in(payload) if kind.named_by else None
@@ -45,6 +48,8 @@ def open_work(
     began = time.monotonic()
 
     def close(error: BaseException | None) -> None:
+        if call is not None:
+            call.is_over = True
         ended = how_it_ended(error)
         ended["duration_seconds"] = time.monotonic() - began
         if names is not None:

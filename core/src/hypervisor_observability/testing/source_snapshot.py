@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-_OWN = ("hypervisor_observability", "hypervisor")
+_OURS = ("hypervisor_observability", "hypervisor")
 
 
 @frozen(eq=False)
@@ -22,19 +22,19 @@ class Snapshot:
 
     @classmethod
     def of(cls, targets: tuple[str, ...]) -> "Snapshot":
-        """Take one: of all that the packages of *targets* hold; elsewhere of what can be called."""
-        tops = {target.partition(".")[0] for target in targets}
+        """Take one: of all that *targets* and what is below them hold; elsewhere of what can be
+        called.
+        """
         held: dict[str, Any] = {}
         modules: list[tuple[str, Any]] = list(sys.modules.items())
         for name, module in modules:
-            top = name.partition(".")[0]
-            if (top in _OWN and top not in tops) or not isinstance(module, ModuleType):
+            own = any(f"{name}.".startswith(f"{target}.") for target in targets)
+            if (name.partition(".")[0] in _OURS and not own) or not isinstance(module, ModuleType):
                 continue  # None stands for a module that is not to be imported
             for path, value in _attributes(name, vars(module)):
-                if _is_code(value):
+                if own or _is_code(value):
                     held[path] = value
-                elif top in tops:
-                    held[path] = value
+                if own and not _is_code(value):
                     held.update(_items(path, value))
         return cls(held)
 
@@ -52,9 +52,10 @@ def _attributes(module: str, names: Mapping[str, Any]) -> Iterator[tuple[str, An
         if name.startswith("__"):
             continue
         yield f"{module}.{name}", value
-        if isinstance(value, type) and value.__module__ == module:
-            for inner, own in list(vars(value).items()):
-                yield f"{module}.{name}.{inner}", own
+        if isinstance(value, type):
+            held = type.__dict__["__dict__"].__get__(value)  # whatever its metaclass does
+            if held.get("__module__") == module:
+                yield from ((f"{module}.{name}.{inner}", own) for inner, own in list(held.items()))
 
 
 def _items(path: str, value: object) -> Iterator[tuple[str, Any]]:
@@ -63,7 +64,8 @@ def _items(path: str, value: object) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, set | frozenset):
         yield from ((f"{path}[{id(one)}]", one) for one in list(value))
     elif isinstance(value, dict):
-        yield from ((f"{path}[{key!r:.60}]", one) for key, one in list(value.items()))
+        for key, one in list(value.items()):
+            yield f"{path}[{key if isinstance(key, str | int) else id(key)}]", one
 
 
 def _is_code(value: object) -> bool:
