@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 from click.testing import Result
 
 import hypervisor_otel.plugin
-from hypervisor_observability import FinishedSpan
 from hypervisor_observability.cli.demo import command as demo_command
 from hypervisor_observability.cli.demo import run as demo_run
 from hypervisor_observability.cli.demo.backends import (
@@ -27,7 +26,8 @@ from hypervisor_observability.cli.demo.backends import (
     embedded_backends,
 )
 from hypervisor_observability.cli.demo.comparison import ReceivedSpan
-from hypervisor_otel.encoding import encode_spans
+from hypervisor_otel import Request
+from hypervisor_otel.encoding import Group, request_of_spans
 from hypervisor_otel.receiver import OTLPReceiver
 from hypervisor_statsd.receiver import StatsDReceiver
 from tests.commands import run_hvobs
@@ -199,10 +199,14 @@ def test_span_that_is_lost_is_exit_code_1(name: str, run: Run, embed: Embed) -> 
 def test_plugin_that_drops_a_span_is_exit_code_1(
     run: Run, embed: Embed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forgetful(spans: Sequence[FinishedSpan], resource: Any) -> Any:
-        return encode_spans([span for span in spans if span.scope != "compensation"], resource)
+    def forgetful(groups: Iterable[Group], profiles: Collection[str]) -> Request:
+        kept = [
+            ([span for span in spans if span.scope != "compensation"], resource)
+            for spans, resource in groups
+        ]
+        return request_of_spans(kept, profiles)
 
-    monkeypatch.setattr(hypervisor_otel.plugin, "encode_spans", forgetful)
+    monkeypatch.setattr(hypervisor_otel.plugin, "request_of_spans", forgetful)
     embed(otel=SpanBackend())
 
     result = run()

@@ -12,7 +12,7 @@ from hypervisor_jaeger.upload_file import UploadFile
 from hypervisor_observability.causality.causal_trace import CausalTraceId
 from hypervisor_observability.hookspecs import PluginContext, hookimpl
 from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
-from hypervisor_otel import ENCODING_SECONDS, OTLPSender, describe_service, encode_groups
+from hypervisor_otel import ENCODING_SECONDS, OTLPSender, describe_service, request_of_spans
 
 
 @define(eq=False)
@@ -83,7 +83,7 @@ class JaegerPlugin:
         if self._upload is not None:
             self._upload.add(services)
         self._sender.send(
-            encode_groups(
+            request_of_spans(
                 (of_service, self._describe(service)) for service, of_service in services.items()
             )
         )

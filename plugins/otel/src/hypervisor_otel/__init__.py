@@ -13,12 +13,13 @@ from hypervisor_otel.config import (
     valid_endpoint,
 )
 from hypervisor_otel.connection import Answer, Connection, ForbiddenAddress
-from hypervisor_otel.encoding import encode_groups, encode_spans
+from hypervisor_otel.encoding import encode_groups, encode_spans, request_of_spans
 from hypervisor_otel.endpoint import Endpoint, parse_endpoint
 from hypervisor_otel.headers import valid_headers
 from hypervisor_otel.meter_exporter import OTelMetricsExporter
 from hypervisor_otel.plugin import OTelPlugin
 from hypervisor_otel.profiles import span_attributes
+from hypervisor_otel.request import Request
 from hypervisor_otel.resource import SCOPE_NAME, describe_service
 from hypervisor_otel.sender import OTLPSender, SenderSettings
 from hypervisor_otel.sending import ENCODING_SECONDS
@@ -39,6 +40,7 @@ __all__ = [
     "OTelMetricsExporter",
     "OTelPlugin",
     "OTelSpanSink",
+    "Request",
     "SenderSettings",
     "check_client_certificate",
     "client_context",
@@ -50,6 +52,7 @@ __all__ = [
     "fit_text",
     "max_request_bytes_field",
     "parse_endpoint",
+    "request_of_spans",
     "show_endpoint",
     "span_attributes",
     "valid_endpoint",

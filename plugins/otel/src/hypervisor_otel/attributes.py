@@ -16,7 +16,7 @@ MAX_NAME_CHARACTERS = 256
 MAX_TEXT_CHARACTERS = 4_096
 """Longest string in an attribute or a status. Backends cut or refuse beyond 1 to 32 KiB."""
 
-_INT64_BITS = 63  # beside the sign
+_LEAST_INTEGER, _GREATEST_INTEGER = -(2**63), 2**63 - 1
 _MAX_TIME_NS = 2**64 - 1
 # Python refuses to write longer integers in decimal; see sys.set_int_max_str_digits.
 _DECIMAL_BITS = 2_000
@@ -33,7 +33,7 @@ def fit_text(text: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str:
 
 def fit_integer(value: int) -> int | str:
     """Give *value*, or its digits if it has more than 64 bits; hexadecimal if it has many."""
-    if -(2**_INT64_BITS) <= value < 2**_INT64_BITS:
+    if _LEAST_INTEGER <= value <= _GREATEST_INTEGER:
         return value
     return fit_text(str(value) if value.bit_length() < _DECIMAL_BITS else hex(value))
 
@@ -68,7 +68,7 @@ def add_attributes(
     As ``encode_attributes``, but filled in place: a message that is given to the constructor
     of another one is copied, which more than doubles the time for a span.
     """
-    named = _first_named(attributes)
+    named = first_named(attributes)
     add = pairs.add
     for name, value in named:
         pair = add()
@@ -97,9 +97,10 @@ def _fill(message: AnyValue, value: AttributeValue) -> None:
         message.int_value = fit
 
 
-def _first_named(
+def first_named(
     attributes: Mapping[str, AttributeValue],
 ) -> Collection[tuple[str, AttributeValue]]:
+    """Give those of *attributes* that have a name, the first 128 of them."""
     if len(attributes) <= MAX_ATTRIBUTES and "" not in attributes:
         return attributes.items()
     return [(name, value) for name, value in attributes.items() if name][:MAX_ATTRIBUTES]

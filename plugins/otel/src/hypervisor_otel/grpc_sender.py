@@ -2,7 +2,6 @@
 
 import grpc
 from attrs import define, field
-from google.protobuf.message import Message
 
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.network import LOOKUP_SHARE, Address, Deadline, Routes, connect, dial
@@ -12,6 +11,7 @@ from hypervisor_otel.connection import MAX_ANSWER_BYTES, ForbiddenAddress, route
 from hypervisor_otel.endpoint import Endpoint, parse_endpoint
 from hypervisor_otel.grpc_status import refusal
 from hypervisor_otel.headers import binary_value
+from hypervisor_otel.request import Request
 from hypervisor_otel.sending import PartSender
 
 
@@ -70,15 +70,15 @@ class GRPCSender(PartSender):
             self._channel.close()
             self._channel = None
 
-    def exchange(self, part: Message, deadline: Deadline) -> Accepted:
+    def exchange(self, part: Request, deadline: Deadline) -> Accepted:
         """Call the receiver once."""
         headers, user_agent = self.headers()
         is_packed = self.settings.compression == "gzip"
         try:
             channel = self._channel or self._open(user_agent, deadline)
-            export = channel.unary_unary(self.signal.method, request_serializer=_serialized)
+            export = channel.unary_unary(self.signal.method)
             body = export(
-                part,
+                part.body,
                 timeout=deadline.left(),
                 metadata=[_metadata(*header) for header in headers.items()],
                 compression=grpc.Compression.Gzip if is_packed else None,
@@ -155,7 +155,3 @@ def _metadata(name: str, value: str) -> tuple[str, str | bytes]:
     """Give a header as gRPC takes it, which tells by the name what it has to encode itself."""
     name = name.lower()
     return name, binary_value(value) if name.endswith("-bin") else value
-
-
-def _serialized(message: Message) -> bytes:
-    return message.SerializeToString()

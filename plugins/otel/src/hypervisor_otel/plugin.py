@@ -15,10 +15,11 @@ from hypervisor_observability.spans.record import AttributeValue, FinishedSpan
 from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.attributes import fit_text
 from hypervisor_otel.config import OTelConfig
-from hypervisor_otel.encoding import encode_spans
+from hypervisor_otel.encoding import request_of_spans
 from hypervisor_otel.log_records import encode_logs
 from hypervisor_otel.log_severity import SEVERITY_KEYS
 from hypervisor_otel.metric_points import encode_metrics
+from hypervisor_otel.request import Request
 from hypervisor_otel.resource import describe_service
 from hypervisor_otel.senders import Sender, make_sender, make_senders
 from hypervisor_otel.sending import ENCODING_SECONDS
@@ -110,7 +111,8 @@ class OTelPlugin:
     @hookimpl
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         """Send *spans*."""
-        self._send(TRACES, encode_spans(spans, self._resource, self.config.profiles))
+        groups = [(spans, self._resource)]
+        self._send(TRACES, request_of_spans(groups, self.config.profiles))
 
     @hookimpl
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
@@ -162,5 +164,5 @@ class OTelPlugin:
         sender = make_sender(config.towards(config.endpoint), context.logger, TRACES)
         return set_global_provider(sender, self._resource, config.sample_ratio, self._log)
 
-    def _send(self, signal: Signal, request: Message) -> None:
+    def _send(self, signal: Signal, request: Message | Request) -> None:
         self._senders[signal.name].send(request)

@@ -5,7 +5,6 @@ import http.client
 import time
 
 from attrs import define, field
-from google.protobuf.message import Message
 
 from hypervisor_observability.errors import Reject, RetryLater
 from hypervisor_observability.network import Deadline, UnansweredError
@@ -13,6 +12,7 @@ from hypervisor_otel.answers import PROTOBUF, Accepted, BrokenOff, judge
 from hypervisor_otel.client_tls import client_context
 from hypervisor_otel.connection import Answer, Connection, ForbiddenAddress
 from hypervisor_otel.endpoint import parse_endpoint
+from hypervisor_otel.request import Request
 from hypervisor_otel.sending import PartSender, SenderSettings
 
 __all__ = ["OTLPSender", "SenderSettings"]
@@ -67,9 +67,9 @@ class OTLPSender(PartSender):
         """Close the connection. The next request opens another."""
         self._connection.close()
 
-    def exchange(self, part: Message, deadline: Deadline) -> Accepted:
+    def exchange(self, part: Request, deadline: Deadline) -> Accepted:
         """Post one request; 429, 502, 503 and 504 ask to come again, 413 for less."""
-        answer = self._post(part.SerializeToString(), deadline)
+        answer = self._post(part.body, deadline)
         if answer.status in _BAD_NODE or answer.status >= 500:
             self._connection.leave()
         return judge(answer, address=self.address, now_seconds=time.time())

@@ -6,6 +6,7 @@ from typing import Protocol
 from google.protobuf.message import Message
 
 from hypervisor_otel.config import OTelConfig
+from hypervisor_otel.request import Request
 from hypervisor_otel.sender import OTLPSender
 from hypervisor_otel.signals import LOGS, METRICS, SIGNALS, TRACES, Signal
 from hypervisor_otel.variables import GRPC
@@ -20,8 +21,8 @@ class Sender(Protocol):
     def rejected(self) -> int:
         """What the receiver refused in answers that accepted the rest."""
 
-    def send(self, request: Message) -> None:
-        """Send *request*.
+    def send(self, request: Message | Request) -> None:
+        """Send *request*, be it written already or not.
 
         Raises:
             RetryLater: It may be taken later.

@@ -17,6 +17,7 @@ from hypervisor_observability.network import Deadline
 from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_otel.answers import Accepted, BrokenOff, TooLarge
 from hypervisor_otel.client_tls import TLSFiles
+from hypervisor_otel.request import Request
 from hypervisor_otel.settled import Settled
 from hypervisor_otel.signals import TRACES, Signal
 from hypervisor_otel.splitting import split
@@ -94,7 +95,7 @@ class PartSender(ABC):
         """Where requests go, without a query, which may be a secret."""
 
     @abstractmethod
-    def exchange(self, part: Message, deadline: Deadline) -> Accepted:
+    def exchange(self, part: Request, deadline: Deadline) -> Accepted:
         """Send one request and give its answer, by *deadline*.
 
         Raises:
@@ -110,8 +111,8 @@ class PartSender(ABC):
         most: int = getattr(self.settings, "max_request_bytes", DEFAULT_MAX_REQUEST_BYTES)
         return min(most, self._learnt_bytes) if time.monotonic() < self._learnt_until else most
 
-    def send(self, request: Message) -> None:
-        """Send *request*; returning means that the receiver has it.
+    def send(self, request: Message | Request) -> None:
+        """Send *request*, be it written already or not; returning means that the receiver has it.
 
         What is larger than the receiver takes is sent in parts, all within ``timeout_seconds``.
         What was accepted is not sent again when the same batch comes again because of another
@@ -124,12 +125,12 @@ class PartSender(ABC):
             Reject: It refused the request, all its items, or pointed elsewhere.
         """
         deadline = Deadline.after(self.settings.timeout_seconds)
-        rest, refusal = self._settled.unsettled(request)
+        part = request if isinstance(request, Request) else Request.of(request, self.signal)
+        rest, refusal = self._unsettled(part)
         parts = deque([] if rest is None else self._split(rest))
         if self.signal.levels.has_points:
             parts.rotate(-self._told)
-        accepted: list[Message] = []
-        part = request
+        accepted: list[Request] = []
         try:
             while parts:
                 if deadline.passed:
@@ -139,8 +140,8 @@ class PartSender(ABC):
                     self._send_part(part, deadline)
                     accepted.append(part)
                 except TooLarge as error:
-                    if self.signal.count(part) > 1:
-                        self._learn(part.ByteSize() // 2)
+                    if part.count > 1:
+                        self._learn(len(part.body) // 2)
                         parts.extendleft(reversed(self._split(part)))
                     else:
                         refusal = self._refused_alone(part, error) or refusal
@@ -148,7 +149,7 @@ class PartSender(ABC):
                     refusal = error
         except RetryLater as error:
             if isinstance(error, BrokenOff) and not accepted:
-                self._doubt(part.ByteSize())
+                self._doubt(len(part.body))
             # Of metrics, what was told may be told again; the next push begins with what was left.
             self._told += len(accepted)
             self._note(accepted)
@@ -178,11 +179,21 @@ class PartSender(ABC):
         """Say that the deadline has passed."""
         return f"{self.address} did not answer within {self.settings.timeout_seconds:g} s"
 
-    def _split(self, request: Message) -> list[Message]:
-        return split(request, self.signal.levels, self.max_request_bytes)
+    def _unsettled(self, request: Request) -> tuple[Request | None, Reject | None]:
+        if not self._settled.knows_any:
+            return request, None
+        rest, refusal = self._settled.unsettled(request.message(self.signal))
+        return (None if rest is None else Request.of(rest, self.signal)), refusal
 
-    def _send_part(self, part: Message, deadline: Deadline) -> None:
-        note_answer(self, self.exchange(part, deadline), self.signal.count(part))
+    def _split(self, request: Request) -> list[Request]:
+        most = self.max_request_bytes
+        if len(request.body) <= most:
+            return [request]
+        parts = split(request.message(self.signal), self.signal.levels, most)
+        return [Request.of(part, self.signal) for part in parts]
+
+    def _send_part(self, part: Request, deadline: Deadline) -> None:
+        note_answer(self, self.exchange(part, deadline), part.count)
 
     def _learn(self, most_bytes: int) -> None:
         self._learnt_bytes = max(1, min(self.max_request_bytes, most_bytes))
@@ -197,21 +208,21 @@ class PartSender(ABC):
         if size > _LEAST_LEARNT_BYTES:
             self._learn(max(_LEAST_LEARNT_BYTES, size // 2))
 
-    def _refused_alone(self, part: Message, refusal: TooLarge) -> TooLarge | None:
+    def _refused_alone(self, part: Request, refusal: TooLarge) -> TooLarge | None:
         """Note that the one item of *part* is too large; give the refusal if it is to be raised."""
         if not self.signal.levels.has_points:
-            self._settled.note(part, refusal)
+            self._settled.note(part.message(self.signal), refusal)
             return refusal
         # The other points of the push are none the worse for it, and the next push has it again.
         self.rejected += 1
         self.limited_log.warning(
-            "large", "a data point of %d bytes is left out: %s", part.ByteSize(), refusal
+            "large", "a data point of %d bytes is left out: %s", len(part.body), refusal
         )
         return None
 
-    def _note(self, accepted: list[Message]) -> None:
+    def _note(self, accepted: list[Request]) -> None:
         for part in [] if self.signal.levels.has_points else accepted:
-            self._settled.note(part)
+            self._settled.note(part.message(self.signal))
 
 
 def note_answer(sender: PartSender, accepted: Accepted, sent: int) -> None:

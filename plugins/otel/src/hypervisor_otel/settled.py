@@ -25,6 +25,11 @@ class Settled:
     levels: Levels
     _known: dict[bytes, Reject | None] = field(factory=dict, init=False)
 
+    @property
+    def knows_any(self) -> bool:
+        """Whether anything is known: else all of a request is to be sent."""
+        return bool(self._known)
+
     def note(self, part: Message, refusal: Reject | None = None) -> None:
         """Keep that every item of *part* was accepted, or met with *refusal*."""
         if len(self._known) > _MAX_KNOWN:
@@ -37,8 +42,6 @@ class Settled:
 
         None: nothing is to be sent.
         """
-        if not self._known:
-            return request, None
         found = [(path, leaf, _digest(leaf)) for path, leaf in leaves(request, self.levels)]
         known = [digest for _, _, digest in found if digest in self._known]
         if not known:

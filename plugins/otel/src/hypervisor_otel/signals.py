@@ -34,6 +34,16 @@ class Signal:
     empty: Callable[[], Message]
     levels: Levels
 
+    def parse(self, body: bytes) -> Message:
+        """Read a request from protobuf.
+
+        Raises:
+            google.protobuf.message.DecodeError: It is none.
+        """
+        message = self.empty()
+        message.ParseFromString(body)
+        return message
+
     def count(self, request: Message) -> int:
         """Count what *request* holds."""
         return count(request, self.levels)
