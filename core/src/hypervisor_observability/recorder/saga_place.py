@@ -1,9 +1,8 @@
 """Where the parts of a saga stand: below the saga itself, or below a fan-out of it."""
 
-from _thread import RLock  # threading's is a function that calls this
-from collections import Counter
+from itertools import count
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
@@ -30,13 +29,12 @@ class SagaPlace:
     trace: CausalTraceId
     place: Place
     outcome: SagaOutcome = field(factory=SagaOutcome)
-    # Re-entrant: the garbage collector closes generators, which may begin steps, anywhere.
-    _lock: RLock = field(factory=RLock, alias="lock")
-    _uses: Counter[tuple[str, str]] = field(factory=Counter, alias="uses")
+    # By the action and the attempt. Each look-up and each count is one step of the interpreter.
+    _uses: dict[tuple[str, str], "count[int]"] = field(factory=dict)
 
     def below(self, trace: CausalTraceId, place: Place) -> "SagaPlace":
         """Give the place below a part of the same saga."""
-        return evolve(self, trace=trace, place=place)
+        return SagaPlace(self.writer, self.saga_id, trace, place, self.outcome, self._uses)
 
     def place_of_part(self) -> Place:
         """Give the place of a part that begins here: in a thread, it may know nothing."""
@@ -52,8 +50,5 @@ class SagaPlace:
 
     def free_step_id(self, action: str, attempt: int) -> str:
         """Name a step by its action, numbered from its second use on."""
-        key = action, ids.as_text(attempt)
-        with self._lock:
-            self._uses[key] += 1
-            uses = self._uses[key]
+        uses = next(self._uses.setdefault((action, ids.as_text(attempt)), count(1)))
         return action if uses == 1 else f"{action}-{uses}"
