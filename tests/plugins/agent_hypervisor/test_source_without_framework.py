@@ -50,8 +50,7 @@ def test_only_so_much_is_followed() -> None:
     assert kept.get("s-0") is None
     assert kept.get("s-2") == 2
     assert kept.get(["unhashable"]) is None
-    assert kept.take_all() == list(range(MAX_KEPT + 1, 1, -1))
-    assert kept.take_all() == []
+    assert kept.newest_first() == list(range(MAX_KEPT + 1, 1, -1))
 
 
 def test_only_so_many_ids_are_remembered() -> None:

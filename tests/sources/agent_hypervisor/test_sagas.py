@@ -10,7 +10,8 @@ from hypervisor.saga.fan_out import FanOutOrchestrator
 from hypervisor.saga.orchestrator import SagaOrchestrator, SagaTimeoutError
 from hypervisor.saga.state_machine import Saga, SagaState, SagaStateError, SagaStep, StepState
 
-from hypervisor_observability import HypervisorEventBus, Recorder, current_trace
+from hypervisor_agent_hypervisor import AgentHypervisorSource
+from hypervisor_observability import HypervisorEventBus, Observability, Recorder, current_trace
 from hypervisor_observability.config.plugin_tables import Content
 from hypervisor_observability.sources import SourceContext
 from tests.sources.agent_hypervisor.test_sessions import A, B, session_of
@@ -173,6 +174,28 @@ def test_saga_of_several_agents_belongs_to_the_one_of_its_first_step() -> None:
     assert shown[2].startswith("  saga ")
     assert shown[3:] == ["    step step-b ok", "    step step-a ok"]
     assert [one.agent_did for one in all_of(bus, "saga.step_started")] == [B, A]
+
+
+def test_saga_that_never_had_a_step_is_seen_though_nothing_ends_it() -> None:
+    with governed() as bus:
+        sso = session_of(A, B)
+        orchestrator().create_saga(sso.session_id)
+
+    assert only(bus, "saga.created").session_id == sso.session_id
+    assert types_of(bus).index("saga.created") < types_of(bus).index("session.terminated")
+
+
+def test_sagas_that_ended_are_not_kept_for_a_long_session() -> None:
+    source = AgentHypervisorSource()
+    with Observability(plugins=[source]):
+        sso = session_of(A)
+        for _ in range(50):
+            saga = orchestrator().create_saga(sso.session_id)
+            saga.transition(SagaState.COMPLETED)
+        assert source._writer is not None
+        session = source._writer.sessions.get(sso.session_id)
+        assert session is not None
+        assert session.sagas == {}
 
 
 def test_saga_without_a_step_is_seen_all_the_same() -> None:

@@ -1,8 +1,10 @@
 """Sessions, who works in them, their files: what is seen of their whole life."""
 
 import asyncio
+import copy
 import gc
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypervisor.core import Hypervisor
@@ -225,6 +227,39 @@ def test_session_that_is_given_an_id_again_ends_the_one_before() -> None:
     ended = all_of(bus, "session.terminated")
     assert [one.payload.get("status") for one in ended] == ["expired", None]
     assert len(all_of(bus, "agent.finished")) == len(all_of(bus, "session.joined")) == 2
+
+
+def test_copy_of_a_session_is_the_same_session() -> None:
+    with governed() as bus:
+        sso = session_of(A)
+        copied = copy.deepcopy(sso)
+        copied.activate()
+        sso.vfs.write("x", "1", A)
+        sso.activate()
+        sso.terminate()
+
+    assert len(all_of(bus, "session.created")) == len(all_of(bus, "session.terminated")) == 1
+    assert only(bus, "session.terminated").payload.get("status") is None
+
+
+@pytest.mark.parametrize("odd", [7, ("a", 1), "", "s" * 5000])
+def test_session_may_have_any_id(odd: Any) -> None:
+    with governed() as bus:
+        sso = session_of(A, session_id=odd)
+        sso.activate()
+        sso.vfs.write("x", "1", A)
+        sso.terminate()
+
+    assert len(all_of(bus, "session.created")) == len(all_of(bus, "session.terminated")) == 1
+    assert only(bus, "vfs.write").causal_trace_id == only(bus, "session.joined").causal_trace_id
+
+
+def test_agent_of_any_kind_may_write() -> None:
+    with governed() as bus:
+        sso = session_of(A)
+        sso.vfs.write("x", "1", ["not", "an", "id"])
+
+    assert only(bus, "vfs.write").session_id == sso.session_id
 
 
 def test_what_is_open_at_the_end_is_ended_then() -> None:

@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from attrs import define, field
@@ -82,8 +83,14 @@ class Told:
             return True
         self._ids[event_id] = None
         if len(self._ids) > _MAX_IDS:
-            self._ids.pop(next(iter(self._ids)), None)
+            drop_oldest(self._ids)
         return False
+
+
+def drop_oldest(things: dict[Any, Any]) -> None:
+    """Take out of a dict what was put in first; another thread may do so, too."""
+    with suppress(RuntimeError, StopIteration):
+        things.pop(next(iter(things)), None)
 
 
 def _agree(ours: Any, theirs: Any) -> bool:

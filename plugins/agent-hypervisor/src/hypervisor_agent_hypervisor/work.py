@@ -76,7 +76,8 @@ class SessionWork:
         key: Under which it is recorded.
         agents: The keys of those who have joined and not left, by id.
         joined: All who have joined.
-        sagas: Its sagas.
+        created_at: When theirs was created, which a copy of it repeats.
+        sagas: Its sagas that have not ended, by id.
         is_over: Whether its end was recorded.
         audit: What is known of its audit, for its last event.
     """
@@ -86,7 +87,8 @@ class SessionWork:
     key: Hashable
     agents: dict[str, Hashable] = field(factory=dict)
     joined: set[str] = field(factory=set)
-    sagas: list[SagaWork] = field(factory=list)
+    created_at: object = None
+    sagas: dict[str, SagaWork] = field(factory=dict)
     is_over: bool = False
     audit: dict[str, Any] = field(factory=dict)
 
@@ -120,9 +122,12 @@ class Kept(Generic[T]):
         self._by_id: OrderedDict[str, T] = OrderedDict()
         self._gave_way = gave_way
 
-    def get(self, one_id: object) -> T | None:
+    def get(self, one_id: Any) -> T | None:
         """Give what has that id."""
-        return self._by_id.get(one_id) if isinstance(one_id, str) else None
+        try:
+            return self._by_id.get(one_id)
+        except TypeError:  # what cannot be hashed
+            return None
 
     def put(self, one_id: str, thing: T) -> None:
         """Keep *thing*, in the place of what had that id."""
@@ -135,12 +140,6 @@ class Kept(Generic[T]):
                 return
             self._gave_way(oldest)
 
-    def take_all(self) -> list[T]:
-        """Give everything, newest first, and keep nothing."""
-        found = []
-        while self._by_id:
-            try:
-                found.append(self._by_id.popitem()[1])
-            except KeyError:  # likewise
-                break
-        return found
+    def newest_first(self) -> list[T]:
+        """Give everything."""
+        return list(self._by_id.values())[::-1]

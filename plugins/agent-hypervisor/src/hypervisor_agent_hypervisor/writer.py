@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import define, field
 
-from hypervisor_agent_hypervisor.told import Told
+from hypervisor_agent_hypervisor.told import Told, drop_oldest
 from hypervisor_agent_hypervisor.values import Payload, fitting
 from hypervisor_agent_hypervisor.work import MAX_KEPT, Kept, SagaWork, SessionWork, Steps, new_key
 from hypervisor_observability import EventType, HypervisorEvent, current_trace
@@ -44,7 +44,7 @@ class Writer:
 
     def __attrs_post_init__(self) -> None:
         self.sessions = Kept(lambda session: self.end_session(session, "expired", _TOO_MANY))
-        self.sagas = Kept(lambda saga: self.end_saga(saga, status="expired", reason=_TOO_MANY))
+        self.sagas = Kept(self.end_saga_as_it_stands)
 
     @property
     def recorder(self) -> Recorder:
@@ -92,7 +92,7 @@ class Writer:
         said = fitting(begins, payload)
         self._open[key] = (kind, session_id, agent_did, said)
         if len(self._open) > MAX_KEPT:  # the recorder has ended the oldest
-            self._open.pop(next(iter(self._open)), None)
+            drop_oldest(self._open)
         self.told.note(begins, session_id, agent_did, said)
         self.recorder.open(
             kind,
@@ -147,14 +147,17 @@ class Writer:
         session = self.sessions.get(session_id)
         if session is None:
             return HERE
-        return session.agents.get(agent_did or "", session.key)
+        try:
+            return session.agents.get(agent_did or "", session.key)
+        except TypeError:  # what cannot be hashed
+            return session.key
 
     # Sessions
 
     def session_of(self, sso: Any) -> SessionWork:
         """Give the session of their object; it begins here if nobody saw its beginning."""
         known = self.sessions.get(sso.session_id)
-        if known is not None and known.sso() is sso:
+        if known is not None and (known.sso() is sso or known.created_at == sso.created_at):
             return known
         if known is not None:
             self.end_session(known, "expired", "another session of this id has begun")
@@ -162,7 +165,12 @@ class Writer:
 
     def _begin_session(self, sso: Any) -> SessionWork:
         session_id = sso.session_id
-        session = SessionWork(session_id, weakref.ref(sso), new_key("session", session_id))
+        session = SessionWork(
+            session_id,
+            weakref.ref(sso),
+            new_key("session", session_id),
+            created_at=sso.created_at,
+        )
         self.sessions.put(session_id, session)
         config = sso.config
         below = HERE if current_trace() is not None else None
@@ -191,8 +199,8 @@ class Writer:
         if session.is_over:
             return
         session.is_over = True
-        while session.sagas:
-            self.end_saga_as_it_stands(session.sagas.pop(0))
+        for saga in list(session.sagas.values()):
+            self.end_saga_as_it_stands(saga)
         while session.agents:
             _, key = session.agents.popitem()
             self.close(key, status=status, reason=reason)
@@ -210,7 +218,7 @@ class Writer:
         self.sagas.put(saga_id, work)
         session = self.sessions.get(session_id)
         if session is not None:
-            session.sagas.append(work)
+            session.sagas[saga_id] = work
         if session is not None and len(session.agents) != 1 and current_trace() is None:
             work.created_ns = clock.now_ns()
         else:
@@ -243,6 +251,9 @@ class Writer:
     def end_saga(self, work: SagaWork, error: str | None = None, **payload: Any) -> None:
         """Record that a saga ended, unless that was done."""
         self.open_saga(work)
+        session = self.sessions.get(work.session_id)
+        if session is not None:
+            session.sagas.pop(work.saga_id, None)
         if not work.is_over:
             work.is_over = True
             self.close(work.key, error, **payload)
@@ -262,7 +273,7 @@ class Writer:
         for key, (kind, *_) in list(self._open.items()):
             if kind in _PARTS:
                 self.close(key, status="expired", reason=reason)
-        for session in self.sessions.take_all():
+        for session in self.sessions.newest_first():
             self.end_session(session, "expired", reason)
-        for saga in self.sagas.take_all():
+        for saga in self.sagas.newest_first():
             self.end_saga_as_it_stands(saga)
