@@ -60,6 +60,28 @@ def test_payload_is_kept_as_far_as_readers_know_it_and_else_as_attributes() -> N
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"timestamp": datetime(2026, 1, 2)},  # noqa: DTZ001 - without a time zone, on purpose
+        {"timestamp": "yesterday"},
+        {"payload": None},
+        {"payload": [1, 2]},
+        {"payload": {1: "one", None: "none"}},
+        {"causal_trace_id": "any/old/id/of/mine"},
+        {"event_type": "acme.invoice_paid"},
+        {"event_id": 7, "session_id": 8, "agent_did": 9},
+    ],
+)
+def test_event_that_is_odd_is_taken_over_all_the_same(fields: dict[str, Any]) -> None:
+    with governed() as bus:
+        HypervisorEventBus().emit(HypervisorEvent(**{"event_type": EventType.VFS_WRITE, **fields}))
+
+    (event,) = bus.all_events
+    assert event.causal_trace_id == fields.get("causal_trace_id")
+    assert event.event_type == fields.get("event_type", "vfs.write")
+
+
 def test_their_bus_works_as_before() -> None:
     seen = []
 

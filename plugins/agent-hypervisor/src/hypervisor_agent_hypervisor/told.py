@@ -21,18 +21,18 @@ class Fact(NamedTuple):
     """What an event said.
 
     Attributes:
+        told: When it was recorded, in monotonic seconds: first, as what tells two facts apart.
         kind: The type of the event.
         session_id: Its session.
         agent_did: Its agent.
         payload: Its payload.
-        told: When it was recorded, in monotonic seconds.
     """
 
+    told: float
     kind: str
     session_id: str | None
     agent_did: str | None
     payload: Mapping[str, Any]
-    told: float
 
 
 @define(eq=False)
@@ -46,7 +46,7 @@ class Told:
         self, kind: str, session_id: str | None, agent_did: str | None, payload: Mapping[str, Any]
     ) -> None:
         """Note that an event was recorded."""
-        self._facts.append(Fact(kind, session_id, agent_did, payload, time.monotonic()))
+        self._facts.append(Fact(time.monotonic(), kind, session_id, agent_did, payload))
 
     def repeats(
         self,

@@ -23,6 +23,13 @@ def moment(value: Any) -> str | None:
     return value.isoformat() if isinstance(value, datetime) else None
 
 
+def aware(value: Any) -> datetime | None:
+    """Give a time that knows its time zone; None, which is now, for anything else."""
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        return value
+    return None
+
+
 def seconds_between(begin: Any, end: Any) -> float | None:
     """Give the time between two times, in seconds, from 0; None where one of them is none."""
     if not isinstance(begin, datetime) or not isinstance(end, datetime):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from hypervisor_agent_hypervisor.values import fitting, word
+from hypervisor_agent_hypervisor.values import aware, fitting, word
 from hypervisor_agent_hypervisor.wrapping import Call
 from hypervisor_agent_hypervisor.writer import Writer
 from hypervisor_observability import CausalTraceId, EventType, HypervisorEvent
@@ -77,10 +77,9 @@ def _trace_of(event: Any) -> CausalTraceId | None:
 def _time_of(event: Any) -> datetime | None:
     """Give when it happened; None, which is now, where it does not say so."""
     try:
-        told = datetime.fromisoformat(event.occurred_at)
+        return aware(datetime.fromisoformat(event.occurred_at))
     except (TypeError, ValueError):
         return None
-    return told if told.utcoffset() is not None else None
 
 
 def _decision(name: str, event: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Events that the application emits on their bus by hand, of what the source does not see."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from hypervisor_agent_hypervisor.values import fitting, word
+from hypervisor_agent_hypervisor.values import aware, fitting, word
 from hypervisor_agent_hypervisor.wrapping import Call
 from hypervisor_agent_hypervisor.writer import Writer
 from hypervisor_observability import EventType, HypervisorEvent
@@ -21,7 +22,7 @@ def emitted(writer: Writer, call: Call) -> None:
         return  # it was none
     kind = EventType.of(event.event_type)
     session_id, agent_did = event.session_id, event.agent_did
-    payload = dict(event.payload or {})
+    payload = event.payload if isinstance(event.payload, Mapping) else {}
     if (
         writer.told.is_known(as_text(event.event_id))
         or _follows(writer, kind.value, session_id, agent_did, payload)
@@ -32,7 +33,7 @@ def emitted(writer: Writer, call: Call) -> None:
         HypervisorEvent(
             event_id=event.event_id,
             event_type=kind,
-            timestamp=event.timestamp,
+            timestamp=aware(event.timestamp),
             session_id=session_id,
             agent_did=agent_did,
             causal_trace_id=event.causal_trace_id,
@@ -47,7 +48,7 @@ def _follows(
     kind: str,
     session_id: object,
     agent_did: object,
-    payload: dict[str, object],
+    payload: Mapping[str, object],
 ) -> bool:
     """Tell whether an event is of the life of something that the source follows."""
     if kind.startswith(_OF_SAGAS):
