@@ -20,7 +20,7 @@ import pytest
 from attrs import frozen
 
 from hypervisor_observability import Config, HypervisorEvent, Observability, Recorder, hookimpl
-from hypervisor_observability.config import BusConfig
+from hypervisor_observability.config import BusConfig, UsageConfig
 from hypervisor_observability.sources import SourceContext
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS, rules_text
@@ -42,6 +42,7 @@ MOST_DEMONSTRATIONS = 20
 BEYOND_THE_DEMONSTRATION = {
     "agent_hypervisor_tokens_total",
     "agent_hypervisor_cost_total",
+    "agent_hypervisor_cost_estimated_total",
     "agent_hypervisor_handoffs_total",
     "agent_hypervisor_tool_calls_total",
     "agent_hypervisor_model_duration_seconds",
@@ -115,7 +116,7 @@ def calling(recorder: Recorder) -> Iterator[None]:
 def work_beyond_the_demonstration() -> Iterator[int]:
     """Run, call, hand over, lose events and stay elevated; gives the port where that is seen."""
     plugin, stuck = PrometheusPlugin(PrometheusConfig(port=0)), Stuck()
-    config = Config(bus=BusConfig(max_events=1_000))
+    config = Config(bus=BusConfig(max_events=1_000), usage=UsageConfig(estimate_cost=True))
     with Observability(config, plugins=[plugin, stuck, Stumbling()]) as observability:
         recorder = observability.recorder
         with recorder.session(), recorder.agent("did:mesh:root", ring=3):
@@ -125,6 +126,7 @@ def work_beyond_the_demonstration() -> Iterator[int]:
                 recorder.usage(
                     model="small", input_tokens=10, output_tokens=2, cost=0.01, currency="EUR"
                 )
+                recorder.usage(model="gpt-4o", provider="openai", input_tokens=1_000)
                 with calling(recorder):
                     yield plugin.port
         stuck.may_go_on.set()
@@ -331,4 +333,4 @@ def test_alerts_are_loaded_and_evaluated(seen: Seen) -> None:
     assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
     firing = {rule["name"] for rule in rules if rule["state"] == "firing"}
     # The publisher of the demonstration tries one thing that its ring does not allow.
-    assert firing == {"RingBreach", "ObservabilityEventsLost"}
+    assert firing == {"RingBreach", "ObservabilityEventsLost", "ObservabilitySourceFailing"}

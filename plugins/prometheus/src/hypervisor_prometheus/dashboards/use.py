@@ -71,11 +71,16 @@ def usage() -> tuple[Panel, ...]:
         ).sized(12),
         lines(
             "Cost",
-            "What models cost, an hour, in units of the currency.",
+            "What models cost, an hour, in units of the currency; estimates apart from the rest.",
             Query(
                 "sum by (model, currency)"
                 f" (rate(agent_hypervisor_cost_total{{{AGENT}}}{WINDOW})) * 3600",
                 "{{model}} {{currency}}",
+            ),
+            Query(
+                "sum by (model, currency)"
+                f" (rate(agent_hypervisor_cost_estimated_total{{{AGENT}}}{WINDOW})) * 3600",
+                "{{model}} ~{{currency}}",
             ),
             stacked=True,
         ).sized(12),
