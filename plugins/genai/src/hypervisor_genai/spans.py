@@ -51,8 +51,9 @@ class Spans:
         scope = _scope_of(span)
         work = work_of(span.name, span.attributes or {}, scope)
         if work is None:
-            self.links.put(key, above)
-        elif (left := self._left(work, span, above, scope, here=here)) is not None:
+            # It may tell at its end: what is left alone is the span above.
+            self.links.put(key, evolve(above, left=False, inside=None) if above.left else above)
+        elif (left := self._left(work, span, above, scope, here=here, late=False)) is not None:
             self.links.put(key, left)
         else:
             self.links.put(key, self._open(key, work, span, above, here=here))
@@ -86,19 +87,35 @@ class Spans:
         return _NOTHING
 
     def _left(
-        self, work: Work, span: ReadableSpan, above: Link, scope: str, *, here: bool
+        self, work: Work, span: ReadableSpan, above: Link, scope: str, *, here: bool, late: bool
     ) -> Link | None:
-        """Give the link of a span that is left alone; None: its work is to be recorded."""
+        """Give the link of a span that is left alone; None: its work is to be recorded.
+
+        *late* is whether the span has ended.
+        """
         owner = framework_of(scope)
-        if owner is not None and self.context.observed_elsewhere(owner):
+        if (owner is not None and self.context.observed_elsewhere(owner)) or (
+            here and self._is_of_another(work)
+        ):
             return evolve(above, work=work, scope=scope, left=True)
         if not is_same(above, work, scope, span.kind):
             return None
         inside = None
-        if here and work.kind == "tool" and above.key is not None:
+        if here and not late and work.kind == "tool" and above.key is not None:
             inside = self.context.recorder.inside(above.key)
             inside.__enter__()
         return evolve(above, left=True, inside=inside)
+
+    def _is_of_another(self, work: Work) -> bool:
+        """Whether the running code is in this very call already, as somebody else records it: the
+        source of a framework, or the application itself.
+        """
+        if work.kind not in ("tool", "model"):
+            return False
+        call = self.context.recorder.call_here(work.kind)
+        if call is None or self.links.get(call.key) is not None:
+            return False
+        return work.kind == "model" or call.name == work.name
 
     def _open(
         self, key: SpanKey, work: Work, span: ReadableSpan, above: Link, *, here: bool
@@ -181,7 +198,7 @@ class Spans:
         work = work_of(span.name, span.attributes or {}, scope)
         if work is None:
             return
-        if self._left(work, span, above, scope, here=False) is not None:
+        if self._left(work, span, above, scope, here=here, late=True) is not None:
             self._pass_on(work, span, above)
             return
         link = self._open(key, work, span, above, here=False)
