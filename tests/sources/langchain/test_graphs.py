@@ -255,6 +255,7 @@ def test_interrupt_of_an_agent_in_a_graph_is_no_failure() -> None:
 
     assert {piece.status for piece in watched.seen.pieces} == {"ok"}
     assert [one.get("reason") for one in watched.payloads("run.finished")] == ["interrupted", None]
+    assert [one["conversation_id"] for one in watched.payloads("run.started")] == ["t", "t"]
 
 
 def test_node_that_is_tried_again_tries_its_tool_again() -> None:
