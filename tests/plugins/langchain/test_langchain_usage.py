@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hypervisor_langchain.usage import finish_reason_of, usage_of
+from hypervisor_langchain.usage import answer_of
 
 
 def result(llm_output: Any = None, **told: Any) -> SimpleNamespace:
@@ -43,14 +43,14 @@ USED = {"input_tokens": 5, "output_tokens": 3}
     ],
 )
 def test_usage_is_found_where_providers_put_it(answer: object, used: dict[str, int]) -> None:
-    assert usage_of(answer) == used
+    assert answer_of(answer).used == used
 
 
 def test_several_answers_to_one_prompt_are_one_use() -> None:
     one = result(usage_metadata=USED)
     one.generations[0] *= 3
 
-    assert usage_of(one) == USED
+    assert answer_of(one).used == USED
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,4 @@ def test_several_answers_to_one_prompt_are_one_use() -> None:
     ],
 )
 def test_reason_is_found_where_providers_put_it(answer: object, reason: str | None) -> None:
-    assert finish_reason_of(answer) == reason
+    assert answer_of(answer).finish_reason == reason

@@ -9,7 +9,7 @@ from attrs import define
 from hypervisor_langchain.asked import note_asked
 from hypervisor_langchain.chains import Chains
 from hypervisor_langchain.content import plain_messages
-from hypervisor_langchain.usage import finish_reason_of, messages_in, texts_in, usage_of
+from hypervisor_langchain.usage import answer_of
 from hypervisor_langchain.work import Work
 from hypervisor_observability.events.event_types import USAGE_RECORDED
 
@@ -75,17 +75,17 @@ class Models:
         call = work.calls.take(run_id.int)
         if call is None:
             return
-        used = usage_of(response)
-        if used:
-            work.recorder.point(USAGE_RECORDED, call.key, model=call.model, **used)
+        answer = answer_of(response)
+        if answer.used:
+            work.recorder.point(USAGE_RECORDED, call.key, model=call.model, **answer.used)
         if error is None:
-            note_asked(call, messages_in(response))
+            note_asked(call, answer.messages)
         told: dict[str, Any] = {
             "first_token_seconds": call.first_token_seconds,
-            "finish_reason": finish_reason_of(response),
+            "finish_reason": answer.finish_reason,
         }
-        if work.context.content == "all" and response is not None:
-            told.update(work.context.content_of(answer=plain_messages(texts_in(response))))
+        if answer.texts and work.context.content == "all":
+            told.update(work.context.content_of(answer=plain_messages(answer.texts)))
         work.end(call, error, **told)
 
 

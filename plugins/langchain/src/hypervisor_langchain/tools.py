@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import define
 
-from hypervisor_langchain.asked import attempt_of
+from hypervisor_langchain.asked import attempt_of, fields_of
 from hypervisor_langchain.calls import Call
 from hypervisor_langchain.chains import Chains
 from hypervisor_langchain.content import plain_content
@@ -70,7 +70,8 @@ class Tools:
         if call is None:
             return
         told: dict[str, Any] = {}
-        if getattr(output, "status", None) == "error" and hasattr(output, "tool_call_id"):
+        fields = fields_of(output)
+        if fields.get("status") == "error" and "tool_call_id" in fields:
             told = {"status": "error", "reason": "the tool has handled an error"}
         if work.context.content == "all":
             told.update(work.context.content_of(result=plain_content(output)))
