@@ -13,7 +13,11 @@ from hypervisor.integrations.nexus_adapter import NexusAdapter
 from hypervisor.integrations.verification_adapter import VerificationAdapter
 from hypervisor.liability.attribution import CausalAttributor
 from hypervisor.liability.ledger import LedgerEntryType, LiabilityLedger
-from hypervisor.liability.quarantine import QuarantineManager, QuarantineReason
+from hypervisor.liability.quarantine import (
+    QuarantineManager,
+    QuarantineReason,
+    QuarantineRecord,
+)
 from hypervisor.liability.slashing import SlashingEngine
 from hypervisor.liability.vouching import VouchingEngine
 from hypervisor.models import ActionDescriptor, ExecutionRing, ReversibilityLevel
@@ -143,6 +147,40 @@ def test_penalty_fault_and_quarantine_are_seen_once_each() -> None:
     assert [one["liability_score"] for one in blamed["attributions"]] == [1.0, 0.0]
     held = only(bus, "liability.quarantine_entered").payload
     assert (held["reason"], held["duration_seconds"]) == ("manual", 300)
+
+
+def test_quarantine_that_ends_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The preview releases nobody; what does, under these methods, is seen."""
+    begun = datetime.now(UTC) - timedelta(seconds=60)
+
+    def record(did: str) -> QuarantineRecord:
+        ended = begun + timedelta(seconds=60)
+        return QuarantineRecord("quar-1", did, "s-1", entered_at=begun, released_at=ended)
+
+    def release(self: object, agent_did: str, session_id: str) -> QuarantineRecord:
+        return record(agent_did)
+
+    def tick(self: object) -> list[QuarantineRecord]:
+        return [record(B)]
+
+    monkeypatch.setattr(QuarantineManager, "release", release)
+    monkeypatch.setattr(QuarantineManager, "tick", tick)
+    with governed() as bus:
+        QuarantineManager().release(A, "s-1")
+        QuarantineManager().tick()
+
+    released, expired = all_of(bus, "liability.quarantine_released")
+    assert (released.agent_did, released.payload["reason"]) == (A, "manual")
+    assert (expired.agent_did, expired.payload["reason"]) == (B, "expired")
+    assert released.payload["duration_seconds"] == 60
+
+
+def test_what_nobody_released_is_no_event() -> None:
+    with governed() as bus:
+        assert QuarantineManager().release(A, "s-1") is None
+        assert QuarantineManager().tick() == []
+
+    assert types_of(bus) == []
 
 
 def test_ledger_alone_tells_of_what_nothing_else_does() -> None:

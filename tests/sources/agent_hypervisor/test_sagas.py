@@ -176,6 +176,47 @@ def test_saga_of_several_agents_belongs_to_the_one_of_its_first_step() -> None:
     assert [one.agent_did for one in all_of(bus, "saga.step_started")] == [B, A]
 
 
+def test_saga_that_a_program_gives_up_has_failed() -> None:
+    with governed() as bus:
+        saga = orchestrator().create_saga("s-1")
+        saga.error = "out of stock"
+        saga.transition(SagaState.FAILED)
+
+    ended = only(bus, "saga.escalated").payload
+    assert (ended["outcome"], ended["error"]) == ("failed", "out of stock")
+
+
+def test_step_that_began_before_the_source_ends_with_a_beginning() -> None:
+    step = SagaStep("step-1", "book", A, "/book", "/cancel")
+    step.transition(StepState.EXECUTING)
+    undone_one = SagaStep("step-2", "pay", A, "/pay", "/refund", state=StepState.COMPENSATING)
+    with governed() as bus:
+        step.transition(StepState.COMMITTED)
+        undone_one.transition(StepState.COMPENSATED)
+
+    assert types_of(bus) == [
+        "saga.step_started",
+        "saga.step_committed",
+        "saga.compensating",
+        "saga.compensating",
+    ]
+
+
+def test_branch_without_a_step_or_without_work_is_no_step() -> None:
+    async def main() -> None:
+        fans = FanOutOrchestrator()
+        group = fans.create_group("saga-1")
+        fans.add_branch(group.group_id, SagaStep("step-1", "ask", A, "/ask"))
+        fans.add_branch(group.group_id, None)
+        await fans.execute(group.group_id, {})
+
+    with governed() as bus:
+        asyncio.run(main())
+
+    assert types_of(bus) == ["saga.fanout_started", "saga.fanout_resolved"]
+    assert only(bus, "saga.fanout_resolved").payload["failure_count"] == 2
+
+
 def test_saga_that_never_had_a_step_is_seen_though_nothing_ends_it() -> None:
     with governed() as bus:
         sso = session_of(A, B)
