@@ -280,7 +280,8 @@ def at_nanoseconds(event: HypervisorEvent, timestamp_ns: int) -> HypervisorEvent
 
 def is_erased(event: HypervisorEvent) -> bool:
     """Tell whether the event's payload was erased: what is missing in it says nothing."""
-    return getattr(raw_payload(event), "erased", False)
+    payload = raw_payload(event)
+    return type(payload) is not dict and getattr(payload, "erased", False)
 
 
 def _odd_id(value: object, long_ids: int) -> tuple[str, int]:

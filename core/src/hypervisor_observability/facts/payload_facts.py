@@ -69,6 +69,8 @@ def name(event: HypervisorEvent, key: str) -> str:
     That is a string or a number, which is as good as its text; anything else names nothing: empty.
     """
     value = raw_payload(event).get(key)
+    if value is None:
+        return ""
     return value if type(value) is str else _name(value)
 
 

@@ -64,7 +64,7 @@ class OpenSpans:
 
     def count(self, kind: str) -> int:
         """How many of a kind are open."""
-        return self._counts[kind]
+        return self._counts.get(kind, 0)
 
     def oldest(self, kind: str) -> OpenSpan:
         """Give the one of a kind that began first; there must be one."""
@@ -132,7 +132,7 @@ class OpenSpans:
         return next(reversed(found.values())) if found else None
 
     def _of(self, index: Index) -> dict[Key, OpenSpan]:
-        if index[0] in _OF_A_KIND and not self._counts[index[1]]:
+        if index[0] in _OF_A_KIND and not self._counts.get(index[1]):
             return {}
         for span in self._unindexed.values():
             for one in _indexes_of(span):
