@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from attrs import define, field
 
@@ -40,7 +40,7 @@ class GenAISource:
         "mcp",
         _INSTRUMENTATIONS,
     )
-    supports: Mapping[str, str] = MappingProxyType(
+    supports: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
             "pydantic_ai": ">=2,<3",
             "google.adk": ">=2,<3",
