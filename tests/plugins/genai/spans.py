@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import frozen
 from opentelemetry import trace
@@ -17,8 +17,8 @@ from hypervisor_observability.testing.source_pieces import Seen
 class AlwaysOn(GenAISource):
     """The source, which waits for no framework."""
 
-    targets = ()
-    supports: Any = None
+    targets: ClassVar[Any] = ()
+    supports: ClassVar[Any] = None
     each_target = False
 
 

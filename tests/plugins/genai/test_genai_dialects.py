@@ -139,7 +139,11 @@ def test_call_of_a_model_tells_its_tokens_in_each_convention(attributes: dict[st
 
 
 def test_usage_of_an_agent_is_a_sum_and_does_not_count() -> None:
-    told = {**GEN_AI[0][2], "gen_ai.usage.input_tokens": 70, "gen_ai.usage.output_tokens": 30}
+    told: dict[str, Any] = {
+        **GEN_AI[0][2],
+        "gen_ai.usage.input_tokens": 70,
+        "gen_ai.usage.output_tokens": 30,
+    }
     with watching() as watch:
         with watch.tracer().start_as_current_span("invoke_agent guide", attributes=told):
             pass

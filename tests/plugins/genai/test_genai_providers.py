@@ -28,9 +28,10 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
 
 
-def run(tracer: Any) -> None:
-    with tracer.start_as_current_span("a", attributes=AGENT):
-        pass
+def run(tracer: Any, *, times: int = 1) -> None:
+    for _ in range(times):
+        with tracer.start_as_current_span("a", attributes=AGENT):
+            pass
 
 
 def agents(watch: Watch) -> int:
@@ -149,9 +150,7 @@ def test_wrapper_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None
 def test_spans_of_many_threads_are_seen() -> None:
     with watching() as watch:
         tracer = trace.get_tracer("some.agents")
-        threads = [
-            threading.Thread(target=lambda: [run(tracer) for _ in range(50)]) for _ in range(8)
-        ]
+        threads = [threading.Thread(target=lambda: run(tracer, times=50)) for _ in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:

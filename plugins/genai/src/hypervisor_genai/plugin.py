@@ -32,7 +32,7 @@ class GenAISource:
 
     Config = GenAIConfig
     name = "genai"
-    targets = (
+    targets: ClassVar[tuple[str, ...]] = (
         "pydantic_ai",
         "google.adk",
         "agent_framework",
