@@ -1,6 +1,7 @@
 """How work ends that LangChain says nothing of: cancellations, mostly."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
+from hypervisor_langchain.calls import Call
 from hypervisor_observability.testing import AgentScript, Say, Stall, Usage
 from tests.sources.langchain.fakes import ScriptedModel, made_agent, state_of
 from tests.sources.langchain.watching import watching
@@ -78,6 +80,24 @@ def test_model_that_goes_on_in_a_task_of_its_own_does_not_end_with_its_chain() -
         assert watched.payloads("model.finished") != []
 
     assert watched.tree() == ["run ask ok", "  model scripted-1 cancelled"]
+
+
+def test_chain_keeps_nothing_of_models_that_have_answered() -> None:
+    """One chain may call thousands."""
+    kept: list[object] = []
+
+    async def ask(_: object) -> str:
+        model = ScriptedModel(turns=tuple(Say("a", USED) for _ in range(50)))
+        for _ in range(50):
+            await model.ainvoke("x")
+        kept.extend(one for one in gc.get_objects() if type(one) is Call and one.loose)
+        return "done"
+
+    with watching() as watched:
+        asyncio.run(RunnableLambda(ask).ainvoke("x"))
+
+    assert len(watched.seen.all("model")) == 50
+    assert kept == []
 
 
 def test_task_keeps_nothing_of_models_that_have_answered() -> None:

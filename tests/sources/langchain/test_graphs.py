@@ -152,6 +152,29 @@ def test_agent_without_a_name_is_called_as_its_node() -> None:
     ]
 
 
+def test_agent_has_its_own_name_whatever_the_run_is_called() -> None:
+    nameless = create_agent(ScriptedModel(turns=says("x").turns))
+
+    def helper(question: str) -> str:
+        """Help."""
+        return str(nameless.invoke(STATE)["messages"][-1].content)
+
+    with watching() as watched:
+        agent = made_agent(calling("clerk", helper, question="what?"))
+        agent.invoke(STATE, {"run_name": "request 17"})
+
+    # Early releases of LangChain 1 tell nothing but the name of the run.
+    is_told = "lc_agent_name" in (agent.config or {}).get("metadata", {})
+    assert watched.tree() == [
+        f"agent {'clerk' if is_told else 'request 17'} ok",
+        "  model scripted-1 ok",
+        "  tool helper ok",
+        "    agent LangGraph ok",
+        "      model scripted-1 ok",
+        "  model scripted-1 ok",
+    ]
+
+
 def test_node_that_goes_to_another_hands_over() -> None:
     planner, worker = made_agent(says("planner")), made_agent(says("worker"))
 

@@ -31,6 +31,7 @@ class Call:
         key: Its id, which is the key that the recorder knows it by.
         parent: The call that it is part of; None: there is none, or nobody told of it.
         name: What was called.
+        agent_name: The agent that it is or is part of, as LangChain says; None: it does not.
         namespace: LangGraph's path to the node around; None: there is none.
         is_node: Whether it is a node of a graph.
         holds_graph: Whether a graph or an agent works in it, whose state it returns.
@@ -55,6 +56,7 @@ class Call:
     key: int
     parent: "Call | None"
     name: str = ""
+    agent_name: object = None
     namespace: str | None = None
     is_node: bool = False
     holds_graph: bool = False
@@ -70,7 +72,7 @@ class Call:
     interrupted: bool = False
     task: "Task[Any] | None" = None
     on_done: Callable[[Any], object] | None = None
-    loose: "list[Call] | None" = None
+    loose: "dict[int, Call] | None" = None
     model: str = ""
     began: float = 0.0
     first_token_seconds: float | None = None
@@ -137,6 +139,8 @@ class Calls:
                 if call.on_done is not None:
                     call.task.remove_done_callback(call.on_done)
                 call.task = call.on_done = None
+                if call.parent is not None and call.parent.loose is not None:
+                    call.parent.loose.pop(key, None)
             self._ended[key] = call
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)

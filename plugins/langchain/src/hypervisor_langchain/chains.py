@@ -52,6 +52,7 @@ class Chains:
         name = name or UNNAMED
         call = work.begin(run_id, parent_run_id, name, metadata)
         parent = call.parent
+        call.agent_name = metadata.get("lc_agent_name")
         if parent is None and metadata.get("thread_id") is not None:
             call.attributes = {"thread_id": str(metadata["thread_id"])}
         if parent is not None and parent.kind not in ("tool", "model"):
@@ -67,7 +68,7 @@ class Chains:
             call.kind = "part"
             enter_node(call)
             note_given(call, inputs)
-        elif metadata.get("lc_agent_name") == name and not _is_in_agent(name, parent):
+        elif call.agent_name == name and not _is_in_agent(name, parent):
             self._open_agent(call, name)
         elif parent is None:
             call.around = copy_context()
@@ -110,7 +111,7 @@ class Chains:
             around = call.node() if call.name == UNNAMED else None
             name = call.name if around is None else around.name
             if node.name in AGENT_NODES or node.name.endswith(AGENT_HOOKS):
-                self._open_agent(call, name)
+                self._open_agent(call, _own_agent_name(call) or name)
             else:
                 self._open_run(call, name, "graph")
         call.around = None
@@ -122,6 +123,7 @@ class Chains:
 
     def _open_agent(self, call: Call, name: str) -> None:
         self._hold(call)
+        call.name = name
         call.did = did = self._work.context.did_of(name)
         handed = take_giver(call)
         if handed is not None:
@@ -157,6 +159,16 @@ class Chains:
     def _refuse(self, node: Call, result: object) -> None:
         for name, call_id, answer in refused_in(node, result):
             self._work.refuse(node, name, call_id, answer)
+
+
+def _own_agent_name(call: Call) -> str | None:
+    """Give the agent's name that LangChain says, unless that is of an agent around it."""
+    above = call.parent
+    while above is not None:
+        if above.kind == "agent" and above.name == call.agent_name:
+            return None
+        above = above.parent
+    return call.agent_name if isinstance(call.agent_name, str) else None
 
 
 def _is_in_agent(name: str, call: Call | None) -> bool:

@@ -42,7 +42,7 @@ class Work:
         """Take that a call begins, which is not recorded yet."""
         parent = None if parent_run_id is None else self.calls.known(parent_run_id.int)
         namespace = metadata.get("langgraph_checkpoint_ns") if metadata else None
-        call = Call(run_id.int, parent, name, namespace, start_ns=time_ns())
+        call = Call(run_id.int, parent, name, namespace=namespace, start_ns=time_ns())
         self.calls.add(call)
         return call
 
@@ -76,9 +76,9 @@ class Work:
         if call.parent is None:
             self._end_with_task(call)
         elif call.parent.loose is None:
-            call.parent.loose = [call]
+            call.parent.loose = {call.key: call}
         else:
-            call.parent.loose.append(call)
+            call.parent.loose[call.key] = call
 
     # How it ends
 
@@ -98,8 +98,8 @@ class Work:
         self.recorder.close(call.key, error, **told)
 
     def _end_loose(self, call: Call, error: BaseException | None) -> None:
-        loose, call.loose = call.loose or (), None
-        for one in loose:
+        loose, call.loose = call.loose or {}, None
+        for one in loose.values():
             if one.task is None:
                 continue
             if not one.task.done():  # the application has it go on by itself
