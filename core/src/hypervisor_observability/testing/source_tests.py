@@ -45,8 +45,8 @@ class SourceTests(ABC):
     Attributes:
         lacks: What the framework cannot do, by scenario, and why. Its tests are skipped, and pytest
             prints the reason (``-rs``).
-        abandoned_streams: How many streams are left half read. Where that takes minutes, take
-            fewer, and say why beside it.
+        abandoned_streams: How many streams are left half read, or as many as a minute allows. Where
+            the framework needs longer, take fewer, and say why beside it.
         patience_seconds: How long work may go on after a run was cancelled, or a stream abandoned.
     """
 
