@@ -285,7 +285,8 @@ def commands() -> Sequence[click.Command] | None:
 def trace_url(trace: str) -> str | None:
     """Give the address under which the backend shows a trace.
 
-    The command line's ``hvobs tree --links`` calls it on an instance that was not started.
+    ``hvobs tree --links`` calls it on an instance that was not started; ``hvobs run`` at the end,
+    on one that has stopped.
 
     :param trace: The trace's id in its wide form, 32 hexadecimal digits.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hypervisor_observability import CausalTraceId
 from tests.commands import HVOBS, run_hvobs
 from tests.configurations import write_config
 from tests.core.cli.running import (
@@ -22,7 +23,7 @@ from tests.core.cli.running import (
     uses,
     work_in,
 )
-from tests.distributions import write_distribution
+from tests.distributions import plugins_of, write_distribution
 from tests.programs import run
 
 
@@ -48,6 +49,48 @@ def test_program_is_seen_with_no_line_changed() -> None:
     assert uses() == 1
     tree = run([*HVOBS, "tree"], check=True)
     assert "did:acme:a" in tree.stdout
+
+
+LINKING = """
+from attrs import define, frozen
+from hypervisor_observability import hookimpl
+
+
+@frozen
+class Config:
+    url: str = ""
+
+
+@define(eq=False)
+class Linking:
+    config: Config
+    Config = Config
+
+    @hookimpl
+    def export_events(self, events):
+        pass
+
+    @hookimpl
+    def trace_url(self, trace):
+        if not self.config.url:
+            raise SystemExit("no address")
+        return f"{self.config.url}/t/{trace}"
+"""
+
+
+@pytest.mark.parametrize("url", ["https://ui", ""])
+def test_last_line_says_where_a_backend_shows_the_trace(place: Path, url: str) -> None:
+    (place / "site" / "linking.py").write_text(LINKING)
+    write_distribution(place / "site", "linking", plugins_of(linking="linking:Linking"))
+    write_config(f'{BOTH}[plugins.linking]\nurl = "{url}"\n')
+
+    result = hvobs_run(program(USE))
+    links = json.loads(run([*HVOBS, "tree", "--json"], check=True).stdout)["traces"]
+    (trace,) = {one["trace_id"] for one in links}
+    where = f" (the last trace: {url}/t/{CausalTraceId(trace).to_w3c()[0]})" if url else ""
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert result.stderr.splitlines()[-1] == SEEN.replace("seen; ", f"seen; linking has 3{where}; ")
 
 
 # What a program can find out about where it runs.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from ..causality.traceparent import widen_trace
 from ..config import Config
 from ..delivery.counts import Counts
 from ..delivery.metrics_feed import MetricsFeed
@@ -15,6 +16,8 @@ from ..metrics.families import MetricFamily
 from ..metrics.labels import LabelRules
 from ..metrics.registry import MetricsRegistry
 from ..release import RELEASE
+from ..text.limited_log import say
+from ..threads.interruptions import is_of_application
 from .plugin import Plugin
 from .reader_group import ReaderGroup
 from .readers import StreamFor, Surroundings
@@ -152,6 +155,26 @@ class Host(ABC):
         if name in self._sources.sources:
             return self._sources.sources[name].plugin.instance
         return self._group.readers[name].plugin.instance
+
+    def trace_urls(self, trace: str) -> dict[str, str]:
+        """Give where backends show a trace, by plugin: of those that can tell.
+
+        Args:
+            trace: Its id, as short or wide as it is.
+        """
+        wide = widen_trace(trace)
+        urls = {}
+        for name, reader in self._group.readers.items():
+            try:
+                url = reader.plugin.ask("trace_url", trace=wide)
+            except BaseException as error:
+                if is_of_application(error):
+                    raise
+                say(__name__, "warning", "plugin %s: trace_url raised", name, error=error)
+                continue
+            if url is not None:
+                urls[name] = str(url)
+        return urls
 
     def collect_metrics(self) -> list[MetricFamily]:
         """Give all metrics, with what was emitted until now counted."""

@@ -180,7 +180,8 @@ def _say(line: str) -> None:
 def summary(observability: "Observability", children: Children) -> str:
     """Say what an observability and the *children* of its process have seen, and where it is."""
     events = observability.bus.emitted
-    agents = {event.agent_did for event in observability.bus.query()} - {None}
+    kept = observability.bus.query()
+    agents = {event.agent_did for event in kept} - {None}
     status = observability.status()
     store = children.store if status["store"] is None else status["store"]["name"]
     if not events and children.count:
@@ -189,7 +190,12 @@ def summary(observability: "Observability", children: Children) -> str:
         states = observability.states()
         sources = [f"{name} {states[name]}" for name in status["sources"]]
         return f"hvobs run: nothing was seen ({', '.join(sources)})"
-    told = [f"{name} has {one['delivered']}" for name, one in status["plugins"].items()]
+    traces = [event.causal_trace_id for event in kept if event.causal_trace_id is not None]
+    urls = observability.trace_urls(str(traces[-1]).partition("/")[0]) if traces else {}
+    told = []
+    for name, one in status["plugins"].items():
+        where = f" (the last trace: {urls[name]})" if name in urls and one["delivered"] else ""
+        told.append(f"{name} has {one['delivered']}{where}")
     if store:
         told.append(_kept(store))
     seen = f"{_number(events, 'event')} of {_number(len(agents), 'agent')}"
