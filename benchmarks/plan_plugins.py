@@ -93,7 +93,8 @@ def export_cases(*, quick: bool) -> list[Case]:
         _scraping(10_000, Goal(cost=0.6)),
         _scraping_agents(agents=600, samples=4_000),
         _spans("records", "spans to an OTLP receiver, from finished records", spans, Goal(times=5)),
-        _spans("events", "the same, from `emit` on", spans, None),
+        _spans("events", "the same, from the recorder on", spans, sdk="sdk-nested"),
+        *_whole_way(spans),
         Case(
             name="statsd",
             group=_EXPORT,
@@ -147,16 +148,55 @@ def _scraping_agents(*, agents: int, samples: int) -> Case:
     )
 
 
-def _spans(side: str, title: str, spans: int, goal: Goal | None) -> Case:
+def _whole_way(spans: int) -> list[Case]:
+    """What readers cost the process in which events are recorded."""
+    spans = spans // 2
+    none, null = ({"plugins": plugins, "spans": spans} for plugins in ([], ["spans"]))
+    events = {"plugins": ["events"], "spans": spans, "one_more": "events"}
+    otel = {"plugins": ["otel"], "spans": spans, "one_more": "otel"}
+    cases = [
+        (
+            "span-plugin",
+            null,
+            none,
+            "a plugin for spans that does nothing",
+            "event",
+            Goal(cost=1.8),
+        ),
+        ("one-more-otel", otel, None, "a second OTLP plugin, a span", "span", Goal(limit=60e-6)),
+        ("one-more-events", events, None, "a second plugin for events", "event", Goal(limit=3e-6)),
+    ]
+    return [
+        Case(
+            name=name,
+            group="Readers, CPU time of the whole process",
+            other_name="no plugin",
+            ours=Side(_OURS, "whole_way", options),
+            other=None if other is None else Side(_OURS, "whole_way", other),
+            rows=(Row(title=title, measure=measure, goal=goal),),
+            rounds=7,
+            sinks=("otlp",),
+        )
+        for name, options, other, title, measure, goal in cases
+    ]
+
+
+def _spans(
+    side: str, title: str, spans: int, goal: Goal | None = None, *, sdk: str = "sdk"
+) -> Case:
     return Case(
         name=f"otlp-{side}",
         group=_EXPORT,
         other_name="OpenTelemetry's SDK",
         ours=Side(_OURS, "exporting_spans", {"side": side, "spans": spans}),
-        other=Side(_NEIGHBOURS, "exporting_spans", {"side": "sdk", "spans": spans}),
+        other=Side(_NEIGHBOURS, "exporting_spans", {"side": sdk, "spans": spans}),
         rows=(
             Row(title=title, measure="wall", unit=Unit.PER_SECOND, goal=goal),
-            Row(title="its CPU time a span, in the sender", measure="cpu"),
+            Row(
+                title="its CPU time a span, in the sender",
+                measure="cpu",
+                goal=None if goal else Goal(times=1.3),
+            ),
         ),
         rounds=7,
         sinks=("otlp",),
