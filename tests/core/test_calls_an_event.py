@@ -98,22 +98,22 @@ def way_of_events(work: Work) -> dict[str, float]:
         (
             steps_of_sagas,
             {
-                "recorded": 51.3,
+                "recorded": 49.0,
                 "admitted": 9.9,
                 "admitted again": 5.9,
-                "counted": 11.4,
-                "assembled": 59.3,
+                "counted": 11.1,
+                "assembled": 56.4,
                 "written": 35.5,
             },
         ),
         (
             calls_of_agents,
             {
-                "recorded": 52.8,
+                "recorded": 49.4,
                 "admitted": 11.0,
                 "admitted again": 8.0,
                 "counted": 22.5,
-                "assembled": 63.8,
+                "assembled": 62.2,
                 "written": 42.0,
             },
         ),

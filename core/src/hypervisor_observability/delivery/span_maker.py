@@ -104,7 +104,9 @@ class SpanMaker:
         for place, event in enumerate(batch.events[:]):
             try:
                 if sampler is None:
-                    batch.add_spans(place, assembler.feed(event))
+                    spans = assembler.feed(event)
+                    if spans:
+                        batch.add_spans(place, spans)
                 else:
                     batch.add_sampled(place, *sampler.feed(event))
             except Exception as error:  # noqa: BLE001 - an event's payload may be anything

@@ -39,43 +39,39 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_move_on_after_fork)
 
 
-def mix(number: int, bits: int) -> int:
-    """Map the lowest *bits* of *number* to an integer below ``2**bits``, one to one.
+def text_of(bits: int) -> Callable[[int], str]:
+    """Give what writes a number as an id of so many *bits*, in lower-case hexadecimal.
 
-    Multiplying by an odd number and xoring a number with its own upper half can both be
-    undone, modulo a power of two. The multiplier is 2**64 divided by the golden ratio, which
-    spreads successive numbers evenly (Knuth, The Art of Computer Programming, volume 3,
-    section 6.4, "Fibonacci hashing").
+    The lowest bits of the number decide, one to one. Multiplying by an odd number and xoring a
+    number with its own upper half can both be undone, modulo a power of two. The multiplier is
+    2**64 divided by the golden ratio, which spreads successive numbers evenly (Knuth, The Art of
+    Computer Programming, volume 3, section 6.4, "Fibonacci hashing").
     """
-    number = number * _MULTIPLIER & (1 << bits) - 1
-    return number ^ number >> (bits >> 1)
+    mask, half, form = (1 << bits) - 1, bits >> 1, f"%0{bits // 4}x"
+
+    def text(number: int) -> str:
+        number = number * _MULTIPLIER & mask
+        # An id of zeros alone is forbidden (W3C Trace Context, section 3.2.2); one number in
+        # 2**bits would give it.
+        return form % (number ^ number >> half or 1)
+
+    return text
 
 
-def _text(number: int, bits: int, form: str) -> str:
-    # An id of zeros alone is forbidden (W3C Trace Context, section 3.2.2); one number in
-    # 2**bits would give it.
-    return form % (mix(number, bits) or 1)
+event_id_text = text_of(64)
+"""Give the event id of a number: 16 hexadecimal digits."""
 
+trace_id_text = text_of(48)
+"""Give the trace id of a number: 12 hexadecimal digits, not all zeros."""
 
-def event_id_text(number: int) -> str:
-    """Give the event id of *number*: 16 hexadecimal digits."""
-    return _text(number, 64, "%016x")
+span_id_text = text_of(32)
+"""Give the span id of a number: 8 hexadecimal digits, not all zeros."""
 
 
 def event_id_number(text: str) -> int:
     """Give the number of the event id *text*, below ``2**64``: what ``event_id_text`` undoes."""
     number = int(text, 16)
     return (number ^ number >> 32) * _INVERSE & (1 << 64) - 1
-
-
-def trace_id_text(number: int) -> str:
-    """Give the trace id of *number*: 12 hexadecimal digits, not all zeros."""
-    return _text(number, 48, "%012x")
-
-
-def span_id_text(number: int) -> str:
-    """Give the span id of *number*: 8 hexadecimal digits, not all zeros."""
-    return _text(number, 32, "%08x")
 
 
 def wide_trace_id_text(number: int) -> str:

@@ -63,6 +63,12 @@ def text(event: HypervisorEvent, key: str) -> str:
     return json_text(value) if isinstance(value, _CONTAINERS) else str(value)
 
 
+def texts(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, str]:
+    """Give what is under those of *keys* that hold anything but None, for people."""
+    payload = raw_payload(event)
+    return {key: text(event, key) for key in keys if payload.get(key) is not None}
+
+
 def name(event: HypervisorEvent, key: str) -> str:
     """Give what is under *key* as something that tells things apart, or as a word.
 

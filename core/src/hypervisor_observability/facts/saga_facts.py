@@ -36,7 +36,7 @@ def named_saga(event: HypervisorEvent) -> str | None:
 
 def saga_id(event: HypervisorEvent) -> str:
     """Give the saga; where none is named, the causal id stands for it."""
-    return named_saga(event) or event.causal_trace_id or UNKNOWN
+    return name(event, "saga_id") or event.causal_trace_id or UNKNOWN
 
 
 def action(event: HypervisorEvent) -> str:

@@ -12,6 +12,7 @@ from ..causality.id_text import MAX_FULL, parts_of
 from ..causality.traceparent import widen_span, widen_trace
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
+from ..values.open_twin import open_twin
 
 MAX_REMEMBERED_IDS = 100_000
 MAX_SAVED_IDS = 5_000
@@ -30,6 +31,9 @@ class SpanIdentity:
     trace_id: str
     span_id: str
     parent_span_id: str | None
+
+
+_identity_draft = open_twin(SpanIdentity)
 
 
 class SpanIdentities:
@@ -90,11 +94,12 @@ def _ids_in(text: str) -> SpanIdentity | None:
         trace, span, parent = parts_of(text)
     except ValueError:
         return None
-    return SpanIdentity(
-        _wide_trace(trace),
-        _wide_span(trace, span),
-        None if parent is None else _wide_span(trace, parent),
-    )
+    ids = _identity_draft()
+    ids.trace_id = _wide_trace(trace)
+    ids.span_id = _wide_span(trace, span)
+    ids.parent_span_id = None if parent is None else _wide_span(trace, parent)
+    ids.__class__ = SpanIdentity
+    return ids  # type: ignore[no-any-return]  # it is one since the line above
 
 
 # A piece of work is the parent of others, and all of them are in one trace.

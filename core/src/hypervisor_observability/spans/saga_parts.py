@@ -11,7 +11,7 @@ from .record import FinishedSpan, SpanStatus
 from .saga_memory import Saga
 
 _OK, _ERROR = SpanStatus.OK, SpanStatus.ERROR
-_TOLD = [(key, f"agent.saga.{key}") for key in ("error", "reason", "result")]
+_TOLD = ("error", "reason", "result")
 
 
 @frozen
@@ -74,7 +74,7 @@ class SagaParts:
         elsewhere = own is not None and own.trace_id != within.trace_id
         if own is None:
             own = SpanIdentity(within.trace_id, span_of_event(event), within.span_id)
-        elif not elsewhere:
+        elif not elsewhere and own.parent_span_id != within.span_id:
             own = SpanIdentity(own.trace_id, own.span_id, within.span_id)
         span = OpenSpan.begun(event, key, name, own, {"agent.saga.id": key[1]})
         if elsewhere:
@@ -110,9 +110,8 @@ def end_part(
     """End a saga, or a part of one, in *state*."""
     known = state == "error" or not is_erased(event)
     span.attributes["agent.saga.state"] = state if known else payload_facts.ERASED
-    for key, attribute in _TOLD:
-        if payload_facts.has(event, key):
-            span.attributes[attribute] = payload_facts.text(event, key)
+    for key, told in payload_facts.texts(event, _TOLD).items():
+        span.attributes[f"agent.saga.{key}"] = told
     if status is None:
         status = _ERROR if state == "error" else _OK
     message = ""
