@@ -17,7 +17,7 @@ $(BIN)/coverage run -m pytest $(PROCESSES)
 $(BIN)/coverage combine --quiet
 @rm -f .coverage/data.*
 endef
-BENCHES := ours peer neighbours
+BENCHES := ours peer neighbours frameworks
 
 .PHONY: help demo test test-sources test-faults test-jaeger lint format coverage bench clean
 
@@ -78,6 +78,10 @@ clean: ## Remove what these commands have made
 # What is measured, and what it is measured against: an environment each.
 .cache/bench-ours/.runs: $(PROJECTS) $(SET_UP)
 	@sh scripts/set-up.sh .cache/bench-ours bench
+	@touch $@
+
+.cache/bench-frameworks/.runs: benchmarks/frameworks.txt $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh $(@D) benchmarks/frameworks.txt
 	@touch $@
 
 .cache/bench-%/.runs: benchmarks/%.txt benchmarks/set-up.sh scripts/environments.sh scripts/find-python.sh

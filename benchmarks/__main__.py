@@ -12,6 +12,7 @@ from benchmarks.goals import Case
 from benchmarks.machine import facts, in_words
 from benchmarks.outcome import Outcome, outcomes
 from benchmarks.plan import bus_cases
+from benchmarks.plan_agents import agent_cases
 from benchmarks.plan_journal import journal_cases
 from benchmarks.plan_plugins import emitting_cases, export_cases, neighbour_cases
 from benchmarks.rounds import ROOT, BenchmarkError, run
@@ -28,6 +29,7 @@ def all_cases(*, quick: bool) -> list[Case]:
         *export_cases(quick=quick),
         *journal_cases(quick=quick),
         *neighbour_cases(quick=quick),
+        *agent_cases(quick=quick),
     ]
     return [case for case in cases if not (quick and case.full_only)]
 

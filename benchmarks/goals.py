@@ -12,6 +12,7 @@ class Environment(Enum):
     OURS = "bench-ours"
     PEER = "bench-peer"
     NEIGHBOURS = "bench-neighbours"
+    FRAMEWORKS = "bench-frameworks"
 
 
 class Unit(Enum):

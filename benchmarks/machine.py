@@ -19,6 +19,13 @@ _VERSIONS = {
         "statsd",
         "structlog",
     ),
+    Environment.FRAMEWORKS: (
+        "langchain-core",
+        "langgraph",
+        "openai-agents",
+        "openinference-instrumentation-langchain",
+        "openinference-instrumentation-openai-agents",
+    ),
 }
 
 
