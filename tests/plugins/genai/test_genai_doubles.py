@@ -104,6 +104,19 @@ def native(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("native")
+@pytest.mark.parametrize(("kind", "models"), [("AGENT", 0), ("CHAIN", 1), ("TOOL", 1)])
+def test_client_library_below_an_agent_of_such_a_framework_is_left_alone(
+    kind: str, models: int
+) -> None:
+    told = {"openinference.span.kind": kind, "agent.name": "guide", "tool.name": "look"}
+    with watching() as watch:
+        with span(watch, "openinference.instrumentation.langchain", told):
+            with span(watch, "openinference.instrumentation.openai", {**MODEL, **TOKENS}):
+                pass
+        assert len(watch.seen.pieces) == models
+
+
+@pytest.mark.usefixtures("native")
 def test_framework_that_its_own_source_observes_is_left_alone() -> None:
     with watching() as watch:
         with span(watch, "openinference.instrumentation.langchain", AGENT):

@@ -41,3 +41,13 @@ def is_same(above: Link, work: Work, scope: str, kind: SpanKind) -> bool:
     if work.kind not in ("agent", "tool") or outer.name != work.name:
         return False
     return scope != above.scope or (work.kind == "tool" and kind is SpanKind.SERVER)
+
+
+def calls_for(above: Link, work: Work) -> bool:
+    """Tell whether a client library calls a model for a framework that has a source of its own,
+    which records the call. What a tool calls itself is the tool's.
+    """
+    outer = above.work
+    if not above.elsewhere or outer is None:
+        return False
+    return work.kind == "model" and outer.kind in ("agent", "run")

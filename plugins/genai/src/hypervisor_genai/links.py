@@ -49,6 +49,7 @@ class Link:
         usage: Tokens of spans below it that are about the same call.
         failure: How the same call of a tool failed, as a span below it tells.
         left: Whether it is left alone, since somebody else records the work, or another span does.
+        elsewhere: Whether a framework tells of it that has a source of its own.
         held: Work within it whose end waits for its own; None: it has ended.
         inside: Ends the standing in the recorded work, where a span that is left alone has one.
     """
@@ -64,6 +65,7 @@ class Link:
     usage: tuple[int, int] | None = None
     failure: Ended | None = None
     left: bool = False
+    elsewhere: bool = False
     held: list[Ended] | None = field(factory=list)
     inside: Any = None
 

@@ -7,7 +7,7 @@ from attrs import define, evolve, field
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
-from hypervisor_genai.doubles import framework_of, is_same
+from hypervisor_genai.doubles import calls_for, framework_of, is_same
 from hypervisor_genai.ending import flying, flying_id, how_it_ended
 from hypervisor_genai.handoffs import Handoffs
 from hypervisor_genai.held import held_back, released_by
@@ -97,8 +97,8 @@ class Spans:
         if (owner is not None and self.context.observed_elsewhere(owner)) or (
             here and self._is_of_another(work)
         ):
-            return evolve(above, work=work, scope=scope, left=True)
-        if not is_same(above, work, scope, span.kind):
+            return evolve(above, work=work, scope=scope, left=True, elsewhere=True)
+        if not (calls_for(above, work) or is_same(above, work, scope, span.kind)):
             return None
         inside = None
         if here and not late and work.kind == "tool" and above.key is not None:
