@@ -1,5 +1,6 @@
 """Sources that do not leave the application alone, with the tests in which that shows."""
 
+from functools import wraps
 from typing import Any, ClassVar
 
 from hypervisor_observability import hookimpl
@@ -21,7 +22,8 @@ class Patching(CrewSource):
     def instrument(self, context: SourceContext) -> None:
         super().instrument(context)
         self.plain = plain = crew.Agent.run
-        crew.Agent.run = self.around(plain)  # type: ignore[method-assign]  # as sources do
+        patch = self.dressed(self.around(plain), plain)
+        crew.Agent.run = patch  # type: ignore[method-assign]  # as sources do
 
     def around(self, plain: Any) -> Any:
         """Give what takes its place."""
@@ -30,6 +32,10 @@ class Patching(CrewSource):
             return str(plain(agent, request))
 
         return run
+
+    def dressed(self, patch: Any, plain: Any) -> Any:
+        """Give it the looks of what it replaces."""
+        return wraps(plain)(patch)
 
     @hookimpl
     def uninstrument(self) -> None:
@@ -42,6 +48,12 @@ class LeavesWhatItPatched(Patching):
     @hookimpl
     def uninstrument(self) -> None:
         CrewSource.uninstrument(self)
+
+
+@fails("what_a_source_replaces_looks_as_it_did")
+class LooksDifferent(Patching):
+    def dressed(self, patch: Any, plain: Any) -> Any:
+        return patch
 
 
 @fails(

@@ -80,6 +80,23 @@ class HarmlessContract(SourceTests):
         changed = before.changes_in(Snapshot.of(targets))
         assert not changed, f"uninstrument() leaves these other than they were: {changed[:5]}"
 
+    def test_what_a_source_replaces_looks_as_it_did(self) -> None:
+        """Others inspect functions, too: keep names, parameters, and which are coroutines'."""
+        way = self.ways()[0]
+        targets = tuple(getattr(self.make_source(), "targets", ()))
+        self.played(way, one_tool())
+        before = Snapshot.of(targets)
+        with self.observed():
+            meanwhile = Snapshot.of(targets)
+        paths = before.changes_in(meanwhile)
+        was, now = before.looks_of(paths), meanwhile.looks_of(paths)
+        other = [
+            f"{path}: {was[path]} is now {now.get(path)}"
+            for path in was
+            if was[path] != now.get(path)
+        ]
+        assert not other, f"use functools.wraps: {other[:5]}"
+
     def test_nothing_is_seen_after_uninstrument(self) -> None:
         """Callbacks that a framework cannot forget do nothing any more: ``context.guarded``."""
         for way in self.ways():

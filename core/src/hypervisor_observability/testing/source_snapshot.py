@@ -1,7 +1,8 @@
 """What modules hold, to see whether somebody has changed it."""
 
+import inspect
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -45,6 +46,29 @@ class Snapshot:
         ]
         added = [path for path in later.held.keys() - self.held.keys() if path.endswith("]")]
         return sorted([*changed, *(one for one in added if one.rpartition("[")[0] in self.held)])
+
+    def looks_of(self, paths: Iterable[str]) -> dict[str, tuple[object, ...]]:
+        """Give what can be seen of public functions: names, parameters, and how they are called."""
+        return {
+            path: _look(self.held[path])
+            for path in paths
+            if inspect.isroutine(self.held.get(path)) and "._" not in path
+        }
+
+
+def _look(value: Any) -> tuple[object, ...]:
+    function = getattr(value, "__func__", value)  # of a static or a class method
+    try:
+        parameters = str(inspect.signature(function))
+    except (ValueError, TypeError):  # some built-in ones have none
+        parameters = ""
+    kinds = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+    )
+    name = getattr(function, "__qualname__", "")
+    return (type(value), name, parameters, *(kind(function) for kind in kinds))
 
 
 def _attributes(module: str, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
