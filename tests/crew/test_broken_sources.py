@@ -16,7 +16,7 @@ class Contract(CrewContract):
     """The contract, to be asked test by test."""
 
     abandoned_streams = 100
-    patience_seconds = 0.5
+    patience_seconds = 2.0
 
     def __init__(self, source: type[CrewSource]) -> None:
         self.source = source

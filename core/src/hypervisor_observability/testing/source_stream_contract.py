@@ -50,7 +50,8 @@ class StreamContract(SourceTests):
                 bus = observability.bus
 
                 def is_over() -> bool:
-                    gc.collect()
+                    if Seen.of(bus.all_events).still_open:
+                        gc.collect()
                     return not Seen.of(bus.all_events).still_open
 
                 await settled(is_over, self.patience_seconds)

@@ -249,8 +249,14 @@ class _Told(logging.Handler):
         self.lines.append(self.format(record))
 
 
+_FEW = 20
+"""How often the event loop gets its turn at least, however slow the machine is."""
+
+
 async def settled(is_so: Callable[[], bool], patience_seconds: float) -> None:
     """Wait in an event loop until something *is so*; the caller looks whether it is."""
     deadline = time.monotonic() + patience_seconds
-    while not is_so() and time.monotonic() < deadline:  # noqa: ASYNC110 - there is no event to await
+    rounds = 0
+    while not is_so() and (rounds < _FEW or time.monotonic() < deadline):
+        rounds += 1
         await asyncio.sleep(0.005)
