@@ -42,9 +42,9 @@ class GenAISource:
     )
     supports: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
-            "pydantic_ai": ">=2,<3",
-            "google.adk": ">=2,<3",
-            "agent_framework": ">=1,<2",
+            "pydantic_ai": ">=2.40,<3",
+            "google.adk": ">=2.10,<3",
+            "agent_framework": ">=1.20,<2",
             "autogen_core": ">=0.7,<0.8",
             "mcp": ">=2,<3",
         }
