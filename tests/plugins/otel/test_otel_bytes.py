@@ -85,4 +85,4 @@ def test_malformed_id_is_refused(span_id: str) -> None:
 def test_known_attributes_are_bounded() -> None:
     for number in range(5_000):
         request_of_spans([([make_span(attributes={f"k{number}": "v", "long": "x" * 9_999})], {})])
-    assert wire._known_pair.cache_info().currsize <= 2_048
+    assert wire._known_pair.cache_info().currsize <= 1_024

@@ -13,9 +13,8 @@ from .secret_names import DEFAULT_KEYS
 from .token_patterns import DEFAULT_PATTERNS
 
 _INFINITY = float("inf")
-_MAX_KEYS = 10_000
-_MAX_TEXTS = 10_000
-_SHORT_TEXT = 64  # characters of a text that is remembered, once it was found harmless
+_MAX_REMEMBERED = 4_096  # keys, and texts
+_SHORT_TEXT = 64  # characters of what is remembered, once it was found harmless
 _HARMLESS_KINDS = frozenset({bool, int, type(None)})
 _IDS = ("event_id", "session_id", "agent_did", "causal_trace_id", "parent_event_id")
 
@@ -41,7 +40,7 @@ class Gate:
     ) -> None:
         self._redaction = Redaction(keys, patterns) if enabled else None
         # Nearly all payloads have keys that others had before.
-        self._harmless_keys: set[object] = set()
+        self._harmless_keys: set[str] = set()
         # And most texts are short ones that came before.
         self._harmless_texts: set[str] = set()
         self.redacted = 0
@@ -101,10 +100,7 @@ class Gate:
             return False
         if self._redaction is not None and self._redaction.in_text(text):
             return False
-        if len(text) <= _SHORT_TEXT:
-            if len(self._harmless_texts) >= _MAX_TEXTS:
-                self._harmless_texts.clear()
-            self._harmless_texts.add(text)
+        _remember(text, self._harmless_texts)
         return True
 
     def _is_harmless_key(self, key: object) -> bool:
@@ -113,10 +109,15 @@ class Gate:
         redaction = self._redaction
         if redaction is not None and (redaction.hides(key) or redaction.in_text(key)):
             return False
-        if len(self._harmless_keys) >= _MAX_KEYS:
-            self._harmless_keys.clear()
-        self._harmless_keys.add(key)
+        _remember(key, self._harmless_keys)
         return True
+
+
+def _remember(text: str, harmless: set[str]) -> None:
+    if len(text) <= _SHORT_TEXT:
+        if len(harmless) >= _MAX_REMEMBERED:
+            harmless.clear()
+        harmless.add(text)
 
 
 def _odd_ids(event: HypervisorEvent) -> dict[str, Any]:

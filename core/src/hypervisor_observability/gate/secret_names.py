@@ -64,7 +64,8 @@ _MEASURED_AFTER = frozenset({
 })  # fmt: skip
 _LONG_NAME = 8
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_]+")
-_MAX_KEYS = 10_000
+_MAX_REMEMBERED = 4_096  # names
+_SHORT_NAME = 64  # characters of a name that is remembered
 _MAX_NAME = 256  # characters of a name that are looked at: its last ones
 
 
@@ -94,9 +95,11 @@ class SecretNames:
     def __contains__(self, name: str) -> bool:
         known = self._known.get(name)
         if known is None:
-            if len(self._known) >= _MAX_KEYS:
-                self._known.clear()
-            known = self._known[name] = self._is_secret(_words(name[-_MAX_NAME:]))
+            known = self._is_secret(_words(name[-_MAX_NAME:]))
+            if len(name) <= _SHORT_NAME:
+                if len(self._known) >= _MAX_REMEMBERED:
+                    self._known.clear()
+                self._known[name] = known
         return known
 
     def _is_secret(self, words: list[str]) -> bool:

@@ -22,7 +22,7 @@ fixed64 = Struct("<Q").pack
 _double = Struct("<d").pack
 # Most lengths are below 128, and a byte then.
 _SHORT = [bytes([number]) for number in range(128)]
-_MAX_CACHED = 2_048  # attributes, each less than 1 KiB
+_MAX_CACHED = 1_024  # attributes, each less than 2 KiB
 _SHORT_TEXT = 64  # characters
 _SMALL = range(1 << 16)
 
