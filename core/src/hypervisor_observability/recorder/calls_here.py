@@ -23,12 +23,14 @@ class CallHere:
         kind: ``tool`` or ``model``.
         name: Of the tool or the model.
         key: Under which it is open; None: it is a scope.
+        owner: Tells the recorder apart that records it.
         is_over: Whether it has ended.
     """
 
     kind: str
     name: str
     key: Hashable
+    owner: object
     is_over: bool = False
     _outer: "CallHere | None" = None
 
@@ -38,26 +40,22 @@ _innermost: ContextVar[CallHere | None] = ContextVar(
 )
 
 
-def begin_call(kind: str, name: str, key: Hashable = None) -> CallHere:
+def begin_call(owner: object, kind: str, name: str, key: Hashable = None) -> CallHere:
     """Note that a call begins here."""
     outer = _innermost.get()
     if outer is not None:
         outer = _open(outer)
     if outer is not None:
         outer._outer = _open(outer._outer)  # else calls that overlap would keep all before them
-    call = CallHere(kind, name, key, False, outer)
+    call = CallHere(kind, name, key, owner, False, outer)
     _innermost.set(call)
     return call
 
 
-def call_here(kind: CallKind, /) -> CallHere | None:
-    """Give the innermost call of a *kind* that the running code is in; None: it is in none.
-
-    It may have begun in this code or in what started it, and be recorded by whoever. One that has
-    ended does not count.
-    """
+def call_here(owner: object, kind: CallKind) -> CallHere | None:
+    """Give what ``Recorder.call_here`` does, of the recorder that is *owner*."""
     call = _open(_innermost.get())
-    while call is not None and call.kind != kind:
+    while call is not None and (call.kind != kind or call.owner is not owner):
         call = _open(call._outer)
     return call
 

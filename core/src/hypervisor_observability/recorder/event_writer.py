@@ -42,6 +42,7 @@ class EventWriter:
         self._id_width: IdWidth = id_width
         self._outer_spans = outer_spans
         self._limited_log = LimitedLog(__name__)
+        self.identity = object()  # may be kept where the writer itself would be kept alive
 
     def write_here(
         self, event_type: EventType, payload: Mapping[str, object]

@@ -86,7 +86,8 @@ def begin(
             ring = writer.make(EventType.RING_ASSIGNED, *stand, assigned, timestamp_ns)
             writer.emit(ring)
         if kind_name in ("tool", "model"):
-            work.call = begin_call(kind_name, ids.as_text(payload.get(kind.named_by[0])), key)
+            name = ids.as_text(payload.get(kind.named_by[0]))
+            work.call = begin_call(writer.identity, kind_name, name, key)
         if activate:
             work.standing = writer.enter(*stand)
     finally:

@@ -89,7 +89,7 @@ def open_model(
         call,
         call.told,
         call.first_token,
-        begin_call("model", model),
+        begin_call(writer.identity, "model", model),
     )
     call.begun()
     return opened

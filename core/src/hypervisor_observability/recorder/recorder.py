@@ -11,7 +11,7 @@ from ..events.event_types import EventType
 from ..values.truth import as_bool
 from . import calls, keyed
 from .agent import Agent, open_agent
-from .calls_here import call_here
+from .calls_here import CallHere, CallKind, call_here
 from .elevation import Elevation, open_elevation
 from .event_writer import EventWriter
 from .keyed_work import HERE, KeyedWork
@@ -279,8 +279,15 @@ class Recorder:
     close = keyed.close_key
     point = keyed.record_point
     inside = keyed.stand_in_key
-    call_here = staticmethod(call_here)
     HERE = HERE
+
+    def call_here(self, kind: CallKind, /) -> CallHere | None:
+        """Give the innermost call of a *kind* that the running code is in; None: it is in none.
+
+        It may have begun in this code or in what started it, by a key or a scope of this recorder.
+        One that has ended does not count.
+        """
+        return call_here(self._writer.identity, kind)
 
     def emit(self, event: HypervisorEvent) -> None:
         """Record an event that was made elsewhere, with its own ids and time. Never raises."""

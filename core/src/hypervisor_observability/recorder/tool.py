@@ -77,5 +77,5 @@ def open_tool(
         payload,
         call,
         call.told,
-        call=begin_call("tool", tool_name),
+        call=begin_call(writer.identity, "tool", tool_name),
     )
