@@ -2,10 +2,13 @@
 
 import asyncio
 import gc
+import os
 import threading
 from contextvars import copy_context
 
-from hypervisor_observability import HypervisorEventBus, Recorder
+import pytest
+
+from hypervisor_observability import HypervisorEventBus, Observability, Recorder
 
 
 def recorder() -> Recorder:
@@ -142,3 +145,43 @@ def test_name_of_any_type_is_text() -> None:
     assert call is not None
     assert call.name == "7"
     one.close("call")
+
+
+def test_call_that_nobody_is_left_to_end_is_over() -> None:
+    one = recorder()
+
+    def leave_open() -> object:
+        scope = one.model("large")
+        scope.__enter__()
+        return one.call_here("model")
+
+    def leave() -> None:
+        assert leave_open() is not None
+        gc.collect()
+        assert one.call_here("model") is None
+
+    copy_context().run(leave)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_child_of_a_fork_is_in_no_call_that_its_parent_ends() -> None:
+    one = recorder()
+    one.open("model", "call", model="small")
+    child = os.fork()
+    if not child:
+        os._exit(0 if one.call_here("model") is None else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert one.call_here("model") is not None
+    one.close("call")
+
+
+def test_code_stands_in_nothing_that_was_open_when_its_observability_stopped() -> None:
+    """Callbacks of a source do nothing once it has stopped: nobody would close it."""
+    with Observability() as stopped:
+        stopped.recorder.open("agent", "a", name="cook")
+        stopped.recorder.open("tool", "t", "a", tool_name="stove", activate=True)
+    with Observability() as next_one:
+        assert stopped.recorder.call_here("tool") is None
+        with next_one.recorder.agent("waiter") as waiter:
+            assert waiter.trace.parent_span_id is None
+    assert stopped.recorder.close("t") is not None

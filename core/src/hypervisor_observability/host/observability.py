@@ -21,6 +21,7 @@ from ..events.event import HypervisorEvent
 from ..metrics.families import MetricFamily
 from ..metrics.governance import GovernanceMetrics
 from ..recorder import Recorder
+from ..recorder.keyed import let_go
 from ..recorder.place import baggage_here
 from ..threads.forks import Forked
 from ..threads.interruptions import is_at_work
@@ -172,6 +173,7 @@ class Observability(Host):
         if self._first_event is not None:
             self._first_event.cancel()
         in_time = self._end(timeout, self._close_store)
+        let_go(self.recorder)
         self._exits.remove()
         self._stopping = None
         return in_time

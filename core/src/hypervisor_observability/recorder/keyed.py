@@ -162,3 +162,8 @@ def stand_in_key(self: WritesByKey, key: Hashable, /) -> Scope[CausalTraceId | N
     So that what it records belongs to that. An unknown key leaves it where it is.
     """
     return Scope(lambda: stand_in(self._keyed, key))
+
+
+def let_go(self: WritesByKey) -> None:
+    """Have no code stand in what is still open, since whoever would close it is gone."""
+    self._keyed.table.let_go()

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from attrs import define
 
 from ..causality.causal_trace import CausalTraceId
-from ..causality.standing import Standing
+from ..causality.standing import Standing, leave
 from ..threads.forks import Forked
-from .calls_here import CallHere
+from .calls_here import OpenCall
 from .kinds import Kind
 from .place import Place
 
@@ -65,9 +65,16 @@ class OpenWork:
     start_ns: int
     began: float | None
     standing: Standing | None = None
-    call: CallHere | None = None
+    call: OpenCall | None = None
     is_written: bool = False
     ending: Ending | None = None
+
+    def let_go(self) -> None:
+        """Have no code stand in it any more, nor find itself in it."""
+        if self.call is not None:
+            self.call.end()
+        if self.standing is not None:
+            leave(self.standing)
 
 
 class KeyedTable:
@@ -137,6 +144,13 @@ class KeyedTable:
         with self._lock:
             work.is_written = True
             return work.ending
+
+    def let_go(self) -> None:
+        """Have no code stand in what is open, which may still be taken."""
+        with self._lock:
+            open_ = list(self._open.values())
+        for work in open_:
+            work.let_go()
 
     def _remember(self, key: Hashable, stand: Stand) -> None:
         self._ended[key] = stand

@@ -8,7 +8,6 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from ..causality.causal_trace import CausalTraceId
-from ..causality.standing import leave
 from ..events import clock, ids
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
@@ -148,10 +147,7 @@ def _fill(payload: dict[str, Any], **values: object) -> None:
 
 def end(keyed: KeyedWork, work: OpenWork, ending: Ending) -> HypervisorEvent | None:
     """Record how work ended that was taken out of the table."""
-    if work.call is not None:
-        work.call.is_over = True
-    if work.standing is not None:
-        leave(work.standing)
+    work.let_go()
     told = {**work.names, **ending.told}
     kind = work.kind.end_for(told)
     writer = keyed.writer

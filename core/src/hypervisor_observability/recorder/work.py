@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from ..causality.causal_trace import CausalTraceId
 from .attributes import HasAttributes, attributes_set
-from .calls_here import CallHere
+from .calls_here import OpenCall
 from .event_writer import EventWriter
 from .failure import how_it_ended
 from .kinds import Kind
@@ -25,7 +25,7 @@ def open_work(
     subject: SubjectT,
     told: Callable[[], dict[str, object]] | None = None,
     on_value: Callable[[], None] | None = None,
-    call: CallHere | None = None,
+    call: OpenCall | None = None,
 ) -> Opened[SubjectT]:
     """Begin work.
 
@@ -49,7 +49,7 @@ def open_work(
 
     def close(error: BaseException | None) -> None:
         if call is not None:
-            call.is_over = True
+            call.end()
         ended = how_it_ended(error)
         ended["duration_seconds"] = time.monotonic() - began
         if names is not None:
