@@ -55,6 +55,29 @@ def test_application_that_exports_no_agents_exports_none_because_of_the_source(
     assert exported.get_finished_spans() == ()
 
 
+def test_spans_in_the_tools_of_such_an_application_lie_where_they_lay(
+    exported: InMemorySpanExporter,
+) -> None:
+    trace.set_tracer_provider(provider_of(exported))
+    tracer = trace.get_tracer("the application")
+
+    def weather() -> str:
+        with tracer.start_as_current_span("look up"):
+            return "sunny"
+
+    with Observability(plugins=[GenAISource()]) as observability:
+        with tracer.start_as_current_span("request"):
+            ask(tools=[weather])
+        ask(tools=[weather])
+        assert len(seen_in(observability).all("tool", "weather")) == 2
+
+    spans = exported.get_finished_spans()
+    assert [span.name for span in spans] == ["look up", "request", "look up"]
+    inside, request, alone = spans
+    assert inside.parent == request.context
+    assert alone.parent is None
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_spans_that_the_application_wants_are_exported_and_have_the_ids_of_the_events(
     exported: InMemorySpanExporter, when: str

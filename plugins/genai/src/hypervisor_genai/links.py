@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from hypervisor_genai.reading import Work
 from hypervisor_observability import CausalTraceId
@@ -47,6 +47,8 @@ class Link:
         begun: What the event of its beginning has said.
         flying: Tells the exception apart that flew when it began.
         usage: Tokens of spans below it that are about the same call.
+        sums: Has the ``usage`` that tokens told below it are part of; None: it itself.
+        outer: Likewise, for what a span tells itself that is left alone.
         failure: How the same call of a tool failed, as a span below it tells.
         left: Whether it is left alone, since somebody else records the work, or another span does.
         elsewhere: Whether a framework tells of it that has a source of its own.
@@ -63,11 +65,24 @@ class Link:
     begun: frozenset[str] = frozenset()
     flying: int = 0
     usage: tuple[int, int] | None = None
+    sums: "Link | None" = None
+    outer: "Link | None" = None
     failure: Ended | None = None
     left: bool = False
     elsewhere: bool = False
     held: list[Ended] | None = field(factory=list)
     inside: Any = None
+
+
+def left_below(above: Link, **more: Any) -> Link:
+    """Give the link of a span that is left alone, below *above*."""
+    return evolve(above, left=True, usage=None, sums=None, outer=above.sums or above, **more)
+
+
+def unknown_below(above: Link) -> Link:
+    """Give the link of a span of which nothing is known, below *above*."""
+    # It may tell at its end: what is left alone is the span above.
+    return evolve(above, left=False, inside=None, sums=above.sums or above) if above.left else above
 
 
 class Links:
@@ -87,6 +102,10 @@ class Links:
     def get(self, key: Hashable) -> Link | None:
         """Give the link of a span."""
         return self._links.get(key)
+
+    def all(self) -> list[tuple[Hashable, Link]]:
+        """Give all of them, the oldest first."""
+        return list(self._links.items())
 
     def put(self, key: Hashable, link: Link) -> None:
         """Remember the link of a span."""

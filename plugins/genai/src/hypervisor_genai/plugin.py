@@ -1,6 +1,7 @@
 """The source: agents of several frameworks, seen through their spans."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,9 +64,11 @@ class GenAISource:
         made = Providers(
             GenAIProcessor(spans, context.guarded, here=True),
             GenAIProcessor(spans, context.guarded, here=False),
+            context.guarded,
         )
         providers = self._providers.setdefault("", made)
         if providers is made:
+            self._undo.append(partial(spans.end_all, "the source has stopped"))
             providers.begin()
         undo = turned_on(context.target, providers, context.content)
         if undo is not None:
@@ -73,7 +76,7 @@ class GenAISource:
 
     @hookimpl
     def uninstrument(self) -> None:
-        """Leave the frameworks, the API and the SDK as they were."""
+        """Leave the frameworks, the API and the SDK as they were, and end what is open."""
         while self._undo:
             self._undo.pop()()
         for providers in [self._providers.pop(key) for key in list(self._providers)]:

@@ -29,9 +29,9 @@ class GenAIProcessor(SpanProcessor):
         self._begun = guarded(spans.begun)
         self._ended = guarded(spans.ended)
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Take note of a span that has begun."""
-        self._begun(span, here=self._here)
+        self._begun(span, parent_context, here=self._here)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Take note of a span that has ended."""

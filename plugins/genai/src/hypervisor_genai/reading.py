@@ -71,12 +71,15 @@ def work_of(span_name: object, attributes: Attributes, scope: str) -> Work | Non
     told = _TOLD_BY_NAME.fullmatch(name)
     if told is None and scope in _THERE:
         told = _TOLD_BY_NAME_THERE.fullmatch(name)
+    is_told = False
     for dialect in DIALECTS:
         if dialect.told_by in attributes:
+            is_told = True
             word = text_of(attributes[dialect.told_by]) or ""
-            kind = dialect.kinds.get(word)
-            return None if kind is None else _named(kind, word, dialect, name, attributes)
-    if told is None:
+            if word in dialect.kinds:
+                kind = dialect.kinds[word]
+                return None if kind is None else _named(kind, word, dialect, name, attributes)
+    if told is None or is_told:
         return None
     word = told["word"]
     kind = GEN_AI.kinds[word]
@@ -93,7 +96,7 @@ def _named(
             name = found["name"]
         elif span_name.startswith(f"{word} "):
             name = span_name[len(word) + 1 :]
-    return Work(kind, name or span_name or word, word, dialect)
+    return Work(kind, (name or span_name or word)[:MOST_TEXT], word, dialect)
 
 
 def first(attributes: Attributes, keys: tuple[str, ...]) -> Any:

@@ -3,7 +3,8 @@
 from contextlib import suppress
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind
 
@@ -11,11 +12,13 @@ from hypervisor_genai.doubles import calls_for, framework_of, is_same
 from hypervisor_genai.ending import flying, flying_id, how_it_ended
 from hypervisor_genai.handoffs import Handoffs
 from hypervisor_genai.held import held_back, released_by
-from hypervisor_genai.links import Ended, Link, Links, SpanKey
+from hypervisor_genai.links import Ended, Link, Links, SpanKey, left_below, unknown_below
+from hypervisor_genai.own_spans import passed_in
 from hypervisor_genai.reading import Work, work_of
 from hypervisor_genai.writing import beginning_of, end_of, tokens_of, usage_of
 from hypervisor_observability import CausalTraceId, current_trace
 from hypervisor_observability.events.event_types import USAGE_RECORDED
+from hypervisor_observability.recorder.kinds import KindName
 from hypervisor_observability.sources import SourceContext
 
 _NOTHING = Link()
@@ -41,18 +44,17 @@ class Spans:
     links: Links = field(factory=Links)
     _handoffs: Handoffs = field(factory=Handoffs)
 
-    def begun(self, span: ReadableSpan, *, here: bool) -> None:
-        """Take note of a span that has begun."""
+    def begun(self, span: ReadableSpan, within: Context | None, *, here: bool) -> None:
+        """Take note of a span that has begun, *within* a context of OpenTelemetry's."""
         context = span.get_span_context()
         if context is None:
             return
         key = (context.trace_id, context.span_id)
-        above = self._above(span)
+        above = self._above(span, within)
         scope = _scope_of(span)
         work = work_of(span.name, span.attributes or {}, scope)
         if work is None:
-            # It may tell at its end: what is left alone is the span above.
-            self.links.put(key, evolve(above, left=False, inside=None) if above.left else above)
+            self.links.put(key, unknown_below(above))
         elif (left := self._left(work, span, above, scope, here=here, late=False)) is not None:
             self.links.put(key, left)
         else:
@@ -72,10 +74,22 @@ class Spans:
         else:
             self._record_late(key, span, link, here=here)
 
+    def end_all(self, reason: str) -> None:
+        """End what is open: nobody will tell of it any more."""
+        for key, link in reversed(self.links.all()):
+            if link.inside is not None:
+                link.inside.__exit__(None, None, None)
+                link.inside = None
+            if link.key == key and link.work is not None:
+                self.context.recorder.close(key, status="expired", reason=reason)
+
     # Beginnings
 
-    def _above(self, span: ReadableSpan) -> Link:
+    def _above(self, span: ReadableSpan, within: Context | None) -> Link:
         """Find what a span lies in: the nearest ancestor that is known, whether it has ended."""
+        passed = self.links.get(passed_in(within))
+        if passed is not None:
+            return passed
         parent = span.parent
         if parent is not None:
             return self.links.get((parent.trace_id, parent.span_id)) or _NOTHING
@@ -97,14 +111,14 @@ class Spans:
         if (owner is not None and self.context.observed_elsewhere(owner)) or (
             here and self._is_of_another(work)
         ):
-            return evolve(above, work=work, scope=scope, left=True, elsewhere=True)
+            return left_below(above, work=work, scope=scope, elsewhere=True)
         if not (calls_for(above, work) or is_same(above, work, scope, span.kind)):
             return None
         inside = None
         if here and not late and work.kind == "tool" and above.key is not None:
             inside = self.context.recorder.inside(above.key)
             inside.__enter__()
-        return evolve(above, left=True, inside=inside)
+        return left_below(above, inside=inside)
 
     def _is_of_another(self, work: Work) -> bool:
         """Whether the running code is in this very call already, as somebody else records it: the
@@ -198,8 +212,9 @@ class Spans:
         work = work_of(span.name, span.attributes or {}, scope)
         if work is None:
             return
-        if self._left(work, span, above, scope, here=here, late=True) is not None:
-            self._pass_on(work, span, above)
+        left = self._left(work, span, above, scope, here=here, late=True)
+        if left is not None:
+            self._pass_on(work, span, left)
             return
         link = self._open(key, work, span, above, here=False)
         self.links.put(key, link)
@@ -218,16 +233,21 @@ class Spans:
 
         That is a model's tokens, and the failure of a tool: the client of MCP gets it as a result.
         """
-        outer = None if link.key is None else self.links.get(link.key)
-        if outer is None or outer.work is None or outer.work.kind != work.kind:
-            return
-        tokens = tokens_of(work, span.attributes or {}) if work.kind == "model" else None
-        if tokens is not None:
-            before = outer.usage or (0, 0)
-            outer.usage = (before[0] + tokens[0], before[1] + tokens[1])
-        error, told = how_it_ended(span, None)
-        if work.kind == "tool" and error is not None and link.key is not None:
-            outer.failure = Ended(link.key, error, told, None)
+        if work.kind == "model":
+            tokens = tokens_of(work, span.attributes or {}) or link.usage
+            outer = link.outer
+            if tokens is not None and outer is not None and _is(outer, "model"):
+                before = outer.usage or (0, 0)
+                outer.usage = (before[0] + tokens[0], before[1] + tokens[1])
+        elif work.kind == "tool" and link.key is not None:
+            recorded = self.links.get(link.key)
+            error, told = how_it_ended(span, None)
+            if error is not None and recorded is not None and _is(recorded, "tool"):
+                recorded.failure = Ended(link.key, error, told, None)
+
+
+def _is(link: Link, kind: KindName) -> bool:
+    return link.work is not None and link.work.kind == kind
 
 
 def _scope_of(span: ReadableSpan) -> str:
