@@ -1,5 +1,6 @@
 """Sources that tell something else than what happens, with the tests in which that shows."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -203,3 +204,36 @@ class KnowsToolsByName(Watching):
 
     def ended(self, number: str, error: BaseException | None, told: Mapping[str, Any]) -> None:
         super().ended(self.names.get(number, number), error, told)
+
+
+SEEN = ("run_is_seen", "async_run_is_seen", "streamed_run_is_seen")
+
+
+@fails(*SEEN)
+class EndsModelsWithTheirAgent(Watching):
+    def __init__(self, context: SourceContext) -> None:
+        super().__init__(context)
+        self.late: list[Any] = []
+
+    def ended(self, number: str, error: BaseException | None, told: Mapping[str, Any]) -> None:
+        if number.startswith("model"):
+            self.late.append((number, error, told))
+            return
+        if number.startswith("agent"):
+            while self.late:
+                super().ended(*self.late.pop())
+        super().ended(number, error, told)
+
+
+@fails(*SEEN)
+class TellsTimesInMilliseconds(Watching):
+    def open(self, kind: Any, number: str, parent: str | None, says: dict[str, Any]) -> None:
+        super().open(kind, number, parent, says | {"timestamp_ns": time.time_ns() // 1_000_000})
+
+
+@fails(*SEEN)
+class TellsDurationsInMilliseconds(Watching):
+    def ended(self, number: str, error: BaseException | None, told: Mapping[str, Any]) -> None:
+        if number.startswith("run"):
+            self.context.recorder.close(number, error, duration_seconds=1e6)
+        super().ended(number, error, told)

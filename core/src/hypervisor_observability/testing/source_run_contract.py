@@ -1,14 +1,28 @@
 """What a source sees of runs that go well."""
 
+import time
 from collections import Counter
+from itertools import pairwise
 
+from ..events import clock
 from ..events.event_types import AGENT_HANDOFF
 from ..host.observability import Observability
 from ..metrics.usage import TOKENS
 from .source_pieces import Piece, Seen
-from .source_samples import agent_as_tool, hand_off, look_up_async, one_tool, two_tools
+from .source_samples import (
+    Tool,
+    agent_as_tool,
+    hand_off,
+    look_up,
+    look_up_async,
+    one_tool,
+    two_tools,
+)
 from .source_scripts import AgentScript, Fail, Stall
-from .source_tests import SourceTests
+from .source_tests import SourceTests, Way
+
+_CLOCKS_DIFFER_SECONDS = 3600
+"""A source may take times over from a clock that is set meanwhile."""
 
 
 class RunContract(SourceTests):
@@ -17,19 +31,19 @@ class RunContract(SourceTests):
     def test_run_is_seen(self) -> None:
         """One agent, its tool, and each call of its model, below each other in one tree."""
         self.needs("run")
-        _check_one_tool(self.watch("run", one_tool()))
+        self._check_one_tool("run")
 
     def test_async_run_is_seen(self) -> None:
         """The same by the framework's asynchronous way, with a tool of either sort."""
         self.needs("run_async")
-        _check_one_tool(self.watch("run_async", one_tool()))
+        self._check_one_tool("run_async")
         if "async_tools" not in self.lacks:
-            _check_one_tool(self.watch("run_async", one_tool(look_up_async)))
+            self._check_one_tool("run_async", look_up_async)
 
     def test_streamed_run_is_seen(self) -> None:
         """The same where the application reads a stream to its end."""
         self.needs("stream")
-        _check_one_tool(self.watch("stream", one_tool()))
+        self._check_one_tool("stream")
 
     def test_tools_that_are_called_at_once_stand_below_their_agent(self) -> None:
         """Neither stands below the other, and each has its own call."""
@@ -104,8 +118,14 @@ class RunContract(SourceTests):
         for event in seen.points(AGENT_HANDOFF.value):
             assert event.payload["to_agent"] == "did:mesh:7", "to_agent is an id: use did_of()"
 
+    def _check_one_tool(self, way: Way, tool: Tool = look_up) -> None:
+        before, began = clock.now_ns(), time.monotonic()
+        seen = self.watch(way, one_tool(tool))
+        _check_pieces(seen)
+        _check_times(seen, before, time.monotonic() - began)
 
-def _check_one_tool(seen: Seen) -> None:
+
+def _check_pieces(seen: Seen) -> None:
     text = seen.text()
     agent = seen.one("agent", "researcher")
     tool = seen.one("tool", "look_up_async" if seen.all("tool", "look_up_async") else "look_up")
@@ -118,6 +138,39 @@ def _check_one_tool(seen: Seen) -> None:
     assert len(seen.roots) == 1, f"a run is one tree\n{text}"
     for piece in seen.pieces:
         assert piece.status == "ok", f"all went well, so each status is ok\n{text}"
+
+
+def _check_times(seen: Seen, before_ns: int, seconds: float) -> None:
+    """Check when what one tool and two calls of a model did began and ended.
+
+    Args:
+        seen: The run.
+        before_ns: When the run had not begun, in nanoseconds since the epoch.
+        seconds: How long it took at most, by a clock that nobody sets.
+    """
+    text = seen.text()
+    for event in seen.events:
+        late = (event.timestamp_ns - before_ns) / 1e9
+        assert abs(late) < seconds + _CLOCKS_DIFFER_SECONDS, (
+            f"{event.event_type.value} happened {late:g} s after the run had begun, by its"
+            f" timestamp: timestamp_ns takes nanoseconds since the epoch\n{text}"
+        )
+    for piece in seen.pieces:
+        lasted = piece.end.payload.get("duration_seconds", 0.0)
+        assert lasted < seconds + 1, (
+            f"{piece} lasted {lasted:g} s of the {seconds:g} s of the run: duration_seconds takes"
+            f" seconds; leave it out, and it is measured\n{text}"
+        )
+    (agent,), (tool,), (first, second) = map(seen.all, ("agent", "tool", "model"))
+    # A framework may run tools within the call of a model that asks for them.
+    calls = [agent.start, first.start, first.end, second.start, second.end, agent.end]
+    between = [first.start, tool.start, tool.end, second.start]
+    for one, other in [*pairwise(calls), *pairwise(between)]:
+        told = one.timestamp_ns <= other.timestamp_ns  # False, too, where a clock was set back
+        assert told or seen.events.index(one) < seen.events.index(other), (
+            f"{one.event_type.value} comes behind {other.event_type.value}: open and close each"
+            f" piece when it begins and ends, or give the time as timestamp_ns\n{text}"
+        )
 
 
 def _check_below(seen: Seen, piece: Piece, above: Piece) -> None:
