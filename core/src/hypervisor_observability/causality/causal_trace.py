@@ -16,7 +16,7 @@ from ..events.lazy_slots import install
 from . import carriers, lineage, traceparent
 from .choices import Accept, check_accept
 from .id_text import checked_part, parts_of
-from .lineage import Lineage
+from .lineage import Lineage, new_span
 from .standing import activate
 
 _WIDE: Final = 32  # digits of a W3C trace id
@@ -88,7 +88,7 @@ class CausalTraceId(Lineage):
         where short ids would meet.
         """
         trace = ids.wide_trace_id_text(ids.next_number())
-        span = _span_in(trace)
+        span = new_span(trace)
         return _build(trace, span, None, 0, (trace, True, span), False)
 
     def child(self) -> "CausalTraceId":
@@ -97,7 +97,7 @@ class CausalTraceId(Lineage):
         line = self._line
         trace = line[0]
         plain = type(trace) is int or len(trace) != _WIDE
-        span = ids.next_number() if plain else _span_in(trace)
+        span = ids.next_number() if plain else new_span(trace)
         draft: Any = _Draft()
         draft.trace_id = trace
         draft.span_id = span
@@ -114,7 +114,7 @@ class CausalTraceId(Lineage):
         The sibling of a root has depth 0 and is marked as ``orphan_root``.
         """
         above = self._line[:-1]
-        span = ids.next_number() if type(above[0]) is int else _span_in(above[0])
+        span = ids.next_number() if type(above[0]) is int else new_span(above[0])
         parent = above[-1] if len(above) > _ABOVE else None
         orphan = parent is None and self.depth == 0
         return _build(above[0], span, parent, self.depth, (*above, span), orphan)
@@ -284,7 +284,7 @@ def _given(
     if depth < 0:
         raise ValueError(f"depth: expected 0 or more, got {depth}")
     trace_id = CausalTraceId().trace_id if trace is None else checked_part("trace_id", trace)
-    span_id = _span_in(trace_id) if span is None else checked_part("span_id", span)
+    span_id = new_span(trace_id) if span is None else checked_part("span_id", span)
     parent_id = None if parent is None else checked_part("parent_span_id", parent)
     return _placed(trace_id, span_id, parent_id, int(depth), from_root=from_root)
 
@@ -298,10 +298,3 @@ def _placed(
     else:
         line = (trace_id, False, parent_id, span_id)
     return _build(trace_id, span_id, parent_id, depth, line, False)
-
-
-def _span_in(trace_id: str) -> str:
-    """Draw a span for a trace: as wide as its other spans are."""
-    number = ids.next_number()
-    wide = traceparent.is_wide_trace(trace_id)
-    return ids.event_id_text(number) if wide else ids.span_id_text(number)

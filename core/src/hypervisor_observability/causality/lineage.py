@@ -8,6 +8,7 @@ is made without making text.
 from typing import Any, Final
 
 from ..events import ids
+from .traceparent import is_wide_trace
 
 Line = tuple[Any, ...]
 
@@ -30,6 +31,12 @@ class Lineage:
 
     _line: Line
     orphan_root: bool
+
+
+def new_span(trace_id: str) -> str:
+    """Draw a span for a trace: as wide as its other spans are."""
+    number = ids.next_number()
+    return ids.event_id_text(number) if is_wide_trace(trace_id) else ids.span_id_text(number)
 
 
 def longer(line: Line, span: int | str) -> Line:
