@@ -10,7 +10,7 @@ from hypervisor.saga.fan_out import FanOutOrchestrator
 from hypervisor.saga.orchestrator import SagaOrchestrator, SagaTimeoutError
 from hypervisor.saga.state_machine import Saga, SagaState, SagaStateError, SagaStep, StepState
 
-from hypervisor_agent_hypervisor import AgentHypervisorSource
+from hypervisor_agent_hypervisor import AgentHypervisorSource, work
 from hypervisor_observability import HypervisorEventBus, Observability, Recorder, current_trace
 from hypervisor_observability.config.plugin_tables import Content
 from hypervisor_observability.sources import SourceContext
@@ -508,3 +508,33 @@ def test_fault_of_ours_stays_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     with governed(errors=1) as bus:
         asyncio.run(main(bus))
     assert len(all_of(bus, "saga.step_started")) == 1
+
+
+def test_saga_that_the_source_leaves_is_committed_only_if_each_step_is() -> None:
+    async def main() -> None:
+        made, sso = orchestrator(), session_of(A)
+        done, left = (made.create_saga(sso.session_id) for _ in range(2))
+        for saga in (done, left):
+            step = made.add_step(saga.saga_id, "book", A, "/book")
+            await made.execute_step(saga.saga_id, step.step_id, executor=well)
+        made.add_step(left.saga_id, "pay", A, "/pay")
+        made.create_saga("elsewhere")
+
+    with governed() as bus:
+        asyncio.run(main())
+
+    assert only(bus, "saga.completed").payload["outcome"] == "committed"
+    told = [(one.payload["status"], one.payload["reason"]) for one in all_of(bus, "saga.escalated")]
+    assert told == [("expired", "the source has stopped")] * 2
+
+
+def test_long_saga_does_not_give_way_to_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MAX_KEPT", 20)
+    with governed() as bus:
+        made = orchestrator()
+        first = made.create_saga("s-1")
+        for _ in range(50):
+            made.create_saga("s-1").transition(SagaState.COMPLETED)
+        assert all_of(bus, "saga.escalated") == []
+        first.transition(SagaState.COMPLETED)
+        assert len(all_of(bus, "saga.created")) == len(all_of(bus, "saga.completed")) == 51

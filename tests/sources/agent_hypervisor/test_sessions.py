@@ -15,6 +15,7 @@ from hypervisor.session.isolation import IsolationLevel, SessionIsolationManager
 from hypervisor.session.sso import VFSPermissionError
 from hypervisor.session.vector_clock import CausalViolationError, VectorClockManager
 
+from hypervisor_agent_hypervisor import work
 from hypervisor_observability import Recorder, current_trace
 from tests.sources.governed import all_of, governed, only, trees, types_of
 
@@ -313,3 +314,19 @@ def test_objects_of_the_framework_are_not_kept_alive() -> None:
         del sso
         gc.collect()
         assert gone() is None
+
+
+def test_long_session_does_not_give_way_to_short_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work, "MAX_KEPT", 20)
+    with governed() as bus:
+        first = session_of(A)
+        for _ in range(50):
+            session_of(B).terminate()
+        first.activate()
+        assert only(bus, "session.activated").session_id == first.session_id
+        assert len(all_of(bus, "session.created")) == 51
+        assert {one.payload.get("status") for one in all_of(bus, "session.terminated")} == {None}
+        crowd = [session_of(B) for _ in range(20)]
+        oldest = all_of(bus, "session.terminated")[-1]
+        assert (oldest.session_id, oldest.payload["status"]) == (first.session_id, "expired")
+        assert len(crowd) == 20

@@ -54,6 +54,8 @@ class SagaWork:
         is_compensating: Whether it is being undone.
         failures: Why steps failed that nobody has tried again, by the ``id`` of the step.
         running: The steps that run, by their ``id``.
+        has_steps: Whether one was added.
+        undone: Those that were added and have not been committed, likewise.
     """
 
     saga_id: str
@@ -64,6 +66,8 @@ class SagaWork:
     is_compensating: bool = False
     failures: dict[int, str] = field(factory=dict)
     running: set[int] = field(factory=set)
+    has_steps: bool = False
+    undone: set[int] = field(factory=set)
 
 
 @define(eq=False)
@@ -116,30 +120,50 @@ class Steps:
 
 
 class Kept(Generic[T]):
-    """Things by their id, the oldest of which gives way to the newest of too many."""
+    """Things by their id: so many that go on, the oldest of which gives way to the newest of too
+    many, and so many that are over.
+
+    One that goes on for long does not give way to those that have come and gone meanwhile.
+    """
 
     def __init__(self, gave_way: Callable[[T], object]) -> None:
-        self._by_id: OrderedDict[str, T] = OrderedDict()
+        self._going_on: OrderedDict[str, T] = OrderedDict()
+        self._over: OrderedDict[str, T] = OrderedDict()
         self._gave_way = gave_way
 
     def get(self, one_id: Any) -> T | None:
         """Give what has that id."""
         try:
-            return self._by_id.get(one_id)
+            return self._going_on.get(one_id) or self._over.get(one_id)
         except TypeError:  # what cannot be hashed
             return None
 
     def put(self, one_id: str, thing: T) -> None:
         """Keep *thing*, in the place of what had that id."""
-        self._by_id.pop(one_id, None)
-        self._by_id[one_id] = thing
-        if len(self._by_id) > MAX_KEPT:
-            try:
-                _, oldest = self._by_id.popitem(last=False)
-            except KeyError:  # another thread was faster
-                return
+        self._over.pop(one_id, None)
+        self._going_on.pop(one_id, None)
+        self._going_on[one_id] = thing
+        oldest = _surplus(self._going_on)
+        if oldest is not None:
             self._gave_way(oldest)
 
+    def is_over(self, one_id: str, thing: T) -> None:
+        """Note that *thing* is over."""
+        if self._going_on.get(one_id) is thing:
+            self._over[one_id] = thing
+            self._going_on.pop(one_id, None)
+            _surplus(self._over)
+
     def newest_first(self) -> list[T]:
-        """Give everything."""
-        return list(self._by_id.values())[::-1]
+        """Give all that go on."""
+        return list(self._going_on.values())[::-1]
+
+
+def _surplus(things: "OrderedDict[str, T]") -> T | None:
+    """Take out the oldest of too many; None: they are not too many."""
+    if len(things) <= MAX_KEPT:
+        return None
+    try:
+        return things.popitem(last=False)[1]
+    except KeyError:  # another thread was faster
+        return None

@@ -44,7 +44,7 @@ class Writer:
 
     def __attrs_post_init__(self) -> None:
         self.sessions = Kept(lambda session: self.end_session(session, "expired", _TOO_MANY))
-        self.sagas = Kept(self.end_saga_as_it_stands)
+        self.sagas = Kept(lambda saga: self.end_saga_as_it_stands(saga, _TOO_MANY))
 
     @property
     def recorder(self) -> Recorder:
@@ -199,8 +199,9 @@ class Writer:
         if session.is_over:
             return
         session.is_over = True
+        self.sessions.is_over(session.session_id, session)
         for saga in list(session.sagas.values()):
-            self.end_saga_as_it_stands(saga)
+            self.end_saga_as_it_stands(saga, reason if status == "expired" else None)
         while session.agents:
             _, key = session.agents.popitem()
             self.close(key, status=status, reason=reason)
@@ -256,15 +257,21 @@ class Writer:
             session.sagas.pop(work.saga_id, None)
         if not work.is_over:
             work.is_over = True
+            self.sagas.is_over(work.saga_id, work)
             self.close(work.key, error, **payload)
 
-    def end_saga_as_it_stands(self, work: SagaWork) -> None:
-        """Record that a saga ended whose end nobody tells, as of all that succeed."""
+    def end_saga_as_it_stands(self, work: SagaWork, unfollowed: str | None = None) -> None:
+        """Record that a saga ended whose end nobody tells, as of all that succeed.
+
+        *unfollowed* is why it is followed no longer, where its session has not ended.
+        """
         failures = list(work.failures.values())
         if failures:
             self.end_saga(work, failures[0])
         elif work.is_compensating or work.running:
             self.end_saga(work, status="expired", reason="it was left in the middle")
+        elif unfollowed is not None and (work.undone or not work.has_steps):
+            self.end_saga(work, status="expired", reason=unfollowed)
         else:
             self.end_saga(work)
 
@@ -276,4 +283,4 @@ class Writer:
         for session in self.sessions.newest_first():
             self.end_session(session, "expired", reason)
         for saga in self.sagas.newest_first():
-            self.end_saga_as_it_stands(saga)
+            self.end_saga_as_it_stands(saga, reason)

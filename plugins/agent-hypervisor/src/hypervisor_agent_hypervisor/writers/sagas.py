@@ -31,6 +31,8 @@ def step_added(writer: Writer, call: Call) -> None:
     saga = call.target.get_saga(call.given["saga_id"])
     work = writer.saga_of(saga)
     writer.steps.of(call.result).saga = work
+    work.has_steps = True
+    work.undone.add(id(call.result))
     writer.open_saga(work, call.result.agent_did)
 
 
@@ -135,6 +137,8 @@ def _end_step(writer: Writer, step: Any, work: StepWork, error: BaseException | 
         _begin_step(writer, step, work)
     if work.saga is not None:
         work.saga.running.discard(id(step))
+        if error is None:
+            work.saga.undone.discard(id(step))
     if error is None:
         result = writer.context.content_of(result=step.execute_result)
         writer.close(work.key, **result)
