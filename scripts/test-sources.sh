@@ -3,7 +3,8 @@
 #
 # Usage: test-sources.sh [--all] [--counted] [ENVIRONMENT]...
 # An environment is a folder of tests/sources, and has the versions that its requirements.txt
-# pins. ENVIRONMENT-oldest has those of its requirements-oldest.txt; --all takes these, too.
+# pins. ENVIRONMENT-oldest has those of its requirements-oldest.txt; --all takes these, too, and
+# has each test go its whole length.
 # --counted leaves data for coverage to combine.
 # Reads: PYTHON (which Python to use; default: the newest that is found), CI (true: a framework
 #        that cannot be installed is an error; else its tests are left out, and that is said),
@@ -19,7 +20,10 @@ counted=
 named=
 for argument in "$@"; do
     case $argument in
-        --all) all=yes ;;
+        --all)
+            all=yes
+            export HVOBS_LONG_RUN=true
+            ;;
         --counted) counted='coverage run -m' ;;
         -*)
             echo "test-sources.sh: there is no option $argument" >&2

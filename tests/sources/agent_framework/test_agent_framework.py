@@ -17,6 +17,7 @@ from hypervisor_observability.testing.source_pieces import Seen
 from hypervisor_observability.testing.source_samples import one_tool, only_says
 from tests.sources.agent_framework.scripted import made, stream
 from tests.sources.pages import PAGES, run_page
+from tests.sources.streams import ABANDONED
 
 
 class TestAgentFramework(SourceContract):
@@ -25,7 +26,7 @@ class TestAgentFramework(SourceContract):
         "handoff": "handoffs belong to a distribution of orchestrations",
         "refusal": "a middleware that answers in place of a tool has no span",
     }
-    abandoned_streams = 2_000  # each takes the framework some milliseconds
+    abandoned_streams = ABANDONED
 
     @pytest.fixture(autouse=True)
     def content(self, monkeypatch: pytest.MonkeyPatch) -> None:

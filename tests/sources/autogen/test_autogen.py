@@ -23,6 +23,7 @@ from hypervisor_observability.testing.source_stream_contract import StreamContra
 from hypervisor_observability.testing.source_tests import check_seen
 from tests.sources.autogen.scripted import answer, made, stream
 from tests.sources.pages import PAGES, run_page
+from tests.sources.streams import ABANDONED
 
 
 class TestAutoGen(StandingContract, HarmlessContract, StreamContract):
@@ -33,7 +34,7 @@ class TestAutoGen(StandingContract, HarmlessContract, StreamContract):
         "handoff": "a handoff is a message between agents, of which no span tells",
         "refusal": "there is no way to refuse a tool",
     }
-    abandoned_streams = 500  # each takes the framework ten milliseconds and more
+    abandoned_streams = ABANDONED
 
     def make_source(self) -> object:
         return GenAISource()

@@ -14,6 +14,7 @@ from hypervisor_observability.testing.source_pieces import Seen
 from hypervisor_observability.testing.source_samples import hand_off, two_tools
 from tests.sources.google_adk.scripted import answer, answer_in_thread, streamed
 from tests.sources.pages import PAGES, run_page
+from tests.sources.streams import ABANDONED
 
 # Of AgentTool, which is the framework's own.
 pytestmark = pytest.mark.filterwarnings("ignore:The `plugins` argument:DeprecationWarning")
@@ -23,7 +24,7 @@ class TestGoogleADK(SourceContract):
     lacks: Mapping[str, str] = {
         "refusal": "a callback that answers in place of a tool looks like the tool in its span"
     }
-    abandoned_streams = 1_000  # each takes the framework 10 ms and more
+    abandoned_streams = ABANDONED
 
     @pytest.fixture(autouse=True)
     def content(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ from langchain_core.messages import ToolMessage
 from hypervisor_langchain import LangChainSource
 from hypervisor_observability.testing import AgentScript, SourceContract
 from tests.sources.langchain.fakes import made, state_of
+from tests.sources.streams import ABANDONED
 
 
 class TestLangChainSource(SourceContract):
-    # A stream of LangGraph takes 5 ms, and many times that on a busy machine.
-    abandoned_streams = 1_000
+    abandoned_streams = ABANDONED
 
     def make_source(self) -> object:
         return LangChainSource()

@@ -9,6 +9,7 @@ from hypervisor_observability.testing import AgentScript, SourceContract
 from hypervisor_openai_agents import OpenAIAgentsSource
 from tests.sources.openai_agents.fake_agents import event_loop, made
 from tests.sources.openai_agents.fake_models import Spanless, chat_completions, responses
+from tests.sources.streams import ABANDONED
 
 
 def refuse(_: object) -> ToolGuardrailFunctionOutput:
@@ -19,8 +20,7 @@ def refuse(_: object) -> ToolGuardrailFunctionOutput:
 class OpenAIAgentsContract(SourceContract):
     """How the framework runs agents."""
 
-    abandoned_streams = 300
-    """Ten thousand take minutes on a busy machine; one that is left open would be seen, too."""
+    abandoned_streams = ABANDONED
 
     @abstractmethod
     def model(self, script: AgentScript) -> Model:
@@ -50,8 +50,6 @@ class OpenAIAgentsContract(SourceContract):
 
 
 class TestSpanlessModel(OpenAIAgentsContract):
-    abandoned_streams = 3_000
-
     def model(self, script: AgentScript) -> Model:
         return Spanless(script)
 

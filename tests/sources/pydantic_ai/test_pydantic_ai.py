@@ -7,13 +7,14 @@ from typing import Any
 from hypervisor_genai import GenAISource
 from hypervisor_observability.testing import AgentScript, SourceContract
 from tests.sources.pydantic_ai.scripted import made, made_to_ask, stream
+from tests.sources.streams import ABANDONED
 
 
 class TestPydanticAI(SourceContract):
     lacks: Mapping[str, str] = {
         "handoff": "pydantic-ai has agents call each other as tools, and no handoffs"
     }
-    abandoned_streams = 2_000  # each takes the framework 5 ms and more
+    abandoned_streams = ABANDONED
 
     def make_source(self) -> object:
         return GenAISource()
