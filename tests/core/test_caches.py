@@ -5,8 +5,10 @@ import tracemalloc
 
 from hypervisor_observability import FinishedSpan, HypervisorEvent
 from hypervisor_observability.config import RedactionConfig
+from hypervisor_observability.facts.leaves import Leaves
 from hypervisor_observability.gate import Gate
 from hypervisor_observability.spans.identity import causal_ids
+from hypervisor_observability.stores.history import trace_key
 from hypervisor_otel import request_of_spans
 
 MAX_BYTES = 8 * 1024 * 1024
@@ -44,5 +46,20 @@ def test_all_caches_together_stay_below_8_mib() -> None:
         gc.collect()
         # At the worst moment: some are emptied when they are full.
         assert tracemalloc.get_traced_memory()[1] - before < MAX_BYTES
+    finally:
+        tracemalloc.stop()
+
+
+def test_ids_that_are_too_long_are_remembered_by_none() -> None:
+    leaves = Leaves()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(1_000):
+            event = HypervisorEvent(causal_trace_id=f"{number:032x}/{'b' * 100_000}")
+            trace_key(event.causal_trace_id or "")
+            leaves.note(event)
+            leaves.is_total(event, (1.0, 1.0, 1.0))
+        assert tracemalloc.get_traced_memory()[0] - before < MAX_BYTES
     finally:
         tracemalloc.stop()

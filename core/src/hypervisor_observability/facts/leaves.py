@@ -4,6 +4,7 @@ from collections import OrderedDict
 
 from attrs import define
 
+from ..causality.id_text import MAX_FULL
 from ..events.event import HypervisorEvent
 from ..events.event_types import MODEL_STARTED, RUN_STARTED, TOOL_STARTED, EventType
 from . import payload_facts
@@ -53,7 +54,7 @@ class Leaves:
     def note(self, event: HypervisorEvent) -> None:
         """Learn from an event which work lies below which."""
         text = event.causal_trace_id
-        if text is not None:
+        if text is not None and len(text) <= MAX_FULL:
             self._noted[text] = None
             self._noted.move_to_end(text)
             if len(self._noted) > MAX_SPANS:
@@ -62,12 +63,12 @@ class Leaves:
     def is_total(self, event: HypervisorEvent, amounts: Amounts) -> bool:
         """Tell whether a report sums up others; what it reports is taken into account."""
         said = payload_facts.flag(event, "total")
-        for text in self._noted:
-            self._work_of(text)
+        for noted in self._noted:
+            self._work_of(noted)
         self._noted.clear()
-        span = None
-        if event.causal_trace_id is not None:
-            span = self._work_of(event.causal_trace_id)
+        text, span = event.causal_trace_id, None
+        if text is not None and len(text) <= MAX_FULL:
+            span = self._work_of(text)
         if said is True:
             return True
         if span is None:

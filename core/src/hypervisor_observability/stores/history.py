@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import frozen
 
 from ..causality import traceparent
+from ..causality.id_text import MAX_FULL
 from ..events.event import HypervisorEvent
 
 
@@ -61,11 +62,17 @@ class Wanted:
 EVERYTHING = Wanted()
 
 
-@lru_cache(maxsize=10_000)
 def trace_key(causal_id: str) -> str:
     """Give what tells a trace from others, from any id in it: a trace has one wide form."""
+    return _trace_key(causal_id) if len(causal_id) <= MAX_FULL else _key_in(causal_id)
+
+
+def _key_in(causal_id: str) -> str:
     trace_id = causal_id.partition("/")[0]
     return traceparent.widen_trace(trace_id) if trace_id.isascii() else trace_id
+
+
+_trace_key = lru_cache(maxsize=10_000)(_key_in)
 
 
 def trace_of(event: HypervisorEvent) -> str | None:
