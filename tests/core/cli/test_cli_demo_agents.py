@@ -54,6 +54,14 @@ def test_events_are_written_for_other_commands(tmp_path: Path) -> None:
         assert misfits(event["event_type"], event["payload"]) == {}, event
 
 
+def test_source_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "installed_plugins", dict)
+    result = run_hvobs("demo", "--agents")
+
+    assert result.exit_code == 0, result.output
+    assert "plain Python: the plugin hypervisor-langchain is not installed" in result.stderr
+
+
 def test_backends_of_a_configuration_get_it() -> None:
     write_config('[plugins.journal]\ndirectory = "journal"\n')
     result = run_hvobs("demo", "--agents", "--config", "hypervisor.toml")

@@ -247,7 +247,7 @@ def test_program_that_observes_itself_is_seen_once() -> None:
     )
 
     assert result.stdout == "['city']\n{'acme': 'running'}\n"
-    assert result.stderr == "hvobs run: the program has sources of its own on, alone\n"
+    assert result.stderr == "hvobs run: sources of the program's own are on: they alone see it\n"
     assert uses() == 1
 
 
@@ -330,6 +330,21 @@ def test_source_that_is_down_is_told(place: Path) -> None:
     assert result.stderr.splitlines()[-1] == (
         "hvobs run: nothing was seen (acme down: ValueError: cannot begin)"
     )
+
+
+def test_framework_that_did_nothing_is_told() -> None:
+    result = hvobs_run(program("import acme_agents"))
+
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr == "hvobs run: nothing was seen (acme was up)\n"
+
+
+def test_configuration_without_a_source_is_told() -> None:
+    write_config('[plugins.journal]\ndirectory = "journal"\n')
+    result = hvobs_run(program(USE))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert result.stderr.splitlines()[-1] == "hvobs run: nothing was seen: no source is on"
 
 
 def test_configuration_that_is_gone_leaves_the_program_alone() -> None:

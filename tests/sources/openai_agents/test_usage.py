@@ -40,6 +40,15 @@ def test_span_without_usage_has_that_of_its_turn(way: Any) -> None:
         assert owner.kind == "model"
 
 
+@WAYS
+def test_call_that_used_no_tokens_is_seen(way: Any) -> None:
+    with observed() as seen:
+        asyncio.run(way(made(says("ha", "quiet", (0, 0)), Spanless)))
+
+    assert seen.outline == ["run Agent workflow ok", "  agent quiet ok", "    model Spanless ok"]
+    assert seen.tokens == []
+
+
 @MODELS
 @WAYS
 def test_call_of_a_model_ends_before_the_tools_that_it_asks_for_begin(way: Any, model: Any) -> None:

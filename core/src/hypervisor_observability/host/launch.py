@@ -128,7 +128,7 @@ def _start(launch: Launch) -> None:
 
     if somebody_observes():
         if os.getpid() == launch.pid:
-            say(__name__, "warning", "hvobs run: the program has sources of its own on, alone")
+            say(__name__, "warning", "hvobs run: sources of the program's own are on: they alone see it")
         return
     observability = Observability.from_config(launch.config_file)
     pid = os.getpid()
@@ -188,8 +188,9 @@ def summary(observability: "Observability", children: Children) -> str:
         return f"hvobs run: {_of(children)} seen; {_kept(store)}"
     if not events:
         states = observability.states()
-        sources = [f"{name} {states[name]}" for name in status["sources"]]
-        return f"hvobs run: nothing was seen ({', '.join(sources)})"
+        sources = [f"{name} {_at_the_end(states[name])}" for name in status["sources"]]
+        why = f" ({', '.join(sources)})" if sources else ": no source is on"
+        return f"hvobs run: nothing was seen{why}"
     traces = [event.causal_trace_id for event in kept if event.causal_trace_id is not None]
     urls = observability.trace_urls(str(traces[-1]).partition("/")[0]) if traces else {}
     told = []
@@ -202,6 +203,11 @@ def summary(observability: "Observability", children: Children) -> str:
     if children.count:
         seen += f", and {_of(children)},"
     return f"hvobs run: {seen} seen; {'; '.join(told) or 'no plugin reads them'}"
+
+
+def _at_the_end(state: str) -> str:
+    """Say how a source was until the program ended: what was up has been stopped by then."""
+    return "was up" if state == "stopped" else state
 
 
 def _of(children: Children) -> str:

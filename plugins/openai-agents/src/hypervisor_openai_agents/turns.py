@@ -42,7 +42,8 @@ class Turns:
         told = tokens_of(usage)
         if turn.call_key is None:
             error = error if _comes_from_call(error) else None
-            if error is not None or any(told):
+            # The SDK tells a usage of a turn where it has asked a model, even if that was of 0 tokens.
+            if error is not None or usage is not None:
                 self._call(turn, error)
         own = turn.own
         if not any(own) and any(told):

@@ -63,7 +63,8 @@ def _desk(observability: Observability, shop: Shop) -> tuple[Callable[[], str], 
     plain = PlainDesk(observability.recorder, shop).run
     states = observability.states()
     if SOURCE not in states:
-        return plain, "plain Python: the plugin hypervisor-langchain is not on"
+        lack = "on" if SOURCE in installed_plugins() else "installed"
+        return plain, f"plain Python: the plugin hypervisor-langchain is not {lack}"
     try:
         run = desk_of(shop)
     except ModuleNotFoundError:
