@@ -128,7 +128,11 @@ def _start(launch: Launch) -> None:
 
     if somebody_observes():
         if os.getpid() == launch.pid:
-            say(__name__, "warning", "hvobs run: sources of the program's own are on: they alone see it")
+            say(
+                __name__,
+                "warning",
+                "hvobs run: sources of the program's own are on: they alone see it",
+            )
         return
     observability = Observability.from_config(launch.config_file)
     pid = os.getpid()
