@@ -42,7 +42,7 @@ class Turns:
         told = tokens_of(usage)
         if turn.call_key is None:
             error = error if _comes_from_call(error) else None
-            # The SDK tells a usage of a turn where it has asked a model, even if that was of 0 tokens.
+            # The SDK tells the usage of a turn that has asked a model, even if it is of 0 tokens.
             if error is not None or usage is not None:
                 self._call(turn, error)
         own = turn.own
