@@ -234,6 +234,13 @@ def test_run_below_run_is_seen_once() -> None:
     ]
 
 
+def test_program_that_empties_its_environment_is_seen() -> None:
+    """As tests do for a while: a framework may be imported meanwhile for the first time."""
+    result = hvobs_run(program(f"import os\nos.environ.clear()\n{USE}print(dict(os.environ))"))
+
+    assert (result.stdout, result.stderr) == ("['city']\n{}\n", f"{SEEN}\n")
+
+
 def test_program_that_observes_itself_is_seen_once() -> None:
     program(USE)
     result = hvobs_run(

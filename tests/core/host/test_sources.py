@@ -1,6 +1,7 @@
 """Sources: a framework that is imported sooner, later or never; what goes wrong; the way back."""
 
 import asyncio
+import functools
 import importlib
 import inspect
 import os
@@ -116,6 +117,40 @@ def test_nothing_is_left_when_the_source_stops() -> None:
     assert log_of_the_source() == ["instrument", "uninstrument"]
     assert observability.states() == {"acme": "stopped"}
     assert series(observability, "source_up") == {("acme",): 0}
+
+
+class Wrapping:
+    """A source that wraps a function which others wrap, too."""
+
+    def __init__(self, name: str, target: str) -> None:
+        self.name, self.targets = name, (target,)
+
+    @hookimpl
+    def instrument(self, context: SourceContext) -> None:
+        agent = importlib.import_module("acme_agents").Agent
+        self.plain = agent.run
+        agent.run = functools.partialmethod(agent.run)
+
+    @hookimpl
+    def uninstrument(self) -> None:
+        importlib.import_module("acme_agents").Agent.run = self.plain
+
+
+class WrappingToo(Wrapping):
+    """Another one."""
+
+
+def test_what_two_sources_have_wrapped_is_as_it_was_in_whatever_order_they_came_up(
+    site: Path,
+) -> None:
+    (site / "acme_space.py").touch()
+    plain = importlib.import_module("acme_agents").Agent.run
+    sources = [Wrapping("first", "acme_space"), WrappingToo("second", "acme_agents")]
+    with Observability(plugins=sources) as observability:
+        importlib.import_module("acme_space")
+        assert observability.states() == {"first": "running", "second": "running"}
+
+    assert importlib.import_module("acme_agents").Agent.run is plain
 
 
 @pytest.mark.usefixtures("site")

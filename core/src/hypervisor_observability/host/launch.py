@@ -96,22 +96,26 @@ _turn = [None]
 """Whoever pops it begins: two threads may import two frameworks at once."""
 
 
-def begin() -> None:
+def begin(told: str) -> None:
     """Start the observability of this process, once. Nothing is raised on account of it.
 
     A process that was forked from one which has begun goes on with what it has.
 
+    Args:
+        told: What the variable held when this process began: it may be gone by now, as where a
+            test empties the environment.
+
     Raises:
         BaseException: Ctrl-C, and what else a signal handler raised.
     """
-    launch = Launch.of(os.environ)
+    launch = Launch.of({VARIABLE: told})
     if launch is None or disabled():
         return
     try:
         _turn.pop()
     except IndexError:
         return
-    hidden = os.environ.pop(VARIABLE)  # a plugin may start a Python process of its own
+    hidden = os.environ.pop(VARIABLE, None)  # a plugin may start a Python process of its own
     try:
         _start(launch)
     except BaseException as error:  # even SystemExit: it is a plugin's
@@ -119,7 +123,8 @@ def begin() -> None:
             raise
         say(__name__, "error", "hvobs run: this process is not observed: %s", line_of(error))
     finally:
-        os.environ[VARIABLE] = hidden
+        if hidden is not None:
+            os.environ[VARIABLE] = hidden
 
 
 def _start(launch: Launch) -> None:

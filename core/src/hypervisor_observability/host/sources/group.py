@@ -77,7 +77,8 @@ class SourceGroup:
         return in_time
 
     def _stop(self) -> None:
-        for source in reversed(self.sources.values()):
+        # Where two have wrapped one function, the outer one goes first.
+        for source in sorted(self.sources.values(), key=lambda one: one.turn, reverse=True):
             source.stop()
 
     def begin_anew_after_fork(self) -> None:

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from itertools import count
 
 from attrs import define, field
 
@@ -20,6 +21,8 @@ _claimed: "dict[type, Source]" = {}
 """Which source has instrumented a framework, or is about to, by the class of its plugin: what is
 wrapped twice is seen twice."""
 
+_turns = count(1)
+
 
 def somebody_observes() -> bool:
     """Whether a source is on in this process, in whatever Observability."""
@@ -34,6 +37,7 @@ class Source:
         plugin: What its author wrote.
         state: ``new``, ``waiting for MODULE``, ``running``, ``stopped`` or ``down: WHY``.
         errors: Calls of guarded callbacks that raised.
+        turn: Higher than that of every source that was instrumented before; 0: it was not.
     """
 
     plugin: Plugin
@@ -42,6 +46,7 @@ class Source:
     _post_import: PostImport
     state: str = field(default="new", init=False)
     errors: int = field(default=0, init=False)
+    turn: int = field(default=0, init=False)
     _framework: Framework = field(init=False)
     # Whoever pops one of these has the turn: a start and a stop may come from two threads.
     _to_instrument: dict[str, None] = field(factory=dict, init=False)
@@ -120,6 +125,7 @@ class Source:
             self._leave_alone(misfit)
             return
         self._active = True
+        self.turn = next(_turns)
         self._to_uninstrument[:] = [None]  # once, for all that is instrumented
         try:
             self.plugin.instrument(self._context(target, version or ""))

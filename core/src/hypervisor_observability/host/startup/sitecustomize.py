@@ -31,7 +31,8 @@ def _run_the_hidden_one() -> None:
 
 def _wait_for_frameworks() -> None:
     """Have the observability start as soon as a framework is imported."""
-    told = os.environ.get(_VARIABLE, "").split(":", 2)
+    launch = os.environ.get(_VARIABLE, "")
+    told = launch.split(":", 2)
     if sys.version_info < (3, 11) or len(told) < 3:
         return
     from importlib.util import module_from_spec, spec_from_file_location
@@ -50,17 +51,17 @@ def _wait_for_frameworks() -> None:
         atexit.register(_tell_nothing, pid)
     for target in targets:
         if target:
-            watching.when_imported(target, _begin)
+            watching.when_imported(target, lambda _: _begin(launch))
         else:  # a source that waits for nothing
-            _begin("")
+            _begin(launch)
 
 
-def _begin(_target: str) -> None:
+def _begin(launch: str) -> None:
     try:
         from hypervisor_observability.host.launch import begin
     except ImportError:  # the Python of another environment
         return
-    begin()
+    begin(launch)
 
 
 def _tell_nothing(pid: str) -> None:
