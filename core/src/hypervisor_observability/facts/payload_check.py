@@ -93,7 +93,7 @@ _HOLDS: Mapping[str, Callable[[Any], bool]] = {
     "count": lambda value: _is_integer(value) and value >= 0,
     "flag": lambda value: isinstance(value, bool),
     "list": lambda value: isinstance(value, list | tuple),
-    "name": lambda value: _is_integer(value) or (isinstance(value, str) and value != ""),
+    "name": lambda value: value != "" if isinstance(value, str) else _is_integer(value),
     "number": _is_number,
     "ring": lambda value: _is_integer(value) and 0 <= value <= GREATEST_RING,
     "text": lambda _: True,

@@ -23,7 +23,7 @@ from .keyed_work import (
     told_trace,
 )
 from .kinds import KindName
-from .place import NOWHERE
+from .place import Place
 from .scope import Scope
 
 
@@ -73,7 +73,7 @@ def open_under_key(
         Its causal id; None where it has none or could not be recorded, which is logged.
     """
     try:
-        own = Stand(NOWHERE._replace(session_id=session_id, agent_did=agent_did), None)
+        own = Stand(Place(session_id, agent_did), None)
         payload["attributes"] = attributes
         return begin(
             self._keyed, kind, key, parent_key, own, trace, timestamp_ns, payload, activate

@@ -121,28 +121,34 @@ def _own_stand(
     name = payload.get("name")
     if kind_name == "agent" and own.place.agent_did is None:
         place = place._replace(agent_did=ids.as_text(key if name is None else name))
-    drawn = f"{ids.as_text(kind_name if name is None else name)}-{trace.span_id}"
     if kind_name == "run":
-        _fill(payload, run_id=drawn)
+        _name(payload, "run_id", kind_name, name, trace)
     elif kind_name == "saga":
-        _fill(payload, saga_id=drawn)
+        _name(payload, "saga_id", kind_name, name, trace)
         place = place._replace(saga=KeyedSaga(ids.as_text(payload["saga_id"])))
     elif kind_name in ("fan_out", "step", "compensation"):
-        _fill(payload, saga_id=None if place.saga is None else place.saga.saga_id)
+        _fill(payload, "saga_id", None if place.saga is None else place.saga.saga_id)
         if kind_name == "fan_out":
-            _fill(payload, group_id=drawn)
+            _name(payload, "group_id", kind_name, name, trace)
         else:
-            _fill(payload, step_id=payload.get("step_action"))
+            _fill(payload, "step_id", payload.get("step_action"))
         if kind_name == "compensation":
-            _fill(payload, phase="started")
+            _fill(payload, "phase", "started")
     return Stand(place, trace)
 
 
-def _fill(payload: dict[str, Any], **values: object) -> None:
+def _fill(payload: dict[str, Any], key: str, value: object) -> None:
     """Add what nobody told."""
-    for name, value in values.items():
-        if payload.get(name) is None:
-            payload[name] = value
+    if payload.get(key) is None:
+        payload[key] = value
+
+
+def _name(
+    payload: dict[str, Any], key: str, kind_name: str, name: object, trace: CausalTraceId
+) -> None:
+    """Draw an id where nobody told one."""
+    if payload.get(key) is None:
+        payload[key] = f"{ids.as_text(kind_name if name is None else name)}-{trace.span_id}"
 
 
 def end(keyed: KeyedWork, work: OpenWork, ending: Ending) -> HypervisorEvent | None:
@@ -192,9 +198,15 @@ def _found(keyed: KeyedWork, key: Hashable) -> Stand | None:
 def place_of(parent: Stand, session_id: object, agent_did: object) -> Place:
     """Give the place of what hangs below *parent*, with what was told of its own."""
     place = parent.place
-    if session_id is not None:
-        place = place._replace(session_id=ids.as_text(session_id))
-    return place if agent_did is None else place._replace(agent_did=ids.as_text(agent_did))
+    if session_id is None and agent_did is None:
+        return place
+    # In a third of the time that _replace takes.
+    return Place(
+        place.session_id if session_id is None else ids.as_text(session_id),
+        place.agent_did if agent_did is None else ids.as_text(agent_did),
+        place.opened_by,
+        place.saga,
+    )
 
 
 def told_trace(
