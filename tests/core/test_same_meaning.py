@@ -137,3 +137,23 @@ def test_readers_agree_that_a_cancelled_agent_has_neither_failed_nor_succeeded()
 
 def trace_id_of(event: HypervisorEvent) -> str:
     return str(event.causal_trace_id).partition("/")[0]
+
+
+@pytest.mark.parametrize("kind", ["run", "agent"])
+def test_readers_agree_that_what_is_no_call_fails_where_it_says_that_it_was_blocked(
+    kind: Any,
+) -> None:
+    bus = HypervisorEventBus()
+    recorder = Recorder(bus)
+    trace = recorder.open(kind, 1, name="job")
+    recorder.close(1, status="blocked", reason="not allowed")
+    assert trace is not None
+
+    assembler = SpanAssembler()
+    spans = [span for event in bus.all_events for span in assembler.feed(event)]
+    assert {span.status for span in spans} == {SpanStatus.ERROR}
+    tree = tree_to_dict(build_tree(bus.all_events, trace.trace_id))
+    states = {one["state"] for one in tree["work"]}
+    assert states == {"failed"}
+    if kind == "run":
+        assert Findings.of(bus.all_events).activity.runs.by_name["job"].ends == {"error": 1}

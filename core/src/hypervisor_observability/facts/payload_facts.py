@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..events.event import HypervisorEvent, is_erased, raw_payload
-from ..events.event_types import AGENT_FINISHED, EventType
+from ..events.event_types import AGENT_FINISHED, RUN_FINISHED, EventType
 from ..events.json_values import json_text
 from ..values.truth import flag_of
 
@@ -36,7 +36,7 @@ SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIV
 
 
 _LEFT_UNDONE = ("cancelled", "expired")
-_NO_ERRORS = (*_LEFT_UNDONE, "blocked")
+_NEVER_REFUSED = frozenset({RUN_FINISHED, AGENT_FINISHED})
 WORK_ENDS = ("ok", "error", *_LEFT_UNDONE, ERASED)
 """The words of ``work_end``."""
 CALL_ENDS = (*WORK_ENDS, "blocked")
@@ -162,15 +162,19 @@ def left_undone(event: HypervisorEvent) -> str:
 
 
 def was_blocked(event: HypervisorEvent) -> bool:
-    """Tell whether a call was refused."""
-    return name(event, "status") == "blocked"
+    """Tell whether a call was refused; runs and agents are not."""
+    return name(event, "status") == "blocked" and event.event_type not in _NEVER_REFUSED
 
 
 def work_end(event: HypervisorEvent) -> str:
-    """Give how work ended, as spans and trees have it: one of ``CALL_ENDS``."""
+    """Give how work ended, in all readers: one of ``CALL_ENDS``, of runs and agents one of
+    ``WORK_ENDS``.
+    """
     status = name(event, "status")
-    if status == "error" or status in _NO_ERRORS:
+    if status == "error" or status in _LEFT_UNDONE:
         return status
+    if status == "blocked":
+        return "blocked" if was_blocked(event) else "error"
     if has(event, "error_type"):
         return "error"
     return ERASED if is_erased(event) else "ok"

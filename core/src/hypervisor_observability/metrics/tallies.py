@@ -128,11 +128,6 @@ def handoffs(rules: LabelRules) -> Tally:
     )
 
 
-def _run_end(event: HypervisorEvent) -> str:
-    end = payload_facts.work_end(event)
-    return end if end in payload_facts.WORK_ENDS else "error"  # only calls are refused
-
-
 def tallies(uncounted: Uncounted) -> list[Tally]:
     """Make what needs to know nothing but the event.
 
@@ -183,7 +178,7 @@ def tallies(uncounted: Uncounted) -> list[Tally]:
                 RUNS, "Runs that ended, by how they ended", {"outcome": payload_facts.WORK_ENDS}
             ),
             [RUN_FINISHED],
-            _run_end,
+            payload_facts.work_end,
         ),
         Tally(
             Histogram(
