@@ -421,3 +421,36 @@ def test_child_of_a_fork_leaves_to_its_parent_what_that_began(
     run = trace_of(only(bus, RUN_STARTED))
     assert CausalTraceId.from_string(trace).parent_span_id == run.span_id
     assert len(bus.query_by_type(RUN_FINISHED)) == 1
+
+
+def test_innermost_parent_is_what_the_running_code_has_opened_below_it(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    recorder.open("run", "run", name="answer")
+    recorder.open("agent", "other", agent_did="did:other", activate=True)
+
+    assert recorder.innermost("run") == "run"  # the code stands in another tree
+    recorder.close("other")
+    recorder.open("tool", "tool", "run", tool_name="ask", activate=True)
+    assert recorder.innermost("tool") == "tool"
+    assert recorder.innermost("run") is HERE
+    with recorder.agent("did:helper"):
+        assert recorder.innermost("tool") is HERE
+        recorder.open("model", "model", recorder.innermost("tool"), model="m")
+    assert recorder.innermost("tool") == "tool"
+    for key in ("model", "tool", "run"):
+        recorder.close(key)
+
+    assert recorder.innermost("tool") == "tool"
+    assert recorder.innermost("unknown") == "unknown"
+    assert recorder.innermost(HERE) is HERE
+    assert only(bus, EventType.of("model.started")).agent_did == "did:helper"
+
+
+def test_innermost_parent_of_what_is_no_key_is_left_as_it_is(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    key: Any = []
+
+    assert recorder.innermost(key) is key
+    assert "unhashable" in caplog.text

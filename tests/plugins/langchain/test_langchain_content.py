@@ -1,6 +1,7 @@
 """Messages as plain data."""
 
-from types import SimpleNamespace
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,8 +9,25 @@ import pytest
 from hypervisor_langchain.content import plain_content, plain_message, plain_messages
 
 
-def message(content: Any, kind: str = "human", **more: Any) -> SimpleNamespace:
-    return SimpleNamespace(content=content, type=kind, **more)
+class BaseMessage(SimpleNamespace):
+    """Stands in for LangChain's class."""
+
+
+class Command(SimpleNamespace):
+    """Stands in for LangGraph's class."""
+
+
+@pytest.fixture(autouse=True)
+def _framework(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"langchain_core.messages.base": BaseMessage, "langgraph.types": Command}
+    for name, one in found.items():
+        module = ModuleType(name)
+        setattr(module, one.__name__, one)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def message(content: Any, kind: str = "human", **more: Any) -> BaseMessage:
+    return BaseMessage(content=content, type=kind, **more)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +73,7 @@ def test_images_are_told_by_their_size() -> None:
 
 def test_result_of_a_tool_is_what_it_says() -> None:
     assert plain_content(message("sunny", "tool")) == "sunny"
-    assert plain_content(SimpleNamespace(update={"messages": [message("hi")]})) == {
+    assert plain_content(Command(update={"messages": [message("hi")]})) == {
         "update": {"messages": ["hi"]}
     }
     assert plain_content(("a", 1)) == ["a", 1]

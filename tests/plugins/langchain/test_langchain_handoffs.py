@@ -52,15 +52,15 @@ def langgraph(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("result", "targets"),
     [
-        (Command("billing"), ["billing"]),
-        (Command(["a", Send("b"), Send(None), 7, ""]), ["a", "b"]),
-        ([Command("a"), {"messages": []}, Command()], ["a"]),
+        (Command("billing"), [("billing", False)]),
+        (Command(["a", Send("b"), Send(None), 7, ""]), [("a", False), ("b", True)]),
+        ([Command("a"), {"messages": []}, Command()], [("a", False)]),
         ({"goto": "a"}, []),
         ("a", []),
         (None, []),
     ],
 )
-def test_targets_are_those_of_commands(result: object, targets: list[str]) -> None:
+def test_targets_are_those_of_commands(result: object, targets: list[tuple[str, bool]]) -> None:
     assert list(targets_of(result)) == targets
 
 

@@ -36,7 +36,13 @@ def test_chain_is_a_run_that_holds_what_it_calls() -> None:
     (started,) = watched.payloads("run.started")
     assert started["kind"] == "chain"
     (used,) = watched.payloads("usage.recorded")
-    assert used == {"model": "scripted-1", "input_tokens": 5, "output_tokens": 3}
+    (call,) = watched.payloads("model.started")
+    assert used == {
+        "model": "scripted-1",
+        "provider": call["provider"],
+        "input_tokens": 5,
+        "output_tokens": 3,
+    }
 
 
 def test_chain_that_calls_nothing_is_not_recorded() -> None:

@@ -1,9 +1,13 @@
 """What of prompts, answers, arguments and results goes into payloads."""
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
 from hypervisor_observability.testing import AgentScript, CallTools, Say, ToolCall, Usage
@@ -100,6 +104,51 @@ def test_objects_of_the_application_in_a_state_are_left_alone() -> None:
             graph.compile(name="keeper").invoke({"thing": Secretive()})
 
         assert watched.tree() == ["run keeper ok"]
+
+
+class Response:
+    """As those of clients of HTTP: its content is read from the network when it is asked for."""
+
+    @property
+    def content(self) -> bytes:
+        raise AssertionError("somebody reads it")
+
+    update = type = content
+
+    def __repr__(self) -> str:
+        return "<Response>"
+
+
+def test_what_a_tool_returns_is_not_read() -> None:
+    @tool
+    def fetch(path: str) -> Any:
+        """Fetch something."""
+        return [Response(), {"page": Response()}]
+
+    with watching("all") as watched:
+        fetch.invoke({"path": "/"})
+
+    assert watched.tree() == ["tool fetch ok"]
+
+
+def test_arguments_that_a_model_asked_for_are_not_kept_beyond_the_run() -> None:
+    class Arguments(dict[str, Any]):
+        pass
+
+    asked = [Arguments(city="Oslo")]
+    kept = weakref.ref(asked[0])
+
+    class Asking(ScriptedModel):
+        def _generate(self, *_: Any, **__: Any) -> ChatResult:
+            message = AIMessage("")
+            message.tool_calls = [{"name": "look_up", "args": asked.pop(), "id": "c1"}]
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    with watching():
+        (RunnableLambda(str) | Asking(turns=()) | RunnableLambda(str)).invoke("x")
+        gc.collect()
+
+        assert kept() is None
 
 
 def test_answer_that_is_refused_is_told_where_all_content_is() -> None:

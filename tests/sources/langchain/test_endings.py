@@ -6,10 +6,14 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
-from hypervisor_langchain.calls import Call
+from hypervisor_langchain.calls import MAX_ENDED, Call
 from hypervisor_observability.testing import AgentScript, Say, Stall, Usage
 from tests.sources.langchain.fakes import ScriptedModel, made_agent, state_of
 from tests.sources.langchain.watching import watching
@@ -143,3 +147,88 @@ def test_what_is_open_ends_with_the_source() -> None:
         asyncio.run(main())
 
     assert watched.tree() == ["agent clerk expired", "  model scripted-1 expired"]
+
+
+class Failed(BaseException):
+    """As a test framework raises it, past every ``except Exception``."""
+
+
+class Struck(BaseRetriever):
+    def _get_relevant_documents(self, query: str, *, run_manager: object) -> list[Document]:
+        raise Failed(query)
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_retriever_that_no_exception_ends_has_ended(is_async: bool) -> None:
+    chain = RunnableLambda(lambda query: query) | Struck()
+    with watching() as watched, pytest.raises(Failed):
+        if is_async:
+            asyncio.run(chain.ainvoke("x"))
+        else:
+            chain.invoke("x")
+
+    assert [line.rpartition(" ")[2] for line in watched.tree()] == ["error", "error"]
+    assert watched.payloads("tool.finished")[0]["error_type"].endswith("Failed")
+
+
+def test_model_that_begins_when_its_chain_is_over_ends_with_its_task() -> None:
+    async def ask_after(over: asyncio.Event) -> None:
+        await over.wait()
+        await stalling().ainvoke("x")
+
+    async def main() -> None:
+        over = asyncio.Event()
+        left: list[Awaitable[None]] = []
+
+        async def leave(_: object) -> None:
+            left.append(asyncio.ensure_future(ask_after(over)))
+
+        await RunnableLambda(leave).ainvoke("x")
+        over.set()
+        await given_up(left[0])
+
+    with watching() as watched:
+        asyncio.run(main())
+
+    assert watched.tree() == ["model scripted-1 cancelled"]
+
+
+def test_end_is_recorded_though_what_it_says_cannot_be_read() -> None:
+    message = AIMessage("sunny")
+    message.__dict__["usage_metadata"] = {"input_tokens": float("inf"), "output_tokens": 3}
+
+    class Odd(ScriptedModel):
+        def _generate(self, *_: Any, **__: Any) -> ChatResult:
+            return ChatResult(generations=[ChatGeneration(message=message)])
+
+    with watching() as watched:
+        Odd(turns=()).invoke("x")
+
+    assert watched.tree() == ["model scripted-1 ok"]
+    assert [one.get("output_tokens") for one in watched.payloads("usage.recorded")] == [3]
+
+
+def test_runs_that_start_one_another_without_end_do_not_keep_all_before_them() -> None:
+    runs = MAX_ENDED + 500
+
+    async def main() -> None:
+        model = ScriptedModel(turns=(Say("x", USED),) * runs)
+        over = asyncio.Event()
+        tasks: list[Awaitable[Any]] = []
+
+        async def go_on(number: int) -> None:
+            await model.ainvoke("x")
+            if number == runs:
+                over.set()
+            else:
+                chain = RunnableLambda(go_on)
+                tasks[:] = [asyncio.ensure_future(chain.ainvoke(number + 1))]
+
+        await RunnableLambda(go_on).ainvoke(1)
+        await over.wait()
+        await tasks[0]
+        gc.collect()
+        assert sum(type(one) is Call for one in gc.get_objects()) <= MAX_ENDED + 100
+
+    with watching():
+        asyncio.run(main())

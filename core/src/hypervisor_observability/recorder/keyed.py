@@ -13,6 +13,7 @@ from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
 from .keyed_table import Ending, Stand
 from .keyed_work import (
+    HERE,
     KeyedWork,
     begin,
     end,
@@ -154,6 +155,29 @@ def record_point(
         self._keyed.writer.keyed_failed(error)
         return None
     return event
+
+
+def innermost_of(self: WritesByKey, key: Hashable, /) -> Hashable:
+    """Give the parent of work that begins here, which its framework says *key* has caused.
+
+    Code below *key* may have opened something that the framework knows nothing of: a scope of the
+    application's own, or what another framework does. The work stands in that.
+
+    Args:
+        key: What caused it, as far as the framework knows.
+
+    Returns:
+        ``HERE`` where the running code stands in something below *key*; else *key*.
+    """
+    try:
+        known = self._keyed.table.find(key)
+        here = self._keyed.writer.trace_here()
+        if known is None or here is None or known.trace is None or here == known.trace:
+            return key
+        return HERE if known.trace.is_ancestor_of(here, strict=True) else key
+    except Exception as error:  # noqa: BLE001 - likewise
+        self._keyed.writer.keyed_failed(error)
+        return key
 
 
 def stand_in_key(self: WritesByKey, key: Hashable, /) -> Scope[CausalTraceId | None]:

@@ -279,6 +279,7 @@ class Recorder:
     close = keyed.close_key
     point = keyed.record_point
     inside = keyed.stand_in_key
+    innermost = keyed.innermost_of
     HERE = HERE
 
     def call_here(self, kind: CallKind, /) -> CallHere | None:

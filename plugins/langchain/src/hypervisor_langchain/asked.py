@@ -123,6 +123,8 @@ def fields_of(thing: object) -> Mapping[str, Any]:
 
 
 def _asked_in(whole: Call) -> dict[str, Asked]:
+    if whole.is_over:  # nobody would empty it
+        return {}
     if whole.asked is None or len(whole.asked) >= MAX_ASKED:
         whole.asked = {}
     return whole.asked
@@ -133,6 +135,13 @@ def _answered(asked: Mapping[str, Asked], name: str, arguments: object) -> str |
     found = [
         (one.attempts, call_id)
         for call_id, one in asked.items()
-        if one.name == name and one.arguments == arguments
+        if one.name == name and _are_equal(one.arguments, arguments)
     ]
     return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _are_equal(one: object, other: object) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - objects of the application, such as arrays
+        return False

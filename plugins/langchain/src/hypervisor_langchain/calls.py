@@ -7,7 +7,7 @@ recorded.
 
 from asyncio import Task
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextvars import Context
 from typing import Any, Literal
 
@@ -23,12 +23,18 @@ Kind = Literal["undecided", "part"] | Recorded
 """What a call is recorded as: not known yet; not at all; or as that."""
 
 
+def key_of(run_id: Any) -> Hashable:
+    """Give the key of a call, by its id: a UUID as a rule, but the application may give any."""
+    key: Hashable = getattr(run_id, "int", run_id)
+    return key
+
+
 @define(eq=False)
 class Call:
     """A call of a chain, a tool or a model; LangChain says "run".
 
     Attributes:
-        key: Its id, which is the key that the recorder knows it by.
+        key: Its id, which is the key that the recorder knows it by; see ``key_of``.
         parent: The call that it is part of; None: there is none, or nobody told of it.
         name: What was called.
         agent_name: The agent that it is or is part of, as LangChain says; None: it does not.
@@ -47,13 +53,16 @@ class Call:
         interrupted: Whether it waits for an answer of a human.
         task: Of a tool or a model: the task that it runs in.
         on_done: Called when that is done; None: the call around sees to it.
+        thread: Of a tool or a model: the thread that it runs in, where that is in no task.
         loose: Tools and models below it that may end without a word.
-        model: Of a model: its name.
+        holder: Whose ``loose`` it is in.
+        is_over: Whether it has ended.
+        model: Of a model: its name, and its provider where that is told.
         began: Of a model: when it began, by the clock that nobody sets, in seconds.
         first_token_seconds: How long its first token took; None before that.
     """
 
-    key: int
+    key: Hashable
     parent: "Call | None"
     name: str = ""
     agent_name: object = None
@@ -67,13 +76,16 @@ class Call:
     did: str | None = None
     worker: str | None = None
     giver: str | None = None
-    handed: dict[str, str] | None = None
+    handed: dict[str, list[str]] | None = None
     asked: dict[str, Any] | None = None
     interrupted: bool = False
     task: "Task[Any] | None" = None
     on_done: Callable[[Any], object] | None = None
-    loose: "dict[int, Call] | None" = None
-    model: str = ""
+    thread: int = 0
+    loose: "dict[Hashable, Call] | None" = None
+    holder: "Call | None" = None
+    is_over: bool = False
+    model: dict[str, str] = field(factory=dict)
     began: float = 0.0
     first_token_seconds: float | None = None
 
@@ -87,6 +99,16 @@ class Call:
         call: Call | None = self
         while call is not None and not call.is_recorded:
             call = call.parent
+        return call
+
+    def remembered(self) -> "Call | None":
+        """Give what a call stands below that goes on, or begins, when this one is over.
+
+        Calls of which each starts the next, without end, would else keep all before them.
+        """
+        call = self.recorded()
+        if call is not None and call.is_over:
+            call.parent = None
         return call
 
     def whole(self) -> "Call":
@@ -110,8 +132,8 @@ class Call:
 class Calls:
     """The calls that are open, and the latest that have ended."""
 
-    _open: OrderedDict[int, Call] = field(factory=OrderedDict, init=False)
-    _ended: OrderedDict[int, Call] = field(factory=OrderedDict, init=False)
+    _open: OrderedDict[Hashable, Call] = field(factory=OrderedDict, init=False)
+    _ended: OrderedDict[Hashable, Call] = field(factory=OrderedDict, init=False)
 
     def __len__(self) -> int:
         return len(self._open)
@@ -122,25 +144,28 @@ class Calls:
         if len(self._open) > MAX_CALLS:
             self._open.popitem(last=False)
 
-    def known(self, key: int) -> Call | None:
+    def known(self, key: Hashable) -> Call | None:
         """Give the call of that *key*, which may have ended."""
         return self._open.get(key) or self._ended.get(key)
 
-    def running(self, key: int) -> Call | None:
+    def running(self, key: Hashable) -> Call | None:
         """Give the call of that *key* if it is open."""
         return self._open.get(key)
 
-    def take(self, key: int) -> Call | None:
+    def take(self, key: Hashable) -> Call | None:
         """Take out a call that has ended; None: it is not open."""
         call = self._open.pop(key, None)
         if call is not None:
-            call.around = None
+            call.is_over = True
+            # What is remembered of it keeps nothing of the application's alive.
+            call.around = call.asked = call.handed = None
+            holder, call.holder = call.holder, None
+            if holder is not None and holder.loose is not None:
+                holder.loose.pop(key, None)
             if call.task is not None:
                 if call.on_done is not None:
                     call.task.remove_done_callback(call.on_done)
                 call.task = call.on_done = None
-                if call.parent is not None and call.parent.loose is not None:
-                    call.parent.loose.pop(key, None)
             self._ended[key] = call
             if len(self._ended) > MAX_ENDED:
                 self._ended.popitem(last=False)

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import define
 
 from hypervisor_langchain.asked import note_given, refused_in
-from hypervisor_langchain.calls import Call
+from hypervisor_langchain.calls import Call, key_of
 from hypervisor_langchain.handoffs import enter_node, leave_node, signal_of, take_giver
 from hypervisor_langchain.work import Work
 from hypervisor_observability.events.event_types import AGENT_HANDOFF
@@ -52,7 +52,6 @@ class Chains:
         name = name or UNNAMED
         call = work.begin(run_id, parent_run_id, name, metadata)
         parent = call.parent
-        call.agent_name = metadata.get("lc_agent_name")
         if parent is None and metadata.get("thread_id") is not None:
             call.attributes = {"thread_id": str(metadata["thread_id"])}
         if parent is not None and parent.kind not in ("tool", "model"):
@@ -68,27 +67,29 @@ class Chains:
             call.kind = "part"
             enter_node(call)
             note_given(call, inputs)
-        elif call.agent_name == name and not _is_in_agent(name, parent):
-            self._open_agent(call, name)
+        elif _is_agent(call) and not _is_in_agent(str(call.agent_name), parent):
+            self._open_agent(call, str(call.agent_name))
         elif parent is None:
             call.around = copy_context()
 
     def ended(self, outputs: object, *, run_id: Any, **_: object) -> None:
         """Take that a chain has ended well."""
-        call = self._work.calls.take(run_id.int)
+        call = self._work.calls.take(key_of(run_id))
         if call is None:
             return
-        if call.is_node:
-            self._refuse(call, outputs)
-        self._end(call, outputs, None)
+        try:
+            if call.is_node:
+                self._refuse(call, outputs)
+        finally:
+            self._end(call, outputs, None)
 
     def failed(self, error: BaseException, *, run_id: Any, **_: object) -> None:
         """Take that a chain has ended with an exception, which need not be a failure."""
-        call = self._work.calls.take(run_id.int)
+        call = self._work.calls.take(key_of(run_id))
         if call is None:
             return
         if call.kind == "undecided" and call.parent is None:
-            self._decide(call, None)
+            self._open_run(call, call.name, "chain")
         signal = signal_of(error)
         call.interrupted = call.interrupted or signal == "interrupted"
         self._end(call, error.args[0] if signal == "goto" and error.args else None, error)
@@ -102,7 +103,9 @@ class Chains:
 
     def _decide(self, call: Call, node: Call | None) -> None:
         """Say what *call* is, of which a first part begins: a *node*, or none of a graph."""
-        if node is None:
+        if call.is_over and node is None:  # the part is what it has left running
+            call.kind = "part"
+        elif node is None:
             if call.parent is None:
                 self._open_run(call, call.name, "chain")
             else:
@@ -111,10 +114,12 @@ class Chains:
             around = call.node() if call.name == UNNAMED else None
             name = call.name if around is None else around.name
             if node.name in AGENT_NODES or node.name.endswith(AGENT_HOOKS):
-                self._open_agent(call, _own_agent_name(call) or name)
+                self._open_agent(call, name)
             else:
                 self._open_run(call, name, "graph")
         call.around = None
+        if call.is_over and call.is_recorded:  # meanwhile, in another thread
+            self._work.end(call, None)
 
     def _open_run(self, call: Call, name: str, kind: str) -> None:
         self._hold(call)
@@ -123,7 +128,7 @@ class Chains:
 
     def _open_agent(self, call: Call, name: str) -> None:
         self._hold(call)
-        call.name = name
+        call.name = name  # the run may be called otherwise
         call.did = did = self._work.context.did_of(name)
         handed = take_giver(call)
         if handed is not None:
@@ -152,23 +157,21 @@ class Chains:
             parent.interrupted = parent.interrupted or call.interrupted
             if worker is not None and parent.kind not in ("tool", "model"):
                 parent.worker = worker
-        if call.is_node:
-            leave_node(call, result)
-        self._work.end(call, error)
+        with self._work.ending(call, error):
+            if call.is_node:
+                leave_node(call, result)
 
     def _refuse(self, node: Call, result: object) -> None:
         for name, call_id, answer in refused_in(node, result):
             self._work.refuse(node, name, call_id, answer)
 
 
-def _own_agent_name(call: Call) -> str | None:
-    """Give the agent's name that LangChain says, unless that is of an agent around it."""
-    above = call.parent
-    while above is not None:
-        if above.kind == "agent" and above.name == call.agent_name:
-            return None
-        above = above.parent
-    return call.agent_name if isinstance(call.agent_name, str) else None
+def _is_agent(call: Call) -> bool:
+    """Tell whether LangChain says that *call* is an agent; what an agent calls inherits it."""
+    name, parent = call.agent_name, call.parent
+    if not isinstance(name, str) or not name:
+        return False
+    return name == call.name or parent is None or parent.agent_name != name
 
 
 def _is_in_agent(name: str, call: Call | None) -> bool:

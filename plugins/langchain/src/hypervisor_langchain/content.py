@@ -9,6 +9,8 @@ from typing import Any
 
 from attrs import define
 
+from hypervisor_langchain.framework import is_command, is_message
+
 _LOUD = frozenset({"base64", "data", "file_data", "image_url", "input_audio", "url"})
 """Keys of parts of messages that hold images, sounds and files, or say where they are."""
 _MAX_NODES = 4_096
@@ -23,11 +25,12 @@ def plain_messages(messages: Iterable[object]) -> list[object]:
 
 def plain_message(message: object) -> object:
     """Give one message as a dict; what is none as plain content."""
-    if not _is_message(message):
+    if not is_message(message):
         return plain_content(message)
     content: Any = message
     plain: dict[str, Any] = {"role": content.type, "content": plain_content(content.content)}
     calls = getattr(message, "tool_calls", None)
+    calls = [one for one in calls if isinstance(one, dict)] if isinstance(calls, list) else None
     if calls:
         plain["tool_calls"] = [
             {"name": one.get("name"), "id": one.get("id"), "arguments": one.get("args")}
@@ -54,23 +57,20 @@ class _Copier:
         self._nodes += 1
         if self._nodes > _MAX_NODES or depth > _MAX_DEPTH:
             return "..."
-        if _is_message(content):
+        if is_message(content):
             return self.copied(content.content, depth + 1)
-        if isinstance(content, Mapping):
+        kind = type(content)
+        if issubclass(kind, Mapping):
             return {
                 key: _size_of(value) if key in _LOUD else self.copied(value, depth + 1)
                 for key, value in islice(content.items(), _MAX_NODES)
             }
-        if isinstance(content, list | tuple):
+        if issubclass(kind, list | tuple):
             return [self.copied(one, depth + 1) for one in islice(content, _MAX_NODES)]
-        update = getattr(content, "update", None)  # of a command of LangGraph's
+        update = content.update if is_command(content) else None
         return (
             {"update": self.copied(update, depth + 1)} if isinstance(update, Mapping) else content
         )
-
-
-def _is_message(content: object) -> bool:
-    return hasattr(content, "content") and isinstance(getattr(content, "type", None), str)
 
 
 def _size_of(value: object) -> str:

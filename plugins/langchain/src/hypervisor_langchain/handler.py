@@ -25,6 +25,10 @@ def make_handler(work: Work) -> Any:
         ignore_retry = True
         ignore_custom_event = True
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            # What the application pickles of its calls has one in it that does nothing.
+            return BaseCallbackHandler, ()
+
         def __copy__(self) -> Self:
             return self
 

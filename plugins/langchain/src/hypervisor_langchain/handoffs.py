@@ -5,10 +5,10 @@ raised as a ``ParentCommand``, by which a tool such as ``transfer_to_billing`` w
 handoff if an agent worked in the one node, and one begins to work in the other.
 """
 
-import sys
 from collections.abc import Iterator
 
 from hypervisor_langchain.calls import Call
+from hypervisor_langchain.framework import is_a, is_command
 
 
 def leave_node(node: Call, result: object) -> None:
@@ -16,17 +16,19 @@ def leave_node(node: Call, result: object) -> None:
     graph, worker = node.parent, node.worker
     if graph is None or worker is None:
         return
-    for target in targets_of(result):
+    for target, is_sent in targets_of(result):
         if graph.handed is None:
             graph.handed = {}
-        graph.handed[target] = worker
+        # A node runs once for all that go there, and once for each that is sent.
+        graph.handed[target] = [*(graph.handed.get(target, ()) if is_sent else ()), worker]
 
 
 def enter_node(node: Call) -> None:
     """Note who has handed over to a *node* that begins."""
     graph = node.parent
-    if graph is not None and graph.handed:
-        node.giver = graph.handed.pop(node.name, None)
+    givers = None if graph is None or not graph.handed else graph.handed.get(node.name)
+    if givers:
+        node.giver = givers.pop(0)
 
 
 def take_giver(agent: Call) -> tuple[Call, str] | None:
@@ -41,16 +43,19 @@ def take_giver(agent: Call) -> tuple[Call, str] | None:
     return (node.parent, giver) if giver != agent.did else None
 
 
-def targets_of(result: object) -> Iterator[str]:
-    """Give the nodes that *result* goes to: of a command, or of several."""
-    commands = _classes("langgraph.types", "Command")
-    sends = _classes("langgraph.types", "Send")
+def targets_of(result: object) -> Iterator[tuple[str, bool]]:
+    """Give the nodes that *result* goes to, of a command, or of several.
+
+    Returns:
+        For each its name, and whether it was sent something of its own.
+    """
     for one in result if isinstance(result, list | tuple) else (result,):
-        goto = getattr(one, "goto", ()) if isinstance(one, commands) else ()
+        goto = getattr(one, "goto", ()) if is_command(one) else ()
         for target in goto if isinstance(goto, list | tuple) else (goto,):
-            name = getattr(target, "node", None) if isinstance(target, sends) else target
+            is_sent = is_a(target, "langgraph.types", "Send")
+            name = getattr(target, "node", None) if is_sent else target
             if isinstance(name, str) and name:
-                yield name
+                yield name, is_sent
 
 
 def signal_of(error: object) -> str:
@@ -59,16 +64,10 @@ def signal_of(error: object) -> str:
     Returns:
         ``goto``, ``interrupted`` or ``drained``.
     """
-    if error is None or not isinstance(error, _classes("langgraph.errors", "GraphBubbleUp")):
+    if error is None or not is_a(error, "langgraph.errors", "GraphBubbleUp"):
         return ""
-    if isinstance(error, _classes("langgraph.errors", "ParentCommand")):
+    if is_a(error, "langgraph.errors", "ParentCommand"):
         return "goto"
-    if isinstance(error, _classes("langgraph.errors", "GraphInterrupt")):
+    if is_a(error, "langgraph.errors", "GraphInterrupt"):
         return "interrupted"
     return "drained"
-
-
-def _classes(module: str, name: str) -> tuple[type, ...]:
-    """Give LangGraph's class of that *name*; nothing while nobody has imported LangGraph."""
-    found = getattr(sys.modules.get(module), name, None)
-    return (found,) if isinstance(found, type) else ()

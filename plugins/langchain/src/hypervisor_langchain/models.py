@@ -7,6 +7,7 @@ from typing import Any
 from attrs import define
 
 from hypervisor_langchain.asked import note_asked
+from hypervisor_langchain.calls import key_of
 from hypervisor_langchain.chains import Chains
 from hypervisor_langchain.content import plain_messages
 from hypervisor_langchain.usage import answer_of
@@ -43,11 +44,11 @@ class Models:
         work, metadata = self._work, told.get("metadata") or {}
         call = work.begin(told["run_id"], told.get("parent_run_id"), "", metadata)
         self._chains.decide(call.parent)
-        call.model = _name_of(metadata, told, serialized)
-        payload: dict[str, Any] = {"model": call.model, "operation": operation}
+        call.model["model"] = _name_of(metadata, told, serialized)
         provider = metadata.get("ls_provider")
         if isinstance(provider, str) and provider:
-            payload["provider"] = provider
+            call.model["provider"] = provider
+        payload: dict[str, Any] = {**call.model, "operation": operation}
         if work.context.content == "all":
             said = [message for one in prompts for message in plain_messages(one)]
             payload.update(work.context.content_of(prompt=said))
@@ -56,7 +57,7 @@ class Models:
 
     def first_token(self, *_: object, run_id: Any, **__: object) -> None:
         """Take a token, of which the first counts."""
-        call = self._work.calls.running(run_id.int)
+        call = self._work.calls.running(key_of(run_id))
         if call is not None and call.first_token_seconds is None:
             call.first_token_seconds = time.monotonic() - call.began
 
@@ -72,21 +73,19 @@ class Models:
 
     def _end(self, run_id: Any, response: object, error: BaseException | None) -> None:
         work = self._work
-        call = work.calls.take(run_id.int)
+        call = work.calls.take(key_of(run_id))
         if call is None:
             return
-        answer = answer_of(response)
-        if answer.used:
-            work.recorder.point(USAGE_RECORDED, call.key, model=call.model, **answer.used)
-        if error is None:
-            note_asked(call, answer.messages)
-        told: dict[str, Any] = {
-            "first_token_seconds": call.first_token_seconds,
-            "finish_reason": answer.finish_reason,
-        }
-        if answer.texts and work.context.content == "all":
-            told.update(work.context.content_of(answer=plain_messages(answer.texts)))
-        work.end(call, error, **told)
+        with work.ending(call, error) as told:
+            told["first_token_seconds"] = call.first_token_seconds
+            answer = answer_of(response)
+            told["finish_reason"] = answer.finish_reason
+            if answer.used:
+                work.recorder.point(USAGE_RECORDED, call.key, **{**call.model, **answer.used})
+            if error is None:
+                note_asked(call, answer.messages)
+            if answer.texts and work.context.content == "all":
+                told.update(work.context.content_of(answer=plain_messages(answer.texts)))
 
 
 def _name_of(metadata: Mapping[str, Any], told: Mapping[str, Any], serialized: object) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 from attrs import define
 
 from hypervisor_langchain.asked import attempt_of, fields_of
-from hypervisor_langchain.calls import Call
+from hypervisor_langchain.calls import Call, key_of
 from hypervisor_langchain.chains import Chains
 from hypervisor_langchain.content import plain_content
+from hypervisor_langchain.framework import is_message
 from hypervisor_langchain.work import Work
 
 _RETRY = "retry:attempt:"
@@ -66,20 +67,19 @@ class Tools:
     def ended(self, output: object, *, run_id: Any, **_: object) -> None:
         """Take that a tool or a retriever has ended well, or with an error that it has handled."""
         work = self._work
-        call = work.calls.take(run_id.int)
+        call = work.calls.take(key_of(run_id))
         if call is None:
             return
-        told: dict[str, Any] = {}
-        fields = fields_of(output)
-        if fields.get("status") == "error" and "tool_call_id" in fields:
-            told = {"status": "error", "reason": "the tool has handled an error"}
-        if work.context.content == "all":
-            told.update(work.context.content_of(result=plain_content(output)))
-        work.end(call, None, **told)
+        with work.ending(call, None) as told:
+            fields = fields_of(output) if is_message(output) else {}
+            if fields.get("status") == "error" and "tool_call_id" in fields:
+                told.update(status="error", reason="the tool has handled an error")
+            if work.context.content == "all":
+                told.update(work.context.content_of(result=plain_content(output)))
 
     def failed(self, error: BaseException, *, run_id: Any, **_: object) -> None:
         """Take that a tool or a retriever has failed, was cancelled or waits for an answer."""
-        call = self._work.calls.take(run_id.int)
+        call = self._work.calls.take(key_of(run_id))
         if call is not None:
             self._work.end(call, error)
 

@@ -4,6 +4,7 @@ It is asked for what it has: the classes of LangChain differ from release to rel
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from attrs import define
@@ -78,7 +79,9 @@ def _tokens(told: object) -> dict[str, Any]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return value >= 0 and isfinite(value)
 
 
 def _first(told: object, keys: tuple[str, ...]) -> Any:

@@ -1,5 +1,6 @@
 """How the work of a span ended."""
 
+import asyncio
 import sys
 from typing import Any
 
@@ -18,6 +19,9 @@ _REDACTED = "redacted"
 """Is in what the SDK says in place of what it keeps out of its traces."""
 _HIDDEN = "Error details are redacted."
 """Says the same in our events."""
+
+_STOPS = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+"""What stops work from outside: its type says enough."""
 
 Failure = tuple[str, str]
 """The type and the message of an exception, which is not kept: it would keep all its frames."""
@@ -50,7 +54,7 @@ def ended_by(seat: Seat) -> BaseException | None:
     return error
 
 
-def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, dict[str, object]]:
+def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, dict[str, Any]]:
     """Give the error of the work, and what else its end says.
 
     Args:
@@ -58,7 +62,7 @@ def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, 
         seat: Of the span.
     """
     error, hides = ended_by(seat), seat.run.is_sensitive
-    told: dict[str, object] = {}
+    told: dict[str, Any] = {}
     if seat.kind == "tool" and (_is_refusal(error) or _REJECTED in _said(span_error)):
         told["status"] = "blocked"
     # What the tool itself raised, be it handed to the model, or wrapped and raised further.
@@ -68,13 +72,22 @@ def ending_of(span_error: Any, seat: Seat) -> tuple[BaseException | str | None, 
         if not hides:
             told["reason"] = f"{told['error_type']}: {message}"
             return message, told
-    elif hides and isinstance(error, Exception):
-        told["error_type"] = type_of(error)
     elif error is not None:
-        return error, told
-    if error is None and not span_error:
+        shown, more = shown_of(error, hides=hides)
+        return shown, {**told, **more}
+    elif not span_error:
         return None, told
     return _HIDDEN if hides else _said(span_error), told
+
+
+def shown_of(error: BaseException, *, hides: bool) -> tuple[BaseException | str, dict[str, Any]]:
+    """Give *error* as it is told, without its message where the run *hides* its content."""
+    if not hides:
+        return error, {}
+    for kind in _STOPS:
+        if isinstance(error, kind):
+            return kind(), {}
+    return _HIDDEN, {"error_type": type_of(error)}
 
 
 def _said(span_error: Any) -> str:

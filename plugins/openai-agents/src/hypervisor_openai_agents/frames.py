@@ -89,7 +89,8 @@ def held_back() -> str | None:
         verdicts = getattr(_local(frame, "self"), "tool_input_guardrail_results", None)
         for verdict in verdicts if result and isinstance(verdicts, list) else ():
             behavior = getattr(verdict.output, "behavior", None)
-            own = verdict.guardrail in (_local(frame, "func_tool").tool_input_guardrails or ())
+            of_tool = getattr(_local(frame, "func_tool"), "tool_input_guardrails", None)
+            own = verdict.guardrail in (of_tool or ())
             if own and isinstance(behavior, dict) and behavior.get("message") is result:
                 return f"rejected by guardrail {verdict.guardrail.get_name()}"
         return None
@@ -101,7 +102,7 @@ def called_model() -> CalledModel:
     interface = sys.modules.get("agents.models.interface")
     kind = getattr(interface, "Model", None)
     for frame in _behind(sys._getframe(1)):
-        model = _local(frame, "self")
+        model = _subject(frame)
         if kind is not None and isinstance(model, kind):
             tracing = _local(frame, "tracing")
             include = getattr(tracing, "include_data", None)
@@ -146,7 +147,7 @@ def went_through_model(error: BaseException) -> bool:
     kind = getattr(interface, "Model", None)
     trace = error.__traceback__
     while trace is not None:
-        if kind is not None and isinstance(_local(trace.tb_frame, "self"), kind):
+        if kind is not None and isinstance(_subject(trace.tb_frame), kind):
             return True
         trace = trace.tb_next
     return False
@@ -169,6 +170,12 @@ def _local(frame: FrameType, name: str) -> Any:
     if name not in code.co_varnames and name not in code.co_cellvars + code.co_freevars:
         return None
     return frame.f_locals.get(name)
+
+
+def _subject(frame: FrameType) -> Any:
+    """Give the first argument: of a method, its object, whatever its author calls that."""
+    code = frame.f_code
+    return _local(frame, code.co_varnames[0]) if code.co_argcount else None
 
 
 def _module(frame: FrameType) -> str:

@@ -17,6 +17,8 @@ any other            nothing: what is below it stands in what is around it
 """
 
 import time
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field
@@ -65,7 +67,8 @@ class Spans:
         """Close it."""
         seat = self._seats.end(str(trace.trace_id))
         if seat is not None:
-            self._close(seat, None)
+            with self._ending(seat, None):
+                pass
 
     def span_started(self, span: Any) -> None:
         """Open what the span is, or note that it is nothing of ours."""
@@ -101,11 +104,14 @@ class Spans:
 
     # Beginnings of work
 
+    def _parent(self, around: Seat) -> Hashable:
+        return self.context.recorder.innermost(around.key)
+
     def _task(self, data: Any, key: str, around: Seat) -> Seat | None:
         if around.kind not in ("run", "other") or around.run.is_implicit:
             return None  # the trace is this run; or an agent is called as a tool
         self.context.recorder.open(
-            "run", key, around.key, name=str(data.name), run_id=key, activate=True
+            "run", key, self._parent(around), name=str(data.name), run_id=key, activate=True
         )
         return Seat(key, "run", Run(), is_work=True, end=self._end)
 
@@ -114,7 +120,7 @@ class Spans:
         self.context.recorder.open(
             "agent",
             key,
-            around.key,
+            self._parent(around),
             agent_did=self.context.did_of(name),
             name=name,
             activate=True,
@@ -130,14 +136,19 @@ class Spans:
         if caller.arguments and not hides:
             arguments = frames.arguments_in(caller.arguments)
             says |= self.context.content_of(arguments=arguments)
-        self.context.recorder.open("tool", key, around.key, activate=True, **says)
+        self.context.recorder.open("tool", key, self._parent(around), activate=True, **says)
         return Seat(key, "tool", around.run, around.turn, is_work=True, end=self._tool_ended)
 
     def _model(self, data: Any, key: str, around: Seat) -> Seat:
         called = frames.called_model()
         model = getattr(data, "model", None) or called.model
         self.context.recorder.open(
-            "model", key, around.key, model=str(model), operation="chat", stream=called.stream
+            "model",
+            key,
+            self._parent(around),
+            model=str(model),
+            operation="chat",
+            stream=called.stream,
         )
         if around.turn is not None:
             around.turn.call_key = key
@@ -163,36 +174,43 @@ class Spans:
 
     # Ends
 
-    def _end(self, span: Any, seat: Seat) -> None:
-        self._close(seat, span.error)
+    @contextmanager
+    def _ending(self, seat: Seat, span_error: Any) -> Iterator[dict[str, Any]]:
+        """Close the work of a span, with what the block tells, be it at fault."""
+        error, told = ending_of(span_error, seat)
+        try:
+            yield told
+        finally:
+            self.context.recorder.close(seat.key, error, **told)
 
-    def _close(self, seat: Seat, span_error: Any, **told: Any) -> None:
-        error, more = ending_of(span_error, seat)
-        self.context.recorder.close(seat.key, error, **{**more, **told})
+    def _end(self, span: Any, seat: Seat) -> None:
+        with self._ending(seat, span.error):
+            pass
 
     def _tool_ended(self, span: Any, seat: Seat) -> None:
-        data = span.span_data
-        told: dict[str, Any] = {}
-        held_back = frames.held_back()
-        if held_back is not None:
-            told.update(status="blocked", reason=held_back)
-        if self.context.content == "all" and data.output is not None:
-            told["result"] = data.output
-        if isinstance(data.mcp_data, dict):
-            told["attributes"] = _flat(data.mcp_data)
-        self._close(seat, span.error, **told)
+        with self._ending(seat, span.error) as told:
+            data = span.span_data
+            held_back = frames.held_back()
+            if held_back is not None:
+                told.update(status="blocked", reason=held_back)
+            if self.context.content == "all" and data.output is not None:
+                told["result"] = data.output
+            if isinstance(data.mcp_data, dict):
+                told["attributes"] = _flat(data.mcp_data)
 
     def _model_ended(self, span: Any, seat: Seat) -> None:
-        data = span.span_data
-        usage = getattr(data, "usage", None)
-        if usage is None:
-            usage = getattr(getattr(data, "response", None), "usage", None)
-        self._turns.call_reported(seat.turn, seat.key, seat.told["model"], usage)
-        self._close(seat, span.error)
+        with self._ending(seat, span.error):
+            data = span.span_data
+            usage = getattr(data, "usage", None)
+            if usage is None:
+                usage = getattr(getattr(data, "response", None), "usage", None)
+            self._turns.call_reported(seat.turn, seat.key, seat.told["model"], usage)
 
     def _turn_ended(self, span: Any, seat: Seat) -> None:
         if seat.turn is not None:
-            self._turns.turn_ended(seat.turn, span.span_data.usage, ended_by(seat))
+            hides = seat.run.is_sensitive
+            usage = span.span_data.usage
+            self._turns.turn_ended(seat.turn, usage, ended_by(seat), hides=hides)
 
     def _handed_over(self, span: Any, seat: Seat) -> None:
         data = span.span_data

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from hypervisor_observability.events.event_types import USAGE_RECORDED
 from hypervisor_observability.recorder import Recorder
+from hypervisor_openai_agents.endings import shown_of
 from hypervisor_openai_agents.frames import UNKNOWN_MODEL, usage_of_turn, went_through_model
 from hypervisor_openai_agents.seats import Turn
 
@@ -37,14 +38,16 @@ class Turns:
         if turn is not None and turn.call_key is None:
             self._call(turn, None)
 
-    def turn_ended(self, turn: Turn, usage: object, error: BaseException | None) -> None:
+    def turn_ended(
+        self, turn: Turn, usage: object, error: BaseException | None, *, hides: bool
+    ) -> None:
         """Take the end of a turn, with the usage of all in it, and what ended it."""
         told = tokens_of(usage)
         if turn.call_key is None:
             error = error if _comes_from_call(error) else None
             # The SDK tells the usage of a turn that has asked a model, even if it is of 0 tokens.
             if error is not None or usage is not None:
-                self._call(turn, error)
+                self._call(turn, error, hides=hides)
         own = turn.own
         if not any(own) and any(told):
             own = self._own_of(turn, told, failed=error is not None)
@@ -64,7 +67,7 @@ class Turns:
         rest = _difference(told, turn.inner)
         return rest if min(rest) >= 0 else told
 
-    def _call(self, turn: Turn, error: BaseException | None) -> None:
+    def _call(self, turn: Turn, error: BaseException | None, *, hides: bool = False) -> None:
         """Record a call that nobody has told of, from the beginning of its turn until now."""
         turn.call_key = key = (turn.agent_key, "call", turn.start_ns)
         self.recorder.open(
@@ -75,7 +78,11 @@ class Turns:
             operation="chat",
             timestamp_ns=turn.start_ns,
         )
-        self.recorder.close(key, error)
+        if error is None:
+            self.recorder.close(key)
+        else:
+            shown, told = shown_of(error, hides=hides)
+            self.recorder.close(key, shown, **told)
 
     def _report(self, key: Hashable, model: str, tokens: Tokens) -> None:
         if any(tokens):
