@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from langchain.agents.middleware import wrap_tool_call
 from langchain_core.messages import ToolMessage
 
@@ -10,6 +11,9 @@ from hypervisor_langchain import LangChainSource
 from hypervisor_observability.testing import AgentScript, SourceContract
 from tests.sources.langchain.fakes import made, state_of
 from tests.sources.streams import ABANDONED
+
+# LangChain hides this warning of its own, but not while two threads hide it at once.
+pytestmark = pytest.mark.filterwarnings("ignore:The `validate_arguments` method:DeprecationWarning")
 
 
 class TestLangChainSource(SourceContract):
