@@ -1,5 +1,6 @@
 """What only the source sees changes nothing of what the application sees, sends and samples."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -194,6 +195,25 @@ def test_source_that_stops_ends_what_is_open_and_leaves_no_context_behind() -> N
     for open_one in (served, tool, agent):
         open_one.__exit__(None, None, None)
     assert current_trace() is None
+
+
+def test_span_that_is_dropped_without_an_end_ends_its_work_and_leaves_no_context_behind() -> None:
+    with watching() as watch:
+        tracer = watch.tracer()
+        tool = tracer.start_span("t", attributes=TOOL)
+        served = watch.tracer("mcp").start_span(
+            "t", trace.set_span_in_context(tool), attributes=TOOL
+        )
+        assert current_trace() is not None
+        del served, tool
+        gc.collect()
+        assert current_trace() is None
+        with tracer.start_as_current_span("a", attributes=AGENT):
+            pass
+        seen = watch.seen
+
+    assert seen.one("tool", "weather").status == "expired"
+    assert seen.one("agent", "guide").parent is None
 
 
 def test_tokens_of_one_call_told_by_three_layers_count_once() -> None:

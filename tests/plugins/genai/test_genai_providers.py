@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
@@ -122,12 +122,19 @@ def test_sdk_that_is_disabled_makes_no_spans(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_api_and_sdk_are_afterwards_as_they_were() -> None:
-    before = [vars(TracerProvider)["get_tracer"], vars(trace.ProxyTracer)["_tracer"]]
+    replaced = (
+        (TracerProvider, "get_tracer"),
+        (Tracer, "start_span"),
+        (trace.ProxyTracer, "_tracer"),
+    )
+    before = [vars(owner)[name] for owner, name in replaced]
     with watching():
-        assert vars(TracerProvider)["get_tracer"] is not before[0]
-        assert vars(trace.ProxyTracer)["_tracer"] is not before[1]
+        meanwhile = [vars(owner)[name] for owner, name in replaced]
+        assert [one is not plain for one, plain in zip(meanwhile, before, strict=True)] == [
+            True
+        ] * 3
 
-    assert [vars(TracerProvider)["get_tracer"], vars(trace.ProxyTracer)["_tracer"]] == before
+    assert [vars(owner)[name] for owner, name in replaced] == before
 
 
 def test_wrapper_of_somebody_else_stays(monkeypatch: pytest.MonkeyPatch) -> None:

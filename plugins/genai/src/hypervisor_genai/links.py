@@ -54,6 +54,7 @@ class Link:
         elsewhere: Whether a framework tells of it that has a source of its own.
         held: Work within it whose end waits for its own; None: it has ended.
         inside: Ends the standing in the recorded work, where a span that is left alone has one.
+        gone: Tells when the span is gone without an end.
     """
 
     key: SpanKey | None = None
@@ -72,17 +73,21 @@ class Link:
     elsewhere: bool = False
     held: list[Ended] | None = field(factory=list)
     inside: Any = None
+    gone: Any = None
 
 
 def left_below(above: Link, **more: Any) -> Link:
     """Give the link of a span that is left alone, below *above*."""
-    return evolve(above, left=True, usage=None, sums=None, outer=above.sums or above, **more)
+    outer = above.sums or above
+    return evolve(above, left=True, usage=None, sums=None, outer=outer, gone=None, **more)
 
 
 def unknown_below(above: Link) -> Link:
     """Give the link of a span of which nothing is known, below *above*."""
     # It may tell at its end: what is left alone is the span above.
-    return evolve(above, left=False, inside=None, sums=above.sums or above) if above.left else above
+    if not above.left:
+        return above
+    return evolve(above, left=False, inside=None, sums=above.sums or above, gone=None)
 
 
 class Links:

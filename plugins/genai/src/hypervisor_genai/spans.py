@@ -1,6 +1,8 @@
 """From the beginning and the end of spans to pieces of work under keys."""
 
+import weakref
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from attrs import define, field
@@ -56,9 +58,13 @@ class Spans:
         if work is None:
             self.links.put(key, unknown_below(above))
         elif (left := self._left(work, span, above, scope, here=here, late=False)) is not None:
+            if left.inside is not None:
+                left.gone = weakref.ref(span, partial(self._lost, key))
             self.links.put(key, left)
         else:
-            self.links.put(key, self._open(key, work, span, above, here=here))
+            link = self._open(key, work, span, above, here=here)
+            link.gone = weakref.ref(span, partial(self._lost, key))
+            self.links.put(key, link)
 
     def ended(self, span: ReadableSpan, *, here: bool) -> None:
         """Take note of a span that has ended."""
@@ -67,6 +73,8 @@ class Spans:
         link = self.links.get(key)
         if link is None:  # it began before anybody looked, or too long ago
             return
+        if link.key == key or link.left:
+            link.gone = None
         if link.left:
             self._end_left(span, link)
         elif link.key == key and link.work is not None:
@@ -77,11 +85,17 @@ class Spans:
     def end_all(self, reason: str) -> None:
         """End what is open: nobody will tell of it any more."""
         for key, link in reversed(self.links.all()):
-            if link.inside is not None:
-                link.inside.__exit__(None, None, None)
-                link.inside = None
+            link.gone = None
+            _leave(link)
             if link.key == key and link.work is not None:
                 self.context.recorder.close(key, status="expired", reason=reason)
+
+    def _lost(self, key: SpanKey, _gone: object) -> None:
+        """End what a span told of that nobody has any more, so that nothing else falls below it."""
+        link = self.links.get(key)
+        if link is not None:
+            _leave(link)
+        self.context.recorder.close(key, status="expired", reason="its span never ended")
 
     # Beginnings
 
@@ -221,9 +235,7 @@ class Spans:
         self._close(key, work, span, link, here=here)
 
     def _end_left(self, span: ReadableSpan, link: Link) -> None:
-        if link.inside is not None:
-            link.inside.__exit__(None, None, None)
-            link.inside = None
+        _leave(link)
         work = work_of(span.name, span.attributes or {}, _scope_of(span))
         if work is not None:
             self._pass_on(work, span, link)
@@ -244,6 +256,12 @@ class Spans:
             error, told = how_it_ended(span, None)
             if error is not None and recorded is not None and _is(recorded, "tool"):
                 recorded.failure = Ended(link.key, error, told, None)
+
+
+def _leave(link: Link) -> None:
+    inside, link.inside = link.inside, None
+    if inside is not None:
+        inside.__exit__(None, None, None)
 
 
 def _is(link: Link, kind: KindName) -> bool:
