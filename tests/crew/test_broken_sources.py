@@ -6,6 +6,7 @@ from unittest import SkipTest
 import pytest
 
 from tests.crew import broken_sources, broken_watching, crew
+from tests.crew.broken_watching import CANCELLED, STREAMS
 from tests.crew.crew_contract import CrewContract
 from tests.crew.crew_source import CrewSource
 
@@ -16,10 +17,11 @@ class Contract(CrewContract):
     """The contract, to be asked test by test."""
 
     abandoned_streams = 100
-    patience_seconds = 2.0
 
     def __init__(self, source: type[CrewSource]) -> None:
         self.source = source
+        if FAULTS.get(source, frozenset()) & {*CANCELLED, *STREAMS}:
+            self.patience_seconds = 5.0  # what it waits for in vain, it waits for often
 
     def make_source(self) -> object:
         return self.source()
