@@ -79,7 +79,10 @@ status=0
 rm -f "$output"
 exit "$status"
 '
-for environment in $ready; do echo "$environment"; done |
+# The largest begin first, so that none of them goes on alone at the end.
+for environment in $ready; do
+    echo "$(cat "tests/sources/${environment%-oldest}"/*.py | wc -c) $environment"
+done | sort -rn | cut -d ' ' -f 2 |
     # shellcheck disable=SC2086  # words
     xargs -P "$at_once" -I '{}' sh -c "$one" sh '{}' $counted pytest || status=1
 exit "$status"

@@ -10,6 +10,8 @@ from tests.crew.broken_watching import CANCELLED, STREAMS
 from tests.crew.crew_contract import CrewContract
 from tests.crew.crew_source import CrewSource
 
+pytestmark = pytest.mark.slow
+
 FAULTS = broken_watching.FAULTS | broken_sources.FAULTS
 
 
