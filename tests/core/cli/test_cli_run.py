@@ -376,6 +376,8 @@ def test_mistakes_are_told_before_anything_runs() -> None:
     assert "nothing to run" in run_hvobs("run").stderr
     assert "nothing to run" in run_hvobs("run", "-m").stderr
     assert "No such option" in run_hvobs("run", "--odd", "app.py").stderr
+    assert "there is no file pytest; for the module: -m pytest" in run_hvobs("run", "pytest").stderr
+    assert "can't open file" in hvobs_run("__main__").stderr
     write_config("[plugins.acme]\ncontent = 'some'\n")
     wrong = run_hvobs("run", "app.py")
     assert (wrong.exit_code, "hypervisor.toml:2: plugins.acme.content" in wrong.stderr) == (2, True)

@@ -1,6 +1,7 @@
 """``hvobs run``: run a program as it stands, with the sources of a configuration on."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -42,6 +43,18 @@ def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(args[:at]), list(args[at:])
 
 
+def _refuse_module(script: str, ctx: click.Context) -> None:
+    """Say so where *script* is the name of a module, as that of ``pytest`` is."""
+    if not script.isidentifier() or Path(script).exists():
+        return
+    try:
+        found = find_spec(script)
+    except ValueError:  # such as __main__, which nobody has found anywhere
+        return
+    if found is not None:
+        raise click.UsageError(f"there is no file {script}; for the module: -m {script}", ctx)
+
+
 @config_option
 @click.command(cls=_Run, short_help="Run a program with the sources of a configuration on.")
 @click.pass_context
@@ -58,6 +71,7 @@ def run(ctx: click.Context, config_file: Path | None) -> None:
         raise click.UsageError(
             "nothing to run: name a script, a module with -m, or code with -c", ctx
         )
+    _refuse_module(program[0], ctx)
     path = need_file(config_file)
     config, loaded = load_all(path)
     sources = part_plugins(loaded, config)[0].sources
