@@ -41,10 +41,10 @@ for python in python3.12 python3.13 python3.14 python3.15 \
 
     "${MAKE:-make}" --no-print-directory ".venv-$version/.tests" PYTHON="$python"
     echo "Unit tests on Python $version have begun"
-    # All at the same time; what they print comes one after the other.
+    # All at the same time, for tests wait a lot; what they print comes one after the other.
     # shellcheck disable=SC2086  # the folders are words
-    ".venv-$version/bin/python" -m pytest --no-header -q -p no:cacheprovider -m "not slow" $tests \
-        >"$outputs/$version" 2>&1 &
+    ".venv-$version/bin/python" -m pytest --no-header -q -p no:cacheprovider -m "not slow" \
+        --numprocesses 2 --dist loadfile $tests >"$outputs/$version" 2>&1 &
     running="$running $version:$!"
 done
 

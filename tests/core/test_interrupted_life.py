@@ -20,6 +20,7 @@ from hypervisor_observability.bus.event_bus import HypervisorEventBus
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.host.reader_group import ReaderGroup
 from hypervisor_observability.threads.one_thread import OneThread
+from tests.tracing import traced
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.fault("C10")
@@ -215,12 +216,8 @@ def test_child_that_a_handler_forks_in_the_middle_of_an_emit_goes_on(tmp_path: P
             frame.f_trace_opcodes, frame.f_trace_lines = True, False
             return step
 
-        before = sys.gettrace()
-        sys.settrace(enter)  # type: ignore[arg-type]  # a trace function of a trace function
-        try:
+        with traced(enter):
             bus.record(EventType.VFS_WRITE)
-        finally:
-            sys.settrace(before)
         return count >= at
 
     at = 1

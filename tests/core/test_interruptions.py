@@ -37,6 +37,7 @@ from hypervisor_observability.gate import Gate
 from hypervisor_observability.threads.interruptions import ignoring, is_from_handler
 from tests.plugins.journal.store_context import context_of
 from tests.threads import run_in_threads
+from tests.tracing import traced
 
 EVERY = int(os.environ.get("HVOBS_TEST_EVERY_STEP", "31"))
 SEGMENT = 8 * 1024
@@ -70,14 +71,11 @@ class Striker:
 
     def hit(self, action: Callable[[], object]) -> bool:
         """Do *action*; tell whether it was long enough to be struck. The strike must come out."""
-        before = sys.gettrace()
-        sys.settrace(self._enter)
         try:
-            action()
+            with traced(self._enter):
+                action()
         except self.strike:
             return True
-        finally:
-            sys.settrace(before)
         assert not self.where, f"swallowed at {self.where}"
         return False
 

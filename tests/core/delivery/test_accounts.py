@@ -1,6 +1,5 @@
 """The law of the accounts: every event that was emitted is counted once, at every moment."""
 
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
@@ -37,6 +36,7 @@ from tests.core.delivery.workers import (
     raising,
     stopped,
 )
+from tests.tracing import traced
 
 
 def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_notices() -> None:
@@ -312,21 +312,14 @@ def struck_at(number: int, action: Callable[[], object]) -> bool:
                 raise Struck
         return step
 
-    before = sys.gettrace()
-    sys.settrace(step)
     try:
-        action()
+        with traced(step):
+            action()
     except Struck:
         return True
-    finally:
-        sys.settrace(before)
     return False
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] == (3, 12),
-    reason="3.12 tells no instructions of a frame whose tracing begins as it is entered",
-)
 def test_no_event_is_lost_wherever_a_signal_handler_raises() -> None:
     def use(account: Account, bus: HypervisorEventBus) -> None:
         ledger = account.ledger

@@ -29,6 +29,7 @@ from hypervisor_observability import HypervisorEvent
 from hypervisor_observability.files.atomic_file import replace_file
 from tests.plugins.journal import journals
 from tests.plugins.journal.journals import found_in
+from tests.tracing import traced
 
 SECTOR = 512
 SEGMENT = 8 * 1024
@@ -227,12 +228,8 @@ def test_process_that_dies_at_any_step_of_a_store_leaves_no_damage(tmp_path: Pat
         frame.f_trace_opcodes = True
         return step
 
-    before = sys.gettrace()
-    sys.settrace(enter)
-    try:
+    with traced(enter):
         append(writer, 2)
-    finally:
-        sys.settrace(before)
     writer.close()
 
     assert seen > 20
