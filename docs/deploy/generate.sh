@@ -1,5 +1,5 @@
 #!/bin/sh
-# Write the generated files of this folder anew; a test sees that they are up to date.
+# Regenerate the generated files in this folder; a test checks that they are up to date.
 set -eu
 cd "$(dirname "$0")"
 hvobs prometheus dashboard agents >grafana/dashboards/agents.json
