@@ -6,7 +6,8 @@ stands; and a cancellation makes no transition.
 """
 
 import sys
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, Literal
 
 from hypervisor_agent_hypervisor.values import word
 from hypervisor_agent_hypervisor.work import SagaWork, StepWork, new_key
@@ -114,16 +115,12 @@ def _begin_step(writer: Writer, step: Any, work: StepWork) -> None:
         saga.running.add(id(step))
         saga.failures.pop(id(step), None)
     work.key, work.undo_key = new_key("step", step.step_id), None
-    writer.open(
+    _open_part(
+        writer,
         "step",
         work.key,
-        _above(writer, step, work),
-        None if saga is None else saga.session_id,
-        step.agent_did,
-        activate=work.is_led,
-        saga_id=None if saga is None else saga.saga_id,
-        step_id=step.step_id,
-        step_action=step.action_id,
+        step,
+        work,
         execute_api=step.execute_api,
         undo_api_present=bool(step.undo_api),
         timeout_seconds=step.timeout_seconds,
@@ -174,11 +171,22 @@ def _error_of(step: Any) -> BaseException | str:
 
 
 def _begin_undo(writer: Writer, step: Any, work: StepWork) -> None:
-    saga = work.saga
     work.undo_key = new_key("compensation", step.step_id)
+    _open_part(writer, "compensation", work.undo_key, step, work, compensates_step_id=step.step_id)
+
+
+def _open_part(
+    writer: Writer,
+    kind: Literal["step", "compensation"],
+    key: Hashable,
+    step: Any,
+    work: StepWork,
+    **payload: Any,
+) -> None:
+    saga = work.saga
     writer.open(
-        "compensation",
-        work.undo_key,
+        kind,
+        key,
         _above(writer, step, work),
         None if saga is None else saga.session_id,
         step.agent_did,
@@ -186,7 +194,7 @@ def _begin_undo(writer: Writer, step: Any, work: StepWork) -> None:
         saga_id=None if saga is None else saga.saga_id,
         step_id=step.step_id,
         step_action=step.action_id,
-        compensates_step_id=step.step_id,
+        **payload,
     )
 
 
