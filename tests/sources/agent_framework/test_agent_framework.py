@@ -36,9 +36,6 @@ class TestAgentFramework(SourceContract):
     def make_source(self) -> object:
         return GenAISource()
 
-    def run(self, agent: AgentScript, request: str) -> object:
-        raise NotImplementedError
-
     async def run_async(self, agent: AgentScript, request: str) -> Any:
         return (await made(agent).run(request)).text
 
@@ -72,7 +69,7 @@ def test_framework_that_is_told_to_make_no_spans_makes_none(
 ) -> None:
     monkeypatch.setattr(OBSERVABILITY_SETTINGS, "_enable_instrumentation", False)
     with Observability(plugins=[GenAISource()]) as observability:
-        asyncio.run(TestAgentFramework().run_async(one_tool(), "weather?"))
+        asyncio.run(made(one_tool()).run("weather?"))
         assert observability.bus.emitted == 0
 
 

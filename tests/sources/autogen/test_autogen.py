@@ -17,7 +17,7 @@ from hypervisor_observability.testing.source_pieces import Seen
 from hypervisor_observability.testing.source_samples import agent_as_tool, one_tool, only_says
 from hypervisor_observability.testing.source_standing_contract import (
     StandingContract,
-    _writing_async,
+    writing_async,
 )
 from hypervisor_observability.testing.source_stream_contract import StreamContract
 from hypervisor_observability.testing.source_tests import check_seen
@@ -39,9 +39,6 @@ class TestAutoGen(StandingContract, HarmlessContract, StreamContract):
     def make_source(self) -> object:
         return GenAISource()
 
-    def run(self, agent: AgentScript, request: str) -> object:
-        raise NotImplementedError
-
     async def run_async(self, agent: AgentScript, request: str) -> Any:
         return await answer(agent, request)
 
@@ -59,7 +56,7 @@ class TestAutoGen(StandingContract, HarmlessContract, StreamContract):
     def test_what_tools_record_that_are_called_at_once_stands_below_each(self) -> None:
         """So it does of asynchronous functions."""
         for way in self.ways("run_async", "stream"):
-            self._check_writes(way, _writing_async, ("oslo", "bergen"))
+            self._check_writes(way, writing_async, ("oslo", "bergen"))
 
 
 def _writing() -> tuple[Observability, Any]:

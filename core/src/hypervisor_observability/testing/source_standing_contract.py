@@ -25,7 +25,7 @@ class StandingContract(SourceTests):
         """Before and after it has waited."""
         self.needs("async_tools")
         for way in self.ways("run_async", "stream"):
-            self._check_writes(way, _writing_async, ("city-0",))
+            self._check_writes(way, writing_async, ("city-0",))
 
     def test_what_tools_record_that_are_called_at_once_stands_below_each(self) -> None:
         """They may share a thread, or a context."""
@@ -34,7 +34,7 @@ class StandingContract(SourceTests):
             self._check_writes(way, _writing, ("oslo", "bergen"))
         if "async_tools" not in self.lacks:
             for way in self.ways("run_async", "stream"):
-                self._check_writes(way, _writing_async, ("oslo", "bergen"))
+                self._check_writes(way, writing_async, ("oslo", "bergen"))
 
     def test_run_stands_below_the_scope_that_the_application_is_in(self) -> None:
         """What has no parent in the framework takes ``HERE``."""
@@ -127,7 +127,9 @@ def _writing(observability: Observability) -> Tool:
     return look_up
 
 
-def _writing_async(observability: Observability) -> Tool:
+def writing_async(observability: Observability) -> Tool:
+    """Make a tool that runs asynchronously and records a write to the path of its city."""
+
     async def look_up(city: str) -> str:
         """Look up the weather of a city."""
         observability.recorder.vfs.write(f"/{city}/before")

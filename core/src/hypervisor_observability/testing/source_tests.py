@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NoReturn, TypeAlias
 from unittest import SkipTest
 
 from ..causality.standing import leave, standing
@@ -39,12 +39,17 @@ WIDE_SECONDS = 60.0
 """Longest time for what takes no time where nothing else runs."""
 
 
+def _lacked(self: "SourceTests", *_: object) -> NoReturn:
+    raise AssertionError(f"a test asks {type(self).__name__} for what its framework lacks")
+
+
 class SourceTests(ABC):
     """Tests of a source, which say how its framework runs agents.
 
     Attributes:
         lacks: What the framework cannot do, by scenario, and why. Its tests are skipped, and pytest
-            prints the reason (``-rs``).
+            prints the reason (``-rs``). A way to run agents that it lacks need not be written; a
+            class that has neither cannot be made.
         abandoned_streams: How many streams are left half read, or as many as a minute allows. Where
             the framework needs longer, take fewer, and say why beside it.
         patience_seconds: How long work may go on after a run was cancelled, or a stream abandoned.
@@ -53,6 +58,12 @@ class SourceTests(ABC):
     lacks: Mapping[str, str] = {}
     abandoned_streams: int = 10_000
     patience_seconds: float = 30.0
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for way in WAYS:
+            if way in cls.lacks and getattr(getattr(cls, way), "__isabstractmethod__", False):
+                setattr(cls, way, _lacked)
 
     @abstractmethod
     def make_source(self) -> object:
