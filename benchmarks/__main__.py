@@ -18,7 +18,7 @@ from benchmarks.plan_plugins import emitting_cases, export_cases, neighbour_case
 from benchmarks.rounds import ROOT, BenchmarkError, run
 from benchmarks.table import as_json, as_markdown, as_text, replace_table
 
-PAGE = ROOT / "docs" / "performance.md"
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
 
 
 def all_cases(*, quick: bool) -> list[Case]:

@@ -74,7 +74,7 @@ ROWS: dict[str, list[tuple[Any, Any]]] = {
 
 
 def test_table_of_payload_values_holds_row_by_row() -> None:
-    page = (ROOT / "docs" / "bus.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "bus.md").read_text("utf-8")
     table = page[page.index("| type | becomes |") :].split("\n\n")[0]
     rows = [row["type"] for row in ROW.finditer(table)][1:]
 

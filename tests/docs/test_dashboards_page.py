@@ -7,7 +7,7 @@ from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
 
-PAGE = (Path(__file__).parents[2] / "docs" / "dashboards.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "dashboards.md").read_text("utf-8")
 UNITS = {"m": "minute"}
 
 

@@ -1,4 +1,4 @@
-"""What docs/history.md shows of the commands over a journal is what they write."""
+"""What docs/reference/history.md shows of the commands over a journal is what they write."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 from tests import programs
 from tests.commands import HVOBS
 
-PAGE = Path(__file__).parents[2] / "docs" / "history.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "history.md"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 OF_THIS_RUN = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}|(?<=\"event_id\": \")[0-9a-f]{16}")
 
@@ -34,7 +34,7 @@ def test_page_shows_what_the_commands_write(
     code = 0
     for language, text in BLOCK.findall(PAGE.read_text(encoding="utf-8")):
         if language == "python":
-            exec(compile(text, "docs/history.md", "exec"), {"__name__": "page"})  # noqa: S102 - our own page
+            exec(compile(text, "docs/reference/history.md", "exec"), {"__name__": "page"})  # noqa: S102 - our own page
         elif language == "toml":
             Path("hypervisor.toml").write_text(text)
         elif language == "console":

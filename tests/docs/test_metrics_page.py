@@ -31,7 +31,7 @@ def all_families() -> list[MetricFamily]:
 
 
 def test_page_lists_every_metric_and_no_other() -> None:
-    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
     told = {
         name: (kind, tuple(re.findall(r"`(\w+)`", labels)))
         for name, kind, labels in ROW.findall(page)

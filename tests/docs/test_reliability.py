@@ -9,7 +9,7 @@ MARK = re.compile(r"mark\.fault\(([^)]*)\)")
 
 
 def test_every_row_has_a_test_and_every_mark_a_row() -> None:
-    page = (REPOSITORY / "docs" / "reliability.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "explanation" / "reliability.md").read_text("utf-8")
     rows = set(ROW.findall(page.partition("## Core")[2]))
     marks = {
         mark
@@ -23,7 +23,7 @@ def test_every_row_has_a_test_and_every_mark_a_row() -> None:
 
 
 def test_tables_have_the_figures_of_a_run() -> None:
-    page = (REPOSITORY / "docs" / "reliability.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "explanation" / "reliability.md").read_text("utf-8")
     figures = page.partition("<!-- figures: begin -->")[2].partition("<!-- figures: end -->")[0]
 
     assert "| fault | measured | figure | goal | holds |" in figures

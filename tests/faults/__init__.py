@@ -1,1 +1,1 @@
-"""Long runs that break something on purpose and measure what holds; see docs/reliability.md."""
+"""Long runs that break something on purpose; see docs/explanation/reliability.md."""

@@ -17,7 +17,7 @@ from tests.faults.cases import CASES
 from tests.faults.figure import Figure
 
 KEPT = Path(__file__).parent / "figures.json"
-PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 

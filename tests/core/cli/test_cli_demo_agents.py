@@ -13,7 +13,7 @@ from tests.configurations import write_config
 from tests.markdown import blocks_of
 from tests.sources.pages import commands_of, matches
 
-PAGE = Path(__file__).parents[3] / "docs" / "demo.md"
+PAGE = Path(__file__).parents[3] / "docs" / "tutorial" / "demo.md"
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

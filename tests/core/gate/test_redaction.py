@@ -16,7 +16,7 @@ from hypervisor_observability.gate import DEFAULT_KEYS, DEFAULT_PATTERNS, REDACT
 from hypervisor_observability.gate.redaction import Redaction
 
 SECRET = "c4n4ry-of-gold"
-PAGE = Path(__file__).parents[3] / "docs" / "payloads-and-secrets.md"
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "payloads-and-secrets.md"
 ROW = re.compile(r"^\| `(\{.*\})` \| `(\{.*\})` \|$", re.MULTILINE)
 NAMES = ["password", "DB_PASSWORD", "aws_secret_access_key", "apiKey", "X-Api-Key", "auth.token"]
 ASSIGNED = [

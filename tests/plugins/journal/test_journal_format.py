@@ -41,7 +41,7 @@ from tests.plugins.journal.journals import (
     write_run,
 )
 
-PAGE = Path(__file__).parents[3] / "docs" / "journal-format.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "journal-format.md"
 FILES = (NEXT, AHEAD, COPY)
 
 
@@ -56,7 +56,7 @@ def encoders() -> tuple[EventEncoder, EventEncoder]:
 
 
 def second_reader(run: Path) -> Iterator[dict[str, Any]]:
-    """Written from docs/journal-format.md, to be its oracle."""
+    """Written from docs/reference/journal-format.md, to be its oracle."""
     segments = []
     for path in sorted(run.glob("*.hvj")):
         data = path.read_bytes()

@@ -31,7 +31,7 @@ every = pytest.mark.parametrize("board", DASHBOARDS.values(), ids=DASHBOARDS)
 
 def metrics_there_are() -> dict[str, tuple[str, set[str]]]:
     """Give type and labels of every metric: of the page that is compared with the code."""
-    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
     return {
         name: (kind, set(re.findall(r"`(\w+)`", labels)))
         for name, kind, labels in ROW.findall(page)

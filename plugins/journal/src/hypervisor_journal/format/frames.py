@@ -1,4 +1,6 @@
-"""The bytes of a segment: its header, and records. ``docs/journal-format.md`` describes them.
+"""The bytes of a segment: its header, and records.
+
+``docs/reference/journal-format.md`` describes them.
 
 All numbers are little-endian. A record's chain value is SHA-256 over the one before, the
 record's kind, sequence number and time, a digest of its salt and payload, and its head. So
