@@ -19,7 +19,7 @@ $(BIN)/coverage combine --quiet
 endef
 BENCHES := ours peer neighbours frameworks
 
-.PHONY: help demo test test-sources test-faults test-jaeger lint format coverage bench clean
+.PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -53,6 +53,9 @@ format: .venv/.tests ## Format the code and sort the imports
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
+docs: .cache/docs/.runs ## Build the documentation's site into .cache/site
+	@sh scripts/build-docs.sh .cache/docs .cache/site
+
 coverage: .venv/.tests ## Run the tests and write .coverage/html/index.html
 	$(COUNTED)
 	$(BIN)/coverage report
@@ -74,6 +77,10 @@ clean: ## Remove what these commands have made
 .venv/.tests: $(PROJECTS) $(SET_UP)
 	@sh scripts/set-up.sh .venv test lint servers
 	@touch .venv/.runs $@
+
+.cache/docs/.runs: $(PROJECTS) $(SET_UP)
+	@sh scripts/set-up.sh .cache/docs docs
+	@touch $@
 
 # What is measured, and what it is measured against: an environment each.
 .cache/bench-ours/.runs: $(PROJECTS) $(SET_UP)

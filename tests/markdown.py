@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 _FENCED = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_TITLE = re.compile(r'title="([^"]*)"')
 
 
 @frozen
@@ -14,7 +15,7 @@ class Block:
 
     Attributes:
         language: What the fence names first.
-        words: What it names besides: ``notest``, or a file.
+        words: What it names besides: ``notest``, or a file, as ``title="app.py"``.
         text: What stands between.
         line: Number of the first line of *text*.
         before: What of the page stands before it.
@@ -38,7 +39,7 @@ def blocks_of(page: Path) -> list[Block]:
     return [
         Block(
             language=match[1],
-            words=tuple(match[2].split()),
+            words=tuple(_TITLE.sub(r"\1", match[2]).split()),
             text=match[3],
             line=text.count("\n", 0, match.start(3)) + 1,
             before=text[: match.start()],

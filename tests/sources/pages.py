@@ -1,14 +1,16 @@
 """Run a page under ``docs/sources``, as a reader would: its files, its commands, in their order.
 
-=====================  ===========================================================================
-block                  what is done with it
-=====================  ===========================================================================
-```` ```python app.py ````  The file is written into an empty folder. The text before it names it.
-```` ```console ````   What follows ``$ `` is run there, and prints what the lines below it show. A
-                       line ``...`` stands for any number of lines, also none.
-``$ pip install X``    Nothing is installed: the environment has ``X``, in a version that fits.
-``notest``             After the language: the block is left alone.
-=====================  ===========================================================================
+==============================  ==================================================================
+block                           what is done with it
+==============================  ==================================================================
+```` ```python title="app.py" ````The file is written into an empty folder. The text before it names
+                                it.
+```` ```console ````            What follows ``$ `` is run there, and prints what the lines below it
+                                show. A line ``...`` stands for any number of lines, also none.
+``$ pip install X``             Nothing is installed: the environment has ``X``, in a version that
+                                fits.
+``notest``                      After the language: the block is left alone.
+==============================  ==================================================================
 
 Ids, times, durations, ports and runs of spaces are compared as such; see ``NORMAL``. What a page
 sends to port 4318 is received.

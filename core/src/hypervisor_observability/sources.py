@@ -8,21 +8,17 @@ A source has the hooks ``instrument`` and ``uninstrument`` (see
         targets = ("acme_agents",)
         supports = ">=1.0,<2"
 
-==================  ==============================================================================
-attribute           meaning
-==================  ==============================================================================
-``targets``         Names of modules. The source is instrumented once, when the import of the
-                    first of them ends; at once if that was imported before, or if there is none.
-                    A framework that is never imported costs nothing.
-``supports``        Versions of the framework, such as ``>=1.0,<2`` or ``~=2.1``. Any other: one
-                    warning, ``..._source_up 0``, and the application runs. A mapping gives each
-                    target a range of its own.
-``each_target``     True: the source is instrumented for each target that is imported, rather than
-                    for the first. It is uninstrumented once, for all.
-``distribution``    Whose version that is, where its name is not that of the target: for the
-                    target ``agents``, say ``openai-agents``. A tuple, where several distributions
-                    bring that module: the first that is installed.
-==================  ==============================================================================
+- ``targets``: names of modules. The source is instrumented once, when the import of the first of
+  them ends; at once if that was imported before, or if there is none. A framework that is never
+  imported costs nothing.
+- ``supports``: versions of the framework, such as ``>=1.0,<2`` or ``~=2.1``. Any other: one
+  warning, ``..._source_up 0``, and the application runs. A mapping gives each target a range of
+  its own.
+- ``each_target``: true if the source is instrumented for each target that is imported, rather than
+  for the first. It is uninstrumented once, for all.
+- ``distribution``: whose version that is, where its name is not that of the target: for the target
+  ``agents``, say ``openai-agents``. A tuple, where several distributions bring that module: the
+  first that is installed.
 
 The user's table has the keys ``content``, which ``SourceContext.content_of`` keeps to, and
 ``agents``, which ``SourceContext.did_of`` asks.

@@ -1,19 +1,14 @@
 """The contract with a store: a plugin that keeps events beyond the memory of the process.
 
 A store has up to three hooks (see :mod:`hypervisor_observability.hookspecs`), one for each place
-in which somebody needs what it keeps:
+that needs what it keeps:
 
-=================  =================================  ==========================================
-hook               gives                              asked by
-=================  =================================  ==========================================
-``open_store``     ``Store``: records what is         ``Observability``, in a process that emits
-                   emitted, before the log has it
-``open_history``   ``History``: what was recorded,    ``hvobs query``, ``tail``, ``tree``,
-                   by all processes                   ``report``, ``replay``
-``follow_store``   ``FollowedStore``: an event        ``hvobs agent``
-                   stream for each reader over what
-                   all processes record
-=================  =================================  ==========================================
+- ``open_store`` gives a ``Store``, which records what is emitted, before the log has it.
+  ``Observability`` asks for it, in a process that emits.
+- ``open_history`` gives a ``History``: what was recorded, by all processes. ``hvobs query``,
+  ``tail``, ``tree``, ``report`` and ``replay`` ask for it.
+- ``follow_store`` gives a ``FollowedStore``: an event stream for each reader over what all
+  processes record. ``hvobs agent`` asks for it.
 
 At most one store is on. What a store must hold in each of these roles is written down as tests:
 subclass :class:`hypervisor_observability.testing.StoreContract`.
