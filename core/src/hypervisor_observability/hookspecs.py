@@ -5,7 +5,7 @@ A plugin is a class that an entry point of the group ``hypervisor.observability`
     [project.entry-points."hypervisor.observability"]
     console = "hypervisor_console:ConsolePlugin"
 
-It is used only where a table ``[plugins.console]`` stands in the configuration. The class
+It is used only if the configuration has a table ``[plugins.console]``. The class
 attribute ``Config`` is a frozen attrs class; the table is structured into it, strictly, and
 ``__init__`` gets the result. ``__init__`` does no work::
 
@@ -19,9 +19,9 @@ attribute ``Config`` is a frozen attrs class; the table is structured into it, s
             for event in events:
                 print(event.event_type.value, event.agent_did)
 
-A plugin implements the hooks that it wants, marked with ``hookimpl``, and leaves out the
-arguments that it does not need. Two hooks of one plugin never run at once, so it needs no
-lock. Plugins know nothing of each other and run in no order to rely on. What a hook raises
+A plugin implements the hooks that it needs, marked with ``hookimpl``, and leaves out the
+arguments that it does not use. Two hooks of one plugin never run at once, so it needs no
+lock. Plugins know nothing of each other, and their order is not defined. What a hook raises
 never reaches the application.
 
 A hook may be a coroutine function. All of a plugin's coroutines, those of ``start`` and ``stop``
@@ -70,10 +70,11 @@ PROJECT_NAME = "hypervisor_observability"
 
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
+"""Marks a method of a plugin as a hook: write ``@hookimpl`` above it."""
 
 
 class MetricsView(Protocol):
-    """The metrics as a plugin that is asked for them (scraped) sees them."""
+    """The metrics, for a plugin whose backend asks for them (scrapes)."""
 
     def collect(self) -> Sequence["MetricFamily"]:
         """Count what was emitted until now, as far as that takes no more than 100 ms, and
@@ -83,7 +84,7 @@ class MetricsView(Protocol):
 
 @frozen(kw_only=True)
 class PluginContext:
-    """What a plugin gets to know of its surroundings.
+    """What a plugin is told about its surroundings.
 
     Attributes:
         name: The name of its table.
@@ -93,10 +94,10 @@ class PluginContext:
         clock: Gives the present time in nanoseconds since the epoch.
         resumed: Whether the metrics begin with totals that an earlier process has counted: a
             plugin that sends differences begins with what they are now.
-        kept: A place for what has to outlive the instance: a fresh one that takes over from one
-            that hung finds there what that one has put in, such as the totals that a backend was
-            told. A call that hangs may still come back and use it. A fork's child begins with an
-            empty one; no other process sees it.
+        kept: A place for what has to outlive the instance. A fresh instance that takes over from
+            one that hung finds there what that one put in, such as the totals already sent to a
+            backend. A call that hangs may still come back and use it. A fork's child begins with
+            an empty one; no other process sees it.
     """
 
     name: str
@@ -112,15 +113,15 @@ class PluginContext:
 def start(context: PluginContext) -> None:
     """Prepare: open sockets, start a server.
 
-    Called once, in the thread that starts the observability, before any other hook; a
-    coroutine runs in the plugin's event loop, while that thread waits. Raise to say that the
-    plugin cannot run (a port is taken): it is reported as down with the exception, none of its
-    other hooks but ``stop`` is called, and the other plugins run. Raise ``RetryLater`` to be
-    started again later, in the plugin's own thread: until then events wait.
+    Called once, in the thread that starts the observability, before any other hook. A
+    coroutine runs in the plugin's event loop, while that thread waits. If the plugin cannot
+    run (a port is taken), raise: it is reported as down with the exception, of its other hooks
+    only ``stop`` is called, and the other plugins run. Raise ``RetryLater`` to be started again
+    later, in the plugin's own thread; until then events wait.
 
     A fresh instance that takes over from one that hangs is started in the plugin's own thread.
 
-    :param context: Keep it if you need it later.
+    :param context: The plugin's surroundings. Keep it if you need it later.
     """
 
 
@@ -128,10 +129,10 @@ def start(context: PluginContext) -> None:
 def export_events(events: Sequence[HypervisorEvent]) -> None:
     """Send *events* to the backend.
 
-    May block: each plugin has a thread of its own. Returning means that the backend has
-    them. Raise ``RetryLater`` to be offered the same batch again; ``Reject`` or any other
-    exception refuses the batch, which is halved until the bad event stands alone. That one is
-    offered once more, and is then rejected.
+    It may block: each plugin has its own thread. Returning means that the backend has the
+    events. Raise ``RetryLater`` to be offered the same batch again. ``Reject`` or any other
+    exception refuses the batch, which is then halved until the bad event is alone. That event
+    is offered once more, and then rejected.
 
     :param events: Between 1 and ``max_batch_events`` events, oldest first.
     """
@@ -141,8 +142,8 @@ def export_events(events: Sequence[HypervisorEvent]) -> None:
 def export_spans(spans: Sequence["FinishedSpan"]) -> None:
     """Send finished *spans* to the backend; the rules are those of ``export_events``.
 
-    Spans are assembled only for plugins that have this hook. The spans of one call stem
-    from one batch of events; a batch that finishes none makes no call.
+    Spans are assembled only for plugins that have this hook. The spans of one call come
+    from one batch of events. A batch that finishes no span makes no call.
 
     :param spans: At least one, in the order in which they ended.
     """
@@ -153,10 +154,10 @@ def export_metrics(metrics: Sequence["MetricFamily"]) -> None:
     """Push the present state of all metrics to the backend.
 
     For backends to which metrics are pushed. Called every ``metrics_interval_seconds``
-    while there is something new, and when asked to flush. Counters are totals since the
-    moment ``since_ns`` of their family, which outlives a plugin's instance, and an agent's
-    restart. Where the backend wants differences, keep in ``context.kept`` which totals it was
-    told. When it raises, the next call carries the same and more, so nothing is lost.
+    if anything is new, and at a flush. Counters are totals since the moment ``since_ns`` of
+    their family, which outlives a plugin's instance and the restart of an agent. If the
+    backend wants differences, keep the totals already sent in ``context.kept``. If it raises,
+    nothing is lost: the next call carries the same totals and more.
 
     :param metrics: All families that have series.
     """
@@ -166,16 +167,16 @@ def export_metrics(metrics: Sequence["MetricFamily"]) -> None:
 def flush() -> None:
     """Send what the plugin itself holds back, if anything.
 
-    Called when the application asks to flush, after everything emitted before was handed
-    to the export hooks. Raising makes the application's ``flush`` answer False.
+    Called when the application asks to flush, once the export hooks have been given
+    everything that was emitted before. If it raises, the application's ``flush`` returns False.
     """
 
 
 @hookspec
 def stop() -> None:
-    """Let go of sockets, files and servers.
+    """Close sockets, files and servers.
 
-    Called once, last, also after a ``start`` that raised.
+    Called once, last, even after a ``start`` that raised.
     """
 
 
@@ -184,13 +185,13 @@ def stop() -> None:
 
 @hookspec
 def instrument(context: "SourceContext") -> None:
-    """Have the framework tell what its agents do: register a callback, wrap a method.
+    """Observe the framework: register a callback, wrap a method.
 
-    Called once, or once for each of the ``targets`` of a source that says ``each_target``: in the
-    thread whose import of the framework has just ended, and before that import returns; or in the
-    thread that starts the observability. So it must not block, and is no
-    coroutine function. Raise to say that it cannot be done: the source is reported as down,
-    ``uninstrument`` takes back what was done, and the import goes on.
+    Called once, or once for each of its ``targets`` if the source sets ``each_target``. It runs in
+    the thread whose import of the framework has just ended, before that import returns; or in the
+    thread that starts the observability. So it must not block, and cannot be a coroutine
+    function. If it cannot be done, raise: the source is reported as down, ``uninstrument`` takes
+    back what was done, and the import continues.
 
     :param context: Keep it: its recorder writes events, and its ``guarded`` makes callbacks.
     """
@@ -200,9 +201,9 @@ def instrument(context: "SourceContext") -> None:
 def uninstrument() -> None:
     """Leave the framework as it was.
 
-    Called once, when the observability stops, before what was written is delivered: what is still
-    open may be closed. Called after an ``instrument`` that raised too; never where that was not
-    called. Not a coroutine function either.
+    Called once, when the observability stops, before what was written is delivered: work that is
+    still open may be closed. Called after an ``instrument`` that raised, too, but never if that was
+    not called. It cannot be a coroutine function either.
     """
 
 
@@ -211,32 +212,33 @@ def uninstrument() -> None:
 
 @hookspec(firstresult=True)
 def open_store(context: "StoreContext") -> "Store | None":
-    """Give what keeps the events of this process.
+    """Return the store that keeps the events of this process.
 
-    Called when the observability is made, before anything starts: it looks at the configuration
-    and opens nothing; that is for ``Store.start``. Raise ``SettingError`` for a value of the table
-    that cannot be used.
+    Called when the observability is made, before anything starts. Check the configuration, and
+    open nothing: ``Store.start`` does. Raise ``SettingError`` for a value of the table that cannot
+    be used.
 
-    :param context: What the store needs of the process.
+    :param context: What the store needs from the process.
     """
 
 
 @hookspec(firstresult=True)
 def open_history(context: "HistoryContext") -> "History | None":
-    """Give what was recorded until now, for commands that ask.
+    """Return what was recorded until now, for commands such as ``hvobs query``.
 
-    Called on an instance that was not started. Raise ``NoHistoryError`` where nothing was recorded
-    yet, with a text that says where; where nothing needs to be, only if there never can be.
+    Called on an instance that was not started. Raise ``NoHistoryError`` if nothing has been
+    recorded yet, with a text that names the place; if ``context.may_be_empty``, only if there can
+    never be a history.
 
-    :param context: Who asks, and whom to tell what cannot be read.
+    :param context: Who asks, and where to report what cannot be read.
     """
 
 
 @hookspec(firstresult=True)
 def follow_store(context: "FollowContext") -> "FollowedStore | None":
-    """Give what all processes record, for ``hvobs agent``. It opens nothing yet.
+    """Return what all processes record, for ``hvobs agent``. Open nothing yet.
 
-    :param context: What the store needs of the agent.
+    :param context: What the store needs from the agent.
     """
 
 
@@ -244,15 +246,16 @@ def follow_store(context: "FollowContext") -> "FollowedStore | None":
 def check(context: PluginContext) -> str | None:
     """Find out whether the backend answers.
 
-    The command line's ``hvobs check`` calls it on an instance that was not started.
-    Raise to say what is wrong and what would be right.
+    ``hvobs check`` calls it on an instance that was not started. If something is wrong, raise an
+    exception that says what, and what would be right.
 
+    :param context: The same that ``start`` would get.
     :returns: One line on what was reached, such as ``OTLP at http://127.0.0.1:4318``.
     """
 
 
 class CommandContext(Protocol):
-    """The configuration, as the commands of a plugin see it: it is read when it is asked for."""
+    """The configuration, for the commands of a plugin. It is read when they ask."""
 
     def state_directory(self, file: Path | None = None) -> Path | None:
         """Give the folder of the table ``[state]``; None where none is named.
@@ -271,22 +274,22 @@ class CommandContext(Protocol):
 
 @hookspec(firstresult=True)
 def commands() -> Sequence[click.Command] | None:
-    """Give commands of the plugin's own, to stand under ``hvobs NAME``.
+    """Return the plugin's own commands, which become ``hvobs NAME COMMAND``.
 
-    Called on an instance that was not started, made with the plugin's table or, where there is
-    none, with its defaults. Where commands work without a table, though it has keys that must be
-    set, write a class method (``@classmethod`` above ``@hookimpl``): it is called on the class,
-    whatever the configuration holds. A command finds a ``CommandContext`` with
-    ``@click.pass_obj``, and asks it for the configuration where it needs some.
+    Called on an instance that was not started, made with the plugin's table or, if there is
+    none, with its defaults. If the commands work without a table, although some of its keys are
+    required, write a class method (``@classmethod`` above ``@hookimpl``): it is called on the
+    class, whatever the configuration holds. A command gets a ``CommandContext`` with
+    ``@click.pass_obj``, and asks it for the configuration if it needs any.
     """
 
 
 @hookspec(firstresult=True)
 def trace_url(trace: str) -> str | None:
-    """Give the address under which the backend shows a trace.
+    """Return the address under which the backend shows a trace.
 
-    ``hvobs tree --links`` calls it on an instance that was not started; ``hvobs run`` at the end,
-    on one that has stopped.
+    ``hvobs tree --links`` calls it on an instance that was not started, ``hvobs run`` at its end on
+    one that has stopped, and ``observability.trace_urls`` on one that runs.
 
     :param trace: The trace's id in its wide form, 32 hexadecimal digits.
     """

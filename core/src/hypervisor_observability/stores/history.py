@@ -60,6 +60,7 @@ class Wanted:
 
 
 EVERYTHING = Wanted()
+"""All events that there are."""
 
 
 def trace_key(causal_id: str) -> str:
