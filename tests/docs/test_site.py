@@ -1,9 +1,10 @@
-"""The site has every page, in its navigation, and its pages mean the same as on GitHub.
+"""The site has every page in its navigation, pages mean the same on GitHub, addresses agree.
 
 `make docs` builds the site itself; these tests need nothing that it needs.
 """
 
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ import hypervisor_observability
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
+DISTRIBUTIONS = [
+    ROOT / "core",
+    *sorted(one.parent for one in ROOT.glob("plugins/*/pyproject.toml")),
+]
 API = DOCS / "reference" / "api"
 MODULES = ("config", "hookspecs", "network", "output", "sources", "stores", "testing")
 """Those of core whose names are public too."""
@@ -87,6 +92,25 @@ def test_links_of_the_page_stay_within_the_site(page: Path) -> None:
     outside = [one for one in targets if not (page.parent / one).resolve().is_relative_to(DOCS)]
 
     assert outside == []
+
+
+@pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda folder: folder.name)
+def test_distribution_says_where_its_page_and_its_source_are(folder: Path) -> None:
+    project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
+    source = settings()["repo_url"]
+    page = project["urls"]["Documentation"].removeprefix(settings()["site_url"])
+
+    assert project["urls"] == {
+        "Documentation": settings()["site_url"] + page,
+        "Source": source,
+        "Changelog": f"{source}/blob/main/CHANGELOG.md",
+        "Issues": f"{source}/issues",
+    }
+    if folder.name != "core":
+        assert (DOCS / f"{page.removesuffix('/')}.md").is_file()
+    assert f"[documentation]({project['urls']['Documentation']})" in (
+        folder / "README.md"
+    ).read_text("utf-8")
 
 
 def test_pages_of_the_api_have_every_public_name() -> None:
