@@ -23,7 +23,8 @@ from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.config import BusConfig, StateConfig
 from hypervisor_observability.delivery.counts import Counts
 from hypervisor_observability.errors import ConfigError
-from hypervisor_observability.host.status import FILE_NAME, read_status
+from hypervisor_observability.host.status import read_status
+from hypervisor_observability.host.status_files import FOLDER
 from hypervisor_observability.metrics.families import MetricFamily, MetricKind
 from hypervisor_observability.stores import StoreContext
 from hypervisor_observability.testing.readers import TakingReader
@@ -486,7 +487,8 @@ def test_status_is_written_whatever_a_store_says(tmp_path: Path, given: Any) -> 
     assert outcome.status["emitted"] == EVENTS
     assert outcome.store["name"] == "faulty"
     assert outcome.store["state"] == "stopped"
-    json.loads((tmp_path / "state" / FILE_NAME).read_bytes(), parse_constant=pytest.fail)
+    (file,) = (tmp_path / "state" / FOLDER).iterdir()
+    json.loads(file.read_bytes(), parse_constant=pytest.fail)
 
 
 def odd_family(**changes: Any) -> MetricFamily:

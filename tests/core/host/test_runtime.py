@@ -25,7 +25,8 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.config import BusConfig, DeliveryConfig, StateConfig
-from hypervisor_observability.host.status import NoStatusError, read_status, write_status
+from hypervisor_observability.host.status import NoStatusError, read_status
+from hypervisor_observability.host.status_files import write_status
 from tests.configurations import write_config
 from tests.programs import run_python
 from tests.threads import run_in_threads
@@ -431,7 +432,7 @@ def test_status_is_written_while_running_and_at_the_end(tmp_path: Path) -> None:
     )
     with Observability(config, plugins=[Recording()]) as observability:
         observability.bus.record(EventType.VFS_WRITE)
-        wait_until((tmp_path / "status.json").exists)
+        wait_until(lambda: list((tmp_path / "status").glob("*.json")))
         running = read_status(tmp_path)
         assert observability.flush(10)
     ended = read_status(tmp_path)
@@ -447,7 +448,9 @@ def test_status_is_written_while_running_and_at_the_end(tmp_path: Path) -> None:
         "in_flight": 0,
         "pending": 0,
     }
-    assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["status"]
+    (file,) = (tmp_path / "status").iterdir()
+    assert file.name.startswith(f"{os.getpid()}-")
 
 
 def test_status_that_cannot_be_written_or_read_is_told(
@@ -467,9 +470,10 @@ def test_status_that_cannot_be_written_or_read_is_told(
     (tmp_path / "status.json").write_text("[]")
     with pytest.raises(NoStatusError, match="another version"):
         read_status(tmp_path)
-    (tmp_path / "status.json").unlink()
-    (tmp_path / "status.json").mkdir()
-    with pytest.raises(OSError, match="irectory"):
+    (tmp_path / "status").touch()
+    with pytest.raises(NoStatusError, match="another version"):
+        read_status(tmp_path)
+    with pytest.raises(OSError, match=r"irectory|exists"):
         write_status(tmp_path, {})
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 

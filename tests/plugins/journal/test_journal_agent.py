@@ -170,7 +170,7 @@ def test_status_tells_of_the_runs(tmp_path: Path, wait_until: Callable[..., None
     state = StateConfig(directory=tmp_path / "state")
     with make_agent(tmp_path / "j", Recording(), state=state) as agent:
         assert agent.flush(30)
-        wait_until((tmp_path / "state" / "status.json").exists)
+        wait_until(lambda: list((tmp_path / "state" / "status").glob("*.json")))
         status = agent.status()
     one.stop()
 

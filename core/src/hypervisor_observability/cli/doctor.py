@@ -21,12 +21,13 @@ from .check import load_all
 from .config_option import config_option, find_file, read_leniently
 from .plugins import list_plugins
 from .requirements import misfits, version_of
-from .status import examine_state
+from .status import described, examine_state
 
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
 _NEEDED = ("attrs", "cattrs", "pluggy", "click")
 _OPTIONAL = ("msgspec", "genai-prices")
+_MOST_PROCESSES = 8
 
 
 @define(eq=False)
@@ -158,8 +159,9 @@ def _examine_plugins(found: Examination) -> None:
 
 
 def _examine_state(found: Examination, config_file: Path | None) -> None:
-    status, worries = examine_state(config_file, time.time())
-    found.facts["status"] = status
+    statuses, worries = examine_state(config_file, time.time())
+    found.facts["status"] = None if statuses is None else statuses.found[0]
+    found.facts["processes"] = [] if statuses is None else statuses.found
     found.problems += [f"running process: {worry}" for worry in worries]
 
 
@@ -181,9 +183,8 @@ def _rows(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         if one["distribution"] is not None:
             state = {True: "on", False: "off", None: "on or off is not known"}[one["on"]]
             yield "Plugin", f"{one['name']}: {one['distribution']} {one['version']}, {state}"
-    status = facts["status"]
-    if status is not None:
-        yield "Process", f"{status['pid']}, {status['state']}, {status['emitted']} events emitted"
+    for status in facts["processes"][:_MOST_PROCESSES]:
+        yield "Process", described(status).removeprefix("process ")
 
 
 def _versions(versions: Mapping[str, str | None]) -> str:

@@ -32,7 +32,7 @@ def replay(
     """Deliver the events of a store to the plugins of the configuration, with their own times.
 
     Ids of spans are functions of the events: a backend that has them already gets the same
-    ones. Nothing is recorded, and nothing is saved: no position, no status.json and no dead
+    ones. Nothing is recorded, and nothing is saved: no position, no status and no dead
     letters, for the state directory is that of the application. What a backend refuses is told.
     """
     config = load_config(need_file(config_file))

@@ -1,7 +1,7 @@
-"""``hvobs status``: what a running process tells of its plugins, and of every loss."""
+"""``hvobs status``: what processes tell of their plugins, and of every loss."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +10,52 @@ import click
 from .. import output
 from ..delivery.counts import NO_LOSS
 from ..errors import ConfigError
-from ..host.status import STALE_SECONDS, DamagedStatusError, NoStatusError, read_status
+from ..host.status import (
+    DamagedStatusError,
+    NoStatusError,
+    Statuses,
+    is_running,
+    read_statuses,
+)
+from ..host.status_files import STALE_SECONDS
 from .config_option import config_option, find_file, read_leniently
 
 _NUMBERS = ("delivered", "rejected", "in_flight", "pending")
 
 
 @config_option
-@click.command(short_help="Say how a running process delivers.")
+@click.command(short_help="Say how running processes deliver.")
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
     help="The state directory; else [state] directory of the configuration.",
 )
+@click.option("--pid", type=click.IntRange(min=0), help="Only this process, running or ended.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def status(
     config_file: Path | None,
     directory: Path | None,
+    pid: int | None,
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Say how a running process delivers to its plugins, and what was lost.
+    """Say how each running process delivers to its plugins, and what was lost.
 
-    Reads status.json, which a process writes each second into [state] directory. Exit code 1
-    if a plugin is down, events were lost, the process writes no more, or the configuration was
-    changed since it started.
+    Reads the files that processes write each second into [state] directory, one each. A process
+    that has ended counts for a day, with what it lost. Exit code 1 if a plugin is down, events
+    were lost, a process writes no more, or the configuration was changed since it started; also
+    if no process has written yet.
     """
-    found = read_status(state_directory(config_file, directory))
-    worries = list(worries_of(found, time.time()))
-    if directory is None:
-        worries += _changes_of(find_file(config_file), found)
+    now = time.time()
+    statuses = read_statuses(state_directory(config_file, directory))
+    if pid is not None:
+        statuses = _of_process(statuses, pid)
+    path = find_file(config_file) if directory is None else None
+    worries = worries_of(statuses, path, now)
     if as_json:
-        output.tell_json({**found, "problems": worries})
+        first, *_ = statuses.found
+        output.tell_json({**first, "problems": worries, "processes": statuses.found})
     else:
-        output.tell(output.table(_rows(found)))
+        _show(statuses, now, everything=pid is not None)
         for worry in worries:
             output.tell(f"problem: {output.one_line(worry)}")
     if worries:
@@ -54,80 +67,156 @@ def state_directory(config_file: Path | None, directory: Path | None) -> Path:
 
     Raises:
         ConfigError: The configuration cannot be used.
-        NoStatusError: Neither the command nor the configuration names one.
+        UsageError: Neither the command nor the configuration names one.
     """
     if directory is not None:
         return directory
     path = find_file(config_file)
-    named = None if path is None else read_leniently(path)[0].state.directory
+    config, problems = (None, []) if path is None else read_leniently(path)
+    named = None if config is None else config.state.directory
+    if named is None and problems:
+        raise ConfigError(problems)
     if named is None:
         where = "there is no configuration" if path is None else f"{path} has no [state] directory"
-        raise NoStatusError(f"{where}: name the state directory with --directory")
+        raise click.UsageError(f"{where}: name the state directory with --directory")
     return named
 
 
-def worries_of(found: Mapping[str, Any], now: float) -> Iterable[str]:
-    """Give what is wrong with a status, a line each.
+def _of_process(statuses: Statuses, pid: int) -> Statuses:
+    found = statuses.of_process(pid)
+    if not found:
+        known = ", ".join(str(one["pid"]) for one in statuses.found)
+        raise click.UsageError(f"--pid: no process {pid} has a status here; there are: {known}")
+    return Statuses(found, ())
+
+
+def _show(statuses: Statuses, now: float, *, everything: bool) -> None:
+    """Write a table for each process that runs; of one that has ended, if it is the only one."""
+    running = [one for one in statuses.found if is_running(one, now)]
+    shown = list(statuses.found) if everything else running or list(statuses.found[:1])
+    for place, one in enumerate(shown):
+        if len(shown) > 1:
+            output.tell(f"{'' if place == 0 else chr(10)}{described(one)}")
+        output.tell(output.table(_rows(one)))
+    rest = [one for one in statuses.found if one not in shown]
+    if rest:
+        pids = ", ".join(str(one["pid"]) for one in rest)
+        output.note(f"ended within a day: {pids} (--pid shows one)")
+
+
+def described(status: Mapping[str, Any]) -> str:
+    """Name a process in a line."""
+    role = output.one_line(str(status.get("role", "application")))
+    service = output.one_line(str(status.get("service", "?")))
+    told = f"process {status['pid']}, {role} of {service}, {output.one_line(status['state'])}"
+    return f"{told}, {status['emitted']} events emitted"
+
+
+def worries_of(statuses: Statuses, config_file: Path | None, now: float) -> list[str]:
+    """Give what is wrong with any process, a line each.
 
     Args:
-        found: The status.
+        statuses: What they tell.
+        config_file: The configuration that they have read; None: it is not known.
         now: Seconds since the epoch.
     """
+    worries = list(statuses.damaged)
+    for place, one in enumerate(statuses.found):
+        found = [*_worries_of_process(one, statuses, now, is_first=place == 0)]
+        if config_file is not None:
+            found += _changes_of(config_file, one, now)
+        prefix = f"process {one['pid']}: " if len(statuses.found) > 1 else ""
+        worries += [f"{prefix}{worry}" for worry in found]
+    return worries
+
+
+def _worries_of_process(
+    found: Mapping[str, Any], statuses: Statuses, now: float, *, is_first: bool
+) -> Iterable[str]:
+    """Give what is wrong with a process; of one that others have followed, its losses alone."""
     age = now - found["written_at"]
-    if found["state"] == "running" and age > STALE_SECONDS:
+    stale = found["state"] == "running" and age > STALE_SECONDS
+    if stale and not any(map(_follows(found), statuses.found)):
         yield f"written {age:.0f} s ago: process {found['pid']} has ended without a stop, or hangs"
-    yield from _worries_of_store(found.get("store") or {})
+    if stale and found.get("store") is None:
+        yield from _worries_of_what_waited(found)
+    if is_first or is_running(found, now):
+        yield from _worries_of_now(found)
+    yield from _losses_of(found)
+
+
+def _follows(found: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
+    """Tell of processes whether they were started in the place of one that is there no more."""
+
+    def follows(other: Mapping[str, Any]) -> bool:
+        same = other is not found and all(
+            other.get(key) == found.get(key) for key in ("service", "role")
+        )
+        return same and other["started_at"] > found["written_at"]
+
+    return follows
+
+
+def _worries_of_what_waited(found: Mapping[str, Any]) -> Iterable[str]:
+    for name, plugin in found["plugins"].items():
+        waited = plugin["in_flight"] + plugin["pending"]
+        if waited:
+            yield f"{name}: {waited} events waited when it last wrote, and no store has them"
+
+
+def _worries_of_now(found: Mapping[str, Any]) -> Iterable[str]:
+    store = found.get("store") or {}
+    name, state = _store_name(store), str(store.get("state", ""))
+    if state.startswith("down"):
+        yield f"{name} is {state}: events are not kept"
+    elif store.get("degraded"):
+        yield f"{name}: events are not kept at present: see the log"
     for name, plugin in found["plugins"].items():
         if plugin["state"].startswith("down"):
             yield f"{name} is {plugin['state']}"
         if plugin["breaker"] not in (None, "closed"):
             yield f"{name}: the backend accepts nothing (breaker {plugin['breaker']})"
+    for name, source in found["sources"].items():
+        if source["state"].startswith("down"):
+            yield f"{name} is {source['state']}"
+
+
+def _losses_of(found: Mapping[str, Any]) -> Iterable[str]:
+    store = found.get("store") or {}
+    if store.get("lost"):
+        yield f"{_store_name(store)}: {store['lost']} events are not in it"
+    for name, plugin in found["plugins"].items():
         if plugin["rejected"]:
             yield f"{name}: {plugin['rejected']} events were refused (see dead letters)"
         for reason, events in plugin["dropped"].items():
             if events and reason not in NO_LOSS:
                 yield f"{name}: {events} events were dropped ({reason})"
-    yield from _worries_of_sources(found.get("sources", {}))
-
-
-def _worries_of_sources(sources: Mapping[str, Any]) -> Iterable[str]:
-    for name, source in sources.items():
-        if source["state"].startswith("down"):
-            yield f"{name} is {source['state']}"
+    for name, source in found["sources"].items():
         if source["errors"]:
             yield f"{name}: {source['errors']} of its callbacks raised: see the log"
 
 
-def _worries_of_store(store: Mapping[str, Any]) -> Iterable[str]:
-    name = output.one_line(str(store.get("name", "the store")))
-    state = str(store.get("state", ""))
-    if state.startswith("down"):
-        yield f"{name} is {state}: events are not kept"
-    elif store.get("degraded"):
-        yield f"{name}: events are not kept at present: see the log"
-    if store.get("lost"):
-        yield f"{name}: {store['lost']} events are not in it"
+def _store_name(store: Mapping[str, Any]) -> str:
+    return output.one_line(str(store.get("name", "the store")))
 
 
-def examine_state(
-    config_file: Path | None, now: float
-) -> tuple[Mapping[str, Any] | None, list[str]]:
-    """Give the status of the configuration's state directory and what is wrong with it.
+def examine_state(config_file: Path | None, now: float) -> tuple[Statuses | None, list[str]]:
+    """Give the statuses in the configuration's state directory and what is wrong with them.
 
     None where there is no such directory, nothing in it yet, or something else.
     """
     try:
-        found = read_status(state_directory(config_file, None))
+        found = read_statuses(state_directory(config_file, None))
     except DamagedStatusError as error:
         return None, [str(error)]
-    except (NoStatusError, ConfigError):
+    except (NoStatusError, ConfigError, click.UsageError):
         return None, []
-    return found, [*worries_of(found, now), *_changes_of(find_file(config_file), found)]
+    return found, worries_of(found, find_file(config_file), now)
 
 
-def _changes_of(path: Path | None, found: Mapping[str, Any]) -> Iterable[str]:
+def _changes_of(path: Path, found: Mapping[str, Any], now: float) -> Iterable[str]:
     """Tell of a configuration that the running process has not read."""
-    if path is None or found["state"] != "running":
+    if not is_running(found, now):
         return
     try:
         changed_at = path.stat().st_mtime

@@ -148,8 +148,8 @@ class StateConfig:
     """Where a running process keeps what others may read.
 
     Attributes:
-        directory: For ``status.json`` and dead letters, made where it is missing; None: neither
-            is written.
+        directory: For the status of each process and for dead letters, made where it is missing;
+            None: neither is written.
     """
 
     directory: Path | None = field(default=_NO_PATH, converter=optional_absolute_path)

@@ -79,6 +79,7 @@ class Agent(Host):
 
     followed: FollowedStore
     _store: Plugin
+    _role = "agent"
 
     def __init__(self, config: Config, *, plugins: Iterable[object] = ()) -> None:
         super().__init__(config)

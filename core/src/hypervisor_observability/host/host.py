@@ -22,7 +22,7 @@ from .plugin import Plugin
 from .reader_group import ReaderGroup
 from .readers import StreamFor, Surroundings
 from .sources.group import SourceGroup
-from .status import write_status
+from .status_files import StatusFile
 
 
 class Host(ABC):
@@ -36,6 +36,7 @@ class Host(ABC):
     """
 
     _group: ReaderGroup
+    _role = "application"
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -133,9 +134,10 @@ class Host(ABC):
         return {**self._group.states(self._state), **self._sources.states()}
 
     def status(self) -> dict[str, Any]:
-        """Give what ``status.json`` holds: plain data, for JSON."""
+        """Give what this process writes into the state directory: plain data, for JSON."""
         return {
             "service": self.config.service,
+            "role": self._role,
             "release": RELEASE,
             "started_at": self._started_at,
             "state": self._state,
@@ -192,4 +194,7 @@ class Host(ABC):
     @property
     def _writes_status(self) -> Callable[[], None] | None:
         directory = self.config.state.directory
-        return None if directory is None else lambda: write_status(directory, self.status())
+        if directory is None:
+            return None
+        file = StatusFile.of(directory)
+        return lambda: file.write(self.status())

@@ -1,27 +1,21 @@
-"""``status.json``: what a running process tells of itself, written each second."""
+"""What each running process tells of itself, written each second, and how it is read."""
 
-import json
-import os
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from attrs import frozen
 
 from ..delivery.counts import Counts
 from ..delivery.worker import Worker
 from ..errors import ObservabilityError
-from ..files.atomic_file import replace_file
 from ..files.regular_file import read_json
 from ..text.error_text import reason_of
-
-FILE_NAME = "status.json"
-VERSION = 1
-STALE_SECONDS = 10.0
-"""A file that is older was left by a process that has ended, or that hangs."""
+from .status_files import STALE_SECONDS, VERSION, status_paths
 
 _MAX_BYTES = 1024 * 1024
-
-
 _GREATEST = 1e18
 
 
@@ -31,16 +25,6 @@ class NoStatusError(ObservabilityError):
 
 class DamagedStatusError(NoStatusError):
     """What is there is no status of this package."""
-
-
-def write_status(directory: Path, status: Mapping[str, Any]) -> None:
-    """Replace the file in *directory* at once, so that nobody reads half of it.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    document = {"version": VERSION, "pid": os.getpid(), "written_at": time.time(), **status}
-    replace_file(directory / FILE_NAME, json.dumps(document).encode("ascii"))
 
 
 def reader_status(state: str, worker: Worker | None, counts: Counts) -> dict[str, Any]:
@@ -56,20 +40,86 @@ def reader_status(state: str, worker: Worker | None, counts: Counts) -> dict[str
     }
 
 
-def read_status(directory: Path) -> dict[str, Any]:
-    """Read what ``write_status`` wrote: of that shape, whatever stands in the file.
+@frozen
+class Statuses:
+    """What the processes with one state directory tell of themselves.
+
+    Attributes:
+        found: Of each, those that still write first, then the newest first. At least one.
+        damaged: What cannot be read, a line each.
+    """
+
+    found: Sequence[Mapping[str, Any]]
+    damaged: Sequence[str]
+
+    def of_process(self, pid: int) -> Sequence[Mapping[str, Any]]:
+        """Give those of the processes with this number: one, or several in containers."""
+        return [one for one in self.found if one["pid"] == pid]
+
+
+def is_running(status: Mapping[str, Any], now: float) -> bool:
+    """Tell whether the process was running lately.
+
+    Args:
+        status: What it told.
+        now: Seconds since the epoch.
+    """
+    return bool(status["state"] == "running" and now - status["written_at"] <= STALE_SECONDS)
+
+
+def read_statuses(directory: Path) -> Statuses:
+    """Read what processes told: of that shape, whatever the files hold.
 
     Raises:
-        NoStatusError: There is no such file.
-        DamagedStatusError: It holds something else.
+        NoStatusError: There is no file.
+        DamagedStatusError: None of them can be read, or the directory cannot.
     """
-    path = directory / FILE_NAME
+    now = time.time()
+    try:
+        paths = status_paths(directory, now)
+    except OSError as error:
+        raise DamagedStatusError(f"{directory} cannot be read: {reason_of(error)}") from error
+    if not paths:
+        raise NoStatusError(_why_none(directory))
+    found, damaged = [], []
+    for path in paths:
+        try:
+            found.append(_read(path))
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except DamagedStatusError as error:
+            damaged.append(str(error))
+    if not found:
+        raise DamagedStatusError("; ".join(damaged) or _why_none(directory))
+    found.sort(key=lambda one: (is_running(one, now), one["written_at"]), reverse=True)
+    return Statuses(found, damaged)
+
+
+def read_status(directory: Path) -> Mapping[str, Any]:
+    """Read what the process told that runs and has written last, or else wrote last.
+
+    Raises:
+        NoStatusError: There is none.
+        DamagedStatusError: None can be read.
+    """
+    return read_statuses(directory).found[0]
+
+
+def _why_none(directory: Path) -> str:
+    try:
+        kind = stat.S_IFMT(directory.stat().st_mode)
+    except FileNotFoundError:
+        return f"{directory} is not there: no process with this [state] directory has started yet"
+    if kind != stat.S_IFDIR:
+        return f"{directory} is not a directory"
+    return f"{directory} has no status: no process with this [state] directory has started yet"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
     try:
         status = read_json(path, _MAX_BYTES)
     except FileNotFoundError:
-        raise NoStatusError(
-            f"{path} is not there: no process with this [state] directory has started yet"
-        ) from None
+        raise
     except (OSError, ValueError) as error:
         raise DamagedStatusError(f"{path} cannot be read: {reason_of(error)}") from error
     if not isinstance(status, dict) or status.get("version") != VERSION:

@@ -87,7 +87,7 @@ class FollowedStore(Protocol):
         """Let go of it."""
 
     def status(self) -> Mapping[str, Any]:
-        """Tell of it in plain data, for ``status.json``."""
+        """Tell of it in plain data, for the status."""
 
     def metrics(self) -> "Sequence[MetricFamily]":
         """Tell of it, as metrics."""

@@ -103,7 +103,7 @@ class Store(Protocol):
         """Begin a record of its own, in a fork's child; what came before is the parent's."""
 
     def status(self) -> Mapping[str, Any]:
-        """Tell of it in plain data, for ``status.json``: strings, numbers, None. Anything else is
+        """Tell of it in plain data, for the status: strings, numbers, None. Anything else is
         left out.
 
         ``degraded`` says whether events are not kept at present, ``lost`` how many were not.
