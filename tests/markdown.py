@@ -46,3 +46,10 @@ def blocks_of(page: Path) -> list[Block]:
         )
         for match in _FENCED.finditer(text)
     ]
+
+
+def is_whole(page: Path) -> bool:
+    """Whether *page* gives its files by name: it is run by its commands, not block by block."""
+    return any(
+        block.is_run and block.words and block.language == "python" for block in blocks_of(page)
+    )

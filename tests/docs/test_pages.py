@@ -11,7 +11,7 @@ from hypervisor_observability.config import load_config
 from hypervisor_observability.host.discovery import installed_plugins
 from hypervisor_observability.host.plugins import load_plugins
 from tests.configurations import write_config
-from tests.markdown import blocks_of
+from tests.markdown import blocks_of, is_whole
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -22,6 +22,8 @@ PAGES = sorted(
     for page in (ROOT / "README.md", *DOCS.rglob("*.md"))
     if not page.is_relative_to(DOCS / "examples")
 )
+RUN_WHOLE = [page for page in PAGES if page not in OF_SOURCES and is_whole(page)]
+"""Pages that are run whole here, in ``test_whole_pages.py``."""
 CONCEPTS = {"bus", "trace-ids", "rings", "sagas", "governance", "plugins", "configuration"}
 ANCHOR = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)(?:#[^)]*)?\)")
@@ -44,7 +46,9 @@ def test_every_concept_has_a_page() -> None:
     assert {page.stem for page in PAGES} >= CONCEPTS
 
 
-@pytest.mark.parametrize("page", [one for one in PAGES if one not in OF_SOURCES], ids=name_of)
+@pytest.mark.parametrize(
+    "page", [one for one in PAGES if one not in {*OF_SOURCES, *RUN_WHOLE}], ids=name_of
+)
 def test_python_of_the_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

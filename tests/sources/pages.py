@@ -1,19 +1,24 @@
-"""Run a page under ``docs/sources``, as a reader would: its files, its commands, in their order.
+"""Run a page of ``docs``, as a reader would: its files, its commands, in their order.
 
-==============================  ==================================================================
-block                           what is done with it
-==============================  ==================================================================
-```` ```python title="app.py" ````The file is written into an empty folder. The text before it names
-                                it.
-```` ```console ````            What follows ``$ `` is run there, and prints what the lines below it
-                                show. A line ``...`` stands for any number of lines, also none.
-``$ pip install X``             Nothing is installed: the environment has ``X``, in a version that
-                                fits.
-``notest``                      After the language: the block is left alone.
-==============================  ==================================================================
+================================  ================================================================
+block                             what is done with it
+================================  ================================================================
+```` ```python title="app.py" ````  The file is written into an empty folder. The text before it
+                                  names it.
+```` ```console ````              What follows ``$ `` is run there, and prints what the lines below
+                                  it show. A line ``...`` stands for any number of lines, also none.
+```` ```console title="NAME" ````   The same, in a terminal of its own, where the command keeps
+                                  running: the page goes on once it has printed what is shown. A
+                                  later block of that NAME begins with ``^C``, which ends it, and
+                                  shows what it printed then.
+``$ pip install X``               Nothing is installed: the environment has ``X``, in a version that
+                                  fits.
+``notest``                        After the language: the block is left alone.
+================================  ================================================================
 
-Ids, times, durations, ports and runs of spaces are compared as such; see ``NORMAL``. What a page
-sends to port 4318 is received.
+Ids, times, durations, ports, process ids and runs of spaces are compared as such; see ``NORMAL``.
+What a page sends to port 4318 is received. The other ``PORTS`` are free ones of this machine. The
+folder is shown as ``FOLDER``.
 """
 
 import os
@@ -33,20 +38,27 @@ from tests.configurations import write_config
 from tests.markdown import Block, blocks_of
 from tests.plugins.otel import acts
 from tests.plugins.otel.fake_backend import FakeBackend
+from tests.ports import free_ports
 from tests.sources.seen import clean_environ, spans_of
+from tests.sources.terminals import Terminal
 
 PAGES = Path(__file__).parents[2] / "docs" / "sources"
 BIN = Path(sys.executable).parent
 OTLP_PORT = "4318"
 """Where the pages have their OTLP receiver: the port that OTLP over HTTP has by default."""
+PORTS = ("8000", "8001", "9090", "9464")
+"""Where the pages have servers of their own: each page's run gets free ports instead."""
+FOLDER = "/srv/app"
+"""What pages call the folder in which their commands run."""
 
 NORMAL = (
     (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UUID"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?:[0-9a-f]{32}|[0-9a-f]{16}|[0-9a-f]{12})\b"), "ID"),
-    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d(\.\d+)?\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|min|h)\b"), "DURATION"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+\b"), "ADDRESS"),
+    (re.compile(r"\[\d+\]"), "[PID]"),
     (re.compile(r"[ \t]+"), " "),
 )
 """What differs from run to run, and what it is compared as."""
@@ -68,22 +80,53 @@ def run_page(page: Path, folder: Path) -> list[Span]:
     """
     backend = FakeBackend((acts.answering(200),))
     backend.start()
+    ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+    ports[OTLP_PORT] = str(backend.port)
+    terminals: dict[str, Terminal] = {}
     try:
         for block in blocks_of(page):
             if not block.is_run:
                 continue
             where = f"{page.name}:{block.line}"
-            text = re.sub(rf"(?<=:){OTLP_PORT}\b", str(backend.port), block.text)
-            if block.language == "console":
+            text = re.sub(rf"\b({'|'.join(ports)})\b", lambda found: ports[found[0]], block.text)
+            if block.language == "console" and block.words:
+                _in_terminal(block, text, folder, where, terminals)
+            elif block.language == "console":
                 for command in commands_of(text, block.line):
                     _run(command, folder, f"{page.name}:{command.line}")
             elif block.words:
                 _write(block, text, folder, where)
             else:
                 assert block.language == "text", f"{where}: shown, but not run: it has no name"
+        for terminal in terminals.values():
+            terminal.interrupt()
     finally:
+        for terminal in terminals.values():
+            terminal.close()
         backend.stop()
     return spans_of(backend)
+
+
+def _in_terminal(
+    block: Block, text: str, folder: Path, where: str, terminals: dict[str, Terminal]
+) -> None:
+    (name,) = block.words
+    if text.startswith("^C\n"):
+        terminal = terminals.pop(name)
+        before = terminal.printed()
+        shown = text.removeprefix("^C\n")
+        try:
+            terminal.interrupt()
+            printed = _as_shown(terminal.printed().removeprefix(before), folder)
+            assert matches(printed, shown), _differs(where, "Ctrl-C", printed, shown)
+        finally:
+            terminal.close()
+        return
+    (command,) = commands_of(text, block.line)
+    assert name not in terminals, f"{where}: the terminal {name} is busy"
+    terminals[name] = terminal = Terminal(command.text, folder / f".{name}.log", where)
+    terminal.start(folder, _environ())
+    terminal.wait_for(lambda printed: begins_with(_as_shown(printed, folder), command.shown))
 
 
 def _write(block: Block, text: str, folder: Path, where: str) -> None:
@@ -114,7 +157,7 @@ def _run(command: Command, folder: Path, where: str) -> None:
     result = subprocess.run(
         ["sh", "-c", command.text],
         cwd=folder,
-        env={**clean_environ(), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+        env=_environ(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,  # as a terminal shows both
@@ -122,10 +165,20 @@ def _run(command: Command, folder: Path, where: str) -> None:
         timeout=120,
         check=False,
     )
-    assert matches(result.stdout, command.shown), (
-        f"{where}: {command.text}\n--- prints:\n{result.stdout}\n--- is said to print:\n"
-        f"{command.shown}"
-    )
+    printed = _as_shown(result.stdout, folder)
+    assert matches(printed, command.shown), _differs(where, command.text, printed, command.shown)
+
+
+def _as_shown(printed: str, folder: Path) -> str:
+    return printed.replace(str(folder.resolve()), FOLDER)
+
+
+def _environ() -> dict[str, str]:
+    return {**clean_environ(), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+
+def _differs(where: str, command: str, printed: str, shown: str) -> str:
+    return f"{where}: {command}\n--- prints:\n{printed}\n--- is said to print:\n{shown}"
 
 
 def _check_installed(names: list[str], where: str) -> None:
@@ -144,6 +197,18 @@ def normal(text: str) -> list[str]:
 
 def matches(printed: str, shown: str) -> bool:
     """Whether a command printed what a page shows."""
+    return re.fullmatch(_pattern(shown), _lines(printed)) is not None
+
+
+def begins_with(printed: str, shown: str) -> bool:
+    """Whether what a command has printed so far begins with what a page shows."""
+    return re.match(_pattern(shown), _lines(printed)) is not None
+
+
+def _pattern(shown: str) -> str:
     parts = [".*\n" if line == "..." else f"{re.escape(line)}\n" for line in normal(shown)]
-    pattern = "".join(f"(?:{part})*" if part == ".*\n" else part for part in parts)
-    return re.fullmatch(pattern, "".join(f"{line}\n" for line in normal(printed))) is not None
+    return "".join(f"(?:{part})*" if part == ".*\n" else part for part in parts)
+
+
+def _lines(printed: str) -> str:
+    return "".join(f"{line}\n" for line in normal(printed))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.frameworks import install_acme
-from tests.sources.pages import matches, run_page
+from tests.sources.pages import begins_with, matches, run_page
 
 PAGE = """
 # Acme
@@ -16,7 +16,7 @@ $ pip install 'pytest>=8' hypervisor-observability[journal]
 
 The program is `app.py`:
 
-```python app.py
+```python title="app.py"
 from acme_agents import Agent
 
 print(Agent("a", lambda **given: given["city"]).run(city="Oslo"))
@@ -24,7 +24,7 @@ print(Agent("a", lambda **given: given["city"]).run(city="Oslo"))
 
 The configuration is `hypervisor.toml`:
 
-```toml hypervisor.toml
+```toml title="hypervisor.toml"
 [plugins.acme]
 
 [plugins.journal]
@@ -73,7 +73,7 @@ def test_page_is_run_as_it_stands(page: Path) -> None:
         ("\nOslo\n", "\nBergen\n", "acme.md:30: hvobs run app.py"),
         ("'pytest>=8'", "'pytest>=800'", "pytest>=800"),
         ("The program is `app.py`:", "The program:", "does not name app.py"),
-        ("```python app.py", "```python", "shown, but not run"),
+        ('```python title="app.py"', "```python", "shown, but not run"),
         ("$ hvobs run", "hvobs run", "output of no command"),
     ],
 )
@@ -113,3 +113,79 @@ def test_only_what_differs_from_run_to_run_is_left_out(
     printed: str, shown: str, same: bool
 ) -> None:
     assert matches(printed, shown) is same
+
+
+SERVER = """
+The server is `serve.py`:
+
+```python title="serve.py"
+import signal
+import sys
+from pathlib import Path
+
+try:
+    print("ready on http://127.0.0.1:8000 in", Path.cwd(), flush=True)
+    signal.pause()
+except KeyboardInterrupt:
+    print("served")
+```
+
+```console title="server"
+$ python serve.py
+ready on http://127.0.0.1:8000 in /srv/app
+```
+
+```console
+$ grep -c 127.0.0.1:8000 serve.py
+1
+```
+
+```console title="server"
+^C
+served
+```
+
+```console title="server"
+$ python serve.py
+...
+```
+"""
+
+
+def test_command_in_a_terminal_of_its_own_runs_until_ctrl_c(tmp_path: Path) -> None:
+    page = tmp_path / "server.md"
+    page.write_text(SERVER)
+    (tmp_path / "work").mkdir()
+
+    run_page(page, tmp_path / "work")
+
+    assert "127.0.0.1:8000" not in (tmp_path / "work" / "serve.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("true", "false", "told"),
+    [
+        (
+            '    print("ready',
+            '    sys.exit("no port")\n    print("ready',
+            "has ended, has not printed what is shown, but:\nno port",
+        ),
+        ("^C\nserved", "^C\nin peace", "server.md:27: Ctrl-C"),
+        ("^C\nserved", "$ python serve.py", "the terminal server is busy"),
+    ],
+)
+def test_what_does_not_hold_of_a_terminal_is_found(
+    tmp_path: Path, true: str, false: str, told: str
+) -> None:
+    assert true in SERVER
+    page = tmp_path / "server.md"
+    page.write_text(SERVER.replace(true, false, 1))
+    (tmp_path / "work").mkdir()
+
+    with pytest.raises(AssertionError, match=told):
+        run_page(page, tmp_path / "work")
+
+
+def test_output_may_go_on_after_what_is_shown() -> None:
+    assert begins_with("a\nb\nc", "a\nb")
+    assert not begins_with("a\nc", "a\nb")
