@@ -450,7 +450,7 @@ def test_end_says_in_one_line_how_many_events_each_plugin_did_not_get(
     release.set()
 
     assert (counts.in_flight, counts.pending, sum(counts.dropped.values())) == (0, 0, 30)
-    told = [one for one in caplog.messages if one.startswith("events that plugins did not get")]
+    told = [one for one in caplog.messages if one.startswith("events not delivered")]
     assert len(told) == 1
     assert "hanging 30 of 30 (" in told[0]
     assert "taking" not in told[0]

@@ -85,7 +85,7 @@ o = Observability(Config(stop_timeout_seconds=0.5), plugins=[Awaiting()]).start(
     code, _, told = run("emit(3)\nassert not o.flush(0.5)", tmp_path, start=start)
 
     assert code == 0, told
-    assert "events that plugins did not get: awaiting 3 of 3 (in_doubt 3)" in told
+    assert "events not delivered: awaiting 3 of 3 (sent, but never confirmed)" in told
 
 
 @pytest.mark.fault("C11")

@@ -159,7 +159,7 @@ def soon(number):
     found, _, told = run(program + begin, tmp_path, start=start)
 
     assert found == code, told
-    assert "events that plugins did not get: hanging 5 of 5" in told
+    assert "events not delivered: hanging 5 of 5" in told
 
 
 @pytest.mark.fault("C12")

@@ -11,7 +11,7 @@ from ..errors import Reject, RetryLater, StreamUnavailableError
 from ..text.error_text import line_of
 from .batch import Batch
 from .counts import IN_DOUBT, STOPPED
-from .hook_calls import AbandonedError, HookCalls
+from .hook_calls import RETRY, AbandonedError, HookCalls
 from .ledger import Place
 from .offering import MAX_REFUSED_IN_A_ROW, Offering, OfferSize
 from .state import WorkerState
@@ -156,7 +156,7 @@ class Deliverer:
                 said or "refused",
             )
         elif isinstance(error, RetryLater):
-            told.warning("retry", "plugin %s asks to retry: %s", name, said)
+            told.warning(RETRY, "plugin %s asks to retry: %s", name, said)
         else:
             told.warning(
                 "refusals",

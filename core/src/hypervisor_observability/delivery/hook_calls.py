@@ -16,6 +16,9 @@ from .ledger import Fate, Place
 from .outlet import HookShapeError, Outlet
 from .state import WorkerState
 
+RETRY = "retry"
+"""The kind of message about a backend that is away, whichever hook found out."""
+
 
 class AbandonedError(BaseException):
     """The outlet was given up while this thread was in one of its hooks.
@@ -110,7 +113,8 @@ class HookCalls:
         try:
             self.call(hook, function, *arguments)
         except RetryLater as error:
-            told.warning(hook, "plugin %s: %s asks to retry: %s", name, hook, error)
+            # One kind for all hooks: a backend that is away is one fault, told once.
+            told.warning(RETRY, "plugin %s: %s asks to retry: %s", name, hook, error)
             return error
         except Reject as error:
             told.warning(hook, "plugin %s: %s was refused: %s", name, hook, error)

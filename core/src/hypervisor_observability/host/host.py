@@ -18,8 +18,9 @@ from ..metrics.registry import MetricsRegistry
 from ..release import RELEASE
 from ..text.limited_log import say
 from ..threads.interruptions import is_of_application
+from .missed import missed_events
 from .plugin import Plugin
-from .reader_group import ReaderGroup
+from .reader_group import METRICS, ReaderGroup
 from .readers import StreamFor, Surroundings
 from .sources.group import SourceGroup
 from .status_files import StatusFile
@@ -95,6 +96,11 @@ class Host(ABC):
         in_time = self._sources.stop(deadline)
         in_time = self._group.stop(deadline, timeout) and in_time
         in_time = close(deadline) and in_time
+        counts = self._group.counts()
+        del counts[METRICS]
+        missed = missed_events(counts, self._own_status())
+        if missed:
+            say(__name__, "warning", "%s", missed)
         self._group.note_stopped()
         return in_time
 

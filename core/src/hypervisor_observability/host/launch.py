@@ -22,6 +22,7 @@ from ..text.limited_log import say
 from ..text.terminal_text import escape
 from ..threads.interruptions import is_of_application
 from . import run_children
+from .missed import unkept
 from .run_children import Children
 
 if TYPE_CHECKING:
@@ -207,7 +208,8 @@ def summary(observability: "Observability", children: Children) -> str:
         where = f" (the last trace: {urls[name]})" if name in urls and one["delivered"] else ""
         told.append(f"{name} has {one['delivered']}{where}")
     if store:
-        told.append(_kept(store))
+        lost = 0 if status["store"] is None else unkept(status["store"], events)
+        told.append(_kept(store) if lost < events else f"{store} could not keep them")
     seen = f"{_number(events, 'event')} of {_number(len(agents), 'agent')}"
     if children.count:
         seen += f", and {_of(children)},"

@@ -110,20 +110,7 @@ class ReaderGroup:
         late = [name for name, done in ended.items() if not done]
         if late:
             say(__name__, "warning", "not stopped within %g s: %s", timeout, ", ".join(late))
-        self._tell_missed()
         return not late
-
-    def _tell_missed(self) -> None:
-        """Say in one line how many events each plugin did not get, if any."""
-        told = []
-        for name, reader in self.readers.items():
-            counts = reader.account.counts()
-            missed = counts.missed
-            if missed:
-                reasons = ", ".join(f"{reason} {events}" for reason, events in missed.items())
-                told.append(f"{name} {sum(missed.values())} of {counts.wanted} ({reasons})")
-        if told:
-            say(__name__, "warning", "events that plugins did not get: %s", "; ".join(told))
 
     def note_stopped(self) -> None:
         """Write the status once more."""

@@ -169,7 +169,7 @@ class JournalStore:
         while True:
             try:
                 action()
-            except FileNotFoundError:  # the bounds of the directory
+            except (FileNotFoundError, NotADirectoryError):  # none, or the bounds removed it
                 return True
             except (OSError, StreamUnavailableError) as error:
                 if time.monotonic() >= until:
@@ -196,7 +196,7 @@ class JournalStore:
             end = end_of(run, ledger, self._tell_damage)
             saved = [stream.rests.saved_in(run) for stream in self._streams]
             for stream, one in zip(self._streams, saved, strict=True):
-                skipped = stream.rests.add(run, one, end, replays=stream.defers)
+                skipped = stream.rests.add(run, one, end, replays=stream.replays)
                 wants = wants or skipped is None
                 stream.skipped += skipped or 0
         finally:

@@ -26,7 +26,7 @@ class JournalledLog:
         name: Of the plugin.
         log: The log in memory.
         run: Gives the run that is written; None while there is none.
-        defers: Whether what is left is for the next process.
+        replays: Whether what is left is for the next process.
         directory: The journal's, where earlier runs are; None where there is nothing to go on from.
         rests: What earlier runs have left.
     """
@@ -34,7 +34,7 @@ class JournalledLog:
     name: str
     log: EventLog
     run: Callable[[], Run | None]
-    defers: bool = True
+    replays: bool = True
     directory: Path | None = None
     rests: Rests = field(init=False)
     start: int = field(default=0, init=False)
@@ -52,6 +52,11 @@ class JournalledLog:
     def begin(self) -> None:
         """Begin with the rests, when all were added."""
         self.start = self.rests.begin()
+
+    @property
+    def defers(self) -> bool:
+        """Whether the next process will find what is left: not where no run could be written."""
+        return self.replays and (self.run() is not None or self.start < 0)
 
     @property
     def state(self) -> Mapping[str, Any] | None:

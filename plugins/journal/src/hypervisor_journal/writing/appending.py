@@ -185,7 +185,8 @@ class Appender:
             size = RECORD_BYTES + len(head) + len(payload)
             if self.rotate(size) and self._store(entry):
                 return
-            self._tell("segment", "no segment can be written")
+            if not self._rotation.degraded:  # that has been told, with its reason
+                self._tell("segment", "no segment can be written")
         segment, end, chain, stored, sequence, lost, _ = self.end
         taken = int(kind == EVENT)
         self.end = segment, end, chain, stored, sequence + taken, lost + taken, entry
