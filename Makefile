@@ -26,7 +26,7 @@ help: ## Print this list
 		printf 'make %-12s %s\n' "$$name" "$$text"; done
 
 demo: .venv/.runs ## Show the whole at work: no server, no configuration
-	@$(BIN)/hvobs demo
+	@$(BIN)/hvobs demo --journal .cache/demo
 
 test: lint ## Check and test everything, then the unit tests on every further Python
 	$(COUNTED)

@@ -22,8 +22,9 @@ for group in "$@"; do
     esac
 done
 
+began=$(date +%s)
 make_environment "$environment"
-echo "Installing into $environment"
+echo "Installing into $environment: pip, the core, every plugin, and what they need"
 # The first pip of an environment may be too old to know dependency groups.
 install_into "$environment" 'pip>=25.1' 'hatchling>=1.27'
 distributions="-e core"
@@ -41,3 +42,4 @@ if [ -n "$optional_groups" ]; then
         echo "Some test servers cannot be installed here; their tests will be skipped." >&2
     }
 fi
+echo "Installed in $(($(date +%s) - began)) s"
