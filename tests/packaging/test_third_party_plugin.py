@@ -83,7 +83,9 @@ class Unmarked(Base):
         pass
 
 
-class Older:
+class Newer:
+    api_version = 2
+
     @hookimpl
     def export_events(self, events):
         pass
@@ -165,7 +167,7 @@ def invaded(
             misspelt="Misspelt",
             arguments="OtherArguments",
             unmarked="Unmarked",
-            older="Older",
+            newer="Newer",
         ),
     ]
     return with_core(folder, projects)
@@ -209,7 +211,7 @@ def test_name_that_two_wheels_claim_is_refused_before_either_is_imported(
         ("misspelt", "unknown hook 'export_event' (did you mean 'export_events'?)"),
         ("arguments", "export_events(event, context)"),
         ("unmarked", "implements no hook: mark its methods with @hookimpl"),
-        ("older", "odd:Older is no plugin: expected a class with a 'Config'"),
+        ("newer", "written for version 2 of the plugin API"),
     ],
 )
 def test_wheel_with_other_hooks_is_refused_by_name(

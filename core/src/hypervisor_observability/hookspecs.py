@@ -68,6 +68,14 @@ if TYPE_CHECKING:  # whoever has no such hook loads neither
 ENTRY_POINT_GROUP = "hypervisor.observability"
 PROJECT_NAME = "hypervisor_observability"
 
+API_VERSION = 1
+"""Version of the plugin API: of these hooks, and what they are given. A hook, an argument or a key
+that is added is no new version, as no plugin needs it; one that is taken away or means something
+else is. A plugin says which it was written for: ``api_version = 1``; without, it is 1."""
+OLDEST_API_VERSION = 1
+"""Plugins that were written for an older one are refused. A version stays for a year, and for two
+minor releases, after the next one has come."""
+
 hookspec = pluggy.HookspecMarker(PROJECT_NAME)
 hookimpl = pluggy.HookimplMarker(PROJECT_NAME)
 """Marks a method of a plugin as a hook: write ``@hookimpl`` above it."""

@@ -117,7 +117,7 @@ def test_unusable_configuration_leaves_the_list(install: Install, text: str | No
 
 
 def test_nothing_installed_is_said(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hypervisor_observability.cli.plugins.installed_plugins", dict)
+    monkeypatch.setattr("hypervisor_observability.cli.plugins.found_plugins", lambda *_: {})
 
     done = run_hvobs("plugins")
 

@@ -353,7 +353,7 @@ def test_config_class_that_is_none_is_told() -> None:
     config, _, problems = structure_plugin_table(PluginTable("x"), dict, DeliveryConfig())
 
     assert config is None
-    assert "no attrs class" in problems[0].message
+    assert "not a class that can be read" in problems[0].message
 
 
 # Patterns

@@ -459,7 +459,7 @@ def test_what_is_no_table_is_told(raw: object) -> None:
 
 @pytest.mark.parametrize("type_", [int, str, dict])
 def test_class_that_is_no_attrs_class_is_told(type_: type) -> None:
-    assert "is no attrs class that can be read" in problems_of({"a": 1}, type_)[0]
+    assert "is not a class that can be read" in problems_of({"a": 1}, type_)[0]
 
 
 def test_class_with_an_unknown_annotation_is_told() -> None:

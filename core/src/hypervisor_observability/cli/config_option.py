@@ -1,11 +1,12 @@
-"""The option ``--config``, and the configuration that it leads to."""
+"""The options ``--config`` and ``--plugins-dir``, and the configuration that they lead to."""
 
+import os
 from pathlib import Path
 
 import click
 
 from ..config import Config, read_config
-from ..config.lookup import FILE_NAME, FILE_VARIABLE, find_config
+from ..config.lookup import FILE_NAME, FILE_VARIABLE, PLUGINS_DIR_VARIABLE, find_config
 from ..errors import ConfigError, ConfigProblem
 
 
@@ -21,10 +22,52 @@ def config_parameter() -> click.Option:
     )
 
 
+def plugins_dir_parameter() -> click.Option:
+    """Make the option ``--plugins-dir DIR``. It sets the variable while the command runs, which is
+    how the processes that ``hvobs run`` and the program start know of the directory too.
+    """
+    return click.Option(
+        ["--plugins-dir"],
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        is_eager=True,
+        expose_value=False,
+        callback=_set_plugins_dir,
+        help=(
+            f"Plugins without a package: a file NAME.py for each. Else {PLUGINS_DIR_VARIABLE}"
+            " names it, else the configuration's plugins_dir."
+        ),
+    )
+
+
+def _set_plugins_dir(ctx: click.Context, _: click.Parameter, directory: Path | None) -> None:
+    if directory is None:
+        return
+    before = os.environ.get(PLUGINS_DIR_VARIABLE)
+
+    def restore() -> None:
+        if before is None:
+            os.environ.pop(PLUGINS_DIR_VARIABLE, None)
+        else:
+            os.environ[PLUGINS_DIR_VARIABLE] = before
+
+    os.environ[PLUGINS_DIR_VARIABLE] = str(directory.absolute())
+    ctx.call_on_close(restore)
+
+
 def config_option(command: click.Command) -> click.Command:
-    """Give *command* the option."""
-    command.params.insert(0, config_parameter())
+    """Give *command* both options."""
+    command.params[:0] = [config_parameter(), plugins_dir_parameter()]
     return command
+
+
+def configured_plugins_dir(config_file: Path | None = None) -> Path | None:
+    """Give ``plugins_dir`` of the configuration, if there is one that can be read."""
+    try:
+        path = find_file(config_file)
+        return None if path is None else read_leniently(path)[0].plugins_dir
+    except ConfigError:
+        return None
 
 
 def find_file(config_file: Path | None) -> Path | None:

@@ -18,6 +18,7 @@ import click
 from .. import __version__, output
 from ..errors import ConfigError, ObservabilityError
 from ..text.error_text import line_of
+from .config_option import configured_plugins_dir, plugins_dir_parameter
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
@@ -179,11 +180,11 @@ def _shipped() -> Container[str]:
 
 def _plugin_names() -> dict[str, str]:
     """Give what ``--help`` says of each plugin, by name."""
-    from ..host.discovery import installed_plugins
+    from ..host.discovery import found_plugins
 
     return {
-        name: " and ".join(f"{one.distribution} {one.version}" for one in found)
-        for name, found in installed_plugins().items()
+        name: " and ".join(one.origin for one in found)
+        for name, found in found_plugins(configured_plugins_dir()).items()
         if name not in COMMANDS
     }
 
@@ -205,6 +206,9 @@ def hvobs(ctx: click.Context, traceback: bool) -> None:  # noqa: ARG001, FBT001 
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+hvobs.params.append(plugins_dir_parameter())
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

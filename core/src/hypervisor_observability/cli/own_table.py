@@ -10,9 +10,8 @@ from ..config import Config, PluginTable
 from ..config.structuring import Origin
 from ..config.wording import key_text
 from ..errors import ConfigError, ConfigProblem
-from ..host.discovery import installed_plugins
 from ..host.plugin import Plugin
-from ..host.plugins import load_class, load_plugins, structure_table
+from ..host.plugins import load_class, load_plugins, plugins_for, structure_table
 from .config_option import find_file, read_leniently
 
 
@@ -79,8 +78,10 @@ class OwnTable:
         Raises:
             ConfigError: It cannot be imported, or its table is wrong.
         """
-        plugin_class, found = load_class(self.table, installed_plugins())
-        settings = None
+        installed, found = plugins_for(evolve(self.config, plugins={self.table.name: self.table}))
+        plugin_class, settings = None, None
+        if not found:
+            plugin_class, found = load_class(self.table, installed)
         if not found:
             settings, _, found = structure_table(self.table, plugin_class, self.config.delivery)
         if self.problems or found:

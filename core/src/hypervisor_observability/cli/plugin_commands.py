@@ -13,11 +13,16 @@ from .. import output
 from ..config import DeliveryConfig, PluginTable, load_config
 from ..config.structuring import Origin
 from ..errors import ConfigError
-from ..host.discovery import installed_plugins
+from ..host.discovery import found_plugins
 from ..host.plugin import Plugin
 from ..host.plugin_checks import checked, has_hook
 from ..host.plugins import load_class
-from .config_option import config_parameter, find_file
+from .config_option import (
+    config_parameter,
+    configured_plugins_dir,
+    find_file,
+    plugins_dir_parameter,
+)
 from .own_table import OwnTable
 
 
@@ -50,7 +55,7 @@ class PluginCommands(click.Group):
     def __init__(self, name: str) -> None:
         super().__init__(
             name,
-            params=[config_parameter()],
+            params=[config_parameter(), plugins_dir_parameter()],
             help=f"Commands of the plugin {output.one_line(name)}.",
             subcommand_metavar="COMMAND ...",
         )
@@ -98,7 +103,7 @@ def load_commands(name: str, config_file: Path | None) -> dict[str, click.Comman
             wrong in the file is of no matter here.
         ClickException: Its hook raised, or gave something that is no command.
     """
-    plugin = _of_the_class(name)
+    plugin = _of_the_class(name, config_file)
     if plugin is None:
         plugin = OwnTable.find(name, config_file).plugin()
     try:
@@ -109,10 +114,10 @@ def load_commands(name: str, config_file: Path | None) -> dict[str, click.Comman
         raise click.ClickException(text) from error
 
 
-def _of_the_class(name: str) -> Plugin | None:
+def _of_the_class(name: str, config_file: Path | None) -> Plugin | None:
     """Give the class, as what is asked; None where an instance is."""
     table = PluginTable(name, origin=Origin(f"hvobs {name}"))
-    plugin_class, problems = load_class(table, installed_plugins())
+    plugin_class, problems = load_class(table, found_plugins(configured_plugins_dir(config_file)))
     if problems or not has_hook(plugin_class, "commands"):
         return None
     if not isinstance(inspect.getattr_static(plugin_class, "commands"), classmethod):

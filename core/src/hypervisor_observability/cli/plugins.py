@@ -9,7 +9,7 @@ from attrs import asdict, frozen
 from .. import output
 from ..config import Config
 from ..errors import ConfigError
-from ..host.discovery import installed_plugins
+from ..host.discovery import found_plugins
 from ..host.plugins import SHIPPED
 from .config_option import config_option, find_file, read_leniently
 
@@ -41,9 +41,9 @@ class Listed:
 @click.command(short_help="List the installed plugins.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def plugins(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
-    """List the installed plugins, whether the configuration turns them on, and conflicts.
+    """List the plugins that can be turned on: installed ones, and files of the plugins directory.
 
-    None of them is imported.
+    The list shows conflicts, and whether the configuration turns a plugin on. It imports none.
     """
     path, config, error = None, None, None
     try:
@@ -73,17 +73,17 @@ def list_plugins(config: Config | None) -> list[Listed]:
     Args:
         config: None if it is not known.
     """
-    installed = installed_plugins()
+    installed = found_plugins(None if config is None else config.plugins_dir)
     listed = []
     for name, found in installed.items():
         for one in found:
-            others = [other.distribution for other in found if other is not one]
+            others = [other.distribution or other.origin for other in found if other is not one]
             listed.append(
                 Listed(
                     name=name,
                     distribution=one.distribution,
                     version=one.version,
-                    module=one.entry_point.module,
+                    module=one.module,
                     on=None if config is None else name in config.plugins,
                     conflict=f"also claimed by {' and '.join(others)}" if others else None,
                 )

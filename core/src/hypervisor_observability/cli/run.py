@@ -39,7 +39,7 @@ def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
             return list(args[:at]), list(args[at + 1 :])
         if one.startswith(("-m", "-c")) or one == "-" or not one.startswith("-"):
             break
-        at += 2 if one == "--config" else 1
+        at += 2 if one in {"--config", "--plugins-dir"} else 1
     return list(args[:at]), list(args[at:])
 
 

@@ -1,5 +1,6 @@
-"""Fill the fields of an attrs class from a table, and ask every validator."""
+"""Fill the fields of a class of settings from a table, and ask every validator."""
 
+import re
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
@@ -7,21 +8,21 @@ from typing import Any, TypeVar
 import attrs
 from cattrs import BaseConverter
 
+from ..errors import SettingError
 from . import strict_scalars as scalars
 from . import wording
+from .class_fields import SettingField, setting_fields
 from .interpolation import Interpolated
 from .strict_scalars import Misfit
 from .toml_lines import KeyPath
 
 T = TypeVar("T")
-# The class is generic for type checkers alone.
-_Field: typing.TypeAlias = "attrs.Attribute[Any]"
 
 NONE_WRITTEN_AS = "none_written_as"
 """In the metadata of a field: the string that stands for None, as TOML has no null."""
 
-WRITTEN_AS = "written_as"
-"""In the metadata of a field: its key, where that is a keyword of Python."""
+_BEGINNING = re.compile(r"['\"]?(\w+)")
+"""The first word of a refusal, which may name the field."""
 
 
 def structure_class(
@@ -32,13 +33,13 @@ def structure_class(
     Args:
         converter: Structures the fields.
         raw: The table; an instance of *type_* is taken as it is.
-        type_: An attrs class.
+        type_: An attrs class, or a dataclass.
         also_known: Keys that are taken elsewhere, to be proposed for a misspelt one.
 
     Raises:
         Misfit: With everything that is wrong.
     """
-    by_key = {_key(field): field for field in _fields(type_)}
+    by_key = {field.key: field for field in _fields(type_)}
     if isinstance(raw, type_):
         return raw
     if not isinstance(raw, Mapping):
@@ -61,24 +62,19 @@ def structure_class(
     findings += _refusals(type_, by_key, raw, values)
     if findings or incomplete:
         raise Misfit(*findings)
-    arguments = {by_key[key].alias or by_key[key].name: value for key, value in values.items()}
-    return _made(type_, arguments, raw)
+    arguments = {by_key[key].argument: value for key, value in values.items()}
+    return _made(type_, arguments, raw, by_key)
 
 
-def _key(field: _Field) -> str:
-    return str(field.metadata.get(WRITTEN_AS) or field.alias or field.name)
-
-
-def _fields(type_: type) -> list[_Field]:
+def _fields(type_: type) -> list[SettingField]:
     try:
-        attrs.resolve_types(type_)
-        return [field for field in attrs.fields(type_) if field.init]
-    except (attrs.exceptions.NotAnAttrsClassError, TypeError, NameError) as error:
-        message = f"the plugin's Config is no attrs class that can be read: {error}"
+        return setting_fields(type_)
+    except (TypeError, NameError) as error:
+        message = f"the plugin's Config is not a class that can be read: {error}"
         raise Misfit(((), message)) from None
 
 
-def _structure_field(converter: BaseConverter, raw: object, field: _Field) -> object:
+def _structure_field(converter: BaseConverter, raw: object, field: SettingField) -> object:
     stand_in = field.metadata.get(NONE_WRITTEN_AS)
     text = raw.text if isinstance(raw, Interpolated) and raw.is_whole else raw
     if stand_in is not None and text == stand_in:
@@ -95,7 +91,7 @@ def _structure_field(converter: BaseConverter, raw: object, field: _Field) -> ob
 
 def _refusals(
     type_: type,
-    by_key: Mapping[str, _Field],
+    by_key: Mapping[str, SettingField],
     raw: Mapping[str, object],
     values: Mapping[str, object],
 ) -> list[tuple[KeyPath, str]]:
@@ -113,14 +109,14 @@ def _refusals(
     findings: list[tuple[KeyPath, str]] = []
     for key, value in values.items():
         field = by_key[key]
-        if field.validator is None:
+        if field.check is None:
             continue
         try:
             converted = _converted(field, value)
         except Exception:  # noqa: BLE001, S112 - an author's own; told when the instance is made
             continue
         try:
-            field.validator(blank, field, converted)
+            field.check(blank, field.attribute, converted)
         except (ValueError, TypeError) as error:
             findings.append(((key,), wording.refusal(error, raw[key], field.type)))
         except AttributeError:
@@ -128,13 +124,33 @@ def _refusals(
     return findings
 
 
-def _converted(field: _Field, value: object) -> object:
-    convert: Any = field.converter
-    return value if convert is None else convert(value)
+def _converted(field: SettingField, value: object) -> object:
+    return value if field.convert is None else field.convert(value)
 
 
-def _made(type_: type[T], values: Mapping[str, object], raw: Mapping[str, object]) -> T:
+def _made(
+    type_: type[T],
+    values: Mapping[str, object],
+    raw: Mapping[str, object],
+    by_key: Mapping[str, SettingField],
+) -> T:
     try:
         return type_(**values)
     except Exception as error:  # noqa: BLE001 - a plugin author's own checks may raise anything
-        raise Misfit(((), wording.refusal(error, raw, type_))) from None
+        key = _key_named(error, raw, by_key)
+        if key is None:
+            raise Misfit(((), wording.refusal(error, raw, type_))) from None
+        raise Misfit(((key,), wording.refusal(error, raw[key], by_key[key].type))) from None
+
+
+def _key_named(
+    error: Exception, raw: Mapping[str, object], by_key: Mapping[str, SettingField]
+) -> str | None:
+    """Give the key of the table that the check of a whole instance is about: a ``SettingError``
+    says it, and a text that begins with it does.
+    """
+    named = error.key if isinstance(error, SettingError) else None
+    if named is None and error.args and (begins := _BEGINNING.match(str(error.args[0]))):
+        named = begins[1]
+    named = next((key for key, field in by_key.items() if named in {key, field.name}), None)
+    return named if named in raw else None

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import attrs
 
 from ..errors import ConfigError, ConfigProblem
+from .class_fields import field_types
 from .file import UnusableFile, read_document
 from .interpolation import interpolate, interpolate_tree
 from .plugin_tables import DELIVERY_KEYS, PluginTable
@@ -110,7 +111,7 @@ def structure_plugin_table(
 
     Args:
         table: As found in :attr:`Config.plugins`.
-        config_class: The plugin's ``Config``, an attrs class.
+        config_class: The plugin's ``Config``, an attrs class or a dataclass.
         common: What holds where the table says nothing. Its class has the keys that all plugins
             of a kind take beside their own: ``DeliveryConfig`` for those that read.
         takes_no: What is said of a key of ``DeliveryConfig`` where the kind does not take it.
@@ -128,8 +129,9 @@ def structure_plugin_table(
     inherited = {key: getattr(common, key) for key in taken}
     changed, found = structure({**inherited, **given}, type(common), table.origin, table.path)
     problems += found
+    fields = field_types(config_class)
     for key in known:
-        if attrs.has(config_class) and hasattr(attrs.fields(config_class), key):
+        if key in fields:
             kind = "delivery" if key in DELIVERY_KEYS else "every plugin of its kind"
             message = f"the plugin's Config has a field of this name, which {kind} takes"
             problems.append(table.problem(message, key))

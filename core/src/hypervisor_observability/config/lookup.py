@@ -6,10 +6,12 @@ from pathlib import Path
 
 from ..errors import ConfigError, ConfigProblem
 from .file import UnusableFile, check_not_world_writable, open_regular
+from .paths import check_plugins_directory
 
 FILE_NAME = "hypervisor.toml"
 FILE_VARIABLE = "HYPERVISOR_OBSERVABILITY_CONFIG"
 DISABLED_VARIABLE = "HYPERVISOR_OBSERVABILITY_DISABLED"
+PLUGINS_DIR_VARIABLE = "HYPERVISOR_OBSERVABILITY_PLUGINS_DIR"
 
 
 def find_config(
@@ -53,6 +55,24 @@ def disabled(environ: Mapping[str, str] | None = None) -> bool:
     """Whether ``HYPERVISOR_OBSERVABILITY_DISABLED`` is ``true``, in any case of letters."""
     environ = os.environ if environ is None else environ
     return environ.get(DISABLED_VARIABLE, "").strip().lower() == "true"
+
+
+def plugins_directory(configured: Path | None) -> Path | None:
+    """Give the directory of plugins that are single files: the one that
+    ``HYPERVISOR_OBSERVABILITY_PLUGINS_DIR`` names, else that of the configuration.
+
+    Raises:
+        ConfigError: It is missing, not a directory, or world-writable.
+    """
+    named = os.environ.get(PLUGINS_DIR_VARIABLE)
+    path = Path(named) if named else configured
+    if path is not None:
+        try:
+            check_plugins_directory(path)
+        except ValueError as error:
+            source = PLUGINS_DIR_VARIABLE if named else "plugins_dir"
+            raise ConfigError([ConfigProblem(source, None, "", str(error))]) from None
+    return path
 
 
 def _check(path: Path, *, named: bool) -> None:

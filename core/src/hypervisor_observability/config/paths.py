@@ -5,6 +5,7 @@ would be elsewhere. Every field of a configuration that holds a path has one of 
 """
 
 import os
+import stat
 from pathlib import Path
 
 
@@ -28,3 +29,23 @@ def working_directory() -> Path | None:
         return Path.cwd()
     except OSError:
         return None
+
+
+def check_plugins_directory(path: Path) -> None:
+    """Refuse a directory whose files are not to be run as plugins.
+
+    Raises:
+        ValueError: It is missing, not a directory, or everybody may write it, which is never so
+            on Windows, where the bits mean nothing.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}: expected a directory of plugins") from None
+    if not stat.S_ISDIR(mode):
+        raise ValueError(f"{path} is not a directory: expected one with a file for each plugin")
+    if os.name == "posix" and mode & stat.S_IWOTH:
+        raise ValueError(
+            f"everybody may write the directory {path} (mode {stat.S_IMODE(mode):04o}), expected"
+            " one without write permission for others: chmod o-w"
+        )

@@ -11,7 +11,7 @@ from attrs.validators import deep_iterable, ge, in_, instance_of, le, min_len, o
 
 from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from .class_structuring import NONE_WRITTEN_AS
-from .paths import optional_absolute_path
+from .paths import check_plugins_directory, optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables
 
 _KIB, _MIB = 1024, 1024 * 1024
@@ -99,6 +99,11 @@ class MetricsConfig:
     max_ring: int = field(default=3, validator=[ge(0), le(255)])
 
 
+def _check_plugins_dir(_: object, __: object, path: Path | None) -> None:
+    if path is not None:
+        check_plugins_directory(path)
+
+
 def _check_prices(_: object, __: object, wanted: bool) -> None:  # noqa: FBT001 - a validator
     # It is looked for and not imported, which takes longer than all the rest.
     if wanted and find_spec("genai_prices") is None:
@@ -172,6 +177,8 @@ class Config:
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
+        plugins_dir: Where plugins are that no distribution provides: a file ``NAME.py`` for each.
+            The variable ``HYPERVISOR_OBSERVABILITY_PLUGINS_DIR`` goes before it.
     """
 
     service: str = field(default="agents", validator=[instance_of(str), min_len(1)])
@@ -185,3 +192,6 @@ class Config:
     usage: UsageConfig = field(factory=UsageConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(DAY_SECONDS)])
     handle_sigterm: bool = False
+    plugins_dir: Path | None = field(
+        default=_NO_PATH, converter=optional_absolute_path, validator=_check_plugins_dir
+    )

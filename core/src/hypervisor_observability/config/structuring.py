@@ -1,4 +1,4 @@
-"""Turn raw tables into frozen attrs classes, strictly, and tell every problem at once.
+"""Turn raw tables into classes of settings, strictly, and tell every problem at once.
 
 cattrs finds the hook for a type; the hooks are our own, because those that it comes with
 convert what they can: ``"false"`` to True, 9464.9 to 9464, ``"abc"`` to a tuple. Here
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import attrs
 from attrs import field, frozen
 from cattrs import BaseConverter
 
 from ..errors import ConfigProblem
 from . import strict_scalars as scalars
 from . import wording
+from .class_fields import holds_settings
 from .class_structuring import structure_class
 from .interpolation import Interpolated, Unresolved
 from .secret import Secret
@@ -63,7 +63,7 @@ def structure(
 
     Args:
         raw: A mapping as TOML gives it, with ``Interpolated`` and ``Unresolved`` in it.
-        type_: An attrs class.
+        type_: An attrs class, or a dataclass.
         origin: For lines, and relative paths.
         path: Where the table stands.
         also_known: Keys that are taken elsewhere, to be proposed for a misspelt one.
@@ -88,7 +88,7 @@ def _converter(folder: Path | None) -> BaseConverter:
         (lambda type_: type_ is Any, lambda raw, _: _plain(raw)),
         (_is_list, lambda raw, type_: _structure_list(converter, raw, type_)),
         (_is_mapping, lambda raw, type_: _structure_mapping(converter, raw, type_)),
-        (attrs.has, lambda raw, type_: structure_class(converter, raw, type_)),
+        (holds_settings, lambda raw, type_: structure_class(converter, raw, type_)),
         (lambda type_: typing.get_origin(type_) is typing.Literal, scalars.structure_choice),
         (wording.is_enum, scalars.structure_choice),
         (wording.is_union, lambda raw, type_: _structure_union(converter, raw, type_)),

@@ -17,6 +17,7 @@ from typing import Any
 import attrs
 
 from ..text.terminal_text import escape
+from .class_fields import field_types, holds_settings
 from .interpolation import Interpolated
 from .secret import Secret
 from .shown import MAX_SHOWN, cut, harmless
@@ -95,7 +96,7 @@ def wanted(type_: Any) -> str:
     if type_ in _SCALARS:
         return _SCALARS[type_]
     origin = typing.get_origin(type_) or type_
-    if attrs.has(type_) or (isinstance(origin, type) and issubclass(origin, Mapping)):
+    if holds_settings(type_) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return "a table"
     return "a list"
 
@@ -127,9 +128,9 @@ def holds_secret(type_: object) -> bool:
 def _holds_secret(type_: Any, seen: set[object]) -> bool:
     if type_ is Secret:
         return True
-    if isinstance(type_, type) and attrs.has(type_) and type_ not in seen:
+    if holds_settings(type_) and type_ not in seen:
         seen.add(type_)
-        return any(_holds_secret(field.type, seen) for field in attrs.fields(type_))
+        return any(_holds_secret(one, seen) for one in field_types(type_).values())
     return any(_holds_secret(argument, seen) for argument in typing.get_args(type_))
 
 

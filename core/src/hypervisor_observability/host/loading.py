@@ -12,10 +12,9 @@ from ..config import Config, PluginTable, disabled, read_config
 from ..errors import ConfigError, ConfigProblem, SettingError
 from ..stores import StoreContext
 from ..threads.interruptions import is_of_application
-from .discovery import installed_plugins
 from .kinds import READER, SOURCE, STORE, Kind, kind_of, kind_of_class
 from .plugin import Plugin
-from .plugins import SHIPPED, load_class, load_plugins, take_instances
+from .plugins import SHIPPED, load_class, load_plugins, plugins_for, take_instances
 from .sources.framework import Framework
 from .store_parts import ask_store
 
@@ -83,9 +82,10 @@ def tables_of(config: Config, *kinds: Kind) -> tuple[list[PluginTable], list[Con
     Returns:
         The tables, and what is wrong with those whose classes cannot be had: each may be one.
     """
-    installed = installed_plugins() if config.plugins else {}
+    installed, problems = plugins_for(config)
     tables: list[PluginTable] = []
-    problems: list[ConfigProblem] = []
+    if problems:
+        return tables, problems
     for name, table in config.plugins.items():
         if name in SHIPPED and SHIPPED_KINDS.get(name, READER) not in kinds:
             continue

@@ -15,8 +15,10 @@ from ..hookspecs import PROJECT_NAME
 from .hook_loop import HookLoop
 from .hook_results import refuse_odd_hook
 from .plugin import Plugin
+from .plugin_api import refuse_other_api
 from .sources.framework import SOURCE_HOOKS
 from .store_parts import STORE_HOOKS
+from .undeclared import refuse_undeclared
 
 HOOKS = frozenset(
     name
@@ -48,11 +50,14 @@ def checked(
 
     Raises:
         ValueError: It implements no hook, one that does not exist, or one with an argument
-            that the hook does not have; or what its attributes say of itself cannot be.
+            that the hook does not have; what its attributes say of itself cannot be; it was
+            written for other hooks; or it sets an attribute that it cannot have.
         HookShapeError: A hook is a generator.
     """
     if isinstance(instance, type):
         raise ValueError(f"expected an instance, got the class {instance.__name__}")
+    refuse_other_api(instance)
+    refuse_undeclared(instance)
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     try:

@@ -7,16 +7,18 @@ from functools import partial
 from typing import Any
 
 import attrs
-from attrs import AttrsInstance, evolve
+from attrs import AttrsInstance, evolve, frozen
 
 from ..config import Config, DeliveryConfig, PluginTable, structure_plugin_table
+from ..config.file import UnusableFile
 from ..config.plugin_tables import SourceConfig
-from ..errors import ConfigProblem
+from ..errors import ConfigError, ConfigProblem
 from ..text.error_text import line_of, message_of
 from ..threads.interruptions import is_of_application
-from .discovery import InstalledPlugin, installed_plugins
+from .discovery import FoundPlugin, found_plugins
 from .kinds import SOURCE, kind_of, kind_of_class
 from .plugin import Plugin
+from .plugin_api import refuse_other_api
 from .plugin_checks import checked
 
 SHIPPED = {
@@ -36,14 +38,25 @@ SHIPPED = {
 def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     """Import, configure and check the plugins that *config* names, and no others."""
     plugins: list[Plugin] = []
-    problems: list[ConfigProblem] = []
-    installed = installed_plugins() if config.plugins else {}
+    installed, problems = plugins_for(config)
+    if problems:
+        return plugins, problems
     for table in config.plugins.values():
         plugin, found = _load(table, config, installed)
         problems.extend(found)
         if plugin is not None:
             plugins.append(plugin)
     return plugins, problems
+
+
+def plugins_for(
+    config: Config,
+) -> tuple[Mapping[str, Sequence[FoundPlugin]], list[ConfigProblem]]:
+    """Find what the tables of *config* can turn on, and what is wrong with its directory."""
+    try:
+        return (found_plugins(config.plugins_dir) if config.plugins else {}), []
+    except ConfigError as error:
+        return {}, list(error.problems)
 
 
 def take_instances(
@@ -76,32 +89,38 @@ def take_instances(
 
 
 def load_class(
-    table: PluginTable, installed: Mapping[str, Sequence[InstalledPlugin]]
+    table: PluginTable, installed: Mapping[str, Sequence[FoundPlugin]]
 ) -> tuple[Any, list[ConfigProblem]]:
     """Import the class of the plugin that *table* names."""
     candidates = installed.get(table.name, ())
     if not candidates:
         return None, [table.problem(_not_installed(table.name, installed))]
     if len(candidates) > 1:
-        claims = " and ".join(f"{one.distribution} {one.version}" for one in candidates)
-        return None, [table.problem(f"claimed by {claims}: uninstall all but one of them")]
+        claims = " and ".join(one.origin for one in candidates)
+        instead = "uninstall" if all(one.distribution for one in candidates) else "remove"
+        return None, [table.problem(f"claimed by {claims}: {instead} all but one of them")]
     found = candidates[0]
-    origin = f"{found.distribution} {found.version}"
     shipped = SHIPPED.get(table.name)
     if shipped is not None and found.distribution != shipped:
-        message = f"{origin} claims this name, which belongs to {shipped}: uninstall it"
+        instead = "uninstall it" if found.distribution else "give the file another name"
+        message = f"{found.origin} claims this name, which belongs to {shipped}: {instead}"
         return None, [table.problem(message)]
     try:
-        plugin_class = found.entry_point.load()
+        plugin_class = found.load()
+    except UnusableFile as error:
+        return None, [table.problem(str(error))]
     except BaseException as error:  # a module may do anything when imported, even sys.exit()
         if is_of_application(error):
             raise
-        return None, [table.problem(f"{origin} fails on import ({line_of(error)})")]
-    if not inspect.isclass(plugin_class) or not hasattr(plugin_class, "Config"):
-        value = found.entry_point.value
+        return None, [table.problem(f"{found.origin} fails on import ({line_of(error)})")]
+    if not inspect.isclass(plugin_class):
         return None, [
-            table.problem(f"{origin}: {value} is no plugin: expected a class with a 'Config'")
+            table.problem(f"{found.origin}: {found.what} is not a plugin: expected a class")
         ]
+    try:
+        refuse_other_api(plugin_class, found.upgrade)
+    except ValueError as error:
+        return None, [table.problem(f"{found.origin}: {message_of(error)}")]
     return plugin_class, []
 
 
@@ -111,12 +130,22 @@ def structure_table(
     """Make a plugin's configuration of its *table*, with the keys that its kind takes."""
     kind = kind_of_class(plugin_class)
     return structure_plugin_table(
-        table, plugin_class.Config, kind.common(delivery), takes_no=kind.takes_no
+        table, config_class(plugin_class), kind.common(delivery), takes_no=kind.takes_no
     )
 
 
+@frozen
+class NoConfig:
+    """The ``Config`` of a plugin that has none: its table takes no keys of its own."""
+
+
+def config_class(plugin_class: Any) -> Any:
+    """Give what a plugin's table is made into."""
+    return getattr(plugin_class, "Config", NoConfig)
+
+
 def _load(
-    table: PluginTable, config: Config, installed: Mapping[str, Sequence[InstalledPlugin]]
+    table: PluginTable, config: Config, installed: Mapping[str, Sequence[FoundPlugin]]
 ) -> tuple[Plugin | None, list[ConfigProblem]]:
     plugin_class, problems = load_class(table, installed)
     if problems:
@@ -141,19 +170,44 @@ def _chosen_by(source: object) -> SourceConfig:
 
 
 def _made(plugin_class: type, settings: object) -> object:
-    """Make an instance.
+    """Make an instance: of *settings*, or of nothing if the plugin has no ``Config``.
 
     Raises:
         Exception: Whatever its ``__init__`` raises, ``SystemExit`` and the like as a RuntimeError.
+        ValueError: Its ``__init__`` does not fit its ``Config``.
     """
+    arguments = () if isinstance(settings, NoConfig) else (settings,)
+    _check_init(plugin_class, arguments)
     try:
-        return plugin_class(settings)
+        return plugin_class(*arguments)
     except Exception:
         raise
     except BaseException as error:
         if is_of_application(error):
             raise
         raise RuntimeError(line_of(error)) from error
+
+
+def _check_init(plugin_class: type, arguments: tuple[object, ...]) -> None:
+    """Try whether ``__init__`` takes these *arguments*.
+
+    Raises:
+        ValueError: It does not.
+    """
+    try:
+        inspect.signature(plugin_class).bind(*arguments)
+    except TypeError:
+        if arguments:
+            raise ValueError(
+                "it has a Config, and its __init__ does not take it: write 'def __init__(self,"
+                " config)', or a field 'config'"
+            ) from None
+        raise ValueError(
+            "its __init__ takes an argument, and it has no Config to make it of: write 'Config ="
+            " MyConfig' in the class, an attrs class or a dataclass with the keys of its table"
+        ) from None
+    except ValueError:  # it has no signature that can be read
+        return
 
 
 def _not_installed(name: str, installed: Iterable[str]) -> str:

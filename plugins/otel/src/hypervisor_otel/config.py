@@ -8,7 +8,7 @@ import attrs
 from attrs import Attribute, field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
-from hypervisor_observability.config.class_structuring import WRITTEN_AS
+from hypervisor_observability.config.class_fields import WRITTEN_AS
 from hypervisor_observability.config.paths import optional_absolute_path
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel.client_tls import check_client_certificate
