@@ -175,7 +175,7 @@ def test_readers_estimate_the_same(events: list[HypervisorEvent]) -> None:
         return sum(families[name].series.values()) if name in families else 0
 
     activity = Findings.of(events, prices=PRICES).activity
-    spent = [story.spending for story in activity.models.by_name.values()]
+    spent = [story.usage for story in activity.models.by_name.values()]
     works = tree_to_dict(build_tree(events, "t"), prices=PRICES)["work"]
     trees = [one["usage"] for one in works if one["usage"]]
     for counted, of_report, of_tree in (
@@ -187,7 +187,7 @@ def test_readers_estimate_the_same(events: list[HypervisorEvent]) -> None:
         assert sum(sum(one[of_tree].values()) for one in trees) == expected
     unknown = {one for tree in trees for one in tree["without_price"]}
     assert bool(unknown) == bool(total("usage_without_price_total"))
-    assert bool(unknown) == any(one.is_without_price for one in spent)
+    assert bool(unknown) == any(one.without_price for one in spent)
 
 
 def test_prices_are_named_by_the_version_of_the_package() -> None:

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,10 +41,19 @@ HOSTILE = (
 
 
 def event(
-    kind: EventType, at: float = 0, agent: str = "did:a", **payload: object
+    kind: EventType,
+    at: float = 0,
+    agent: str = "did:a",
+    causal: str | None = None,
+    **payload: object,
 ) -> HypervisorEvent:
     return HypervisorEvent(
-        event_type=kind, agent_did=agent, timestamp=START + at, session_id="s", payload=payload
+        event_type=kind,
+        agent_did=agent,
+        timestamp=START + at,
+        session_id="s",
+        causal_trace_id=causal,
+        payload=payload,
     )
 
 
@@ -87,20 +97,22 @@ def hostile_events(name: str) -> list[HypervisorEvent]:
 
 ELEMENTS = {
     *("html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "p", "main", "section"),
-    *("svg", "rect", "line", "text", "ul", "li", "b", "bdi", "div"),
+    *("svg", "rect", "line", "text", "ul", "li", "b", "bdi", "div", "a", "span"),
 }
 
 
 @pytest.mark.fault("L5")
 @given(st.one_of(st.sampled_from(HOSTILE), st.text()))
 def test_no_name_makes_an_element_of_its_own(name: str) -> None:
-    page = report_page(Findings.of(hostile_events(name)), name)
+    caused = [evolve(one, causal_trace_id="t0/s0") for one in hostile_events(name)]
+    page = report_page(Findings.of(caused), name)
     read = Reader(page)
 
     page.encode()  # nothing that UTF-8 cannot carry
     assert {tag for tag, _ in read.elements} <= ELEMENTS
     for _, attributes in read.elements:
-        assert not {"style", "src", "href"} & set(attributes)
+        assert not {"style", "src"} & set(attributes)
+        assert re.fullmatch(r"#t\d+", attributes.get("href") or "#t1")
         assert not [one for one in attributes if one.startswith("on")]
     assert "\u202e" not in page
 
@@ -121,7 +133,16 @@ def test_empty_journal_says_so() -> None:
     page = report_page(Findings(), "j")
 
     assert "There are no events." in page
-    assert page.count("None.") == 13
+    assert "<section" not in page
+
+
+def test_nothing_is_drawn_of_what_did_not_occur() -> None:
+    page = report_page(told(event(TOOL_FINISHED, tool_name="search")), "j")
+    titles = re.findall("<h2>(.*?)</h2>", page)
+
+    assert titles == ["Tools"]
+    assert "Nothing was recorded of:" in page
+    assert "ring transitions" in page
 
 
 def test_one_event_is_a_report() -> None:

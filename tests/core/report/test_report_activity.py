@@ -19,13 +19,13 @@ from hypervisor_observability import (
     Recorder,
 )
 from hypervisor_observability.facts import payload_facts
+from hypervisor_observability.facts.usage import OTHER
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.report import Findings, report_page
 from hypervisor_observability.report.activity import Activity
 from hypervisor_observability.report.calls import MOST_NAMES
 from hypervisor_observability.report.runs import MOST_RUNS
 from hypervisor_observability.report.spread import Spread
-from hypervisor_observability.report.timeline import OTHER
 from hypervisor_observability.tree import build_tree, tree_to_dict
 
 P = "agent_hypervisor_"
@@ -102,7 +102,7 @@ def test_page_tells_of_the_newest_runs_what_happened_in_each(
     runs = re.sub(" +", " ", section(text_of(*bus.all_events), "Runs"))
     newest = runs.partition("The newest, each with all of its trace: ")[2]
 
-    assert re.match(r"other : cancelled, \d+ us answer : ok, \d+ [um]s 1 tool call", newest)
+    assert re.match(r"other : cancelled, \d+ us trace \w+ answer : ok, \d+ [um]s 1 tool", newest)
     assert (
         "1 tool call (1 failed or refused), 1 model call, 1 handoff, 7 tokens read, 0 written"
         in newest
@@ -152,8 +152,8 @@ def test_usage_that_sums_up_others_is_left_out(bus: HypervisorEventBus, recorder
     activity = activity_of(*bus.all_events)
     (run,) = activity.newest.by_trace.values()
 
-    assert activity.models.by_name["m-1"].spending.input_tokens == 100
-    assert run.spending.input_tokens == 100
+    assert activity.models.by_name["m-1"].usage.input_tokens == 100
+    assert run.usage.input_tokens == 100
 
 
 def test_denied_decisions_are_refusals_and_allowed_or_erased_ones_are_none() -> None:
@@ -218,8 +218,8 @@ def test_report_counts_what_metrics_count(events: list[HypervisorEvent]) -> None
         (model, direction): number
         for model, story in activity.models.by_name.items()
         for direction, number in (
-            ("input", story.spending.input_tokens),
-            ("output", story.spending.output_tokens),
+            ("input", story.usage.input_tokens),
+            ("output", story.usage.output_tokens),
         )
         if number
     }
@@ -287,6 +287,6 @@ def test_names_without_end_take_no_memory_without_end() -> None:
     assert len(activity.tools.by_name) == MOST_NAMES + 1
     assert len(activity.newest.by_trace) == MOST_RUNS
     assert activity.tools.by_name[OTHER].ends == {"blocked": 20_000 - MOST_NAMES}
-    assert activity.models.by_name[OTHER].spending.cost[OTHER] > 0
+    assert activity.models.by_name[OTHER].usage.cost[OTHER] > 0
     assert sum(activity.handoffs.pairs().values()) == 20_000
     assert len(report_page(findings, "j")) < 100_000

@@ -6,6 +6,7 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import (
+    AGENT_FINISHED,
     AGENT_HANDOFF,
     GOVERNANCE_DECISION,
     MODEL_FINISHED,
@@ -21,7 +22,9 @@ from ..facts import payload_facts
 from ..facts.leaves import BEGINNINGS, Leaves
 from ..facts.prices import Prices
 from ..facts.usage import used
+from .agents import Agents
 from .calls import Stories
+from .errors import ERROR_TYPES, Errors
 from .handoffs import Handoffs
 from .refusals import Refusals
 from .runs import NewestRuns
@@ -40,6 +43,8 @@ class Activity:
         models: Calls of models by name, with what they were used for.
         handoffs: Who handed over to whom.
         refusals: Which tools were refused.
+        agents: What each agent did.
+        errors: What went wrong, by what it says.
         prices: To estimate costs of which nobody told; None: they are not estimated.
     """
 
@@ -49,6 +54,8 @@ class Activity:
     models: Stories = field(factory=lambda: Stories("model"))
     handoffs: Handoffs = field(factory=Handoffs)
     refusals: Refusals = field(factory=Refusals)
+    agents: Agents = field(factory=Agents)
+    errors: Errors = field(factory=Errors)
     prices: Prices | None = None
     _leaves: Leaves = field(factory=Leaves, init=False)
 
@@ -64,6 +71,10 @@ class Activity:
         yield [MODEL_FINISHED], self._model_finished
         yield [USAGE_RECORDED], self._used
         yield [EventType.SESSION_JOINED], self.handoffs.meet
+        yield [EventType.SESSION_JOINED], self.agents.join
+        yield [AGENT_FINISHED], self.agents.end
+        yield [EventType.RING_BREACH_DETECTED], self.agents.breach
+        yield ERROR_TYPES, self.errors.take
         yield [AGENT_HANDOFF], self._handed_over
         yield [GOVERNANCE_DECISION], self._decided
 
@@ -94,9 +105,10 @@ class Activity:
         found = used(event, self.prices)
         if self._leaves.is_total(event, found.amounts):
             return
-        self.models.of(self.models.named(event)).spending.add(found)
+        self.models.of(self.models.named(event)).usage.take(found)
+        self.agents.of(event).usage.take(found)
         if (run := self.newest.around(event)) is not None:
-            run.spending.add(found)
+            run.usage.take(found)
 
     def _handed_over(self, event: HypervisorEvent) -> None:
         self.handoffs.add(event)
@@ -106,3 +118,4 @@ class Activity:
     def _decided(self, event: HypervisorEvent) -> None:
         if payload_facts.decision(event) == "deny":
             self.refusals.deny(event, self.tools.named(event))
+            self.agents.deny(event)

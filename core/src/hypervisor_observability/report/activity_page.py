@@ -4,24 +4,29 @@ shows below one another.
 
 from collections.abc import Callable, Iterator
 
-from ..facts.usage import cost_texts
+from ..facts.usage import Usage, cost_texts
 from ..text.durations import duration_text
 from .activity import Activity
-from .calls import Spending, Stories, Story
+from .agents import Agents, AgentStory
+from .calls import Stories, Story
 from .drawing import shares, text_of
+from .errors import Errors, ErrorStory
 from .handoffs import Handoffs
 from .refusals import Refusals
 from .runs import NewestRuns, RunStory
 from .spread import Spread
+from .trees_page import Addresses
 
 MOST_ROWS = 12
 """How many of a kind are shown: those with the most to tell."""
 _ERROR_COLUMNS = 160
 
 
-def activity_sections(activity: Activity) -> Iterator[tuple[str, str]]:
+def activity_sections(activity: Activity, addresses: Addresses) -> Iterator[tuple[str, str]]:
     """Write the bodies of the sections, each with its title."""
-    yield "Runs", _stories(activity.runs, "run", _times) + _newest(activity.newest)
+    yield "Errors", _errors(activity.errors, addresses)
+    yield "Agents", _agents(activity.agents, addresses)
+    yield "Runs", _stories(activity.runs, "run", _times) + _newest(activity.newest, addresses)
     yield "Tools", _stories(activity.tools, "call", _times)
     yield "Models", _stories(activity.models, "call", _of_model) + _prices(activity)
     yield "Handoffs", _handoffs(activity.handoffs)
@@ -58,7 +63,7 @@ def _of_model(story: Story) -> list[str]:
     return [
         *_times(story),
         f"first token: {first}" if first else "",
-        ", ".join(_spending_texts(story.spending)),
+        ", ".join(_usage_texts(story.usage)),
     ]
 
 
@@ -69,11 +74,11 @@ def _spread_text(spread: Spread) -> str:
     return f"median {median}, 95th percentile {slow}"
 
 
-def _spending_texts(spending: Spending) -> list[str]:
-    read, written = spending.input_tokens, spending.output_tokens
+def _usage_texts(usage: Usage) -> list[str]:
+    read, written = usage.input_tokens, usage.output_tokens
     tokens = [f"{read:,} tokens read, {written:,} written"] if read or written else []
-    costs = cost_texts(spending.cost, spending.estimated_cost)
-    without = ["no price known"] if spending.is_without_price else []
+    costs = cost_texts(usage.cost, usage.estimated_cost)
+    without = ["no price known"] if usage.without_price else []
     return [*tokens, *(text_of(cost, 30) for cost in costs), *without]
 
 
@@ -83,14 +88,16 @@ def _prices(activity: Activity) -> str:
     return f'<p class="note">~ estimated by {text_of(activity.prices.name)}</p>'
 
 
-def _newest(newest: NewestRuns) -> str:
+def _newest(newest: NewestRuns, addresses: Addresses) -> str:
     if not newest.by_trace:
         return ""
-    cards = "".join(map(_run, reversed(newest.by_trace.values())))
+    cards = "".join(
+        _run(run, addresses.link(trace)) for trace, run in reversed(newest.by_trace.items())
+    )
     return f'<p class="note">The newest, each with all of its trace:</p>{cards}'
 
 
-def _run(run: RunStory) -> str:
+def _run(run: RunStory, link: str) -> str:
     outcome = run.outcome
     if run.ended_ns is not None:
         outcome += f", {duration_text((run.ended_ns - run.begun_ns) / 1e9)}"
@@ -101,9 +108,47 @@ def _run(run: RunStory) -> str:
         tools if run.tools else "",
         _count(run.models, "model call") if run.models else "",
         _count(run.handoffs, "handoff") if run.handoffs else "",
-        *_spending_texts(run.spending),
+        *_usage_texts(run.usage),
     ]
-    return _card(f"<bdi>{text_of(run.name)}</bdi>: {outcome}", ", ".join(filter(None, facts)))
+    return _card(f"<bdi>{text_of(run.name)}</bdi>: {outcome}", ", ".join(filter(None, facts)), link)
+
+
+def _errors(errors: Errors, addresses: Addresses) -> str:
+    found = errors.most_frequent()
+    return (
+        "".join(_error(text, one, addresses) for text, one in found[:MOST_ROWS])
+        + more(len(found))
+        + (f'<p class="note">and {errors.left_out} later ones</p>' if errors.left_out else "")
+    )
+
+
+def _error(text: str, error: ErrorStory, addresses: Addresses) -> str:
+    traces = "trace" if error.count == 1 else "traces"
+    return _card(
+        f"<bdi>{text_of(error.arose)}</bdi>: in {error.traces} {traces}",
+        f"<bdi>{text_of(text, _ERROR_COLUMNS)}</bdi>",
+        addresses.link(error.trace),
+    )
+
+
+def _agents(agents: Agents, addresses: Addresses) -> str:
+    found = agents.most_telling()
+    return "".join(_agent(did, one, addresses) for did, one in found[:MOST_ROWS]) + more(len(found))
+
+
+def _agent(did: str, agent: AgentStory, addresses: Addresses) -> str:
+    name = f"{agent.name} ({did})" if agent.name and agent.name != did else did
+    facts = [
+        _count(agent.breaches, "breach", "breaches") if agent.breaches else "",
+        f"refused {_count(agent.refused, 'time')}" if agent.refused else "",
+        *_usage_texts(agent.usage),
+    ]
+    return _card(
+        f"<bdi>{text_of(name)}</bdi>",
+        ", ".join(filter(None, facts)),
+        addresses.link(agent.bad_trace),
+        picture=shares(agent.ends) if agent.ends else "",
+    )
 
 
 def _handoffs(handoffs: Handoffs) -> str:
@@ -130,5 +175,5 @@ def _refusals(refusals: Refusals) -> str:
     ) + more(len(found))
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -6,50 +6,14 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from ..facts.prices import CURRENCY
-from ..facts.usage import Used
+from ..facts.usage import OTHER, Usage
 from .spread import Spread
-from .timeline import OTHER
 
 MOST_NAMES = 200
 """How many of a kind are told apart; further ones are ``other``."""
 NOT_ENDED = "not ended"
 _MOST_OPEN = 10_000
 _MOST_CHARACTERS = 300
-_MOST_CURRENCIES = 12
-
-
-@define(eq=False)
-class Spending:
-    """What models were used for.
-
-    Attributes:
-        input_tokens: Tokens that they read.
-        output_tokens: Tokens that they wrote.
-        cost: What they cost, as it was told, by currency.
-        estimated_cost: What those cost of which no cost was told, as far as prices are known, by
-            currency.
-        is_without_price: Whether neither is known of some of them.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: dict[str, float] = field(factory=dict)
-    estimated_cost: dict[str, float] = field(factory=dict)
-    is_without_price: bool = False
-
-    def add(self, used: Used) -> None:
-        """Add what else was used."""
-        self.input_tokens += used.input_tokens
-        self.output_tokens += used.output_tokens
-        self.is_without_price |= bool(used.without_price)
-        if used.cost:
-            known = used.currency in self.cost or len(self.cost) < _MOST_CURRENCIES
-            currency = used.currency if known else OTHER
-            self.cost[currency] = self.cost.get(currency, 0.0) + used.cost
-        if used.estimated_cost:
-            before = self.estimated_cost.get(CURRENCY, 0.0)
-            self.estimated_cost[CURRENCY] = before + used.estimated_cost
 
 
 @define(eq=False)
@@ -60,14 +24,14 @@ class Story:
         ends: How many ended in which way, in the words of ``payload_facts.work_end``.
         seconds: How long they took, of those that say it.
         first_token_seconds: How long a model took until its first token, likewise.
-        spending: What a model was used for.
+        usage: What a model was used for.
         last_error: What went wrong the last time; empty: nothing did.
     """
 
     ends: Counter[str] = field(factory=Counter)
     seconds: Spread = field(factory=Spread)
     first_token_seconds: Spread = field(factory=Spread)
-    spending: Spending = field(factory=Spending)
+    usage: Usage = field(factory=Usage)
     last_error: str = ""
 
     def end(self, event: HypervisorEvent) -> str:
@@ -142,3 +106,9 @@ def what_went_wrong(event: HypervisorEvent) -> str:
     kind = payload_facts.name(event, "error_type")[:_MOST_CHARACTERS]
     text = payload_facts.failure(event)[:_MOST_CHARACTERS]
     return f"{kind}: {text}" if kind and text else kind or text
+
+
+def trace_of(event: HypervisorEvent) -> str | None:
+    """Give the trace that *event* belongs to, as its causal id has it."""
+    causal = event.causal_trace_id
+    return None if causal is None else causal.partition("/")[0]

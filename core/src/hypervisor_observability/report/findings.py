@@ -13,6 +13,9 @@ from ..facts.elevated_rings import ElevatedRings
 from ..facts.lives import ELEVATION_TYPES, Elevations
 from ..facts.prices import Prices
 from .activity import Activity, Taker
+from .breaches import NewestBreaches
+from .calls import trace_of
+from .kept_traces import KeptTraces
 from .saga_census import SagaCensus
 from .sagas import SagaStory, tell_saga
 from .timeline import Timeline
@@ -37,6 +40,7 @@ class Findings:
         transitions: Changes of rings: when, and what kind.
         breaches: When, and of which severity.
         breaches_by_agent: How many.
+        newest_breaches: The newest of them one by one.
         rings: Each agent's last known ring.
         elevations: How many elevations that ended took up to each of
             :data:`ELEVATION_BOUNDS_SECONDS` and more than the one before, and how many longer.
@@ -47,7 +51,8 @@ class Findings:
         sagas: The newest sagas by id, oldest first. Each has all that is told of it: one that
             had to go for a newer one does not come back.
         census: How many there were, and how they ended.
-        activity: Runs, calls of tools and models, handoffs and refusals.
+        activity: Runs, agents, calls of tools and models, handoffs, refusals and errors.
+        traces: The traces whose trees are drawn.
     """
 
     events: int = 0
@@ -56,6 +61,7 @@ class Findings:
     transitions: Timeline = field(factory=Timeline)
     breaches: Timeline = field(factory=Timeline)
     breaches_by_agent: Counter[str] = field(factory=Counter)
+    newest_breaches: NewestBreaches = field(factory=NewestBreaches)
     rings: dict[str, int] = field(factory=dict)
     elevations: list[int] = field(factory=lambda: [0] * (len(ELEVATION_BOUNDS_SECONDS) + 1))
     decisions: Counter[str] = field(factory=Counter)
@@ -64,6 +70,7 @@ class Findings:
     sagas: dict[str, SagaStory] = field(factory=dict)
     census: SagaCensus = field(factory=SagaCensus)
     activity: Activity = field(factory=Activity)
+    traces: KeptTraces = field(factory=KeptTraces)
     _elevated: Elevations[int] = field(
         factory=lambda: Elevations(lambda event: event.timestamp_ns), init=False
     )
@@ -109,6 +116,7 @@ class Findings:
             self.last_ns = now
         elif now < self.first_ns:
             self.first_ns = now
+        self.traces.take(event)
         for take in self._takers.get(event.event_type, ()):
             take(event)
 
@@ -129,6 +137,7 @@ class Findings:
     def _breach(self, event: HypervisorEvent) -> None:
         self.breaches.add(event.timestamp_ns, payload_facts.severity(event))
         self.breaches_by_agent[_agent(event)] += 1
+        self.newest_breaches.take(event)
 
     def _decided(self, event: HypervisorEvent) -> None:
         decision = payload_facts.decision(event)
@@ -154,7 +163,7 @@ class Findings:
     def _saga(self, event: HypervisorEvent) -> None:
         name = saga_facts.saga_id(event)
         if self.census.meet(name):
-            self.sagas[name] = SagaStory(name, event.timestamp_ns)
+            self.sagas[name] = SagaStory(name, event.timestamp_ns, trace=trace_of(event))
             if len(self.sagas) > MOST_SAGAS:
                 del self.sagas[next(iter(self.sagas))]
         if (saga := self.sagas.get(name)) is not None:

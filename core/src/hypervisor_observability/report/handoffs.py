@@ -6,7 +6,7 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from .timeline import OTHER
+from ..facts.usage import OTHER
 
 MOST_PAIRS = 1_000
 """How many pairs of agents are told apart; further ones are ``other``."""

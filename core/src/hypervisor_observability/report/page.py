@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 from ..text.durations import duration_text
 from . import drawing
 from .activity_page import MOST_ROWS, activity_sections, more
+from .breaches import Breach
 from .findings import Findings
 from .sagas import SagaStory
+from .trees_page import Addresses, trees
 
 _STYLE = """
 body{font:15px/1.4 system-ui,sans-serif;color:#222;background:#fff;margin:0 auto;padding:1rem;
@@ -25,6 +27,9 @@ vertical-align:top;width:min(100%,330px);margin-right:1rem}
 .big{font-size:2rem;margin:0}.key{width:.8em;height:.8em;margin-right:.3em}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1rem;padding:0;margin:.3rem 0 0}
 p{margin:.3rem 0}.note{color:#555;font-size:.9em}
+.tree{overflow-wrap:anywhere}.tree ul{list-style:none;margin:0;padding:0}
+.tree ul ul{padding-left:.8rem;border-left:1px solid #ccc}.tree li{margin:.15rem 0}
+b.failed,b.refused{color:#a02c2c}b.undone,b.cancelled{color:#8a5a00}b.running{color:#1f5f8b}
 @media print{body{padding:0;max-width:none}main{display:block}section{margin-bottom:.6rem}}
 """
 _UP_TO = ("1 second", "10 seconds", "1 minute", "5 minutes", "15 minutes", "1 hour", "longer")
@@ -66,25 +71,42 @@ def _moment(nanoseconds: int) -> str:
 
 
 def _sections(findings: Findings) -> Iterator[str]:
+    """Write those sections that have anything to show, and name the others."""
+    empty = []
+    for title, body, kind in _bodies(findings):
+        if body:
+            yield f'<section class="{kind}"><h2>{title}</h2>{body}</section>'
+        else:
+            empty.append(title.lower())
+    if findings.events and empty:
+        yield f'<p class="note wide">Nothing was recorded of: {", ".join(empty)}.</p>'
+
+
+def _bodies(findings: Findings) -> Iterator[tuple[str, str, str]]:
+    """Give title, body and class of each section; an empty body has nothing to show."""
     first, last = findings.first_ns or 0, findings.last_ns or 0
-    yield _section(
+    activity = findings.activity
+    worst, newest = findings.traces.worst(), findings.traces.newest()
+    addresses = Addresses.of([*worst, *newest])
+    yield "Traces in which most went wrong", trees(worst, addresses, activity.prices), "wide"
+    title = "Other newest traces" if worst else "Newest traces"
+    yield title, trees(newest, addresses, activity.prices), "wide"
+    for title, body in activity_sections(activity, addresses):
+        yield title, body, "wide"
+    yield "Saga timeline", _sagas(findings, addresses), "wide"
+    yield "Breach rate", _breaches(findings, first, last), ""
+    yield "Newest breaches", _newest_breaches(findings, addresses), ""
+    transitions = findings.transitions
+    yield (
         "Ring transitions",
-        drawing.over_time(findings.transitions, first, last) if findings.transitions else "",
+        drawing.over_time(transitions, first, last) if transitions else "",
+        "",
     )
-    yield _section("Breach rate", _breaches(findings, first, last))
-    yield _section("Current ring levels", _rings(findings))
-    yield _section("Elevation duration", _elevations(findings))
-    yield _section("Policy decisions", _decisions(findings))
-    yield _section("Trust scores", _trust_scores(findings))
-    yield _section("Share of decisions that were allowed", _shares(findings))
-    for title, body in activity_sections(findings.activity):
-        yield _section(title, body, kind="wide")
-    yield _section("Saga timeline", _sagas(findings), kind="wide")
-
-
-def _section(title: str, body: str, kind: str = "") -> str:
-    body = body or '<p class="note">None.</p>'
-    return f'<section class="{kind}"><h2>{title}</h2>{body}</section>'
+    yield "Current ring levels", _rings(findings), ""
+    yield "Elevation duration", _elevations(findings), ""
+    yield "Policy decisions", _decisions(findings), ""
+    yield "Trust scores", _trust_scores(findings), ""
+    yield "Share of decisions that were allowed", _shares(findings), ""
 
 
 def _breaches(findings: Findings, first: int, last: int) -> str:
@@ -100,6 +122,17 @@ def _breaches(findings: Findings, first: int, last: int) -> str:
         + drawing.by_name(rows)
         + more(len(findings.breaches_by_agent))
     )
+
+
+def _newest_breaches(findings: Findings, addresses: Addresses) -> str:
+    found = findings.newest_breaches.found
+    return "".join(_breach(one, addresses.link(one.trace)) for one in reversed(found))
+
+
+def _breach(breach: Breach, link: str) -> str:
+    tool = f" {drawing.text_of(breach.tool)}" if breach.tool else ""
+    what = f"<bdi>{drawing.text_of(breach.agent)}</bdi>:<bdi>{tool}</bdi> ({breach.severity})"
+    return f"<p>{what}</p><p>{link}</p>" if link else f"<p>{what}</p>"
 
 
 def _rings(findings: Findings) -> str:
@@ -159,7 +192,7 @@ def _shares(findings: Findings) -> str:
     return drawing.by_name(rows) + more(len(shares))
 
 
-def _sagas(findings: Findings) -> str:
+def _sagas(findings: Findings, addresses: Addresses) -> str:
     if not findings.sagas:
         return ""
     left_out = findings.sagas_seen - len(findings.sagas)
@@ -167,16 +200,18 @@ def _sagas(findings: Findings) -> str:
     note = f'<p class="note">The newest; {count} older ones are not drawn.</p>'
     return (
         drawing.legend(findings.outcomes)
-        + "".join(_saga(saga) for saga in reversed(findings.sagas.values()))
+        + "".join(
+            _saga(one, addresses.link(one.trace)) for one in reversed(findings.sagas.values())
+        )
         + (note if left_out else "")
     )
 
 
-def _saga(saga: SagaStory) -> str:
+def _saga(saga: SagaStory, link: str) -> str:
     took = duration_text((saga.ended_ns - saga.begun_ns) / 1e9)
     name, outcome = drawing.text_of(saga.name), drawing.text_of(saga.outcome, 30)
     more = f'<p class="note">and {saga.left_out} more</p>' if saga.left_out else ""
     return (
         f'<div class="saga"><h3><bdi>{name}</bdi>: {outcome}, {took}</h3>'
-        f"{drawing.waterfall(saga)}{more}</div>"
+        f"{drawing.waterfall(saga)}{more}{f'<p>{link}</p>' if link else ''}</div>"
     )

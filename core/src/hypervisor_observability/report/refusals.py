@@ -3,8 +3,8 @@
 from attrs import define, field
 
 from ..events.event import HypervisorEvent
+from ..facts.usage import OTHER
 from .calls import MOST_NAMES, what_went_wrong
-from .timeline import OTHER
 
 
 @define(eq=False)

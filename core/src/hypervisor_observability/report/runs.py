@@ -4,7 +4,8 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from .calls import Spending
+from ..facts.usage import Usage
+from .calls import trace_of
 
 MOST_RUNS = 12
 """How many runs are told one by one: the newest."""
@@ -24,7 +25,7 @@ class RunStory:
         unwell: How many of those failed or were refused.
         models: How many calls of models ended there.
         handoffs: How often work was handed over there.
-        spending: What models were used for there.
+        usage: What models were used for there.
     """
 
     name: str
@@ -36,7 +37,7 @@ class RunStory:
     unwell: int = 0
     models: int = 0
     handoffs: int = 0
-    spending: Spending = field(factory=Spending)
+    usage: Usage = field(factory=Usage)
 
 
 @define(eq=False)
@@ -51,7 +52,7 @@ class NewestRuns:
 
     def begin(self, event: HypervisorEvent, name: str) -> None:
         """Take the beginning of a run."""
-        causal, trace = event.causal_trace_id, _trace_of(event)
+        causal, trace = event.causal_trace_id, trace_of(event)
         if causal is None or trace is None or trace in self.by_trace:
             return
         self.by_trace[trace] = RunStory(name, causal, event.timestamp_ns)
@@ -67,10 +68,5 @@ class NewestRuns:
 
     def around(self, event: HypervisorEvent) -> RunStory | None:
         """Give the run in whose trace *event* happened, if it is told of."""
-        trace = _trace_of(event)
+        trace = trace_of(event)
         return None if trace is None else self.by_trace.get(trace)
-
-
-def _trace_of(event: HypervisorEvent) -> str | None:
-    causal = event.causal_trace_id
-    return None if causal is None else causal.partition("/")[0]

@@ -40,6 +40,7 @@ class SagaStory:
         outcome: How it ended; ``running`` until then.
         pieces: Its steps and compensations, in order.
         left_out: How many more there were.
+        trace: The trace that it belongs to; None: to none.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SagaStory:
     outcome: str = "running"
     pieces: list[Piece] = field(factory=list)
     left_out: int = 0
+    trace: str | None = None
     _by_key: dict[saga_facts.Key, Piece] = field(factory=dict, init=False)
     # Of what was left out, so that its end is not counted once more.
     _left: set[int] = field(factory=set, init=False)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from attrs import define, field
 
+from ..facts.usage import OTHER
+
 MOST_KINDS = 12
 """How many kinds are told apart; further ones are :data:`OTHER`."""
-OTHER = "other"
 
 _MOST_BINS = 4_096
 

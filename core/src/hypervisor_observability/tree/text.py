@@ -6,21 +6,18 @@ from attrs import asdict, frozen
 
 from ..causality.trace_tree import TraceTree
 from ..facts.prices import Prices
-from ..facts.usage import cost_texts, names_text
+from ..facts.usage import Usage, names_text
 from ..text.durations import duration_text
 from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
-from .work import Usage, Work, walk
+from .wording import label, telling
+from .work import Work, walk
 
 _STATUS_COLUMNS = 11
 _TIME_COLUMNS = 9
 _LEAST_LABEL_COLUMNS = 20
 _REASON_LINES = 3
-# They tell their reason; those around them only if nobody within did.
-_TELLERS = frozenset({"step", "compensation", "elevation", "breach", "decision", "incident"})
 _ESTIMATES = frozenset({"estimated_cost", "without_price"})
-# Their lines tell what models were used for, with all below them.
-_USERS = frozenset({"run", "agent", "tool", "model"})
 
 # Select Graphic Rendition, ECMA-48 section 8.3.117.
 _COLOURS = {
@@ -73,7 +70,7 @@ def render_tree(
     width = max(width, 40)
     lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
     roots = outline(tree, prices)
-    telling = _telling(roots)
+    tellers = telling(roots)
     # The work, who does what is around it, what stands before it on its own line, and before
     # further lines.
     waiting: list[tuple[Work, str | None, str, str]]
@@ -81,7 +78,7 @@ def render_tree(
     while waiting:
         work, around, before, below = waiting.pop()
         lines.append(_line(tree, work, around, before, width, pen, color=color))
-        if id(work) in telling:
+        if id(work) in tellers:
             lines.extend(_reason_lines(work, below, width, pen))
         last = len(work.children) - 1
         # Of a deep tree's lines only the right end is drawn: no more of them is carried along.
@@ -163,44 +160,13 @@ def _line(
     if not time and not word:
         room = width
     room -= columns(before)
-    label = fit(pen.safe(_label(tree, work, around)), room, ellipsis=pen.ellipsis)
+    text = fit(pen.safe(label(tree, work, around)), room, ellipsis=pen.ellipsis)
     if not time and not word:
-        return before + label
+        return before + text
     if color and work.state in _COLOURS:
         word = f"{_COLOURS[work.state]}{word}{_PLAIN}"
-    padding = " " * (room - columns(label))
-    return f"{before}{label}{padding} {time:>{_TIME_COLUMNS}} {word}".rstrip()
-
-
-def _label(tree: TraceTree, work: Work, around: str | None) -> str:
-    label = f"{work.kind} {work.title}" if work.title else work.kind
-    if work.kind == "span":
-        label = f"span {work.span_id}"
-    if work.kind == "agent":
-        ring = [f"ring {work.ring}"] if work.ring else []
-        if work.title == work.agent_did:  # frameworks give agents a name, and no other id
-            facts = ring
-        elif work.title:
-            facts = [work.agent_did or "", *ring]
-        else:
-            label, facts = f"agent {work.agent_did or ''}", ring
-        facts += work.details
-    else:
-        facts = list(work.details)
-        if work.agent_did is not None and work.agent_did != around:
-            facts.append(f"by {work.agent_did}")
-    if work.usage is not None and work.kind in _USERS:
-        facts += _usage_texts(work.usage)
-    facts += _marks(tree, work)
-    return f"{label} ({', '.join(facts)})" if facts else label
-
-
-def _usage_texts(usage: Usage) -> list[str]:
-    tokens = usage.input_tokens + usage.output_tokens
-    return [
-        *[f"{tokens:,} token{'s' * (tokens != 1)}"] * bool(tokens),
-        *cost_texts(usage.cost, usage.estimated_cost),
-    ]
+    padding = " " * (room - columns(text))
+    return f"{before}{text}{padding} {time:>{_TIME_COLUMNS}} {word}".rstrip()
 
 
 def _usage_to_dict(usage: Usage, prices: Prices | None) -> dict[str, Any]:
@@ -209,41 +175,6 @@ def _usage_to_dict(usage: Usage, prices: Prices | None) -> dict[str, Any]:
         told["estimated_cost"] = dict(usage.estimated_cost)
         told["without_price"] = sorted(usage.without_price)
     return told
-
-
-def _marks(tree: TraceTree, work: Work) -> list[str]:
-    node = tree.nodes[work.span_id]
-    if work.parent is not None and work.parent.span_id == work.span_id:
-        return []
-    marks = ["nothing recorded"] if not node.events else []
-    if node.forged:
-        marks.append("its parent is disputed")
-    if node.second_root:
-        marks.append("second root")
-    return marks
-
-
-def _telling(roots: list[Work]) -> set[int]:
-    """Choose the work that tells its reason: the innermost of those that have the same one.
-
-    An exception on its way out is the reason of every scope that it leaves: told once.
-    """
-    works = list(walk(roots))
-    told = {work.reason for work in works if work.kind in _TELLERS}
-    # Where the work below each ends, and where each reason was last met: counted from behind.
-    position = {id(work): number for number, work in enumerate(works)}
-    ends: dict[int, int] = {}
-    met: dict[str, int] = {}
-    telling: set[int] = set()
-    for number in range(len(works) - 1, -1, -1):
-        work = works[number]
-        last = position[id(work.children[-1])] if work.children else None
-        ends[number] = number if last is None else ends[last]
-        if work.reason and (work.kind in _TELLERS or work.reason not in told):
-            if met.get(work.reason, len(works)) > ends[number]:
-                telling.add(id(work))
-            met[work.reason] = number
-    return telling
 
 
 def _reason_lines(work: Work, below: str, width: int, pen: _Pen) -> list[str]:

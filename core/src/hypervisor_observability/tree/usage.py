@@ -9,8 +9,8 @@ from ..events.event import HypervisorEvent
 from ..events.event_types import USAGE_RECORDED
 from ..facts.leaves import Leaves
 from ..facts.prices import Prices
-from ..facts.usage import Used, used
-from .work import Outline, Usage, Work, walk
+from ..facts.usage import Usage, Used, used
+from .work import Outline, Work, walk
 
 
 def add_usage(found: Outline, tree: TraceTree, prices: Prices | None) -> None:

@@ -8,8 +8,7 @@ from attrs import define, field
 from ..causality.trace_tree import TreeNode
 from ..events.event import HypervisorEvent, is_erased
 from ..facts import payload_facts
-from ..facts.prices import CURRENCY
-from ..facts.usage import Used
+from ..facts.usage import Usage
 
 Kind = Literal[
     "run",
@@ -30,45 +29,6 @@ Kind = Literal[
 ]
 State = Literal["", "running", "ok", "failed", "cancelled", "undone", "refused", "erased"]
 Key = tuple[str, ...]
-
-
-@define
-class Usage:
-    """What models were used for.
-
-    Attributes:
-        input_tokens: Tokens that they read.
-        output_tokens: Tokens that they wrote.
-        cost: What they cost, as it was told, by currency.
-        estimated_cost: What those cost of which no cost was told, as far as prices are known, by
-            currency.
-        without_price: The models of those of which neither is known.
-    """
-
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost: dict[str, float] = field(factory=dict)
-    estimated_cost: dict[str, float] = field(factory=dict)
-    without_price: set[str] = field(factory=set)
-
-    def take(self, used: Used) -> None:
-        """Add what a report says."""
-        cost = {used.currency: used.cost} if used.cost else {}
-        estimate = {CURRENCY: used.estimated_cost} if used.estimated_cost else {}
-        without = {used.without_price} if used.without_price else set()
-        self.add(Usage(used.input_tokens, used.output_tokens, cost, estimate, without))
-
-    def add(self, other: "Usage") -> None:
-        """Add what else was used."""
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.without_price |= other.without_price
-        for own, more in (
-            (self.cost, other.cost),
-            (self.estimated_cost, other.estimated_cost),
-        ):
-            for currency, amount in more.items():
-                own[currency] = own.get(currency, 0.0) + amount
 
 
 @define(eq=False, kw_only=True)

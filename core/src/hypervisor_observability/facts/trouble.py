@@ -1,0 +1,56 @@
+"""What went wrong: the one list of the events that say so."""
+
+from collections.abc import Callable, Mapping
+
+from ..events.event import HypervisorEvent
+from ..events.event_types import (
+    AGENT_FINISHED,
+    GOVERNANCE_DECISION,
+    MODEL_FINISHED,
+    RUN_FINISHED,
+    TOOL_FINISHED,
+    EventType,
+)
+from . import payload_facts, saga_facts
+
+
+def is_trouble(event: HypervisorEvent) -> bool:
+    """Tell whether *event* says that something went wrong.
+
+    That is work that failed, a saga that did not end well, a tool that was refused, a breach, and
+    an agent that was killed, put into quarantine or slashed.
+    """
+    judge = _JUDGES.get(event.event_type)
+    return judge is not None and judge(event)
+
+
+def _always(_: HypervisorEvent) -> bool:
+    return True
+
+
+def _ended_badly(event: HypervisorEvent) -> bool:
+    return not saga_facts.ended_well(event)
+
+
+def _failed_or_blocked(event: HypervisorEvent) -> bool:
+    return payload_facts.work_end(event) in {"error", "blocked"}
+
+
+def _denied(event: HypervisorEvent) -> bool:
+    return payload_facts.decision(event) == "deny"
+
+
+_JUDGES: Mapping[EventType, Callable[[HypervisorEvent], bool]] = {
+    RUN_FINISHED: payload_facts.has_failed,
+    AGENT_FINISHED: payload_facts.has_failed,
+    TOOL_FINISHED: _failed_or_blocked,
+    MODEL_FINISHED: _failed_or_blocked,
+    GOVERNANCE_DECISION: _denied,
+    EventType.SAGA_STEP_FAILED: _always,
+    EventType.SAGA_COMPLETED: _ended_badly,
+    EventType.SAGA_ESCALATED: _ended_badly,
+    EventType.RING_BREACH_DETECTED: _always,
+    EventType.AGENT_KILLED: _always,
+    EventType.SLASH_EXECUTED: _always,
+    EventType.QUARANTINE_ENTERED: _always,
+}
