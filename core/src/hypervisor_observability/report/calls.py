@@ -103,7 +103,8 @@ class Stories:
 
 def what_went_wrong(event: HypervisorEvent) -> str:
     """Tell why something failed or was refused, in a bounded text."""
-    kind = payload_facts.name(event, "error_type")[:_MOST_CHARACTERS]
+    # Where its class is from is worth no line of its own.
+    kind = payload_facts.name(event, "error_type").rpartition(".")[2][:_MOST_CHARACTERS]
     text = payload_facts.failure(event)[:_MOST_CHARACTERS]
     return f"{kind}: {text}" if kind and text else kind or text
 
