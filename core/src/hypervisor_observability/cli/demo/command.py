@@ -1,9 +1,8 @@
 """``hvobs demo``: the whole at work, on real work, with nothing to set up."""
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -12,7 +11,6 @@ import attrs
 import click
 
 from ... import output
-from ...events.event import HypervisorEvent
 from ...host.observability import Observability
 from ...host.plugins import SHIPPED
 from ...tree import build_tree, tree_to_dict
@@ -21,6 +19,7 @@ from ..tree import EventsByTrace, draw
 from .backends import embedded_backends
 from .desk.run import serve
 from .desk.story import DemoPrices
+from .keeping import Keeping, heading, note_heading
 from .report import DemoReport
 from .run import NOT_INSTALLED, Demonstration, demonstrate
 
@@ -42,17 +41,35 @@ _UPLOAD_FILE = "jaeger-upload.json"
     metavar="FILE",
     help="Write the events as JSON lines, for hvobs tree FILE.",
 )
+@click.option(
+    "--journal",
+    "journal",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("hvobs-demo"),
+    show_default=True,
+    metavar="DIR",
+    help="Where to keep the events, for hvobs tree and its siblings.",
+)
+@click.option(
+    "--report",
+    "report_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a report about the run: one HTML page, as hvobs report does.",
+)
 @click.option("--agents", is_flag=True, help="Show agents and their models instead of a release.")
 @click.option("--keep", is_flag=True, help="Keep the folder with the project that was released.")
 @click.option("--json", "as_json", is_flag=True, help="Write a summary as JSON.")
 def demo(
     config_file: Path | None,
     events_file: IO[str] | None,
+    journal: Path,
+    report_file: Path | None,
     agents: bool,  # noqa: FBT001 - click's flag
     keep: bool,  # noqa: FBT001 - likewise
     as_json: bool,  # noqa: FBT001 - likewise
 ) -> None:
-    """Have agents release a small project, and show what each backend gets to see of it.
+    r"""Have agents release a small project, and show what each backend gets to see of it.
 
     The project is byte-compiled, built, tested and published by real processes in a
     temporary folder. A test fails, so what was written is removed again; an agent repairs the
@@ -61,15 +78,31 @@ def demo(
 
     With --agents, two agents see to a customer instead: in LangGraph where that and
     hypervisor-langchain are installed, else in plain Python. Their model is a fake one.
+
+    The events are kept in a journal of some megabytes at most, which the last lines name.
+
+    \b
+    Examples:
+      hvobs demo
+      hvobs demo --report demo.html
+      hvobs demo --config hypervisor.toml
     """
     if agents and keep:
         raise click.UsageError("--agents writes no project that --keep could keep")
     observability = (
         None if config_file is None else Observability.from_config(need_file(config_file))
     )
+    keeping = Keeping(config_file, events_file, journal, report_file)
+    note_heading("What happened")
     if agents:
-        _serve(observability, events_file, as_json=as_json)
-        return
+        _serve(observability, keeping, as_json=as_json)
+    else:
+        _release(observability, keeping, keep=keep, as_json=as_json)
+
+
+def _release(
+    observability: Observability | None, keeping: Keeping, *, keep: bool, as_json: bool
+) -> None:
     with _folder(keep=keep) as folder:
         backends = {}
         if observability is None:
@@ -77,24 +110,19 @@ def demo(
         project = folder / "project"
         project.mkdir()
         shown = demonstrate(project, output.note, observability=observability, backends=backends)
-    if events_file is not None:
-        _write(shown.events, events_file)
     report = attrs.evolve(shown.report, folder=str(folder) if keep else None)
+    keeping.keep(shown.events, observability)
     if as_json:
         output.tell_json(report.as_json())
     else:
-        _tell(shown, report)
-    if report.all_problems():
-        raise click.exceptions.Exit(1)
+        _tell(shown, report, keeping)
+    _fail_for(report.all_problems())
 
 
-def _serve(
-    observability: Observability | None, events_file: IO[str] | None, *, as_json: bool
-) -> None:
+def _serve(observability: Observability | None, keeping: Keeping, *, as_json: bool) -> None:
     served = serve(output.note, observability)
-    if events_file is not None:
-        _write(served.events, events_file)
     prices = DemoPrices()
+    keeping.keep(served.events, observability, prices)
     by_trace = EventsByTrace()
     by_trace.add(served.events)
     trees = by_trace.trees()
@@ -110,10 +138,19 @@ def _serve(
             }
         )
     else:
-        output.tell("\n\n".join(draw(tree, prices=prices) for tree in trees))
-    for problem in served.problems:
+        drawn = "\n\n".join(draw(tree, prices=prices) for tree in trees)
+        lines = ["", heading("Who caused what"), drawn]
+        if kept := keeping.line():
+            lines += ["", heading("What was kept"), kept]
+        output.tell("\n".join(lines))
+        keeping.tell_next()
+    _fail_for(served.problems)
+
+
+def _fail_for(problems: Sequence[str]) -> None:
+    for problem in problems:
         output.note(f"Error: {problem}")
-    if served.problems:
+    if problems:
         raise click.exceptions.Exit(1)
 
 
@@ -127,14 +164,13 @@ def _folder(*, keep: bool) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(events: Iterable[HypervisorEvent], file: IO[str]) -> None:
-    for event in events:
-        file.write(json.dumps(event.to_dict()) + "\n")
-
-
-def _tell(shown: Demonstration, report: DemoReport) -> None:
-    lines = [draw(build_tree(shown.events, report.trace_id)), ""]
+def _tell(shown: Demonstration, report: DemoReport, keeping: Keeping) -> None:
+    lines = ["", heading("Who caused what")]
+    lines += [draw(build_tree(shown.events, report.trace_id)), ""]
+    lines += [heading("What each backend got"), report.emitted.line()]
     lines += [output.harmless(plugin.line()) for plugin in report.plugins]
+    if kept := keeping.line():
+        lines.append(kept)
     if not report.plugins:
         lines.append("no plugin is configured")
     missing = [one.name for one in report.plugins if one.state == NOT_INSTALLED]
@@ -144,5 +180,4 @@ def _tell(shown: Demonstration, report: DemoReport) -> None:
     if report.folder is not None:
         lines.append(f"The project is in {output.harmless(report.folder)}")
     output.tell("\n".join(lines))
-    for problem in report.all_problems():
-        output.note(f"Error: {problem}")
+    keeping.tell_next()

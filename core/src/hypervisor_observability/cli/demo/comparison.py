@@ -61,6 +61,16 @@ class Emitted:
                 durations += span.scope != "decision"
         return cls(types, spans, assembler.open_spans, durations)
 
+    def line(self) -> str:
+        """Explain the numbers that the lines about the backends have."""
+        spans = len(self.spans)
+        return (
+            f"The work above emitted {self.types.total()} events: each thing that happened. They"
+            f" make {spans} spans:\n{self.durations} are work with a beginning and an end, so a"
+            f" duration; {spans - self.durations} are decisions of the policy.\n"
+            "A backend gets what it is for: events as metrics, or spans."
+        )
+
 
 @frozen(kw_only=True)
 class Received:

@@ -81,7 +81,7 @@ class Release:
         try:
             self._release(FIRST)
         except ToolFailed:
-            self.say(f"orchestrator: release {FIRST} failed")
+            self.say(f"orchestrator: release {FIRST} is called off, and all of it undone")
         else:
             self.problems.append(f"release {FIRST} was to fail and did not")
             return
@@ -89,7 +89,7 @@ class Release:
         if left:
             self.problems.append(f"undoing release {FIRST} has left {', '.join(left)}")
             return
-        self.say(f"orchestrator: looked at the disk: nothing of release {FIRST} is left")
+        self.say(f"orchestrator: checked the folder: release {FIRST} has left no file in it")
         self._repair()
         self._release(SECOND)
 
@@ -130,7 +130,8 @@ class Release:
                 report = f"{self.project.test(archive)} tests passed"
             except ToolFailed as error:
                 failure, report = error, str(error)
-            self.say(f"tester: {report}")
+            found = "found the bug: " if failure else ""
+            self.say(f"tester: {found}{report}")
         if failure is not None:
             raise failure
         return report
@@ -165,10 +166,10 @@ class Release:
                         self._edit(edit.source)
                         developer.ask_for("test")
                         step.result = f"{project.test(project.app)} tests pass with {tried}"
-                        self.say(f"developer: {step.result}")
+                        self.say(f"developer: try {attempt}: {step.result}: repaired")
                         return
                 except ToolFailed as failure:
-                    self.say(f"developer: with {tried} {failure}")
+                    self.say(f"developer: try {attempt}: {tried} is not it, taken back: {failure}")
                     self._edit(source)
             raise ToolFailed("no edit made the tests pass")
 

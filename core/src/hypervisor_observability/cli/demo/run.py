@@ -74,7 +74,7 @@ def demonstrate(
                 lambda: len(release.trust_scores())
             )
             release.run()
-            say("waiting until every plugin has delivered")
+            say("the work is done; waiting until every backend has all of it")
             observability.flush(FLUSH_SECONDS)
             events = tuple(observability.bus.all_events)
             emitted = Emitted.of(events)
