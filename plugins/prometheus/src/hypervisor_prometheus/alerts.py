@@ -27,7 +27,7 @@ Check them after a change with: promtool check rules FILE"""
 
 
 def _grown(counter: str, time: str) -> str:
-    """Give what tells which series of *counter* grew in *time*, and by how much.
+    """Give the expression for which series of *counter* grew in *time*, and by how much.
 
     Those that are new, that grew while nobody scraped, and that began at zero meanwhile are
     included; those that are what they were before a gap in the scrapes are not.
@@ -47,7 +47,7 @@ class Alert:
         name: Its name.
         promql: Gives a series for each thing that is wrong.
         holds_for: How long it has to be so before the alert fires, as Prometheus writes it.
-        severity: ``critical``: somebody has to look now; ``warning``: today; ``info``: to know.
+        severity: ``critical``: look now; ``warning``: look today; ``info``: good to know.
         summary: One line, with Prometheus' templates.
         description: What it means, and what to look at.
     """
@@ -78,8 +78,8 @@ AGENT_ALERTS = (
         severity="critical",
         summary="Agent {{ $labels.agent_did }} breaches its ring {{ $value | humanize }}"
         " times a second",
-        description="It has gone on for two minutes: the agent may be out of control, or its"
-        " ring too narrow for its work.",
+        description="This has lasted two minutes. The agent may be out of control, or its ring"
+        " may be too narrow for its work.",
     ),
     Alert(
         name="RingBreach",
@@ -90,8 +90,8 @@ AGENT_ALERTS = (
         holds_for="0m",
         severity="info",
         summary="A ring was breached, severity {{ $labels.breach }}",
-        description="Somebody tried what their ring does not allow, if only once, in the last"
-        " five minutes.",
+        description="In the last five minutes, an agent attempted at least once what its ring does"
+        " not allow. hvobs query --type ring.breach_detected shows it.",
     ),
     Alert(
         name="ElevationTooLong",
@@ -100,7 +100,7 @@ AGENT_ALERTS = (
         severity="warning",
         summary="Agent {{ $labels.agent_did }} elevated for over 5 minutes",
         description="It has been elevated for {{ $value | humanizeDuration }} and still is."
-        " Elevations are meant to be short: has somebody forgotten to end it?",
+        " Elevations are meant to be short: check whether this one should have ended.",
     ),
     Alert(
         name="GovernanceLatencyHigh",
@@ -119,7 +119,7 @@ AGENT_ALERTS = (
         holds_for="0m",
         severity="critical",
         summary="A step of a saga could not be undone",
-        description="What the step did is still there: somebody has to clean up by hand."
+        description="What the step did is still there, and has to be cleaned up by hand."
         " hvobs tree, or the trace, shows which step it is.",
     ),
 )
@@ -133,17 +133,17 @@ PIPELINE_ALERTS = (
         holds_for="2m",
         severity="critical",
         summary="{{ $labels.instance }} of {{ $labels.job }} cannot be scraped",
-        description="The process has ended or hangs, its port is another's, or it refuses the"
-        " credentials. No other alert can fire for it.",
+        description="The process has ended or hangs, another process has its port, or it rejects"
+        " the credentials. No other alert can fire for it.",
     ),
     Alert(
         name="ObservabilityMetricsMissing",
         promql=f"absent({_OWN}plugin_up)",
         holds_for="10m",
         severity="warning",
-        summary="No process shows metrics of agents",
-        description="None runs, none is scraped, or the plugin prometheus is down in all of them:"
-        " the other alerts see nothing.",
+        summary="No process exposes metrics of agents",
+        description="No such process runs, none is scraped, or the plugin prometheus is down in"
+        " all of them. No other alert can fire meanwhile.",
     ),
     Alert(
         name="ObservabilityEventsLost",
@@ -152,8 +152,8 @@ PIPELINE_ALERTS = (
         holds_for="0m",
         severity="critical",
         summary="{{ $labels.plugin }} has lost events ({{ $labels.reason }})",
-        description='{{ $value | printf "%.0f" }} events in ten minutes will never be in its'
-        " backend. hvobs status in that process says more.",
+        description='Its backend will never receive {{ $value | printf "%.0f" }} events of the last'
+        " ten minutes. hvobs status, run where that process runs, shows more.",
     ),
     Alert(
         name="ObservabilityEventsRejected",
@@ -161,7 +161,8 @@ PIPELINE_ALERTS = (
         holds_for="0m",
         severity="warning",
         summary="The backend of {{ $labels.plugin }} refuses events",
-        description="They are kept in the dead-letter file, if there is one, with the reason.",
+        description="If a state directory is set, its dead-letter file keeps them, each with the"
+        " reason.",
     ),
     Alert(
         name="ObservabilityBreakerOpen",
@@ -169,8 +170,8 @@ PIPELINE_ALERTS = (
         holds_for="2m",
         severity="warning",
         summary="The backend of {{ $labels.plugin }} does not answer",
-        description="It failed again and again. Events wait in memory or in the journal, and are"
-        " lost when these are full.",
+        description="It has failed repeatedly. Events wait in memory or in the journal, and are"
+        " lost when that is full.",
     ),
     Alert(
         name="ObservabilityPluginDown",
@@ -178,8 +179,7 @@ PIPELINE_ALERTS = (
         holds_for="1m",
         severity="critical",
         summary="The plugin {{ $labels.plugin }} is down in {{ $labels.instance }}",
-        description="It delivers nothing until the process is started again. The log and"
-        " hvobs status say why.",
+        description="It delivers nothing while it is down. The log and hvobs status say why.",
     ),
     Alert(
         name="ObservabilitySourceDown",
@@ -187,9 +187,8 @@ PIPELINE_ALERTS = (
         holds_for="1m",
         severity="warning",
         summary="The source {{ $labels.source }} is down in {{ $labels.instance }}",
-        description="The agents of its framework are at work and nobody sees them. The log and"
-        " hvobs status say why: most often, the framework has a version that the source does not"
-        " know.",
+        description="The agents of its framework work unseen. The log and hvobs status say why."
+        " Usually the source does not support this version of the framework.",
     ),
     Alert(
         name="ObservabilitySourceFailing",
@@ -197,8 +196,8 @@ PIPELINE_ALERTS = (
         holds_for="0m",
         severity="warning",
         summary="Callbacks of the source {{ $labels.source }} have raised",
-        description='{{ $value | printf "%.0f" }} times in ten minutes: some work of agents is'
-        " missing, or has no end. The log has the tracebacks.",
+        description='They raised {{ $value | printf "%.0f" }} times in ten minutes: some work of'
+        " agents is missing, or has no end. The log has the tracebacks.",
     ),
     Alert(
         name="ObservabilityQueueFilling",
@@ -207,16 +206,16 @@ PIPELINE_ALERTS = (
         holds_for="5m",
         severity="warning",
         summary="{{ $labels.plugin }} is behind by {{ $value | humanizePercentage }} of the log",
-        description="When the log is full, the oldest events are lost to it; with a journal,"
-        " it reads them from there.",
+        description="When the log is full, the plugin loses the oldest events. With a journal,"
+        " it reads them from there instead.",
     ),
     Alert(
         name="ObservabilityJournalDegraded",
         promql=f"max by (job, instance) ({_OWN}journal_degraded) == 1",
         holds_for="0m",
         severity="critical",
-        summary="Events of {{ $labels.instance }} are not journalled at present",
-        description="The disk has failed or is full. Events go on in memory alone.",
+        summary="The events of {{ $labels.instance }} are not being journalled",
+        description="The disk has failed or is full. Events are kept in memory only.",
     ),
     Alert(
         name="ObservabilityJournalIncomplete",
@@ -224,15 +223,15 @@ PIPELINE_ALERTS = (
         holds_for="0m",
         severity="critical",
         summary="The journal of {{ $labels.instance }} has a gap",
-        description='{{ $value | printf "%.0f" }} events in ten minutes are not in it.',
+        description='It lacks {{ $value | printf "%.0f" }} events of the last ten minutes.',
     ),
     Alert(
         name="ObservabilitySeriesLimit",
         promql=f"sum by (job, metric) (increase({_OWN}series_overflow_total[10m])) > 0",
         holds_for="10m",
         severity="info",
-        summary="{{ $labels.metric }} no longer tells all agents apart",
-        description="It has as many series as it may. In the table [metrics], set labels ="
+        summary="{{ $labels.metric }} no longer distinguishes all agents",
+        description="It has reached its limit of series. In the table [metrics], set labels ="
         ' "production", or a higher max_series.',
     ),
 )
