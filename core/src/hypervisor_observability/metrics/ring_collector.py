@@ -98,13 +98,17 @@ class RingMetricsCollector:
                 for values, value in family.series.items():
                     labels = dict(zip(family.label_names, values, strict=True))
                     if family.kind is MetricKind.GAUGE:
-                        exporter.set_gauge(family.name, float(value), labels, family.help)
+                        exporter.set_gauge(
+                            family.name, float(value), labels=labels, help_text=family.help
+                        )
                         continue
                     key = (family.name, values)
                     added = value - export.totals.get(key, 0)
                     # Less than nothing: another thread has exported what came since.
                     if added > 0:
-                        exporter.inc_counter(family.name, float(added), labels, family.help)
+                        exporter.inc_counter(
+                            family.name, float(added), labels=labels, help_text=family.help
+                        )
                         export.totals[key] = value
 
     def reset(self) -> None:
