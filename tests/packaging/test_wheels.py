@@ -224,3 +224,13 @@ def test_core_holds_what_processes_below_hvobs_run_begin_with(wheels: dict[str, 
     assert {f"{host}/startup/sitecustomize.py", f"{host}/sources/post_import.py"} <= set(
         names_in(wheels[CORE])
     )
+
+
+def test_core_holds_the_templates_of_new_plugins(wheels: dict[str, Path]) -> None:
+    templates = REPOSITORY / "core/src/hypervisor_observability/cli/new_plugin/templates"
+    expected = {
+        f"hypervisor_observability/cli/new_plugin/templates/{path.relative_to(templates)}"
+        for path in templates.rglob("*.template")
+    }
+    assert expected
+    assert expected <= set(names_in(wheels[CORE]))

@@ -29,6 +29,10 @@ COMMANDS = {
         "Show the whole at work: real work, all plugins.",
     ),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
+    "new-plugin": (
+        f"{_PACKAGE}.new_plugin.command:new_plugin",
+        "Write a package for a new plugin.",
+    ),
     "plugins": (f"{_PACKAGE}.plugins:plugins", "List the installed plugins."),
     "query": (f"{_PACKAGE}.query:query", "Find events that were recorded."),
     "replay": (f"{_PACKAGE}.replay:replay", "Deliver recorded events once more."),

@@ -1,0 +1,1 @@
+"""``hvobs new-plugin``: an installable package for a plugin, from templates."""
