@@ -61,9 +61,10 @@ def test_navigation_has_each_page_once() -> None:
     assert Counter(pages_in(settings()["nav"])) == Counter(map(name_of, PAGES))
 
 
-def test_site_is_strict_and_loads_no_fonts() -> None:
+def test_site_is_strict_and_has_readers_load_nothing_from_elsewhere() -> None:
     assert settings()["strict"] is True
     assert settings()["theme"]["font"] is False
+    assert "repo_url" not in settings()
     assert set(settings()["validation"]["links"].values()) == {"warn"}
 
 
@@ -97,7 +98,7 @@ def test_links_of_the_page_stay_within_the_site(page: Path) -> None:
 @pytest.mark.parametrize("folder", DISTRIBUTIONS, ids=lambda folder: folder.name)
 def test_distribution_says_where_its_page_and_its_source_are(folder: Path) -> None:
     project = tomllib.loads((folder / "pyproject.toml").read_text("utf-8"))["project"]
-    source = settings()["repo_url"]
+    source = settings()["extra"]["social"][0]["link"]
     page = project["urls"]["Documentation"].removeprefix(settings()["site_url"])
 
     assert project["urls"] == {
