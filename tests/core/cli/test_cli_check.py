@@ -141,6 +141,8 @@ def test_json_is_ascii(check: Check) -> None:
     assert json.loads(done.stdout) == {
         "config": "hypervisor.toml",
         "plugins": [{"name": "bad", "state": "failed", "message": "für \ud800"}],
+        "surroundings": [],
+        "warnings": [],
     }
 
 

@@ -1,53 +1,111 @@
 """``hvobs check``: is the configuration right, and does each backend answer?"""
 
-import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from attrs import asdict, define, frozen
+from attrs import asdict
 
 from .. import output
 from ..config import Config, disabled
 from ..config.lookup import DISABLED_VARIABLE
 from ..errors import ConfigError
-from ..events import clock
-from ..hookspecs import PluginContext
 from ..host.kinds import SOURCE, kind_of
 from ..host.loading import examine_plugins, opening_fault
 from ..host.plugin import Plugin
 from ..host.sources.framework import Framework
-from ..metrics.families import MetricFamily
+from .answers import Answer
 from .config_option import config_option, need_file, read_leniently
+from .surroundings import missing_in, pattern_warnings, state_directory_fault
+from .trial_start import context_of, try_starts
 
 DEADLINE_SECONDS = 5.0
+FAILED = 1
 
 
 @config_option
 @click.command(short_help="Check the configuration and ask each backend.")
+@click.option("--start", is_flag=True, help="Start each plugin for real, then stop it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
-def check(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
+def check(
+    config_file: Path | None,
+    start: bool,  # noqa: FBT001 - click's flag
+    as_json: bool,  # noqa: FBT001 - click's flag
+) -> None:
     """Check the configuration, then ask each plugin whether its backend answers.
 
-    All that is wrong in the configuration is told at once, with exit code 2. A backend that
-    does not answer within 5 seconds has failed; exit code 1.
+    All that is wrong in the configuration is reported at once, with exit code 2. A backend that
+    does not answer within 5 seconds has failed; exit code 1. So has a directory that no process
+    could write, and a key whose extra is not installed. A pattern for events that matches no
+    known type is a warning.
+
+    With --start each plugin is also started as in an application, and stopped: ports are taken,
+    frameworks imported and instrumented. No event is exported. 30 seconds for all of them.
     """
     path = need_file(config_file)
     config, loaded = load_all(path)
     if disabled():
         output.note(f"{DISABLED_VARIABLE} is true: an application would start no plugin")
+    warnings = list(map(str, pattern_warnings(config, path)))
     answers = ask(config, loaded)
+    if start:
+        answers = _worse(answers, try_starts(config, loaded))
+    around = _of_surroundings(config, path)
     if as_json:
-        output.tell_json({"config": str(path), "plugins": list(map(asdict, answers))})
-    elif answers:
-        rows = [(answer.name, answer.state, answer.message) for answer in answers]
+        told = {"plugins": list(map(asdict, answers)), "surroundings": list(map(asdict, around))}
+        output.tell_json({"config": str(path), **told, "warnings": warnings})
+    elif answers or around:
+        rows = [(one.name, one.state, one.message) for one in [*answers, *around]]
         output.tell(output.table(rows, colour=output.coloured()))
     else:
         output.note(f"{path}: no plugin is on: it has no table [plugins.NAME]")
-    if any(answer.state == "failed" for answer in answers):
-        raise click.exceptions.Exit(1)
+    for warning in warnings:
+        output.note(f"warning: {output.one_line(warning)}")
+    failed = any(answer.state == "failed" for answer in [*answers, *around])
+    if start:
+        _leave_no_thread(FAILED if failed else 0)
+    if failed:
+        raise click.exceptions.Exit(FAILED)
+
+
+def _worse(asked: Sequence[Answer], started: Sequence[Answer]) -> list[Answer]:
+    """Give of each plugin what it said when it was asked, or what became of its start."""
+    said = {answer.name: answer for answer in asked}
+    answers = []
+    for trial in started:
+        one = said.get(trial.name)
+        if one is None or one.state == "unchecked" or trial.state == "failed":
+            answers.append(trial)
+        else:
+            answers.append(Answer(one.name, one.state, f"{one.message}; {trial.message}"))
+    return answers
+
+
+def _of_surroundings(config: Config, path: Path) -> list[Answer]:
+    """Say of the directories and packages that are no plugin's own to ask for."""
+    found = [Answer("[extras]", "failed", str(one)) for one in missing_in(config, path)]
+    if config.state.directory is not None:
+        fault = state_directory_fault(config)
+        state = "ok" if fault is None else "failed"
+        found.append(Answer("[state]", state, fault or f"{config.state.directory} can be written"))
+    return found
+
+
+def _leave_no_thread(code: int) -> None:
+    """End the process where a plugin has left a thread for which its end would wait for ever."""
+    waited_for = [
+        one
+        for one in threading.enumerate()
+        if not one.daemon and one is not threading.main_thread()
+    ]
+    if waited_for:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or FAILED)
 
 
 def load_all(path: Path) -> tuple[Config, list[Plugin]]:
@@ -61,21 +119,6 @@ def load_all(path: Path) -> tuple[Config, list[Plugin]]:
     if problems or found:
         raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
     return config, loaded
-
-
-@define(eq=False)
-class Answer:
-    """What became of a plugin's check.
-
-    Attributes:
-        name: The plugin's.
-        state: ``ok``, ``failed``, or ``unchecked`` where the plugin has no such hook.
-        message: What it said.
-    """
-
-    name: str
-    state: str = "failed"
-    message: str = f"no answer within {DEADLINE_SECONDS:g} s"
 
 
 def ask(
@@ -101,7 +144,7 @@ def ask(
         thread.join(max(0.0, end - time.monotonic()))
     return [
         answers.get(plugin.name)
-        or Answer(plugin.name, message=f"no answer within {deadline_seconds:g} s")
+        or Answer(plugin.name, "failed", f"no answer within {deadline_seconds:g} s")
         for plugin in loaded
     ]
 
@@ -114,15 +157,8 @@ def _ask(plugin: Plugin, service: str) -> Answer:
         return _framework_of(plugin)
     if "check" not in plugin.hooks:
         return Answer(plugin.name, "unchecked", "its table is right; it cannot ask its backend")
-    context = PluginContext(
-        name=plugin.name,
-        service=service,
-        logger=logging.getLogger(f"hypervisor_observability.plugin.{plugin.name}"),
-        metrics=_NoMetrics(),
-        clock=clock.now_ns,
-    )
     try:
-        said = plugin.ask("check", context=context)
+        said = plugin.ask("check", context=context_of(plugin, service))
     except BaseException as error:  # noqa: BLE001 - a plugin may raise anything, SystemExit too
         return Answer(plugin.name, "failed", output.reason(error))
     return Answer(plugin.name, "ok", "it answers" if said is None else str(said))
@@ -147,11 +183,3 @@ def _framework_of(source: Plugin) -> Answer:
     ]
     told = ", ".join(dict.fromkeys(fitting))  # several targets may come from one distribution
     return Answer(source.name, "ok", "; ".join([f"{told} is installed", *odd]))
-
-
-@frozen
-class _NoMetrics:
-    """The metrics of a process in which nothing happened."""
-
-    def collect(self) -> Sequence[MetricFamily]:
-        return ()

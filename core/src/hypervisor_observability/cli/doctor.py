@@ -16,12 +16,14 @@ from .. import __version__, output
 from ..config import Config, disabled
 from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
 from ..errors import ConfigError
+from ..host.kinds import STORE, kind_of
 from .alias_owner import ALIAS, OURS, find_alias_owner
-from .check import load_all
+from .check import ask, load_all
 from .config_option import config_option, find_file, read_leniently
 from .plugins import list_plugins
 from .requirements import misfits, version_of
 from .status import described, examine_state
+from .surroundings import missing_in, pattern_warnings, state_directory_fault
 
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
 _VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
@@ -140,12 +142,32 @@ def _examine_config(found: Examination, config_file: Path | None) -> None:
         file = find_file(config_file)
         config = Config() if file is None else read_leniently(file)[0]
         if file is not None:
-            load_all(file)
+            _examine_surroundings(found, file)
     except ConfigError as error:
         problems = [str(problem) for problem in error.problems]
     found.facts["config"] = {"file": None if file is None else str(file), "problems": problems}
     found.facts["plugins"] = [asdict(one) for one in list_plugins(config)]
     found.problems += problems
+
+
+def _examine_surroundings(found: Examination, file: Path) -> None:
+    """Look at what the processes of a configuration need, other than their backends.
+
+    Raises:
+        ConfigError: Something is wrong in it.
+    """
+    config, loaded = load_all(file)
+    found.problems += map(str, missing_in(config, file))
+    found.notes += map(str, pattern_warnings(config, file))
+    fault = state_directory_fault(config)
+    if fault is not None:
+        found.problems.append(f"state directory: {fault}")
+    stores = [plugin for plugin in loaded if kind_of(plugin) is STORE]
+    found.problems += [
+        f"{answer.name}: {answer.message}"
+        for answer in ask(config, stores)
+        if answer.state == "failed"
+    ]
 
 
 def _examine_plugins(found: Examination) -> None:

@@ -1,6 +1,7 @@
 """The configuration: what can be set, and how a file or a Python program sets it."""
 
 from .class_structuring import NONE_WRITTEN_AS
+from .extras import needs
 from .loading import load_config, read_config, structure_plugin_table
 from .lookup import disabled, find_config
 from .paths import absolute_path, optional_absolute_path
@@ -34,6 +35,7 @@ __all__ = [
     "find_config",
     "load_config",
     "matches",
+    "needs",
     "optional_absolute_path",
     "read_config",
     "structure_plugin_table",

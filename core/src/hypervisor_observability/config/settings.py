@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ from attrs.validators import deep_iterable, ge, in_, instance_of, le, min_len, o
 
 from ..values.default_bounds import DEFAULT_MAX_BYTES, DEFAULT_MAX_EVENTS
 from .class_structuring import NONE_WRITTEN_AS
+from .extras import is_there, needs
 from .paths import check_plugins_directory, optional_absolute_path
 from .plugin_tables import DAY_SECONDS, DeliveryConfig, PluginTable, check_texts, plugin_tables
 
@@ -106,7 +106,7 @@ def _check_plugins_dir(_: object, __: object, path: Path | None) -> None:
 
 def _check_prices(_: object, __: object, wanted: bool) -> None:  # noqa: FBT001 - a validator
     # It is looked for and not imported, which takes longer than all the rest.
-    if wanted and find_spec("genai_prices") is None:
+    if wanted and not is_there("genai_prices"):
         raise ValueError("needs the package genai-prices, which the extra 'prices' brings")
 
 
@@ -145,7 +145,9 @@ class PropagationConfig:
     )
     baggage: tuple[str, ...] = field(default=(), validator=deep_iterable(in_(_BAGGAGE)))
     id_width: Literal["short", "w3c"] = field(default="short", validator=in_(("short", "w3c")))
-    opentelemetry: bool = False
+    opentelemetry: bool = field(
+        default=False, metadata=needs("opentelemetry.trace", extra="opentelemetry-api")
+    )
 
 
 @frozen(kw_only=True)

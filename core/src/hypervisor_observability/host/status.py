@@ -108,7 +108,7 @@ def read_status(directory: Path) -> Mapping[str, Any]:
 def _why_none(directory: Path) -> str:
     try:
         kind = stat.S_IFMT(directory.stat().st_mode)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return f"{directory} is not there: no process with this [state] directory has started yet"
     if kind != stat.S_IFDIR:
         return f"{directory} is not a directory"

@@ -9,6 +9,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import deep_iterable, ge, gt, in_, le, min_len
 
 from hypervisor_observability.config.class_fields import WRITTEN_AS
+from hypervisor_observability.config.extras import needs
 from hypervisor_observability.config.paths import optional_absolute_path
 from hypervisor_observability.config.secret import Secret
 from hypervisor_otel.client_tls import check_client_certificate
@@ -174,7 +175,9 @@ class OTelConfig:
     """
 
     protocol: Literal["http/protobuf", "grpc"] = field(
-        factory=default_protocol, validator=in_((HTTP, GRPC))
+        factory=default_protocol,
+        validator=in_((HTTP, GRPC)),
+        metadata=needs("grpc", "google.rpc", extra="hypervisor-otel[grpc]", when=GRPC),
     )
     # What a validator of an endpoint reads has to stand before it.
     allow_link_local: bool = False
@@ -202,7 +205,13 @@ class OTelConfig:
     ca_file: Path | None = field(factory=default_ca_file, converter=optional_absolute_path)
     cert_file: Path | None = field(factory=default_cert_file, converter=optional_absolute_path)
     key_file: Path | None = field(factory=default_key_file, converter=optional_absolute_path)
-    global_: bool = field(default=False, metadata={WRITTEN_AS: "global"})
+    global_: bool = field(
+        default=False,
+        metadata={
+            WRITTEN_AS: "global",
+            **needs("opentelemetry.sdk.trace", extra="hypervisor-otel[global]"),
+        },
+    )
 
     def __attrs_post_init__(self) -> None:
         _check_paths(self)

@@ -37,6 +37,7 @@ class Source:
         plugin: What its author wrote.
         state: ``new``, ``waiting for MODULE``, ``running``, ``stopped`` or ``down: WHY``.
         errors: Calls of guarded callbacks that raised.
+        fault: What ``instrument`` raised; None: nothing.
         turn: Higher than that of every source that was instrumented before; 0: it was not.
     """
 
@@ -47,6 +48,7 @@ class Source:
     state: str = field(default="new", init=False)
     errors: int = field(default=0, init=False)
     turn: int = field(default=0, init=False)
+    fault: BaseException | None = field(default=None, init=False)
     _framework: Framework = field(init=False)
     # Whoever pops one of these has the turn: a start and a stop may come from two threads.
     _to_instrument: dict[str, None] = field(factory=dict, init=False)
@@ -149,7 +151,7 @@ class Source:
             self._give_up(misfit)
 
     def _give_up(self, why: str, error: BaseException | None = None) -> None:
-        self.state = f"down: {why}"
+        self.state, self.fault = f"down: {why}", error
         say(__name__, "warning", "source %s is down: %s", self.name, why)
         if error is not None:
             say(__name__, "debug", "source %s: instrument raised", self.name, error=error)
