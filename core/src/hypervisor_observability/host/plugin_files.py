@@ -7,8 +7,11 @@ of it, and no compiled copy of it is read or written.
 import hashlib
 import inspect
 import sys
+from importlib.abc import InspectLoader
+from importlib.machinery import ModuleSpec
+from importlib.util import module_from_spec
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 
 from attrs import frozen
 
@@ -18,6 +21,20 @@ from ..text.error_text import line_of
 
 MAX_FILE_BYTES = 1024 * 1024
 """Longest file that is run: what is longer is no single plugin."""
+
+
+@frozen
+class _Text(InspectLoader):
+    """Runs the text that was read and checked, rather than what the file holds by then."""
+
+    path: Path
+    text: str
+
+    def get_source(self, fullname: str) -> str:  # noqa: ARG002 - importlib's signature
+        return self.text
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
+        return self.source_to_code(self.text, str(self.path))
 
 
 @frozen
@@ -63,12 +80,14 @@ class PluginFile:
         return self._class_of(module)
 
     def _run(self, name: str, text: str) -> ModuleType:
-        module = ModuleType(name)
-        module.__file__ = str(self.path)
+        loader = _Text(self.path, text)
+        spec = ModuleSpec(name, loader, origin=str(self.path))
+        spec.has_location = True  # gives the module its __file__
+        module = module_from_spec(spec)
         # Annotations are looked up there.
         sys.modules[name] = module
         try:
-            exec(compile(text, self.path, "exec", dont_inherit=True), vars(module))  # noqa: S102 - the user named the directory
+            loader.exec_module(module)
         except SyntaxError as error:
             del sys.modules[name]
             raise UnusableFile(self._placed(error.lineno, f"SyntaxError: {error.msg}")) from error
