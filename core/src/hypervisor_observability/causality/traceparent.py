@@ -33,6 +33,7 @@ _MAX_DEPTH: Final = 999_999
 
 _HEX12 = re.compile(r"[0-9a-f]{12}").fullmatch
 _HEX8 = re.compile(r"[0-9a-f]{8}").fullmatch
+_NATIVE_PAIR = re.compile(r"[0-9a-f]{12}/[0-9a-f]{8}").fullmatch
 _HEX32 = re.compile(r"[0-9a-f]{32}").fullmatch
 _HEX16 = re.compile(r"[0-9a-f]{16}").fullmatch
 _TRACEPARENT = re.compile(
@@ -84,11 +85,12 @@ def widen_trace(trace_id: str) -> str:
 
 def widen_span(trace_id: str, span_id: str) -> str:
     """Give the 16 digits of *span_id* in *trace_id*, both as the id holds them."""
-    if _HEX12(trace_id) and _HEX8(span_id):
-        return _digest("hv-span", f"{trace_id}/{span_id}")[:8] + span_id
+    pair = f"{trace_id}/{span_id}"
+    if _NATIVE_PAIR(pair):
+        return _digest("hv-span", pair)[:8] + span_id
     if _HEX32(trace_id) and _HEX16(span_id):
         return span_id
-    return _digest("hv-span", f"{trace_id}/{span_id}")[:16]
+    return _digest("hv-span", pair)[:16]
 
 
 def is_same_trace(trace_id: str, other: str) -> bool:

@@ -66,7 +66,11 @@ def text(event: HypervisorEvent, key: str) -> str:
 def texts(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, str]:
     """Give what is under those of *keys* that hold anything but None, for people."""
     payload = raw_payload(event)
-    return {key: text(event, key) for key in keys if payload.get(key) is not None}
+    found = {}
+    for key in keys:
+        if payload.get(key) is not None:
+            found[key] = text(event, key)
+    return found
 
 
 def name(event: HypervisorEvent, key: str) -> str:
@@ -75,8 +79,6 @@ def name(event: HypervisorEvent, key: str) -> str:
     That is a string or a number, which is as good as its text; anything else names nothing: empty.
     """
     value = raw_payload(event).get(key)
-    if value is None:
-        return ""
     return value if type(value) is str else _name(value)
 
 
@@ -245,13 +247,13 @@ def blamed_agents(event: HypervisorEvent) -> list[str]:
 
 
 def _name(value: Any) -> str:
-    if isinstance(value, str):
-        return value
     if value is None:
         return ""
+    if isinstance(value, str):
+        return value
     if isinstance(value, float) and value.is_integer() and abs(value) < MAX_AMOUNT:
         return str(int(value))  # as JSON has it, 7.0 is 7
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, Mapping) and "_tag" in value:
         return _name(value.get("text"))

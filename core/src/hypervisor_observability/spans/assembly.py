@@ -72,7 +72,13 @@ class SpanAssembler:
                 spans = self._work.open
                 self._handoffs.hand_over(event, span_around(event, spans), spans)
         handler = self._handlers.get(event_type)
-        return [] if handler is None else handler(event)
+        if handler is None:
+            return []
+        spans, work = handler(event), self._work
+        if work.given_up:
+            spans += work.given_up
+            work.given_up = []
+        return spans
 
     def traces_of(self, event: HypervisorEvent) -> set[str]:
         """Give the traces that *event* belongs to: that of its causal id, and that of the open

@@ -1,6 +1,6 @@
 """The work that has begun and not ended, and how to find it."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +27,7 @@ class OpenSpans:
 
     def __init__(self) -> None:
         self._spans: dict[Key, OpenSpan] = {}
-        self._counts: Counter[str] = Counter()
+        self._counts: defaultdict[str, int] = defaultdict(int)
         self._indexes: dict[Index, dict[Key, OpenSpan]] = {}
         # The newest ones, which stand in no index yet.
         self._unindexed: dict[Key, OpenSpan] = {}
@@ -42,11 +42,12 @@ class OpenSpans:
         """Give the span with *key*."""
         return self._spans.get(key)
 
-    def add(self, span: OpenSpan) -> None:
-        """Take *span*, whose key is free."""
+    def add(self, span: OpenSpan) -> int:
+        """Take *span*, whose key is free; tell how many of its kind are open."""
         key = span.key
-        self._counts[key[0]] += 1
         self._spans[key] = self._unindexed[key] = span
+        self._counts[key[0]] += 1
+        return self._counts[key[0]]
 
     def pop(self, key: Key) -> OpenSpan | None:
         """Take the span with *key* out."""

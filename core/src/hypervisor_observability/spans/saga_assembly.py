@@ -1,6 +1,6 @@
 """The spans of sagas: steps, retries, compensations and fan-outs, and what links them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..events.event import HypervisorEvent
@@ -20,6 +20,8 @@ from .saga_memory import FinishedPart, Saga, SagaMemory
 from .saga_parts import SagaParts, end_part, note_numbers
 from .work import Work
 
+_STEP_FAILED = EventType.SAGA_STEP_FAILED
+
 
 class SagaAssembly:
     """Assemble the spans of sagas.
@@ -36,11 +38,11 @@ class SagaAssembly:
         self._parts = SagaParts(work.open, identities)
         self.handlers: dict[str, Callable[[HypervisorEvent], list[FinishedSpan]]] = {
             EventType.SAGA_CREATED: self._created,
-            EventType.SAGA_STEP_STARTED: self._step_started,
+            EventType.SAGA_STEP_STARTED: self._part_started,
             EventType.SAGA_STEP_COMMITTED: self._step_ended,
             EventType.SAGA_STEP_FAILED: self._step_ended,
             EventType.SAGA_COMPENSATING: self._compensating,
-            EventType.SAGA_FANOUT_STARTED: self._fanout_started,
+            EventType.SAGA_FANOUT_STARTED: self._part_started,
             EventType.SAGA_FANOUT_RESOLVED: self._fanout_resolved,
             EventType.SAGA_COMPLETED: self._saga_ended,
             EventType.SAGA_ESCALATED: self._saga_ended,
@@ -92,13 +94,13 @@ class SagaAssembly:
         expired = [] if saga is None else self._expire_saga(saga_id, event)
         self._memory.ended.pop(saga_id, None)
         self._open_saga(saga_id, event)
-        return expired + self._bound(event)
-
-    def _bound(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        expired: list[FinishedSpan] = []
-        while len(self._memory.going_on) > self._work.max_open:
-            expired += self._expire_saga(next(iter(self._memory.going_on)), event)
+        self._bound(event)
         return expired
+
+    def _bound(self, event: HypervisorEvent) -> None:
+        while len(self._memory.going_on) > self._work.max_open:
+            oldest = next(iter(self._memory.going_on))
+            self._work.given_up += self._expire_saga(oldest, event)
 
     def _open_saga(self, saga_id: str, event: HypervisorEvent) -> Saga:
         created = event.event_type == EventType.SAGA_CREATED
@@ -118,7 +120,11 @@ class SagaAssembly:
 
     def _saga_of(self, key: Key, event: HypervisorEvent) -> Saga:
         """Give the saga of a part; one whose creation was not seen begins with this event."""
-        return self._memory.get(key[1]) or self._open_saga(key[1], event)
+        saga = self._memory.get(key[1])
+        if saga is None:
+            saga = self._open_saga(key[1], event)
+            self._bound(event)
+        return saga
 
     def _saga_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
         saga_id = saga_facts.saga_id(event)
@@ -152,47 +158,64 @@ class SagaAssembly:
 
     # Parts
 
-    def _step_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
+    def _part_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
         key = saga_facts.part_key(event)
-        before = self._saga_of(key, event).finished.get(("step", key[2]))
-        links = []
-        if before is not None:
-            reason = "handoff" if before.outcome == "handed_over" else "retry_of"
-            links.append((before.trace_id, before.span_id, reason))
-        return self._part_started(key, event, links)
+        if self._work.came_late(key, event):
+            return []
+        saga = self._saga_of(key, event)
+        span = self._parts.part(saga, event, key)
+        self._parts.link_to_last_attempt(span, saga)
+        return self._work.begin(span, event)
 
     def _step_ended(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        failed = event.event_type == EventType.SAGA_STEP_FAILED
-        key = self._open_attempt(saga_facts.part_key(event), event)
-        span = self._part_ended(key, event, "failed" if failed else "committed")
-        if span is not None and failed:
-            saga = self._saga_of(key, event)
-            saga.failed_step = (span.identity.trace_id, span.identity.span_id)
+        failed = event.event_type == _STEP_FAILED
+        span = self._part_ended(event, "failed" if failed else "committed")
         return self._given(span, event, "error" if failed else "ok")
 
     def _compensating(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        key, phase = saga_facts.part_key(event), saga_facts.phase(event)
+        phase = saga_facts.phase(event)
         if phase == "started":
-            return self._part_started(key, event)
-        key = self._open_attempt(key, event)
-        if not phase and self._work.open.get(key) is None:
-            # Without phases it is told of once, and was at one moment.
-            span: OpenSpan | None = self._parts.part(self._saga_of(key, event), event, key)
-        else:
-            span = self._part_ended(key, event, phase or "succeeded")
+            return self._part_started(event)
+        span = self._part_ended(event, phase or "succeeded", at_once=not phase)
         status = SpanStatus.ERROR if phase == "failed" else SpanStatus.OK
         return self._given(span, event, "compensating", status)
 
-    def _fanout_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        return self._part_started(saga_facts.part_key(event), event)
-
     def _fanout_resolved(self, event: HypervisorEvent) -> list[FinishedSpan]:
         satisfied = saga_facts.is_satisfied(event)
-        outcome = "committed" if satisfied else "failed"
-        span = self._part_ended(saga_facts.part_key(event), event, outcome)
+        span = self._part_ended(event, "committed" if satisfied else "failed")
         if span is not None:
             note_numbers(span, event, ("success_count", "failure_count"))
         return self._given(span, event, "ok" if satisfied else "error")
+
+    def _part_ended(
+        self, event: HypervisorEvent, outcome: str, *, at_once: bool = False
+    ) -> OpenSpan | None:
+        """Take out what *event* ended; what nobody saw begin took no time.
+
+        Args:
+            event: Without the number of an attempt it ends the newest.
+            outcome: What is remembered of the part.
+            at_once: Whether it need not have begun: then it was at one moment.
+
+        Returns:
+            Its span; None if that was given out before.
+        """
+        key, spans = saga_facts.part_key(event), self._work.open
+        saga, span = self._saga_of(key, event), spans.pop(key)
+        if span is None and not saga_facts.says_attempt(event):
+            newest = spans.newest_of_saga(key[0], key[1], key[2])
+            span = None if newest is None else spans.pop(newest.key)
+        if span is None:
+            if at_once:
+                return self._parts.part(saga, event, key)
+            if self._work.is_over(key):
+                return None
+            span = self._parts.part(saga, event, key)
+            self._work.end_unseen(key, event)
+        ids = span.identity
+        done = FinishedPart(ids.trace_id, ids.span_id, outcome)
+        self._memory.remember(saga, (key[0], key[2]), done)
+        return span
 
     def _given(
         self,
@@ -201,46 +224,8 @@ class SagaAssembly:
         state: str,
         status: SpanStatus | None = None,
     ) -> list[FinishedSpan]:
-        """Give out a part that *event* ended, and what goes beyond the bound."""
-        if span is None:
-            return []
-        return [end_part(span, event, state, status), *self._bound(event)]
-
-    def _open_attempt(self, key: Key, event: HypervisorEvent) -> Key:
-        """Give the open attempt that *event* ends; without a number, it is the newest."""
-        if self._work.open.get(key) is None and not saga_facts.says_attempt(event):
-            newest = self._work.open.newest_of_saga(key[0], key[1], key[2])
-            return key if newest is None else newest.key
-        return key
-
-    def _part_started(
-        self,
-        key: Key,
-        event: HypervisorEvent,
-        links: Iterable[tuple[str, str, str]] = (),
-    ) -> list[FinishedSpan]:
-        if self._work.came_late(key, event):
-            return []
-        span = self._parts.part(self._saga_of(key, event), event, key)
-        for link in links:
-            span.add_link(*link)
-        return self._work.begin(span, event) + self._bound(event)
-
-    def _part_ended(self, key: Key, event: HypervisorEvent, outcome: str) -> OpenSpan | None:
-        """Take out what *event* ended; what nobody saw begin took no time.
-
-        Returns:
-            Its span; None if that was given out before.
-        """
-        saga, span = self._saga_of(key, event), self._work.open.pop(key)
-        if span is None:
-            if self._work.is_over(key):
-                return None
-            span = self._parts.part(saga, event, key)
-            self._work.end_unseen(key, event)
-        done = FinishedPart(span.identity.trace_id, span.identity.span_id, outcome)
-        self._memory.remember(saga, (key[0], key[2]), done)
-        return span
+        """Give out a part that *event* ended, unless that was done before."""
+        return [] if span is None else [end_part(span, event, state, status)]
 
 
 def _saga_name(event: HypervisorEvent) -> str:

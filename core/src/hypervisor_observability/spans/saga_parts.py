@@ -7,11 +7,12 @@ from ..facts import payload_facts, saga_facts
 from .identity import SpanIdentities, SpanIdentity, span_of_event
 from .open_span import Key, OpenSpan
 from .open_spans import OpenSpans
-from .record import FinishedSpan, SpanStatus
+from .record import AttributeValue, FinishedSpan, SpanStatus
 from .saga_memory import Saga
 
 _OK, _ERROR = SpanStatus.OK, SpanStatus.ERROR
 _TOLD = ("error", "reason", "result")
+Attributes = dict[str, AttributeValue]
 
 
 @frozen
@@ -28,20 +29,31 @@ class SagaParts:
 
     def part(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
         """Make the span of what *event* is about, whose ``part_key`` is *key*."""
-        if key[0] == "step":
-            return self._step(saga, event, key)
-        return (self._fanout if key[0] == "fanout" else self._compensation)(saga, event, key)
-
-    def _step(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
-        span = self._doing("saga.step.", saga, event, key)
+        attributes: Attributes = {"agent.saga.id": key[1]}
+        if key[0] == "fanout":
+            return self._fanout(saga, event, key, attributes)
+        action = saga_facts.action(event)
+        attributes["agent.saga.step_id"] = key[2]
+        attributes["agent.saga.step_action"] = action
+        if key[0] == "compensation":
+            return self._compensation(saga, event, key, action or key[2], attributes)
         attempt = payload_facts.integer(event, "attempt")
         if attempt is not None:
-            span.attributes["agent.saga.attempt"] = attempt
-        return span
+            attributes["agent.saga.attempt"] = attempt
+        return self._child(saga, event, key, f"saga.step.{action or key[2]}", attributes)
 
-    def _compensation(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+    def link_to_last_attempt(self, span: OpenSpan, saga: Saga) -> None:
+        """Refer to the attempt before, if *span* is another one at a step."""
+        before = saga.finished.get((span.key[0], span.key[2]))
+        if before is not None and span.key[0] == "step":
+            reason = "handoff" if before.outcome == "handed_over" else "retry_of"
+            span.add_link(before.trace_id, before.span_id, reason)
+
+    def _compensation(
+        self, saga: Saga, event: HypervisorEvent, key: Key, action: str, attributes: Attributes
+    ) -> OpenSpan:
         """Link it to what failed and to what it undoes."""
-        span = self._doing("saga.compensate.", saga, event, key)
+        span = self._child(saga, event, key, f"saga.compensate.{action}", attributes)
         if saga.failed_step is not None:
             span.add_link(*saga.failed_step, "caused_by")
         undone = saga.finished.get(("step", saga_facts.undone_step(event)))
@@ -49,22 +61,19 @@ class SagaParts:
             span.add_link(undone.trace_id, undone.span_id, "compensates")
         return span
 
-    def _fanout(self, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
+    def _fanout(
+        self, saga: Saga, event: HypervisorEvent, key: Key, attributes: Attributes
+    ) -> OpenSpan:
         policy = payload_facts.name(event, "policy")
-        span = self._child(saga, event, key, f"saga.fanout {policy}" if policy else "saga.fanout")
-        span.attributes["agent.saga.group_id"] = key[2]
+        name = f"saga.fanout {policy}" if policy else "saga.fanout"
+        attributes["agent.saga.group_id"] = key[2]
+        span = self._child(saga, event, key, name, attributes)
         note_numbers(span, event, ("branch_count",))
         return span
 
-    def _doing(self, name: str, saga: Saga, event: HypervisorEvent, key: Key) -> OpenSpan:
-        """Open the span of what does something, after which it is called."""
-        action = saga_facts.action(event)
-        span = self._child(saga, event, key, f"{name}{action or key[2]}")
-        span.attributes["agent.saga.step_id"] = key[2]
-        span.attributes["agent.saga.step_action"] = action
-        return span
-
-    def _child(self, saga: Saga, event: HypervisorEvent, key: Key, name: str) -> OpenSpan:
+    def _child(
+        self, saga: Saga, event: HypervisorEvent, key: Key, name: str, attributes: Attributes
+    ) -> OpenSpan:
         """Open a child of the saga's span, or of the fan-out whose branch it is."""
         own = self.identities.of(event)
         within = saga.identity
@@ -76,7 +85,7 @@ class SagaParts:
             own = SpanIdentity(within.trace_id, span_of_event(event), within.span_id)
         elif not elsewhere and own.parent_span_id != within.span_id:
             own = SpanIdentity(own.trace_id, own.span_id, within.span_id)
-        span = OpenSpan.begun(event, key, name, own, {"agent.saga.id": key[1]})
+        span = OpenSpan.begun(event, key, name, own, attributes)
         if elsewhere:
             # Work in another trace is no child of the saga's span: it refers to it.
             span.add_link(within.trace_id, within.span_id, "saga")

@@ -28,12 +28,15 @@ class Work:
             has ended, or another took their place.
         unmatched: Ends without a start, and starts and ends that came when all was over.
         max_open: Most open spans of a kind.
+        given_up: Spans that were given out unfinished on account of the event that is being fed,
+            to be handed on with those that it ended.
     """
 
     open: OpenSpans = field(factory=OpenSpans)
     expired: int = 0
     unmatched: int = 0
     max_open: int = field(factory=lambda: MAX_OPEN)
+    given_up: list[FinishedSpan] = field(factory=list, init=False)
     # Spans that were given out before their end was seen.
     _cut_short: OrderedDict[Key, None] = field(factory=OrderedDict, init=False)
     # Spans that were given out before their start was seen, and when they ended.
@@ -43,10 +46,12 @@ class Work:
         """Take *span*, which *event* began; give what has to go for it."""
         before = self.open.get(span.key)
         expired = [] if before is None else self.expire([before], event)
-        self._cut_short.pop(span.key, None)
-        self.open.add(span)
-        while self.open.count(span.key[0]) > self.max_open:
+        if self._cut_short:
+            self._cut_short.pop(span.key, None)
+        beyond = self.open.add(span) - self.max_open
+        while beyond > 0:
             expired += self.expire([self.open.oldest(span.key[0])], event)
+            beyond -= 1
         return expired
 
     def expire(self, spans: Iterable[OpenSpan], event: HypervisorEvent) -> list[FinishedSpan]:
@@ -100,6 +105,8 @@ class Work:
 
     def came_late(self, key: Key, event: HypervisorEvent) -> bool:
         """Tell whether the work that *event* begins has ended already: nothing begins."""
+        if not self._not_begun:
+            return False
         end_ns = self._not_begun.pop(key, None)
         late = end_ns is not None and event.timestamp_ns <= end_ns
         self.unmatched += late
