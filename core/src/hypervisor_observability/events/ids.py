@@ -83,7 +83,9 @@ def wide_trace_id_text(number: int) -> str:
 
 
 def as_text(value: object) -> str:
-    """Give the text of an id that is no plain str, such as a UUID or a number. Never raises."""
+    """Give the text of an id, such as a UUID or a number. Never raises."""
+    if type(value) is str:
+        return value
     plain = plain_scalar(value)
     try:
         if plain is not NOT_PLAIN:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from ..causality.causal_trace import CausalTraceId
 from ..events import ids
@@ -134,7 +134,9 @@ class FanOut:
 
             return close
 
-        return opened._replace(close=noting(opened.end), close_async=noting(opened.end_async))
+        return evolve(
+            opened, close=noting(opened.end), close_async=noting(opened.end_async)
+        )
 
 
 def open_fan_out(

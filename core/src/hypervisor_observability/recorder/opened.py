@@ -1,7 +1,9 @@
 """A piece of work that is being recorded, and how its end is."""
 
 from collections.abc import Awaitable, Callable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+from attrs import define
 
 from ..causality.standing import Standing, leave
 from .event_writer import EventWriter
@@ -10,7 +12,8 @@ from .failure import unless_left
 T = TypeVar("T")
 
 
-class Opened(NamedTuple, Generic[T]):
+@define(eq=False)
+class Opened(Generic[T]):
     """A scope that was entered.
 
     Attributes:

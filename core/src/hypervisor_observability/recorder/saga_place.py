@@ -5,6 +5,7 @@ from itertools import count
 from attrs import field, frozen
 
 from ..causality.causal_trace import CausalTraceId
+from ..causality.standing import standing
 from ..events import ids
 from .event_writer import EventWriter
 from .place import Place, current_place
@@ -38,11 +39,11 @@ class SagaPlace:
 
     def place_of_part(self) -> Place:
         """Give the place of a part that begins here: in a thread, it may know nothing."""
-        here, own = current_place(), self.place
+        own = self.place
         # Within the scope itself, which is where most parts begin, they are one.
-        if here is own:
+        if standing().place is own:
             return own
-        return here.or_else(own)._replace(opened_by=own.opened_by, saga=own.saga)
+        return current_place().or_else(own)._replace(opened_by=own.opened_by, saga=own.saga)
 
     def names(self, step_id: str, action: str) -> dict[str, object]:
         """Give the start of a part's payload."""

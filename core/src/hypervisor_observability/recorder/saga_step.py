@@ -58,8 +58,9 @@ def open_step(
     trace = above.trace.child()
     # As trace.full_id says it, which would make text of the ids above for each step anew.
     causal_id = f"{above.trace.trace_id}/{trace.span_id}/{above.trace.span_id}"
-    if type(action) is not str or type(step_id) is not str:
-        action, step_id = _texts(above, action, step_id, attempt)
+    if type(action) is not str:
+        action = ids.as_text(action)
+    step_id = above.free_step_id(action, attempt) if step_id is None else ids.as_text(step_id)
     step = Step(step_id, action, attempt, trace)
     if place is None:
         place = above.place_of_part()
@@ -133,11 +134,6 @@ def _is_late(above: SagaPlace, noted: Undoable, error: BaseException | None, clo
     if verdict == "late":
         above.writer.committed_late(above.saga_id, noted.step_id)
     return verdict == "undo it"
-
-
-def _texts(above: SagaPlace, action: str, step_id: str | None, attempt: int) -> tuple[str, str]:
-    action = ids.as_text(action)
-    return action, above.free_step_id(action, attempt) if step_id is None else ids.as_text(step_id)
 
 
 def _more(attempt: object, max_retries: object) -> bool:
