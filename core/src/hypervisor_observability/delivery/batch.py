@@ -1,6 +1,6 @@
 """One batch: the events of one reading, and what became of each, until all of them are settled."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from attrs import define, field
 
@@ -32,8 +32,9 @@ class Batch:
     refused: dict[int, BaseException] = field(factory=dict, init=False)
     event_offering: Offering[HypervisorEvent] = field(init=False)
     span_offering: Offering[FinishedSpan] = field(init=False)
-    # Each with the place of the event that it stands for.
-    _spans: list[tuple[FinishedSpan, int]] = field(factory=list, init=False)
+    _spans: list[FinishedSpan] = field(factory=list, init=False)
+    # Of the event that each of them stands for.
+    _places: list[int] = field(factory=list, init=False)
     # The events that ended spans, with their places, where spans are sampled.
     _endings: dict[Ending, int] = field(factory=dict, init=False)
     # Those of them whose spans wait for the decision on their trace, or were left out.
@@ -63,9 +64,10 @@ class Batch:
         disclosed = [disclose(event) for event in self.events]
         self.event_offering = Offering(self.refused, disclosed, range(len(disclosed)))
 
-    def add_spans(self, place: int, spans: Iterable[FinishedSpan]) -> None:
+    def add_spans(self, place: int, spans: Sequence[FinishedSpan]) -> None:
         """Have *spans* offered, which the event at *place* ended."""
-        self._spans += [(span, place) for span in spans]
+        self._spans += spans
+        self._places += [place] * len(spans)
 
     def add_sampled(self, place: int, ending: Ending | None, spans: Iterable[HeldSpan]) -> None:
         """Have *spans* offered, which are not held, or not any longer, due to the event at *place*.
@@ -79,7 +81,9 @@ class Batch:
         """
         if ending is not None:
             self._endings[ending] = place
-        self._spans += [(held.span, self._place_of(held.ending, place)) for held in spans]
+        for held in spans:
+            self._spans.append(held.span)
+            self._places.append(self._place_of(held.ending, place))
 
     def _place_of(self, ending: Ending | None, place: int) -> int:
         if ending is None:
@@ -95,8 +99,7 @@ class Batch:
 
     def end_spans(self) -> None:
         """Note that all spans were added; tell the ledger of which events they are held."""
-        spans, places = [span for span, _ in self._spans], [place for _, place in self._spans]
-        self.span_offering = Offering(self.refused, spans, places)
+        self.span_offering = Offering(self.refused, self._spans, self._places)
         self._held = {
             ending: place
             for ending, place in self._endings.items()

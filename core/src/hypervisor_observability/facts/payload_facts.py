@@ -125,8 +125,8 @@ def scalars(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, Scalar]:
     return {
         key: value
         for key in keys
-        if isinstance(value := payload.get(key), str | bool | int)
-        or (isinstance(value, float) and math.isfinite(value))
+        if (value := payload.get(key)) is not None
+        and (isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value)))
     }
 
 

@@ -40,8 +40,9 @@ class SagaPlace:
     def place_of_part(self) -> Place:
         """Give the place of a part that begins here: in a thread, it may know nothing."""
         own = self.place
+        here: object = standing().place  # as current_place(), in a call less: steps are many
         # Within the scope itself, which is where most parts begin, they are one.
-        if standing().place is own:
+        if here is own:
             return own
         return current_place().or_else(own)._replace(opened_by=own.opened_by, saga=own.saga)
 

@@ -136,7 +136,7 @@ class AgentAssembly:
 
     def _elevations_left(self, event: HypervisorEvent) -> list[FinishedSpan]:
         """End the elevations of an agent that does no other work where it has finished."""
-        if event.agent_did is None:
+        if event.agent_did is None or not self.work.open.count("elevation"):
             return []
         sessions = lives.sessions_left(event, self._works)
         left = self.work.open.of_agent_in("elevation", event.agent_did, sessions)

@@ -74,11 +74,11 @@ class SpanAssembler:
         handler = self._handlers.get(event_type)
         if handler is None:
             return []
-        spans, work = handler(event), self._work
+        finished, work = handler(event), self._work
         if work.given_up:
-            spans += work.given_up
+            finished += work.given_up
             work.given_up = []
-        return spans
+        return finished
 
     def traces_of(self, event: HypervisorEvent) -> set[str]:
         """Give the traces that *event* belongs to: that of its causal id, and that of the open

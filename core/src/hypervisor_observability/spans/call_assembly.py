@@ -58,7 +58,7 @@ class CallAssembly:
         return self._started(_RUN, event, f"invoke_workflow {name}", begin)
 
     def _tool_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        tool, call = (payload_facts.name(event, key) for key in ("tool_name", "call_id"))
+        tool, call = payload_facts.name(event, "tool_name"), payload_facts.name(event, "call_id")
 
         def begin(span: OpenSpan) -> None:
             span.attributes["gen_ai.operation.name"] = "execute_tool"
@@ -70,7 +70,7 @@ class CallAssembly:
         return self._started(_TOOL, event, f"execute_tool {tool or 'unknown'}", begin)
 
     def _model_started(self, event: HypervisorEvent) -> list[FinishedSpan]:
-        model, provider = (payload_facts.name(event, key) for key in ("model", "provider"))
+        model, provider = payload_facts.name(event, "model"), payload_facts.name(event, "provider")
         operation = payload_facts.name(event, "operation") or "chat"
 
         def begin(span: OpenSpan) -> None:
