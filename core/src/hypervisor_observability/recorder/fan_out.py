@@ -134,9 +134,7 @@ class FanOut:
 
             return close
 
-        return evolve(
-            opened, close=noting(opened.end), close_async=noting(opened.end_async)
-        )
+        return evolve(opened, close=noting(opened.end), close_async=noting(opened.end_async))
 
 
 def open_fan_out(
