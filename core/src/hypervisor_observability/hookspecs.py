@@ -268,7 +268,7 @@ class CommandContext(Protocol):
     def state_directory(self, file: Path | None = None) -> Path | None:
         """Give the folder of the table ``[state]``; None where none is named.
 
-        :param file: A configuration that the command was told, in place of that of ``hvobs NAME``.
+        :param file: The configuration given to the command, instead of that of ``hvobs NAME``.
         :raises ConfigError: Something in it is wrong.
         """
 

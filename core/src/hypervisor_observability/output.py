@@ -1,4 +1,4 @@
-"""What commands write: data on stdout, all else on stderr, nothing that commands a terminal."""
+"""What commands print: data on stdout, the rest on stderr, nothing that controls a terminal."""
 
 import json
 import os
@@ -36,17 +36,17 @@ def tell(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write lines that are no data to stderr, made harmless."""
+    """Write lines that are not data to stderr, made harmless."""
     click.echo(harmless(text), err=True)
 
 
 def tell_json(value: Any) -> None:
-    """Write *value* to stdout as JSON of ASCII characters alone."""
+    """Write *value* to stdout as JSON, in ASCII."""
     click.echo(json.dumps(value, ensure_ascii=True, indent=2))
 
 
 def harmless(text: str) -> str:
-    """Escape what would command a terminal, but keep the lines."""
+    """Escape what could control a terminal, but keep the lines."""
     return "\n".join(map(escape, text.split("\n")))
 
 
@@ -107,7 +107,7 @@ def _painted(cell: str, *, colour: bool) -> str:
 
 
 def reader_is_gone() -> bool:
-    """Whether nobody reads stdout any more: the other end of the pipe was closed."""
+    """Whether the other end of stdout's pipe was closed, so that nothing reads it any more."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):
@@ -120,7 +120,7 @@ def reader_is_gone() -> bool:
 
 
 def discard_stdout() -> None:
-    """Let what is still buffered for stdout go nowhere, so that the end of Python is quiet."""
+    """Discard what is still buffered for stdout, so that Python ends without a complaint."""
     try:
         descriptor = sys.stdout.fileno()
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The contract with a source: a plugin that makes a framework's work into events.
+"""The contract with a source: a plugin that turns a framework's work into events.
 
 A source has the hooks ``instrument`` and ``uninstrument`` (see
 :mod:`hypervisor_observability.hookspecs`), and says in class attributes what it waits for::
@@ -46,7 +46,7 @@ _OURS = (Exception, SystemExit)
 
 @frozen(kw_only=True, eq=False)
 class SourceContext:
-    """What a source gets to know of its surroundings.
+    """What a source is told about its surroundings.
 
     Attributes:
         name: The name of its table.
@@ -75,7 +75,7 @@ class SourceContext:
     active: Callable[[], bool]
 
     def guarded(self, callback: Callable[Arguments, Result]) -> Callable[Arguments, Result | None]:
-        """Make a *callback* that the framework may call: what it raises stays out of there.
+        """Make a *callback* that the framework may call: what it raises does not reach it.
 
         It is logged at a limited rate and counted, and the framework gets None. Once the source
         is uninstrumented, nothing is called: a framework need not be able to forget a callback.
@@ -83,7 +83,7 @@ class SourceContext:
         framework's own, whose exceptions belong to the application.
 
         Raises:
-            TypeError: It is a generator function, whose body nobody could guard.
+            TypeError: It is a generator function, whose body cannot be guarded.
         """
         return guarded(callback, failed=self.failed, active=self.active)
 

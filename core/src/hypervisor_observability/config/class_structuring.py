@@ -37,7 +37,7 @@ def structure_class(
         also_known: Keys that are taken elsewhere, to be proposed for a misspelt one.
 
     Raises:
-        Misfit: With everything that is wrong.
+        Misfit: Something is wrong. The error lists everything that is.
     """
     by_key = {field.key: field for field in _fields(type_)}
     if isinstance(raw, type_):

@@ -31,7 +31,7 @@ def load_config(
         environ: Variables for ``${...}``; the process's own unless given.
 
     Raises:
-        ConfigError: With everything that is wrong.
+        ConfigError: Something is wrong. The error lists everything that is.
     """
     config, problems = read_config(path, environ=environ)
     if config is None or problems:

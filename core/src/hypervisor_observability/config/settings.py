@@ -69,8 +69,8 @@ class RedactionConfig:
     """What is taken out of payloads before anything leaves the process.
 
     Attributes:
-        enabled: Whether anything is.
-        keys: Names of keys whose values are, beside the shipped ones.
+        enabled: Whether anything is taken out.
+        keys: Names of keys whose values are taken out, besides the shipped ones.
         patterns: Regular expressions for what is taken out of strings, beside the shipped ones.
     """
 
@@ -132,7 +132,7 @@ class PropagationConfig:
     Attributes:
         accept: What ``Observability.propagator`` does with a caller's id: ``"link"`` for peers
             that are not yours, ``"continue"`` for those that may write into your traces,
-            ``"restart"`` for those that you want to know nothing of.
+            ``"restart"`` for those whose ids you want to ignore.
         baggage: What may travel beside an id: ``session.id``, ``agent.did`` (as a digest),
             ``saga.id``.
         id_width: ``"short"`` draws ids of 12 and 8 digits, ``"w3c"`` of 32 and 16.

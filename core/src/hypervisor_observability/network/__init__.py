@@ -1,4 +1,4 @@
-"""What a plugin reaches its server with: names, addresses and sockets, under one deadline.
+"""How a plugin reaches its server: names, addresses and sockets, under one deadline.
 
 A hook that waits for longer than its time counts as hung, and the system's own waits know no
 deadline: a resolver takes half a minute where the name server is silent, a connection two minutes

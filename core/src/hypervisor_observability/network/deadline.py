@@ -7,7 +7,7 @@ from attrs import frozen
 
 @frozen
 class Deadline:
-    """One for the whole of a piece of work, however many waits it consists of.
+    """A deadline for a piece of work as a whole, however often it waits.
 
     Attributes:
         at: The moment, on the clock of ``time.monotonic``.
@@ -17,19 +17,19 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """Give the one that passes in so many *seconds*."""
+        """Return the deadline that passes in *seconds* from now."""
         return cls(time.monotonic() + seconds)
 
     @property
     def passed(self) -> bool:
-        """Whether it has."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self.at
 
     def left(self) -> float:
-        """Give the seconds that are left, which is what a wait may take.
+        """Return the seconds left: the longest that a wait may take.
 
         Raises:
-            TimeoutError: None are.
+            TimeoutError: The deadline has passed.
         """
         seconds = self.at - time.monotonic()
         if seconds <= 0:
@@ -37,13 +37,15 @@ class Deadline:
         return seconds
 
     def within(self, seconds: float) -> "Deadline":
-        """Give the one that passes in so many *seconds*, or with this one."""
+        """Return the deadline that passes in *seconds* from now, but no later than this one."""
         return Deadline(min(self.at, time.monotonic() + seconds))
 
     def share(self, parts: float) -> "Deadline":
-        """Give the end of the first of as many equal *parts* of what is left; 1.25 leave a fifth.
+        """Return the end of the first of *parts* equal parts of the time that is left.
+
+        With 1.25 *parts*, a fifth of the time remains after it.
 
         Raises:
-            TimeoutError: Nothing is.
+            TimeoutError: No time is left.
         """
         return Deadline.after(self.left() / parts)

@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 @define(eq=False)
 class DeadlineSocket:
-    """What ``http.client`` needs of a socket, under a deadline.
+    """A socket for ``http.client``, under a deadline.
 
     Attributes:
         wrapped: A connected socket, plain or TLS.
-        deadline: When every operation must have ended. Set it anew before each exchange.
+        deadline: When every operation must have ended. Set it again before each exchange.
     """
 
     wrapped: socket.socket
     deadline: Deadline
 
     def arm(self) -> None:
-        """Give the next operation what is left of the time.
+        """Limit the next operation to the time that is left.
 
         Raises:
-            TimeoutError: Nothing is left.
+            TimeoutError: No time is left.
         """
         self.wrapped.settimeout(self.deadline.left())
 
@@ -44,12 +44,12 @@ class DeadlineSocket:
             view = view[self.wrapped.send(view) :]
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Give a reader; the socket stays open until both it and the reader are closed."""
+        """Return a reader. The connection ends once both this socket and the reader are closed."""
         raw = self.wrapped.makefile("rb", buffering=0)
         return io.BufferedReader(_DeadlineReader(self, raw))
 
     def close(self) -> None:
-        """Let the socket go."""
+        """Close the socket."""
         self.wrapped.close()
 
 

@@ -24,7 +24,7 @@ Opened = TypeVar("Opened")
 def dial(
     routes: Routes, deadline: Deadline, opened: Callable[[Address, Deadline], Opened]
 ) -> tuple[Address, Opened]:
-    """Give the first address at which something could be *opened*, and what that is.
+    """Return the first address at which *opened* succeeded, and what it returned.
 
     Args:
         routes: The addresses.
@@ -33,8 +33,8 @@ def dial(
         opened: Opens something at an address, or raises ``OSError``.
 
     Raises:
-        UnansweredError: No answer has come in time to where the host is.
-        OSError: Nothing could be opened at any; what the last one said.
+        UnansweredError: The look-up was not answered in time.
+        OSError: It failed at each address. The error is that of the last one.
     """
     addresses = routes.addresses(deadline.share(LOOKUP_SHARE))[:MAX_DIALS]
     error = OSError("the host has no address")
@@ -49,10 +49,10 @@ def dial(
 
 
 def connect(address: Address, deadline: Deadline) -> socket.socket:
-    """Give a connected TCP socket that sends what it is given at once.
+    """Return a connected TCP socket that sends immediately (``TCP_NODELAY``).
 
     Raises:
-        OSError: Nobody takes the connection; ``TimeoutError``: not in time.
+        OSError: The connection is refused, or (``TimeoutError``) not made in time.
     """
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:

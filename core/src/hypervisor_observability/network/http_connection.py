@@ -43,7 +43,7 @@ class DeadlineHTTPConnection(http.client.HTTPConnection):
         """Connect, TLS included.
 
         Raises:
-            OSError: Nobody takes the connection; ``TimeoutError``: not in time.
+            OSError: The connection is refused, or (``TimeoutError``) not made in time.
         """
         self.address, opened = dial(self._routes, self._deadline, self._open)
         # Whatever http.client needs of a socket, a DeadlineSocket has.

@@ -24,7 +24,7 @@ WAIT_SECONDS = 1.5
 
 
 class UnansweredError(TimeoutError):
-    """No answer has come in time to where a host is."""
+    """The look-up of a host was not answered in time."""
 
 
 @frozen
@@ -41,7 +41,7 @@ class Address:
 
 
 Resolve = Callable[[str, int, socket.SocketKind], Sequence[Address]]
-"""Look up host and port for a kind of socket. May take its time, and raise ``OSError``."""
+"""Looks up host and port for a kind of socket. It may take long, and raise ``OSError``."""
 
 
 def system_addresses(host: str, port: int, kind: socket.SocketKind) -> list[Address]:
@@ -49,7 +49,7 @@ def system_addresses(host: str, port: int, kind: socket.SocketKind) -> list[Addr
 
     Raises:
         OSError: It knows no such host, or cannot tell at present.
-        UnicodeError: That can be no name of a host.
+        UnicodeError: *host* cannot be the name of a host.
     """
     # A text address has a string in front; bytes come from systems without IPv6 alone.
     return [
@@ -93,8 +93,7 @@ class Lookup:
         kind: Of the socket.
         resolve: How a name is looked up.
         lookup_seconds: Time for which an answer is good.
-        wait_seconds: Longest time for which a first answer is waited for; what comes later is
-            there for who asks next.
+        wait_seconds: Longest wait for a first answer. A later answer serves the next call.
     """
 
     host: str
@@ -114,10 +113,10 @@ class Lookup:
         self._is_address = is_address(self.host)
 
     def addresses(self, deadline: Deadline | None = None) -> Sequence[Address]:
-        """Give the addresses: those of the last answer, while there is no other.
+        """Return the addresses: those of the last answer, until there is a newer one.
 
         Args:
-            deadline: When the caller's patience ends, should that be before ``wait_seconds``.
+            deadline: When the caller stops waiting, if that is before ``wait_seconds``.
 
         Raises:
             UnansweredError: No answer has come in time.
@@ -135,7 +134,7 @@ class Lookup:
         return self._known
 
     def look_again(self) -> None:
-        """Have the name looked up anew: nobody could be reached where it leads."""
+        """Look the name up again, because none of its addresses could be reached."""
         self._unreachable = True
         self._good_until = 0
 
@@ -198,7 +197,7 @@ class Lookup:
 
 
 def is_address(host: str) -> bool:
-    """Whether *host* is no name, but an address."""
+    """Whether *host* is an address rather than a name."""
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -18,7 +18,7 @@ class Routes:
 
     Attributes:
         lookup: Tells the addresses.
-        check: Is shown every address before one of them is used; raises to forbid all.
+        check: Called with every address before one of them is used. It raises to forbid all.
     """
 
     lookup: Lookup
@@ -27,10 +27,10 @@ class Routes:
     _failures: int = field(default=0, init=False)
 
     def addresses(self, deadline: Deadline) -> list[Address]:
-        """Give the addresses, those that have not failed first, as the system orders them.
+        """Return the addresses in the system's order, those that have failed last.
 
         Raises:
-            UnansweredError: No answer has come in time to where the host is.
+            UnansweredError: The look-up was not answered in time.
             OSError: The host has none.
         """
         found: Sequence[Address] = self.lookup.addresses(deadline)
@@ -40,7 +40,7 @@ class Routes:
         return sorted(found, key=lambda address: self._failed.get(address, 0))
 
     def avoid(self, address: Address) -> None:
-        """Try the others before *address* from now on, and have the name looked up again."""
+        """Try *address* last from now on, and look the name up again."""
         self._failures += 1
         self._failed[address] = self._failures
         self.lookup.look_again()

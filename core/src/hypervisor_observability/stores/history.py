@@ -87,12 +87,12 @@ def _ignore(*_: object) -> None:
 
 @frozen(kw_only=True)
 class HistoryContext:
-    """What a store gets to know of who asks.
+    """What a store is told about the command that asks.
 
     Attributes:
         notice: Takes a line for each thing that cannot be read, and is passed over: whoever asks
             has an answer that is not whole.
-        remark: Takes a line for what is worth knowing and no loss.
+        remark: Takes a line about anything worth knowing that is not a loss.
         indexed: Whether the store may use, and make, what answers the next question faster.
         may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
         expect: Takes the number of steps of a long reading, before the first; None: nobody wants
@@ -133,7 +133,7 @@ class History(Protocol):
         """Give the names of the runs, the oldest first.
 
         Raises:
-            OSError: They cannot be listed.
+            OSError: The runs cannot be listed.
         """
 
     def events(
@@ -155,11 +155,11 @@ class History(Protocol):
             newest_first: Whether the order is turned round.
 
         Raises:
-            OSError: It cannot be said at all what there is.
+            OSError: What the store holds cannot be determined.
         """
 
     def follow(self) -> Follower:
         """Give what comes from now on."""
 
     def close(self) -> None:
-        """Let go of files and connections; tell what is left to tell."""
+        """Close files and connections. Report what has not been reported yet."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @frozen(kw_only=True)
 class StoreContext:
-    """What a store gets to know of the process whose events it keeps.
+    """What a store is told about the process whose events it keeps.
 
     Attributes:
         name: The name of its table.
@@ -100,7 +100,7 @@ class Store(Protocol):
         """
 
     def begin_anew_after_fork(self) -> None:
-        """Begin a record of its own, in a fork's child; what came before is the parent's."""
+        """Begin a record of its own in a fork's child. What came before belongs to the parent."""
 
     def status(self) -> Mapping[str, Any]:
         """Tell of it in plain data, for the status: strings, numbers, None. Anything else is
