@@ -3,7 +3,7 @@
 import http.client
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import define, field, frozen
 
@@ -27,7 +27,7 @@ class PostPlugin:
     _routes: Routes | None = field(default=None, init=False)
     _context: PluginContext | None = field(default=None, init=False)
 
-    Config: Any = PostConfig
+    Config: ClassVar[Any] = PostConfig
 
     @hookimpl
     def start(self, context: PluginContext) -> None:

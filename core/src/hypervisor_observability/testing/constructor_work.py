@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 _WORK = {
-    "_thread.start_new_thread": "starts a thread",
     "open": "opens a file",
     "os.fork": "starts a process",
     "os.listdir": "reads a folder",
@@ -78,7 +77,15 @@ def _watched(kind: Any, make: Callable[[], object]) -> list[str]:
             what = f" ({arguments[0]!r:.100})" if event == "open" else ""
             done.append(_WORK[event] + what)
 
+    start = threading.Thread.start
+
+    def start_noted(thread: threading.Thread) -> None:
+        if depth:  # no audit event tells of threads before Python 3.12
+            done.append(f"starts a thread ({thread.name})")
+        start(thread)
+
     kind.__init__ = init
+    threading.Thread.start = start_noted  # type: ignore[assignment,method-assign]  # the process ends soon
     sys.addaudithook(note)
     make()
     return done

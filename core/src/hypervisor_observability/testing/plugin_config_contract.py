@@ -46,23 +46,18 @@ class ConfigContract(PluginTests):
             " in the hook start"
         )
 
-    def test_config_knows_its_keys(self) -> None:
-        """A key that does not exist is a mistake with its line, never ignored."""
-        config_class = self._config_class()
-        settings = {**self.settings(), _UNKNOWN_KEY: 1}
-        _, problems = _structured(config_class, settings)
-        assert any(_UNKNOWN_KEY in problem for problem in problems), (
-            f"the table takes the unknown key {_UNKNOWN_KEY!r}: a user's misspelt key would be"
-            " ignored. Write Config as a class with a field for each key"
-        )
-
-    def test_config_has_defaults_for_what_settings_leaves_out(self) -> None:
-        """A table with the required keys alone is enough."""
+    def test_config_takes_its_keys_and_no_others(self) -> None:
+        """The required keys are enough, and a misspelt one is a mistake with its line."""
         config_class = self._config_class()
         _, problems = _structured(config_class, self.settings())
         assert not problems, (
             f"a table with the keys of settings() is refused: {'; '.join(problems)}. Give the other"
             " fields of Config defaults, or return their keys from settings()"
+        )
+        _, problems = _structured(config_class, {**self.settings(), _UNKNOWN_KEY: 1})
+        assert any(_UNKNOWN_KEY in problem for problem in problems), (
+            f"the table takes the unknown key {_UNKNOWN_KEY!r}: a user's misspelt key would be"
+            " ignored. Write Config as a class with a field for each key"
         )
 
     def test_config_is_the_same_each_time_it_is_read(self) -> None:

@@ -82,7 +82,7 @@ def sample_saga(recorder: Recorder, agent: str = "did:sample:planner") -> None:
         recorder.session("session-sample"),
         recorder.agent(agent, ring=2),
         suppress(LookupError),
-        recorder.saga("book trip") as saga,
+        recorder.saga("book trip", compensate=True) as saga,
     ):
         with saga.step("flight", undo=lambda: None) as step:
             step.result = "booked"

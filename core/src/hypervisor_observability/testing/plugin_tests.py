@@ -26,9 +26,11 @@ from .receiver import Fault, Receiver
 
 Promise: TypeAlias = Literal["at-most-once", "at-least-once", "exactly-once"]
 
-WIDE_SECONDS = 60.0
-"""Longest time for what takes no time where nothing else runs."""
-
+_DEADLINE = (
+    "Give each call one deadline (hypervisor_observability.network.Deadline) for the look-up, the"
+    " connection and the whole answer, and raise RetryLater when it has passed"
+)
+_ADVICE = {"stop": "Close connections without waiting for answers, and join threads with a timeout"}
 _ID = re.compile(r"c0de[0-9a-f]{12}")
 _NAME = "contract"
 
@@ -54,6 +56,7 @@ class PluginTests(ABC):
         deadline_seconds: Longest time that one hook call may take, as ``make_plugin`` sets the
             plugin up. Set its timeouts to a second or less: the tests wait for them.
         patience_seconds: How much longer the tests wait before they call it hung.
+        flush_seconds: Longest time for a whole test's events to be delivered.
         secrets: Texts that no log, ``repr`` or error may show, beside the ``Secret`` values of the
             plugin's ``config``.
         receiver: What ``make_receiver`` gave, started; None if it gave none.
@@ -63,6 +66,7 @@ class PluginTests(ABC):
     promise: Promise = "at-least-once"
     deadline_seconds: float = 2.0
     patience_seconds: float = 8.0
+    flush_seconds: float = 60.0
     secrets: Sequence[str] = ()
     receiver: Any = None
     directory: Path
@@ -138,8 +142,12 @@ class PluginTests(ABC):
 
     def emit(self, observability: Observability, of: Sequence[str], name: str = "") -> None:
         """Emit an event for each id, with the work around it if the plugin takes spans."""
-        plugin = observability._group.readers[_NAME].plugin
+        plugin = self.running(observability)
         emit(observability.bus, of, name, work=plugin.takes_spans or plugin.takes_metrics)
+
+    def running(self, observability: Observability) -> Plugin:
+        """Give the plugin of ``observed``."""
+        return observability._group.readers[_NAME].plugin
 
     def counts(self, observability: Observability) -> Counts:
         """Give the accounts of the plugin, which must add up."""
@@ -155,11 +163,11 @@ class PluginTests(ABC):
         Raises:
             AssertionError: It was not.
         """
-        flushed = observability.flush(timeout=WIDE_SECONDS)
+        flushed = observability.flush(timeout=self.flush_seconds)
         counts = self.counts(observability)
         state = observability.states()[_NAME]
         assert flushed, (
-            f"not all events were delivered within {WIDE_SECONDS:g} s: {state}, {counts}"
+            f"not all events were delivered within {self.flush_seconds:g} s: {state}, {counts}"
         )
         assert not counts.rejected, (
             f"{counts.rejected} of {counts.emitted} events were rejected: an export hook raised for"
@@ -202,13 +210,7 @@ class PluginTests(ABC):
 
     def context(self, metrics: Sequence[MetricFamily] = ()) -> PluginContext:
         """Give what ``start`` gets."""
-        return PluginContext(
-            name=_NAME,
-            service="contract",
-            logger=logging.getLogger(f"{__package__}.plugin.{_NAME}"),
-            metrics=_Metrics(metrics),
-            clock=time.time_ns,
-        )
+        return context_for(_NAME, metrics)
 
     def hooks(self, plugin: Plugin, of: Sequence[str]) -> dict[str, Callable[[], None]]:
         """Give a call of each export hook that the plugin has, with something for each id."""
@@ -240,11 +242,8 @@ class PluginTests(ABC):
         thread = threading.Thread(target=run, name="plugin-contract", daemon=True)
         thread.start()
         thread.join(self.limit_seconds)
-        assert answers, (
-            f"{hook} still runs after {self.limit_seconds:g} s{when}. Give each call one deadline"
-            " (hypervisor_observability.network.Deadline) for the look-up, the connection and the"
-            " whole answer, and raise RetryLater when it has passed"
-        )
+        advice = _ADVICE.get(hook, _DEADLINE)
+        assert answers, f"{hook} still runs after {self.limit_seconds:g} s{when}. {advice}"
         return answers[0]
 
     def needs(self, *faults: Fault) -> Receiver:
@@ -258,6 +257,17 @@ class PluginTests(ABC):
         if not self.receiver.faults.intersection(faults):
             raise SkipTest(f"{type(self.receiver).__name__} has no {faults[0]}")
         return self.receiver  # type: ignore[no-any-return]  # Any for authors, who know its class
+
+
+def context_for(name: str, metrics: Sequence[MetricFamily] = ()) -> PluginContext:
+    """Give what the ``start`` of a plugin of this *name* gets, each time with an empty ``kept``."""
+    return PluginContext(
+        name=name,
+        service="test",
+        logger=logging.getLogger(f"{__package__}.plugin.{name}"),
+        metrics=_Metrics(metrics),
+        clock=time.time_ns,
+    )
 
 
 @frozen
