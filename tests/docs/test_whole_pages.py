@@ -14,6 +14,19 @@ pytestmark = [
 ]
 
 
+SENT = {
+    "opentelemetry.md": {"invoke_agent buyer", "invoke_agent clerk", "GET /orders", "SELECT orders"}
+}
+"""Which spans the receiver of a page gets."""
+
+
 @pytest.mark.parametrize("page", RUN_WHOLE, ids=name_of)
 def test_page_is_run_as_it_stands(page: Path, tmp_path: Path) -> None:
-    run_page(page, tmp_path)
+    spans = run_page(page, tmp_path)
+
+    assert {span.name for span in spans} == SENT.get(page.name, set())
+    named = {span.span_id: span.name for span in spans}
+    chain = {span.name: named.get(span.parent_span_id) for span in spans}
+    if page.name == "opentelemetry.md":
+        assert chain["SELECT orders"] == "invoke_agent clerk"
+        assert chain["invoke_agent clerk"] == "GET /orders"

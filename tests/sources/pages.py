@@ -26,6 +26,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -48,6 +49,11 @@ OTLP_PORT = "4318"
 """Where the pages have their OTLP receiver: the port that OTLP over HTTP has by default."""
 PORTS = ("8000", "8001", "9090", "9464")
 """Where the pages have servers of their own: each page's run gets free ports instead."""
+READS = re.compile(r"hvobs (traces|tree|query|status)\b|curl --silent \S+/(metrics|api/\S+)")
+"""Commands that only look: repeated until they show what the page shows, since what they look at
+may be on its way from another process."""
+PATIENCE_SECONDS = 60
+
 FOLDER = "/srv/app"
 """What pages call the folder in which their commands run."""
 
@@ -154,8 +160,18 @@ def _run(command: Command, folder: Path, where: str) -> None:
     if command.text.startswith("pip install "):
         _check_installed(shlex.split(command.text)[2:], where)
         return
-    result = subprocess.run(
-        ["sh", "-c", command.text],
+    deadline = time.monotonic() + (PATIENCE_SECONDS if READS.match(command.text) else 0)
+    while True:
+        printed = _as_shown(_output(command.text, folder), folder)
+        if matches(printed, command.shown):
+            return
+        assert time.monotonic() < deadline, _differs(where, command.text, printed, command.shown)
+        time.sleep(0.2)
+
+
+def _output(command: str, folder: Path) -> str:
+    return subprocess.run(
+        ["sh", "-c", command],
         cwd=folder,
         env=_environ(),
         stdin=subprocess.DEVNULL,
@@ -164,9 +180,7 @@ def _run(command: Command, folder: Path, where: str) -> None:
         text=True,
         timeout=120,
         check=False,
-    )
-    printed = _as_shown(result.stdout, folder)
-    assert matches(printed, command.shown), _differs(where, command.text, printed, command.shown)
+    ).stdout
 
 
 def _as_shown(printed: str, folder: Path) -> str:

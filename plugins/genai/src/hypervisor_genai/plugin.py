@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # else the SDK is loaded where no framework is
 
 _INSTRUMENTATIONS = "opentelemetry.instrumentation.instrumentor"
 """What the instrumentations of OpenTelemetry, OpenInference and OpenLLMetry are built on."""
+_SDK = "opentelemetry.sdk.trace"
+"""What an application imports that makes such spans by hand."""
 
 
 @define(eq=False)
@@ -40,6 +42,7 @@ class GenAISource:
         "autogen_core",
         "mcp",
         _INSTRUMENTATIONS,
+        _SDK,
     )
     supports: ClassVar[Mapping[str, str]] = MappingProxyType(
         {
@@ -55,6 +58,10 @@ class GenAISource:
     @hookimpl
     def instrument(self, context: SourceContext) -> None:
         """See the spans of all providers, and have the framework make some."""
+        # A target, too: if this is its first import, the source comes here again, and is done
+        # before our own modules, which need it, are halfway imported.
+        import opentelemetry.sdk.trace  # noqa: F401
+
         from hypervisor_genai.processor import GenAIProcessor
         from hypervisor_genai.providers import Providers
         from hypervisor_genai.spans import Spans
