@@ -23,4 +23,5 @@ if grep -rnoE --include='*.html' '(src="(https?:)?//|<link[^>]+(stylesheet|preco
     echo "These are loaded from elsewhere." >&2
     exit 1
 fi
+"$environment/bin/python" scripts/check_api_pages.py "$site"
 echo "The site is in $site: $(find "$site" -name '*.html' | wc -l) pages."

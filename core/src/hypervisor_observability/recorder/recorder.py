@@ -281,6 +281,7 @@ class Recorder:
     inside = keyed.stand_in_key
     innermost = keyed.innermost_of
     HERE = HERE
+    """As a ``parent_key``: whatever scope the running code is in; none where it is in none."""
 
     def call_here(self, kind: CallKind, /) -> CallHere | None:
         """Give the innermost call of a *kind* that the running code is in; None: it is in none.
