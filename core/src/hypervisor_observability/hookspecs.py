@@ -5,9 +5,9 @@ A plugin is a class that an entry point of the group ``hypervisor.observability`
     [project.entry-points."hypervisor.observability"]
     console = "hypervisor_console:ConsolePlugin"
 
-It is used only if the configuration has a table ``[plugins.console]``. The class
-attribute ``Config`` is a frozen attrs class; the table is structured into it, strictly, and
-``__init__`` gets the result. ``__init__`` does no work::
+It is used only if the configuration has a table ``[plugins.console]``. If it has a class
+attribute ``Config``, an attrs class or a dataclass, the table is structured into that, strictly,
+and ``__init__`` gets the result. ``__init__`` does no work::
 
     @define(eq=False)
     class ConsolePlugin:
@@ -27,13 +27,10 @@ never reaches the application.
 A hook may be a coroutine function. All of a plugin's coroutines, those of ``start`` and ``stop``
 included, run in one event loop, in a thread of its own, which also runs between calls: a
 connection stays open, and a background task goes on. A coroutine that hangs is cancelled. A
-generator is refused; so is a plain hook that returns a coroutine or a future, because nobody
-would wait for it.
+generator is refused, and so is a plain hook that returns a coroutine or a future.
 
 A configuration may leave export hooks without work. An attribute or property ``idle_hooks``, a set,
-names them: they are not called, and nothing is made for them. No event is copied for an idle
-``export_events``, no span assembled for an ``export_spans``, and no account waits for an
-``export_metrics``.
+names them: they are not called, and no event is copied and no span assembled for them.
 
 A call hangs when it takes longer than ``hook_timeout_seconds``, and longer than one and a half
 times the attribute ``longest_call_seconds``, if the plugin has one: seconds that one call may
@@ -234,9 +231,8 @@ def open_store(context: "StoreContext") -> "Store | None":
 def open_history(context: "HistoryContext") -> "History | None":
     """Return what was recorded until now, for commands such as ``hvobs query``.
 
-    Called on an instance that was not started. Raise ``NoHistoryError`` if nothing has been
-    recorded yet, with a text that names the place; if ``context.may_be_empty``, only if there can
-    never be a history.
+    Called on an instance that was not started. If nothing is recorded yet, raise ``NoHistoryError``
+    and name the place; if ``context.may_be_empty``, only if there can never be a history.
 
     :param context: Who asks, and where to report what cannot be read.
     """
