@@ -71,6 +71,7 @@ def test_every_page_of_a_source_is_run_where_its_framework_is() -> None:
 def test_toml_of_the_page_is_a_configuration(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "plugins").mkdir()  # pages name it as plugins_dir
     for _, text in blocks(page, "toml"):
         tables = tomllib.loads(text)
         if "project" in tables or "build-system" in tables:

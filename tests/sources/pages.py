@@ -16,8 +16,8 @@ block                             what is done with it
 ``notest``                        After the language: the block is left alone.
 ================================  ================================================================
 
-Ids, times, durations, ports, process ids and runs of spaces are compared as such; see ``NORMAL``.
-What a page sends to port 4318 is received. The other ``PORTS`` are free ones of this machine. The
+Ids, times, durations, ports, process ids, numbers of tests and runs of spaces are compared as
+such; see ``NORMAL``. What a page sends to port 4318 is received. The other ``PORTS`` are free ones of this machine. The
 folder is shown as ``FOLDER``.
 """
 
@@ -64,6 +64,7 @@ NORMAL = (
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.,]\d+)?(Z|[+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r"\b\d\d:\d\d:\d\d(\.\d+)?\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|min|h)\b"), "DURATION"),
+    (re.compile(r"\b\d+ (passed|skipped)\b"), r"NUMBER \1"),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+\b"), "ADDRESS"),
     (re.compile(r"\[\d+\]"), "[PID]"),
     (re.compile(r"[ \t]+"), " "),
