@@ -17,8 +17,8 @@ block                             what is done with it
 ================================  ================================================================
 
 Ids, times, durations, ports, process ids, numbers of tests and runs of spaces are compared as
-such; see ``NORMAL``. What a page sends to port 4318 is received. The other ``PORTS`` are free ones of this machine. The
-folder is shown as ``FOLDER``.
+such; see ``NORMAL``. What a page sends to port 4318 is received. The other ``PORTS`` are free ones
+of this machine. The folder is shown as ``FOLDER``.
 """
 
 import os
