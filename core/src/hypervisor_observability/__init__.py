@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .causality.propagation import Propagator
     from .config import Config, DeliveryConfig
     from .delivery.counts import Counts
-    from .errors import ConfigError, ObservabilityError, Reject, RetryLater
+    from .errors import ConfigError, ObservabilityError, Reject, RetryLater, StrictWarning
     from .hookspecs import PluginContext, hookimpl
     from .host.observability import Observability
     from .metrics.families import Exemplar, HistogramValue, MetricFamily, MetricKind
@@ -36,7 +36,7 @@ _LATER = {
     "causality.propagation": ("Propagator",),
     "config": ("Config", "DeliveryConfig"),
     "delivery.counts": ("Counts",),
-    "errors": ("ConfigError", "ObservabilityError", "Reject", "RetryLater"),
+    "errors": ("ConfigError", "ObservabilityError", "Reject", "RetryLater", "StrictWarning"),
     "hookspecs": ("PluginContext", "hookimpl"),
     "host.observability": ("Observability",),
     "metrics.families": ("Exemplar", "HistogramValue", "MetricFamily", "MetricKind"),
@@ -85,6 +85,7 @@ __all__ = [
     "SpanLink",
     "SpanSink",
     "SpanStatus",
+    "StrictWarning",
     "Subscription",
     "carry",
     "current_trace",

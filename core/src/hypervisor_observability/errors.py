@@ -11,6 +11,8 @@
       NoHistoryError           raised by a store that is asked: nothing was recorded yet
       StoreInUseError          raised by a store: another agent reads it already
 
+    StrictWarning              warned of in strict mode; raised only where a filter has it raised
+
 After a start nothing that a plugin does reaches the application, so these are all.
 """
 
@@ -20,6 +22,7 @@ from attrs import frozen
 
 from .text.error_text import reason_of
 from .text.terminal_text import escape
+from .threads.interruptions import PassedOn
 
 
 class ObservabilityError(Exception):
@@ -119,3 +122,10 @@ class StreamUnavailableError(ObservabilityError):
         self.what = str(what)
         self.reason = reason if isinstance(reason, str) else reason_of(reason)
         super().__init__(f"{self.what}: {self.reason}")
+
+
+class StrictWarning(PassedOn, UserWarning):
+    """Strict mode has found something, at the place that the warning names.
+
+    Where a filter turns it into an error, it is raised there, out of ``emit`` too.
+    """

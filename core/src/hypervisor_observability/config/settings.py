@@ -179,6 +179,9 @@ class Config:
         stop_timeout_seconds: Time that all plugins together get to finish when stopped.
         handle_sigterm: Whether SIGTERM ends the process as ``sys.exit`` does, so that what waits
             is delivered; where the application has a handler of its own, that one is left alone.
+        strict: Whether what is recorded is checked at once: payloads that are not as the table of
+            events has them, rings beyond ``metrics.max_ring``, scopes that nobody enters. Each is a
+            ``StrictWarning`` at its place in the application's code.
         plugins_dir: Where plugins are that no distribution provides: a file ``NAME.py`` for each.
             The variable ``HYPERVISOR_OBSERVABILITY_PLUGINS_DIR`` goes before it.
     """
@@ -194,6 +197,7 @@ class Config:
     usage: UsageConfig = field(factory=UsageConfig)
     stop_timeout_seconds: float = field(default=2.0, validator=[ge(0), le(DAY_SECONDS)])
     handle_sigterm: bool = False
+    strict: bool = False
     plugins_dir: Path | None = field(
         default=_NO_PATH, converter=optional_absolute_path, validator=_check_plugins_dir
     )

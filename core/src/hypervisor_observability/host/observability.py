@@ -32,6 +32,7 @@ from .kept_events import KeptEvents
 from .loading import loaded_parts, setting_problem, usable_config
 from .plugin import Plugin
 from .reader_group import METRICS
+from .strictness import strictness_of
 from .telemetry import process_metrics
 
 
@@ -45,6 +46,8 @@ class Observability(Host):
         config: What to run; the defaults where nothing is given.
         plugins: Further plugins, made by the caller, beside those that *config* names. Each
             is called by its attribute ``name``, else by its class.
+        strict: Whether what is recorded is checked at once; see ``Config.strict``, which holds
+            where this is None.
 
     Attributes:
         bus: The event bus.
@@ -56,16 +59,26 @@ class Observability(Host):
         ConfigError: The configuration cannot be used; all its problems at once.
     """
 
-    def __init__(self, config: Config | None = None, *, plugins: Iterable[object] = ()) -> None:
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        plugins: Iterable[object] = (),
+        strict: bool | None = None,
+    ) -> None:
         super().__init__(Config() if config is None else config)
         config = self.config
         self.bus = HypervisorEventBus(config.bus.max_events, max_bytes=config.bus.max_bytes)
         propagation = config.propagation
+        strictness = strictness_of(config, strict)
         self.recorder = Recorder(
             self.bus,
             id_width=propagation.id_width,
             opentelemetry=propagation.opentelemetry,
+            watch=None if strictness is None else strictness.watch,
         )
+        if strictness is not None:
+            self.bus.subscribe(None, strictness.check)
         self.governance = GovernanceMetrics(self.bus, counting=False, rules=self._rules)
         self.propagator = Propagator(
             propagation.accept,

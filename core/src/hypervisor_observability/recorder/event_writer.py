@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.causal_trace import CausalTraceId
@@ -42,6 +42,7 @@ class EventWriter:
         self._id_width: IdWidth = id_width
         self._outer_spans = outer_spans
         self._limited_log = LimitedLog(__name__)
+        self.scope: Callable[[Callable[[], Any]], Any]  # makes scopes; its recorder says which
         self.identity = object()  # may be kept where the writer itself would be kept alive
 
     def write_here(

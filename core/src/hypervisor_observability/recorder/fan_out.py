@@ -83,7 +83,10 @@ class FanOut:
             undo: Likewise.
             attributes: Likewise.
         """
-        return Scope(lambda: self._open_branch(action, step_id, attempt, undo, attributes))
+        scope: Scope[Step] = self._above.writer.scope(
+            lambda: self._open_branch(action, step_id, attempt, undo, attributes)
+        )
+        return scope
 
     @property
     def policy_satisfied(self) -> bool:

@@ -185,7 +185,10 @@ def stand_in_key(self: WritesByKey, key: Hashable, /) -> Scope[CausalTraceId | N
 
     So that what it records belongs to that. An unknown key leaves it where it is.
     """
-    return Scope(lambda: stand_in(self._keyed, key))
+    scope: Scope[CausalTraceId | None] = self._keyed.writer.scope(
+        lambda: stand_in(self._keyed, key)
+    )
+    return scope
 
 
 def let_go(self: WritesByKey) -> None:

@@ -1,7 +1,8 @@
 """The recorder: what agents do, as events with the right ids, by context managers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from ..bus.event_bus import HypervisorEventBus
 from ..causality.choices import IdWidth, check_id_width
@@ -22,7 +23,7 @@ from .run import Run, open_run
 from .saga import Saga, open_saga, open_step_anywhere
 from .saga_outcome import Undo
 from .saga_step import Step
-from .scope import Scope
+from .scope import Scope, WatchedScope
 from .session import Session, open_session
 from .tool import ToolCall, open_tool
 from .topics import Audit, Liability, Security, Verification, Vfs
@@ -46,6 +47,8 @@ class Recorder:
         opentelemetry: Whether OpenTelemetry's active span is the parent of what begins below
             it, and ours the active one within. Nothing comes of it where the package
             opentelemetry-api is not installed.
+        watch: Called for each scope that is made; what it gives is called if nobody enters that
+            scope. None: nobody looks.
 
     Attributes:
         audit: Records what becomes of the audit log.
@@ -61,9 +64,11 @@ class Recorder:
         *,
         id_width: IdWidth = "short",
         opentelemetry: bool = False,
+        watch: Callable[[], Callable[[], object]] | None = None,
     ) -> None:
         check_id_width(id_width)
         self._writer = EventWriter(bus, id_width, _outer_spans() if opentelemetry else None)
+        self._writer.scope = Scope if watch is None else _watched_by(watch)
         record = self._writer.write_call
         self._keyed = KeyedWork(self._writer)
         self.audit = Audit(record)
@@ -89,7 +94,10 @@ class Recorder:
             attributes: Of your own.
             payload: More about it, such as ``max_participants``.
         """
-        return Scope(lambda: open_session(self._writer, session_id, payload, attributes))
+        scope: Scope[Session] = self._writer.scope(
+            lambda: open_session(self._writer, session_id, payload, attributes)
+        )
+        return scope
 
     def agent(
         self,
@@ -119,9 +127,10 @@ class Recorder:
             TypeError: *caller* is not what ``extract`` gives.
         """
         check_caller(caller)
-        return Scope(
+        scope: Scope[Agent] = self._writer.scope(
             lambda: open_agent(self._writer, did, session_id, ring, name, caller, attributes)
         )
+        return scope
 
     def run(
         self,
@@ -145,7 +154,10 @@ class Recorder:
             TypeError: *caller* is not what ``extract`` gives.
         """
         check_caller(caller)
-        return Scope(lambda: open_run(self._writer, name, run_id, kind, caller, attributes))
+        scope: Scope[Run] = self._writer.scope(
+            lambda: open_run(self._writer, name, run_id, kind, caller, attributes)
+        )
+        return scope
 
     def tool(
         self,
@@ -165,9 +177,10 @@ class Recorder:
             arguments: What it is called with, where that is to be recorded.
             attributes: Of your own.
         """
-        return Scope(
+        scope: Scope[ToolCall] = self._writer.scope(
             lambda: open_tool(self._writer, tool_name, call_id, attempt, arguments, attributes)
         )
+        return scope
 
     def model(
         self,
@@ -190,7 +203,10 @@ class Recorder:
             attributes: Of your own.
         """
         names = (model, provider, operation, call_id, stream)
-        return Scope(lambda: open_model(self._writer, *names, attributes))
+        scope: Scope[ModelCall] = self._writer.scope(
+            lambda: open_model(self._writer, *names, attributes)
+        )
+        return scope
 
     def saga(
         self,
@@ -220,7 +236,8 @@ class Recorder:
         check_caller(caller)
         undo = as_bool(compensate) is True
         names = (name, saga_id, step_count, caller, attributes)
-        return Scope(partial(open_saga, self._writer, *names, undo=undo))
+        scope: Scope[Saga] = self._writer.scope(partial(open_saga, self._writer, *names, undo=undo))
+        return scope
 
     def step(
         self,
@@ -244,7 +261,8 @@ class Recorder:
         """
         writer = self._writer
         names = (action, step_id, attempt, max_retries, undo, attributes)
-        return Scope(partial(open_step_anywhere, writer, *names))
+        scope: Scope[Step] = self._writer.scope(partial(open_step_anywhere, writer, *names))
+        return scope
 
     def elevation(
         self,
@@ -266,7 +284,8 @@ class Recorder:
             attributes: Of your own.
         """
         names = (from_ring, to_ring, reason, ttl_seconds, attributes)
-        return Scope(lambda: open_elevation(self._writer, *names))
+        scope: Scope[Elevation] = self._writer.scope(lambda: open_elevation(self._writer, *names))
+        return scope
 
     ring_assigned = calls.ring_assigned
     breach = calls.breach
@@ -309,3 +328,7 @@ def _outer_spans() -> OpenTelemetrySpans | None:
         return OpenTelemetrySpans()
     except ImportError:
         return None
+
+
+def _watched_by(watch: Callable[[], Callable[[], object]]) -> Callable[[Callable[[], Any]], Any]:
+    return lambda open_: WatchedScope(open_, watch())

@@ -70,9 +70,10 @@ class Saga:
         """
         # A partial, as steps are many: a lambda would be one more call.
         within = self._within
-        return Scope(
+        scope: Scope[Step] = within.writer.scope(
             partial(open_step, within, action, step_id, attempt, max_retries, undo, attributes)
         )
+        return scope
 
     def fan_out(
         self,
@@ -88,7 +89,10 @@ class Saga:
             branch_count: How many there are going to be; by default as many as were begun.
             attributes: As of ``step``.
         """
-        return Scope(lambda: open_fan_out(self._within, policy, branch_count, attributes))
+        scope: Scope[FanOut] = self._within.writer.scope(
+            lambda: open_fan_out(self._within, policy, branch_count, attributes)
+        )
+        return scope
 
     def compensate(
         self,
@@ -109,7 +113,10 @@ class Saga:
             attributes: As of ``step``.
         """
         names = (self._within, action, step_id, compensates_step_id)
-        return Scope(lambda: open_compensation(*names, attributes=attributes))
+        scope: Scope[Compensation] = self._within.writer.scope(
+            lambda: open_compensation(*names, attributes=attributes)
+        )
+        return scope
 
     def checkpoint(
         self, *, step_id: str | None = None, checkpoint_id: str | None = None, goal_hash: str = ""

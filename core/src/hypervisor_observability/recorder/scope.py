@@ -56,3 +56,39 @@ class Scope(Generic[T]):
         opened = take_entry(self._entries, caller)
         if opened is not None:
             await opened.end_async(error if error is None else unless_left(error, caller))
+
+
+class WatchedScope(Scope[T]):
+    """A scope of which it is reported that nobody has entered it.
+
+    Args:
+        open_: As of ``Scope``.
+        forgotten: Called when it goes without having been entered.
+    """
+
+    _forgotten: Callable[[], object] | None = None
+
+    def __init__(self, open_: Callable[[], Opened[T]], forgotten: Callable[[], object]) -> None:
+        super().__init__(open_)
+        self._forgotten = forgotten
+
+    def __call__(self, function: FunctionT) -> FunctionT:
+        """Do as ``Scope`` does: a decorator is entered with each call."""
+        self._forgotten = None
+        return super().__call__(function)
+
+    def __enter__(self) -> T:
+        self._forgotten = None
+        opened = self._open()
+        note_entry(self._entries, sys._getframe(1), opened.inside, opened)
+        return opened.subject
+
+    async def __aenter__(self) -> T:
+        self._forgotten = None
+        opened = self._open()
+        note_entry(self._entries, sys._getframe(1), opened.inside, opened)
+        return opened.subject
+
+    def __del__(self) -> None:
+        if self._forgotten is not None:
+            self._forgotten()

@@ -38,11 +38,17 @@ def is_at_work(codes: Container[CodeType], owner: object, *, outside: int) -> bo
     return False
 
 
+class PassedOn:
+    """Marks an exception that observing code raises because its user has asked for that."""
+
+
 def is_from_handler(error: BaseException) -> bool:
-    """Tell whether a signal handler raised *error*, or what it called.
+    """Tell whether a signal handler raised *error*, or what it called; or it is ``PassedOn``.
 
     The interpreter hands a handler the frame that it interrupts; nothing else does.
     """
+    if isinstance(error, PassedOn):
+        return True
     step = error.__traceback__
     while step is not None and step.tb_next is not None:
         interrupted, step = step.tb_frame, step.tb_next
