@@ -10,10 +10,10 @@ from attrs import frozen
 from hypervisor_observability import EventType, HypervisorEvent, Observability
 from hypervisor_observability.metrics.registry import MetricsRegistry
 from hypervisor_observability.metrics.withdrawals import LINGER_NS
+from hypervisor_observability.testing import context_for
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import AGENT_ALERTS
 from tests.backends.servers import PrometheusServer
-from tests.plugin_contexts import context_for
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.backend, pytest.mark.slow]

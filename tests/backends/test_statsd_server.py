@@ -9,9 +9,9 @@ from hypervisor_observability import (
     MetricKind,
     Observability,
 )
+from hypervisor_observability.testing import context_for
 from hypervisor_statsd import StatsDConfig, StatsDPlugin, TagDialect, Via
 from tests.backends.servers import StatsDServer
-from tests.plugin_contexts import context_for
 from tests.plugins.statsd.plugins import MakePlugin, duration, family, making_plugins
 from tests.waiting import wait_until
 

@@ -204,3 +204,11 @@ class SetsDefaultTimeout(PostPlugin):
     def start(self, context: PluginContext) -> None:
         super().start(context)
         socket.setdefaulttimeout(45)
+
+
+@fails("nothing_is_printed")
+class Prints(PostPlugin):
+    @hookimpl
+    def start(self, context: PluginContext) -> None:
+        super().start(context)
+        print("connected")

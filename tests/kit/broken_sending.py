@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import logging
 import queue
 import socket
 import threading
@@ -31,10 +32,11 @@ FORK = "fork_harms_neither_process"
 RESTART = "plugin_starts_again_after_its_stop"
 LEFT = "nothing_is_left_after_stop"
 HOSTILE = "hostile_names_arrive"
-ARRIVE = "events_arrive_and_the_accounts_add_up"
+BARE = "event_of_any_type_that_says_nothing_else_is_taken"
+ELSEWHERE = "far_end_that_redirects_has_not_taken_the_batch"
 
 
-@fails(REFUSED, SILENT, DRIPPING, CLOSED, ERROR, BUSY, UNNAMED, BACK, BAD)
+@fails(REFUSED, SILENT, DRIPPING, CLOSED, ERROR, BUSY, ELSEWHERE, UNNAMED, BACK, BAD)
 class SwallowsErrors(PostPlugin):
     def post(self, body: bytes) -> None:
         with suppress(Exception):
@@ -47,7 +49,7 @@ class RaisesWhatItGets(PostPlugin):
         self.judge(*self.answer(body))
 
 
-@fails(REFUSED, SILENT, DRIPPING, CLOSED, ERROR, BUSY, UNNAMED, BACK, BAD)
+@fails(REFUSED, SILENT, DRIPPING, CLOSED, ERROR, BUSY, ELSEWHERE, UNNAMED, BACK, BAD)
 class SendsInTheBackground(PostPlugin):
     """Puts batches into a queue, and returns."""
 
@@ -113,22 +115,53 @@ class IgnoresRetryAfter(PostPlugin):
 @fails(ERROR, BUSY)
 class RejectsWhatFails(PostPlugin):
     def judge(self, status: int, wait: str | None) -> None:
-        if status >= 400:
+        if status >= 300:
             raise ValueError(status)
 
 
 @fails(BAD)
 class RetriesBadRequests(PostPlugin):
     def judge(self, status: int, wait: str | None) -> None:
-        if status >= 400:
+        if status >= 300:
             raise RetryLater(str(status), after=float(wait) if wait else None)
 
 
 @fails(BAD)
 class IgnoresBadRequests(PostPlugin):
     def judge(self, status: int, wait: str | None) -> None:
-        if status >= 500:
+        if status != 400:
             super().judge(status, wait)
+
+
+@fails(BUSY)
+class RejectsTooManyRequests(PostPlugin):
+    def judge(self, status: int, wait: str | None) -> None:
+        super().judge(400 if status == 429 else status, wait)
+
+
+@fails(ELSEWHERE)
+class TakesRedirectForSuccess(PostPlugin):
+    def judge(self, status: int, wait: str | None) -> None:
+        if status >= 400:
+            super().judge(status, wait)
+
+
+@fails(REFUSED, SILENT, DRIPPING, CLOSED, UNNAMED)
+class LogsTracebacks(PostPlugin):
+    def answer(self, body: bytes) -> tuple[int, str | None]:
+        try:
+            return super().answer(body)
+        except OSError:
+            logging.getLogger("post").exception("not sent")
+            raise
+
+
+@fails(BARE)
+class NeedsAnAgent(PostPlugin):
+    def body(self, events: Sequence[HypervisorEvent]) -> bytes:
+        for event in events:
+            assert event.agent_did is not None
+        return super().body(events)
 
 
 @fails(HOSTILE)

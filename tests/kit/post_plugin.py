@@ -53,9 +53,9 @@ class PostPlugin:
         self.judge(status, wait)
 
     def judge(self, status: int, wait: str | None) -> None:
-        if status >= 500:
+        if status >= 500 or status == 429:
             raise RetryLater(f"answered {status}", after=float(wait) if wait else None)
-        if status >= 400:
+        if status >= 300:
             raise Reject(f"answered {status}")
 
     def answer(self, body: bytes) -> tuple[int, str | None]:

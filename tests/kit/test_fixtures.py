@@ -82,7 +82,7 @@ def test_http_receiver_keeps_requests_and_fails_on_demand(http_receiver: HTTPRec
         post(http_receiver, b"fourth")
     assert post(http_receiver, b"fifth").status == 200
 
-    assert (busy.status, busy.headers["Retry-After"]) == (503, "2")
+    assert (busy.status, busy.headers["Retry-After"]) == (429, "2")
     assert http_receiver.texts() == ["first", "fourth", "fifth"]
     assert http_receiver.wait_for(lambda: http_receiver.offered == 4)
     assert not http_receiver.wait_for(lambda: False, timeout=0.01)

@@ -20,7 +20,7 @@ from hypervisor_observability import (
 )
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.plugin_checks import checked
-from tests.plugin_contexts import context_for
+from hypervisor_observability.testing import context_for
 from tests.threads import loop_threads
 from tests.waiting import wait_until
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from hypervisor_observability import PluginContext
+from hypervisor_observability.testing import context_for
 from hypervisor_otel.receiver import OTLPReceiver
-from tests.plugin_contexts import context_for
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from hypervisor_journal.followed_journal import FollowedJournal
 from hypervisor_journal.proof.key_files import make_key_file
 from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.writing.writer import JournalWriter
+from hypervisor_observability.testing import context_for
 from tests.commands import run_hvobs
 from tests.configurations import write_config
-from tests.plugin_contexts import context_for
 from tests.plugins.journal.journals import make_event, write_two_runs
 from tests.programs import run_python
 
@@ -69,7 +69,7 @@ WATCHED = """
 import sys
 from pathlib import Path
 from hypervisor_journal import JournalConfig, JournalPlugin
-from tests.plugin_contexts import context_for
+from hypervisor_observability.testing import context_for
 
 directory, seen = sys.argv[1], []
 

@@ -9,9 +9,9 @@ import attrs
 import pytest
 
 from hypervisor_observability import PluginContext
+from hypervisor_observability.testing import context_for
 from hypervisor_otel import OTelConfig, OTLPSender
 from tests.certificates import Certificate, make_certificate
-from tests.plugin_contexts import context_for
 from tests.plugins.otel import acts
 from tests.plugins.otel.acts import Behaviour
 from tests.plugins.otel.fake_backend import Connected, FakeBackend, StartBackend

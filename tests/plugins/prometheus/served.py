@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 
 from hypervisor_observability import MetricFamily
+from hypervisor_observability.testing import context_for
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from tests.http_client import Answer, ask
-from tests.plugin_contexts import context_for
 
 
 @define(eq=False)

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hypervisor_observability import PluginContext
-from tests.plugin_contexts import context_for
+from hypervisor_observability.testing import context_for
 from tests.plugins.statsd.plugins import MakePlugin, making_plugins
 from tests.plugins.statsd.receivers import Receiver
 from tests.plugins.statsd.stream_servers import Serve, StreamServer

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from hypervisor_observability import FinishedSpan, MetricFamily, MetricKind, SpanStatus
+from hypervisor_observability.testing import context_for
 from hypervisor_statsd import StatsDConfig, StatsDPlugin
-from tests.plugin_contexts import context_for
 
 MakePlugin = Callable[..., StatsDPlugin]
 

@@ -3,6 +3,7 @@
 from .http_receiver import HTTPReceiver, ReceivedRequest
 from .otlp_receiver import OTLPReceiver
 from .payloads import check_payloads
+from .plugin_contexts import context_for
 from .plugin_contract import PluginContract
 from .receiver import Fault, Receiver
 from .source_contract import SourceContract
@@ -33,4 +34,5 @@ __all__ = [
     "UDPReceiver",
     "Usage",
     "check_payloads",
+    "context_for",
 ]

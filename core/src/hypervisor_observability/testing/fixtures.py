@@ -21,8 +21,8 @@ from ..spans.assembly import SpanAssembler
 from ..spans.record import FinishedSpan
 from .http_receiver import HTTPReceiver
 from .otlp_receiver import OTLPReceiver
+from .plugin_contexts import KnownMetrics, context_for
 from .plugin_samples import sample_saga
-from .plugin_tests import context_for
 from .udp_receiver import UDPReceiver
 
 
@@ -64,7 +64,7 @@ def sample_metrics(sample_events: Sequence[HypervisorEvent]) -> Sequence[MetricF
 @pytest.fixture
 def plugin_context(sample_metrics: Sequence[MetricFamily]) -> PluginContext:
     """What a plugin's ``start`` gets. Its ``metrics.collect()`` gives ``sample_metrics``."""
-    return context_for("plugin", sample_metrics)
+    return context_for("plugin", KnownMetrics(sample_metrics))
 
 
 @pytest.fixture

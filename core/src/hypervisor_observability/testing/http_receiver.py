@@ -15,6 +15,7 @@ from .receiver import LOOPBACK, MAX_KEPT, Fault, Receiver
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """Longest body that is taken, before and after it is unpacked."""
 
+_ELSEWHERE = "/login"
 _DRIP_SECONDS = 0.02
 _IDLE_SECONDS = 60.0
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's manual, inflateInit2: 16 asks for gzip
@@ -54,6 +55,7 @@ class HTTPReceiver(Receiver):
         answer_body: Its body.
         error_status: The status of an answer while ``Fault.ERROR``.
         refused_text: Requests whose body holds this text are answered with 400; empty: none.
+        busy_status: The status of an answer while ``Fault.BUSY``.
         retry_after_seconds: What ``Retry-After`` asks for while ``Fault.BUSY``.
     """
 
@@ -61,6 +63,7 @@ class HTTPReceiver(Receiver):
     answer_headers: Mapping[str, str] = field(factory=dict)
     answer_body: bytes = b""
     error_status: int = 500
+    busy_status: int = field(default=429, init=False)
     refused_text: str = field(default="", init=False)
     retry_after_seconds: int = field(default=2, init=False)
     requests: list[ReceivedRequest] = field(factory=list, init=False, repr=False)
@@ -128,7 +131,12 @@ class HTTPReceiver(Receiver):
         elif fault is Fault.ERROR:
             handler.answer(self.error_status)
         elif fault is Fault.BUSY:
-            handler.answer(503, Retry_After=str(self.retry_after_seconds))
+            handler.answer(self.busy_status, Retry_After=str(self.retry_after_seconds))
+        elif fault is Fault.REDIRECTED:
+            if request.path == _ELSEWHERE:
+                handler.answer()
+            else:
+                handler.answer(302, Location=_ELSEWHERE)
         elif refused:
             handler.answer(400)
         else:
@@ -215,7 +223,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._take
         raise AttributeError(name)
 
-    def answer(self, status: int, body: bytes = b"", **headers: str) -> None:
+    def answer(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
         """Answer with *body* and *headers*, in whose names "_" stands for "-"."""
         with suppress(OSError):
             self.send_response(status)

@@ -26,7 +26,7 @@ class OTLPReceiver(HTTPReceiver):
 
     def handle(self, request: ReceivedRequest, handler: Handler) -> None:
         """Answer a request, or fail to."""
-        if request.path.partition("?")[0] not in _SIGNALS:
+        if request.path.partition("?")[0] not in _SIGNALS and self.fault is None:
             handler.answer(404)
             return
         super().handle(request, handler)

@@ -1,6 +1,9 @@
 """The far end fails: calls end in time, and events wait for it."""
 
+from typing import Any
+
 from ..errors import RetryLater
+from .listening import listening
 from .plugin_samples import ids
 from .plugin_tests import PluginTests
 from .receiver import Fault
@@ -30,8 +33,24 @@ class AwayContract(PluginTests):
         self._retries(Fault.ERROR)
 
     def test_far_end_that_asks_to_wait_is_given_that_time(self) -> None:
-        """``RetryLater(after=...)`` with the seconds of ``Retry-After``."""
-        self._retries(Fault.BUSY)
+        """``RetryLater(after=...)`` with the seconds of ``Retry-After``, which 429 and 503 have."""
+        for status in (429, 503):
+            self._retries(Fault.BUSY, busy_status=status)
+
+    def test_far_end_that_redirects_has_not_taken_the_batch(self) -> None:
+        """What answers instead, such as a login, knows nothing of the batch."""
+        with self.prepared():
+            receiver = self.needs(Fault.REDIRECTED)
+            with receiver.failing(Fault.REDIRECTED):
+                plugin = self.plugin()
+                if self.call("start", lambda: plugin.start(self.context())).error is None:
+                    for hook, call in self.hooks(plugin, ids(3, group=7)).items():
+                        assert self.call(hook, call).error is not None, (
+                            f"{hook} returned while the far end {Fault.REDIRECTED.value}, so its"
+                            " events count as delivered: follow no redirect, and raise Reject or"
+                            " RetryLater for any status but 2xx"
+                        )
+                self.call("stop", plugin.stop)
 
     def test_name_that_no_name_server_answers_is_tried_again_later(self) -> None:
         """``RetryLater``, within the deadline: a look-up knows no timeout."""
@@ -72,11 +91,13 @@ class AwayContract(PluginTests):
                     " hangs: stop() must close connections, not wait for answers"
                 )
 
-    def _retries(self, fault: Fault) -> None:
-        """Check what each hook does while the far end has a fault."""
+    def _retries(self, fault: Fault, **chosen: Any) -> None:
+        """Check what each hook does while the far end has a fault, with attributes *chosen*."""
         when = f" while the far end {fault.value}"
-        with self.prepared():
+        with self.prepared(), listening() as heard:
             receiver = self.needs(fault)
+            for name, value in chosen.items():
+                setattr(receiver, name, value)
             with receiver.failing(fault):
                 plugin = self.plugin()
                 error = self.call("start", lambda: plugin.start(self.context()), when).error
@@ -91,6 +112,10 @@ class AwayContract(PluginTests):
                                 self._check_after(hook, error, self.receiver.retry_after_seconds)
                 finally:
                     self.call("stop", plugin.stop, when)
+            assert not heard.tracebacks, (
+                f"an outage fills the log with tracebacks{when}: {heard.tracebacks[0]}. Raise"
+                " RetryLater with the reason in a line: the core logs it, at a limited rate"
+            )
 
     def _check(self, hook: str, error: BaseException | None, when: str) -> None:
         costs = "the plugin is down for good" if hook == "start" else "events are rejected for good"

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest import SkipTest
 
+from ..events.event import HypervisorEvent
+from ..events.event_types import EventType
 from ..host.plugin import Plugin
 from .http_receiver import HTTPReceiver
 from .plugin_samples import HOSTILE, ids
@@ -29,6 +31,18 @@ class DeliveryContract(PluginTests):
             assert error is None, (
                 f"flush raised with nothing to send ({error!r}): it is also called before the first"
                 " batch"
+            )
+
+    def test_event_of_any_type_that_says_nothing_else_is_taken(self) -> None:
+        """An event may have no agent, session, trace, parent and payload."""
+        with self.prepared(), self.observed() as observability:
+            for type_ in EventType:
+                observability.bus.emit(HypervisorEvent(event_type=type_))
+            observability.flush(timeout=self.limit_seconds)
+            counts = self.counts(observability)
+            assert counts.delivered == counts.emitted, (
+                f"{counts.emitted - counts.delivered} of {counts.emitted} events without agent,"
+                " session and payload were not taken: these fields may be None, the payload empty"
             )
 
     def test_large_batch_arrives_whole(self) -> None:

@@ -1,5 +1,6 @@
 """A plugin starts, stops, leaves nothing behind, and keeps to itself."""
 
+import io
 import logging
 import os
 import signal
@@ -8,7 +9,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 from .plugin_samples import ids
@@ -84,6 +85,16 @@ class LifeContract(PluginTests):
         assert not changed, (
             f"the plugin changed {', '.join(changed)}, and left it so: these belong to the"
             " application. Use context.logger, and timeouts of your own sockets"
+        )
+
+    def test_nothing_is_printed(self) -> None:
+        """The application's output is its own: ``hvobs run`` may be part of a pipe."""
+        said = io.StringIO()
+        with self.prepared(), redirect_stdout(said):
+            self._live(23)
+        assert not said.getvalue(), (
+            f"the plugin printed {said.getvalue()!r:.80}: use context.logger. (A plugin that is"
+            " there to print is tested with another output)"
         )
 
     def _live(self, group: int) -> None:

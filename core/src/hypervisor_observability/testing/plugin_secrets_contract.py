@@ -1,15 +1,11 @@
 """What a plugin must not show."""
 
-import logging
 import traceback
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from unittest import SkipTest
 
-from attrs import define, field
-
 from ..host.plugin import Plugin
+from .listening import Heard, listening
 from .plugin_config_contract import secrets_of
 from .plugin_samples import ids
 from .plugin_tests import PluginTests
@@ -24,7 +20,7 @@ class SecretsContract(PluginTests):
 
     def test_secrets_are_in_no_log_repr_or_error(self) -> None:
         """Neither while all is well, nor in what is said of a failure."""
-        with self.prepared(), _listening() as heard:
+        with self.prepared(), listening() as heard:
             plugin = self.plugin()
             secrets = [*self.secrets, *secrets_of(getattr(plugin.instance, "config", None))]
             if not any(secrets):
@@ -44,7 +40,7 @@ class SecretsContract(PluginTests):
                 " logs and errors the host alone, and never a whole URL, header or configuration"
             )
 
-    def _use(self, plugin: Plugin, heard: "_Heard") -> None:
+    def _use(self, plugin: Plugin, heard: Heard) -> None:
         heard.take("repr(plugin)", lambda: repr(plugin.instance))
         heard.take("str(plugin)", lambda: str(plugin.instance))
         heard.take("repr(plugin.config)", lambda: repr(getattr(plugin.instance, "config", None)))
@@ -56,51 +52,10 @@ class SecretsContract(PluginTests):
         heard.take("repr(plugin) after start()", lambda: repr(plugin.instance))
         self._call("stop", plugin.stop, heard)
 
-    def _call(self, hook: str, function: Callable[[], object], heard: "_Heard") -> None:
+    def _call(self, hook: str, function: Callable[[], object], heard: Heard) -> None:
         given: list[object] = []
         error = self.call(hook, lambda: given.append(function())).error
         heard.take(f"what {hook} returned", lambda: str(given))
         if error is not None:
             said = "".join(traceback.format_exception(error))
             heard.take(f"what {hook} raised", lambda: f"{said}\n{error!r}")
-
-
-@define(eq=False)
-class _Heard:
-    """What was said, and where."""
-
-    texts: list[tuple[str, str]] = field(factory=list)
-
-    def take(self, where: str, say: Callable[[], str]) -> None:
-        try:
-            self.texts.append((where, say()))
-        except Exception as error:  # noqa: BLE001 - a repr of an author may raise anything
-            self.texts.append((where, str(error)))
-
-
-@contextmanager
-def _listening() -> Iterator[_Heard]:
-    """Hear all that is logged, at every level, and all warnings."""
-    heard = _Heard()
-    handler = _Handler(heard)
-    root = logging.getLogger()
-    level = root.level
-    root.addHandler(handler)
-    root.setLevel(logging.DEBUG)
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            yield heard
-        for warning in warned:
-            heard.texts.append(("a warning", str(warning.message)))
-    finally:
-        root.setLevel(level)
-        root.removeHandler(handler)
-
-
-class _Handler(logging.Handler):
-    def __init__(self, heard: _Heard) -> None:
-        super().__init__(logging.DEBUG)
-        self._heard = heard
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._heard.texts.append((f"a log line of {record.name}", self.format(record)))

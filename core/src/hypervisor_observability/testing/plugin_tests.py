@@ -1,6 +1,5 @@
 """What every part of the contract of plugins needs: the plugin, its far end, and what arrived."""
 
-import logging
 import re
 import threading
 import time
@@ -20,7 +19,7 @@ from ..hookspecs import PluginContext
 from ..host.observability import Observability
 from ..host.plugin import Plugin
 from ..host.plugin_checks import checked
-from ..metrics.families import MetricFamily
+from .plugin_contexts import context_for
 from .plugin_samples import FAST, emit, sample_events, sample_metrics, sample_spans
 from .receiver import Fault, Receiver
 
@@ -208,9 +207,9 @@ class PluginTests(ABC):
         """When a call counts as hung."""
         return self.deadline_seconds + self.patience_seconds
 
-    def context(self, metrics: Sequence[MetricFamily] = ()) -> PluginContext:
+    def context(self) -> PluginContext:
         """Give what ``start`` gets."""
-        return context_for(_NAME, metrics)
+        return context_for(_NAME)
 
     def hooks(self, plugin: Plugin, of: Sequence[str]) -> dict[str, Callable[[], None]]:
         """Give a call of each export hook that the plugin has, with something for each id."""
@@ -257,22 +256,3 @@ class PluginTests(ABC):
         if not self.receiver.faults.intersection(faults):
             raise SkipTest(f"{type(self.receiver).__name__} has no {faults[0]}")
         return self.receiver  # type: ignore[no-any-return]  # Any for authors, who know its class
-
-
-def context_for(name: str, metrics: Sequence[MetricFamily] = ()) -> PluginContext:
-    """Give what the ``start`` of a plugin of this *name* gets, each time with an empty ``kept``."""
-    return PluginContext(
-        name=name,
-        service="test",
-        logger=logging.getLogger(f"{__package__}.plugin.{name}"),
-        metrics=_Metrics(metrics),
-        clock=time.time_ns,
-    )
-
-
-@frozen
-class _Metrics:
-    families: Sequence[MetricFamily]
-
-    def collect(self) -> Sequence[MetricFamily]:
-        return self.families

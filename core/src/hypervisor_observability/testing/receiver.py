@@ -28,7 +28,8 @@ class Fault(Enum):
     DRIPPING = "answers one byte at a time, without end"
     UNANSWERED = "takes the batch and closes the connection without an answer"
     ERROR = "answers with an error of its own, such as 500"
-    BUSY = "answers 503 with Retry-After"
+    BUSY = "asks to wait with Retry-After"
+    REDIRECTED = "redirects to a page that answers 200, as a login does"
     UNNAMED = "has a name that no name server resolves or denies"
 
 
