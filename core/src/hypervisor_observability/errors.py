@@ -52,7 +52,7 @@ class ConfigProblem:
 
 
 class ConfigError(ObservabilityError):
-    """The configuration cannot be used. All its problems are told at once.
+    """The configuration cannot be used. The error lists all its problems.
 
     Attributes:
         problems: What is wrong, in the order of the file.

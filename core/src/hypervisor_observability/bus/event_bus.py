@@ -159,7 +159,7 @@ class HypervisorEventBus:
 
     @property
     def record_errors(self) -> int:
-        """For how many events the store raised; it may not have them."""
+        """For how many events the store raised. It may not have them."""
         return self._recording.errors
 
     @property
@@ -169,7 +169,7 @@ class HypervisorEventBus:
 
     @property
     def refused(self) -> int:
-        """How many things that are no events were given to ``emit``."""
+        """How many objects that are not events were given to ``emit``."""
         return self._adoption.refused
 
     @property
@@ -233,7 +233,7 @@ class HypervisorEventBus:
         return build_tree(self.all_events, trace_id)
 
     def sync(self) -> bool:
-        """Have the disk hold everything that was emitted before this call.
+        """Make sure that the disk holds everything emitted before this call.
 
         Returns:
             True if it does, against power loss too. False if it does not, or there is no
@@ -246,7 +246,7 @@ class HypervisorEventBus:
         record: Callable[[HypervisorEvent, EventHandler], object],
         sync: Callable[[], object],
     ) -> None:
-        """Have each event recorded before it is appended, from now on.
+        """From now on, record each event before it is appended.
 
         Args:
             record: Records the event and then calls what it is given with it, so that both
@@ -257,11 +257,11 @@ class HypervisorEventBus:
         self._recording.sync_with(sync)
 
     def record_nowhere(self) -> None:
-        """Append events, and have them recorded no longer."""
+        """Append events, and stop recording them."""
         self._stage = self._recording.nowhere()
 
     def keep_apart(self, threads: Container[int], take: EventHandler) -> None:
-        """Hand what certain threads emit to *take* from now on, instead of appending it.
+        """From now on, hand what certain threads emit to *take* instead of appending it.
 
         So that what a plugin's own thread emits is not delivered to that plugin again.
 

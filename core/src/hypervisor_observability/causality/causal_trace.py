@@ -139,8 +139,8 @@ class CausalTraceId(Lineage):
         """Read a ``full_id``. With a parent its depth is 1, since it tells no more.
 
         Raises:
-            TypeError: *text* is no string.
-            ValueError: It is no id; the message says what is wrong.
+            TypeError: *text* is not a string.
+            ValueError: It is not an id; the message says what is wrong.
         """
         trace, span, parent = parts_of(text)
         return _placed(trace, span, parent, 0 if parent is None else 1)

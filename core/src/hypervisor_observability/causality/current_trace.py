@@ -11,6 +11,6 @@ __all__ = ["activate", "current_trace"]
 
 
 def current_trace() -> CausalTraceId | None:
-    """Give the trace that is active here; None where none is."""
+    """Return the trace that is active here; None if there is none."""
     trace: CausalTraceId | None = standing().trace
     return trace

@@ -40,7 +40,7 @@ def parts_of(text: object) -> tuple[str, str, str | None]:
     """Split a ``full_id`` into trace, span and parent; None where it names none.
 
     Raises:
-        TypeError: *text* is no string.
+        TypeError: *text* is not a string.
         ValueError: It is too long, has more or fewer parts, or one that ``checked_part`` refuses.
     """
     if not isinstance(text, str):

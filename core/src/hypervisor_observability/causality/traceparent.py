@@ -153,7 +153,7 @@ def parse_traceparent(text: str) -> tuple[str, str, int]:
     exactly 55 characters.
 
     Raises:
-        TypeError: *text* is no string.
+        TypeError: *text* is not a string.
         ValueError: It is not a ``traceparent``; the message says what is wrong.
     """
     if not isinstance(text, str):

@@ -148,7 +148,7 @@ def usable_config(path: Path) -> Config:
     """Read a file from which everything that it names can be made.
 
     Raises:
-        ConfigError: All problems of the file, and of the plugins' tables in it.
+        ConfigError: The file, or a plugin's table in it, has problems. It lists them all.
     """
     config, problems = read_config(path)
     if config is None:

@@ -51,12 +51,12 @@ class Observability(Host):
 
     Attributes:
         bus: The event bus.
-        recorder: Writes events so that nobody has to by hand.
-        governance: Records decisions; asks gauges.
+        recorder: Writes events, so that you need not write them by hand.
+        governance: Records decisions, and reads gauges from callbacks.
         propagator: Carries causal ids to and from other processes.
 
     Raises:
-        ConfigError: The configuration cannot be used; all its problems at once.
+        ConfigError: The configuration cannot be used. The error lists all its problems.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Observability(Host):
         """Read a TOML file and make everything that it names. Starts nothing.
 
         Raises:
-            ConfigError: All problems of the file, and of the plugins' tables in it.
+            ConfigError: The file, or a plugin's table in it, has problems. It lists them all.
         """
         return cls(usable_config(Path(path)))
 

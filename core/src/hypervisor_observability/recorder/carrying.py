@@ -51,7 +51,7 @@ class Carried(Generic[P, R]):
 
 
 def carry(function: Callable[P, R]) -> Carried[P, R]:
-    """Give *function* so that it runs in the surroundings of this call, wherever it is called.
+    """Return *function*, made to run in the scopes of this call, wherever it is called.
 
     For ``threading.Thread(target=carry(work))``, ``gevent.spawn(carry(work))``,
     ``multiprocessing.Process(target=carry(work))`` and every other way to start something.
@@ -60,7 +60,7 @@ def carry(function: Callable[P, R]) -> Carried[P, R]:
 
 
 class CarryingExecutor(Executor):
-    """An executor whose calls run in the surroundings of whoever submitted them.
+    """An executor whose calls run in the scopes of the code that submitted them.
 
     Args:
         executor: Does the work, in threads or processes; ``shutdown`` shuts it down.

@@ -172,7 +172,7 @@ class Recorder:
 
         Args:
             tool_name: The tool.
-            call_id: What the model, or who else calls it, calls the call.
+            call_id: The id that the model, or another caller, gave the call.
             attempt: 1 for the first.
             arguments: What it is called with, where that is to be recorded.
             attributes: Of your own.
@@ -198,7 +198,7 @@ class Recorder:
             model: The model.
             provider: Who runs it.
             operation: ``chat``, ``embeddings`` or another of its operations.
-            call_id: What its caller or provider calls the call.
+            call_id: The id that its caller or provider gave the call.
             stream: Whether it answers in pieces.
             attributes: Of your own.
         """
