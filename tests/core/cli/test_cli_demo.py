@@ -13,6 +13,7 @@ from hypervisor_observability.cli.demo import run as demo_run
 from hypervisor_observability.cli.demo.project import Project
 from hypervisor_observability.host.discovery import InstalledPlugin
 from tests.commands import run_hvobs
+from tests.configurations import write_config
 
 Run = Callable[..., Result]
 
@@ -193,7 +194,27 @@ def test_configuration_without_plugins_is_said_to_have_none(run: Run, tmp_path: 
     result = run("--config", str(config))
 
     assert result.exit_code == 0, result.output
-    assert "no plugin is configured" in result.stdout
+    assert "the configuration names no backend" in result.stdout
+    assert "== Next ==" not in result.stdout  # it names no journal either
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_journal_of_a_configuration_keeps_the_events_and_is_named() -> None:
+    write_config('[plugins.journal]\ndirectory = "mine"\n')
+
+    result = run_hvobs("demo", "--agents", "--config", "hypervisor.toml")
+
+    assert "journal: kept 32 of 32 events as configured" in result.stdout
+    assert "hvobs tree --config hypervisor.toml" in result.stdout
+    assert not Path("hvobs-demo").exists()
+
+
+def test_report_that_cannot_be_written_is_told_at_once(run: Run, tmp_path: Path) -> None:
+    result = run("--report", str(tmp_path / "no-such-folder" / "demo.html"))
+
+    assert result.exit_code == 2
+    assert "there is no such folder" in result.stderr
+    assert "orchestrator" not in result.stderr
 
 
 def test_wrong_configuration_is_exit_code_2_before_any_work(run: Run, tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ def demo(
         None if config_file is None else Observability.from_config(need_file(config_file))
     )
     keeping = Keeping(config_file, events_file, journal, report_file)
+    keeping.check()
     note_heading("What happened")
     if agents:
         _serve(observability, keeping, as_json=as_json)
@@ -172,7 +173,7 @@ def _tell(shown: Demonstration, report: DemoReport, keeping: Keeping) -> None:
     if kept := keeping.line():
         lines.append(kept)
     if not report.plugins:
-        lines.append("no plugin is configured")
+        lines.append("the configuration names no backend")
     missing = [one.name for one in report.plugins if one.state == NOT_INSTALLED]
     if missing:
         names = ", ".join(SHIPPED[name] for name in missing)

@@ -49,6 +49,11 @@ class Keeping:
     kept: int | None = field(default=None, init=False)
     _history: str = field(default="", init=False)
 
+    def check(self) -> None:
+        """Refuse a report that could not be written, before any work begins."""
+        if self.report_file is not None and not self.report_file.absolute().parent.is_dir():
+            raise click.UsageError(f"--report {self.report_file}: there is no such folder")
+
     def keep(
         self,
         events: Sequence[HypervisorEvent],
@@ -66,7 +71,9 @@ class Keeping:
         for event in events if self.events_file is not None else ():
             cast(IO[str], self.events_file).write(json.dumps(event.to_dict()) + "\n")
         if observability is not None:
-            if observability.status()["store"] is not None:
+            store = observability.status()["store"]
+            if store is not None:
+                self.kept = self.events - unkept(store, self.events)
                 self._history = f"--config {shlex.quote(str(self.config_file))}"
         elif JOURNAL in installed_plugins() and not disabled():
             self.kept = _journal(events, self.journal)
@@ -80,8 +87,10 @@ class Keeping:
         """Say what the journal has; empty where there is none."""
         if self.kept is None:
             return ""
-        place = output.harmless(str(self.journal))
-        return f"journal: kept {self.kept} of {self.events} events in the folder {place}"
+        place = "as configured"
+        if self.config_file is None:
+            place = f"in the folder {output.harmless(str(self.journal))}"
+        return f"journal: kept {self.kept} of {self.events} events {place}"
 
     def tell_next(self) -> None:
         """Say what to type next."""
