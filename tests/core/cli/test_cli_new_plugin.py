@@ -80,6 +80,7 @@ def test_package_is_said_to_fit_this_core_and_has_every_file(kind: str) -> None:
         (["statsd"], "the name is taken"),
         (["check"], "the name is taken"),
         (["acme", "--kind", "span"], "did you mean 'spans'?"),
+        (["acme", "--kind", "store"], "no template for a store: begin with StoreContract"),
         (["acme", "--kind", "quux"], "'quux' is not one of events, spans"),
         (["acme", "--output", "here"], "hypervisor-acme exists: name another folder"),
     ],

@@ -8,15 +8,14 @@ from ... import output
 from ...errors import ObservabilityError
 from ...host.plugins import SHIPPED
 from ...text.error_text import reason_of
-from .package import KINDS, Package, mistake_in, near_kind
+from .package import KINDS, Package, mistake_in, mistake_in_kind
 
 
 def _known_kind(_: click.Context, __: click.Parameter, kind: str) -> str:
-    if kind in KINDS:
-        return kind
-    near = near_kind(kind)
-    hint = f" (did you mean '{near}'?)" if near else ""
-    raise click.BadParameter(f"{kind!r} is not one of {', '.join(KINDS)}{hint}")
+    wrong = mistake_in_kind(kind)
+    if wrong is not None:
+        raise click.BadParameter(wrong)
+    return kind
 
 
 @click.command(

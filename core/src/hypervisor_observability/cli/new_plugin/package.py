@@ -45,9 +45,15 @@ def mistake_in(name: str, taken: frozenset[str]) -> str | None:
     return None
 
 
-def near_kind(kind: str) -> str | None:
-    """Give the kind that may be meant."""
-    return next(iter(difflib.get_close_matches(kind, KINDS, 1)), None)
+def mistake_in_kind(kind: str) -> str | None:
+    """Say why there is no plugin of this *kind*, and what may be meant; None if there is."""
+    if kind in KINDS:
+        return None
+    if kind == "store":
+        return "there is no template for a store: begin with StoreContract of the package testing"
+    near = difflib.get_close_matches(kind, KINDS, 1)
+    hint = f" (did you mean '{near[0]}'?)" if near else ""
+    return f"{kind!r} is not one of {', '.join(KINDS)}{hint}"
 
 
 @frozen
