@@ -347,7 +347,19 @@ def test_agent_waits_in_a_directory_that_may_become_a_journal(tmp_path: Path) ->
         ["agent", "--once", "--config", str(config), "--journal", str(tmp_path / "journal")],
     )
 
-    assert result.exit_code == 0, result.output
+    # It is none yet, and who delivers once has nothing to wait for.
+    assert result.exit_code == 1, result.output
+    assert "there is no journal in" in result.output
+    assert "nothing was delivered" in result.output
+
+
+def test_replay_of_no_event_is_no_success(journal: Path, tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('service = "a"\n')
+    result = run_hvobs("replay", "--config", config, "--journal", journal, "--from", "100000")
+
+    assert result.exit_code == 1
+    assert "no event was chosen" in result.stderr
 
 
 def test_replay_saves_nothing_in_the_state_directory_of_the_application(

@@ -190,6 +190,14 @@ def test_interrupt_and_exit_have_their_codes(
     assert run("broken")[:2] == (code, "")
 
 
+def test_question_without_an_answer_ends_with_a_word(
+    run: Run, broken: Callable[[object], None]
+) -> None:
+    broken(click.Abort())
+
+    assert run("broken")[2].strip() == "aborted"
+
+
 def test_what_a_command_returns_is_no_exit_code(run: Run, broken: Callable[[object], None]) -> None:
     broken(click.Command("broken", callback=lambda: 3))
 

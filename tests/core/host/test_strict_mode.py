@@ -181,3 +181,17 @@ def test_strict_is_a_key_of_the_configuration_and_an_argument(tmp_path: Path) ->
             warnings.simplefilter("error")
             off.recorder.ring_assigned(7)
             off.recorder.agent("did:a")
+
+
+def test_scope_that_was_forgotten_names_its_place_where_it_is_an_error(
+    strict: Observability, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignored: list[BaseException | None] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: ignored.append(told.exc_value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StrictWarning)
+        strict.recorder.agent("did:a")
+
+    (error,) = ignored
+    assert isinstance(error, StrictWarning)
+    assert error.__notes__ == [f"made at {__file__}:{line() - 4}"]

@@ -14,10 +14,10 @@ from attrs import define, field
 from .. import output
 from ..config import Config, load_config
 from ..delivery.counts import Counts
-from ..errors import NoHistoryError, StoreInUseError, StreamUnavailableError
+from ..errors import ConfigError, NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
 from .config_option import need_file
-from .history_option import journal_option, with_journal
+from .history_option import Past, journal_option, with_journal
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
@@ -52,8 +52,22 @@ def agent(
         complete, in_time, counts = _deliver(config, timeout if once else None, signals)
     for name, one in counts.items():
         output.tell(_line(name, one))
-    if not (complete and in_time):
+    nothing = _nothing_recorded(config_file, directory) if once else None
+    if nothing is not None:
+        output.note(f"{nothing}: nothing was delivered")
+    if nothing is not None or not (complete and in_time):
         raise click.exceptions.Exit(1)
+
+
+def _nothing_recorded(config_file: Path | None, directory: Path | None) -> str | None:
+    """Say that nothing was ever recorded; None where something was, or the store cannot tell."""
+    try:
+        with Past(config_file, directory).history(lambda _: None):
+            return None
+    except click.UsageError as error:
+        return error.format_message()
+    except ConfigError:
+        return None
 
 
 def _deliver(

@@ -234,6 +234,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except click.Abort as error:
         # Otherwise a question that was answered with no.
         code = INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else FAILED
+        if code == FAILED:
+            output.note("\naborted")  # below the question
     except click.ClickException as error:
         _show(error)
         code = error.exit_code

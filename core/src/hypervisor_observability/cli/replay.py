@@ -34,6 +34,7 @@ def replay(
     Ids of spans are functions of the events: a backend that has them already gets the same
     ones. Nothing is recorded, and nothing is saved: no position, no status and no dead
     letters, for the state directory is that of the application. What a backend refuses is told.
+    Exit code 1 if something was not delivered, or no event was chosen.
     """
     config = load_config(need_file(config_file))
     notices: list[str] = []
@@ -56,5 +57,7 @@ def replay(
         output.tell(output.one_line(f"{name}: delivered {one.delivered} of {one.emitted}{refused}"))
     for notice in notices:
         output.note(notice)
-    if notices or not complete:
+    if not count:
+        output.note("no event was chosen: nothing was replayed")
+    if notices or not complete or not count:
         raise click.exceptions.Exit(1)

@@ -71,12 +71,15 @@ class Strictness:
 
     def watch(self) -> Callable[[], object]:
         """Note where a scope is made; give what reports that nobody has entered it."""
-        return partial(
-            self._warn,
-            _place_of(sys._getframe(1)),
-            "scope",
-            "a scope was made here and never entered: write 'with' before it to record it",
-        )
+        return partial(self._warn_of_scope, _place_of(sys._getframe(1)))
+
+    def _warn_of_scope(self, place: _Place) -> None:
+        message = "a scope was made here and never entered: write 'with' before it to record it"
+        try:
+            self._warn(place, "scope", message)
+        except StrictWarning as error:  # nobody sees where, since it is raised from nowhere
+            error.add_note(f"made at {place.file}:{place.line}")
+            raise
 
     def _rings_beyond(self, event: HypervisorEvent) -> Iterable[str]:
         if is_erased(event):

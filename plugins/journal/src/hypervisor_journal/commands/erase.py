@@ -47,8 +47,9 @@ def erase_command(
     named = {name: value for name, value in (("agent", subject), ("session", session)) if value}
     whom = " and ".join(f"{name} {value}" for name, value in named.items())
     if not yes and not dry_run:
-        question = output.one_line(f"erase what all events of {whom} in {journal} say")
-        click.confirm(question, abort=True, err=True)
+        count = _count(journal, SubjectTraces(frozenset(named.values()), chosen))
+        question = f"erase the payloads of {count} events of {whom} in {journal}, for good"
+        click.confirm(output.one_line(question), abort=True, err=True)
     letters = asked.dead_letters()
     traces = SubjectTraces(frozenset(named.values()), chosen)
     problems = _erase(journal, traces, letters, dry_run=dry_run)
@@ -56,6 +57,14 @@ def erase_command(
         output.note(f"left: {problem}, then erase again")
     if problems:
         raise click.exceptions.Exit(1)
+
+
+def _count(journal: Path, traces: SubjectTraces) -> int:
+    """Count what would be erased."""
+    for run in runs_of(journal):
+        if not run.is_alive():
+            traces.learn(run)
+    return traces.events
 
 
 def _erase(
