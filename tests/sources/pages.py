@@ -133,7 +133,7 @@ def _in_terminal(
     (command,) = commands_of(text, block.line)
     assert name not in terminals, f"{where}: the terminal {name} is busy"
     terminals[name] = terminal = Terminal(command.text, folder / f".{name}.log", where)
-    terminal.start(folder, _environ())
+    terminal.start(folder, environ_of_commands())
     terminal.wait_for(lambda printed: begins_with(_as_shown(printed, folder), command.shown))
 
 
@@ -175,7 +175,7 @@ def _output(command: str, folder: Path) -> str:
     return subprocess.run(
         ["sh", "-c", command],
         cwd=folder,
-        env=_environ(),
+        env=environ_of_commands(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,  # as a terminal shows both
@@ -189,7 +189,8 @@ def _as_shown(printed: str, folder: Path) -> str:
     return printed.replace(str(folder.resolve()), FOLDER)
 
 
-def _environ() -> dict[str, str]:
+def environ_of_commands() -> dict[str, str]:
+    """Give the environment in which the commands of a page are found."""
     return {**clean_environ(), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
 
 
