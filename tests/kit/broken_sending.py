@@ -103,7 +103,7 @@ class HasNoDeadline(OwnConnection):
 
 @fails(DRIPPING, UNNAMED)
 class HasTimeoutOfEachByte(OwnConnection):
-    seconds = 0.2
+    seconds = 2.0
 
 
 @fails(BUSY)

@@ -178,9 +178,9 @@ class HTTPReceiver(Receiver):
             thread = threading.Thread(
                 target=self._serve, args=(connection, address), name="http-receiver", daemon=True
             )
-            with self.changed:
+            with self.changed:  # who ends connections joins their threads
+                thread.start()
                 self._connections[connection] = thread
-            thread.start()
 
     def _serve(self, connection: socket.socket, address: Any) -> None:
         try:

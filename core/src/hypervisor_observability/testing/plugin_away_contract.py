@@ -3,6 +3,7 @@
 from typing import Any
 
 from ..errors import RetryLater
+from ..text.error_text import line_of
 from .listening import listening
 from .plugin_samples import ids
 from .plugin_tests import PluginTests
@@ -85,10 +86,11 @@ class AwayContract(PluginTests):
                 self.emit(observability, ids(3, group=5))
                 receiver.wait_for(lambda: receiver.offered, self.patience_seconds)
                 answers: list[bool] = []
-                self.call("stop", lambda: answers.append(observability.stop(self.limit_seconds)))
+                seconds = 0.7 * self.limit_seconds
+                self.call("stop", lambda: answers.append(observability.stop(seconds)))
                 assert answers == [True], (
-                    f"the plugin did not end within {self.limit_seconds:g} s while the far end"
-                    " hangs: stop() must close connections, not wait for answers"
+                    f"the plugin did not end within {seconds:g} s while the far end hangs: give each"
+                    " call a deadline, and have stop() close connections without waiting for answers"
                 )
 
     def _retries(self, fault: Fault, **chosen: Any) -> None:
@@ -118,10 +120,11 @@ class AwayContract(PluginTests):
             )
 
     def _check(self, hook: str, error: BaseException | None, when: str) -> None:
+        said = "" if error is None else line_of(error)
         costs = "the plugin is down for good" if hook == "start" else "events are rejected for good"
         assert error is None or isinstance(error, RetryLater), (
             f"{hook} raised {type(error).__name__}{when}, so {costs}: raise RetryLater from it"
-            f" ({error})"
+            f" ({said})"
         )
 
     def _check_confirmed(self, hook: str, error: BaseException | None, when: str) -> None:

@@ -26,8 +26,9 @@ from .receiver import Fault, Receiver
 Promise: TypeAlias = Literal["at-most-once", "at-least-once", "exactly-once"]
 
 _DEADLINE = (
-    "Give each call one deadline (hypervisor_observability.network.Deadline) for the look-up, the"
-    " connection and the whole answer, and raise RetryLater when it has passed"
+    "Give each call one deadline for the look-up, the connection and the whole answer, and raise"
+    " RetryLater when it has passed: hypervisor_observability.network.Deadline, or asyncio.timeout"
+    " in a coroutine"
 )
 _ADVICE = {"stop": "Close connections without waiting for answers, and join threads with a timeout"}
 _ID = re.compile(r"c0de[0-9a-f]{12}")
@@ -169,8 +170,9 @@ class PluginTests(ABC):
             f"not all events were delivered within {self.flush_seconds:g} s: {state}, {counts}"
         )
         assert not counts.rejected, (
-            f"{counts.rejected} of {counts.emitted} events were rejected: an export hook raised for"
-            " them each time. A plugin takes every event, whatever its names and payload hold"
+            f"{counts.rejected} of {counts.emitted} events were rejected: an export hook raised"
+            " something other than RetryLater for them. Raise RetryLater while the far end is away,"
+            " and take every event, whatever its names and payload hold"
         )
         self.have_arrived(of)
 
