@@ -224,22 +224,22 @@ class NeedsFarEndToStart(PostPlugin):
 
 @fails(TWO)
 class SharesStateByClass(PostPlugin):
-    routes: ClassVar[dict[str, Any]] = {}
+    routes: ClassVar[dict[int, Any]] = {}
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
         super().start(context)
-        self.routes["far end"] = self._routes
+        self.routes[self.config.port] = self._routes
 
     def answer(self, body: bytes) -> tuple[int, str | None]:
-        self._routes = self.routes.get("far end")
+        self._routes = self.routes.get(self.config.port)
         if self._routes is None:
             raise OSError("closed")
         return super().answer(body)
 
     @hookimpl
     def stop(self) -> None:
-        self.routes.clear()
+        self.routes.pop(self.config.port, None)
         super().stop()
 
 

@@ -89,8 +89,8 @@ class AwayContract(PluginTests):
                 seconds = 0.7 * self.limit_seconds
                 self.call("stop", lambda: answers.append(observability.stop(seconds)))
                 assert answers == [True], (
-                    f"the plugin did not end within {seconds:g} s while the far end hangs: give each"
-                    " call a deadline, and have stop() close connections without waiting for answers"
+                    f"the plugin did not end within {seconds:g} s while the far end hangs: give"
+                    " each call a deadline, and have stop() close connections, not wait for answers"
                 )
 
     def _retries(self, fault: Fault, **chosen: Any) -> None:
