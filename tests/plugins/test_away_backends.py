@@ -162,4 +162,5 @@ def test_hvobs_run_claims_nothing_of_what_is_away(
     assert lines[-2].startswith("events not delivered: ")
     assert lines[-1].startswith("hvobs run: 3 events of 1 agent seen; ")
     assert lines[-1].endswith("; journal could not keep them")
-    assert "statsd has 0" in lines[-1]
+    assert "statsd lacks 3 of 3" in lines[-1]
+    assert "otel lacks 1 of 3" in lines[-1]  # the one that ended a span

@@ -203,8 +203,11 @@ def summary(observability: "Observability", children: Children) -> str:
         return f"hvobs run: nothing was seen{why}"
     traces = [event.causal_trace_id for event in kept if event.causal_trace_id is not None]
     urls = observability.trace_urls(str(traces[-1]).partition("/")[0]) if traces else {}
-    told = []
+    told, counts = [], observability.counts()
     for name, one in status["plugins"].items():
+        if missed := counts[name].missed:
+            told.append(f"{name} lacks {sum(missed.values())} of {counts[name].wanted}")
+            continue
         where = f" (the last trace: {urls[name]})" if name in urls and one["delivered"] else ""
         told.append(f"{name} has {one['delivered']}{where}")
     if store:
