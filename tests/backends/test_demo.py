@@ -57,8 +57,10 @@ def metadata(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(metadata: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run ``hvobs demo`` with all four plugins installed."""
+def run(metadata: Path, temporary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run ``hvobs demo`` with all four plugins installed, in a folder of its own."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
     monkeypatch.syspath_prepend(str(metadata))
     monkeypatch.setattr(demo_run, "FLUSH_SECONDS", 10)  # for a machine that is busy
     return lambda *options: run_hvobs("demo", *options)
@@ -87,6 +89,11 @@ def configured(tmp_path: Path) -> Callable[[str], str]:
     return write
 
 
+def delivered(result: Result) -> list[str]:
+    """Give the lines that say what each backend got."""
+    return [line for line in result.stdout.splitlines() if ": delivered " in line]
+
+
 # All is well
 
 
@@ -94,7 +101,7 @@ def test_everything_arrives_at_all_four(run: Run, temporary: Path) -> None:
     result = run()
 
     assert result.exit_code == 0, result.output
-    lines = result.stdout.splitlines()[-4:]
+    lines = delivered(result)
     for line, unit in zip(lines, ("events", "spans", "events", "spans"), strict=True):
         words = line.split()
         assert words[1] == "delivered"
@@ -192,7 +199,7 @@ def test_span_that_is_lost_is_exit_code_1(name: str, run: Run, embed: Embed) -> 
     (problem,) = [line for line in result.stderr.splitlines() if line.startswith("Error")]
     assert problem.startswith(f"Error: {name}: span execute_tool compile (")
     assert problem.endswith(" did not arrive")
-    words = result.stdout.splitlines()[-1].split()
+    words = delivered(result)[-1].split()
     assert int(words[2]) == int(words[4]) - 1
 
 
@@ -298,7 +305,7 @@ def test_lines_say_that_own_backends_were_not_asked(
 ) -> None:
     result = run("--config", configured(f"[plugins.statsd]\nport = {own_statsd.port}\n"))
 
-    line = result.stdout.splitlines()[-1]
+    (line,) = delivered(result)
     assert line.startswith("statsd: delivered ")
     assert line.endswith("dropped 0 (as counted here; the backend itself was not asked)")
 
@@ -320,7 +327,7 @@ def test_port_in_use_is_told_and_the_others_run(
     assert result.exit_code == 1
     assert f"prometheus: down: OSError: 127.0.0.1:{port} is in use" in result.stdout
     assert f"Error: prometheus: down: OSError: 127.0.0.1:{port} is in use" in result.stderr
-    words = result.stdout.splitlines()[-1].split()
+    words = delivered(result)[-1].split()
     assert words[0] == "statsd:"
     assert words[2] == words[4]
 
