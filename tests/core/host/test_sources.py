@@ -100,6 +100,7 @@ def test_framework_that_is_never_imported_costs_nothing() -> None:
 
     assert log_of_the_source() == []
     assert observability.states() == {"acme": "stopped"}
+    assert series(observability, "source_up") == {}
     assert finders() == []
     use()
     assert payloads(observability) == []
@@ -116,7 +117,7 @@ def test_nothing_is_left_when_the_source_stops() -> None:
     assert framework.Agent.run is plain
     assert log_of_the_source() == ["instrument", "uninstrument"]
     assert observability.states() == {"acme": "stopped"}
-    assert series(observability, "source_up") == {("acme",): 0}
+    assert series(observability, "source_up") == {("acme",): 1}
 
 
 class Wrapping:

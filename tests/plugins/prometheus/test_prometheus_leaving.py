@@ -2,6 +2,7 @@
 
 import http.server
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -15,7 +16,14 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from hypervisor_observability import Config, EventType, MetricFamily, MetricKind, Observability
+from hypervisor_observability import (
+    Config,
+    EventType,
+    MetricFamily,
+    MetricKind,
+    Observability,
+    hookimpl,
+)
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin, push, write_textfile
 from tests.http_servers import Handler, serving
 from tests.plugins.prometheus.served import Served
@@ -66,6 +74,61 @@ def test_textfile_has_everything_that_the_job_emitted(tmp_path: Path, events: in
     assert (f"{BREACHES} {float(events)}" in text) == bool(events)
     assert [path.name for path in tmp_path.iterdir()] == ["job.prom"]
     assert file.stat().st_mode & 0o777 == 0o644
+
+
+class _Reader:
+    """A backend that takes everything, or whose far end is never there."""
+
+    name = "reader"
+
+    def __init__(self, *, works: bool) -> None:
+        self.works = works
+
+    @hookimpl
+    def start(self, context: object) -> None:
+        if not self.works:
+            raise ConnectionError("nobody is there")
+
+    @hookimpl
+    def export_events(self, events: object) -> None:
+        pass
+
+
+class _Source:
+    """Instruments nothing; waits for what is there, or for what nobody imports."""
+
+    name = "source"
+
+    def __init__(self, *targets: str, works: bool = True) -> None:
+        self.targets, self.works = targets, works
+
+    @hookimpl
+    def instrument(self, context: object) -> None:
+        if not self.works:
+            raise ValueError("this framework is odd")
+
+    @hookimpl
+    def uninstrument(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("source", "source_up"),
+    [(_Source("json"), "1.0"), (_Source("json", works=False), "0.0"), (_Source("antigravity"), "")],
+    ids=["worked", "failed", "waited"],
+)
+@pytest.mark.parametrize(("works", "reader_up"), [(True, "1.0"), (False, "0.0")])
+def test_textfile_reports_as_down_only_what_was_down_before_the_end(
+    tmp_path: Path, *, works: bool, reader_up: str, source: _Source, source_up: str
+) -> None:
+    file = tmp_path / "job.prom"
+    prometheus = PrometheusPlugin(PrometheusConfig(serve=False, textfile=file))
+    with Observability(plugins=[prometheus, _Reader(works=works), source]) as observability:
+        observability.bus.record(EventType.VFS_WRITE)
+
+    up = re.findall(r'^\w+_(?:plugin|source)_up{\w+="(\w+)"} (.*)', file.read_text(), re.MULTILINE)
+    wanted = {"prometheus": "1.0", "metrics": "1.0", "reader": reader_up, "source": source_up}
+    assert dict(up) == {name: value for name, value in wanted.items() if value}
 
 
 def test_textfile_is_replaced_whole(tmp_path: Path) -> None:

@@ -165,7 +165,8 @@ class ReaderGroup:
         for name, counts in self.counts().items():
             reader = self.readers.get(name)
             worker = self.feed.worker if reader is None else reader.worker
-            up = state == "running" and (reader is None or reader.down is None)
+            # The last metrics that a job leaves behind are read when it has stopped.
+            up = state != "new" and (reader is None or reader.down is None)
             metrics.add(name, counts, worker, up=up)
         return metrics.families()
 

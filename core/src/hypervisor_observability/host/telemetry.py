@@ -27,7 +27,7 @@ _OF_READERS: tuple[tuple[str, MetricKind, str, LabelValues], ...] = (
     ("events_dropped_total", _COUNTER, "Events that were never offered, by reason",
      ("plugin", "reason")),
     ("queue_size", _GAUGE, "Events that wait, or whose answer is awaited", _PLUGIN),
-    ("plugin_up", _GAUGE, "Whether the plugin runs", _PLUGIN),
+    ("plugin_up", _GAUGE, "Whether the plugin runs, or ran to the end", _PLUGIN),
     ("export_total", _COUNTER, "Calls of export hooks, by how they ended", ("plugin", "result")),
     ("export_seconds", _HISTOGRAM, "Time that the calls of export hooks took", _PLUGIN),
     ("circuit_state", _GAUGE, "Breaker: 0 closed, 1 half-open, 2 open", _PLUGIN),

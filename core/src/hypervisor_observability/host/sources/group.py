@@ -72,7 +72,7 @@ class SourceGroup:
             return True
         in_time = self._stopper.join(deadline - time.monotonic())
         if not in_time:
-            late = [name for name, one in self.sources.items() if one.up]
+            late = [name for name, one in self.sources.items() if one.running]
             say(__name__, "warning", "not uninstrumented in time: %s", ", ".join(late))
         return in_time
 
@@ -115,7 +115,7 @@ def source_families(up: Series, errors: Series) -> list[MetricFamily]:
         MetricFamily(
             name=f"{_PREFIX}source_up",
             kind=MetricKind.GAUGE,
-            help="Whether the source writes; none while its framework is not imported",
+            help="Whether the source writes, or wrote to the end; none before its framework",
             label_names=_SOURCE,
             series=up,
         ),

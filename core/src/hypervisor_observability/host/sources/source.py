@@ -69,9 +69,14 @@ class Source:
 
     @property
     def up(self) -> bool | None:
-        """Whether it writes; None while what it waits for is not imported."""
-        if self.state.startswith(("new", "waiting")):
-            return None
+        """Whether it writes, or wrote until it was stopped; None if it never began to."""
+        if self.state.startswith("down"):
+            return False
+        return True if self.running or (self.state == "stopped" and self.turn) else None
+
+    @property
+    def running(self) -> bool:
+        """Whether it writes."""
         return self.state == "running"
 
     def start(self) -> None:
@@ -187,7 +192,7 @@ class Source:
 
     def _targets_of_others(self) -> Iterator[str]:
         for other in list(_claimed.values()):
-            if other is not self and other.up:
+            if other is not self and other.running:
                 yield from (one for one in other._framework.targets if one not in other._misfits)
 
     def _failed(self, callback: str, error: BaseException) -> None:
