@@ -60,7 +60,7 @@ def check(
         output.tell_json({"config": str(path), **told, "warnings": warnings})
     elif answers or around:
         rows = [(one.name, one.state, one.message) for one in [*answers, *around]]
-        output.tell(output.table(rows, colour=output.coloured()))
+        output.tell(output.table(rows, colour=output.coloured(), prose=True))
     else:
         output.note(f"{path}: no plugin is on: it has no table [plugins.NAME]")
     for warning in warnings:

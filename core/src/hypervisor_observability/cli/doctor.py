@@ -65,7 +65,7 @@ def doctor(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - c
     if as_json:
         output.tell_json(examination.to_dict())
     else:
-        output.tell(output.table(_rows(examination.facts)))
+        output.tell(output.table(_rows(examination.facts), prose=True))
         for text in examination.notes:
             output.tell(f"note: {output.one_line(text)}")
         for text in examination.problems:

@@ -2,18 +2,23 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
 
 from .. import output
+from ..causality.traceparent import is_wide_trace, narrow_trace
 from ..events.event import is_erased
+from ..events.timestamps import as_datetime
 from ..stores import Entry
 from ..text.terminal_text import MAX_MARKS, fit
+from .agent_names import AgentNames
 
 _MAX_PAYLOAD = 200
 _MAX_NAME = 120
+_TRACE_DIGITS = 12
+_DIGITS = 6
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
@@ -32,22 +37,52 @@ def write_json(entry: Entry) -> None:
     click.echo(json.dumps(as_dict(entry), ensure_ascii=True))
 
 
-def write_line(entry: Entry) -> None:
+def write_line(entry: Entry, names: AgentNames) -> None:
     """Write a line for people."""
     event = entry.event
-    moment = datetime.fromtimestamp(event.timestamp_ns / 1e9, UTC)
     parts = [
-        f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}",
+        moment_text(event.timestamp_ns),
+        _short(short_trace(event.causal_trace_id)),
         _short(event.event_type.value),
-        _short(event.agent_did or "-"),
+        _short(_agent(event.agent_did, names)),
         _short(event.session_id or "-"),
     ]
     if is_erased(event):
         parts.append("(erased)")
     elif event.payload:
-        payload = json.dumps(event.to_dict()["payload"], ensure_ascii=False)
+        payload = json.dumps(_rounded(event.to_dict()["payload"]), ensure_ascii=False)
         parts.append(_short(payload, _MAX_PAYLOAD))
     output.tell(" ".join(parts))
+
+
+def moment_text(timestamp_ns: int) -> str:
+    """Write a time for people: UTC, to the millisecond."""
+    moment = as_datetime(timestamp_ns)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+def short_trace(causal_id: str | None) -> str:
+    """Give what names the trace of a causal id and is short: ``hvobs tree`` takes it."""
+    if causal_id is None:
+        return "-"
+    trace = causal_id.partition("/")[0]
+    return narrow_trace(trace) or (trace[:_TRACE_DIGITS] if is_wide_trace(trace) else trace)
+
+
+def _agent(did: str | None, names: AgentNames) -> str:
+    if did is None:
+        return "-"
+    name = names.of(did)
+    return f"{name} ({did})" if name else did
+
+
+def _rounded(value: Any) -> Any:
+    """Round numbers to the digits that people read; ``--json`` has all of them."""
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}")
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list) else value
 
 
 def _short(text: str, width: int = _MAX_NAME) -> str:
@@ -55,6 +90,11 @@ def _short(text: str, width: int = _MAX_NAME) -> str:
     return fit(output.one_line(text[: width * (1 + MAX_MARKS) + 1]), width)
 
 
-def writer(*, as_json: bool) -> Callable[[Entry], None]:
-    """Choose how entries are written."""
-    return write_json if as_json else write_line
+def writer(*, as_json: bool, names: AgentNames) -> Callable[[Entry], None]:
+    """Choose how entries are written.
+
+    Args:
+        as_json: Whether as JSON, else for people.
+        names: To show beside the agents' DIDs.
+    """
+    return write_json if as_json else partial(write_line, names=names)

@@ -3,7 +3,9 @@
 It is that of the store that the configuration names, or of the journal in a directory.
 """
 
+import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,8 @@ from .config_option import config_option, find_file, read_leniently
 from .own_table import OwnTable
 
 _JOURNAL = "journal"
+_QUIET_SECONDS = 1.0
+_BESIDE_COLUMNS = 24  # of click's bar: brackets, "100%", and a time such as "1d 00:00:00"
 _NO_STORE = (
     "no history: name a journal's directory with --journal, or a store in the configuration,"
     f" such as [plugins.{_JOURNAL}]"
@@ -175,9 +179,12 @@ def _open(own: OwnTable, context: HistoryContext) -> History:
 
 @define(eq=False)
 class _Bar:
-    """Shows how far a long reading is, to whoever waits at a terminal."""
+    """Shows the progress of a reading that takes longer than a second, on a terminal."""
 
     label: str | None
+    _begun: float = field(factory=time.monotonic, init=False)
+    _steps: int = field(default=0, init=False)
+    _done: int = field(default=0, init=False)
     _bar: Any = field(default=None, init=False)
 
     @property
@@ -185,13 +192,19 @@ class _Bar:
         return self.label is not None and sys.stderr.isatty()
 
     def expect(self, steps: int) -> None:
-        if self._bar is None:
-            self._bar = click.progressbar(length=steps, label=self.label, file=sys.stderr)
-            self._bar.__enter__()
+        # A command may read several times; the first time takes longest, and is shown.
+        self._steps = self._steps or steps
 
     def step(self) -> None:
+        self._done += 1
         if self._bar is not None:
             self._bar.update(1)
+        elif self._steps and self.is_wanted and time.monotonic() - self._begun >= _QUIET_SECONDS:
+            self._bar = click.progressbar(
+                length=self._steps, label=self.label, file=sys.stderr, width=_bar_width(self.label)
+            )
+            self._bar.__enter__()
+            self._bar.update(self._done)
 
     def __enter__(self) -> Self:
         return self
@@ -199,6 +212,12 @@ class _Bar:
     def __exit__(self, *raised: Any) -> None:
         if self._bar is not None:
             self._bar.__exit__(*raised)
+
+
+def _bar_width(label: str | None) -> int:
+    """Give the columns of a bar that leave a line its label, the share and the time left."""
+    columns = shutil.get_terminal_size().columns
+    return max(4, min(36, columns - len(label or "") - _BESIDE_COLUMNS))
 
 
 def chosen_runs(history: History, name: str | None) -> Sequence[str] | None:

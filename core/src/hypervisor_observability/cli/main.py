@@ -40,6 +40,7 @@ COMMANDS = {
     "run": (f"{_PACKAGE}.run:run", "Run a program with the sources of a configuration on."),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
+    "traces": (f"{_PACKAGE}.traces:traces", "List traces: how each ended, what it used."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),
 }
 """Subcommands: name to where the command is found, and what ``--help`` says of it."""

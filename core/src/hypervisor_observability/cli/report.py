@@ -7,7 +7,7 @@ import click
 from .. import output
 from ..files.atomic_file import write_where_told
 from ..report import Findings, report_page
-from ..stores import Wanted
+from .choice import Choice
 from .event_options import wanted_options
 from .history_option import Past, history_options
 from .prices_option import prices_of, prices_option
@@ -24,7 +24,7 @@ from .prices_option import prices_of, prices_option
     metavar="FILE",
     help="Where to, a regular file or a pipe; else to stdout.",
 )
-def report(past: Past, wanted: Wanted, file: Path | None, estimates: bool) -> None:  # noqa: FBT001 - click's flag
+def report(past: Past, choice: Choice, file: Path | None, estimates: bool) -> None:  # noqa: FBT001 - click's flag
     """Write one HTML file about the events of a store, with pictures and without scripts.
 
     It shows rings, breaches, decisions, runs, calls of tools and models, handoffs and sagas, needs
@@ -34,7 +34,8 @@ def report(past: Past, wanted: Wanted, file: Path | None, estimates: bool) -> No
     prices = prices_of(past.config_file, estimates=estimates)
     notices: list[str] = []
     with past.history(notices.append, bar="reading") as history:
-        events = (entry.event for entry in history.events(wanted))
+        choice.learn_names(history, shown=False)
+        events = (entry.event for entry in choice.events(history))
         findings = Findings.of(events, prices=prices)
         page = report_page(findings, history.place)
     if file is None:

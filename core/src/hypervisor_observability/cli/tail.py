@@ -5,8 +5,8 @@ import time
 import click
 
 from .. import output
-from ..stores import Wanted
 from . import entries
+from .choice import Choice
 from .event_options import wanted_options
 from .history_option import Past, history_options
 
@@ -14,7 +14,10 @@ _POLL_SECONDS = 0.2
 
 
 @history_options
-@click.command(short_help="Show events as they are recorded.")
+@click.command(
+    short_help="Show events as they are recorded.",
+    epilog=output.examples("hvobs tail", "hvobs tail -n 0 --type 'saga.*' --agent 'build*'"),
+)
 @wanted_options
 @click.option(
     "-n",
@@ -27,7 +30,7 @@ _POLL_SECONDS = 0.2
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each.")
 def tail(
     past: Past,
-    wanted: Wanted,
+    choice: Choice,
     lines: int,
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
@@ -35,15 +38,16 @@ def tail(
 
     New processes that record into it are followed too.
     """
-    write = entries.writer(as_json=as_json)
+    write = entries.writer(as_json=as_json, names=choice.names)
     with past.history(output.note, may_be_empty=True) as history:
+        choice.learn_names(history, shown=False)
         follower = history.follow()
-        for entry in follower.newest(wanted, lines):
+        for entry in choice.newest(follower, lines):
             write(entry)
         try:
             while True:
                 for entry in follower.news():
-                    if wanted.covers(entry.event):
+                    if choice.covers(entry.event):
                         write(entry)
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:

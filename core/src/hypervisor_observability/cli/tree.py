@@ -1,8 +1,7 @@
 """``hvobs tree``: who caused what, drawn from a file of events or from a store."""
 
 import shutil
-from collections.abc import Iterable, Iterator
-from typing import IO
+from collections.abc import Collection, Iterable, Iterator
 
 import click
 from attrs import define, field
@@ -11,45 +10,16 @@ from .. import output
 from ..causality.causal_trace import CausalTraceId
 from ..events.event import HypervisorEvent
 from ..facts.prices import Prices
-from ..stores import Wanted, trace_key
+from ..stores import trace_key
 from ..tree import TraceTree, build_tree, render_tree, tree_to_dict
-from .config_option import find_file
-from .event_lines import EventLines
 from .history_option import Past, history_options
 from .prices_option import prices_of, prices_option
+from .recorded import Recorded, counted, open_file, recorded
+from .trace_choice import choose
 from .trace_links import TraceLinks, links_of, no_links
 
 _LINES = "├└│─…"
 _COLUMNS_OF_A_PIPE = 100
-
-
-@define(eq=False)
-class RecordedEvents:
-    """The events of a store, as a file of events is read.
-
-    Attributes:
-        past: The store.
-        wanted: Which events.
-        events: How many events were found so far.
-        bad_lines: How many places could not be read.
-        first_bad: None: each is told.
-    """
-
-    past: Past
-    wanted: Wanted
-    events: int = 0
-    bad_lines: int = 0
-    first_bad: tuple[int, str] | None = None
-
-    def __iter__(self) -> Iterator[HypervisorEvent]:
-        notices: list[str] = []
-        with self.past.history(notices.append, bar="reading") as history:
-            for entry in history.events(self.wanted):
-                self.events += 1
-                yield entry.event
-        self.bad_lines = len(notices)
-        for notice in notices:
-            output.note(notice)
 
 
 @define(eq=False)
@@ -83,16 +53,11 @@ class EventsByTrace:
                 _, found = self.traces.setdefault(trace_key(trace_id), (trace_id, []))
                 found.append(event)
 
-    def trees(self, wanted: str | None = None) -> Iterator[TraceTree]:
-        """Build the tree of each trace, or of the one that is *wanted*."""
-        if wanted is not None:
-            wanted = wanted.partition("/")[0]
-            key = trace_key(wanted)
-            if key in self.traces:
-                yield build_tree(self.traces[key][1], wanted)
-            return
-        for trace_id, events in self.traces.values():
-            yield build_tree(events, trace_id)
+    def trees(self, keys: Collection[str] | None = None) -> Iterator[TraceTree]:
+        """Build the tree of each trace, or of those with these *keys*."""
+        for key, (trace_id, events) in self.traces.items():
+            if keys is None or key in keys:
+                yield build_tree(events, trace_id)
 
 
 def _trace_id(text: str) -> str | None:
@@ -101,56 +66,68 @@ def _trace_id(text: str) -> str | None:
 
 
 @history_options
-@click.command(short_help="Draw who caused what, from recorded events.")
-@click.argument("events", type=click.File("rb"), required=False)
-@click.option("--trace", "trace_id", metavar="ID", help="Only this trace; any id of it will do.")
+@click.command(
+    short_help="Draw who caused what, from recorded events.",
+    epilog=output.examples(
+        "hvobs tree",
+        "hvobs tree --failed",
+        "hvobs tree da557855c5a8",
+        "hvobs tree events.jsonl --width 78",
+    ),
+)
+@click.argument("what", required=False, metavar="[ID | EVENTS]")
+@click.option("--trace", "trace_id", metavar="ID", help="Only what this id names, as ID.")
+@click.option("--failed", is_flag=True, help="The newest trace in which something failed.")
+@click.option("--all", "every", is_flag=True, help="All of them, not only the newest.")
 @click.option("--width", type=click.IntRange(min=40), help="Columns; else those of the terminal.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw with ASCII alone.")
 @click.option(
-    "--links", "with_links", is_flag=True, help="Tell where the configuration's backends show it."
+    "--links", "with_links", is_flag=True, help="Show where the configuration's backends have it."
 )
 @prices_option
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def tree(
     past: Past,
-    events: IO[bytes] | None,
+    what: str | None,
     trace_id: str | None,
+    failed: bool,  # noqa: FBT001 - click's flag
+    every: bool,  # noqa: FBT001 - click's flag
     width: int | None,
     ascii_only: bool,  # noqa: FBT001 - click's flag
     with_links: bool,  # noqa: FBT001 - click's flag
     estimates: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Draw the causal tree of each trace in the file EVENTS (- for stdin), or in a store, such as
-    a journal.
+    """Draw the causal tree of the newest trace in a store, such as a journal, or of what ID names.
 
-    EVENTS holds one event a line, as JSON of what HypervisorEvent.to_dict() gives. Lines that
-    are no events are counted and skipped; exit code 1 if nothing else was there. What cannot be
-    read of a store is told on stderr; exit code 1 then.
+    ID is a trace, a causal id, the 32 digits that a backend shows, a saga, a session or an event;
+    the beginning of one will do. 'hvobs traces' lists the traces, and says when one has failed.
+
+    With EVENTS (- for stdin) every trace in that file is drawn. It holds one event a line, as JSON
+    of what HypervisorEvent.to_dict() gives. Lines that are not events are counted and skipped;
+    exit code 1 if there was nothing else. Standard error names what cannot be read of a store;
+    exit code 1 then.
     """
-    lines: EventLines | RecordedEvents
-    if events is not None and past.directory is not None:
-        raise click.UsageError("name a file of events or a journal, not both")
-    if events is None and past.directory is None and find_file(past.config_file) is None:
-        text = "name a file of events, or a journal with --journal, or a store in a configuration"
-        raise click.UsageError(text)
+    file = None if what is None else open_file(what)
+    if what is not None and file is None:
+        if trace_id is not None:
+            raise click.UsageError(f"{what}: no such file")
+        trace_id = what
+    source = recorded(past, file)
     links = links_of(past.config_file) if with_links else no_links
     prices = prices_of(past.config_file, estimates=estimates)
-    if events is not None:
-        lines = EventLines(events)
-    else:
-        wanted = Wanted(trace=None if trace_id is None else trace_key(trace_id))
-        lines = RecordedEvents(past, wanted)
+    every = every or (source.is_file and trace_id is None and not failed)
+    chosen = choose(source, trace_id, failed=failed, every=every)
     by_trace = EventsByTrace()
-    by_trace.add(lines)
-    trees = by_trace.trees(trace_id)
+    by_trace.add(source.each(chosen.only))
+    trees = by_trace.trees(chosen.keys)
     if as_json:
         shown = [{**tree_to_dict(one, prices=prices), **_linked(one, links)} for one in trees]
         output.tell_json(
             {
                 "traces": shown,
-                "events": lines.events,
-                "bad_lines": lines.bad_lines,
+                "events": source.events,
+                "bad_lines": source.bad_lines,
                 "without_causal_id": by_trace.without_id,
                 "unreadable_causal_id": by_trace.unreadable,
             }
@@ -158,12 +135,19 @@ def tree(
         count = len(shown)
     else:
         count = _draw_all(trees, width, links, prices, ascii_only=ascii_only)
-    if events is not None or trace_id is None or count:
-        _tell_what_is_missing(lines, by_trace, drawn=count)
+    for note in chosen.notes:
+        output.note(note)
+    if source.is_file or trace_id is None or count:
+        _tell_what_is_missing(source, by_trace, drawn=count)
     if trace_id is not None and not count:
-        raise click.ClickException(f"no events of the trace {trace_id}")
-    if lines.bad_lines and (events is None or not lines.events):
+        raise click.ClickException(_nothing_called(trace_id, may_be_file=file is None))
+    if source.bad_lines and (not source.is_file or not source.events):
         raise click.exceptions.Exit(1)
+
+
+def _nothing_called(text: str, *, may_be_file: bool) -> str:
+    file = ", and there is no such file" if may_be_file else ""
+    return f"no trace, saga, session or event has an id that begins with {text!r}{file}"
 
 
 def _linked(tree: TraceTree, links: TraceLinks) -> dict[str, object]:
@@ -204,21 +188,13 @@ def _draw_all(
     return count
 
 
-def _tell_what_is_missing(
-    lines: "EventLines | RecordedEvents", by_trace: EventsByTrace, *, drawn: int
-) -> None:
-    if lines.first_bad is not None:
-        number, why = lines.first_bad
-        output.note(f"skipped: {_count(lines.bad_lines, 'line')} (line {number}: {why})")
+def _tell_what_is_missing(source: Recorded, by_trace: EventsByTrace, *, drawn: int) -> None:
+    source.tell_bad()
     # Sessions have none where nothing caused them: worth a word only if that is all.
     if by_trace.without_id and not drawn:
-        output.note(f"left out: {_count(by_trace.without_id, 'event')} without a causal id")
+        output.note(f"left out: {counted(by_trace.without_id, 'event')} without a causal id")
     if by_trace.unreadable:
-        events = _count(by_trace.unreadable, "event")
+        events = counted(by_trace.unreadable, "event")
         output.note(f"left out: {events} with a causal id that cannot be read")
-    if not lines.events and not lines.bad_lines:
+    if not source.events and not source.bad_lines:
         output.note("no events")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -15,7 +15,8 @@ from .work import Work, walk
 
 _STATUS_COLUMNS = 11
 _TIME_COLUMNS = 9
-_LEAST_LABEL_COLUMNS = 20
+_WIDE_COLUMNS = 60
+_LEAST_LABEL_COLUMNS, _LEAST_NARROW_COLUMNS = 20, 8
 _REASON_LINES = 3
 _ESTIMATES = frozenset({"estimated_cost", "without_price"})
 
@@ -37,6 +38,7 @@ class _Pen:
     fork: str = "├─ "
     last: str = "└─ "
     line: str = "│  "
+    gap: str = "   "
     ellipsis: str = "…"
     ascii_only: bool = False
 
@@ -45,6 +47,9 @@ class _Pen:
 
 
 _ASCII = _Pen(fork="|- ", last="`- ", line="|  ", ellipsis="...", ascii_only=True)
+# For narrow terminals: more of them fit before a name.
+_NARROW = _Pen(fork="├ ", last="└ ", line="│ ", gap="  ")
+_NARROW_ASCII = _Pen("|-", "`-", "| ", "  ", "...", ascii_only=True)
 
 
 def render_tree(
@@ -57,33 +62,38 @@ def render_tree(
 ) -> str:
     """Draw *tree* as lines of at most *width* columns, without a line feed at the end.
 
+    Names are cut where a line is too long. The branches before them stay, unless the tree is so
+    deep that they alone would not fit.
+
     What the events say is escaped: nothing in it can command the terminal.
 
     Args:
         tree: What to draw.
-        width: Columns; at least 60 are needed to look well, below 40 counts as 40.
+        width: Columns; below 40 counts as 40.
         color: Whether to colour states by escape sequences.
         ascii: Whether to use ASCII alone.
         prices: To estimate costs of which nobody told; None: they are not estimated.
     """
-    pen = _ASCII if ascii else _Pen()
     width = max(width, 40)
+    pens = (_ASCII, _NARROW_ASCII) if ascii else (_Pen(), _NARROW)
+    pen = pens[width < _WIDE_COLUMNS]
     lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
     roots = outline(tree, prices)
     tellers = telling(roots)
+    right = _right_columns(roots, width, pen)
     # The work, who does what is around it, what stands before it on its own line, and before
     # further lines.
     waiting: list[tuple[Work, str | None, str, str]]
     waiting = [(work, None, "", "") for work in reversed(roots)]
     while waiting:
         work, around, before, below = waiting.pop()
-        lines.append(_line(tree, work, around, before, width, pen, color=color))
+        lines.append(_line(tree, work, around, before, width, right, pen, color=color))
         if id(work) in tellers:
             lines.extend(_reason_lines(work, below, width, pen))
         last = len(work.children) - 1
         # Of a deep tree's lines only the right end is drawn: no more of them is carried along.
         fork, line = (below + pen.fork)[-width:], (below + pen.line)[-width:]
-        end, gap = (below + pen.last)[-width:], (below + "   ")[-width:]
+        end, gap = (below + pen.last)[-width:], (below + pen.gap)[-width:]
         within = work.agent_did if work.kind != "step" else around
         waiting.extend(
             (child, within, end, gap) if number == last else (child, within, fork, line)
@@ -147,16 +157,18 @@ def _line(
     around: str | None,
     before: str,
     width: int,
+    right: tuple[int, int],
     pen: _Pen,
     *,
     color: bool,
 ) -> str:
-    room = width - _TIME_COLUMNS - _STATUS_COLUMNS - 2
-    before = _shortened(before, room - _LEAST_LABEL_COLUMNS, pen)
-    duration = work.duration_seconds
-    time = "" if duration is None else duration_text(duration)
+    time_columns, status_columns = right
+    room = width - time_columns - status_columns - 2
+    least = _LEAST_LABEL_COLUMNS if width >= _WIDE_COLUMNS else _LEAST_NARROW_COLUMNS
+    before = _shortened(before, room - least, pen)
+    time = _time(work)
     # Words come from a fixed list, but an incident's severity does not.
-    word = fit(pen.safe(work.word), _STATUS_COLUMNS, ellipsis=pen.ellipsis)
+    word = fit(pen.safe(work.word), status_columns, ellipsis=pen.ellipsis)
     if not time and not word:
         room = width
     room -= columns(before)
@@ -166,7 +178,22 @@ def _line(
     if color and work.state in _COLOURS:
         word = f"{_COLOURS[work.state]}{word}{_PLAIN}"
     padding = " " * (room - columns(text))
-    return f"{before}{text}{padding} {time:>{_TIME_COLUMNS}} {word}".rstrip()
+    return f"{before}{text}{padding} {time:>{time_columns}} {word}".rstrip()
+
+
+def _time(work: Work) -> str:
+    duration = work.duration_seconds
+    return "" if duration is None else duration_text(duration)
+
+
+def _right_columns(roots: list[Work], width: int, pen: _Pen) -> tuple[int, int]:
+    """Give the columns of times and of words: on a narrow terminal only what this tree needs."""
+    if width >= _WIDE_COLUMNS:
+        return _TIME_COLUMNS, _STATUS_COLUMNS
+    works = list(walk(roots))
+    times = max([len(_time(work)) for work in works], default=0)
+    words = max([columns(pen.safe(work.word[:_STATUS_COLUMNS])) for work in works], default=0)
+    return min(times, _TIME_COLUMNS), min(words, _STATUS_COLUMNS)
 
 
 def _usage_to_dict(usage: Usage, prices: Prices | None) -> dict[str, Any]:
@@ -178,7 +205,7 @@ def _usage_to_dict(usage: Usage, prices: Prices | None) -> dict[str, Any]:
 
 
 def _reason_lines(work: Work, below: str, width: int, pen: _Pen) -> list[str]:
-    indent = _shortened(below + (pen.line if work.children else "   "), width // 2, pen)
+    indent = _shortened(below + (pen.line if work.children else pen.gap), width // 2, pen)
     texts = wrap(
         pen.safe(work.reason),
         width - columns(indent),
