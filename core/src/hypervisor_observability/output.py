@@ -135,7 +135,7 @@ def table(
     if width is None:
         width = terminal_width()
     if width is None or _total(widths) <= width:
-        lines = [(row, widths) for row in safe]
+        lines: list[tuple[Sequence[str], list[int]]] = [(row, widths) for row in safe]
     elif prose:
         room = max(_LEAST_PROSE_COLUMNS, width - _total([*widths[:-1], 0]))
         lines = [(row, widths) for row in _continued(safe, room)]

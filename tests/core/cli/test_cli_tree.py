@@ -121,7 +121,7 @@ def test_trace_that_is_not_there_is_an_error(draw: Draw, chosen: str) -> None:
 
     assert done.exit_code == 1
     assert done.stdout == ""
-    assert "no events of the trace" in done.stderr
+    assert "no trace, saga, session or event has an id that begins with" in done.stderr
 
 
 def test_json_holds_the_trees_and_is_ascii(draw: Draw) -> None:

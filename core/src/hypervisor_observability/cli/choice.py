@@ -113,5 +113,5 @@ def _is_pattern(text: str) -> bool:
 
 
 def matches(text: str, pattern: str) -> bool:
-    """Tell whether *text* is what *pattern* asks for: the same, or a glob (``*``, ``?``, ``[]``)."""
+    """Tell whether *text* is *pattern*, or matches it as a glob (``*``, ``?``, ``[]``)."""
     return text == pattern or fnmatchcase(text, pattern)

@@ -81,6 +81,7 @@ class Past:
     config_file: Path | None
     directory: Path | None
     indexed: bool = False
+    _remarked: set[str] = field(factory=set, init=False, eq=False, repr=False)
 
     @contextmanager
     def history(
@@ -116,8 +117,11 @@ class Past:
                 yield history
             finally:
                 history.close()
-        for remark in remarks:
-            output.note(remark)
+        # A command may read several times; what there is to remark is the same each time.
+        for remark in dict.fromkeys(remarks):
+            if remark not in self._remarked:
+                self._remarked.add(remark)
+                output.note(remark)
 
     def _table(self) -> OwnTable:
         if self.directory is None:

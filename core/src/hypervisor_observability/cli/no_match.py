@@ -1,7 +1,7 @@
 """Say why nothing matches: a word that occurs nowhere, and the one that may have been meant."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
@@ -36,7 +36,7 @@ def explain(choice: Choice, events: Iterable[HypervisorEvent]) -> list[str]:
         return ["no events"]
     names = [*agents, *choice.names.all()]
     session = choice.wanted.session_id
-    asked = (
+    asked: tuple[tuple[str, str | None, Collection[str], list[str]], ...] = (
         ("event has the type", choice.event_type, types, [one.value for one in EventType]),
         ("agent has the DID or name", choice.agent, names, []),
         ("session has the id", session, sessions, []),

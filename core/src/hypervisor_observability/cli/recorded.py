@@ -1,6 +1,7 @@
 """What a command about traces reads: a store's history, or a file of events."""
 
 import errno
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Protocol
@@ -22,14 +23,18 @@ class Recorded(Protocol):
     """Recorded events, which may be read several times.
 
     Attributes:
-        events: How many events were found, when most were read.
-        bad_lines: How many places could not be read.
         is_file: Whether it is a file: what is in it was chosen by hand.
     """
 
-    events: int
-    bad_lines: int
     is_file: bool
+
+    @property
+    def events(self) -> int:
+        """How many events were found, when most were read."""
+
+    @property
+    def bad_lines(self) -> int:
+        """How many places could not be read."""
 
     def each(self, trace: str | None = None) -> Iterator[HypervisorEvent]:
         """Give all events, by time if the store knows it, or those of the trace with this key."""
@@ -122,7 +127,7 @@ def open_file(text: str) -> IO[bytes] | None:
     """
     try:
         if text == STDIN:
-            return click.get_binary_stream("stdin")
+            return sys.stdin.buffer
         if not Path(text).exists():
             return None
         file = Path(text).open("rb")  # noqa: SIM115 - click closes it

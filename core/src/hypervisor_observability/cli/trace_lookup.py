@@ -1,6 +1,6 @@
 """Find the traces that an id names: of a trace, saga, session or event, whole or its beginning."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import click
 from attrs import define, field
@@ -46,35 +46,40 @@ def find(events: Iterable[HypervisorEvent], text: str) -> Found | None:
     exact: dict[tuple[str, str], Found] = {}
     begun: dict[tuple[str, str], Found] = {}
     for event in events:
-        causal = event.causal_trace_id
-        if causal is None:
+        if event.causal_trace_id is None:
             continue
-        trace = causal.partition("/")[0]
-        key = trace_key(trace)
-        for kind, name in (
-            ("trace", narrow_trace(trace) or trace),
-            ("saga", saga_facts.named_saga(event)),
-            ("session", event.session_id),
-            ("event", event.event_id),
-        ):
-            if name is None:
-                continue
-            if name == text or (kind == "trace" and key == text):
-                table = exact
-            elif name.startswith(text) or (kind == "trace" and key.startswith(text)):
-                table = begun
-            else:
-                continue
-            if (kind, name) in table or len(table) < _MOST_FOUND:
-                found = table.setdefault((kind, name), Found(kind, name))
-                if len(found.traces) < _MOST_FOUND:
-                    found.traces.setdefault(key, len(found.traces))
+        key = trace_key(event.causal_trace_id)
+        for kind, name, same, begins in _ids_of(event, key, text):
+            if same or begins:
+                table = exact if same else begun
+                _note(table, kind, name, key)
     if exact:
         return min(exact.values(), key=lambda one: _KINDS.index(one.kind))
     likely = [one for one in begun.values() if one.kind != "event"] or list(begun.values())
     if len(likely) > 1:
         raise click.UsageError(_ambiguous(text, likely))
     return likely[0] if likely else None
+
+
+def _ids_of(event: HypervisorEvent, key: str, text: str) -> Iterator[tuple[str, str, bool, bool]]:
+    """Give kind and name of each id of *event*, whether it is *text*, and whether it begins so."""
+    trace = (event.causal_trace_id or "").partition("/")[0]
+    short = narrow_trace(trace) or trace
+    yield "trace", short, text in {short, key}, short.startswith(text) or key.startswith(text)
+    for kind, name in (
+        ("saga", saga_facts.named_saga(event)),
+        ("session", event.session_id),
+        ("event", event.event_id),
+    ):
+        if name is not None:
+            yield kind, name, name == text, name.startswith(text)
+
+
+def _note(table: dict[tuple[str, str], Found], kind: str, name: str, key: str) -> None:
+    if (kind, name) in table or len(table) < _MOST_FOUND:
+        found = table.setdefault((kind, name), Found(kind, name))
+        if len(found.traces) < _MOST_FOUND:
+            found.traces.setdefault(key, len(found.traces))
 
 
 def _ambiguous(text: str, likely: list[Found]) -> str:

@@ -159,9 +159,7 @@ class TraceSummary:
             },
         }
 
-    def take(
-        self, event: HypervisorEvent, leaves: Leaves, prices: Prices | None = None
-    ) -> None:
+    def take(self, event: HypervisorEvent, leaves: Leaves, prices: Prices | None = None) -> None:
         """Take an event of the trace.
 
         Args:
@@ -189,7 +187,7 @@ class TraceSummary:
         self._may_be_root(event, key, title)
         self._work.begin(key, event)
 
-    def _end(  # noqa: PLR0913 - what an end says
+    def _end(
         self,
         event: HypervisorEvent,
         key: Key,
