@@ -73,11 +73,19 @@ def test_index_is_made_by_a_question_unless_it_is_not_to_be(journal: Path, comma
         assert (journal / "index").is_dir()
 
 
-def on_a_terminal(*arguments: object) -> tuple[str, str]:
+IMPATIENT = """
+from hypervisor_observability.cli import history_option, main
+history_option._QUIET_SECONDS = 0
+main.main()
+"""
+
+
+def on_a_terminal(*arguments: object, impatient: bool = False) -> tuple[str, str]:
     """What ``hvobs`` writes to a pipe, and to stderr, which is a terminal."""
     ours, theirs = os.openpty()
+    command = [sys.executable, "-c", IMPATIENT] if impatient else HVOBS
     with subprocess.Popen(
-        [*HVOBS, *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=theirs, text=True
     ) as process:
         os.close(theirs)
         shown = b""
@@ -94,15 +102,22 @@ def on_a_terminal(*arguments: object) -> tuple[str, str]:
 def test_bar_shows_on_a_terminal_how_far_reading_is(journal: Path, tmp_path: Path) -> None:
     file = tmp_path / "hypervisor.toml"
     file.write_text('[plugins.prometheus]\nport = 0\nserve = false\ntextfile = "metrics.prom"\n')
-    written, shown = on_a_terminal("query", "--journal", journal, "--json")
+    written, shown = on_a_terminal("query", "--journal", journal, "--json", impatient=True)
     assert [json.loads(line)["sequence"] for line in written.splitlines()] == [0, 0, 1, 1, 2]
     assert "reading" in shown
     assert "100%" in shown
-    written, shown = on_a_terminal("replay", "--journal", journal, "--config", file)
+    replay = ("replay", "--journal", journal, "--config", file)
+    written, shown = on_a_terminal(*replay, impatient=True)
     assert "delivered 5 of 5" in written
     assert "replaying" in shown
     assert "100%" in shown
     assert run_hvobs("query", "--journal", journal).stderr == ""
+
+
+def test_reading_that_takes_no_second_shows_no_bar(journal: Path) -> None:
+    _, shown = on_a_terminal("query", "--journal", journal, "--json")
+
+    assert shown == ""
 
 
 def test_query_tells_where_each_event_stands(journal: Path) -> None:
