@@ -57,4 +57,4 @@ def test_tutorial_is_run_page_by_page_in_one_folder(tmp_path: Path) -> None:
     for page in pages:
         find_servers(page)
         run_page(page, tmp_path)
-        shutil.rmtree(tmp_path / "journal", ignore_errors=True)  # a page has no other trace to mention
+        shutil.rmtree(tmp_path / "journal", ignore_errors=True)  # its trace is the only one
