@@ -231,7 +231,7 @@ class Plugin:
 
     @hookimpl
     def start(self, context):
-        self._file = None
+        self._file = ()
         self.{name} = context.logger
 
     @hookimpl

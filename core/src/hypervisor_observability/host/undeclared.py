@@ -47,5 +47,7 @@ def _set_in(code: CodeType) -> Iterator[tuple[str, int | None]]:
             line = step.positions.lineno
         if step.opname == "STORE_ATTR" and (loaded,) == own:
             yield str(step.argval), line
-        # One instruction may load two variables: the object is the last.
-        loaded = step.argval[-1] if isinstance(step.argval, tuple) else step.argval
+        loaded = None
+        if step.opname.startswith("LOAD_FAST"):  # a constant may be a tuple, too
+            # One instruction may load two variables: the object is the last.
+            loaded = step.argval[-1] if isinstance(step.argval, tuple) else step.argval
