@@ -94,7 +94,6 @@ def export_cases(*, quick: bool) -> list[Case]:
         _scraping_agents(agents=600, samples=4_000),
         _spans("records", "spans to an OTLP receiver, from finished records", spans, Goal(times=5)),
         _spans("events", "the same, from the recorder on", spans, sdk="sdk-nested"),
-        *_whole_way(spans),
         Case(
             name="statsd",
             group=_EXPORT,
@@ -113,6 +112,7 @@ def export_cases(*, quick: bool) -> list[Case]:
             rounds=7,
             sinks=("udp",),
         ),
+        *_whole_way(spans),
     ]
 
 
