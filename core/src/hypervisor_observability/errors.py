@@ -59,7 +59,7 @@ class ConfigError(ObservabilityError):
     """
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
         super().__init__(self.problems)
 
     def __str__(self) -> str:

@@ -158,7 +158,19 @@ def test_plugin_without_config_is_made_of_nothing(install: Install, tmp_path: Pa
     (found,) = problems(tmp_path, "[plugins.bare]\nport = 5\n")
 
     assert observability.states() == {"bare": "new"}
-    assert found == "h.toml:2: plugins.bare.port: unknown key"
+    assert found.endswith("port: unknown key: Plugin has no Config, so it has no keys of its own")
+
+
+def test_problems_are_in_the_order_of_the_file(install: Install, tmp_path: Path) -> None:
+    install("way", WAYS["dataclass"] + PLUGIN)
+
+    found = problems(tmp_path, "[plugins.way]\nport = 5\nprot = 5\n\n[plugins.none]\n")
+
+    assert [one.split(":", 3)[:3] for one in found] == [
+        ["h.toml", "1", " plugins.way.address"],
+        ["h.toml", "3", " plugins.way.prot"],
+        ["h.toml", "5", " plugins.none"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +178,11 @@ def test_plugin_without_config_is_made_of_nothing(install: Install, tmp_path: Pa
     [
         ("self, config", "self", "it has a Config, and its __init__ does not take it"),
         ("    Config = Settings\n", "", "it has no Config to make it of: write 'Config ="),
-        ("Config = Settings", "Config = int", "int'> is neither an attrs class nor a dataclass"),
+        (
+            "Config = Settings",
+            "Config = int",
+            ": int is neither an attrs class nor a dataclass: put @",
+        ),
     ],
 )
 def test_config_and_init_that_do_not_fit_are_told_what_to_write(

@@ -88,7 +88,7 @@ def test_directory_is_never_looked_for(
 
     (found,) = problems(tmp_path, "[plugins.all-seeing]\n")
 
-    assert "no such plugin is installed" in found
+    assert found.endswith("install it, or name the directory of its file with plugins_dir")
 
 
 def test_only_the_named_plugin_is_run_and_it_cannot_import_its_neighbours(
@@ -118,6 +118,14 @@ def test_only_the_named_plugin_is_run_and_it_cannot_import_its_neighbours(
             "all_seeing.py: there are several plugins, Seeing and Other: a file has one",
         ),
         (SEEING.replace("export_events", "export_event"), "(did you mean 'export_events'?)"),
+        (
+            SEEING.replace("export_events(self, events)", "export_events(events)"),
+            "Seeing: export_events lacks 'self': write 'def export_events(self, events)'",
+        ),
+        (
+            SEEING.replace("export_events(self, events)", "export_events(self, batch)"),
+            "Seeing: export_events: no such hook is given 'batch': it may take 'events'",
+        ),
         ("raise SystemExit(3)", "fails on import (SystemExit: 3)"),
         (f"api_version = 2\n{SEEING}".replace("    Config", "    api_version = 9\n    Config"),
          "all_seeing.py: written for version 9 of the plugin API"),

@@ -117,7 +117,7 @@ def load_all(path: Path) -> tuple[Config, list[Plugin]]:
     config, problems = read_leniently(path)
     loaded, found = examine_plugins(config)
     if problems or found:
-        raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
+        raise ConfigError([*problems, *found])
     return config, loaded
 
 

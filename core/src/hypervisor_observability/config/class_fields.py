@@ -55,7 +55,10 @@ def setting_fields(type_: type) -> list[SettingField]:
         attrs.resolve_types(type_)
         return [_of_attrs(field) for field in attrs.fields(type_) if field.init]
     if not dataclasses.is_dataclass(type_):
-        raise TypeError(f"{type_!r} is neither an attrs class nor a dataclass")
+        raise TypeError(
+            f"{type_.__qualname__} is neither an attrs class nor a dataclass: put"
+            " @dataclass(frozen=True) above it"
+        )
     types = typing.get_type_hints(type_)
     return [_of_dataclass(field, types) for field in dataclasses.fields(type_) if field.init]
 

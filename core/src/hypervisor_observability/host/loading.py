@@ -155,7 +155,7 @@ def usable_config(path: Path) -> Config:
         raise ConfigError(problems)
     if problems:
         found = [] if disabled(os.environ) else examine_plugins(config)[1]
-        raise ConfigError(sorted([*problems, *found], key=lambda problem: problem.line or 0))
+        raise ConfigError([*problems, *found])
     return config
 
 

@@ -58,6 +58,7 @@ def checked(
         raise ValueError(f"expected an instance, got the class {instance.__name__}")
     refuse_other_api(instance)
     refuse_undeclared(instance)
+    _refuse_odd_arguments(instance)
     manager = pluggy.PluginManager(PROJECT_NAME)
     manager.add_hookspecs(hookspecs)
     try:
@@ -116,6 +117,31 @@ def has_hook(plugin_class: type, hook: str) -> bool:
 
 def _is_marked(attribute: object) -> bool:
     return inspect.getattr_static(attribute, f"{PROJECT_NAME}_impl", None) is not None
+
+
+def _refuse_odd_arguments(instance: object) -> None:
+    """Refuse a hook that is a function of the class and cannot take what it is called with.
+
+    Raises:
+        ValueError: It lacks ``self``, or has an argument that the hook is never given.
+    """
+    for name in sorted(HOOKS):
+        function = inspect.getattr_static(instance, name, None)
+        if not inspect.isfunction(function) or not _is_marked(function):
+            continue
+        given = list(inspect.signature(getattr(hookspecs, name)).parameters)
+        wanted = [
+            one.name
+            for one in inspect.signature(function).parameters.values()
+            if one.kind is not one.VAR_KEYWORD and one.default is one.empty
+        ]
+        if (not wanted or wanted[0] in given) and name in vars(type(instance)):
+            written = ", ".join(("self", *wanted))
+            raise ValueError(f"{name} lacks 'self': write 'def {name}({written})'")
+        odd = [one for one in wanted[1:] if one not in given]
+        if odd:
+            takes = f"it may take {' and '.join(map(repr, given))}" if given else "it takes none"
+            raise ValueError(f"{name}: no such hook is given {', '.join(map(repr, odd))}: {takes}")
 
 
 def _refuse_unseen(instance: object) -> None:

@@ -129,9 +129,16 @@ def structure_table(
 ) -> tuple[Any, AttrsInstance, list[ConfigProblem]]:
     """Make a plugin's configuration of its *table*, with the keys that its kind takes."""
     kind = kind_of_class(plugin_class)
-    return structure_plugin_table(
+    settings, common, problems = structure_plugin_table(
         table, config_class(plugin_class), kind.common(delivery), takes_no=kind.takes_no
     )
+    if config_class(plugin_class) is NoConfig:
+        why = f"unknown key: {plugin_class.__name__} has no Config, so it has no keys of its own"
+        problems = [
+            attrs.evolve(one, message=why) if one.message == "unknown key" else one
+            for one in problems
+        ]
+    return settings, common, problems
 
 
 @frozen
@@ -218,4 +225,5 @@ def _not_installed(name: str, installed: Iterable[str]) -> str:
     if close:
         return f"no such plugin is installed (did you mean '{close[0]}'?)"
     there = ", ".join(installed) or "none"
-    return f"no such plugin is installed (installed: {there})"
+    instead = "install it, or name the directory of its file with plugins_dir"
+    return f"no such plugin is installed (installed: {there}): {instead}"

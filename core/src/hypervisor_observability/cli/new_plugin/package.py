@@ -50,7 +50,10 @@ def mistake_in_kind(kind: str) -> str | None:
     if kind in KINDS:
         return None
     if kind == "store":
-        return "there is no template for a store: begin with StoreContract of the package testing"
+        return (
+            "there is no template for a store: begin with StoreContract of"
+            " hypervisor_observability.testing ('Stores' on the documentation's page Plugins)"
+        )
     near = difflib.get_close_matches(kind, KINDS, 1)
     hint = f" (did you mean '{near[0]}'?)" if near else ""
     return f"{kind!r} is not one of {', '.join(KINDS)}{hint}"
