@@ -23,6 +23,7 @@ class TreeNode:
         children: The spans that it caused, in order of first appearance.
         events: What was recorded under it, in the order given; empty if all that is known
             of it is that others name it as their parent.
+        positions: Where each of *events* stood among all that the tree was built from.
         orphan: Whether nothing was recorded under its parent.
         forged: Whether its parents contradict each other or form a circle. The first one
             recorded counts, except where it would close the circle.
@@ -34,6 +35,7 @@ class TreeNode:
     parents: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
     events: tuple[HypervisorEvent, ...] = ()
+    positions: tuple[int, ...] = ()
     orphan: bool = False
     forged: bool = False
     second_root: bool = False
@@ -97,6 +99,7 @@ class _Seen:
 
     parents: dict[str, None] = field(factory=dict)
     events: list[HypervisorEvent] = field(factory=list)
+    positions: list[int] = field(factory=list)
     children: list[str] = field(factory=list)
     parent: str | None = None
     forged: bool = False
@@ -113,7 +116,7 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
     spans: dict[str, _Seen] = {}
     unreadable = 0
     belonging: dict[str, _Belonging] = {}
-    for event in events:
+    for position, event in enumerate(events):
         text = event.causal_trace_id
         if text is None:
             continue
@@ -125,6 +128,7 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
         elif causal_id != "elsewhere":
             seen = spans.setdefault(causal_id.span_id, _Seen())
             seen.events.append(event)
+            seen.positions.append(position)
             if causal_id.parent_span_id is not None:
                 seen.parents.setdefault(causal_id.parent_span_id)
     _connect(spans)
@@ -185,6 +189,7 @@ def _nodes(spans: Mapping[str, _Seen]) -> dict[str, TreeNode]:
             parents=tuple(seen.parents),
             children=tuple(seen.children),
             events=tuple(seen.events),
+            positions=tuple(seen.positions),
             orphan=seen.parent is not None and not spans[seen.parent].events,
             forged=seen.forged,
             second_root=bool(seen.events) and not seen.parents and span_id != root,

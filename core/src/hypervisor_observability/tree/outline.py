@@ -38,19 +38,23 @@ def outline(tree: TraceTree, prices: Prices | None = None) -> list[Work]:
     found = Outline(ended=elevations.ends(tree))
     for _, node in tree.walk():
         _read(found, node)
+    found.arrange()
     elevations.note_kills(tree, found.roots)
     add_usage(found, tree, prices)
     return found.roots
 
 
 def _read(found: Outline, node: TreeNode) -> None:
+    found.position = next(iter(node.positions), 0)
     # What says what the span is comes first, so that the rest stands below it.
     first = next((event for event in node.events if event.event_type in _STRUCTURE), None)
     if first is not None:
         _READERS[first.event_type](found, node, first)
     if node.span_id not in found.mains:  # or it told of what another span had begun
         found.open(node, _anonymous(node))
-    for event in node.events:
+    for number, event in enumerate(node.events):
+        # A node that somebody made by hand need not have positions.
+        found.position = node.positions[number] if node.positions else number
         read = _READERS.get(event.event_type)
         if read is not None and event is not first:
             read(found, node, event)

@@ -48,6 +48,8 @@ class Work:
         details: What else is worth telling, such as ``attempt 2``.
         reason: Why it failed, was done or was refused.
         usage: What it used, with all below it; None where nothing was reported.
+        position: Where what opened it stood among the events; of a span's first piece of work,
+            where the span's first event did.
         children: What it caused, in order of appearance.
         parent: What caused it; a compensation's is the step that it undoes.
     """
@@ -64,6 +66,7 @@ class Work:
     details: list[str] = field(factory=list)
     reason: str = ""
     usage: Usage | None = None
+    position: int = 0
     children: "list[Work]" = field(factory=list)
     parent: "Work | None" = None
 
@@ -112,6 +115,7 @@ class Outline:
         by_key: Pieces of work by what later events name them by.
         by_opening: Pieces of work by the ``event_id`` that opened them.
         ended: What ended each elevation, by the ``event_id`` that began it.
+        position: Where the event that is being read stood among all.
     """
 
     roots: list[Work] = field(factory=list)
@@ -119,6 +123,7 @@ class Outline:
     by_key: dict[Key, Work] = field(factory=dict)
     by_opening: dict[str, Work] = field(factory=dict)
     ended: Mapping[str, HypervisorEvent] = field(factory=dict)
+    position: int = 0
 
     def open(
         self, node: TreeNode, work: Work, key: Key | None = None, above: Work | None = None
@@ -132,7 +137,7 @@ class Outline:
             above: What it belongs below; None: the first piece of work of its span, and for
                 that one the first of its parent's.
         """
-        work.span_id = node.span_id
+        work.span_id, work.position = node.span_id, self.position
         main = self.mains.setdefault(node.span_id, work)
         if above is None:
             above = main if main is not work else self.mains.get(node.parent_span_id or "")
@@ -148,3 +153,11 @@ class Outline:
         if work.begun is not None:
             self.by_opening.setdefault(work.begun.event_id, work)
         return work
+
+    def arrange(self) -> None:
+        """Put what each piece of work caused into order of appearance.
+
+        A span is read before the spans below it, so what it tells of itself came before them.
+        """
+        for work in walk(self.roots):
+            work.children.sort(key=lambda child: child.position)
