@@ -26,6 +26,10 @@ from tests.core.cli.running import (
 from tests.distributions import plugins_of, write_distribution
 from tests.programs import run
 
+NOTHING = (
+    "hvobs run: nothing was seen: no framework of a source was imported (waited for acme_agents)"
+)
+
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -230,7 +234,7 @@ def test_run_below_run_is_seen_once() -> None:
     assert uses() == 1
     assert result.stderr.splitlines() == [
         SEEN,
-        "hvobs run: nothing was seen: no framework of a source was imported",
+        NOTHING,
     ]
 
 
@@ -303,7 +307,7 @@ def test_program_without_a_framework_starts_nothing() -> None:
     result = hvobs_run(program(text))
 
     assert (result.returncode, result.stdout) == (0, "[]\n")
-    assert result.stderr == "hvobs run: nothing was seen: no framework of a source was imported\n"
+    assert result.stderr == f"{NOTHING}\n"
     assert not Path("journal").exists()
 
 
@@ -354,6 +358,16 @@ def test_configuration_without_a_source_is_told() -> None:
     assert result.stderr.splitlines()[-1] == "hvobs run: nothing was seen: no source is on"
 
 
+def test_events_that_nothing_keeps_are_told_with_what_would_keep_them() -> None:
+    write_config("[plugins.acme]\n")
+    result = hvobs_run(program(USE))
+
+    assert (result.returncode, result.stdout) == (0, "['city']\n")
+    assert result.stderr.splitlines()[-1].endswith(
+        "seen; no plugin reads them: [plugins.journal] in the configuration would keep them"
+    )
+
+
 def test_configuration_that_is_gone_leaves_the_program_alone() -> None:
     result = hvobs_run(program(f"import os; os.remove('hypervisor.toml'){USE}"))
 
@@ -377,7 +391,12 @@ def test_mistakes_are_told_before_anything_runs() -> None:
     assert "nothing to run" in run_hvobs("run", "-m").stderr
     assert "No such option" in run_hvobs("run", "--odd", "app.py").stderr
     assert "there is no file pytest; for the module: -m pytest" in run_hvobs("run", "pytest").stderr
-    assert "can't open file" in hvobs_run("__main__").stderr
+    assert "there is no file app; did you mean app.py?" in run_hvobs("run", "app").stderr
+    assert run_hvobs("run", "nosuch.py").stderr.endswith("Error: there is no file nosuch.py\n")
+    assert run_hvobs("run", "__main__").stderr.endswith("Error: there is no file __main__\n")
+    for other in ("python", "python3.13", sys.executable):
+        told = f"leave out {other}: the program runs in hvobs's own Python"
+        assert told in run_hvobs("run", other, "app.py").stderr
     write_config("[plugins.acme]\ncontent = 'some'\n")
     wrong = run_hvobs("run", "app.py")
     assert (wrong.exit_code, "hypervisor.toml:2: plugins.acme.content" in wrong.stderr) == (2, True)

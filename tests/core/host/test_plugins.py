@@ -11,6 +11,7 @@ from hypervisor_observability import ConfigError, Observability
 from hypervisor_observability.config import DeliveryConfig
 from hypervisor_observability.host.discovery import installed_plugins
 from hypervisor_observability.host.plugin_checks import HOOKS, checked
+from hypervisor_observability.host.plugins import SEEN_BY, SHIPPED
 from tests.configurations import write_config
 
 Install = Callable[..., None]
@@ -108,6 +109,20 @@ def test_all_problems_of_the_file_are_told_at_once(
         problems_of("[plugins.quite_unknown]\n")[0].replace(":1:", ":9:"),
         "hypervisor.toml:10: plugins.good.extra: unknown key",
     ]
+
+
+@pytest.mark.parametrize("name", ["langgraph", "pydantic_ai", "google-adk", "autogen", "MCP"])
+def test_framework_that_another_source_sees_is_told_with_that_source(
+    name: str, problems_of: Callable[[str], list[str]]
+) -> None:
+    source = SEEN_BY[name.lower().replace("_", "-")]
+
+    (problem,) = problems_of(f"[plugins.{name}]\n")
+
+    assert problem == (
+        f"hypervisor.toml:1: plugins.{name}: no such plugin: the source '{source}' sees this,"
+        f" which comes with {SHIPPED[source]}"
+    )
 
 
 @pytest.mark.fault("F5")

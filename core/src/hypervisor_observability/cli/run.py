@@ -1,5 +1,7 @@
 """``hvobs run``: run a program as it stands, with the sources of a configuration on."""
 
+import os
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +18,7 @@ from .check import load_all
 from .config_option import config_option, need_file
 
 _PROGRAM = "program"
+_PYTHON = re.compile(r"(python|pypy)[\d.]*t?(\.exe)?", re.IGNORECASE)
 
 
 class _Run(click.Command):
@@ -43,16 +46,26 @@ def _split(args: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(args[:at]), list(args[at:])
 
 
-def _refuse_module(script: str, ctx: click.Context) -> None:
-    """Say so where *script* is the name of a module, as that of ``pytest`` is."""
-    if not script.isidentifier() or Path(script).exists():
+def _refuse_absent(script: str, ctx: click.Context) -> None:
+    """Say so where there is no such *script*, and what was meant, if that is plain."""
+    path = Path(script)
+    if _PYTHON.fullmatch(path.name) and (not path.exists() or os.access(path, os.X_OK)):
+        raise click.UsageError(f"leave out {script}: the program runs in hvobs's own Python", ctx)
+    if script.startswith("-") or path.exists():
         return
+    instead = ""
+    if Path(f"{script}.py").exists():
+        instead = f"; did you mean {script}.py?"
+    elif script.isidentifier() and _is_module(script):
+        instead = f"; for the module: -m {script}"
+    raise click.UsageError(f"there is no file {script}{instead}", ctx)
+
+
+def _is_module(name: str) -> bool:
     try:
-        found = find_spec(script)
+        return find_spec(name) is not None
     except ValueError:  # such as __main__, which nobody has found anywhere
-        return
-    if found is not None:
-        raise click.UsageError(f"there is no file {script}; for the module: -m {script}", ctx)
+        return False
 
 
 @config_option
@@ -71,7 +84,7 @@ def run(ctx: click.Context, config_file: Path | None) -> None:
         raise click.UsageError(
             "nothing to run: name a script, a module with -m, or code with -c", ctx
         )
-    _refuse_module(program[0], ctx)
+    _refuse_absent(program[0], ctx)
     path = need_file(config_file)
     config, loaded = load_all(path)
     sources = part_plugins(loaded, config)[0].sources

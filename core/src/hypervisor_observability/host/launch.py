@@ -187,6 +187,9 @@ def _say(line: str) -> None:
         return
 
 
+_UNREAD = "no plugin reads them: [plugins.journal] in the configuration would keep them"
+
+
 def summary(observability: "Observability", children: Children) -> str:
     """Say what an observability and the *children* of its process have seen, and where it is."""
     events = observability.bus.emitted
@@ -216,7 +219,7 @@ def summary(observability: "Observability", children: Children) -> str:
     seen = f"{_number(events, 'event')} of {_number(len(agents), 'agent')}"
     if children.count:
         seen += f", and {_of(children)},"
-    return f"hvobs run: {seen} seen; {'; '.join(told) or 'no plugin reads them'}"
+    return f"hvobs run: {seen} seen; {'; '.join(told) or _UNREAD}"
 
 
 def _at_the_end(state: str) -> str:

@@ -33,6 +33,13 @@ SHIPPED = {
     "openai-agents": "hypervisor-openai-agents",
 }
 """Our own plugins: name to distribution."""
+SEEN_BY = {
+    "langgraph": "langchain",
+    **dict.fromkeys(("pydantic-ai", "google-adk", "agent-framework", "mcp", "autogen"), "genai"),
+    **dict.fromkeys(("openai-agents-sdk", "agents"), "openai-agents"),
+    "agent-governance-toolkit": "agent-hypervisor",
+}
+"""The sources that see frameworks which have no source of their own name."""
 
 
 def load_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
@@ -220,6 +227,10 @@ def _check_init(plugin_class: type, arguments: tuple[object, ...]) -> None:
 def _not_installed(name: str, installed: Iterable[str]) -> str:
     names = sorted({*installed, *SHIPPED})
     close = difflib.get_close_matches(name, names, 1)
+    if source := SEEN_BY.get(name.lower().replace("_", "-")):
+        return (
+            f"no such plugin: the source '{source}' sees this, which comes with {SHIPPED[source]}"
+        )
     if name in SHIPPED:
         return f"this plugin is not installed: it comes with {SHIPPED[name]}"
     if close:

@@ -48,7 +48,7 @@ def _wait_for_frameworks() -> None:
     if pid == str(os.getpid()):
         import atexit
 
-        atexit.register(_tell_nothing, pid)
+        atexit.register(_tell_nothing, pid, [one for one in targets if one])
     for target in targets:
         if target:
             watching.when_imported(target, lambda _: _begin(launch))
@@ -64,7 +64,7 @@ def _begin(launch: str) -> None:
     begin(launch)
 
 
-def _tell_nothing(pid: str) -> None:
+def _tell_nothing(pid: str, targets: list[str]) -> None:
     """Say at the end of the program what its children saw, where it has seen nothing itself."""
     if pid != str(os.getpid()) or _LAUNCH in sys.modules or sys.stderr is None:
         return
@@ -74,7 +74,10 @@ def _tell_nothing(pid: str) -> None:
         tell_unseen()
         return
     try:
-        sys.stderr.write("hvobs run: nothing was seen: no framework of a source was imported\n")
+        sys.stderr.write(
+            "hvobs run: nothing was seen: no framework of a source was imported"
+            f" (waited for {' or '.join(targets)})\n"
+        )
     except (OSError, ValueError):  # nobody reads it, or it is closed
         return
 
