@@ -63,8 +63,8 @@ def _refuse_absent(script: str, ctx: click.Context) -> None:
 
 def _is_module(name: str) -> bool:
     try:
-        return find_spec(name) is not None
-    except ValueError:  # such as __main__, which nobody has found anywhere
+        return name != "__main__" and find_spec(name) is not None
+    except ValueError:  # it is imported, and nobody has found it anywhere
         return False
 
 
