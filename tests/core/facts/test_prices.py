@@ -265,7 +265,7 @@ def test_configuration_that_needs_what_is_not_installed_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "genai_prices", None)
-    monkeypatch.setattr("hypervisor_observability.config.settings.find_spec", lambda _: None)
+    monkeypatch.setattr("hypervisor_observability.config.extras.find_spec", lambda _: None)
     path = write_config("[usage]\nestimate_cost = true\n", tmp_path / "c.toml")
 
     with pytest.raises(ConfigError, match=r"toml:2: usage.estimate_cost: needs the package genai"):
