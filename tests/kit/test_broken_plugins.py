@@ -2,13 +2,18 @@
 
 import json
 import socket
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
 from unittest import SkipTest
 
 import pytest
 
+from hypervisor_observability import HypervisorEvent, hookimpl
 from hypervisor_observability.config import Secret
 from hypervisor_observability.testing import HTTPReceiver, PluginContract
 from hypervisor_observability.testing.plugin_away_contract import AwayContract
+from hypervisor_observability.testing.plugin_samples import ids
 from tests.kit import broken_hooks
 from tests.kit.broken_hooks import FAULTS
 from tests.kit.broken_sending import SwallowsErrors
@@ -65,6 +70,56 @@ def test_fault_is_found_where_it_is(plugin: type[PostPlugin]) -> None:
 
 def test_right_plugin_passes() -> None:
     assert failures(PostPlugin) == {}
+
+
+class Raising(PostPlugin):
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        raise AttributeError(f"{len(events)} events")
+
+
+class Hanging(PostPlugin):
+    @hookimpl
+    def export_events(self, events: Sequence[HypervisorEvent]) -> None:
+        threading.Event().wait(20)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "expected"),
+    [
+        (Raising, "2 of 2 events were rejected: an export hook raised something other"),
+        (
+            Hanging,
+            "2 of 2 events were handed over and never confirmed .*: return from each hook",
+        ),
+    ],
+)
+def test_what_became_of_the_events_is_said_rather_than_a_time(
+    plugin: type[PostPlugin], expected: str
+) -> None:
+    contract = Contract(plugin)
+    contract.deadline_seconds = contract.patience_seconds = 0.2
+    contract.flush_seconds = 2.0
+    with contract.prepared(), contract.observed() as observability:
+        contract.emit(observability, ids(2))
+        with pytest.raises(AssertionError, match=expected):
+            contract.all_delivered(observability, ids(2))
+
+
+def test_keys_without_a_config_are_no_skip() -> None:
+    class Bare:
+        @hookimpl
+        def export_events(self, events: Sequence[HypervisorEvent]) -> None: ...
+
+    class BareContract(PluginContract):
+        def make_plugin(self) -> object:
+            return Bare()
+
+        def settings(self) -> Mapping[str, Any]:
+            return {"url": "http://127.0.0.1"}
+
+    with pytest.raises(AssertionError, match="the plugin has no Config, so its table takes none"):
+        BareContract().test_config_takes_its_keys_and_no_others()
 
 
 def test_message_says_what_is_wrong_and_what_to_do() -> None:

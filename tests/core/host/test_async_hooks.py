@@ -195,7 +195,9 @@ def test_coroutines_fail_as_plain_hooks_do() -> None:
     assert (counts.delivered, counts.rejected, plugin.taken) == (99, 1, 99)
 
 
-def test_coroutine_that_raises_what_ends_a_thread_turns_its_plugin_off() -> None:
+def test_coroutine_that_raises_what_ends_a_thread_turns_its_plugin_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     class Ending:
         name = "ending"
 
@@ -207,6 +209,7 @@ def test_coroutine_that_raises_what_ends_a_thread_turns_its_plugin_off() -> None
         observability.bus.record(EventType.VFS_WRITE)
         assert not observability.flush(60)
         assert observability.states() == {"ending": "down: export_events raised SystemExit"}
+    assert "raise SystemExit(3)" in caplog.text  # the line, for its author
 
 
 class Emitting:

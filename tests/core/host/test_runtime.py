@@ -214,6 +214,30 @@ def test_plugin_that_cannot_start_is_down_and_the_others_run(
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.parametrize("exports", [False, True])
+def test_mistake_in_start_is_logged_with_its_line(
+    exports: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Mistaken:
+        name = "mistaken"
+
+        @hookimpl
+        def start(self, context: PluginContext) -> None:
+            context.nothing  # type: ignore[attr-defined] # noqa: B018 - the mistake
+
+    class Exporting(Mistaken):
+        @hookimpl
+        def export_events(self, events: Sequence[HypervisorEvent]) -> None: ...
+
+    caplog.set_level(logging.DEBUG)
+    with Observability(plugins=[Exporting() if exports else Mistaken()]):
+        pass
+
+    assert "plugin mistaken is down: AttributeError: 'PluginContext' object has no" in caplog.text
+    assert caplog.text.count("context.nothing") == 1
+
+
 def test_plugin_that_exits_at_its_start_is_down_and_ctrl_c_is_the_users() -> None:
     @define(eq=False)
     class Ending:

@@ -94,7 +94,7 @@ class HookCalls:
         except BaseException as error:  # SystemExit and the like would end the thread in silence
             if not self.thread.is_current:
                 raise  # the user's, who lets metrics catch up: such as Ctrl-C
-            self.turn_off(f"{hook} raised {type(error).__name__}")
+            self.turn_off(f"{hook} raised {type(error).__name__}", error=error)
             raise TurnedOffError from error
 
     def attempt(
@@ -124,15 +124,22 @@ class HookCalls:
             return error
         return None
 
-    def turn_off(self, reason: str, *, offered_as: Fate = Place.REJECTED) -> None:
+    def turn_off(
+        self,
+        reason: str,
+        *,
+        offered_as: Fate = Place.REJECTED,
+        error: BaseException | None = None,
+    ) -> None:
         """Deliver nothing more through here, nor elsewhere for this plugin.
 
         Args:
             reason: Why.
             offered_as: What the events count as that are offered.
+            error: Whose traceback is logged too.
         """
         self.state.account.ledger.settle_offered(offered_as)
-        self.state.turn_off(reason)
+        self.state.turn_off(reason, error)
         self.state.terms.given_up(self.outlet, True)
 
     def abandon(self, number: int | None = None) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from attrs import define, field
 
 from ..errors import RetryLater
-from ..text.error_text import line_of
+from ..text.error_text import line_of, mistake_in
 from ..threads.one_thread import OneThread
 from .breaker import seconds_asked_for
 from .counts import STOPPED
@@ -92,7 +92,7 @@ class Lane:
         except (AbandonedError, TurnedOffError):
             pass
         except BaseException as error:  # noqa: BLE001 - a mistake of our own must not be silent
-            self.calls.turn_off(line_of(error))
+            self.calls.turn_off(line_of(error), error=error)
         finally:
             own_threads.discard(ident)
 
@@ -129,10 +129,12 @@ class Lane:
         state = self.state
         if self.probing and not state.stopping.is_set():
             state.down = line_of(error)
-            state.limited_log.warning("start", "plugin %s is down: %s", state.name, state.down)
+            state.limited_log.warning(
+                "start", "plugin %s is down: %s", state.name, state.down, error=mistake_in(error)
+            )
             self.could_not_start = True
         else:
-            self.calls.turn_off(line_of(error))
+            self.calls.turn_off(line_of(error), error=mistake_in(error))
         raise TurnedOffError from error
 
     def _deliver_pending(self) -> None:

@@ -124,11 +124,12 @@ class WorkerState:
         self.stopping.wait(seconds)
         self.breaker.waiting = False
 
-    def turn_off(self, reason: str) -> None:
+    def turn_off(self, reason: str, error: BaseException | None = None) -> None:
         """Deliver nothing more, and count what comes as dropped."""
         self.down, self.off = reason, True
         self.spans.settle_held(DOWN)
         self.account.ledger.move_waiting(Place.UNPUSHED, DOWN)
         self.account.close(DOWN)
-        self.limited_log.warning("off", "plugin %s is turned off: %s", self.name, reason)
+        told = "plugin %s is turned off: %s"
+        self.limited_log.warning("off", told, self.name, reason, error=error)
         self.requests.refuse()

@@ -23,7 +23,7 @@ from ..events.event import HypervisorEvent
 from ..facts.prices import Prices
 from ..gate import PayloadPolicy
 from ..hookspecs import PluginContext
-from ..text.error_text import line_of
+from ..text.error_text import line_of, mistake_in
 from ..text.limited_log import say
 from ..threads.interruptions import is_from_handler, is_of_application
 from ..threads.one_thread import OneThread
@@ -131,17 +131,19 @@ class Reader:
             self._give_up_start(error)
 
     def _give_up_start(self, error: BaseException) -> None:
-        self._go_down(line_of(error))
-        say(__name__, "debug", "plugin %s: start raised", self.name, error=_unexpected(error))
+        self._go_down(line_of(error), error)
+        if mistake_in(error) is None:  # else it was told with its traceback
+            say(__name__, "debug", "plugin %s: start raised", self.name, error=_unexpected(error))
         _stop_quietly(self._plugin)
 
-    def _go_down(self, why: str) -> None:
+    def _go_down(self, why: str, error: BaseException) -> None:
         self._down = why
         if self.worker is None:  # until now its account was that of all who only expose
             self.account = Account(self._surroundings.stream_for(self._plugin)[0])
         self.worker = None
         self.account.close(reasons.DOWN)
-        say(__name__, "error", "plugin %s is down: %s", self.name, self._down)
+        mistake = mistake_in(error)
+        say(__name__, "error", "plugin %s is down: %s", self.name, self._down, error=mistake)
 
     def ensure_stoppable(self) -> None:
         """Have the thread ready that stops a plugin without a worker: at the end of the process,
@@ -182,7 +184,7 @@ class Reader:
             try:
                 self._plugin = self._renewed(self._plugin.renewed)
             except Exception as error:  # noqa: BLE001 - its __init__ is its author's
-                self._go_down(f"not made again after a fork: {line_of(error)}")
+                self._go_down(f"not made again after a fork: {line_of(error)}", error)
         self._stopper, self._stop_asked = OneThread(self.name), threading.Event()
 
     def start_exposing_after_fork(self) -> None:

@@ -104,6 +104,10 @@ class ConfigContract(PluginTests):
         with self.prepared():
             config_class = getattr(type(self.make_plugin()), "Config", None)
         if config_class is None:
+            assert not self.settings(), (
+                "settings() has keys, and the plugin has no Config, so its table takes none: write"
+                " 'Config = MyConfig' in the class"
+            )
             raise SkipTest("the plugin has no Config: its table takes no keys of its own")
         return config_class
 

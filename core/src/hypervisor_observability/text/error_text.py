@@ -18,6 +18,9 @@ _MAX_MESSAGE = 400
 """Characters of each message in a group, and twice that of the group's own."""
 
 
+_MISTAKES = ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError
+"""Nobody raises these to tell a user something."""
+
 # By type's own descriptors, which no metaclass hides.
 _name_of = type.__dict__["__name__"].__get__
 _full_name_of = type.__dict__["__qualname__"].__get__
@@ -39,6 +42,12 @@ def line_of(error: BaseException) -> str:
     """Give the type of *error*, and its message where there is one; of a group cut."""
     line = _line(error, message_of(error))
     return _cut(line, _MAX_GROUP_LINE) if isinstance(error, BaseExceptionGroup) else line
+
+
+def mistake_in(error: BaseException | None) -> BaseException | None:
+    """Give *error* if it is a mistake in somebody's code, which only its traceback explains."""
+    plain = isinstance(error, Exception) and not isinstance(error, _MISTAKES)
+    return None if plain else error
 
 
 def reason_of(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from attrs import define, field
 
 from ...recorder import Recorder
 from ...sources import SourceContext
-from ...text.error_text import line_of
+from ...text.error_text import line_of, mistake_in
 from ...text.limited_log import LimitedLog, say
 from ...threads.interruptions import is_of_application
 from ..plugin import Plugin
@@ -157,8 +157,8 @@ class Source:
 
     def _give_up(self, why: str, error: BaseException | None = None) -> None:
         self.state, self.fault = f"down: {why}", error
-        say(__name__, "warning", "source %s is down: %s", self.name, why)
-        if error is not None:
+        say(__name__, "warning", "source %s is down: %s", self.name, why, error=mistake_in(error))
+        if error is not None and mistake_in(error) is None:
             say(__name__, "debug", "source %s: instrument raised", self.name, error=error)
 
     def _uninstrument(self) -> None:
