@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 HEADING = re.compile(r"^### `([^`]+)`$", re.MULTILINE)
 # What a message is filled with: an address, a name of a plugin or a hook, whatever "..." is for.
-FILLED = re.compile(r"\.\.\.|\d+(?:\.\d+)+:\d+|\botel\b|\bexport_events\b|: ")
+FILLED = re.compile(r"\.\.\.|\d+(?:\.\d+)+:\d+|\botel\b|hypervisor\.toml|\bexport_events\b|: ")
 
 
 def texts() -> Iterator[str]:

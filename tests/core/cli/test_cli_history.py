@@ -158,9 +158,32 @@ def test_time_that_is_none_is_refused(journal: Path, moment: str) -> None:
     assert "is no time" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("query", ""),
+        ("tail", ""),
+        ("report", ""),
+        ("tree", "a file of events, "),
+        ("traces", "a file of events, "),
+    ],
+)
+def test_command_says_where_it_looked_for_a_configuration_and_what_to_name(
+    command: str, files: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    result = run_hvobs(command)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.endswith(
+        "Error: there is no hypervisor.toml in this directory: change to the one that has it,"
+        f" or name {files}a journal with --journal, or a configuration with --config\n"
+    )
+
+
 def test_journal_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert "name a journal's directory with --journal" in run_hvobs("query").stderr
     gone = run_hvobs("query", "--journal", "gone")
     assert (gone.exit_code, gone.stdout) == (2, "")
     assert f"there is no journal in {tmp_path / 'gone'}" in gone.stderr
@@ -269,7 +292,7 @@ def test_tree_needs_a_file_or_a_journal_or_a_store(
     journal: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(journal.parent)
-    assert "or a journal with --journal" in run_hvobs("tree").stderr
+    assert "a file of events, a journal with --journal" in run_hvobs("tree").stderr
     write_config("[plugins.journal]\ndirectory = 'journal'\n")
     by_name = run_hvobs("tree")
     assert by_name.exit_code == 0

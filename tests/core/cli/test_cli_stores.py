@@ -336,7 +336,7 @@ def test_store_that_cannot_be_asked_says_so(store: Path, install: Install) -> No
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[plugins.statsd]\n", "such as [plugins.journal]"),
+        ("[plugins.statsd]\n", "turns on no store: add a table such as [plugins.journal]"),
         ("[plugins.memroy]\n", "plugins.memroy: no such plugin is installed"),
         ("[journal]\ndirectory = 'j'\n", "[plugins.journal]"),
         ("[plugins\n", "not valid TOML"),

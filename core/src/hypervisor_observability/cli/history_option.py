@@ -16,6 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from .. import output
 from ..config import Config, PluginTable
+from ..config.lookup import FILE_NAME
 from ..config.structuring import Origin
 from ..errors import ConfigError, NoHistoryError, SettingError
 from ..host.kinds import SOURCE, STORE, Kind
@@ -28,10 +29,6 @@ from .own_table import OwnTable
 _JOURNAL = "journal"
 _QUIET_SECONDS = 1.0
 _BESIDE_COLUMNS = 24  # of click's bar: brackets, "100%", and a time such as "1d 00:00:00"
-_NO_STORE = (
-    "no history: name a journal's directory with --journal, or a store in the configuration,"
-    f" such as [plugins.{_JOURNAL}]"
-)
 
 
 def journal_option(command: click.Command) -> click.Command:
@@ -148,10 +145,19 @@ def _without(config: Config, *kinds: Kind) -> Config:
     return evolve(config, plugins=others)
 
 
+def nothing_named(*, files: bool = False) -> str:
+    """Say that there is no configuration, and what to name; *files*: also a file of events."""
+    events = "a file of events, " if files else ""
+    return (
+        f"there is no {FILE_NAME} in this directory: change to the one that has it, or name"
+        f" {events}a journal with --journal, or a configuration with --config"
+    )
+
+
 def _asked_table(config_file: Path | None) -> OwnTable:
     path = find_file(config_file)
     if path is None:
-        raise click.UsageError(_NO_STORE)
+        raise click.UsageError(nothing_named())
     config, problems = read_leniently(path)
     stores, unknown = store_tables(config)
     if len(stores) > 1:
@@ -160,7 +166,10 @@ def _asked_table(config_file: Path | None) -> OwnTable:
     if not stores and (problems or unknown):
         raise ConfigError([*problems, *unknown])  # one of these is why
     if not stores:
-        raise click.UsageError(_NO_STORE)
+        raise click.UsageError(
+            f"{path} turns on no store: add a table such as [plugins.{_JOURNAL}],"
+            " or name a journal with --journal"
+        )
     return OwnTable.of(stores[0], config, problems)
 
 

@@ -14,7 +14,7 @@ from ..events.event import HypervisorEvent
 from ..stores import Wanted, trace_of
 from .config_option import find_file
 from .event_lines import EventLines
-from .history_option import Past
+from .history_option import Past, nothing_named
 
 STDIN = "-"
 
@@ -113,9 +113,7 @@ def recorded(past: Past, file: IO[bytes] | None) -> Recorded:
             raise click.UsageError("name a file of events or a journal, not both")
         return FileEvents(EventLines(file))
     if past.directory is None and find_file(past.config_file) is None:
-        raise click.UsageError(
-            "name a file of events, or a journal with --journal, or a store in a configuration"
-        )
+        raise click.UsageError(nothing_named(files=True))
     return StoredEvents(past)
 
 
