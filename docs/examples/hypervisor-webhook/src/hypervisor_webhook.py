@@ -41,12 +41,13 @@ class WebhookPlugin:
 
     async def _post(self, body: bytes) -> tuple[int, str]:
         url = urlsplit(self.config.url)
+        target = f"{url.path or '/'}?{url.query}" if url.query else url.path or "/"
         tls = True if url.scheme == "https" else None
         port = url.port or (443 if tls else 80)
         reader, writer = await asyncio.open_connection(url.hostname, port, ssl=tls)
         try:
             head = (
-                f"POST {url.path or '/'} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n"
+                f"POST {target} HTTP/1.1\r\nHost: {url.netloc}\r\nConnection: close\r\n"
                 f"Authorization: Bearer {self.config.token.reveal()}\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             )

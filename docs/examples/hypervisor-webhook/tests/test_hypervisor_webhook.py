@@ -26,13 +26,13 @@ class TestWebhook(PluginContract):
 
 def test_batch_is_posted_as_json_with_the_token() -> None:
     with HTTPReceiver() as receiver:
-        plugin = WebhookPlugin(WebhookConfig(f"{receiver.url}/hook", Secret("hunter2")))
+        plugin = WebhookPlugin(WebhookConfig(f"{receiver.url}/hook?room=7", Secret("hunter2")))
         with Observability(plugins=[plugin]) as observability:
             observability.bus.record(EventType.VFS_WRITE, payload={"path": "/srv/x"})
             assert observability.flush(timeout=60)
 
     (request,) = receiver.requests
-    assert (request.method, request.path) == ("POST", "/hook")
+    assert (request.method, request.path) == ("POST", "/hook?room=7")
     assert request.headers["authorization"] == "Bearer hunter2"
     (sent,) = json.loads(request.text)
     assert sent["payload"] == {"path": "/srv/x"}
