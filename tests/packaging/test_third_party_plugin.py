@@ -210,7 +210,10 @@ def test_name_that_two_wheels_claim_is_refused_before_either_is_imported(
     ("table", "expected"),
     [
         ("misspelt", "unknown hook 'export_event' (did you mean 'export_events'?)"),
-        ("arguments", "export_events(event, context)"),
+        (
+            "arguments",
+            "export_events: no such hook is given 'event', 'context': it may take 'events'",
+        ),
         ("unmarked", "implements no hook: mark its methods with @hookimpl"),
         ("newer", "written for version 2 of the plugin API"),
     ],
