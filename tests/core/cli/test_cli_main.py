@@ -1,5 +1,7 @@
 """The command ``hvobs`` itself: what it finds, loads and says when something goes wrong."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from types import ModuleType
@@ -10,7 +12,7 @@ import pytest
 from hypervisor_observability import __version__, output
 from hypervisor_observability.cli.main import COMMANDS, hvobs, main
 from hypervisor_observability.errors import ConfigError, ConfigProblem, Reject
-from tests.commands import run_hvobs
+from tests.commands import HVOBS, run_hvobs
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -291,3 +293,29 @@ class UnspeakableError(Exception):
 )
 def test_reason_is_one_line_of_any_exception(error: Exception, text: str) -> None:
     assert output.reason(error) == text
+
+
+def test_module_runs_as_the_command_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "hypervisor_observability", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == f"hvobs {__version__}\n"
+
+
+def test_bash_completes_commands() -> None:
+    environ = {**os.environ, "_HVOBS_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        HVOBS,
+        env={**environ, "COMP_WORDS": "hvobs dead"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == "plain,dead-letters\n"

@@ -24,6 +24,10 @@ _PACKAGE = "hypervisor_observability.cli"
 COMMANDS = {
     "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a store that others write."),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
+    "dead-letters": (
+        f"{_PACKAGE}.dead_letters:dead_letters",
+        "Look at the events that backends refused.",
+    ),
     "demo": (
         f"{_PACKAGE}.demo.command:demo",
         "Show the whole at work: real work, all plugins.",

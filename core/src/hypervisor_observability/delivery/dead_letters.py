@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import define, field
 
 from ..events.event import HypervisorEvent
-from ..files.regular_file import open_regular
+from ..files.locked_file import open_locked
 from ..text.limited_log import LimitedLog
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -55,7 +55,7 @@ class DeadLetters:
 
     def _append(self, line: bytes) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open_regular(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
+        with open_locked(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as file:
             descriptor = file.fileno()
             if os.fstat(descriptor).st_size + len(line) > MAX_BYTES:
                 raise OSError(f"it has {MAX_BYTES >> 20} MiB: look into it and move it away")
