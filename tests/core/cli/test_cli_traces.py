@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability import Config, Observability
+from hypervisor_observability import Config, EventType, HypervisorEvent, Observability
 from tests.commands import run_hvobs
 from tests.configurations import write_config
 
@@ -185,6 +185,34 @@ def test_beginning_of_several_ids_lists_them() -> None:
     assert "'s-f' is the beginning of 2 ids:" in done.stderr
     assert "session s-failed" in done.stderr
     assert "session s-fine" in done.stderr
+
+
+def _record_ids(*ids: tuple[str, str]) -> None:
+    """Record an event of each of *ids*: its own, and that of its trace."""
+    with Observability(Config(plugins={"journal": {"directory": "journal"}})) as observability:
+        for event_id, trace in ids:
+            observability.bus.emit(
+                HypervisorEvent(
+                    event_type=EventType.VFS_WRITE,
+                    event_id=event_id,
+                    causal_trace_id=f"{trace}/00000001",
+                )
+            )
+
+
+def test_beginning_of_very_many_ids_claims_no_exact_number() -> None:
+    _record_ids(*((f"e{number}", f"aa{number:010x}") for number in range(1, 1_002)))
+
+    assert "'aa' is the beginning of at least 1,000 ids:" in run_hvobs("tree", "aa").stderr
+
+
+def test_many_events_do_not_hide_a_trace_that_begins_like_them() -> None:
+    many = ((f"aa{number}", "cc0000000001") for number in range(1_001))
+    _record_ids(*many, ("e1", "aa0000000001"))
+    done = run_hvobs("tree", "aa")
+
+    assert done.exit_code == 0, done.stderr
+    assert "trace aa0000000001" in done.stdout
 
 
 def test_id_of_nothing_is_an_error() -> None:

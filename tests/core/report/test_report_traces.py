@@ -1,6 +1,8 @@
 """A report draws the trees of the worst and the newest traces, and links to them."""
 
+import html
 import re
+import shlex
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +18,7 @@ from hypervisor_observability.report.kept_traces import (
     MOST_WORST,
     KeptTraces,
 )
-from hypervisor_observability.report.trees_page import MOST_ROWS_OF_A_TREE
+from hypervisor_observability.report.trees_page import MOST_ROWS_OF_A_TREE, Addresses
 
 
 @pytest.fixture
@@ -104,6 +106,17 @@ def test_what_is_not_drawn_is_named_for_the_command_line(
             pass
 
     assert f"hvobs tree {early}" in section(page_of(bus), "Saga timeline")
+
+
+@pytest.mark.parametrize("trace", ["$(reboot)", "a; reboot", "`id`", "'q", "-rf", "x" * 300])
+def test_command_on_the_page_is_safe_to_paste_and_names_the_trace(trace: str) -> None:
+    (shown,) = re.findall(">(hvobs tree [^<]*)<", Addresses().link(trace))
+    words = shlex.split(html.unescape(shown))
+    options = ["--"] if trace.startswith("-") else []
+
+    assert words[:-1] == ["hvobs", "tree", *options]
+    assert trace.startswith(words[-1])
+    assert shlex.join(words) == html.unescape(shown)  # a shell expands nothing in it
 
 
 def test_error_counts_once_however_many_scopes_it_passes(

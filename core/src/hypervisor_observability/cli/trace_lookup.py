@@ -45,17 +45,18 @@ def find(events: Iterable[HypervisorEvent], text: str) -> Found | None:
     """
     exact: dict[tuple[str, str], Found] = {}
     begun: dict[tuple[str, str], Found] = {}
+    events_begun: dict[tuple[str, str], Found] = {}  # apart, so that they leave others their room
     for event in events:
         if event.causal_trace_id is None:
             continue
         key = trace_key(event.causal_trace_id)
         for kind, name, same, begins in _ids_of(event, key, text):
             if same or begins:
-                table = exact if same else begun
+                table = exact if same else events_begun if kind == "event" else begun
                 _note(table, kind, name, key)
     if exact:
         return min(exact.values(), key=lambda one: _KINDS.index(one.kind))
-    likely = [one for one in begun.values() if one.kind != "event"] or list(begun.values())
+    likely = list((begun or events_begun).values())
     if len(likely) > 1:
         raise click.UsageError(_ambiguous(text, likely))
     return likely[0] if likely else None
@@ -84,5 +85,6 @@ def _note(table: dict[tuple[str, str], Found], kind: str, name: str, key: str) -
 
 def _ambiguous(text: str, likely: list[Found]) -> str:
     shown = "".join(f"\n  {one}" for one in likely[:_SHOWN])
-    more = f"\n  and {len(likely) - _SHOWN} more" if len(likely) > _SHOWN else ""
-    return f"{text!r} is the beginning of {len(likely)} ids:{shown}{more}"
+    more = f"\n  and {len(likely) - _SHOWN:,} more" if len(likely) > _SHOWN else ""
+    least = "at least " if len(likely) == _MOST_FOUND else ""  # no more were noted
+    return f"{text!r} is the beginning of {least}{len(likely):,} ids:{shown}{more}"

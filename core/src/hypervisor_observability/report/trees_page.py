@@ -1,5 +1,7 @@
 """The causal trees on the page, and the links that lead to them."""
 
+import html
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 
 from attrs import field, frozen
@@ -7,6 +9,7 @@ from attrs import field, frozen
 from ..causality.trace_tree import TraceTree, build_tree
 from ..facts.prices import Prices
 from ..text.durations import duration_text
+from ..text.terminal_text import escape, fit
 from ..tree.outline import outline
 from ..tree.wording import label, telling
 from ..tree.work import Work, walk
@@ -16,6 +19,7 @@ from .kept_traces import KeptTrace
 MOST_ROWS_OF_A_TREE = 60
 """How many lines of a tree are drawn; of a larger one, what went well is left out first."""
 _DEEPEST = 12
+_ID_COLUMNS = 40
 _LABEL_COLUMNS = 200
 _REASON_COLUMNS = 300
 _WELL = frozenset({"", "ok"})
@@ -40,11 +44,10 @@ class Addresses:
         """Lead to the tree of a trace; where it is not drawn, say what shows it."""
         if trace_id is None:
             return ""
-        name = text_of(trace_id, 40)
         anchor = self.anchors.get(trace_id)
         if anchor is None:
-            return f'<span class="note">hvobs tree {name}</span>'
-        return f'<a href="#{anchor}">trace {name}</a>'
+            return f'<span class="note">{_command(trace_id)}</span>'
+        return f'<a href="#{anchor}">trace {text_of(trace_id, _ID_COLUMNS)}</a>'
 
 
 def trees(traces: Iterable[KeptTrace], addresses: Addresses, prices: Prices | None) -> str:
@@ -63,13 +66,22 @@ def _tree(trace: KeptTrace, anchor: str, prices: Prices | None) -> str:
     if len(shown) < len(works):
         notes.append(f"{len(works) - len(shown):,} of {len(works):,} pieces of work are left out.")
     if notes:
-        notes.append(f"hvobs tree {text_of(trace.trace_id, 40)} shows all.")
+        notes.append(f"{_command(trace.trace_id)} shows all.")
     note = f'<p class="note">{" ".join(notes)}</p>' if notes else ""
     rows = "".join(_rows(tree, roots, shown))
     return (
-        f'<div class="tree" id="{anchor}"><h3>trace {text_of(trace.trace_id, 40)}</h3>'
+        f'<div class="tree" id="{anchor}"><h3>trace {text_of(trace.trace_id, _ID_COLUMNS)}</h3>'
         f"<ul>{rows}</ul>{note}</div>"
     )
+
+
+def _command(trace_id: str) -> str:
+    """Give the command that draws a trace, for HTML; a shell takes the id as it is, as one word.
+
+    Of a long id it has the beginning, without an ellipsis: that names the trace, too.
+    """
+    word = shlex.quote(fit(escape(trace_id), _ID_COLUMNS, ellipsis=""))
+    return html.escape(f"hvobs tree {'-- ' if word.startswith('-') else ''}{word}")
 
 
 def _shown(works: list[Work]) -> set[int]:
