@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_observability.config.lookup import PLUGINS_DIR_VARIABLE
+from hypervisor_observability.config.lookup import PLUGINS_DIR_VARIABLE, VARIABLES
 from tests.commands import HVOBS, run_hvobs
 from tests.configurations import write_config
 
@@ -115,3 +115,19 @@ def test_wrong_directory_is_a_mistake_in_the_call() -> None:
     assert done.exit_code == 2
     assert "No such file or directory: expected a directory of plugins" in done.output
     assert "shout.py" not in " ".join(sys.modules)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_doctor_knows_each_variable_of_the_library(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, str(tmp_path))
+
+    assert "no variable of the library" not in run_hvobs("doctor").stdout
+
+
+def test_doctor_takes_the_option_for_no_mistake(tmp_path: Path) -> None:
+    done = run_hvobs("doctor", "--plugins-dir", tmp_path)
+
+    assert "no variable of the library" not in done.stdout
+    assert "no variable of the library" not in done.stderr

@@ -14,7 +14,7 @@ from attrs import asdict, define, field
 
 from .. import __version__, output
 from ..config import Config, disabled
-from ..config.lookup import DISABLED_VARIABLE, FILE_VARIABLE
+from ..config.lookup import DISABLED_VARIABLE, VARIABLES
 from ..errors import ConfigError
 from ..host.kinds import STORE, kind_of
 from .alias_owner import ALIAS, OURS, find_alias_owner
@@ -26,7 +26,6 @@ from .status import described, examine_state
 from .surroundings import missing_in, pattern_warnings, state_directory_fault
 
 _PREFIX = "HYPERVISOR_OBSERVABILITY_"
-_VARIABLES = (FILE_VARIABLE, DISABLED_VARIABLE)
 _NEEDED = ("attrs", "cattrs", "pluggy", "click")
 _OPTIONAL = ("msgspec", "genai-prices")
 _MOST_PROCESSES = 8
@@ -123,11 +122,11 @@ def _examine_environment(found: Examination, environ: Mapping[str, str]) -> None
     ours = sorted(name for name in environ if name.startswith(_PREFIX))
     # What is not known may be a secret of the user's own.
     found.facts["environment"] = {
-        name: environ[name] if name in _VARIABLES else "(set)" for name in ours
+        name: environ[name] if name in VARIABLES else "(set)" for name in ours
     }
     for name in ours:
-        if name not in _VARIABLES:
-            close = difflib.get_close_matches(name, _VARIABLES, 1)
+        if name not in VARIABLES:
+            close = difflib.get_close_matches(name, VARIABLES, 1)
             hint = f" (did you mean {close[0]}?)" if close else ""
             found.notes.append(f"{name} is set, which is no variable of the library{hint}")
     if disabled(environ):
