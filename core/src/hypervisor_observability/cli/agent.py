@@ -24,7 +24,10 @@ _LOOK_SECONDS = 0.1
 
 
 @journal_option
-@click.command(short_help="Run the plugins over a store that other processes write.")
+@click.command(
+    short_help="Run the plugins over a store that other processes write.",
+    epilog=output.examples("hvobs agent", "hvobs agent --once"),
+)
 @click.option("--once", is_flag=True, help="Deliver what is journalled now, then end.")
 @click.option(
     "--timeout",

@@ -28,7 +28,10 @@ FAILED = 1
 
 
 @config_option
-@click.command(short_help="Check the configuration and ask each backend.")
+@click.command(
+    short_help="Check the configuration and ask each backend.",
+    epilog=output.examples("hvobs check", "hvobs check --start --config staging.toml"),
+)
 @click.option("--start", is_flag=True, help="Start each plugin for real, then stop it.")
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def check(

@@ -52,7 +52,10 @@ class Examination:
 
 
 @config_option
-@click.command(short_help="Say what is installed and whether it fits.")
+@click.command(
+    short_help="Say what is installed and whether it fits.",
+    epilog=output.examples("hvobs doctor", "hvobs doctor --json"),
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def doctor(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """Say what is installed, whether it fits together, and what an application would find.

@@ -24,6 +24,7 @@ from .config_option import (
     plugins_dir_parameter,
 )
 from .own_table import OwnTable
+from .plugin_help import write_about
 
 
 @frozen
@@ -56,7 +57,7 @@ class PluginCommands(click.Group):
         super().__init__(
             name,
             params=[config_parameter(), plugins_dir_parameter()],
-            help=f"Commands of the plugin {output.one_line(name)}.",
+            help=f"The plugin {output.one_line(name)}, and its commands.",
             subcommand_metavar="COMMAND ...",
         )
         self.plugin = name
@@ -65,6 +66,11 @@ class PluginCommands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Give the names of the plugin's commands."""
         return sorted(self._commands(ctx))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the plugin is and what its table takes, too."""
+        write_about(formatter, self.plugin, ctx.params.get("config_file"))
+        super().format_options(ctx, formatter)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Give the one that is called *cmd_name*; None if there is none."""
@@ -75,6 +81,8 @@ class PluginCommands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that *args* begin with, or say which one may have been meant."""
         names = self.list_commands(ctx)
+        if not names:
+            raise click.UsageError(f"the plugin '{self.plugin}' has no commands of its own", ctx)
         if args[0] not in names and not args[0].startswith("-"):
             close = difflib.get_close_matches(args[0], names, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"there are: {', '.join(names)}"
@@ -89,8 +97,6 @@ class PluginCommands(click.Group):
     def _commands(self, ctx: click.Context) -> dict[str, click.Command]:
         if self._loaded is None:
             self._loaded = load_commands(self.plugin, ctx.params.get("config_file"))
-        if not self._loaded:
-            raise click.UsageError(f"the plugin '{self.plugin}' has no commands of its own", ctx)
         return self._loaded
 
 

@@ -38,7 +38,7 @@ class Listed:
 
 
 @config_option
-@click.command(short_help="List the installed plugins.")
+@click.command(short_help="List the installed plugins.", epilog=output.examples("hvobs plugins"))
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def plugins(config_file: Path | None, as_json: bool) -> None:  # noqa: FBT001 - click's flag
     """List the plugins that can be turned on: installed ones, and files of the plugins directory.

@@ -16,7 +16,10 @@ _FLUSH_SECONDS = 600.0
 
 
 @journal_option
-@click.command(short_help="Deliver recorded events once more.")
+@click.command(
+    short_help="Deliver recorded events once more.",
+    epilog=output.examples("hvobs replay --journal journal", "hvobs replay --config staging.toml"),
+)
 @click.option("--run", "run_name", metavar="NAME", help="Only this run.")
 @click.option(
     "--from", "first", type=click.IntRange(min=0), default=0, help="First sequence number."

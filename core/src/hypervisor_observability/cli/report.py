@@ -14,7 +14,13 @@ from .prices_option import prices_of, prices_option
 
 
 @history_options
-@click.command(short_help="Write what was recorded as one page with pictures.")
+@click.command(
+    short_help="Write what was recorded as one page with pictures.",
+    epilog=output.examples(
+        "hvobs report --output report.html",
+        "hvobs report --since 1d --session checkout-42 --output report.html",
+    ),
+)
 @wanted_options
 @prices_option
 @click.option(

@@ -69,7 +69,15 @@ def _is_module(name: str) -> bool:
 
 
 @config_option
-@click.command(cls=_Run, short_help="Run a program with the sources of a configuration on.")
+@click.command(
+    cls=_Run,
+    short_help="Run a program with the sources of a configuration on.",
+    epilog=output.examples(
+        "hvobs run app.py",
+        "hvobs run --config staging.toml app.py --verbose",
+        "hvobs run -m package.module",
+    ),
+)
 @click.pass_context
 def run(ctx: click.Context, config_file: Path | None) -> None:
     """Run a Python program as it stands, and have the sources of the configuration see it.

@@ -24,7 +24,10 @@ _NUMBERS = ("delivered", "rejected", "in_flight", "pending")
 
 
 @config_option
-@click.command(short_help="Say how running processes deliver.")
+@click.command(
+    short_help="Say how running processes deliver.",
+    epilog=output.examples("hvobs status", "hvobs status --json"),
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),

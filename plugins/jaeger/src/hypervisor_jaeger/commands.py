@@ -12,6 +12,7 @@ from hypervisor_jaeger.comparison import OperationDifference, compare, has_faile
 from hypervisor_jaeger.config import JaegerConfig
 from hypervisor_jaeger.links import compare_url, trace_url, wide_trace_id
 from hypervisor_jaeger.query_api import QueryAPI, QueryError
+from hypervisor_observability import output
 from hypervisor_observability.files.atomic_file import write_where_told
 from hypervisor_observability.text.terminal_text import escape
 
@@ -59,7 +60,11 @@ def commands(config: JaegerConfig) -> list[click.Command]:
 
 
 def _open(jaeger: _Jaeger) -> click.Command:
-    @click.command("open", help=f"Show a trace in Jaeger's user interface.\n\n{_ID}")
+    @click.command(
+        "open",
+        help=f"Show a trace in Jaeger's user interface.\n\n{_ID}",
+        epilog=output.examples("hvobs jaeger open da557855c5a8/0000000a"),
+    )
     @click.argument("trace_id", type=_TraceId(), metavar="ID")
     @click.option("--print", "only_print", is_flag=True, help="Only write its address.")
     def command(trace_id: str, only_print: bool) -> None:  # noqa: FBT001 - click's flag
@@ -72,7 +77,11 @@ def _open(jaeger: _Jaeger) -> click.Command:
 
 
 def _fetch(jaeger: _Jaeger) -> click.Command:
-    @click.command("fetch", help=f"Read a trace back from Jaeger.\n\n{_ID}")
+    @click.command(
+        "fetch",
+        help=f"Read a trace back from Jaeger.\n\n{_ID}",
+        epilog=output.examples("hvobs jaeger fetch da557855c5a8/0000000a"),
+    )
     @click.argument("trace_id", type=_TraceId(), metavar="ID")
     @click.option("--json", "as_json", is_flag=True, help="Write Jaeger's own JSON.")
     def command(trace_id: str, as_json: bool) -> None:  # noqa: FBT001 - click's flag
@@ -95,6 +104,7 @@ def _compare(jaeger: _Jaeger) -> click.Command:
         "compare",
         help="Compare two traces by their operations. Exit code 1 if their spans or failures"
         f" differ.\n\n{_ID}",
+        epilog=output.examples("hvobs jaeger compare da557855c5a8/0000000a 10dfedb08aed/0000000b"),
     )
     @click.argument("one", type=_TraceId(), metavar="ID")
     @click.argument("other", type=_TraceId(), metavar="ID")
@@ -122,7 +132,9 @@ def _compare(jaeger: _Jaeger) -> click.Command:
 
 def _export(jaeger: _Jaeger) -> click.Command:
     @click.command(
-        "export", help=f"Write a trace to a file for Jaeger's upload (JSON File).\n\n{_ID}"
+        "export",
+        help=f"Write a trace to a file for Jaeger's upload (JSON File).\n\n{_ID}",
+        epilog=output.examples("hvobs jaeger export da557855c5a8/0000000a trace.json"),
     )
     @click.argument("trace_id", type=_TraceId(), metavar="ID")
     @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))

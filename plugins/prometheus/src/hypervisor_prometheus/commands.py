@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 import click
 
+from hypervisor_observability import output
 from hypervisor_prometheus.alerts import MAX_INTERVAL_SECONDS, check_interval, rules_text
 from hypervisor_prometheus.config import PrometheusConfig
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
@@ -21,7 +22,11 @@ def commands(config: PrometheusConfig) -> list[click.Command]:
     return [_dashboard, _rules, _scrape_config(config)]
 
 
-@click.command("dashboard", short_help="Write a dashboard for Grafana.")
+@click.command(
+    "dashboard",
+    short_help="Write a dashboard for Grafana.",
+    epilog=output.examples("hvobs prometheus dashboard agents > agents.json"),
+)
 @click.argument(
     "which", type=click.Choice(["agents", "pipeline"]), default="agents", required=False
 )
@@ -49,7 +54,11 @@ def _dashboard(which: str, traces: str, service: str) -> None:
     click.echo(json.dumps(shown, indent=2))
 
 
-@click.command("rules", short_help="Write the alerts, as a rule file.")
+@click.command(
+    "rules",
+    short_help="Write the alerts, as a rule file.",
+    epilog=output.examples("hvobs prometheus rules > rules.yml"),
+)
 def _rules() -> None:
     """Write the alerts as a file for Prometheus' rule_files."""
     click.echo(rules_text(), nl=False)
@@ -64,7 +73,11 @@ def _checked_interval(_context: click.Context, _parameter: click.Parameter, seco
 
 
 def _scrape_config(config: PrometheusConfig) -> click.Command:
-    @click.command("config", short_help="Write a configuration for Prometheus.")
+    @click.command(
+        "config",
+        short_help="Write a configuration for Prometheus.",
+        epilog=output.examples("hvobs prometheus config > prometheus.yml"),
+    )
     @click.option(
         "--python",
         multiple=True,

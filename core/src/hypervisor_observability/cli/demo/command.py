@@ -26,7 +26,10 @@ from .run import NOT_INSTALLED, Demonstration, demonstrate
 _UPLOAD_FILE = "jaeger-upload.json"
 
 
-@click.command(short_help="Show the whole at work: real work, all four plugins.")
+@click.command(
+    short_help="Show the whole at work: real work, all four plugins.",
+    epilog=output.examples("hvobs demo", "hvobs demo --agents", "hvobs demo --report report.html"),
+)
 @click.option(
     "--config",
     "config_file",

@@ -20,9 +20,8 @@ def _known_kind(_: click.Context, __: click.Parameter, kind: str) -> str:
 
 @click.command(
     short_help="Write a package for a new plugin.",
-    epilog=(
-        "\b\nExamples:\n  hvobs new-plugin acme-log\n"
-        "  hvobs new-plugin acme-traces --kind spans --output ~/src"
+    epilog=output.examples(
+        "hvobs new-plugin acme-log", "hvobs new-plugin acme-traces --kind spans --output ~/src"
     ),
 )
 @click.argument("name")

@@ -14,7 +14,14 @@ from hypervisor_observability import output
 from hypervisor_observability.events.event import HypervisorEvent
 
 
-@click.command(name="erase", short_help="Erase the payloads of an agent or a session.")
+@click.command(
+    name="erase",
+    short_help="Erase the payloads of an agent or a session.",
+    epilog=output.examples(
+        "hvobs journal erase --subject did:mesh:payer --dry-run",
+        "hvobs journal erase --session checkout-42",
+    ),
+)
 @about_a_journal
 @click.option("--subject", metavar="DID", help="Of this agent.")
 @click.option("--session", metavar="ID", help="Of this session.")

@@ -8,7 +8,11 @@ from hypervisor_journal.proof.key_files import make_key_file
 from hypervisor_observability import output
 
 
-@click.command(name="key", short_help="Make a key file for a journal's anchors.")
+@click.command(
+    name="key",
+    short_help="Make a key file for a journal's anchors.",
+    epilog=output.examples("hvobs journal key anchors.key"),
+)
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def key_command(file: Path) -> None:
     """Make FILE, for anchor_key_file of [plugins.journal], and write its first key to stdout.

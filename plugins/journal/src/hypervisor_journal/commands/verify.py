@@ -19,7 +19,11 @@ _UNANCHORED = 3
 _MOST_GONE = 20
 
 
-@click.command(name="verify", short_help="Prove that a journal is what was written.")
+@click.command(
+    name="verify",
+    short_help="Prove that a journal is what was written.",
+    epilog=output.examples("hvobs journal verify", "hvobs journal verify --journal journal --json"),
+)
 @about_a_journal
 @click.option(
     "--anchors",
