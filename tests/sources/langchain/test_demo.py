@@ -13,14 +13,16 @@ from tests.plugins.otel.fake_backend import FakeBackend
 
 
 def tree_of(output: str) -> list[str]:
-    """Give the lines of a tree without the times, and without who noticed a handoff."""
-    lines = re.sub(r" +\d+ (us|ms) ", " ", output).splitlines()[1:]
+    """Give the lines of a tree without its id, the times, and who noticed a handoff."""
+    drawn = output.partition("\ntrace ")[2].partition("\n\n")[0]
+    lines = re.sub(r" +\d+ (us|ms) ", " ", drawn).splitlines()[1:]
     return [line.replace(" (by triage)", "") for line in lines]
 
 
 def test_agents_run_in_langgraph_and_are_seen_as_those_in_our_own_terms(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # the journal is made there
     graph = run_hvobs("demo", "--agents")
     monkeypatch.setattr("hypervisor_observability.cli.demo.desk.run.installed_plugins", dict)
     plain = run_hvobs("demo", "--agents")
@@ -30,6 +32,7 @@ def test_agents_run_in_langgraph_and_are_seen_as_those_in_our_own_terms(
     assert "the agents run in plain Python" in plain.stderr
     # LangChain says that a tool was refused; why is content.
     told = "refund is for billing alone"
+    assert len(tree_of(graph.stdout)) > 10
     assert tree_of(graph.stdout) == [
         line.replace(told, "refused") for line in tree_of(plain.stdout)
     ]

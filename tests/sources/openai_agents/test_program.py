@@ -103,10 +103,10 @@ def test_program_is_seen_in_the_tree_in_metrics_and_in_spans(
     assert [line.lstrip("├─│└ ").partition("  ")[0] for line in seen.tree.splitlines()[1:]] == [
         "run Agent workflow (172 tokens)",
         "agent boss (62 tokens)",
-        "handoff boss to writer",
         "model fake-1 (25 tokens)",
         "tool look_up",
         "model fake-1 (37 tokens)",
+        "handoff boss to writer",
         "agent writer (110 tokens)",
         "model fake-1 (110 tokens)",
     ]
