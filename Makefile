@@ -5,9 +5,9 @@
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 SET_UP := scripts/set-up.sh scripts/environments.sh scripts/find-python.sh
-# A process for each core, up to four: tests start servers of their own. Each file's tests stay
-# together, with the servers that they share.
-PROCESSES := --numprocesses auto --maxprocesses 4 --dist loadfile
+# Three processes, on two cores too: tests wait a lot, for servers of their own. Each file's tests
+# stay together, with the servers that they share.
+PROCESSES := --numprocesses 3 --dist loadfile
 # The tests of sources need the frameworks, which have environments of their own.
 # Tests kill processes that are counted: combining may tell of a file or two that are no data.
 define COUNTED

@@ -55,11 +55,14 @@ class ConfigError(ObservabilityError):
     """The configuration cannot be used. The error lists all its problems.
 
     Attributes:
-        problems: What is wrong, in the order of the file.
+        problems: What is wrong, file by file, each in its order.
     """
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda problem: problem.line or 0))
+        found = tuple(problems)
+        sources = list(dict.fromkeys(problem.source for problem in found))
+        place = {source: number for number, source in enumerate(sources)}
+        self.problems = tuple(sorted(found, key=lambda one: (place[one.source], one.line or 0)))
         super().__init__(self.problems)
 
     def __str__(self) -> str:

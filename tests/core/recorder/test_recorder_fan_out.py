@@ -157,9 +157,9 @@ def test_tree_shows_fan_outs_and_handoffs(bus: HypervisorEventBus, recorder: Rec
     lines = [" ".join(line.split()) for line in text.splitlines()]
     timeless = [re.sub(r" [0-9.]+ (us|ms|s)(?= )", "", line) for line in lines]
     assert [line for line in timeless if "fan-out" in line or "handoff" in line] == [
-        "├─ handoff did:lead to did:heir (step other) failed",
         "├─ fan-out majority (3 branches, 2 failed) FAILED",
         "│ └─ handoff did:lead to did:heir handed off",
+        "├─ handoff did:lead to did:heir (step other) failed",
         "└─ fan-out any (1 branch) ok",
     ]
     assert all(columns(line) <= 100 for line in text.splitlines())
