@@ -91,19 +91,19 @@ class TakesSpans:
         self.spans = 0
 
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
-        raise NotImplementedError
+        raise AssertionError("takes_events is False, and events were handed over")
 
     def export_spans(self, spans: Sequence[FinishedSpan]) -> None:
         self.spans += len(spans)
 
     def export_metrics(self, metrics: Sequence[MetricFamily]) -> None:
-        raise NotImplementedError
+        raise AssertionError("takes_metrics is False, and metrics were handed over")
 
     def flush(self) -> None:
         """Nothing is held back."""
 
     def stop(self) -> None:
-        """Nothing to let go of."""
+        """Nothing is open."""
 
 
 def delivered(bus: HypervisorEventBus, admit: Admit) -> int:

@@ -300,6 +300,27 @@ def test_tree_needs_a_file_or_a_journal_or_a_store(
     assert run_hvobs("tree", "-", "--journal", journal).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["query", "--limit", "1"],
+        ["query", "--agent", "nobody"],
+        ["traces"],
+        ["tree"],
+        ["tree", "--all"],
+    ],
+    ids=" ".join,
+)
+def test_damage_is_told_once_however_often_a_command_reads(
+    journal: Path, arguments: list[str]
+) -> None:
+    damage_second_record(next(runs_of(journal)))
+    result = run_hvobs(*arguments, "--journal", journal)
+
+    assert result.exit_code == 1
+    assert result.stderr.count("cannot be read") == 1
+
+
 def test_tree_tells_of_damage(journal: Path) -> None:
     damage_second_record(next(runs_of(journal)))
     result = run_hvobs("tree", "--journal", journal)

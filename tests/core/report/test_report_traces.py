@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
+from attrs import evolve
 
 from hypervisor_observability import HypervisorEvent, HypervisorEventBus, Recorder
+from hypervisor_observability.causality.traceparent import widen_trace
 from hypervisor_observability.events.event_types import TOOL_FINISHED, TOOL_STARTED
 from hypervisor_observability.report import Findings, report_page
 from hypervisor_observability.report.kept_traces import (
@@ -93,6 +95,21 @@ def test_sagas_breaches_errors_and_agents_lead_to_the_tree(
         body = page.partition(f"<h2>{title}</h2>")[2].partition("</section>")[0]
         assert link in body, title
     assert "step pay : in 1 trace ValueError: the bank does not answer" in section(page, "Errors")
+
+
+def test_trace_in_both_of_its_forms_is_one_tree(
+    bus: HypervisorEventBus, recorder: Recorder
+) -> None:
+    fail(recorder, "did:a")
+    # As after a way through a service that knows W3C's form alone.
+    *first, last = bus.all_events
+    trace_id, _, rest = str(last.causal_trace_id).partition("/")
+    wide = evolve(last, causal_trace_id=f"{widen_trace(trace_id)}/{rest}")
+    findings = Findings.of([*first, wide])
+
+    assert [one.trace_id for one in findings.traces.worst()] == [trace_id]
+    assert findings.traces.newest() == []
+    assert findings.traces.worst()[0].events == [*first, wide]
 
 
 def test_what_is_not_drawn_is_named_for_the_command_line(

@@ -78,7 +78,7 @@ class Past:
     config_file: Path | None
     directory: Path | None
     indexed: bool = False
-    _remarked: set[str] = field(factory=set, init=False, eq=False, repr=False)
+    _told: set[str] = field(factory=set, init=False, eq=False, repr=False)
 
     @contextmanager
     def history(
@@ -102,7 +102,7 @@ class Past:
         remarks: list[str] = []
         with _Bar(bar) as shown:
             context = HistoryContext(
-                notice=notice,
+                notice=lambda text: self._tell_once(text, notice),
                 remark=remarks.append,
                 indexed=self.indexed,
                 may_be_empty=may_be_empty,
@@ -114,11 +114,14 @@ class Past:
                 yield history
             finally:
                 history.close()
-        # A command may read several times; what there is to remark is the same each time.
-        for remark in dict.fromkeys(remarks):
-            if remark not in self._remarked:
-                self._remarked.add(remark)
-                output.note(remark)
+        for remark in remarks:
+            self._tell_once(remark, output.note)
+
+    def _tell_once(self, text: str, tell: Callable[[str], object]) -> None:
+        """Say *text*, unless that was done: a command may read several times."""
+        if text not in self._told:
+            self._told.add(text)
+            tell(text)
 
     def _table(self) -> OwnTable:
         if self.directory is None:

@@ -51,18 +51,16 @@ class StoredEvents:
     events: int = 0
     bad_lines: int = 0
     is_file: bool = False
-    _notices: dict[str, None] = field(factory=dict, init=False)
+    _notices: list[str] = field(factory=list, init=False)
 
     def each(self, trace: str | None = None) -> Iterator[HypervisorEvent]:
         """Read the store."""
-        notices: list[str] = []
         count = 0
-        with self.past.history(notices.append, bar="reading") as history:
+        with self.past.history(self._notices.append, bar="reading") as history:
             for entry in history.events(Wanted(trace=trace)):
                 count += 1
                 yield entry.event
         self.events = max(self.events, count)
-        self._notices.update(dict.fromkeys(notices))
         self.bad_lines = len(self._notices)
 
     def tell_bad(self) -> None:

@@ -1,4 +1,4 @@
-"""What went wrong: the one list of the events that say so."""
+"""What went wrong: which events say so."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,6 +12,17 @@ from ..events.event_types import (
     EventType,
 )
 from . import payload_facts, saga_facts
+
+INCIDENTS = frozenset(
+    {
+        EventType.RING_BREACH_DETECTED,
+        EventType.AGENT_KILLED,
+        EventType.SLASH_EXECUTED,
+        EventType.QUARANTINE_ENTERED,
+        EventType.SAGA_ESCALATED,
+    }
+)
+"""The types of events that say so whatever their payload holds."""
 
 
 def is_trouble(event: HypervisorEvent) -> bool:
@@ -48,9 +59,5 @@ _JUDGES: Mapping[EventType, Callable[[HypervisorEvent], bool]] = {
     GOVERNANCE_DECISION: _denied,
     EventType.SAGA_STEP_FAILED: _always,
     EventType.SAGA_COMPLETED: _ended_badly,
-    EventType.SAGA_ESCALATED: _ended_badly,
-    EventType.RING_BREACH_DETECTED: _always,
-    EventType.AGENT_KILLED: _always,
-    EventType.SLASH_EXECUTED: _always,
-    EventType.QUARANTINE_ENTERED: _always,
+    **dict.fromkeys(INCIDENTS, _always),
 }

@@ -4,6 +4,7 @@ from collections import Counter, OrderedDict
 
 from attrs import define, field
 
+from ..causality.traceparent import narrow_trace
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
 from ..facts.usage import OTHER, Usage
@@ -110,6 +111,9 @@ def what_went_wrong(event: HypervisorEvent) -> str:
 
 
 def trace_of(event: HypervisorEvent) -> str | None:
-    """Give the trace that *event* belongs to, as its causal id has it."""
+    """Give the trace that *event* belongs to: in its short form, where it has two."""
     causal = event.causal_trace_id
-    return None if causal is None else causal.partition("/")[0]
+    if causal is None:
+        return None
+    trace_id = causal.partition("/")[0]
+    return narrow_trace(trace_id) or trace_id

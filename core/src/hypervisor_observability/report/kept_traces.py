@@ -9,6 +9,7 @@ from ..bus.event_memory import rough_bytes
 from ..causality.causal_trace import CausalTraceId
 from ..events.event import HypervisorEvent
 from ..facts.trouble import is_trouble
+from .calls import trace_of
 
 MOST_WORST = 5
 """How many traces are drawn because something went wrong in them."""
@@ -28,7 +29,7 @@ class KeptTrace:
     """A trace.
 
     Attributes:
-        trace_id: Its id, as it was first seen.
+        trace_id: Its id: in its short form, where it has two.
         events: What happened in it, in order.
         trouble: How much of that went wrong.
         left_out: How many more events there were.
@@ -71,10 +72,9 @@ class KeptTraces:
 
     def take(self, event: HypervisorEvent) -> None:
         """Take an event, if it belongs to a trace."""
-        causal = event.causal_trace_id
-        if causal is None:
+        causal, trace_id = event.causal_trace_id, trace_of(event)
+        if causal is None or trace_id is None:
             return
-        trace_id = causal.partition("/")[0]
         trace = self._traces.get(trace_id)
         if trace is None:
             if hash(trace_id) in self._forgotten or CausalTraceId.or_none(causal) is None:

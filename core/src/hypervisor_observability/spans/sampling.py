@@ -4,21 +4,10 @@ from attrs import field, frozen
 from attrs.validators import ge, gt, le
 
 from ..events.event import HypervisorEvent
-from ..events.event_types import EventType
+from ..facts.trouble import INCIDENTS
 from .record import FinishedSpan, SpanStatus
 
 _IDS = 1 << 64
-
-INCIDENTS = frozenset(
-    {
-        EventType.RING_BREACH_DETECTED,
-        EventType.AGENT_KILLED,
-        EventType.SLASH_EXECUTED,
-        EventType.QUARANTINE_ENTERED,
-        EventType.SAGA_ESCALATED,
-    }
-)
-"""The types of events for which a trace is kept, beside refused decisions and failed spans."""
 
 
 @frozen(kw_only=True)
