@@ -30,6 +30,7 @@ DISTRIBUTIONS = [
     "hypervisor-otel",
     "hypervisor-prometheus",
     "hypervisor-statsd",
+    "hypervisor-web",
 ]
 
 
@@ -216,6 +217,7 @@ def test_entry_points_name_classes_that_exist(
         "otel OTelPlugin",
         "prometheus PrometheusPlugin",
         "statsd StatsDPlugin",
+        "web WebPlugin",
     ]
     assert environment.run("hvobs", "--version").returncode == 0
 

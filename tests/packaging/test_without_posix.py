@@ -77,6 +77,7 @@ for arguments in (
         "hypervisor_genai",
         "hypervisor_langchain",
         "hypervisor_openai_agents",
+        "hypervisor_web",
     ],
 )
 def test_every_module_can_be_imported_without_posix(package: str) -> None:

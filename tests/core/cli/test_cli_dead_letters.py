@@ -43,13 +43,13 @@ def letter(word: str) -> HypervisorEvent:
 
 @pytest.fixture
 def letters(elsewhere: None) -> DeadLetters:
-    """Give those of the plugin ``web``, which the configuration here turns on."""
+    """Give those of the plugin ``panel``, which the configuration here turns on."""
     Path("plugins").mkdir()
-    Path("plugins/web.py").write_text(PLUGIN)
+    Path("plugins/panel.py").write_text(PLUGIN)
     Path("hypervisor.toml").write_text(
-        'plugins_dir = "plugins"\n[state]\ndirectory = "state"\n[plugins.web]\n'
+        'plugins_dir = "plugins"\n[state]\ndirectory = "state"\n[plugins.panel]\n'
     )
-    return DeadLetters.of(Path("state").absolute(), "web")
+    return DeadLetters.of(Path("state").absolute(), "panel")
 
 
 def words(letters: DeadLetters) -> list[str]:
@@ -70,7 +70,7 @@ def test_dead_letters_are_listed_a_line_each(letters: DeadLetters) -> None:
     assert done.exit_code == 0
     heading, first, second = done.stdout.splitlines()
     assert heading.split() == ["PLUGIN", "NUMBER", "TIME", "EVENT", "TRACE", "REASON"]
-    assert first.split()[:2] == ["web", "1"]
+    assert first.split()[:2] == ["panel", "1"]
     assert "vfs.write" in first
     assert "a" * 32 in first
     assert first.rstrip().endswith(r"no \x1b[31mway at all")
@@ -81,25 +81,25 @@ def test_limit_says_how_many_are_not_shown(letters: DeadLetters) -> None:
     for word in ("one", "two", "three"):
         letters.write(letter(word), "no")
 
-    done = run_hvobs("dead-letters", "list", "web", "--limit", 1, "--json")
+    done = run_hvobs("dead-letters", "list", "panel", "--limit", 1, "--json")
 
     assert json.loads(done.stdout)["event"]["payload"] == {"word": "one"}
-    assert "web: 2 more" in done.stderr
+    assert "panel: 2 more" in done.stderr
 
 
 def test_one_is_shown_whole(letters: DeadLetters) -> None:
     letters.write(letter("one"), "no")
 
-    assert json.loads(run_hvobs("dead-letters", "show", "web", 1).stdout)["reason"] == "no"
-    absent = run_hvobs("dead-letters", "show", "web", 2)
+    assert json.loads(run_hvobs("dead-letters", "show", "panel", 1).stdout)["reason"] == "no"
+    absent = run_hvobs("dead-letters", "show", "panel", 2)
     assert (absent.exit_code, "no dead letter 2" in absent.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("letters")
 def test_no_dead_letters_are_no_failure() -> None:
     assert "no dead letters in" in run_hvobs("dead-letters").stderr
-    done = run_hvobs("dead-letters", "resend", "web")
-    assert (done.exit_code, done.stderr) == (0, "web has no dead letters\n")
+    done = run_hvobs("dead-letters", "resend", "panel")
+    assert (done.exit_code, done.stderr) == (0, "panel has no dead letters\n")
     assert "no [plugins.wbe]" in run_hvobs("dead-letters", "resend", "wbe").stderr
 
 
@@ -107,10 +107,10 @@ def test_what_is_accepted_goes_and_what_is_refused_again_stays(letters: DeadLett
     for word in ("one", "poison", "two", "poison", "poison", "poison", "poison", "three"):
         letters.write(letter(word), "no")
 
-    done = run_hvobs("dead-letters", "resend", "web", "--yes")
+    done = run_hvobs("dead-letters", "resend", "panel", "--yes")
 
     assert done.exit_code == 1
-    assert done.stdout == "web: sent 3, refused again 5\n"
+    assert done.stdout == "panel: sent 3, refused again 5\n"
     assert Path("sent.txt").read_text().split() == ["one", "two", "three"]
     assert words(letters) == ["poison"] * 5
     assert stat.S_IMODE(letters.path.stat().st_mode) == 0o600
@@ -119,16 +119,16 @@ def test_what_is_accepted_goes_and_what_is_refused_again_stays(letters: DeadLett
 def test_file_goes_with_the_last_letter(letters: DeadLetters) -> None:
     letters.write(letter("one"), "no")
 
-    done = run_hvobs("dead-letters", "resend", "web", "--yes")
+    done = run_hvobs("dead-letters", "resend", "panel", "--yes")
 
-    assert (done.exit_code, done.stdout) == (0, "web: sent 1, refused again 0\n")
+    assert (done.exit_code, done.stdout) == (0, "panel: sent 1, refused again 0\n")
     assert not list(letters.path.parent.glob("*.jsonl"))
 
 
 def test_no_is_taken_for_an_answer(letters: DeadLetters) -> None:
     letters.write(letter("one"), "no")
 
-    assert run_hvobs("dead-letters", "resend", "web", input="n\n").exit_code == 1
+    assert run_hvobs("dead-letters", "resend", "panel", input="n\n").exit_code == 1
     assert words(letters) == ["one"]
 
 
@@ -137,7 +137,7 @@ def test_line_that_cannot_be_read_stays(letters: DeadLetters) -> None:
     with letters.path.open("a") as file:
         file.write('{"time": 1e400, "reason": "", "event": {}}\n{"torn')
 
-    done = run_hvobs("dead-letters", "resend", "web", "--yes")
+    done = run_hvobs("dead-letters", "resend", "panel", "--yes")
 
     assert "sent 1, refused again 0, not sent 2 (this line cannot be read)" in done.stdout
     assert letters.path.read_text().endswith('{"torn\n')
@@ -149,7 +149,7 @@ def test_event_that_the_table_does_not_ask_for_stays(letters: DeadLetters) -> No
         file.write('events = ["ring.*"]\n')
     letters.write(letter("one"), "no")
 
-    done = run_hvobs("dead-letters", "resend", "web", "--yes")
+    done = run_hvobs("dead-letters", "resend", "panel", "--yes")
 
     assert "not sent 1 (its table does not ask for such events)" in done.stdout
     assert words(letters) == ["one"]
@@ -162,7 +162,7 @@ def test_all_stay_if_the_backend_is_away(
     for word in ("one", "later", "two"):
         letters.write(letter(word), "no")
 
-    done = run_hvobs("dead-letters", "resend", "web", "--yes")
+    done = run_hvobs("dead-letters", "resend", "panel", "--yes")
 
     assert "sent 1, refused again 0, not sent 2 (the backend did not take" in done.stdout
     assert words(letters) == ["later", "two"]
@@ -191,24 +191,24 @@ def test_processes_that_write_meanwhile_lose_nothing(letters: DeadLetters) -> No
 def test_letters_of_a_process_that_was_killed_are_put_back(letters: DeadLetters) -> None:
     letters.write(letter("one"), "no")
     box = LetterBox(letters.path)
-    letters.path.rename(letters.path.with_name("web.sending.jsonl"))
-    letters.path.with_name("web.again.jsonl").write_text("half")
+    letters.path.rename(letters.path.with_name("panel.sending.jsonl"))
+    letters.path.with_name("panel.again.jsonl").write_text("half")
     letters.write(letter("two"), "no")
-    assert LetterBox.all_in(Path("state")) == [LetterBox(Path("state/dead/web.jsonl"))]
+    assert LetterBox.all_in(Path("state")) == [LetterBox(Path("state/dead/panel.jsonl"))]
     assert len(list(box.letters())) == 2
 
     with box.taken():
         pass
 
     assert words(letters) == ["one", "two"]
-    assert [one.name for one in letters.path.parent.glob("*.jsonl")] == ["web.jsonl"]
+    assert [one.name for one in letters.path.parent.glob("*.jsonl")] == ["panel.jsonl"]
 
 
 def test_two_do_not_send_at_once(letters: DeadLetters) -> None:
     letters.write(letter("one"), "no")
 
     with LetterBox(letters.path).taken():
-        done = run_hvobs("dead-letters", "resend", "web", "--yes")
+        done = run_hvobs("dead-letters", "resend", "panel", "--yes")
         with pytest.raises(BusyError), LetterBox(letters.path).taken():
             pass
 

@@ -138,10 +138,10 @@ def test_help_lists_plugins_and_imports_none(install: Install) -> None:
 
 
 def test_plugins_command_runs_with_its_defaults(install: Install) -> None:
-    install("web", SOURCE)
+    install("panel", SOURCE)
     install("wire", TRIPWIRE)
 
-    done = run_hvobs("web", "open")
+    done = run_hvobs("panel", "open")
 
     assert (done.exit_code, done.stdout) == (0, "opening http://127.0.0.1\n")
     assert "acme_wire" not in sys.modules
@@ -149,48 +149,48 @@ def test_plugins_command_runs_with_its_defaults(install: Install) -> None:
 
 @pytest.mark.parametrize("options", [[], ["--config", "hypervisor.toml"]])
 def test_plugins_command_runs_with_its_table(install: Install, options: list[str]) -> None:
-    install("web", SOURCE)
+    install("panel", SOURCE)
     install("wire", TRIPWIRE)
     # Neither another plugin nor what is wrong elsewhere is of this command's concern.
-    write_config('servce = 1\n[plugins.wire]\n[plugins.web]\nurl = "http://db"')
+    write_config('servce = 1\n[plugins.wire]\n[plugins.panel]\nurl = "http://db"')
 
-    done = run_hvobs("web", *options, "open")
+    done = run_hvobs("panel", *options, "open")
 
     assert (done.exit_code, done.stdout) == (0, "opening http://db\n")
 
 
 def test_commands_of_a_plugin_are_listed(install: Install) -> None:
-    install("web", SOURCE)
+    install("panel", SOURCE)
 
-    done = run_hvobs("web", "--help")
+    done = run_hvobs("panel", "--help")
 
     assert done.exit_code == 0
-    assert "The plugin web, and its commands." in done.stdout
+    assert "The plugin panel, and its commands." in done.stdout
     assert row(done, "open") == ["open", "Open", "it."]
 
 
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ("urll = 1", "hypervisor.toml:2: plugins.web.urll: unknown key (did you mean 'url'?)"),
-        ("url = '${NO_SUCH_VARIABLE}'", "hypervisor.toml:2: plugins.web.url: "),
+        ("urll = 1", "hypervisor.toml:2: plugins.panel.urll: unknown key (did you mean 'url'?)"),
+        ("url = '${NO_SUCH_VARIABLE}'", "hypervisor.toml:2: plugins.panel.url: "),
     ],
 )
 def test_what_is_wrong_in_its_table_is_told(install: Install, table: str, problem: str) -> None:
-    install("web", SOURCE)
-    write_config(f"[plugins.web]\n{table}")
+    install("panel", SOURCE)
+    write_config(f"[plugins.panel]\n{table}")
 
-    done = run_hvobs("web", "open")
+    done = run_hvobs("panel", "open")
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert problem in done.stderr
 
 
 def test_file_that_is_no_toml_is_told(install: Install) -> None:
-    install("web", SOURCE)
+    install("panel", SOURCE)
     write_config("[plugins")
 
-    assert run_hvobs("web", "open").stderr.startswith("hypervisor.toml:1: not valid TOML")
+    assert run_hvobs("panel", "open").stderr.startswith("hypervisor.toml:1: not valid TOML")
 
 
 def test_plugin_that_cannot_be_imported_is_told(install: Install) -> None:
@@ -210,22 +210,22 @@ def test_plugin_that_cannot_be_imported_is_told(install: Install) -> None:
 def test_unknown_command_of_a_plugin_is_a_usage_error(
     install: Install, name: str, hint: str
 ) -> None:
-    install("web", SOURCE)
+    install("panel", SOURCE)
 
-    done = run_hvobs("web", name)
+    done = run_hvobs("panel", name)
 
     assert done.exit_code == 2
-    assert f"no such command of web: '{name}' ({hint})" in done.stderr
-    assert run_hvobs("web", "--nonsense").exit_code == 2
+    assert f"no such command of panel: '{name}' ({hint})" in done.stderr
+    assert run_hvobs("panel", "--nonsense").exit_code == 2
 
 
 def test_plugin_without_commands_says_so(install: Install) -> None:
-    install("web", SOURCE.replace("return [open]", "return None"))
+    install("panel", SOURCE.replace("return [open]", "return None"))
 
-    done = run_hvobs("web", "open")
+    done = run_hvobs("panel", "open")
 
     assert done.exit_code == 2
-    assert "the plugin 'web' has no commands of its own" in done.stderr
+    assert "the plugin 'panel' has no commands of its own" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -233,12 +233,12 @@ def test_plugin_without_commands_says_so(install: Install) -> None:
     [("[1]", "AttributeError"), ("[__import__('types').SimpleNamespace(name='x')]", "TypeError")],
 )
 def test_what_is_no_command_is_refused(install: Install, given: str, why: str) -> None:
-    install("web", SOURCE.replace("[open]", given))
+    install("panel", SOURCE.replace("[open]", given))
 
-    done = run_hvobs("web", "open")
+    done = run_hvobs("panel", "open")
 
     assert done.exit_code == 1
-    assert done.stderr.startswith(f"Error: the plugin 'web' cannot give its commands: {why}")
+    assert done.stderr.startswith(f"Error: the plugin 'panel' cannot give its commands: {why}")
 
 
 def test_unknown_name_may_mean_a_plugin(install: Install) -> None:
@@ -355,57 +355,57 @@ class Plugin:
     [
         (None, ["--url", "u"], 0, "opening u\nstate None\n"),
         (None, [], 0, "opening None\nstate None\n"),
-        ("[plugins.web]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
-        ("[plugins.wire]\n[plugins.web]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
-        ("[plugins.web]\n", [], 2, "hypervisor.toml:1: plugins.web.url: "),
-        ("[plugins.web]\nurl = 1\n", [], 2, "hypervisor.toml:2: plugins.web.url: "),
-        ("[web]\nurl = 'u'\n", [], 2, "hypervisor.toml:1: web: unknown table"),
-        ("[plugins.web]\nurl = '${NO_SUCH_VARIABLE}'\n", [], 2, "hypervisor.toml:2: plugins.web"),
-        ("[plugins.web]\n", ["--url", "u"], 0, "opening u\nstate None\n"),
-        ("[plugins.web]\nurl = 1\n", ["--help"], 0, "--url TEXT"),
-        ("[plugins.web\n", ["--url", "u"], 2, "opening u\n"),
-        ("[plugins.web\n", [], 2, "hypervisor.toml:1: not valid TOML"),
+        ("[plugins.panel]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
+        ("[plugins.wire]\n[plugins.panel]\nurl = 'u'\n", [], 0, "opening u\nstate None\n"),
+        ("[plugins.panel]\n", [], 2, "hypervisor.toml:1: plugins.panel.url: "),
+        ("[plugins.panel]\nurl = 1\n", [], 2, "hypervisor.toml:2: plugins.panel.url: "),
+        ("[panel]\nurl = 'u'\n", [], 2, "hypervisor.toml:1: panel: unknown table"),
+        ("[plugins.panel]\nurl = '${NO_SUCH_VARIABLE}'\n", [], 2, "hypervisor.toml:2: plugins.panel"),
+        ("[plugins.panel]\n", ["--url", "u"], 0, "opening u\nstate None\n"),
+        ("[plugins.panel]\nurl = 1\n", ["--help"], 0, "--url TEXT"),
+        ("[plugins.panel\n", ["--url", "u"], 2, "opening u\n"),
+        ("[plugins.panel\n", [], 2, "hypervisor.toml:1: not valid TOML"),
     ],
 )
 def test_commands_of_a_class_read_the_configuration_when_they_ask_for_it(
     text: str | None, words: list[str], code: int, told: str, install: Install
 ) -> None:
-    install("web", OF_THE_CLASS)
+    install("panel", OF_THE_CLASS)
     install("wire", TRIPWIRE)
     if text is not None:
         write_config(text)
 
-    done = run_hvobs("web", "open", *words)
+    done = run_hvobs("panel", "open", *words)
 
     assert done.exit_code == code, done.output
     assert told in done.output
 
 
 def test_commands_of_a_class_hear_where_the_state_is(install: Install) -> None:
-    install("web", OF_THE_CLASS)
+    install("panel", OF_THE_CLASS)
     write_config("[state]\ndirectory = 'state'\n")
 
-    assert f"state {Path.cwd() / 'state'}" in run_hvobs("web", "open").stdout
+    assert f"state {Path.cwd() / 'state'}" in run_hvobs("panel", "open").stdout
     write_config("[state]\ndirectry = 'state'\n")
-    assert run_hvobs("web", "open").exit_code == 2
+    assert run_hvobs("panel", "open").exit_code == 2
 
 
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
         ("@hookimpl\n    def commands(cls)", "def commands(cls)", "has no commands of its own"),
-        ("commands(cls)", "commands(cls, file)", "plugins.web: Plugin: "),
-        ("return [open]", "yield open", "plugins.web: Plugin: "),
-        ("return [open]", "return [1]", "the plugin 'web' cannot give its commands"),
-        ("return [open]", "return cls.nothing", "the plugin 'web' cannot give its commands"),
+        ("commands(cls)", "commands(cls, file)", "plugins.panel: Plugin: "),
+        ("return [open]", "yield open", "plugins.panel: Plugin: "),
+        ("return [open]", "return [1]", "the plugin 'panel' cannot give its commands"),
+        ("return [open]", "return cls.nothing", "the plugin 'panel' cannot give its commands"),
     ],
 )
 def test_class_whose_commands_cannot_be_had_is_told(
     old: str, new: str, told: str, install: Install
 ) -> None:
-    install("web", OF_THE_CLASS.replace(old, new).replace("url: str  #", "url: str = ''  #"))
+    install("panel", OF_THE_CLASS.replace(old, new).replace("url: str  #", "url: str = ''  #"))
 
-    done = run_hvobs("web", "open", "--url", "u")
+    done = run_hvobs("panel", "open", "--url", "u")
 
     assert done.exit_code in {1, 2}
     assert done.stdout == ""

@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_observability import MetricFamily, MetricKind
+from hypervisor_observability.serving.coding import takes_gzip
+from hypervisor_observability.serving.header_lists import elements
 from hypervisor_prometheus import asgi_app, wsgi_app
-from hypervisor_prometheus.coding import takes_gzip
-from hypervisor_prometheus.negotiation import chosen_format, elements
+from hypervisor_prometheus.negotiation import chosen_format
 from hypervisor_prometheus.rendering import Collect
 from tests.plugins.prometheus.served import Served
 

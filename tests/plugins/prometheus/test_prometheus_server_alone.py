@@ -11,11 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from hypervisor_observability import MetricFamily, MetricKind
+from hypervisor_observability.serving import connections as connections_module
+from hypervisor_observability.serving.connections import Connections
+from hypervisor_observability.serving.requests import SiteHandler
+from hypervisor_observability.serving.server import MAX_CONNECTIONS, SiteServer
 from hypervisor_prometheus import PrometheusPlugin
-from hypervisor_prometheus import connections as connections_module
-from hypervisor_prometheus.connections import Connections
-from hypervisor_prometheus.requests import SiteHandler
-from hypervisor_prometheus.server import MAX_CONNECTIONS, MetricsServer
 from tests.plugins.prometheus.served import Served
 from tests.waiting import wait_until
 
@@ -53,7 +53,7 @@ def raw_answer(port: int, request: bytes) -> bytes:
         return read_all(client)
 
 
-def server_of(plugin: PrometheusPlugin) -> MetricsServer:
+def server_of(plugin: PrometheusPlugin) -> SiteServer:
     assert plugin._server is not None
     return plugin._server
 

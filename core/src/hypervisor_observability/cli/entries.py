@@ -11,9 +11,9 @@ from .. import output
 from ..causality.traceparent import is_wide_trace, narrow_trace
 from ..events.event import is_erased
 from ..events.timestamps import as_datetime
+from ..search.agent_names import AgentNames
 from ..stores import Entry
 from ..text.terminal_text import MAX_MARKS, fit
-from .agent_names import AgentNames
 
 _MAX_PAYLOAD = 200
 _MAX_NAME = 120

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ..events.timestamps import nanoseconds
+from ..search.choice import Choice
 from ..stores import Wanted, trace_key
-from .choice import Choice
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from .choice import Choice, matches
+from ..search.choice import Choice, matches
 
 _MOST_WORDS = 10_000
 _SHOWN = 6

@@ -5,9 +5,9 @@ import sys
 import click
 
 from .. import output
+from ..search.choice import Choice
 from ..stores import Entry
 from . import entries
-from .choice import Choice
 from .event_options import wanted_options
 from .history_option import Past, history_options
 from .no_match import explain

@@ -7,7 +7,7 @@ import click
 from .. import output
 from ..files.atomic_file import write_where_told
 from ..report import Findings, report_page
-from .choice import Choice
+from ..search.choice import Choice
 from .event_options import wanted_options
 from .history_option import Past, history_options
 from .prices_option import prices_of, prices_option

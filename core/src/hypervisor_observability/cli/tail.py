@@ -5,8 +5,8 @@ import time
 import click
 
 from .. import output
+from ..search.choice import Choice
 from . import entries
-from .choice import Choice
 from .event_options import wanted_options
 from .history_option import Past, history_options
 

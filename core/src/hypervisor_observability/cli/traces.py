@@ -9,11 +9,11 @@ from .. import output
 from ..events.timestamps import as_datetime
 from ..facts.prices import Prices
 from ..facts.usage import cost_texts
+from ..search.choice import Choice
 from ..stores import Wanted, trace_of
 from ..text.durations import duration_text
 from ..tree.summaries import Best, Summaries
 from ..tree.summary import TraceSummary
-from .choice import Choice
 from .entries import short_trace
 from .event_options import agent_option, session_option, since_option
 from .history_option import Past, history_options

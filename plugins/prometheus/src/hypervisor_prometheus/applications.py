@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from hypervisor_prometheus.coding import compressed, takes_gzip
+from hypervisor_observability.serving.coding import compressed, takes_gzip
 from hypervisor_prometheus.rendering import Collect, Renderer
 
 Message = MutableMapping[str, Any]

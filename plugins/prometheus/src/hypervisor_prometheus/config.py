@@ -10,8 +10,8 @@ from attrs import field, frozen
 from attrs.validators import and_, ge, gt, le, matches_re, min_len, optional
 
 from hypervisor_observability.config import Secret, optional_absolute_path
-from hypervisor_prometheus.credentials import Credentials
-from hypervisor_prometheus.loopback import is_loopback
+from hypervisor_observability.serving.credentials import Credentials
+from hypervisor_observability.serving.loopback import is_loopback
 
 DEFAULT_PORT = 9464
 """The port of OpenTelemetry's Prometheus exporters (SDK environment variables)."""

@@ -9,15 +9,15 @@ from attrs import define, field
 
 from hypervisor_observability import PluginContext, hookimpl
 from hypervisor_observability.files.atomic_file import kind_of
+from hypervisor_observability.serving.loopback import is_loopback
+from hypervisor_observability.serving.requests import Page, Site, text_page
+from hypervisor_observability.serving.server import SiteServer
+from hypervisor_observability.serving.tls import server_context
 from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
 from hypervisor_prometheus.leaving import push, write_textfile
-from hypervisor_prometheus.loopback import is_loopback
 from hypervisor_prometheus.rendering import Renderer
-from hypervisor_prometheus.requests import Page, Site, text_page
-from hypervisor_prometheus.server import MetricsServer
-from hypervisor_prometheus.tls import server_context
 
 _HOME = """<!doctype html><html lang="en"><title>Metrics</title><h1>Metrics</h1><ul>
 <li><a href="/metrics">/metrics</a>: what Prometheus scrapes
@@ -37,7 +37,7 @@ class PrometheusPlugin:
     """
 
     config: PrometheusConfig
-    _server: MetricsServer | None = field(default=None, init=False)
+    _server: SiteServer | None = field(default=None, init=False)
     _context: PluginContext | None = field(default=None, init=False)
 
     Config = PrometheusConfig
@@ -117,11 +117,11 @@ class PrometheusPlugin:
                 " and ".join(lacking),
             )
 
-    def _bound(self, context: PluginContext, site: Site) -> MetricsServer:
+    def _bound(self, context: PluginContext, site: Site) -> SiteServer:
         host, port, table = self.config.host, self.config.port, f"plugins.{context.name}"
         tls = server_context(self.config, table)
         try:
-            return MetricsServer(host, port, site, tls)
+            return SiteServer(host, port, site, tls)
         except OSError as error:
             advice = _advice(error, table)
             raise OSError(f"{_authority(host, port)} {advice}") from error

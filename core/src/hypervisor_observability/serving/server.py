@@ -8,9 +8,9 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from hypervisor_observability.text.terminal_text import escape
-from hypervisor_prometheus.connections import Connections
-from hypervisor_prometheus.requests import Site, SiteHandler
+from ..text.terminal_text import escape
+from .connections import Connections
+from .requests import Site, SiteHandler
 
 MAX_CONNECTIONS = 16
 
@@ -25,7 +25,7 @@ _BUSY = (
 )
 
 
-class MetricsServer(ThreadingHTTPServer):
+class SiteServer(ThreadingHTTPServer):
     """Serve a site at an address, in daemon threads.
 
     Binds and listens at once; nothing is answered before ``start``.

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
-from hypervisor_observability.text.limited_log import LimitedLog
-from hypervisor_observability.text.terminal_text import escape
-from hypervisor_prometheus.coding import compressed, takes_gzip
-from hypervisor_prometheus.connections import ANSWER_SECONDS
-from hypervisor_prometheus.credentials import Credentials
-from hypervisor_prometheus.loopback import is_loopback
+from ..text.limited_log import LimitedLog
+from ..text.terminal_text import escape
+from .coding import compressed, takes_gzip
+from .connections import ANSWER_SECONDS
+from .credentials import Credentials
+from .loopback import is_loopback
 
 _MAX_DISCARDED_BYTES = 65_536
 _MAX_LOGGED_CHARACTERS = 500
@@ -78,7 +78,7 @@ class Site:
         self._log.warning(type(error).__name__, "%s failed: %s\n%s", what, error, lines)
 
 
-class SiteServer(Protocol):
+class HandlingServer(Protocol):
     """What a handler knows of its server."""
 
     site: Site
@@ -97,7 +97,7 @@ class SiteHandler(BaseHTTPRequestHandler):
     timeout of the socket is one for each part, and a client that drips may have many.
     """
 
-    server: SiteServer  # type: ignore[assignment]  # it is made by a server of that kind
+    server: HandlingServer  # type: ignore[assignment]  # it is made by a server of that kind
     timeout = ANSWER_SECONDS
     # Else a request that is none is answered as in HTTP/0.9, without a status line.
     default_request_version = "HTTP/1.0"

@@ -7,7 +7,7 @@ import hmac
 
 from attrs import frozen
 
-from hypervisor_observability.config import Secret
+from ..config import Secret
 
 
 @frozen

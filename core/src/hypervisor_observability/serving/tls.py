@@ -2,11 +2,26 @@
 
 import ssl
 from pathlib import Path
+from typing import Protocol
 
-from hypervisor_prometheus.config import PrometheusConfig
+
+class TlsFiles(Protocol):
+    """What the configuration of a server says about TLS: PEM files; None where there is none."""
+
+    @property
+    def tls_certificate(self) -> Path | None:
+        """The server's certificate, and those between it and the authority's."""
+
+    @property
+    def tls_key(self) -> Path | None:
+        """Its key."""
+
+    @property
+    def tls_client_authority(self) -> Path | None:
+        """The authority whose certificates clients have to show."""
 
 
-def server_context(config: PrometheusConfig, table: str) -> ssl.SSLContext | None:
+def server_context(config: TlsFiles, table: str) -> ssl.SSLContext | None:
     """Read the certificate; None where none is set.
 
     Args:

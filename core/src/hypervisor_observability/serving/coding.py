@@ -2,7 +2,7 @@
 
 import gzip
 
-from hypervisor_prometheus.negotiation import elements
+from .header_lists import elements
 
 
 def takes_gzip(accept_encoding: str) -> bool:
