@@ -360,7 +360,12 @@ class Plugin:
         ("[plugins.panel]\n", [], 2, "hypervisor.toml:1: plugins.panel.url: "),
         ("[plugins.panel]\nurl = 1\n", [], 2, "hypervisor.toml:2: plugins.panel.url: "),
         ("[panel]\nurl = 'u'\n", [], 2, "hypervisor.toml:1: panel: unknown table"),
-        ("[plugins.panel]\nurl = '${NO_SUCH_VARIABLE}'\n", [], 2, "hypervisor.toml:2: plugins.panel"),
+        (
+            "[plugins.panel]\nurl = '${NO_SUCH_VARIABLE}'\n",
+            [],
+            2,
+            "hypervisor.toml:2: plugins.panel",
+        ),
         ("[plugins.panel]\n", ["--url", "u"], 0, "opening u\nstate None\n"),
         ("[plugins.panel]\nurl = 1\n", ["--help"], 0, "--url TEXT"),
         ("[plugins.panel\n", ["--url", "u"], 2, "opening u\n"),
