@@ -482,7 +482,7 @@ def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
         (b"/[", b" 404 "),
         (b"http:", b" 404 "),
         (b"*", b" 404 "),
-        (b"\xff\xfe", b" 404 "),
+        (b"\xff\xfe", b" 400 "),
     ],
 )
 def test_odd_target_is_answered_and_leaves_no_trace_in_the_log(

@@ -1,7 +1,6 @@
 """One HTTP request: what is asked for, by whom, and what is answered."""
 
 import logging
-import re
 import ssl
 import traceback
 from collections.abc import Callable
@@ -18,34 +17,11 @@ from .coding import compressed, takes_gzip
 from .connections import ANSWER_SECONDS
 from .credentials import Credentials
 from .loopback import is_loopback
+from .pages import Page, Refused, Request, text_page
+from .targets import read_target
 
 _MAX_DISCARDED_BYTES = 65_536
 _MAX_LOGGED_CHARACTERS = 500
-_TEXT = "text/plain; charset=utf-8"
-
-
-@frozen
-class Page:
-    """What is answered with 200 OK.
-
-    Attributes:
-        content_type: The header of that name.
-        body: The bytes, not compressed.
-    """
-
-    content_type: str
-    body: bytes
-
-
-@frozen
-class Request:
-    """What a page may depend on.
-
-    Attributes:
-        accept: The header ``Accept``, several of them joined; empty where there is none.
-    """
-
-    accept: str = ""
 
 
 @frozen
@@ -116,12 +92,13 @@ class SiteHandler(BaseHTTPRequestHandler):
         self._finish_reading()
         site = self.server.site
         try:
-            path, host = _target(self.path)
-        except ValueError:
-            self.send_error(HTTPStatus.BAD_REQUEST, "the target is no address")
+            target = read_target(self.path)
+        except ValueError as error:
+            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
             return
-        hosts = [*self.headers.get_all("Host", []), *host]
-        if len(hosts) > 1 + len(host):
+        path = target.path
+        hosts = [*self.headers.get_all("Host", []), *target.hosts]
+        if len(hosts) > 1 + len(target.hosts):
             self.send_error(HTTPStatus.BAD_REQUEST, "more than one Host")
             return
         # Without one, it is no browser: they all send it.
@@ -139,12 +116,15 @@ class SiteHandler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND, "there is /metrics, /-/healthy and /-/ready")
             return
         try:
-            page = make(Request(self._header("Accept")))
+            page = make(Request(self._header("Accept"), target.query))
+        except Refused as refused:
+            self.send_error(refused.status, refused.text)
+            return
         except Exception as error:  # noqa: BLE001 - whoever scrapes is told, and the next scrape may succeed
             site.tell_of_failure(path, error)
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "see the application's log")
             return
-        self._answer(HTTPStatus.OK, page)
+        self._answer(page.status, page)
 
     def do_HEAD(self) -> None:
         """Answer like GET, without the body."""
@@ -158,7 +138,7 @@ class SiteHandler(BaseHTTPRequestHandler):
             # The base class says so of each method that has no function here.
             status, message = HTTPStatus.METHOD_NOT_ALLOWED, "use GET or HEAD"
         text = f"{status.value} {status.phrase}: {message or explain or status.description}\n"
-        self._answer(status, Page(_TEXT, text.encode("utf-8", "replace")))
+        self._answer(status, text_page(text))
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Keep what the base class writes to stderr for those who look for it."""
@@ -170,7 +150,8 @@ class SiteHandler(BaseHTTPRequestHandler):
         body = page.body
         self.server.answer_begins(self)
         self.send_response(status)
-        self.send_header("Content-Type", page.content_type)
+        if page.content_type:
+            self.send_header("Content-Type", page.content_type)
         self.send_header("X-Content-Type-Options", "nosniff")
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET, HEAD")
@@ -182,7 +163,8 @@ class SiteHandler(BaseHTTPRequestHandler):
             if takes_gzip(self._header("Accept-Encoding")):
                 body = compressed(body)
                 self.send_header("Content-Encoding", "gzip")
-        self.send_header("Content-Length", str(len(body)))
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -201,23 +183,6 @@ class SiteHandler(BaseHTTPRequestHandler):
         if length.isdecimal() and len(length) < 20:
             self.rfile.read(min(int(length), _MAX_DISCARDED_BYTES))
         self.server.request_is_read(self)
-
-
-def text_page(text: str) -> Page:
-    """Give a page of plain text."""
-    return Page(_TEXT, text.encode())
-
-
-def _target(target: str) -> tuple[str, list[str]]:
-    """Give the path of a request's target, and its host where it names one (RFC 9112, 3.2).
-
-    Raises:
-        ValueError: It is no address.
-    """
-    if target.startswith("/"):
-        return re.split("[?#]", target, maxsplit=1)[0], []
-    parts = urlsplit(target)
-    return parts.path, [parts.netloc] if parts.netloc else []
 
 
 def _is_local(host: str) -> bool:

@@ -10,7 +10,8 @@ from attrs import define, field
 from hypervisor_observability import PluginContext, hookimpl
 from hypervisor_observability.files.atomic_file import kind_of
 from hypervisor_observability.serving.loopback import is_loopback
-from hypervisor_observability.serving.requests import Page, Site, text_page
+from hypervisor_observability.serving.pages import Page, text_page
+from hypervisor_observability.serving.requests import Site
 from hypervisor_observability.serving.server import SiteServer
 from hypervisor_observability.serving.tls import server_context
 from hypervisor_observability.text.limited_log import LimitedLog

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
 
-from hypervisor_observability.serving.requests import Page, Request
+from hypervisor_observability.serving.pages import Page, Request
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
