@@ -1,0 +1,127 @@
+// A table that is refreshed in place: rows keep their elements, the focus and the scroll.
+
+import { fill, h } from "./dom.js";
+
+/**
+ * Make a table.
+ *
+ * `columns`: `{key, title, cell(row) -> node or text, value(row) -> what it sorts by, number}`; without
+ * `value` it does not sort. `id(row)` tells rows apart. `open(row)` is called by Enter and by a click
+ * outside links. `sort` is `"key"` or `"-key"` (falling); `onSort` is told of another one. Up, Down,
+ * Home and End move between rows.
+ */
+export function table({ label, columns, id, open, sort = "", onSort = () => {} }) {
+  let rows = [];
+  let order = sort;
+  const made = new Map(); // id -> {element, text}
+  const body = h("tbody");
+  const heads = columns.map((column) => head(column));
+  const element = h("table", { class: "table", "aria-label": label }, h("thead", {}, h("tr", {}, heads)), body);
+  body.addEventListener("keydown", move);
+
+  function head(column) {
+    const props = { scope: "col", class: column.number ? "number" : null, "data-key": column.key };
+    if (!column.value) return h("th", props, column.title);
+    return h("th", props, h("button", { type: "button", class: "sort", onclick: () => turn(column.key) }, column.title));
+  }
+
+  function turn(key) {
+    const column = columns.find((one) => one.key === key);
+    const first = column.number ? `-${key}` : key;
+    order = order === first ? (column.number ? key : `-${key}`) : first;
+    onSort(order);
+    show(rows);
+  }
+
+  function sorted() {
+    const key = order.replace(/^-/, "");
+    const column = columns.find((one) => one.key === key && one.value);
+    if (!column) return rows;
+    const sense = order.startsWith("-") ? -1 : 1;
+    return [...rows].sort((some, other) => sense * compare(column.value(some), column.value(other)));
+  }
+
+  function show(newRows) {
+    rows = newRows;
+    for (const one of heads) {
+      const own = order.replace(/^-/, "") === one.dataset.key && order !== "";
+      if (own) one.setAttribute("aria-sort", order.startsWith("-") ? "descending" : "ascending");
+      else one.removeAttribute("aria-sort");
+    }
+    const focus = body.contains(document.activeElement) ? document.activeElement : null;
+    const seen = new Set();
+    let before = null;
+    for (const row of sorted()) {
+      const key = id(row);
+      if (seen.has(key)) continue;
+      seen.add(key);
+      const own = element_of(key, row);
+      const place = before ? before.nextElementSibling : body.firstElementChild;
+      if (place !== own) body.insertBefore(own, place);
+      before = own;
+    }
+    for (const [key, one] of made) {
+      if (seen.has(key)) continue;
+      const focused = one.element.contains(document.activeElement);
+      const next = one.element.nextElementSibling ?? one.element.previousElementSibling;
+      one.element.remove();
+      made.delete(key);
+      if (focused && next) next.focus({ preventScroll: true });
+    }
+    // An element that is moved loses the focus.
+    if (focus?.isConnected && focus !== document.activeElement) focus.focus({ preventScroll: true });
+    if (body.firstElementChild && !body.querySelector("tr[tabindex='0']")) body.firstElementChild.tabIndex = 0;
+  }
+
+  function element_of(key, row) {
+    const text = JSON.stringify(row);
+    let one = made.get(key);
+    if (!one) {
+      one = { element: h("tr", { tabindex: "-1" }), text: "", row };
+      one.element.addEventListener("focus", () => rove(one.element));
+      if (open) {
+        one.element.classList.add("opens");
+        one.element.addEventListener("click", (event) => event.target.closest("a, button") || open(one.row));
+      }
+      made.set(key, one);
+    }
+    one.row = row;
+    if (one.text !== text) {
+      const link = [...one.element.querySelectorAll("a, button")].indexOf(document.activeElement);
+      fill(one.element, columns.map((column) => h("td", { class: column.number ? "number" : null, "data-title": column.title }, column.cell(row))));
+      if (link >= 0) one.element.querySelectorAll("a, button")[link]?.focus();
+      one.text = text;
+    }
+    return one.element;
+  }
+
+  function rove(to) {
+    for (const one of body.querySelectorAll("tr[tabindex='0']")) one.tabIndex = -1;
+    to.tabIndex = 0;
+  }
+
+  function move(event) {
+    const own = event.target.closest("tr");
+    const to = {
+      ArrowDown: own?.nextElementSibling,
+      ArrowUp: own?.previousElementSibling,
+      Home: body.firstElementChild,
+      End: body.lastElementChild,
+    }[event.key];
+    if (to) {
+      event.preventDefault();
+      to.focus();
+    } else if (event.key === "Enter" && event.target === own && open) {
+      event.preventDefault();
+      for (const one of made.values()) if (one.element === own) open(one.row);
+    }
+  }
+
+  return { element, show };
+}
+
+function compare(some, other) {
+  if (some == null || other == null) return (some == null) - (other == null);
+  if (typeof some === "number" && typeof other === "number") return some - other;
+  return String(some).localeCompare(String(other));
+}
