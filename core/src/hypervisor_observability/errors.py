@@ -10,6 +10,8 @@
       StreamUnavailableError   raised by a stream: it cannot be read at present, wait
       NoHistoryError           raised by a store that is asked: nothing was recorded yet
       StoreInUseError          raised by a store: another agent reads it already
+      FilterError              a filter's text cannot be read
+      AmbiguousIdError         several ids begin as the one that was asked for
 
     StrictWarning              warned of in strict mode; raised only where a filter has it raised
 
@@ -110,6 +112,14 @@ class NoHistoryError(ObservabilityError):
 
 class StoreInUseError(ObservabilityError):
     """Another agent reads the store: it would deliver everything too."""
+
+
+class FilterError(ObservabilityError, ValueError):
+    """The text of a filter cannot be read; the error says what is wrong, and what is right."""
+
+
+class AmbiguousIdError(ObservabilityError, ValueError):
+    """Several ids begin as the one that was asked for; the text lists them."""
 
 
 class StreamUnavailableError(ObservabilityError):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import select
 import shutil
 import sys
@@ -12,15 +11,16 @@ from typing import Any, TextIO
 import click
 
 from .errors import ObservabilityError
+from .text import terminal_text
 from .text.error_text import message_of, name_of
 from .text.terminal_text import columns, escape, fit, wrap
+
+one_line = terminal_text.one_line
 
 _GAP = "  "
 _LEAST_COLUMNS = 12  # a short trace id stays whole
 _LEAST_PROSE_COLUMNS = 16
 _MOST_PROSE_LINES = 20
-# Other characters of the kind are written out: they would look like these.
-_WHITE = re.compile(r"[ \t\r\n]+")
 # Raised with a sentence, as a rule; of others, such as KeyError, the type says more.
 _TOLD_AS_THEY_ARE = (ObservabilityError, OSError, RuntimeError, ValueError)
 
@@ -59,11 +59,6 @@ def tell_json_line(value: Any) -> None:
 def harmless(text: str) -> str:
     """Escape what could control a terminal, but keep the lines."""
     return "\n".join(map(escape, text.split("\n")))
-
-
-def one_line(text: str) -> str:
-    """Make one harmless line of *text*: runs of plain white space are one space."""
-    return escape(_WHITE.sub(" ", text).strip(" "))
 
 
 def reason(error: BaseException) -> str:

@@ -12,13 +12,12 @@ from ..causality.traceparent import is_wide_trace, narrow_trace
 from ..events.event import is_erased
 from ..events.timestamps import as_datetime
 from ..search.agent_names import AgentNames
+from ..search.one_line import summary
 from ..stores import Entry
 from ..text.terminal_text import MAX_MARKS, fit
 
-_MAX_PAYLOAD = 200
 _MAX_NAME = 120
 _TRACE_DIGITS = 12
-_DIGITS = 6
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
@@ -46,13 +45,9 @@ def write_line(entry: Entry, names: AgentNames) -> None:
         _short(event.event_type.value),
         _short(_agent(event.agent_did, names)),
         _short(event.session_id or "-"),
+        summary(event),
     ]
-    if is_erased(event):
-        parts.append("(erased)")
-    elif event.payload:
-        payload = json.dumps(_rounded(event.to_dict()["payload"]), ensure_ascii=False)
-        parts.append(_short(payload, _MAX_PAYLOAD))
-    output.tell(" ".join(parts))
+    output.tell(" ".join(parts).rstrip())
 
 
 def moment_text(timestamp_ns: int) -> str:
@@ -76,18 +71,9 @@ def _agent(did: str | None, names: AgentNames) -> str:
     return f"{name} ({did})" if name else did
 
 
-def _rounded(value: Any) -> Any:
-    """Round numbers to the digits that people read; ``--json`` has all of them."""
-    if isinstance(value, float):
-        return float(f"{value:.{_DIGITS}g}")
-    if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
-
-
-def _short(text: str, width: int = _MAX_NAME) -> str:
+def _short(text: str) -> str:
     # Cut first: a long text need not be looked at to its end.
-    return fit(output.one_line(text[: width * (1 + MAX_MARKS) + 1]), width)
+    return fit(output.one_line(text[: _MAX_NAME * (1 + MAX_MARKS) + 1]), _MAX_NAME)
 
 
 def writer(*, as_json: bool, names: AgentNames) -> Callable[[Entry], None]:

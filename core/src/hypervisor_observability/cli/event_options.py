@@ -1,90 +1,65 @@
-"""The options by which commands choose events."""
+"""The options by which commands choose events, as ``search.filter_options`` has them."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any
 
 import click
 
-from ..events.timestamps import nanoseconds
-from ..search.choice import Choice
-from ..stores import Wanted, trace_key
+from ..search.filter_options import OPTIONS, FilterOption, choice_of
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_WORDS = "words"
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg]  # generic for type checkers alone
-    """A time: ISO 8601 (UTC unless it says otherwise), or how long ago."""
+class _Read(click.ParamType):  # type: ignore[type-arg]  # generic for type checkers alone
+    """The value of an option, as the option itself reads it."""
 
-    name = "time"
+    def __init__(self, option: FilterOption) -> None:
+        self.name = option.metavar or ""
+        self._option = option
 
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 - click's signature
-    ) -> int:
-        """Give nanoseconds since the epoch."""
-        if isinstance(value, int):
-            return value
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read text; say what is wrong with it."""
         try:
-            if value[-1:] in _UNITS and value[:-1].isdecimal():
-                ago = timedelta(**{_UNITS[value[-1]]: int(value[:-1])})
-                return nanoseconds(datetime.now(UTC) - ago)
-            moment = datetime.fromisoformat(value)
-            return nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is no time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d", param)
-
-
-since_option = click.option(
-    "--since",
-    type=Moment(),
-    help="From this time on: ISO 8601 (UTC unless it says otherwise), or 30s, 5m, 2h, 1d ago.",
-)
-agent_option = click.option(
-    "--agent",
-    metavar="AGENT",
-    help="Only of this agent: its DID or its name; a pattern, such as 'build*', will do.",
-)
-session_option = click.option("--session", metavar="ID", help="Only of this session.")
+            return self._option.read(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def wanted_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *function* the options that choose events: the argument ``choice``."""
-
-    @wraps(function)
-    def command(**options: Any) -> Any:
-        return function(choice=_choice_of(options), **options)
-
-    for option in (
-        click.option("--until", type=Moment(), help="Up to this time, as --since."),
-        since_option,
-        click.option("--trace", metavar="ID", help="Only of this trace."),
-        agent_option,
-        session_option,
-        click.option(
-            "--type",
-            "event_type",
-            metavar="TYPE",
-            help="Only of this type; a pattern, such as 'ring.*', will do.",
-        ),
-    ):
-        option(command)
-    return command
+    """Give *function* all options that choose events: the argument ``choice``."""
+    return choosing(*OPTIONS)(function)
 
 
-def _choice_of(options: dict[str, Any]) -> Choice:
-    """Take what ``wanted_options`` gave out of *options*."""
-    trace = options.pop("trace")
-    return Choice(
-        wanted=Wanted(
-            session_id=options.pop("session"),
-            trace=None if trace is None else trace_key(trace),
-            since_ns=options.pop("since"),
-            until_ns=options.pop("until"),
-        ),
-        event_type=options.pop("event_type"),
-        agent=options.pop("agent"),
+def choosing(*chosen: FilterOption) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a decorator that gives a function these options: the argument ``choice``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(**options: Any) -> Any:
+            values = {one.key: options.pop(one.key) for one in chosen}
+            values["text"] = (*values.get("text", ()), *options.pop(_WORDS, ()))
+            return function(choice=choice_of(values), **options)
+
+        for one in reversed(chosen):
+            _option(one)(command)
+        return command
+
+    return decorate
+
+
+words_argument = click.argument(_WORDS, nargs=-1, metavar="[WORDS]...")
+"""Words that are searched for, each as ``--text`` does; for a function that has that option."""
+
+
+def _option(one: FilterOption) -> Callable[[Any], Any]:
+    if one.metavar is None:
+        return click.option(one.name, one.key, is_flag=True, help=one.help)
+    return click.option(
+        one.name,
+        one.key,
+        type=_Read(one),
+        metavar=one.metavar,
+        multiple=one.repeats,
+        help=one.help,
     )

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
+from ..facts.trouble import is_trouble
 from ..search.choice import Choice, matches
 
 _MOST_WORDS = 10_000
@@ -21,10 +22,14 @@ def explain(choice: Choice, events: Iterable[HypervisorEvent]) -> list[str]:
     types: dict[str, None] = {}
     agents: dict[str, None] = {}
     sessions: dict[str, None] = {}
-    empty = True
+    empty, wrong, missing = True, False, list(choice.text)
     for event in events:
         empty = False
         choice.names.meet(event)
+        wrong = wrong or (choice.wrong_only and is_trouble(event))
+        if missing:
+            absent = set(choice.missing_words(event))
+            missing = [word for word in missing if word in absent]
         for words, word in (
             (types, event.event_type.value),
             (agents, event.agent_did),
@@ -46,6 +51,9 @@ def explain(choice: Choice, events: Iterable[HypervisorEvent]) -> list[str]:
         for what, word, found, further in asked
         if word is not None and not any(matches(one, word) for one in found)
     ]
+    lines += [f"no event has the text {word!r}" for word in missing]
+    if choice.wrong_only and not wrong:
+        lines.append("no event says that something went wrong")
     return lines or ["no event matches all of these options"]
 
 

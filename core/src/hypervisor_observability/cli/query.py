@@ -8,7 +8,7 @@ from .. import output
 from ..search.choice import Choice
 from ..stores import Entry
 from . import entries
-from .event_options import wanted_options
+from .event_options import wanted_options, words_argument
 from .history_option import Past, history_options
 from .no_match import explain
 
@@ -19,10 +19,12 @@ from .no_match import explain
     epilog=output.examples(
         "hvobs query --type 'ring.*' --since 1h",
         "hvobs query --agent builder --limit 20",
+        "hvobs query --wrong 'card declined'",
         "hvobs query --trace da557855c5a8 --json | hvobs tree -",
     ),
 )
 @wanted_options
+@words_argument
 @click.option("--limit", type=click.IntRange(min=0), help="Only the newest so many.")
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each.")
 def query(
@@ -33,10 +35,12 @@ def query(
 ) -> None:
     """Write the events of a store, such as a journal, that match every option, oldest first.
 
+    With WORDS, only those in which all of them stand somewhere, as with --text for each.
+
     Each line has the time, the trace (as 'hvobs tree' takes it), the type, the agent, the session
-    and the payload. With --json it is what HypervisorEvent.to_dict() gives, with the event's
-    place: its sequence number, and the run that has it. Standard error names what cannot be read;
-    exit code 1 then.
+    and what the payload says. With --json it is what HypervisorEvent.to_dict() gives, with the
+    event's place: its sequence number, and the run that has it. Standard error names what cannot be
+    read; exit code 1 then.
     """
     notices: list[str] = []
     newest: list[Entry] = []  # they are written once the bar is done

@@ -7,7 +7,7 @@ import click
 from .. import output
 from ..search.choice import Choice
 from . import entries
-from .event_options import wanted_options
+from .event_options import wanted_options, words_argument
 from .history_option import Past, history_options
 
 _POLL_SECONDS = 0.2
@@ -16,9 +16,12 @@ _POLL_SECONDS = 0.2
 @history_options
 @click.command(
     short_help="Show events as they are recorded.",
-    epilog=output.examples("hvobs tail", "hvobs tail -n 0 --type 'saga.*' --agent 'build*'"),
+    epilog=output.examples(
+        "hvobs tail", "hvobs tail --wrong", "hvobs tail -n 0 --type 'saga.*' --agent 'build*'"
+    ),
 )
 @wanted_options
+@words_argument
 @click.option(
     "-n",
     "--lines",
@@ -36,7 +39,8 @@ def tail(
 ) -> None:
     """Write the newest events of a store, such as a journal, then each that comes, until Ctrl-C.
 
-    New processes that record into it are followed too.
+    New processes that record into it are followed too. With WORDS, only events in which all of them
+    stand somewhere.
     """
     write = entries.writer(as_json=as_json, names=choice.names)
     with past.history(output.note, may_be_empty=True) as history:

@@ -1,16 +1,15 @@
 """Choose the traces that ``hvobs tree`` draws."""
 
-import re
 from collections.abc import Collection
 
+import click
 from attrs import field, frozen
 
+from ..errors import AmbiguousIdError
+from ..search.trace_lookup import find_traces
 from ..stores import trace_key
 from .recorded import Recorded, counted
-from .trace_lookup import find
 from .traces import sum_up
-
-_WHOLE_TRACE = re.compile(r"[0-9a-f]{12}|[0-9a-f]{32}|[A-Za-z0-9_-]{1,64}/.*").fullmatch
 
 
 @frozen
@@ -71,10 +70,7 @@ def choose(source: Recorded, text: str | None, *, failed: bool, every: bool) -> 
 
 def _named(source: Recorded, text: str) -> Collection[str]:
     """Give the keys of the traces that *text* names."""
-    if _WHOLE_TRACE(text):
-        # By the store's index, without reading anything else.
-        key = trace_key(text)
-        if next(iter(source.each(key)), None) is not None:
-            return [key]
-    found = find(source.each(), text)
-    return [] if found is None else list(found.traces)
+    try:
+        return find_traces(source.each, text)
+    except AmbiguousIdError as error:
+        raise click.UsageError(str(error)) from error

@@ -10,12 +10,13 @@ from ..events.timestamps import as_datetime
 from ..facts.prices import Prices
 from ..facts.usage import cost_texts
 from ..search.choice import Choice
-from ..stores import Wanted, trace_of
+from ..search.filter_options import OPTIONS
+from ..stores import trace_of
 from ..text.durations import duration_text
 from ..tree.summaries import Best, Summaries
 from ..tree.summary import TraceSummary
 from .entries import short_trace
-from .event_options import agent_option, session_option, since_option
+from .event_options import choosing
 from .history_option import Past, history_options
 from .no_match import explain
 from .prices_option import prices_of, prices_option
@@ -25,6 +26,9 @@ _HEADER = (
     *("TRACE", "BEGUN", "ROOT", "AGENTS", "OUTCOME"),
     *("BREACHES", "REFUSALS", "DURATION", "TOKENS", "COST"),
 )
+
+# The rest makes no difference to a whole trace, or has a word of its own here.
+_CHOOSING = frozenset({"--agent", "--session", "--since", "--text"})
 
 
 @history_options
@@ -38,9 +42,7 @@ _HEADER = (
 )
 @click.argument("events", required=False)
 @click.option("--failed", is_flag=True, help="Only those in which something failed.")
-@agent_option
-@session_option
-@since_option
+@choosing(*(one for one in OPTIONS if one.name in _CHOOSING))
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -54,9 +56,7 @@ def traces(
     past: Past,
     events: str | None,
     failed: bool,  # noqa: FBT001 - click's flag
-    agent: str | None,
-    session: str | None,
-    since: int | None,
+    choice: Choice,
     limit: int,
     estimates: bool,  # noqa: FBT001 - click's flag
     as_json: bool,  # noqa: FBT001 - click's flag
@@ -68,11 +68,10 @@ def traces(
     if a saga escalated or had to be undone, or if an agent was killed. A step that a later attempt
     made good does not count. Refusals and breaches have columns of their own and are not failures.
 
-    --agent, --session and --since choose the traces in which there is such an event. The numbers
-    are always those of the whole trace. 'hvobs tree ID' draws one.
+    --agent, --session, --since and --text choose the traces in which there is such an event. The
+    numbers are always those of the whole trace. 'hvobs tree ID' draws one.
     """
     source = recorded(past, _file_of(events))
-    choice = Choice(wanted=Wanted(session_id=session, since_ns=since), agent=agent)
     prices = prices_of(past.config_file, estimates=estimates)
     newest = sum_up(source, limit, choice, failed=failed, prices=prices)
     shown = list(newest)

@@ -1,15 +1,17 @@
 """Which events a command is about, as people ask for them: by patterns, and by names."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import islice
 
 from attrs import define, evolve, field
 
 from ..events.event import HypervisorEvent
+from ..facts.trouble import is_trouble
 from ..stores import Entry, Follower, History, Wanted
 from .agent_names import AgentNames
+from .searched_text import searched_text
 
 _GLOB = frozenset("*?[")
 _MOST_NEWEST = 100_000
@@ -25,18 +27,29 @@ class Choice:
         wanted: What is exact: sessions, traces and times.
         event_type: A type, or a pattern such as ``ring.*``.
         agent: An agent's DID or name, or a pattern of either.
+        text: Words that must all be in the event somewhere, in capitals or not; see
+            ``searched_text``.
+        wrong_only: Only what says that something went wrong; see ``facts.trouble``.
         names: The agents' names, as far as they are known.
     """
 
     wanted: Wanted = field(factory=Wanted)
     event_type: str | None = None
     agent: str | None = None
+    text: Sequence[str] = ()
+    wrong_only: bool = False
     names: AgentNames = field(factory=AgentNames)
 
     @property
     def is_everything(self) -> bool:
         """Whether no option was given."""
-        return self.event_type is None and self.agent is None and self.wanted == Wanted()
+        return (
+            self.event_type is None
+            and self.agent is None
+            and not self.text
+            and not self.wrong_only
+            and self.wanted == Wanted()
+        )
 
     def learn_names(self, history: History, *, shown: bool) -> None:
         """Learn the agents' names before anything else is read, if it is not clear without that
@@ -46,7 +59,8 @@ class Choice:
             history: Where to learn them from.
             shown: Whether they are shown, too, and will not be met in time.
         """
-        if shown or (self.agent is not None and not self.agent.startswith("did:")):
+        by_name = self.agent is not None and not self.agent.startswith("did:")
+        if shown or by_name or self.text:
             self.names.learn(history)
 
     def covers(self, event: HypervisorEvent) -> bool:
@@ -56,7 +70,16 @@ class Choice:
             (self.event_type is None or matches(event.event_type.value, self.event_type))
             and (self.agent is None or self._is_by(event.agent_did))
             and self.wanted.covers(event)
+            and (not self.wrong_only or is_trouble(event))
+            and not self.missing_words(event)
         )
+
+    def missing_words(self, event: HypervisorEvent) -> Sequence[str]:
+        """Give those words of ``text`` that are nowhere in *event*."""
+        if not self.text:
+            return ()
+        searched = searched_text(event, self.names.of(event.agent_did or ""))
+        return [word for word in self.text if word.casefold() not in searched]
 
     def events(self, history: History, limit: int | None = None) -> Iterator[Entry]:
         """Give them, oldest first; only the newest so many if there is a *limit*."""
@@ -89,7 +112,7 @@ class Choice:
 
     def _narrowed(self) -> tuple[Wanted, Callable[[HypervisorEvent], bool] | None]:
         """Give what a store can find, and what has yet to be compared; None if nothing has."""
-        narrowed, whole = self.wanted, True
+        narrowed, whole = self.wanted, not self.text and not self.wrong_only
         if self.event_type is not None:
             if _is_pattern(self.event_type):
                 whole = False

@@ -5,12 +5,16 @@ terminal; bidirectional and invisible ones would show something else than what i
 without number would take no column and yet have no end.
 """
 
+import re
 import unicodedata
 from bisect import bisect_right
 from itertools import accumulate
 
 MAX_MARKS = 4
 """Combining marks that a character keeps; no script that people write needs more."""
+
+# Other characters of the kind are written out: they would look like these.
+_WHITE = re.compile(r"[ \t\r\n]+")
 
 # The categories of the Unicode Standard, section 4.5: control (C0, DEL, C1), format (all of
 # the bidirectional and zero-width ones), private use, surrogate, line and paragraph separator;
@@ -64,6 +68,11 @@ def escape(text: str, *, ascii_only: bool = False) -> str:
             marks = MAX_MARKS
             parts.append(_escaped(character))
     return "".join(parts)
+
+
+def one_line(text: str) -> str:
+    """Make one harmless line of *text*: runs of plain white space are one space."""
+    return escape(_WHITE.sub(" ", text).strip(" "))
 
 
 def columns(text: str) -> int:

@@ -1,15 +1,17 @@
 """Find the traces that an id names: of a trace, saga, session or event, whole or its beginning."""
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-import click
 from attrs import define, field
 
 from ..causality.traceparent import narrow_trace
+from ..errors import AmbiguousIdError
 from ..events.event import HypervisorEvent
 from ..facts import saga_facts
 from ..stores import trace_key
 
+_WHOLE_TRACE = re.compile(r"[0-9a-f]{12}|[0-9a-f]{32}|[A-Za-z0-9_-]{1,64}/.*").fullmatch
 _MOST_FOUND = 1_000
 _SHOWN = 10
 _KINDS = ("trace", "saga", "session", "event")
@@ -34,6 +36,27 @@ class Found:
         return f"{self.kind} {self.name}"
 
 
+def find_traces(
+    each: Callable[[str | None], Iterator[HypervisorEvent]], text: str
+) -> Collection[str]:
+    """Give the keys of the traces that *text* names, in the order in which they began.
+
+    Args:
+        each: Gives all events, or those of the trace with a key; it may be called twice.
+        text: An id of a trace, saga, session or event, or the beginning of one.
+
+    Raises:
+        AmbiguousIdError: Several ids begin with *text*.
+    """
+    if _WHOLE_TRACE(text):
+        # By the store's index, without reading anything else.
+        key = trace_key(text)
+        if next(each(key), None) is not None:
+            return [key]
+    found = find(each(None), text)
+    return [] if found is None else list(found.traces)
+
+
 def find(events: Iterable[HypervisorEvent], text: str) -> Found | None:
     """Find what *text* names; None if it names nothing.
 
@@ -41,7 +64,7 @@ def find(events: Iterable[HypervisorEvent], text: str) -> Found | None:
     only if nothing else begins like that.
 
     Raises:
-        UsageError: Several ids begin with *text*.
+        AmbiguousIdError: Several ids begin with *text*.
     """
     exact: dict[tuple[str, str], Found] = {}
     begun: dict[tuple[str, str], Found] = {}
@@ -58,7 +81,7 @@ def find(events: Iterable[HypervisorEvent], text: str) -> Found | None:
         return min(exact.values(), key=lambda one: _KINDS.index(one.kind))
     likely = list((begun or events_begun).values())
     if len(likely) > 1:
-        raise click.UsageError(_ambiguous(text, likely))
+        raise AmbiguousIdError(_ambiguous(text, likely))
     return likely[0] if likely else None
 
 
