@@ -3,11 +3,15 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from hypervisor_journal.format.frames import HEADER_BYTES
+from hypervisor_journal.reading.dead_runs import end_of
 from hypervisor_journal.reading.history import JournalHistory
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import runs_of
 from hypervisor_journal.writing.writer import JournalWriter
 from hypervisor_observability.stores import EVERYTHING, Entry, Wanted
@@ -84,3 +88,43 @@ def test_follower_waits_for_a_directory_that_cannot_be_listed(
             assert list(followed.news()) == []
     assert len([notice for notice in notices if str(journal) + ":" in notice]) == 1
     assert [entry.event.payload["number"] for entry in followed.news()] == [9]
+
+
+def test_follower_does_not_open_runs_that_ended_before_the_newest_began(tmp_path: Path) -> None:
+    runs = [write(tmp_path, *(make_event(10 * run + one) for one in range(10))) for run in range(5)]
+    ledger = RunLedger(tmp_path)
+    for run in runs:
+        end_of(run, ledger)
+    for run in runs[:3]:
+        for _, path in run.segments():
+            path.write_bytes(b"not a segment any more")
+            os.utime(path, (run.begun, run.begun))
+    notices: list[str] = []
+    followed = JournalHistory(tmp_path, notices.append).follow()
+
+    newest = followed.newest(EVERYTHING, 15)
+    recent = list(followed.recent(15))
+
+    numbers = [entry.event.payload["number"] for entry in newest]
+    assert numbers == list(range(35, 50))
+    assert recent[-15:] == newest
+    assert list(followed.news()) == []
+    assert notices == []
+
+
+def test_follower_looks_no_more_at_a_run_whose_process_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = JournalHistory(tmp_path, lambda _: None).follow()
+    writer = JournalWriter(tmp_path)
+    writer.append(make_event(1), lambda _: None)
+    assert len(list(followed.news())) == 1
+    writer.append(make_event(2), lambda _: None)
+    writer.close()
+    assert len(list(followed.news())) == 1  # what came last, although it is dead
+
+    def fail(*_: object) -> NoReturn:
+        raise AssertionError("a run that has ended is read again")
+
+    monkeypatch.setattr(RunReader, "records", fail)
+    assert list(followed.news()) == []

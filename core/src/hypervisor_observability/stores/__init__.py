@@ -21,7 +21,9 @@ from .history import (
     Follower,
     History,
     HistoryContext,
+    RecentFollower,
     Wanted,
+    recent,
     trace_key,
     trace_of,
 )
@@ -37,9 +39,11 @@ __all__ = [
     "History",
     "HistoryContext",
     "ReaderStream",
+    "RecentFollower",
     "Store",
     "StoreContext",
     "Wanted",
+    "recent",
     "trace_key",
     "trace_of",
 ]

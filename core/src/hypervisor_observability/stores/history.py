@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -122,6 +122,23 @@ class Follower(Protocol):
         """
 
 
+@runtime_checkable
+class RecentFollower(Follower, Protocol):
+    """A follower that can also give very many of the events before it, one at a time."""
+
+    def recent(self, count: int) -> Iterator[Entry]:
+        """Give what was recorded before that moment, by time, from some moment on: at least the
+        newest *count* events, if there are so many. They are not held in memory.
+        """
+
+
+def recent(follower: Follower, count: int) -> Iterable[Entry]:
+    """Give at least the newest *count* events from before *follower* was made, by time."""
+    if isinstance(follower, RecentFollower):
+        return follower.recent(count)
+    return follower.newest(EVERYTHING, count)
+
+
 class History(Protocol):
     """What a store tells of the past, over all processes."""
 
@@ -152,8 +169,7 @@ class History(Protocol):
             wanted: Which.
             runs: Only those of these; None: of all.
             limit: Only the newest so many of them; None: all.
-            newest_first: Whether the order is turned round. A store that can read backwards reads
-                no more than is taken.
+            newest_first: Whether the order is turned round.
 
         Raises:
             OSError: What the store holds cannot be determined.

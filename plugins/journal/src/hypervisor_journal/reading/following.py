@@ -11,6 +11,7 @@ from attrs import define, field
 
 from hypervisor_journal.reading.reader import Notice, RunReader, entry_of
 from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, runs_of
 from hypervisor_observability.stores import EVERYTHING, Entry, Wanted
 
@@ -20,6 +21,26 @@ class Past(Protocol):
 
     def __call__(self, wanted: Wanted, *, runs: Iterable[str]) -> Iterator[Entry]:
         """Give the events that are *wanted* of *runs*."""
+
+
+@define(eq=False)
+class _Place:
+    """How far a run was read.
+
+    Attributes:
+        reader: Reads on.
+        position: Sequence number of the event that comes next.
+        ended: Whether it was read to its end, and nobody writes it any more.
+    """
+
+    reader: RunReader
+    position: int
+    ended: bool = False
+
+    @property
+    def run(self) -> Run:
+        """The run."""
+        return self.reader.run
 
 
 @define(eq=False)
@@ -35,33 +56,73 @@ class FollowedHistory:
     directory: Path
     notice: Notice
     past: Past
-    _readers: dict[str, tuple[RunReader, int]] = field(factory=dict, init=False)
+    _places: dict[str, _Place] = field(factory=dict, init=False)
     _trouble: dict[Path, str] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
+        ledger = RunLedger(self.directory)
+        with contextlib.suppress(OSError):  # then each run is looked at
+            ledger.look()
         for run in self._runs():
+            known = ledger.runs.get(run.path.name)
+            reader = RunReader(run, self._tell)
+            if known is not None:
+                self._places[run.path.name] = _Place(reader, known.end, ended=True)
+                continue
             with self._telling_of(run.path):
-                reader = RunReader(run, self._tell)
-                self._readers[run.path.name] = (reader, reader.bounds[1])
+                self._places[run.path.name] = _Place(reader, reader.bounds[1])
 
     def newest(self, wanted: Wanted, count: int) -> list[Entry]:
         """Give the newest *count* of what was there at the beginning and is *wanted*."""
-        if not count or not self._readers:
+        if not count or not self._places:
             return []
         if wanted == EVERYTHING:
-            ends = (
-                self._end_of(reader.run, position, count)
-                for reader, position in list(self._readers.values())
-            )
-            found = heapq.merge(*ends, key=lambda entry: entry.event.timestamp_ns)
+            found = self.recent(count)
         else:
             found = (
                 entry
-                for entry in self.past(wanted, runs=list(self._readers))
+                for entry in self.past(wanted, runs=list(self._places))
                 # What came meanwhile is news.
-                if entry.sequence < self._readers[entry.run][1]
+                if entry.sequence < self._places[entry.run].position
             )
         return list(deque(found, maxlen=count))
+
+    def recent(self, count: int) -> Iterator[Entry]:
+        """Give what was there at the beginning, by time, from a moment on: at least the newest
+        *count* events, if there are so many. They are not held in memory.
+        """
+        places = [one for one in self._newest_runs(count) if one.position]
+        ends = (self._end_of(one.run, one.position, count) for one in places)
+        return heapq.merge(*ends, key=lambda entry: entry.event.timestamp_ns)
+
+    def _newest_runs(self, count: int) -> list[_Place]:
+        """Leave out the runs that had ended before those began which hold *count* events."""
+        places = sorted(self._places.values(), key=lambda one: one.run, reverse=True)
+        found = 0
+        for number, place in enumerate(places, 1):
+            found += self._held(place)
+            if found >= count:
+                begun = place.run.begun
+                older = (one for one in places[number:] if not self._ended_before(one, begun))
+                return [*places[:number], *older]
+        return places
+
+    def _held(self, place: _Place) -> int:
+        """Give how many events a run holds; 0 where it is not known."""
+        segments: list[tuple[int, Path]] = []
+        with self._telling_of(place.run.path):
+            segments = place.run.segments()
+        # Without the first segment, it is not known without reading where the run begins.
+        return place.position if segments and segments[0][0] == 0 else 0
+
+    def _ended_before(self, place: _Place, moment: float) -> bool:
+        if not place.ended:
+            return False
+        try:
+            times = [path.stat().st_mtime for _, path in place.run.segments()]
+        except OSError:  # which is told where it is read
+            return False
+        return max(times, default=0) < moment
 
     def _end_of(self, run: Run, position: int, count: int) -> Iterator[Entry]:
         with self._telling_of(run.path):
@@ -75,23 +136,25 @@ class FollowedHistory:
     def news(self) -> Iterator[Entry]:
         """Give what has come since the last call; what cannot be read is tried again with it."""
         for run in self._runs():
-            name = run.path.name
-            reader, position = self._readers.get(name) or (RunReader(run, self._tell), 0)
+            place = self._places.setdefault(run.path.name, _Place(RunReader(run, self._tell), 0))
+            if place.ended:
+                continue
             with self._telling_of(run.path):
-                for record in reader.records(position):
-                    position = record.sequence + 1
+                written = run.is_written()  # before it is read to its end
+                for record in place.reader.records(place.position):
                     entry = entry_of(run, record, self.notice)
+                    place.position = record.sequence + 1
                     if entry is not None:
                         yield entry
-            self._readers[name] = (reader, position)
+                place.ended = not written
 
     def _runs(self) -> list[Run]:
         """Give the runs that there are; those that are known where they cannot be listed."""
-        runs = [reader.run for reader, _ in self._readers.values()]
+        runs = [place.run for place in self._places.values()]
         with self._telling_of(self.directory):
             runs = list(runs_of(self.directory))
-        for gone in self._readers.keys() - {run.path.name for run in runs}:
-            del self._readers[gone]
+        for gone in self._places.keys() - {run.path.name for run in runs}:
+            del self._places[gone]
         return runs
 
     @contextlib.contextmanager

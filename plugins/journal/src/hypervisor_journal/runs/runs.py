@@ -28,6 +28,7 @@ LOCK_NAME = "lock"
 BLOCK_BYTES = 512
 """The unit of ``st_blocks`` (POSIX, <sys/stat.h>)."""
 _GONE_SUFFIX = ".gone"
+_MOMENT = "%Y%m%dT%H%M%S.%fZ"
 _MOST_MISSED = 256
 _TRIES = 10
 _LOOK_SECONDS = 0.01
@@ -57,6 +58,16 @@ class Run:
         if found is None:
             raise ValueError(f"{self.path} is no run of a journal")
         return bytes.fromhex(found[1])
+
+    @property
+    def begun(self) -> float:
+        """When it was made, in seconds since the epoch: its name says so.
+
+        Raises:
+            ValueError: It has another name than a run has.
+        """
+        moment = self.path.name.partition("-")[0]
+        return datetime.strptime(moment, _MOMENT).replace(tzinfo=UTC).timestamp()
 
     def segments(self) -> list[tuple[int, Path]]:
         """Give the numbers and files of its segments, the first one first.
@@ -177,7 +188,7 @@ def new_run(directory: Path) -> tuple[Run, FileIO]:
 
 
 def _new_run(directory: Path) -> tuple[Run, FileIO]:
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    moment = datetime.now(UTC).strftime(_MOMENT)
     run = Run(directory / f"{moment}-{os.urandom(RUN_BYTES).hex()}")
     # It gets its name once it is locked: a run that nobody holds is taken for a dead one.
     unnamed = run.path.with_name(run.path.name + SPARE_SUFFIX)
