@@ -1,0 +1,1 @@
+"""The newest events, and what viewers are shown of them."""

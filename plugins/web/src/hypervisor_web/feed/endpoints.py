@@ -1,0 +1,178 @@
+"""What the page asks of the newest events, and of those before them."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from http import HTTPStatus
+from itertools import islice
+
+from attrs import define, evolve, field, frozen
+
+from hypervisor_observability.errors import FilterError
+from hypervisor_observability.search.choice import Choice
+from hypervisor_observability.serving.pages import Page, Refused, Request
+from hypervisor_observability.stores import History
+from hypervisor_web.answers import json_page
+from hypervisor_web.feed.event_json import event_dict
+from hypervisor_web.feed.live import MOST_ROWS, Stream
+from hypervisor_web.feed.observers import Observers
+from hypervisor_web.feed.rows import joined
+from hypervisor_web.feed.views import View
+
+_JSON = "application/json; charset=utf-8"
+_MOST = 1 << 53  # the greatest integer that JavaScript has (ECMA-262, Number.MAX_SAFE_INTEGER)
+
+OpenHistory = Callable[[], AbstractContextManager[History]]
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What the page says of itself.
+
+    Attributes:
+        title: What its window is called.
+        place: Where the events come from, for people.
+        service: What the application is called; empty: not known.
+        version: Of this distribution.
+        history: Opens what was recorded before; None: there is nothing but the ring.
+        progress: Gives how much of a first reading is done, from 0 to 1; None where none is going
+            on.
+    """
+
+    title: str
+    place: str
+    service: str = ""
+    version: str = ""
+    history: OpenHistory | None = None
+    progress: Callable[[], float | None] = field(default=lambda: None)
+
+
+@define(eq=False)
+class Feed:
+    """The answers.
+
+    Attributes:
+        observers: The newest events.
+        surroundings: What the page says of itself.
+    """
+
+    observers: Observers
+    surroundings: Surroundings
+
+    def pages(self) -> dict[str, Callable[[Request], Page]]:
+        """Give them by their paths."""
+        found = {
+            "/api/about": self.about,
+            "/api/rows": self.rows,
+            "/api/event": self.event,
+        }
+        return found if self.surroundings.history is None else {**found, "/api/past": self.past}
+
+    def streams(self) -> dict[str, Callable[[Request], Iterator[bytes]]]:
+        """Give the streams by their paths."""
+        return {"/api/live": self.live}
+
+    def about(self, _: Request) -> Page:
+        """Say what is shown."""
+        around, observers = self.surroundings, self.observers
+        return json_page(
+            {
+                "title": around.title,
+                "place": around.place,
+                "mode": "process" if around.history is None else "history",
+                "service": around.service,
+                "version": around.version,
+                "capacity": observers.ring.max_events,
+                "now": time.time_ns() // 1_000,
+                "notices": [text for _, text in list(observers.notices)],
+                "ring": observers.id,
+                "progress": around.progress(),
+            }
+        )
+
+    def rows(self, request: Request) -> Page:
+        """Give rows of a view, from an ordinal on."""
+        view = self._view(request.query)
+        oldest, following = view.look()
+        count = _count(request.query)
+        first = max(oldest, _number(request.query, "first", _MOST) or 0)
+        stop = max(first, min(following, first + count))
+        rows = self.observers.rows.at(view.positions(first, stop))
+        head = f'{{"oldest":{oldest},"next":{following},"first":{stop - len(rows)},"rows":'
+        return Page(_JSON, head.encode() + joined(rows) + b"}")
+
+    def event(self, request: Request) -> Page:
+        """Give one event whole."""
+        position = _number(request.query, "position", _MOST)
+        if position is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "position: expected the position of an event")
+        entry = self.observers.ring.get(position)
+        if entry is None:
+            ring = self.observers.ring
+            kept = f"the newest {ring.next - ring.oldest:,} events are kept"
+            raise Refused(HTTPStatus.NOT_FOUND, f"this event is not here any more: {kept}")
+        return json_page(event_dict(position, entry))
+
+    def past(self, request: Request) -> Page:
+        """Give rows of events that were recorded before a moment, with all that is in them."""
+        choice = self._choice(request.query)
+        until = _number(request.query, "until", _MOST)
+        if until is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "until: expected a moment, in microseconds")
+        count = _count(request.query)
+        history = self.surroundings.history
+        assert history is not None  # noqa: S101 - tells mypy: else there is no such page
+        most_ns = until * 1_000 - 1
+        if choice.wanted.until_ns is not None:
+            most_ns = min(most_ns, choice.wanted.until_ns)
+        choice.wanted = evolve(choice.wanted, until_ns=most_ns)
+        with history() as past:
+            found = list(islice(choice.events(past, limit=count + 1), count + 1))
+        more = len(found) > count
+        rows = [self.observers.rows.row(None, entry) for entry in found[more:]]
+        ending = b',"more":true}' if more else b',"more":false}'
+        return Page(_JSON, b'{"rows":' + joined(rows) + ending)
+
+    def live(self, request: Request) -> Iterator[bytes]:
+        """Stream what comes."""
+        place = _number(request.query, "from", _MOST)
+        if request.query.get("ring", self.observers.id) != self.observers.id:
+            place = None
+        self._view(request.query)  # a filter that cannot be read is refused before the first bytes
+        return self._stream(request, place)
+
+    def _stream(self, request: Request, place: int | None) -> Iterator[bytes]:
+        with self.observers.views.streamed(request.query.get("filter", "")) as view:
+            yield from Stream(self.observers, view, request.ending).lines(place)
+
+    def _view(self, query: Mapping[str, str]) -> View:
+        try:
+            return self.observers.views.get(query.get("filter", ""))
+        except FilterError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+    def _choice(self, query: Mapping[str, str]) -> Choice:
+        try:
+            return self.observers.views.choice(query.get("filter", ""))
+        except FilterError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+
+def _count(query: Mapping[str, str]) -> int:
+    """Give how many rows are asked for."""
+    count = _number(query, "count", MOST_ROWS)
+    return MOST_ROWS if count is None else count
+
+
+def _number(query: Mapping[str, str], name: str, most: int) -> int | None:
+    """Give an integer from 0 to *most*, greater ones as *most*; None where there is none.
+
+    Raises:
+        Refused: It is none.
+    """
+    text = query.get(name, "")
+    if not text:
+        return None
+    if not (text.isascii() and text.isdecimal()):
+        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: expected a number from 0, got {text!r:.40}")
+    return most if len(text) > 20 else min(most, int(text))

@@ -1,0 +1,111 @@
+"""All who see each event that comes: the ring, and the boards."""
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from attrs import define, field
+
+from hypervisor_observability.search.agent_names import AgentNames
+from hypervisor_observability.stores import Entry
+from hypervisor_web.feed.ring import Ring
+from hypervisor_web.feed.rows import Rows
+from hypervisor_web.feed.views import Views
+
+_MOST_NOTICES = 50
+_MOST_CHARACTERS = 1_000
+
+
+class Board(Protocol):
+    """Something that is kept up to date by looking at each event once."""
+
+    def take(self, entry: Entry, position: int) -> None:
+        """Look at an event, in bounded time and memory; called under the lock of the observers.
+
+        Args:
+            entry: The event with its place.
+            position: Its position in the ring.
+        """
+
+
+@define(eq=False)
+class Observers:
+    """The newest events, and what was made of all of them.
+
+    Attributes:
+        ring: The newest.
+        boards: Who looks at each of them.
+        id: Random: positions and ordinals of another one say nothing about this one.
+        lock: Held while events are taken. Whoever reads a board holds it too.
+        names: The agents' names, as far as they are known.
+        rows: What lists show of each event.
+        views: What filters leave of the ring.
+        notices: What viewers should know, the newest of it: the moment in microseconds, the text.
+        told: How many notices there were.
+        closed: Whether no more will come.
+    """
+
+    ring: Ring
+    boards: Sequence[Board] = ()
+    id: str = field(factory=lambda: secrets.token_hex(8), init=False)
+    lock: threading.RLock = field(factory=threading.RLock, init=False)
+    names: AgentNames = field(factory=AgentNames, init=False)
+    rows: Rows = field(init=False)
+    views: Views = field(init=False)
+    notices: deque[tuple[int, str]] = field(factory=lambda: deque(maxlen=_MOST_NOTICES), init=False)
+    told: int = field(default=0, init=False)
+    closed: bool = field(default=False, init=False)
+    _news: threading.Condition = field(factory=threading.Condition, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.rows = Rows(self.ring, self.names)
+        self.views = Views(self.ring, self.names)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Look at events that have come, in their order."""
+        with self.lock:
+            for entry in entries:
+                self.names.meet(entry.event)
+                position = self.ring.append(entry)
+                for board in self.boards:
+                    board.take(entry, position)
+        self.wake()
+
+    def notice(self, text: str) -> None:
+        """Tell viewers of something; the same is not told twice in a row."""
+        with self._news:
+            if self.notices and self.notices[-1][1] == text:
+                return
+            self.notices.append((time.time_ns() // 1_000, text[:_MOST_CHARACTERS]))
+            self.told += 1
+            self._news.notify_all()
+
+    def notices_since(self, told: int) -> tuple[int, list[str]]:
+        """Give how many notices there were, and the texts of those after the first *told*."""
+        with self._news:
+            new = min(self.told - told, len(self.notices))
+            return self.told, [text for _, text in list(self.notices)[len(self.notices) - new :]]
+
+    def wait_for(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait until *condition* holds, which may have changed with any event, notice or ``wake``,
+        or all is closed.
+
+        Args:
+            condition: Is asked under a lock, and asks for none.
+            timeout: Longest time, in seconds.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self.closed or condition(), timeout)
+
+    def close(self) -> None:
+        """End what waits."""
+        self.closed = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Have all who wait look whether what they wait for has come."""
+        with self._news:
+            self._news.notify_all()

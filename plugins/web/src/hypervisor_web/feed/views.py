@@ -1,0 +1,180 @@
+"""Views: what a filter leaves of the ring, shared by all who ask for the same."""
+
+import threading
+from array import array
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+from attrs import define, field
+
+from hypervisor_observability.search.agent_names import AgentNames
+from hypervisor_observability.search.choice import Choice
+from hypervisor_observability.search.filter_text import parse
+from hypervisor_web.feed.ring import Ring
+
+MOST_VIEWS = 32
+"""So many are kept: those that were asked for last, and those that are streamed."""
+
+_AGE = 1 << 32  # ordinals of one view; 2**20 views come before JavaScript's 2**53
+_COMPACT = 4_096
+
+
+class View(Protocol):
+    """Events in their order, each with an ordinal; ordinals rise by one.
+
+    Attributes:
+        begun: The least ordinal that this view can have given. Whoever has one below it has it
+            of another view, which said the same and was forgotten.
+    """
+
+    begun: int
+
+    def look(self) -> tuple[int, int]:
+        """Look at what has come since the last call.
+
+        Returns:
+            The ordinal of the oldest event that is there, and the one that the next event gets.
+        """
+
+    def positions(self, first: int, last: int) -> Sequence[int]:
+        """Give the positions of the events with ordinals from *first* to before *last*."""
+
+
+@define(eq=False)
+class Everything:
+    """The ring itself: ordinals are positions."""
+
+    ring: Ring
+    begun: int = field(default=0, init=False)
+
+    def look(self) -> tuple[int, int]:
+        """Give the bounds of the ring."""
+        oldest = self.ring.oldest  # first: it rises, and never beyond the next one
+        return oldest, self.ring.next
+
+    def positions(self, first: int, last: int) -> Sequence[int]:
+        """Give the numbers themselves."""
+        return range(first, last)
+
+
+@define(eq=False)
+class Filtered:
+    """The events that a choice covers. Each is compared once.
+
+    Attributes:
+        ring: Where they are.
+        choice: Which.
+        begun: The first ordinal.
+    """
+
+    ring: Ring
+    choice: Choice
+    begun: int
+    _found: "array[int]" = field(factory=lambda: array("q"), init=False)
+    _gone: int = field(default=0, init=False)  # matches that have left, before those in _found
+    _left: int = field(default=0, init=False)  # matches at the beginning of _found that have left
+    _seen: int = field(default=0, init=False)  # the position that is compared next
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def look(self) -> tuple[int, int]:
+        """Compare what has come, and leave behind what has gone."""
+        with self._lock:
+            if self._seen != self.ring.next:
+                self._compare()
+            base = self.begun + self._gone
+            return base + self._left, base + len(self._found)
+
+    def positions(self, first: int, last: int) -> Sequence[int]:
+        """Give the positions of matches."""
+        with self._lock:
+            base = self.begun + self._gone
+            return self._found[max(0, first - base) : max(0, last - base)]
+
+    def _compare(self) -> None:
+        covers, found, last = self.choice.covers, self._found, self.ring.next
+        for position, entry in self.ring.read(self._seen, last):
+            if covers(entry.event):
+                found.append(position)
+        self._seen = last
+        self._left = bisect_left(found, self.ring.oldest, self._left)
+        if self._left > _COMPACT and self._left > len(found) // 2:
+            del found[: self._left]
+            self._gone += self._left
+            self._left = 0
+
+
+@define(eq=False)
+class _Kept:
+    view: View
+    streams: int = 0
+
+
+@define(eq=False)
+class Views:
+    """The views of a ring, by the text of their filter.
+
+    Attributes:
+        ring: What they are of.
+        names: The agents' names, as far as they are known.
+    """
+
+    ring: Ring
+    names: AgentNames
+    _kept: OrderedDict[str, _Kept] = field(factory=OrderedDict, init=False)
+    _made: int = field(default=0, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def get(self, text: str) -> View:
+        """Give the view of a filter.
+
+        Raises:
+            FilterError: *text* is none; what it says is for people.
+        """
+        with self._lock:
+            return self._keep(text).view
+
+    @contextmanager
+    def streamed(self, text: str) -> Iterator[View]:
+        """Give the view of a filter, which is kept as long as it is streamed.
+
+        Raises:
+            FilterError: *text* is none; what it says is for people.
+        """
+        with self._lock:
+            kept = self._keep(text)
+            kept.streams += 1
+        try:
+            yield kept.view
+        finally:
+            with self._lock:
+                kept.streams -= 1
+
+    def choice(self, text: str) -> Choice:
+        """Give what a filter says, with the names that are known here.
+
+        Raises:
+            FilterError: *text* is none; what it says is for people.
+        """
+        return parse(text, self.names)
+
+    def _keep(self, text: str) -> _Kept:
+        text = text.strip()
+        kept = self._kept.get(text)
+        if kept is None:
+            choice = self.choice(text)
+            kept = _Kept(self._view(choice))
+            self._kept[text] = kept
+            idle = [key for key, one in self._kept.items() if not one.streams and one is not kept]
+            for key in idle[: max(0, len(self._kept) - MOST_VIEWS)]:
+                del self._kept[key]
+        self._kept.move_to_end(text)
+        return kept
+
+    def _view(self, choice: Choice) -> View:
+        if choice.is_everything:
+            return Everything(self.ring)
+        self._made += 1
+        return Filtered(self.ring, choice, self._made * _AGE)
