@@ -52,6 +52,7 @@ function connection(state, text) {
 }
 
 const place = { title: "Agents" };
+let about = null; // what the server says of itself
 
 async function route() {
   const { name, params, query } = address.parse(location.hash);
@@ -81,7 +82,7 @@ async function route() {
   connection("", "");
   const inside = h("div", { class: `view view-${known[1]}` });
   fill(root, inside);
-  const view = module.open({ root: inside, params, query, api, go, keep, announce, called, connection });
+  const view = module.open({ root: inside, params, query, api, go, keep, announce, called, connection, about });
   current = { name, params, view, module };
   keys.ofView(view.keys);
   root.scrollTop = 0;
@@ -106,7 +107,7 @@ function same(some, others) {
   return some.length === others.length && some.every((one, index) => one === others[index]);
 }
 
-function showAbout(about) {
+function showAbout() {
   place.title = about.title || "Agents";
   say(at("place"), about.place ?? "");
   at("place").title = about.place ?? "";
@@ -129,8 +130,8 @@ async function begin() {
   await api.askTabs();
   window.addEventListener("hashchange", route);
   try {
-    const asked = api.get("about");
-    showAbout(await asked);
+    about = await api.get("about");
+    showAbout();
   } catch (error) {
     if (error.status === 401) {
       await close();

@@ -1,0 +1,191 @@
+// LIVE: the newest events, at the bottom, as in a log: what one reads does not move when more come.
+
+import { fill, h, say } from "./dom.js";
+import { href } from "./address.js";
+import { narrowed } from "./filter_words.js";
+import { PARTS, densityStrip } from "./density.js";
+import { eventPanel } from "./event.js";
+import { Seen, filterBox } from "./filter.js";
+import { count, many } from "./format.js";
+import { LiveList } from "./live_list.js";
+import { connectionWords } from "./connection.js";
+
+export const title = "Live";
+export const help = [
+  ["/", "Filter"],
+  ["f", "Next failure; F the one before"],
+  ["space", "Pause, and go on with the newest"],
+  ["w", "Only what went wrong, or everything"],
+  ["↑ ↓ PgUp PgDn", "Choose an event in the list"],
+  ["Enter, Esc", "Open the event, close it"],
+  ["t", "The trace of the chosen event"],
+  ["End", "The newest"],
+];
+
+const DENSITY_MS = 2_000;
+
+export function open(page) {
+  const { api, about } = page;
+  const seen = new Seen();
+  let filter = page.query.filter ?? "";
+  let stop = new AbortController(); // of the stream, and of what is asked for the same filter
+  let newDensity = false;
+
+  const panel = eventPanel({
+    fetchEvent: (position, signal) => api.get("event", { position }, { signal }),
+    onClose: () => close(),
+    narrow: (option, value) => box.apply(narrowed(filter, option, value)),
+    announce: page.announce,
+  });
+  const strip = densityStrip({ jump: (ordinal) => list.jump(ordinal) });
+  const box = filterBox({ seen, onApply: (text) => begin(text) });
+  const pause = h("button", { type: "button", "aria-pressed": "false", title: "Pause (space)", onclick: () => list.hold(list.following) }, "Pause");
+  const total = h("p", { class: "total soft" });
+  const newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => list.follow() });
+  const list = new LiveList({
+    fetchRows: async (first, number, signal) => {
+      const answer = await api.get("rows", { filter, first, count: number }, { signal });
+      answer.rows.forEach(note);
+      return answer;
+    },
+    fetchPast: (until, number) => api.get("past", { filter, until, count: number }, { signal: stop.signal }),
+    hasPast: about?.mode === "history",
+    onChoose: (row, isOpened) => choose(row, isOpened),
+    onChange: () => tell(),
+    onSee: (first, last) => strip.mark(first, last),
+    announce: page.announce,
+  });
+  fill(
+    page.root,
+    h("h1", { class: "unseen" }, "Live"),
+    h("div", { class: "toolbar" }, box.element, pause, total),
+    box.problem,
+    strip.element,
+    h("div", { class: "split" }, h("div", { class: "listing" }, list.element, newer), panel.element),
+  );
+  panel.element.addEventListener("keydown", (event) => event.key === "Escape" && close());
+
+  const timer = setInterval(() => newDensity && askDensity(), DENSITY_MS);
+  begin(filter);
+  if (page.query.at) seek({ position: page.query.at }, true);
+  if (document.activeElement === document.body) list.element.focus({ preventScroll: true });
+
+  /** Show the events of a filter. */
+  function begin(text) {
+    stop.abort();
+    stop = new AbortController();
+    filter = text;
+    box.show(text);
+    save();
+    list.begin();
+    const { signal } = stop;
+    api.stream("live", () => ({ filter, from: list.from }), take, {
+      signal,
+      onState: (state) => {
+        if (signal.aborted) return;
+        if (state.state === "refused" && state.status === 400) {
+          box.fail(state.why);
+          page.connection("", "");
+        } else page.connection(...connectionWords(state));
+      },
+    });
+    newDensity = false;
+    askDensity();
+  }
+
+  function take(message) {
+    if (message.t === "rows") message.rows.forEach(note);
+    if (message.t === "notice") page.announce(message.text);
+    if (message.t === "rows" || message.t === "skipped" || message.t === "view") newDensity = true;
+    list.take(message);
+  }
+
+  function note(row) {
+    seen.add("--type", row[2]);
+    seen.add("--agent", row[4] || row[3]);
+    seen.add("--session", row[5]);
+  }
+
+  async function askDensity() {
+    newDensity = false;
+    try {
+      const answer = await api.get("density", { filter, parts: PARTS }, { signal: stop.signal });
+      strip.show(answer);
+      const wrong = answer.wrong.reduce((sum, one) => sum + one, 0);
+      fill(total, many(answer.next - answer.oldest, "event"), wrong ? [", ", h("span", { class: "is-failed" }, `${count(wrong)} went wrong`)] : null);
+    } catch (error) {
+      if (!(error instanceof api.ApiError) && error.name !== "AbortError") throw error;
+    }
+  }
+
+  /** Say how the list stands. */
+  function tell() {
+    pause.setAttribute("aria-pressed", String(!list.following));
+    say(pause, list.following ? "Pause" : "Paused");
+    const waiting = list.waiting();
+    newer.hidden = list.following;
+    say(newer, waiting ? `${count(waiting)} new ↓` : "Newest ↓");
+  }
+
+  function choose(row, isOpened) {
+    if (row && (isOpened || panel.isOpen)) panel.open(row);
+    save();
+  }
+
+  function close() {
+    const inside = panel.element.contains(document.activeElement);
+    panel.hide();
+    if (inside) list.element.focus({ preventScroll: true });
+    save();
+  }
+
+  function save() {
+    page.keep({ filter, at: panel.isOpen ? list.chosen?.[0] : null });
+  }
+
+  /** Find an event by the server, and choose it; tells whether there is one. */
+  async function seek(where, isOpened) {
+    try {
+      const { ordinal } = await api.get("seek", { filter, ...where }, { signal: stop.signal });
+      if (ordinal === null) return false;
+      await list.chooseOrdinal(ordinal, isOpened);
+      return true;
+    } catch (error) {
+      if (error.name === "AbortError") return true;
+      page.announce(error.message);
+      return true;
+    }
+  }
+
+  async function failure(key) {
+    const last = list.chosenOrdinal();
+    // Who follows the newest looks back first: nothing comes after it.
+    const back = key === "before" || last === null;
+    const from = last ?? list.end();
+    if (!(await seek({ [back ? "before" : "after"]: from }, panel.isOpen))) {
+      page.announce(back ? "Nothing went wrong before." : "Nothing else went wrong until now.");
+    }
+  }
+
+  return {
+    close() {
+      stop.abort();
+      clearInterval(timer);
+      list.close();
+      strip.close();
+    },
+    update({ query }) {
+      if ((query.filter ?? "") !== filter) begin(query.filter ?? "");
+      if (query.at && String(list.chosen?.[0]) !== query.at) seek({ position: query.at }, true);
+    },
+    keys: {
+      "/": () => box.focus(),
+      f: () => failure("after"),
+      F: () => failure("before"),
+      " ": () => list.hold(list.following),
+      w: () => box.turnWrong(),
+      t: () => list.chosen?.[6] && page.go(href(["trace", list.chosen[6]])),
+      Escape: () => panel.isOpen && close(),
+    },
+  };
+}

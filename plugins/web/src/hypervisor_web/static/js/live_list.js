@@ -1,0 +1,292 @@
+// The list of LIVE: which events it holds, which is chosen, and whether it follows the newest.
+
+import { h } from "./dom.js";
+import { count } from "./format.js";
+import { Line } from "./line.js";
+import { gapText, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
+import { RowCache } from "./row_cache.js";
+import { VirtualList } from "./rows.js";
+
+const COLUMNS = [
+  ["sign", ""],
+  ["time", "Time"],
+  ["type", "Type"],
+  ["agent", "Agent"],
+  ["summary", "What"],
+  ["trace", "Trace"],
+];
+const MOST_PAST = 2_000;
+const PAST_AT_ONCE = 200;
+
+export class LiveList {
+  /** `onChoose(row, isOpened)`, `onChange()`, `onSee(firstOrdinal, lastOrdinal)`; the rest is asked for. */
+  constructor({ fetchRows, fetchPast, hasPast, onChoose, onChange, onSee, announce }) {
+    Object.assign(this, { fetchPast, hasPast, onChoose, onChange, onSee, announce });
+    const head = h("div", { role: "rowgroup", class: "head" }, h("div", { role: "row", class: "row" }, COLUMNS.map(([key, word]) => h("span", { role: "columnheader", class: `cell ${key}`, "aria-label": word ? null : "State" }, word))));
+    this.element = h("div", { class: "live-list", role: "grid", tabindex: "0", "aria-label": "Events", "aria-rowcount": "0" });
+    this.line = new Line();
+    this.cache = new RowCache(
+      (first, number, signal) => fetchRows(first, number, signal).then((answer) => (this.line.advance(answer.oldest, 0), answer)),
+      () => this.list.draw(),
+    );
+    this.ring = null;
+    this.list = new VirtualList({
+      scroller: this.element,
+      head,
+      make: makeRow,
+      paint: (element, index) => this.#paint(element, index),
+      painted: (first, last) => this.#painted(first, last),
+      scrolled: () => this.#scrolled(),
+    });
+    this.begin();
+    this.element.addEventListener("keydown", (event) => this.#press(event));
+    this.element.addEventListener("click", (event) => this.#click(event));
+    // The wheel says what is wanted before the scroll that follows the newest can undo it.
+    this.element.addEventListener("wheel", (event) => event.deltaY < 0 && this.#leave(), { passive: true });
+  }
+
+  /** Forget everything: another filter, or another ring. */
+  begin() {
+    this.cache.clear();
+    this.line.begin(0, 0);
+    this.streamed = null; // the ordinal that the stream gives next
+    this.following = true;
+    this.held = false;
+    this.seenNext = 0;
+    this.index = -1; // of the chosen item
+    this.chosen = null; // its row
+    this.#draw();
+    this.onChange?.();
+  }
+
+  /** Where a stream is to go on; null at the beginning. */
+  get from() {
+    return this.streamed;
+  }
+
+  /** Take a message of the stream. */
+  take(message) {
+    const { line } = this;
+    if (message.t === "view") {
+      const isOther = this.streamed === null || message.ring !== this.ring || message.next < this.streamed || message.oldest > this.streamed;
+      if (isOther) {
+        const wasHeld = this.streamed !== null && !this.following;
+        this.begin();
+        if (wasHeld) this.announce("What was shown is gone: the page begins with the newest.");
+        line.begin(message.oldest, message.next);
+        line.offerPast(this.hasPast && message.oldest >= 0);
+        this.seenNext = message.next;
+      }
+      this.ring = message.ring;
+    } else if (message.t === "rows") {
+      this.cache.put(message.first, message.rows);
+      this.streamed = message.first + message.rows.length;
+      line.advance(message.oldest, this.streamed);
+    } else if (message.t === "skipped") {
+      line.skip(message.first, message.count);
+      this.streamed = message.first + message.count;
+      line.advance(message.oldest ?? 0, this.streamed);
+    } else return;
+    this.#draw();
+  }
+
+  /** How many have come since the list stands still. */
+  waiting() {
+    return this.following ? 0 : Math.max(0, this.line.next - this.seenNext);
+  }
+
+  /** The ordinal after the last. */
+  end() {
+    return this.line.next;
+  }
+
+  /** Stand still, until `follow`; or go on. */
+  hold(isHeld) {
+    if (!isHeld) {
+      this.follow();
+      this.announce("Following the newest.");
+      return;
+    }
+    this.#leave();
+    this.held = true;
+    this.announce("Paused.");
+  }
+
+  /** Go to the newest, and stay there. */
+  follow() {
+    this.following = true;
+    this.held = false;
+    this.#draw();
+    this.onChange();
+  }
+
+  /** Show an event without choosing it. */
+  jump(ordinal) {
+    this.#leave();
+    const index = this.line.indexOf(ordinal);
+    this.list.moveTo((index - this.list.rows() / 3) * this.list.rowPixels);
+  }
+
+  /** The chosen event's ordinal; null if none is chosen. */
+  chosenOrdinal() {
+    return this.index < 0 ? null : (this.line.at(this.index).ordinal ?? null);
+  }
+
+  /** Choose an event, which may have to be fetched. */
+  async chooseOrdinal(ordinal, isOpened) {
+    this.#leave();
+    const gap = this.line.gaps.find(({ first, count: number }) => first <= ordinal && ordinal < first + number);
+    if (gap) this.line.unfold(gap);
+    this.list.resize(this.line.size);
+    this.#choose(this.line.indexOf(ordinal), isOpened);
+  }
+
+  close() {
+    this.cache.clear();
+    this.list.close();
+  }
+
+  #leave() {
+    if (!this.following) return;
+    this.following = false;
+    this.seenNext = this.line.next;
+    this.onChange();
+  }
+
+  #draw() {
+    const { line, list } = this;
+    if (!list) return;
+    if (this.following) {
+      const ordinal = this.chosenOrdinal();
+      line.settle();
+      this.index = ordinal === null || ordinal < line.origin ? -1 : line.indexOf(ordinal);
+      list.resize(line.size);
+      list.moveTo(Infinity);
+    } else {
+      list.resize(line.size);
+      this.onChange();
+    }
+    list.draw();
+  }
+
+  #scrolled() {
+    if (!this.list.isAtEnd()) this.#leave();
+    else if (!this.following && !this.held) this.follow();
+  }
+
+  #paint(element, index) {
+    const item = this.line.at(index);
+    const row = item.row ?? (item.ordinal === undefined ? undefined : this.cache.get(item.ordinal));
+    if (row) paintRow(element, row);
+    else if (item.gap) paintOffer(element, gapText(item.gap));
+    else if (item.older) paintOffer(element, this.#olderText());
+    else if (item.ordinal < this.line.oldest) paintWords(element, "no longer held by the page");
+    else paintWords(element, "…");
+    element.index = index;
+    element.setAttribute("aria-rowindex", String(index + 2));
+    const isChosen = index === this.index;
+    if (isChosen !== element.isChosen) {
+      element.isChosen = isChosen;
+      element.setAttribute("aria-selected", String(isChosen));
+    }
+    if (isChosen) {
+      this.element.setAttribute("aria-activedescendant", element.id);
+      if (row && row !== this.chosen) {
+        this.chosen = row;
+        this.onChoose(row, this.opens);
+      }
+    }
+  }
+
+  #olderText() {
+    if (this.line.past.length >= MOST_PAST) return `These are ${count(MOST_PAST)} older ones; hvobs query has the rest`;
+    return "Older events are in the journal: show some";
+  }
+
+  #painted(first, last) {
+    const ordinals = [];
+    for (let index = first; index < last; index += 1) {
+      const { ordinal } = this.line.at(index);
+      if (ordinal !== undefined && ordinal >= this.line.oldest) ordinals.push(ordinal);
+    }
+    this.element.setAttribute("aria-rowcount", String(this.line.size + 1));
+    if (this.index < first || this.index >= last) this.element.removeAttribute("aria-activedescendant");
+    if (ordinals.length === 0) return;
+    this.cache.want(ordinals);
+    this.onSee(ordinals[0], ordinals.at(-1) + 1);
+  }
+
+  #choose(index, isOpened) {
+    this.#leave();
+    this.index = index;
+    this.chosen = null;
+    this.opens = isOpened;
+    this.list.show(index);
+    const item = this.line.at(index);
+    const row = item.row ?? (item.ordinal === undefined ? null : this.cache.get(item.ordinal));
+    if (row) {
+      this.chosen = row;
+      this.onChoose(row, isOpened);
+    }
+    this.list.draw();
+  }
+
+  async #use(index, isOpened) {
+    const item = this.line.at(index);
+    if (item.gap) {
+      this.#leave();
+      this.line.unfold(item.gap);
+      this.#draw();
+    } else if (item.older) await this.#fetchPast();
+    this.#choose(item.older ? this.index : index, isOpened);
+  }
+
+  async #fetchPast() {
+    if (this.line.past.length >= MOST_PAST || this.isFetching) return;
+    this.#leave();
+    this.isFetching = true;
+    const before = this.line.head;
+    try {
+      const first = this.line.past[0] ?? this.cache.get(this.line.origin);
+      if (!first) return;
+      const answer = await this.fetchPast(first[1], PAST_AT_ONCE);
+      this.line.prepend(answer.rows, answer.more);
+      this.index = Math.max(0, this.line.head - before);
+      this.list.resize(this.line.size, this.line.head - before);
+      this.announce(`${count(answer.rows.length)} older events.`);
+    } catch (error) {
+      this.announce(error.message);
+    } finally {
+      this.isFetching = false;
+    }
+  }
+
+  #press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || this.line.size === 0) return;
+    const page = Math.max(1, this.list.rows() - 1);
+    const last = this.line.size - 1;
+    const own = this.index < 0 ? Math.min(last, this.list.first() + this.list.rows()) : this.index;
+    const to = {
+      ArrowDown: own + 1,
+      ArrowUp: own - 1,
+      PageDown: own + page,
+      PageUp: own - page,
+      Home: 0,
+    }[event.key];
+    if (to !== undefined) this.#choose(Math.max(0, Math.min(last, to)), false);
+    else if (event.key === "End") {
+      this.#choose(last, false);
+      this.follow();
+    } else if (event.key === "Enter" && this.index >= 0) this.#use(this.index, true);
+    else return;
+    event.preventDefault();
+  }
+
+  #click(event) {
+    const element = event.target.closest(".row");
+    if (!element || element.index === undefined || event.target.closest("a")) return;
+    const item = this.line.at(element.index);
+    if ((item.gap || item.older) && !event.target.closest("button")) return;
+    this.#use(element.index, true);
+  }
+}
