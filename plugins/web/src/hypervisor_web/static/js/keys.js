@@ -31,8 +31,7 @@ export function listen() {
     if (!lettersOn() || isTaken(event)) return;
     const does = view[event.key] ?? page[event.key];
     if (!does) return;
-    event.preventDefault();
-    does(event);
+    if (does(event) !== false) event.preventDefault(); // false: it was not for this key
   });
 }
 

@@ -68,7 +68,6 @@ export function open(page) {
   const timer = setInterval(() => newDensity && askDensity(), DENSITY_MS);
   begin(filter);
   if (page.query.at) seek({ position: page.query.at }, true);
-  if (document.activeElement === document.body) list.element.focus({ preventScroll: true });
 
   /** Show the events of a filter. */
   function begin(text) {
@@ -167,6 +166,14 @@ export function open(page) {
     }
   }
 
+  // The list is what the arrows are for, unless something else has the focus.
+  function onBody(event) {
+    if (event.target !== document.body) return false;
+    list.element.focus({ preventScroll: true });
+    list.press(event);
+    return true;
+  }
+
   return {
     close() {
       stop.abort();
@@ -185,6 +192,7 @@ export function open(page) {
       " ": () => list.hold(list.following),
       w: () => box.turnWrong(),
       t: () => list.chosen?.[6] && page.go(href(["trace", list.chosen[6]])),
+      ...Object.fromEntries(["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"].map((key) => [key, (event) => onBody(event)])),
       Escape: () => panel.isOpen && close(),
     },
   };

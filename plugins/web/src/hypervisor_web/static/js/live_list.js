@@ -38,8 +38,8 @@ export class LiveList {
       painted: (first, last) => this.#painted(first, last),
       scrolled: () => this.#scrolled(),
     });
-    this.begin();
-    this.element.addEventListener("keydown", (event) => this.#press(event));
+    this.#forget();
+    this.element.addEventListener("keydown", (event) => this.press(event));
     this.element.addEventListener("click", (event) => this.#click(event));
     // The wheel says what is wanted before the scroll that follows the newest can undo it.
     this.element.addEventListener("wheel", (event) => event.deltaY < 0 && this.#leave(), { passive: true });
@@ -47,6 +47,12 @@ export class LiveList {
 
   /** Forget everything: another filter, or another ring. */
   begin() {
+    this.#forget();
+    this.#draw();
+    this.onChange();
+  }
+
+  #forget() {
     this.cache.clear();
     this.line.begin(0, 0);
     this.streamed = null; // the ordinal that the stream gives next
@@ -55,8 +61,6 @@ export class LiveList {
     this.seenNext = 0;
     this.index = -1; // of the chosen item
     this.chosen = null; // its row
-    this.#draw();
-    this.onChange?.();
   }
 
   /** Where a stream is to go on; null at the beginning. */
@@ -155,7 +159,6 @@ export class LiveList {
 
   #draw() {
     const { line, list } = this;
-    if (!list) return;
     if (this.following) {
       const ordinal = this.chosenOrdinal();
       line.settle();
@@ -261,7 +264,8 @@ export class LiveList {
     }
   }
 
-  #press(event) {
+  /** Do what a key of the list does. */
+  press(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || this.line.size === 0) return;
     const page = Math.max(1, this.list.rows() - 1);
     const last = this.line.size - 1;

@@ -1,7 +1,7 @@
 // A payload as text that folds: whatever it holds, it is never markup.
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { count, many } from "./format.js";
 
 const MOST_CHARACTERS = 400;
 const MOST_CHILDREN = 100;
@@ -13,7 +13,7 @@ export function valueTree(label, value, depth = 0) {
   const entries = Array.isArray(value) ? value.map((one, at) => [at, one]) : Object.entries(value);
   if (entries.length === 0) return leaf(label, value);
   const inside = h("div", { class: "inside" });
-  const size = Array.isArray(value) ? `${count(entries.length)} items` : `${count(entries.length)} keys`;
+  const size = many(entries.length, Array.isArray(value) ? "item" : "key");
   const element = h("details", { class: "value" }, h("summary", {}, h("bdi", { class: "key" }, label), h("span", { class: "soft" }, ` ${size}`)), inside);
   let shown = 0;
   const more = () => {
