@@ -10,8 +10,10 @@ from hypervisor_observability.serving.requests import Site
 from hypervisor_web.assets import pages
 from hypervisor_web.config import WebConfig
 from hypervisor_web.feed.endpoints import Feed, Surroundings
+from hypervisor_web.feed.moments import Moments
 from hypervisor_web.feed.observers import Board, Observers
 from hypervisor_web.feed.ring import Ring
+from hypervisor_web.feed.seeking import Seeking
 
 
 @define(eq=False)
@@ -22,19 +24,26 @@ class Model:
         config: How much is kept.
         boards: What is made of each event.
         observers: The newest events; ``take`` is given all that come.
+        moments: When they came, and which went wrong.
     """
 
     config: WebConfig
     boards: list[Board] = field(factory=list, init=False)
     observers: Observers = field(init=False)
+    moments: Moments = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         ring = Ring(self.config.max_events, self.config.max_bytes)
+        self.moments = Moments(ring)
+        self.boards.append(self.moments)
         self.observers = Observers(ring, self.boards)
 
     def endpoints(self, surroundings: Surroundings) -> dict[str, Callable[[Request], Page]]:
         """Give what the page may ask, by its paths."""
-        return {**Feed(self.observers, surroundings).pages()}
+        return {
+            **Feed(self.observers, surroundings).pages(),
+            **Seeking(self.observers, self.moments).pages(),
+        }
 
     def streams(
         self, surroundings: Surroundings

@@ -16,11 +16,10 @@ from hypervisor_web.answers import json_page
 from hypervisor_web.feed.event_json import event_dict
 from hypervisor_web.feed.live import MOST_ROWS, Stream
 from hypervisor_web.feed.observers import Observers
+from hypervisor_web.feed.questions import number, view_of
 from hypervisor_web.feed.rows import joined
-from hypervisor_web.feed.views import View
 
 _JSON = "application/json; charset=utf-8"
-_MOST = 1 << 53  # the greatest integer that JavaScript has (ECMA-262, Number.MAX_SAFE_INTEGER)
 
 OpenHistory = Callable[[], AbstractContextManager[History]]
 
@@ -92,10 +91,10 @@ class Feed:
 
     def rows(self, request: Request) -> Page:
         """Give rows of a view, from an ordinal on."""
-        view = self._view(request.query)
+        view = view_of(self.observers, request.query)
         oldest, following = view.look()
         count = _count(request.query)
-        first = max(oldest, _number(request.query, "first", _MOST) or 0)
+        first = max(oldest, number(request.query, "first") or 0)
         stop = max(first, min(following, first + count))
         rows = self.observers.rows.at(view.positions(first, stop))
         head = f'{{"oldest":{oldest},"next":{following},"first":{stop - len(rows)},"rows":'
@@ -103,7 +102,7 @@ class Feed:
 
     def event(self, request: Request) -> Page:
         """Give one event whole."""
-        position = _number(request.query, "position", _MOST)
+        position = number(request.query, "position")
         if position is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "position: expected the position of an event")
         entry = self.observers.ring.get(position)
@@ -116,7 +115,7 @@ class Feed:
     def past(self, request: Request) -> Page:
         """Give rows of events that were recorded before a moment, with all that is in them."""
         choice = self._choice(request.query)
-        until = _number(request.query, "until", _MOST)
+        until = number(request.query, "until")
         if until is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "until: expected a moment, in microseconds")
         count = _count(request.query)
@@ -135,21 +134,17 @@ class Feed:
 
     def live(self, request: Request) -> Iterator[bytes]:
         """Stream what comes."""
-        place = _number(request.query, "from", _MOST)
+        place = number(request.query, "from")
         if request.query.get("ring", self.observers.id) != self.observers.id:
             place = None
-        self._view(request.query)  # a filter that cannot be read is refused before the first bytes
+        view_of(
+            self.observers, request.query
+        )  # a filter that cannot be read is refused before the first bytes
         return self._stream(request, place)
 
     def _stream(self, request: Request, place: int | None) -> Iterator[bytes]:
         with self.observers.views.streamed(request.query.get("filter", "")) as view:
             yield from Stream(self.observers, view, request.ending).lines(place)
-
-    def _view(self, query: Mapping[str, str]) -> View:
-        try:
-            return self.observers.views.get(query.get("filter", ""))
-        except FilterError as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
 
     def _choice(self, query: Mapping[str, str]) -> Choice:
         try:
@@ -160,19 +155,5 @@ class Feed:
 
 def _count(query: Mapping[str, str]) -> int:
     """Give how many rows are asked for."""
-    count = _number(query, "count", MOST_ROWS)
+    count = number(query, "count", MOST_ROWS)
     return MOST_ROWS if count is None else count
-
-
-def _number(query: Mapping[str, str], name: str, most: int) -> int | None:
-    """Give an integer from 0 to *most*, greater ones as *most*; None where there is none.
-
-    Raises:
-        Refused: It is none.
-    """
-    text = query.get(name, "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdecimal()):
-        raise Refused(HTTPStatus.BAD_REQUEST, f"{name}: expected a number from 0, got {text!r:.40}")
-    return most if len(text) > 20 else min(most, int(text))
