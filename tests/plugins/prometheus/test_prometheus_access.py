@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from hypervisor_observability.config import Secret
 from hypervisor_observability.config.structuring import Origin, structure
 from hypervisor_observability.serving.credentials import Credentials
-from hypervisor_observability.serving.server import MAX_CONNECTIONS
 from hypervisor_prometheus import PrometheusConfig
 from tests.certificates import make_certificate, openssl
 from tests.http_client import ask
 from tests.plugins.prometheus.served import Served
 
+MAX_CONNECTIONS = 16
 MakeServed = Callable[..., Served]
 
 

@@ -14,10 +14,12 @@ from hypervisor_observability import MetricFamily, MetricKind
 from hypervisor_observability.serving import connections as connections_module
 from hypervisor_observability.serving.connections import Connections
 from hypervisor_observability.serving.requests import SiteHandler
-from hypervisor_observability.serving.server import MAX_CONNECTIONS, SiteServer
+from hypervisor_observability.serving.server import SiteServer
 from hypervisor_prometheus import PrometheusPlugin
 from tests.plugins.prometheus.served import Served
 from tests.waiting import wait_until
+
+MAX_CONNECTIONS = 16
 
 WIDE_SECONDS = 30
 """Far above what anything here takes; whoever waits so long hangs."""
@@ -150,12 +152,12 @@ def test_names_of_this_machine_are_served(served: Served, host: str) -> None:
 
 
 @pytest.mark.fault("P2")
-@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:9464", "[", "", "10.0.0.1"])
+@pytest.mark.parametrize("host", ["attacker.example", "attacker.example:9464", "", "10.0.0.1"])
 def test_name_that_was_pointed_at_this_machine_is_refused(served: Served, host: str) -> None:
     served.metrics.families = [gauge(1)]
     answer = served.ask(Host=host)
 
-    assert answer.status == 403
+    assert answer.status == 421
     assert "test_value" not in answer.text
 
 
@@ -476,8 +478,8 @@ def test_clients_that_do_not_take_their_answers_do_not_keep_a_scrape_out(
         (b"http://a]b/", b" 400 "),
         (b"//[x", b" 404 "),
         (b"http://localhost/metrics", b" 200 "),
-        (b"http://attacker.example/metrics", b" 403 "),
-        (b"http://localhost@attacker.example/metrics", b" 403 "),
+        (b"http://attacker.example/metrics", b" 421 "),
+        (b"http://localhost@attacker.example/metrics", b" 400 "),
         (b"/metrics?http://[", b" 200 "),
         (b"/[", b" 404 "),
         (b"http:", b" 404 "),
@@ -495,11 +497,11 @@ def test_odd_target_is_answered_and_leaves_no_trace_in_the_log(
 
 
 @pytest.mark.fault("P2")
-@pytest.mark.parametrize("host", [b"a/b", b"localhost/x", b"localhost?", b"attacker@localhost"])
+@pytest.mark.parametrize("host", [b"a/b", b"localhost/x", b"[", b"attacker@localhost"])
 def test_host_that_could_be_read_in_two_ways_is_refused(served: Served, host: bytes) -> None:
     request = b"GET /metrics HTTP/1.1\r\nHost: " + host + b"\r\n\r\n"
 
-    assert b" 403 " in raw_answer(served.plugin.port, request)
+    assert b" 400 " in raw_answer(served.plugin.port, request)
 
 
 def test_second_host_is_refused(served: Served) -> None:

@@ -37,8 +37,8 @@ def write_about(formatter: click.HelpFormatter, name: str, config_file: Any) -> 
         formatter.write_text(f"The table [plugins.{name}] turns it on.")
     settings = config_class(plugin_class)
     fields = setting_fields(settings) if holds_settings(settings) else []
-    meanings = _meanings(settings)
     if fields:
+        meanings = _meanings(settings)
         with formatter.section(f"Keys of [plugins.{name}]"):
             formatter.write_dl([(one.key, _told(one, meanings)) for one in fields])
     for one in found.get(name, ()):
@@ -48,8 +48,15 @@ def write_about(formatter: click.HelpFormatter, name: str, config_file: Any) -> 
 
 
 def _meanings(settings: Any) -> Mapping[str, str]:
-    """Read the section ``Attributes:`` of a docstring."""
-    lines = (inspect.getdoc(settings) or "").partition("Attributes:")[2].splitlines()
+    """Read the section ``Attributes:`` of a class's docstring, and of those of its bases."""
+    meanings: dict[str, str] = {}
+    for one in reversed(inspect.getmro(settings)):
+        meanings |= _attributes(inspect.cleandoc(one.__doc__ or ""))
+    return meanings
+
+
+def _attributes(text: str) -> dict[str, str]:
+    lines = text.partition("Attributes:")[2].splitlines()
     meanings: dict[str, str] = {}
     key = ""
     for line in lines:

@@ -13,7 +13,9 @@ ANSWER_SECONDS = 10.0
 """Longest time of a client to take the whole answer: as long as Prometheus waits for one."""
 
 _STALLED_SECONDS = 2.0
-_PATIENCE_SECONDS = 0.2
+_NEW_SECONDS = 0.1
+_PATIENCE_SECONDS = 0.3
+_TURN_SECONDS = 0.02
 
 
 @define(eq=False)
@@ -30,8 +32,8 @@ class Connections:
     """Connections, at most *limit* at once, each for a bounded time.
 
     When all places are taken, one is closed for the new one: the one that has waited longest
-    without telling all that it wants, else one that has been slow to take its answer. So clients
-    that are slow or silent, in whatever way, cannot keep a scrape out.
+    without telling all that it wants, and not just come, else one that has been slow to take its
+    answer. So clients that are slow or silent, in whatever way, cannot keep another out.
 
     Attributes:
         limit: How many there may be.
@@ -48,15 +50,16 @@ class Connections:
 
     def admit(self, connection: socket.socket) -> bool:
         """Give *connection* a place; False if none could be made."""
+        now = time.monotonic()
+        deadline = now + _PATIENCE_SECONDS
+        evicted = False
         with self._changed:
-            if len(self._open) >= self.limit:
-                self._evict()
-                self._changed.wait_for(
-                    lambda: len(self._open) < self.limit, timeout=_PATIENCE_SECONDS
-                )
-            if len(self._open) >= self.limit:
-                return False
-            self._open[connection] = _Times(time.monotonic())
+            while len(self._open) >= self.limit:
+                evicted = evicted or self._evict(now)
+                self._changed.wait(_TURN_SECONDS)
+                if (now := time.monotonic()) > deadline and len(self._open) >= self.limit:
+                    return False
+            self._open[connection] = _Times(now)
             return True
 
     def serve(self, connection: socket.socket) -> None:
@@ -83,35 +86,42 @@ class Connections:
         with self._changed:
             for connection, times in self._open.items():
                 if self._is_late(times, now):
-                    _end(connection)
+                    end(connection)
 
     def hang_up(self) -> None:
         """End every connection; the threads that serve them then see it and release them."""
         with self._changed:
             for connection in self._open:
-                _end(connection)
+                end(connection)
 
     def _is_late(self, times: _Times, now: float) -> bool:
         if times.read is None:
             return now > times.admitted + self.read_seconds
         return times.answered is not None and now > times.answered + self.answer_seconds
 
-    def _evict(self) -> None:
-        stalled = time.monotonic() - _STALLED_SECONDS
-        reading = (one for one, times in self._open.items() if times.read is None)
+    def _evict(self, now: float) -> bool:
+        """End one connection for another; tell whether there was one to be ended."""
+        waiting = (
+            one
+            for one, times in self._open.items()
+            if times.read is None and times.admitted <= now - _NEW_SECONDS
+        )
         slow = (
             one
             for one, times in self._open.items()
-            if times.answered is not None and times.answered < stalled
+            if times.answered is not None and times.answered < now - _STALLED_SECONDS
         )
-        chosen = next(reading, None) or next(slow, None)
-        if chosen is not None:
-            # Not to be chosen again, while its thread takes its leave.
-            self._open[chosen].read = self._open[chosen].answered = time.monotonic()
-            _end(chosen)
+        chosen = next(waiting, None) or next(slow, None)
+        if chosen is None:
+            return False
+        # Not to be chosen again, while its thread takes its leave.
+        self._open[chosen].read = self._open[chosen].answered = now
+        end(chosen)
+        return True
 
 
-def _end(connection: socket.socket) -> None:
+def end(connection: socket.socket) -> None:
+    """End *connection* from another thread than the one that serves it, which then sees it."""
     with contextlib.suppress(OSError):  # the client may have gone already
         # Below TLS: its own shutdown takes from another thread what that is reading with.
         socket.socket.shutdown(connection, socket.SHUT_RDWR)

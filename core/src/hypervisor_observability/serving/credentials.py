@@ -30,13 +30,26 @@ class Credentials:
         return self.password is not None or self.bearer_token is not None
 
     @property
-    def challenges(self) -> list[str]:
-        """The values of ``WWW-Authenticate`` that go with a refusal."""
+    def wanted(self) -> str:
+        """What a client has to show, for people."""
+        shown = []
+        if self.password is not None:
+            shown.append("the user and password")
+        if self.bearer_token is not None:
+            shown.append("the token")
+        return f"show {' or '.join(shown)}, in the header Authorization"
+
+    def challenges(self, realm: str) -> list[str]:
+        """Give the values of ``WWW-Authenticate`` that go with a refusal.
+
+        Args:
+            realm: What the credentials are for; without quotes.
+        """
         challenges = []
         if self.password is not None:
-            challenges.append('Basic realm="metrics", charset="UTF-8"')
+            challenges.append(f'Basic realm="{realm}", charset="UTF-8"')
         if self.bearer_token is not None:
-            challenges.append('Bearer realm="metrics"')
+            challenges.append(f'Bearer realm="{realm}"')
         return challenges
 
     def admit(self, authorization: str | None) -> bool:

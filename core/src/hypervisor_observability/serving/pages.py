@@ -18,11 +18,14 @@ class Page:
         content_type: The header of that name; empty: none.
         body: The bytes, not compressed.
         status: How the request went.
+        tag: Names this state of what may be kept, so that a client need not get it again;
+            empty: it may not be kept.
     """
 
     content_type: str
     body: bytes
     status: HTTPStatus = HTTPStatus.OK
+    tag: str = ""
 
 
 @frozen

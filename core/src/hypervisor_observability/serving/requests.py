@@ -1,57 +1,32 @@
 """One HTTP request: what is asked for, by whom, and what is answered."""
 
+import contextlib
 import logging
 import ssl
-import traceback
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from http import HTTPStatus
+from http.client import LineTooLong
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from typing import Protocol
-from urllib.parse import urlsplit
 
-from attrs import Factory, field, frozen
+from attrs import define
 
-from ..text.limited_log import LimitedLog
 from ..text.terminal_text import escape
+from .admission import MAX_TARGET_CHARACTERS, admitted
 from .coding import compressed, takes_gzip
 from .connections import ANSWER_SECONDS
-from .credentials import Credentials
-from .loopback import is_loopback
-from .pages import Page, Refused, Request, text_page
-from .targets import read_target
+from .ending import Ending
+from .pages import Page, Refused, Request
+from .site import MakeStream, Site
 
 _MAX_DISCARDED_BYTES = 65_536
+_MAX_HEADER_BYTES = 65_536
 _MAX_LOGGED_CHARACTERS = 500
-
-
-@frozen
-class Site:
-    """All that a server shows.
-
-    Attributes:
-        pages: The pages by their path.
-        local_only: Whether only names of this machine are answered to (header ``Host``).
-        credentials: What a client must show for other pages than *open_pages*.
-        open_pages: Paths that everybody may read.
-        logger: Told of pages that cannot be made.
-    """
-
-    pages: dict[str, Callable[[Request], Page]] = field(repr=False)
-    local_only: bool
-    logger: logging.Logger
-    credentials: Credentials = field(factory=Credentials)
-    open_pages: frozenset[str] = frozenset()
-    _log: LimitedLog = field(
-        init=False, default=Factory(lambda site: LimitedLog(site.logger.name), takes_self=True)
-    )
-
-    def tell_of_failure(self, what: str, error: BaseException) -> None:
-        """Log that *what* failed, at a limited rate, with nothing that commands a terminal.
-
-        The exception's text may hold what the client sent.
-        """
-        lines = "".join(traceback.format_exception(error))
-        self._log.warning(type(error).__name__, "%s failed: %s\n%s", what, error, lines)
+_PIECE_BYTES = 65_536
+RETRY_SECONDS = "2"
+"""The header ``Retry-After`` of all that is refused because too much is asked for at once."""
 
 
 class HandlingServer(Protocol):
@@ -65,6 +40,13 @@ class HandlingServer(Protocol):
     def answer_begins(self, handler: BaseHTTPRequestHandler) -> None:
         """Note that the client gets its answer from now on."""
 
+    def stream_place(self, handler: BaseHTTPRequestHandler) -> AbstractContextManager[Ending]:
+        """Take the place of a stream for the client, instead of its own.
+
+        Raises:
+            Refused: There is none.
+        """
+
 
 class SiteHandler(BaseHTTPRequestHandler):
     """Answer one request and close the connection (HTTP/1.0).
@@ -75,11 +57,13 @@ class SiteHandler(BaseHTTPRequestHandler):
 
     server: HandlingServer  # type: ignore[assignment]  # it is made by a server of that kind
     timeout = ANSWER_SECONDS
+    # An answer is several small writes, each of which is wanted now.
+    disable_nagle_algorithm = True
     # Else a request that is none is answered as in HTTP/0.9, without a status line.
     default_request_version = "HTTP/1.0"
-    server_version = "hypervisor-prometheus"
-    sys_version = ""
+    raw_requestline: bytes
     _is_read = False
+    _has_begun = False
 
     def setup(self) -> None:
         """Take the connection over; with TLS, agree on keys first."""
@@ -87,58 +71,56 @@ class SiteHandler(BaseHTTPRequestHandler):
         if isinstance(self.connection, ssl.SSLSocket):
             self.connection.do_handshake()
 
+    def parse_request(self) -> bool:
+        """Read the request line and the headers; answer, and give False, if they are unfit."""
+        if len(self.raw_requestline.split()) == 2:
+            self.command, self.request_version = "", self.default_request_version
+            self.send_error(HTTPStatus.BAD_REQUEST, "the request line names no version of HTTP")
+            return False
+        whole = self.rfile
+        self.rfile = _HeaderLines(whole)  # type: ignore[assignment]  # the base class reads lines
+        try:
+            is_fit = super().parse_request()
+        finally:
+            self.rfile = whole
+        if is_fit and len(self.path) > MAX_TARGET_CHARACTERS:
+            most = f"an address has {MAX_TARGET_CHARACTERS:,} characters at most"
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG, most)
+            return False
+        return is_fit
+
     def do_GET(self) -> None:
-        """Answer with a page."""
+        """Answer with a page, or with a stream."""
         self._finish_reading()
-        site = self.server.site
         try:
-            target = read_target(self.path)
-        except ValueError as error:
-            self.send_error(HTTPStatus.BAD_REQUEST, str(error))
-            return
-        path = target.path
-        hosts = [*self.headers.get_all("Host", []), *target.hosts]
-        if len(hosts) > 1 + len(target.hosts):
-            self.send_error(HTTPStatus.BAD_REQUEST, "more than one Host")
-            return
-        # Without one, it is no browser: they all send it.
-        if site.local_only and not all(map(_is_local, hosts)):
-            # A page in a browser may have pointed a name of its own at this machine.
-            self.send_error(HTTPStatus.FORBIDDEN, "served under names of this machine only")
-            return
-        if path not in site.open_pages and not site.credentials.admit(
-            self.headers.get("Authorization")
-        ):
-            self.send_error(HTTPStatus.UNAUTHORIZED, "show the user and password, or the token")
-            return
-        make = site.pages.get(path)
-        if make is None:
-            self.send_error(HTTPStatus.NOT_FOUND, "there is /metrics, /-/healthy and /-/ready")
-            return
-        try:
-            page = make(Request(self._header("Accept"), target.query))
+            self._serve()
         except Refused as refused:
             self.send_error(refused.status, refused.text)
-            return
-        except Exception as error:  # noqa: BLE001 - whoever scrapes is told, and the next scrape may succeed
-            site.tell_of_failure(path, error)
-            self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR, "see the application's log")
-            return
-        self._answer(page.status, page)
 
     def do_HEAD(self) -> None:
         """Answer like GET, without the body."""
         self.do_GET()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer with an error, in plain text."""
+        """Answer with an error, as the site tells of it."""
+        if self._has_begun:
+            return  # with a stream, which has no other way to tell than to end
         self._finish_reading()
         status = HTTPStatus(code)
         if status is HTTPStatus.NOT_IMPLEMENTED:
             # The base class says so of each method that has no function here.
             status, message = HTTPStatus.METHOD_NOT_ALLOWED, "use GET or HEAD"
-        text = f"{status.value} {status.phrase}: {message or explain or status.description}\n"
-        self._answer(status, text_page(text))
+        page = self.server.site.error_page(status, message or explain or status.description)
+        self._answer(Page(page.content_type, page.body, status))
+
+    def version_string(self) -> str:
+        """Give the header ``Server``, which tells no version of anything."""
+        return f"hypervisor-{self.server.site.name}"
+
+    def log_request(self, code: int | str = "-", _: int | str = "-") -> None:
+        """Log what was asked for, without its query."""
+        path = getattr(self, "path", "")  # none of a request that is none
+        self.log_message("%s %s %s", self.command, path.partition("?")[0], code)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Keep what the base class writes to stderr for those who look for it."""
@@ -146,31 +128,93 @@ class SiteHandler(BaseHTTPRequestHandler):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s", escape((format % args)[:_MAX_LOGGED_CHARACTERS]))
 
-    def _answer(self, status: HTTPStatus, page: Page) -> None:
-        body = page.body
-        self.server.answer_begins(self)
-        self.send_response(status)
-        if page.content_type:
-            self.send_header("Content-Type", page.content_type)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", "GET, HEAD")
-        if status is HTTPStatus.UNAUTHORIZED:
-            for challenge in self.server.site.credentials.challenges:
-                self.send_header("WWW-Authenticate", challenge)
-        if status is HTTPStatus.OK:
-            self.send_header("Vary", "Accept, Accept-Encoding")
-            if takes_gzip(self._header("Accept-Encoding")):
-                body = compressed(body)
-                self.send_header("Content-Encoding", "gzip")
-        if status is not HTTPStatus.NO_CONTENT:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
+    def _serve(self) -> None:
+        site = self.server.site
+        target = admitted(site, self.path, self.headers)
+        accept = self._header("Accept")
+        if (stream := site.streams.get(target.path)) is not None:
+            with self.server.stream_place(self) as ending:
+                self._stream(target.path, stream, Request(accept, target.query, ending))
+            return
+        if (make := site.pages.get(target.path)) is None:
+            raise Refused(HTTPStatus.NOT_FOUND, site.not_found)
+        with self._telling(target.path):
+            page = make(Request(accept, target.query))
+        if page.tag and f'"{page.tag}"' in self._header("If-None-Match"):
+            page = Page("", b"", HTTPStatus.NOT_MODIFIED, page.tag)
+        self._answer(page)
+
+    def _stream(self, path: str, make: MakeStream, request: Request) -> None:
+        begin = Page(self.server.site.stream_type, b"")
+        if self.command == "HEAD":
+            self._begin(begin, {})
+            return
+        chunks: Iterator[bytes] = iter(())
+        try:
+            with self._telling(path):
+                chunks = make(request)
+                chunk = next(chunks, None)
+            self._begin(begin, {})
+            while chunk is not None:
+                for first in range(0, len(chunk), _PIECE_BYTES):
+                    self.wfile.write(chunk[first : first + _PIECE_BYTES])
+                with self._telling(path):
+                    chunk = next(chunks, None)
+        finally:
+            if (close := getattr(chunks, "close", None)) is not None:
+                close()
+
+    @contextlib.contextmanager
+    def _telling(self, path: str) -> Iterator[None]:
+        """Have a failure to make what stands at *path* logged, and answered."""
+        try:
+            yield
+        except Refused:
+            raise
+        except Exception as error:
+            self.server.site.tell_of_failure(path, error)
+            status = HTTPStatus.INTERNAL_SERVER_ERROR
+            raise Refused(status, "see the application's log") from error
+
+    def _answer(self, page: Page) -> None:
+        body, headers = page.body, {}
+        if body and self.server.site.compressed and takes_gzip(self._header("Accept-Encoding")):
+            body = compressed(body)
+            headers["Content-Encoding"] = "gzip"
+        if page.status not in {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}:
+            headers["Content-Length"] = str(len(body))
+        self._begin(page, headers)
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def _begin(self, page: Page, headers: Mapping[str, str]) -> None:
+        """Send the status and all headers: those of the page, of the site, and *headers*."""
+        self._has_begun = True
+        site = self.server.site
+        self.server.answer_begins(self)
+        self.send_response(page.status)
+        if page.content_type:
+            self.send_header("Content-Type", page.content_type)
+        kept = {"ETag": f'W/"{page.tag}"', "Cache-Control": "no-cache"} if page.tag else {}
+        for name, value in {**site.headers, **kept, **headers}.items():
+            self.send_header(name, value)
+        match page.status:
+            case HTTPStatus.OK:
+                self.send_header("Vary", "Accept, Accept-Encoding")
+            case HTTPStatus.METHOD_NOT_ALLOWED:
+                self.send_header("Allow", "GET, HEAD")
+            case HTTPStatus.UNAUTHORIZED:
+                for challenge in site.credentials.challenges(site.realm):
+                    self.send_header("WWW-Authenticate", challenge)
+            case HTTPStatus.SERVICE_UNAVAILABLE:
+                self.send_header("Retry-After", RETRY_SECONDS)
+            case _:
+                pass
+        self.end_headers()
+
     def _header(self, name: str) -> str:
-        return ", ".join(self.headers.get_all(name, []))
+        headers = getattr(self, "headers", None)  # none of a request that is none
+        return "" if headers is None else ", ".join(headers.get_all(name, []))
 
     def _finish_reading(self) -> None:
         """Discard the body, once, and note that all is read."""
@@ -178,18 +222,27 @@ class SiteHandler(BaseHTTPRequestHandler):
             return
         self._is_read = True
         # Closing a socket with unread bytes resets it, and the client misses the answer.
-        headers = getattr(self, "headers", None)  # none of a request that is none
-        length = (headers and headers.get("Content-Length")) or ""
+        length = self._header("Content-Length")
         if length.isdecimal() and len(length) < 20:
             self.rfile.read(min(int(length), _MAX_DISCARDED_BYTES))
         self.server.request_is_read(self)
 
 
-def _is_local(host: str) -> bool:
-    if not set(host).isdisjoint("/?#@"):
-        return False  # part of it would be read as something else
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    return name is not None and is_loopback(name)
+@define(eq=False)
+class _HeaderLines:
+    """The lines of a request's headers, which have a bound in sum."""
+
+    _whole: BufferedIOBase
+    _left: int = _MAX_HEADER_BYTES
+
+    def readline(self, limit: int) -> bytes:
+        """Give the next line, or *limit* bytes of it.
+
+        Raises:
+            LineTooLong: All lines are too long together.
+        """
+        line = self._whole.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise LineTooLong("the headers")
+        return line

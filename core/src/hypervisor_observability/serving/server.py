@@ -1,28 +1,25 @@
 """A small HTTP server: bounded threads, bounded patience, and a port that is let go."""
 
+import contextlib
 import os
 import socket
 import socketserver
 import ssl
 import sys
 import threading
+from collections.abc import Iterator
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ..text.terminal_text import escape
 from .connections import Connections
-from .requests import Site, SiteHandler
-
-MAX_CONNECTIONS = 16
+from .ending import Ending
+from .requests import RETRY_SECONDS, SiteHandler
+from .site import Site
+from .streams import Streams
 
 _POLL_SECONDS = 0.05
 _REFUSAL_SECONDS = 0.1
-_BUSY = (
-    b"HTTP/1.0 503 Service Unavailable\r\n"
-    b"Content-Type: text/plain; charset=utf-8\r\n"
-    b"Retry-After: 1\r\n"
-    b"Connection: close\r\n\r\n"
-    b"503 Service Unavailable: too many connections\n"
-)
 
 
 class SiteServer(ThreadingHTTPServer):
@@ -50,7 +47,8 @@ class SiteServer(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, site: Site, tls: ssl.SSLContext | None = None) -> None:
         self.site = site
         self._tls = tls
-        self.connections = Connections(MAX_CONNECTIONS)
+        self.connections = Connections(site.max_connections)
+        self.streams = Streams(site.max_streams, site.stream_seconds)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._thread: threading.Thread | None = None
         super().__init__((host, port), SiteHandler)
@@ -65,7 +63,7 @@ class SiteServer(ThreadingHTTPServer):
         self._thread = threading.Thread(
             target=self.serve_forever,
             args=(_POLL_SECONDS,),
-            name=f"hvobs-prometheus-{self.server_port}",
+            name=f"hvobs-{self.site.name}-{self.server_port}",
             daemon=True,
         )
         self._thread.start()
@@ -77,6 +75,7 @@ class SiteServer(ThreadingHTTPServer):
         if self._thread is not None and self._thread.is_alive():
             self.shutdown()
             self._thread.join()
+            self.streams.hang_up()
             self.connections.hang_up()
         self.server_close()
 
@@ -102,10 +101,17 @@ class SiteServer(ThreadingHTTPServer):
         if not self.connections.admit(request):
             if self._tls is None:
                 request.settimeout(_REFUSAL_SECONDS)
-                request.sendall(_BUSY)
+                request.sendall(_busy(self.site))
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
+
+    def process_request_thread(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        """Serve a connection, under the site's name."""
+        threading.current_thread().name = f"hvobs-{self.site.name}-request"
+        super().process_request_thread(request, client_address)
 
     def close_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Close a connection and give its place back."""
@@ -116,6 +122,7 @@ class SiteServer(ThreadingHTTPServer):
     def service_actions(self) -> None:
         """End the connections whose time is over; called at each turn of ``serve_forever``."""
         self.connections.end_late()
+        self.streams.end_late()
 
     def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
         """Keep the handler's connection from being evicted."""
@@ -125,6 +132,17 @@ class SiteServer(ThreadingHTTPServer):
         """Begin to count the time that the client takes for the answer."""
         self.connections.answer(handler.connection)
 
+    @contextlib.contextmanager
+    def stream_place(self, handler: BaseHTTPRequestHandler) -> Iterator[Ending]:
+        """Take the place of a stream, and give back the one among the requests.
+
+        Raises:
+            Refused: There is none.
+        """
+        with self.streams.place(handler.connection) as ending:
+            self.connections.release(handler.connection)
+            yield ending
+
     def handle_error(self, _request: object, client_address: object) -> None:
         """Log that a client went away, or whatever else went wrong with it."""
         error = sys.exception()
@@ -132,3 +150,13 @@ class SiteServer(ThreadingHTTPServer):
             self.site.logger.debug("%s went away: %s", client_address, escape(str(error)))
         elif error is not None:
             self.site.tell_of_failure(f"request of {client_address}", error)
+
+
+def _busy(site: Site) -> bytes:
+    """Give the whole answer to a client for whom there is no thread."""
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    page = site.error_page(status, "too many requests at once")
+    headers = {**site.headers, "Content-Type": page.content_type, "Retry-After": RETRY_SECONDS}
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join([f"HTTP/1.0 {status.value} {status.phrase}", *lines, "", ""])
+    return head.encode("latin-1") + page.body

@@ -21,12 +21,12 @@ class TlsFiles(Protocol):
         """The authority whose certificates clients have to show."""
 
 
-def server_context(config: TlsFiles, table: str) -> ssl.SSLContext | None:
+def server_context(config: TlsFiles, keys: str) -> ssl.SSLContext | None:
     """Read the certificate; None where none is set.
 
     Args:
         config: Names the files.
-        table: What the messages call the plugin's table.
+        keys: What the messages put before a key, such as ``plugins.web.``.
 
     Raises:
         OSError: A file cannot be used; which one and why.
@@ -35,24 +35,24 @@ def server_context(config: TlsFiles, table: str) -> ssl.SSLContext | None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _readable(config.tls_certificate, f"{table}.tls_certificate")
-    _readable(config.tls_key, f"{table}.tls_key")
+    _readable(config.tls_certificate, f"{keys}tls_certificate")
+    _readable(config.tls_key, f"{keys}tls_key")
     try:
         # Without a password the library would ask for one at the terminal.
         context.load_cert_chain(config.tls_certificate, config.tls_key, password=_no_password)
     except (ssl.SSLError, _EncryptedKeyError) as error:
         raise OSError(
-            f"{table}.tls_certificate and tls_key: expected a certificate and its key in PEM form,"
+            f"{keys}tls_certificate and tls_key: expected a certificate and its key in PEM form,"
             f" the key not encrypted ({config.tls_certificate}, {config.tls_key}: {error})"
         ) from error
     if config.tls_client_authority is not None:
-        _readable(config.tls_client_authority, f"{table}.tls_client_authority")
+        _readable(config.tls_client_authority, f"{keys}tls_client_authority")
         context.verify_mode = ssl.CERT_REQUIRED
         try:
             context.load_verify_locations(config.tls_client_authority)
         except ssl.SSLError as error:
             raise OSError(
-                f"{table}.tls_client_authority: expected certificates in PEM form"
+                f"{keys}tls_client_authority: expected certificates in PEM form"
                 f" ({config.tls_client_authority}: {error})"
             ) from error
     return context

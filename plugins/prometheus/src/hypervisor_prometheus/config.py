@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import and_, ge, gt, le, matches_re, min_len, optional
+from attrs.validators import and_, gt, le, matches_re, min_len, optional
 
 from hypervisor_observability.config import Secret, optional_absolute_path
 from hypervisor_observability.serving.credentials import Credentials
-from hypervisor_observability.serving.loopback import is_loopback
+from hypervisor_observability.serving.settings import ServerSettings, port_field
 
 DEFAULT_PORT = 9464
 """The port of OpenTelemetry's Prometheus exporters (SDK environment variables)."""
@@ -31,23 +32,15 @@ def _check_secret(
         raise ValueError(f"expected a {attribute.name}, got an empty one")
 
 
-@frozen
-class PrometheusConfig:
+@frozen(kw_only=True)
+class PrometheusConfig(ServerSettings):
     """Where the metrics are served, and to whom.
 
     Attributes:
-        host: Address or name of the interface; a loopback one unless *allow_remote*.
-        port: TCP port; 0 has the system pick a free one.
-        allow_remote: Whether other machines may read the metrics.
         serve: Whether to run a server; False for jobs that only leave their metrics behind.
         username: Who may read them, where *password* is set.
         password: Of that user; without it everybody may read, if there is no *bearer_token*.
         bearer_token: Lets whoever shows it read them.
-        tls_certificate: PEM file with the server's certificate and those between it and the
-            authority's; metrics are then served by https alone.
-        tls_key: PEM file with its key.
-        tls_client_authority: PEM file with the authority of clients: those without a
-            certificate of its are refused.
         textfile: Where the metrics are written at the end, for a node exporter to find.
         pushgateway: URL of a Pushgateway to which they are pushed at the end.
         push_job: Their label ``job`` there; the service's name by default.
@@ -55,46 +48,23 @@ class PrometheusConfig:
         push_timeout_seconds: Longest time for that.
     """
 
-    host: str = field(default="127.0.0.1")
-    port: int = field(default=DEFAULT_PORT, validator=and_(ge(0), le(65_535)))
-    allow_remote: bool = False
+    others: ClassVar[str] = "read the metrics"
+
+    port: int = port_field(DEFAULT_PORT)
     serve: bool = True
     username: str = field(default=DEFAULT_USERNAME, validator=matches_re(r"[^:]+"))
     password: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
     bearer_token: Secret | None = field(default=_NO_SECRET, validator=_check_secret)
-    tls_certificate: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
-    tls_key: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
-    tls_client_authority: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
     textfile: Path | None = field(default=_NO_FILE, converter=optional_absolute_path)
     pushgateway: str | None = field(default=_NO_TEXT)
     push_job: str | None = field(default=_NO_TEXT, validator=optional(min_len(1)))
     push_grouping: Mapping[str, str] = field(factory=dict)
     push_timeout_seconds: float = field(default=1.5, validator=and_(gt(0), le(60)))
 
-    @host.validator
-    def _check_host(self, _attribute: "attrs.Attribute[str]", host: str) -> None:
-        # attrs validates when every field is set, so that the switch can be asked.
-        if not self.allow_remote and not is_loopback(host):
-            raise ValueError(
-                f"expected a loopback address such as '127.0.0.1', got {host!r}"
-                " (allow_remote = true lets other machines read the metrics)"
-            )
-
     @username.validator
     def _check_username(self, _: "attrs.Attribute[str]", username: str) -> None:
         if username != DEFAULT_USERNAME and self.password is None:
             raise ValueError("a username alone keeps nobody out: set password too")
-
-    @tls_certificate.validator
-    @tls_key.validator
-    def _check_pair(self, _: "attrs.Attribute[Path | None]", _file: Path | None) -> None:
-        if (self.tls_key is None) != (self.tls_certificate is None):
-            raise ValueError("tls_certificate and tls_key go together: set both, or neither")
-
-    @tls_client_authority.validator
-    def _check_authority(self, _: "attrs.Attribute[Path | None]", file: Path | None) -> None:
-        if file is not None and self.tls_certificate is None:
-            raise ValueError("tls_client_authority needs tls_certificate and tls_key")
 
     @textfile.validator
     def _check_textfile(self, _: "attrs.Attribute[Path | None]", file: Path | None) -> None:

@@ -1,7 +1,5 @@
 """The plugin: metrics at an address that Prometheus scrapes."""
 
-import errno
-import socket
 from collections.abc import Sequence
 
 import click
@@ -9,11 +7,10 @@ from attrs import define, field
 
 from hypervisor_observability import PluginContext, hookimpl
 from hypervisor_observability.files.atomic_file import kind_of
-from hypervisor_observability.serving.loopback import is_loopback
+from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.serving.pages import Page, text_page
-from hypervisor_observability.serving.requests import Site
 from hypervisor_observability.serving.server import SiteServer
-from hypervisor_observability.serving.tls import server_context
+from hypervisor_observability.serving.site import CLOSED_POLICY, SAFE_HEADERS, Site
 from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
@@ -27,7 +24,6 @@ _HOME = """<!doctype html><html lang="en"><title>Metrics</title><h1>Metrics</h1>
 </ul></html>
 """
 _OPEN_PAGES = frozenset({"/-/healthy", "/-/ready"})  # probes have no password, and learn nothing
-_WILDCARDS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - to show, not to bind
 
 
 @define(eq=False)
@@ -52,9 +48,7 @@ class PrometheusPlugin:
     @property
     def url(self) -> str:
         """The address of the metrics, as this machine reaches it."""
-        host = _WILDCARDS.get(self.config.host, self.config.host)
-        scheme = "http" if self.config.tls_certificate is None else "https"
-        return f"{scheme}://{_authority(host, self.port)}/metrics"
+        return f"{self.config.url(self.port)}/metrics"
 
     @hookimpl
     def start(self, context: PluginContext) -> None:
@@ -82,8 +76,7 @@ class PrometheusPlugin:
         if not config.serve:
             left = [str(one) for one in (config.textfile, config.pushgateway) if one is not None]
             return f"at the end: {', '.join(left)}" if left else "nothing is served or left"
-        site = Site({}, local_only=True, logger=context.logger)
-        self._bound(context, site).server_close()
+        bind(config, Site(self.name, {}, context.logger), _keys(context)).server_close()
         if config.port == 0:
             return f"a free port of {config.host or 'all interfaces'} will be picked"
         return f"{self.url} can be served"
@@ -96,36 +89,25 @@ class PrometheusPlugin:
     def _serve(self, context: PluginContext) -> None:
         renderer = Renderer(context.metrics.collect, LimitedLog(context.logger.name))
         site = Site(
+            self.name,
             {
                 "/": lambda _: Page("text/html; charset=utf-8", _HOME.encode()),
                 "/metrics": lambda request: Page(*renderer.render(request.accept)),
                 "/-/healthy": lambda _: text_page("healthy\n"),
                 "/-/ready": lambda _: text_page("ready\n"),
             },
-            local_only=is_loopback(self.config.host),
-            logger=context.logger,
+            context.logger,
+            hosts=self.config.names,
             credentials=self.config.credentials,
             open_pages=_OPEN_PAGES,
+            realm="metrics",
+            headers={**SAFE_HEADERS, "Content-Security-Policy": CLOSED_POLICY},
+            not_found="there is /metrics, /-/healthy and /-/ready",
         )
-        self._server = self._bound(context, site)
+        self._server = bind(self.config, site, _keys(context))
         self._server.start()
         context.logger.info("metrics at %s", self.url)
-        lacking = _lacking(self.config)
-        if not site.local_only and lacking:
-            context.logger.warning(
-                "other machines can read the metrics at %s, %s",
-                _authority(self.config.host, self.port),
-                " and ".join(lacking),
-            )
-
-    def _bound(self, context: PluginContext, site: Site) -> SiteServer:
-        host, port, table = self.config.host, self.config.port, f"plugins.{context.name}"
-        tls = server_context(self.config, table)
-        try:
-            return SiteServer(host, port, site, tls)
-        except OSError as error:
-            advice = _advice(error, table)
-            raise OSError(f"{_authority(host, port)} {advice}") from error
+        warn_of_others(self.config, self._server)
 
     def _leave(self, context: PluginContext) -> None:
         """Leave the metrics behind; neither way of it keeps the other from being tried."""
@@ -151,24 +133,5 @@ class PrometheusPlugin:
                 )
 
 
-def _lacking(config: PrometheusConfig) -> list[str]:
-    lacking = []
-    if config.tls_certificate is None:
-        lacking.append("unencrypted")
-    if not config.credentials.are_asked_for and config.tls_client_authority is None:
-        lacking.append("without a password")
-    return lacking
-
-
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _advice(error: OSError, table: str) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return f"is in use: set {table}.port to another port, or to 0 for any free one"
-    if error.errno == errno.EACCES:
-        return f"is not for this user: set {table}.port to one above 1023"
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"is no address of this machine: set {table}.host to one"
-    return f"cannot be had: {error.strerror or error}"
+def _keys(context: PluginContext) -> str:
+    return f"plugins.{context.name}."

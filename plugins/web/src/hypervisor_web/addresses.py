@@ -1,51 +1,32 @@
-"""Where the page is served: the port that can be had, and the address as people open it."""
+"""Where the page is served: the ports that will do, and the address as people open it."""
 
-import errno
-import socket
-from collections.abc import Callable
+from collections.abc import Sequence
+from urllib.parse import quote
 
-from hypervisor_observability.serving.server import SiteServer
-from hypervisor_web.config import DEFAULT_PORT
+from hypervisor_observability.config import Secret
+from hypervisor_web.config import DEFAULT_PORT, WebConfig
 
 _NEIGHBOURS = 32
 """So many ports behind the default one are tried where that is taken."""
 
-Bind = Callable[[int], SiteServer]
-"""Makes the server on a port; raises ``OSError`` where it cannot be had."""
+
+def spare_ports(config: WebConfig) -> Sequence[int]:
+    """Give the ports that will do as well: those behind the default one, which nobody has chosen,
+    and then any.
+    """
+    if config.port != DEFAULT_PORT:
+        return ()
+    return [*range(DEFAULT_PORT + 1, DEFAULT_PORT + _NEIGHBOURS), 0]
 
 
-def bound(port: int, bind: Bind, *, insist: bool) -> SiteServer:
-    """Make the server on *port*, or on a free one behind it.
+def address(config: WebConfig, port: int, token: Secret) -> str:
+    """Give the address of the page with the token, for whoever may see everything.
+
+    The token stands behind "#": browsers do not send that part. It belongs into no log.
 
     Args:
-        port: The port that is wanted.
-        bind: Makes the server.
-        insist: Whether no other port will do.
-
-    Raises:
-        OSError: No port can be had.
+        config: Where the page is served.
+        port: The port that was bound.
+        token: As ``site.token_for`` gives it.
     """
-    tried = [port] if insist or port == 0 else [*range(port, port + _NEIGHBOURS), 0]
-    for one in tried[:-1]:
-        try:
-            return bind(one)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-    return bind(tried[-1])
-
-
-def is_default(port: int) -> bool:
-    """Tell whether *port* was not chosen by anybody, so that a neighbour will do as well."""
-    return port == DEFAULT_PORT
-
-
-def advice(error: OSError) -> str:
-    """Say why an address cannot be had, and what would help; it stands behind the address."""
-    if error.errno == errno.EADDRINUSE:
-        return "is in use: set another port, or 0 for any free one"
-    if error.errno == errno.EACCES:
-        return "is not for this user: set a port above 1023"
-    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return "is no address of this machine: set its host to one"
-    return f"cannot be had: {error.strerror or error}"
+    return f"{config.url(port)}/#token={quote(token.reveal(), safe='')}"

@@ -1,5 +1,6 @@
 """The files of the page, as the wheel brings them."""
 
+import hashlib
 from collections.abc import Callable
 from functools import partial
 from importlib.resources import files
@@ -26,7 +27,9 @@ def pages() -> dict[str, Callable[[Request], Page]]:
             if one.is_dir():
                 waiting.append((name, one))
             elif (ending := name[name.rfind(".") :]) in _TYPES:
-                page = Page(_TYPES[ending], one.read_bytes())
+                body = one.read_bytes()
+                tag = hashlib.sha256(body).hexdigest()[:16]
+                page = Page(_TYPES[ending], body, tag=tag)
                 found["/" if name == "/index.html" else name] = partial(_given, page)
     return found
 

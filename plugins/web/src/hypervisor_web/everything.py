@@ -5,15 +5,16 @@ from collections.abc import Callable, Iterator
 
 from attrs import define, field
 
+from hypervisor_observability.config import Secret
 from hypervisor_observability.serving.pages import Page, Request
-from hypervisor_observability.serving.requests import Site
-from hypervisor_web.assets import pages
+from hypervisor_observability.serving.site import Site
 from hypervisor_web.config import WebConfig
 from hypervisor_web.feed.endpoints import Feed, Surroundings
 from hypervisor_web.feed.moments import Moments
 from hypervisor_web.feed.observers import Board, Observers
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.seeking import Seeking
+from hypervisor_web.site import make_site, token_for
 
 
 @define(eq=False)
@@ -25,14 +26,17 @@ class Model:
         boards: What is made of each event.
         observers: The newest events; ``take`` is given all that come.
         moments: When they came, and which went wrong.
+        token: What viewers have to show.
     """
 
     config: WebConfig
     boards: list[Board] = field(factory=list, init=False)
     observers: Observers = field(init=False)
     moments: Moments = field(init=False)
+    token: Secret = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.token = token_for(self.config)
         ring = Ring(self.config.max_events, self.config.max_bytes)
         self.moments = Moments(ring)
         self.boards.append(self.moments)
@@ -60,8 +64,10 @@ def whole_site(model: Model, surroundings: Surroundings, logger: logging.Logger)
         surroundings: What the page says of itself.
         logger: Told of answers that cannot be made.
     """
-    return Site(
-        {**pages(), **model.endpoints(surroundings)},
-        local_only=not model.config.allow_remote,
-        logger=logger,
+    return make_site(
+        model.config,
+        model.token,
+        logger,
+        model.endpoints(surroundings),
+        model.streams(surroundings),
     )

@@ -7,9 +7,10 @@ from attrs import define, field
 
 from hypervisor_observability import HypervisorEvent, PluginContext, hookimpl
 from hypervisor_observability.release import RELEASE
+from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.serving.server import SiteServer
 from hypervisor_observability.stores import Entry
-from hypervisor_web.addresses import bound, is_default
+from hypervisor_web.addresses import address, spare_ports
 from hypervisor_web.config import WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -34,6 +35,13 @@ class WebPlugin:
         """The TCP port that is served; before the start the one of the configuration."""
         return self.config.port if self._server is None else self._server.server_port
 
+    @property
+    def url(self) -> str:
+        """The address of the page, with the token: for whoever may see everything."""
+        if self._model is None:
+            return self.config.url(self.port)
+        return address(self.config, self.port, self._model.token)
+
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
@@ -47,12 +55,10 @@ class WebPlugin:
             version=RELEASE,
         )
         site = whole_site(self._model, surroundings, context.logger)
-        self._server = bound(
-            self.config.port,
-            lambda port: SiteServer(self.config.host, port, site),
-            insist=not is_default(self.config.port),
-        )
+        keys = f"plugins.{context.name}."
+        self._server = bind(self.config, site, keys, spare_ports(self.config))
         self._server.start()
+        warn_of_others(self.config, self._server)
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
