@@ -18,26 +18,32 @@ def label(tree: TraceTree, work: Work, around: str | None) -> str:
         work: What is named.
         around: The agent that does what is around it, which is not named again.
     """
-    text = f"{work.kind} {work.title}" if work.title else work.kind
-    if work.kind == "span":
-        text = f"span {work.span_id}"
+    title = title_of(work)
+    text = f"{work.kind} {title}" if title else work.kind
     if work.kind == "agent":
-        ring = [f"ring {work.ring}"] if work.ring else []
-        if work.title == work.agent_did:  # frameworks give agents a name, and no other id
-            facts = ring
-        elif work.title:
-            facts = [work.agent_did or "", *ring]
-        else:
-            text, facts = f"agent {work.agent_did or ''}", ring
-        facts += work.details
+        # Frameworks give agents a name, and no other id.
+        facts = [] if title == work.agent_did else [work.agent_did or ""]
+        facts += [f"ring {work.ring}"] * bool(work.ring) + work.details
     else:
         facts = list(work.details)
         if work.agent_did is not None and work.agent_did != around:
             facts.append(f"by {work.agent_did}")
-    if work.usage is not None and work.kind in _USERS:
-        facts += usage_texts(work.usage)
-    facts += _marks(tree, work)
+    if (usage := told_usage(work)) is not None:
+        facts += usage_texts(usage)
+    facts += marks(tree, work)
     return f"{text} ({', '.join(facts)})" if facts else text
+
+
+def title_of(work: Work) -> str:
+    """Name *work* beside its kind: where nobody named it, by the id of its span or agent."""
+    if work.kind == "span":
+        return work.span_id
+    return work.title or (work.agent_did or "" if work.kind == "agent" else "")
+
+
+def told_usage(work: Work) -> Usage | None:
+    """Give what *work* used if its line tells that; of a saga and its parts the agents tell it."""
+    return work.usage if work.kind in _USERS else None
 
 
 def usage_texts(usage: Usage) -> list[str]:
@@ -48,16 +54,17 @@ def usage_texts(usage: Usage) -> list[str]:
     ]
 
 
-def _marks(tree: TraceTree, work: Work) -> list[str]:
+def marks(tree: TraceTree, work: Work) -> list[str]:
+    """Say what is odd about the span that *work* stands for."""
     node = tree.nodes[work.span_id]
     if work.parent is not None and work.parent.span_id == work.span_id:
         return []
-    marks = ["nothing recorded"] if not node.events else []
+    found = ["nothing recorded"] if not node.events else []
     if node.forged:
-        marks.append("its parent is disputed")
+        found.append("its parent is disputed")
     if node.second_root:
-        marks.append("second root")
-    return marks
+        found.append("second root")
+    return found
 
 
 def telling(roots: list[Work]) -> set[int]:
