@@ -126,7 +126,9 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
         if causal_id == "unreadable":
             unreadable += 1
         elif causal_id != "elsewhere":
-            seen = spans.setdefault(causal_id.span_id, _Seen())
+            seen = spans.get(causal_id.span_id)
+            if seen is None:  # most spans have several events
+                seen = spans[causal_id.span_id] = _Seen()
             seen.events.append(event)
             seen.positions.append(position)
             if causal_id.parent_span_id is not None:
@@ -151,7 +153,8 @@ def _connect(spans: dict[str, _Seen]) -> None:
     """Choose a parent for every span, without circles, and list the children."""
     for seen in list(spans.values()):
         for parent in seen.parents:
-            spans.setdefault(parent, _Seen())
+            if parent not in spans:
+                spans[parent] = _Seen()
     for seen in spans.values():
         seen.parent = next(iter(seen.parents), None)
         seen.forged = len(seen.parents) > 1
