@@ -8,8 +8,8 @@ import pytest
 
 from hypervisor_observability import EventType
 from hypervisor_observability.serving.pages import Refused, Request
+from hypervisor_web.event_json import MOST_PAYLOAD_BYTES
 from hypervisor_web.feed.endpoints import Feed, Surroundings
-from hypervisor_web.feed.event_json import MOST_PAYLOAD_BYTES
 from hypervisor_web.feed.observers import Observers
 from hypervisor_web.feed.ring import Ring
 from tests.plugins.web.entries import BEGUN, entry

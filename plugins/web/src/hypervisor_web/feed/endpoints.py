@@ -13,7 +13,7 @@ from hypervisor_observability.search.choice import Choice
 from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_observability.stores import History
 from hypervisor_web.answers import json_page
-from hypervisor_web.feed.event_json import event_dict
+from hypervisor_web.event_json import event_dict
 from hypervisor_web.feed.live import MOST_ROWS, Stream
 from hypervisor_web.feed.observers import Observers
 from hypervisor_web.feed.questions import number, view_of

@@ -12,14 +12,16 @@ _CUT = "…"
 _LEAST_BYTES = 2  # of a value with the comma behind it
 
 
-def event_dict(position: int | None, entry: Entry) -> dict[str, Any]:
-    """Give an event with its place; its payload is cut to ``MOST_PAYLOAD_BYTES``, and that told."""
+def event_dict(
+    position: int | None, entry: Entry, most_bytes: int = MOST_PAYLOAD_BYTES
+) -> dict[str, Any]:
+    """Give an event with its place; its payload is cut to *most_bytes*, and that told."""
     event = entry.event.to_dict()
     if is_erased(entry.event):
         event["erased"] = True
-    cut = _bytes_of(event["payload"]) > MOST_PAYLOAD_BYTES
+    cut = _bytes_of(event["payload"]) > most_bytes
     if cut:
-        event["payload"] = _Budget(MOST_PAYLOAD_BYTES).fit(event["payload"])
+        event["payload"] = _Budget(most_bytes).fit(event["payload"])
     return {
         "position": position,
         "run": entry.run,
