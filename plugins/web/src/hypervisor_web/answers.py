@@ -29,6 +29,11 @@ def json_page(value: Any, status: HTTPStatus = HTTPStatus.OK) -> Page:
     return Page(_JSON, json_bytes(value), status)
 
 
+def json_text(text: bytes) -> Page:
+    """Answer with what ``json_bytes`` wrote."""
+    return Page(_JSON, text)
+
+
 def error_page(status: HTTPStatus, text: str) -> Page:
     """Answer with an error, as the page expects it."""
     return json_page({"error": text}, status)

@@ -1,6 +1,7 @@
 """All that the page is made of, put together: the same in a process and over a history."""
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from attrs import define, field
@@ -8,13 +9,16 @@ from attrs import define, field
 from hypervisor_observability.config import Secret
 from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.serving.site import Site
+from hypervisor_observability.stores import Entry, Wanted
 from hypervisor_web.config import WebConfig
-from hypervisor_web.feed.endpoints import Feed, Surroundings
+from hypervisor_web.feed.endpoints import Feed, OpenHistory, Surroundings
 from hypervisor_web.feed.moments import Moments
 from hypervisor_web.feed.observers import Board, Observers
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.seeking import Seeking
 from hypervisor_web.site import make_site, token_for
+from hypervisor_web.traces.endpoints import endpoints as trace_endpoints
+from hypervisor_web.traces.traces import Past, Traces
 
 
 @define(eq=False)
@@ -27,6 +31,7 @@ class Model:
         observers: The newest events; ``take`` is given all that come.
         moments: When they came, and which went wrong.
         token: What viewers have to show.
+        traces: The traces that are looked at.
     """
 
     config: WebConfig
@@ -34,19 +39,23 @@ class Model:
     observers: Observers = field(init=False)
     moments: Moments = field(init=False)
     token: Secret = field(init=False)
+    traces: Traces = field(factory=Traces, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.token = token_for(self.config)
         ring = Ring(self.config.max_events, self.config.max_bytes)
         self.moments = Moments(ring)
-        self.boards.append(self.moments)
+        self.boards += [self.moments, self.traces]
         self.observers = Observers(ring, self.boards)
 
     def endpoints(self, surroundings: Surroundings) -> dict[str, Callable[[Request], Page]]:
         """Give what the page may ask, by its paths."""
+        history = surroundings.history
+        past = _of_ring(self.observers.ring) if history is None else _of_history(history)
         return {
             **Feed(self.observers, surroundings).pages(),
             **Seeking(self.observers, self.moments).pages(),
+            **trace_endpoints(self.traces, past),
         }
 
     def streams(
@@ -71,3 +80,25 @@ def whole_site(model: Model, surroundings: Surroundings, logger: logging.Logger)
         model.endpoints(surroundings),
         model.streams(surroundings),
     )
+
+
+def _of_ring(ring: Ring) -> Past:
+    """Give what the ring still has as the past."""
+
+    def past(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
+        found = (
+            entry for _, entry in ring.read(ring.oldest, ring.next) if wanted.covers(entry.event)
+        )
+        return found if limit is None else iter(deque(found, limit))
+
+    return past
+
+
+def _of_history(open_history: OpenHistory) -> Past:
+    """Give a history as the past, opened for each reading."""
+
+    def past(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
+        with open_history() as history:
+            yield from history.events(wanted, limit=limit)
+
+    return past
