@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.programs import run
 
 CORE = Path(__file__).parents[2] / "core" / "src" / "hypervisor_observability"
-KERNEL = ("events", "causality", "bus", "errors", "hookspecs")
+KERNEL = ("events", "causality", "bus", "errors", "hookspecs", "command_context")
 MOST_LINES = 5_000
 MOST_LINES_OF_A_FILE = 300
 

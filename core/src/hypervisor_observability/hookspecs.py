@@ -40,13 +40,13 @@ made; see ``start``.
 
 import logging
 from collections.abc import Callable, MutableMapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 import pluggy
 from attrs import field, frozen
 
+from .command_context import CommandContext as CommandContext  # noqa: PLC0414 - offered here
 from .events.event import HypervisorEvent
 
 if TYPE_CHECKING:  # whoever has no such hook loads neither
@@ -256,24 +256,6 @@ def check(context: PluginContext) -> str | None:
     :param context: The same that ``start`` would get.
     :returns: One line on what was reached, such as ``OTLP at http://127.0.0.1:4318``.
     """
-
-
-class CommandContext(Protocol):
-    """The configuration, for the commands of a plugin. It is read when they ask."""
-
-    def state_directory(self, file: Path | None = None) -> Path | None:
-        """Give the folder of the table ``[state]``; None where none is named.
-
-        :param file: The configuration given to the command, instead of that of ``hvobs NAME``.
-        :raises ConfigError: Something in it is wrong.
-        """
-
-    def settings(self, file: Path | None = None) -> Any:
-        """Give the plugin's ``Config`` made of its table; None where there is no such table.
-
-        :param file: As above.
-        :raises ConfigError: Something in the table is wrong; the rest of the file does not matter.
-        """
 
 
 @hookspec(firstresult=True)

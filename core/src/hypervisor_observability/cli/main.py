@@ -19,9 +19,10 @@ from .. import __version__, output
 from ..errors import ConfigError, ObservabilityError
 from ..text.error_text import line_of
 from .config_option import configured_plugins_dir, plugins_dir_parameter
+from .plugin_command import PluginCommand
 
 _PACKAGE = "hypervisor_observability.cli"
-COMMANDS = {
+COMMANDS: dict[str, tuple[str | PluginCommand, str]] = {
     "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a store that others write."),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
     "dead-letters": (
@@ -33,6 +34,10 @@ COMMANDS = {
         "Show the whole at work: real work, all plugins.",
     ),
     "doctor": (f"{_PACKAGE}.doctor:doctor", "Say what is installed and whether it fits."),
+    "mcp": (
+        PluginCommand("web", "mcp", "hypervisor-web[mcp]"),
+        "Let coding agents ask what was recorded.",
+    ),
     "new-plugin": (
         f"{_PACKAGE}.new_plugin.command:new_plugin",
         "Write a package for a new plugin.",
@@ -42,12 +47,17 @@ COMMANDS = {
     "replay": (f"{_PACKAGE}.replay:replay", "Deliver recorded events once more."),
     "report": (f"{_PACKAGE}.report:report", "Write what was recorded as one page with pictures."),
     "run": (f"{_PACKAGE}.run:run", "Run a program with the sources of a configuration on."),
+    "serve": (
+        PluginCommand("web", "serve", "hypervisor-web"),
+        "Show what was recorded, and what is, on a page.",
+    ),
     "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
     "traces": (f"{_PACKAGE}.traces:traces", "List traces: how each ended, what it used."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),
 }
-"""Subcommands: name to where the command is found, and what ``--help`` says of it."""
+"""Subcommands: name to where the command is found, and what ``--help`` says of it. A plugin's can
+be called under the plugin's name, too."""
 
 _MOVED = {
     "erase": "journal erase",
@@ -79,12 +89,17 @@ class Hvobs(click.Group):
 
     def get_command(
         self,
-        ctx: click.Context,  # noqa: ARG002 - click's signature
+        ctx: click.Context,
         cmd_name: str,
     ) -> click.Command | None:
         """Load the one that is called *cmd_name*; None if there is none."""
         if cmd_name in COMMANDS:
-            return _load(cmd_name)
+            place, _ = COMMANDS[cmd_name]
+            if isinstance(place, str):
+                return _load(cmd_name, place)
+            from .plugin_commands import short_command
+
+            return short_command(place, ctx)
         if cmd_name in _plugin_names() or cmd_name in _shipped():
             from .plugin_commands import PluginCommands
 
@@ -101,6 +116,11 @@ class Hvobs(click.Group):
             return name, command, args[1:]
         if name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
+        place, _ = COMMANDS.get(name, ("", ""))
+        if isinstance(place, PluginCommand):
+            from .plugin_commands import why_missing
+
+            raise click.UsageError(why_missing(name, place), ctx)
         if name in _MOVED:
             text = f"no such command: '{name}' (did you mean 'hvobs {_MOVED[name]}'?)"
             raise click.UsageError(text, ctx)
@@ -168,8 +188,8 @@ def _explained(*, traceback: bool) -> Iterator[None]:
         raise click.ClickException(text) from error
 
 
-def _load(name: str) -> click.Command:
-    module, _, attribute = COMMANDS[name][0].partition(":")
+def _load(name: str, place: str) -> click.Command:
+    module, _, attribute = place.partition(":")
     try:
         command = getattr(import_module(module), attribute)
     except Exception as error:  # a part that is broken must not hurt the others

@@ -2,6 +2,9 @@
 
 import difflib
 import inspect
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,21 +13,28 @@ import click
 from attrs import frozen
 
 from .. import output
-from ..config import DeliveryConfig, PluginTable, load_config
+from ..config import Config, DeliveryConfig, PluginTable, load_config
 from ..config.structuring import Origin
 from ..errors import ConfigError
+from ..facts.prices import Prices
 from ..host.discovery import found_plugins
 from ..host.plugin import Plugin
 from ..host.plugin_checks import checked, has_hook
 from ..host.plugins import load_class
+from ..stores import History
 from .config_option import (
     config_parameter,
     configured_plugins_dir,
     find_file,
     plugins_dir_parameter,
+    read_leniently,
 )
+from .history_option import Past
 from .own_table import OwnTable
+from .plugin_command import PluginCommand
 from .plugin_help import write_about
+from .prices_option import prices_of
+from .status import told_statuses
 
 
 @frozen
@@ -48,6 +58,31 @@ class ConfigOfCommands:
         """Give the plugin's own configuration."""
         own = OwnTable.find(self.plugin, file or self.config_file)
         return own.settings() if own.stands else None
+
+    def service(self, file: Path | None = None) -> str:
+        """Give ``service``."""
+        path = find_file(file or self.config_file)
+        return (Config() if path is None else read_leniently(path)[0]).service
+
+    def history(
+        self,
+        notice: Callable[[str], object],
+        *,
+        journal: Path | None = None,
+        file: Path | None = None,
+        may_be_empty: bool = False,
+    ) -> AbstractContextManager[History]:
+        """Open what was recorded."""
+        past = Past(file or self.config_file, journal, indexed=True)
+        return past.history(notice, may_be_empty=may_be_empty)
+
+    def statuses(self, file: Path | None = None) -> Mapping[str, Any]:
+        """Give what processes tell."""
+        return told_statuses(file or self.config_file)
+
+    def prices(self, file: Path | None = None, *, estimate: bool = False) -> Prices | None:
+        """Give the prices."""
+        return prices_of(file or self.config_file, estimates=estimate)
 
 
 class PluginCommands(click.Group):
@@ -118,6 +153,32 @@ def load_commands(name: str, config_file: Path | None) -> dict[str, click.Comman
     except Exception as error:
         text = f"the plugin '{name}' cannot give its commands: {output.reason(error)}"
         raise click.ClickException(text) from error
+
+
+def short_command(place: PluginCommand, ctx: click.Context) -> click.Command | None:
+    """Give a command of a plugin that ``hvobs`` also has under a name of its own.
+
+    Args:
+        place: Where it is.
+        ctx: Of ``hvobs``; a command that is called below it can ask for the configuration.
+
+    Returns:
+        None where it is not installed.
+
+    Raises:
+        ConfigError: The plugin cannot be imported.
+    """
+    if place.plugin not in found_plugins(configured_plugins_dir()):
+        return None
+    ctx.obj = ConfigOfCommands(place.plugin, None)
+    return load_commands(place.plugin, None).get(place.command)
+
+
+def why_missing(name: str, place: PluginCommand) -> str:
+    """Say what to install for a command that ``hvobs`` has as *name*."""
+    is_old = place.plugin in found_plugins(configured_plugins_dir())
+    needed, options = (f"a newer {place.needs}", "--upgrade ") if is_old else (place.needs, "")
+    return f"hvobs {name} needs {needed}: pip install {options}{shlex.quote(place.needs)}"
 
 
 def _of_the_class(name: str, config_file: Path | None) -> Plugin | None:

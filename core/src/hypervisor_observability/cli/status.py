@@ -74,15 +74,25 @@ def state_directory(config_file: Path | None, directory: Path | None) -> Path:
     """
     if directory is not None:
         return directory
-    path = find_file(config_file)
-    config, problems = (None, []) if path is None else read_leniently(path)
-    named = None if config is None else config.state.directory
-    if named is None and problems:
-        raise ConfigError(problems)
+    named, why = _configured_directory(config_file)
     if named is None:
-        where = "there is no configuration" if path is None else f"{path} has no [state] directory"
-        raise click.UsageError(f"{where}: name the state directory with --directory")
+        raise click.UsageError(f"{why}: name the state directory with --directory")
     return named
+
+
+def _configured_directory(config_file: Path | None) -> tuple[Path | None, str]:
+    """Give the configuration's state directory, or say why there is none.
+
+    Raises:
+        ConfigError: The configuration cannot be used.
+    """
+    path = find_file(config_file)
+    if path is None:
+        return None, "there is no configuration"
+    config, problems = read_leniently(path)
+    if config.state.directory is None and problems:
+        raise ConfigError(problems)
+    return config.state.directory, f"{path} has no [state] directory"
 
 
 def _of_process(statuses: Statuses, pid: int) -> Statuses:
@@ -201,6 +211,21 @@ def _losses_of(found: Mapping[str, Any]) -> Iterable[str]:
 
 def _store_name(store: Mapping[str, Any]) -> str:
     return output.one_line(str(store.get("name", "the store")))
+
+
+def told_statuses(config_file: Path | None) -> dict[str, Any]:
+    """Give what processes tell as ``CommandContext.statuses`` describes it."""
+    now = time.time()
+    try:
+        directory, reason = _configured_directory(config_file)
+        statuses = None if directory is None else read_statuses(directory)
+    except (NoStatusError, ConfigError) as error:
+        statuses, reason = None, str(error)
+    if statuses is None:
+        return {"processes": [], "problems": [], "reason": reason}
+    found = [{**one, "running": is_running(one, now)} for one in statuses.found]
+    problems = worries_of(statuses, find_file(config_file), now)
+    return {"processes": found, "problems": problems, "reason": None}
 
 
 def examine_state(config_file: Path | None, now: float) -> tuple[Statuses | None, list[str]]:

@@ -1,0 +1,76 @@
+"""The contract between the core and the commands of a plugin: what they can ask for."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:  # a command that asks for neither loads neither
+    from .facts.prices import Prices
+    from .stores import History
+
+
+class CommandContext(Protocol):
+    """The configuration, for the commands of a plugin. It is read when they ask."""
+
+    def state_directory(self, file: Path | None = None) -> Path | None:
+        """Give the folder of the table ``[state]``; None where none is named.
+
+        :param file: The configuration given to the command, instead of that of ``hvobs NAME``.
+        :raises ConfigError: Something in it is wrong.
+        """
+
+    def settings(self, file: Path | None = None) -> Any:
+        """Give the plugin's ``Config`` made of its table; None where there is no such table.
+
+        :param file: As above.
+        :raises ConfigError: Something in the table is wrong; the rest of the file does not matter.
+        """
+
+    def service(self, file: Path | None = None) -> str:
+        """Give ``service`` of the configuration; its default where there is none.
+
+        :param file: As above.
+        :raises ConfigError: The file cannot be read.
+        """
+
+    def history(
+        self,
+        notice: Callable[[str], object],
+        *,
+        journal: Path | None = None,
+        file: Path | None = None,
+        may_be_empty: bool = False,
+    ) -> "AbstractContextManager[History]":
+        """Open what was recorded, as ``hvobs query`` does: of the store that the configuration
+        turns on, or of a journal. It is closed at the end of the ``with``.
+
+        :param notice: Takes a line for each thing that cannot be read.
+        :param journal: The directory of a journal, in place of the configuration's store: what the
+            command was given as ``--journal``.
+        :param file: As above.
+        :param may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
+        :raises ConfigError: The store's table cannot be used, or there are two stores.
+        :raises UsageError: No store is named, or nothing was recorded.
+        """
+
+    def statuses(self, file: Path | None = None) -> Mapping[str, Any]:
+        """Give what processes tell of their delivery, as ``hvobs status --json`` does.
+
+        Each call reads it again. Never raises for what it finds.
+
+        :param file: As above.
+        :returns: ``processes``: what each process tells, with ``running``, whether it wrote
+            lately; those that run first, then the newest first. ``problems``: a line for each thing
+            that is wrong. ``reason``: why no process tells anything; None where one does.
+        """
+
+    def prices(self, file: Path | None = None, *, estimate: bool = False) -> "Prices | None":
+        """Give the prices by which costs are estimated; None where they are not.
+
+        :param file: As above.
+        :param estimate: Whether to estimate them whatever the configuration says: what the command
+            was given as ``--estimate-cost``.
+        :raises ConfigError: The file cannot be read.
+        :raises UsageError: *estimate*, and the package of the prices is not installed.
+        """
