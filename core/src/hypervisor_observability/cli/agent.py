@@ -1,21 +1,18 @@
 """``hvobs agent``: run the plugins over a journal that other processes write."""
 
-import signal
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any, Self
 
 import click
-from attrs import define, field
 
 from .. import output
 from ..config import Config, load_config
 from ..delivery.counts import Counts
 from ..errors import ConfigError, NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
+from ..threads.stop_signals import StopSignals
 from .config_option import need_file
 from .history_option import Past, journal_option, with_journal
 
@@ -51,7 +48,7 @@ def agent(
     config = load_config(need_file(config_file))
     if directory is not None:
         config = with_journal(config, directory)
-    with _Signals() as signals:
+    with StopSignals() as signals:
         complete, in_time, counts = _deliver(config, timeout if once else None, signals)
     for name, one in counts.items():
         output.tell(_line(name, one))
@@ -74,7 +71,7 @@ def _nothing_recorded(config_file: Path | None, directory: Path | None) -> str |
 
 
 def _deliver(
-    config: Config, once_seconds: float | None, signals: "_Signals"
+    config: Config, once_seconds: float | None, signals: StopSignals
 ) -> tuple[bool, bool, Mapping[str, Counts]]:
     """Run until all is delivered, or until asked to end; tell whether all is well."""
     agent = Agent(config)
@@ -95,35 +92,6 @@ def _deliver(
     in_time = agent.stop()
     sound = complete and not agent.damaged  # what was damaged is in the log
     return sound, in_time, agent.counts()
-
-
-@define(eq=False)
-class _Signals:
-    """What Ctrl-C and SIGTERM do: they end the start at once, and what runs in order.
-
-    Attributes:
-        running: Whether there is something to save.
-        stopping: Set by the first signal; a second one interrupts.
-    """
-
-    running: bool = False
-    stopping: threading.Event = field(factory=threading.Event)
-    _before: dict[int, Any] = field(factory=dict, init=False)
-
-    def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._take)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        wanted_before = self.stopping.is_set()
-        self.stopping.set()
-        if wanted_before or not self.running:
-            signal.default_int_handler(number, frame)
 
 
 def _flush(agent: Agent, timeout: float, stopping: threading.Event) -> bool:
