@@ -50,7 +50,7 @@ def test_about_says_what_is_shown() -> None:
         "version": "1.2.3",
         "capacity": 7,
         "notices": ["segment 3 is damaged"],
-        "progress": None,
+        "reading": False,
     }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import count
 
+import click
 from attrs import define, field
 
 from hypervisor_observability import HypervisorEvent, PluginContext, hookimpl
@@ -11,8 +12,6 @@ from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.serving.server import SiteServer
 from hypervisor_observability.stores import Entry
 from hypervisor_web.addresses import address, spare_ports
-from hypervisor_web.boards.endpoints import Health
-from hypervisor_web.boards.health import this_process_told
 from hypervisor_web.config import WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -22,7 +21,10 @@ _KEPT = "model"
 
 @define(eq=False)
 class WebPlugin:
-    """Serve the page over the newest events of this process."""
+    """Serve the page over the newest events of this process.
+
+    In a fork's child the page begins again, on a port of its own, when the child first emits.
+    """
 
     config: WebConfig
     _model: Model | None = field(default=None, init=False)
@@ -56,21 +58,22 @@ class WebPlugin:
             service=context.service,
             version=RELEASE,
         )
-
-        def health() -> Health:
-            return Health(processes=this_process_told(context.metrics.collect(), context.service))
-
-        site = whole_site(self._model, surroundings, context.logger, health)
+        site = whole_site(self._model, surroundings, context.logger)
         keys = f"plugins.{context.name}."
         self._server = bind(self.config, site, keys, spare_ports(self.config))
         self._server.start()
+        context.logger.info(
+            "the page is at %s (its token: %stoken, or the url of the plugin)",
+            self.config.url(self.port),
+            keys,
+        )
         warn_of_others(self.config, self._server)
 
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
         """Keep the newest, and have viewers see them."""
         if self._model is not None:
-            self._model.observers.take([Entry("", next(self._numbers), event) for event in events])
+            self._model.observers.take(Entry("", next(self._numbers), event) for event in events)
 
     @hookimpl
     def stop(self) -> None:
@@ -80,3 +83,30 @@ class WebPlugin:
         if self._server is not None:
             self._server.stop()
             self._server = None
+
+    @hookimpl
+    def check(self, context: PluginContext) -> str:
+        """Try whether the port can be had, and let go of it."""
+        site = whole_site(Model(self.config), Surroundings(title="", place=""), context.logger)
+        spare = spare_ports(self.config)
+        server = bind(self.config, site, f"plugins.{context.name}.", spare)
+        server.server_close()
+        if self.config.port == 0:
+            return f"a free port of {self.config.host or 'all interfaces'} will be picked"
+        return f"the page can be served at {self.config.url(server.server_port)}"
+
+    @hookimpl
+    def trace_url(self, trace: str) -> str | None:
+        """Give the address of a trace on the page, without the token; None where no page is served.
+
+        It shows what this process does, so an address that outlives the process would lead nowhere.
+        """
+        return None if self._server is None else f"{self.config.url(self.port)}/#/trace/{trace}"
+
+    @classmethod
+    @hookimpl
+    def commands(cls) -> Sequence[click.Command]:
+        """Give ``serve``, which shows what others record."""
+        from hypervisor_web.commands import serve
+
+        return [serve]

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from itertools import islice
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from hypervisor_observability.errors import FilterError
 from hypervisor_observability.search.choice import Choice
@@ -34,8 +34,7 @@ class Surroundings:
         service: What the application is called; empty: not known.
         version: Of this distribution.
         history: Opens what was recorded before; None: there is nothing but the ring.
-        progress: Gives how much of a first reading is done, from 0 to 1; None where none is going
-            on.
+        is_reading: Tells whether what was recorded before is still being read.
     """
 
     title: str
@@ -43,7 +42,7 @@ class Surroundings:
     service: str = ""
     version: str = ""
     history: OpenHistory | None = None
-    progress: Callable[[], float | None] = field(default=lambda: None)
+    is_reading: Callable[[], bool] = lambda: False
 
 
 @define(eq=False)
@@ -85,7 +84,7 @@ class Feed:
                 "now": time.time_ns() // 1_000,
                 "notices": [text for _, text in list(observers.notices)],
                 "ring": observers.id,
-                "progress": around.progress(),
+                "reading": around.is_reading(),
             }
         )
 
@@ -137,9 +136,8 @@ class Feed:
         place = number(request.query, "from")
         if request.query.get("ring", self.observers.id) != self.observers.id:
             place = None
-        view_of(
-            self.observers, request.query
-        )  # a filter that cannot be read is refused before the first bytes
+        # A filter that cannot be read is refused before the first bytes.
+        view_of(self.observers, request.query)
         return self._stream(request, place)
 
     def _stream(self, request: Request, place: int | None) -> Iterator[bytes]:

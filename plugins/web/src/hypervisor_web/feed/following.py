@@ -17,6 +17,7 @@ _SHARE = 0.1  # of the time may be spent on looking, where that takes long
 _RETRY_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 _TAKEN_AT_ONCE = 500
+_MOST_RUNS = 100_000
 
 OpenHistory = Callable[[Callable[[str], object]], AbstractContextManager[History]]
 """Opens a history, for the thread that calls it; what it is given is told what cannot be read."""
@@ -39,6 +40,8 @@ class Following:
     _begun: threading.Event = field(factory=threading.Event, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
     _trouble: str = field(default="", init=False)
+    # Of each run, the sequence number that was seen last.
+    _seen: dict[str, int] = field(factory=dict, init=False)
 
     @property
     def is_reading_past(self) -> bool:
@@ -67,9 +70,9 @@ class Following:
 
     def _follow(self, history: History) -> None:
         follower = history.follow()
-        if self.is_reading_past:
-            self._take(recent(follower, self.observers.ring.max_events))
-            self._begun.set()
+        # Opened again, it may tell once more of what was seen, and of what was missed.
+        self._take(recent(follower, self.observers.ring.max_events))
+        self._begun.set()
         looked, had_runs = 0.0, False
         while not self._ending.is_set():
             begun = time.monotonic()
@@ -79,10 +82,19 @@ class Following:
             self._ending.wait(max(_POLL_SECONDS, (time.monotonic() - begun) / _SHARE))
 
     def _take(self, entries: Iterable[Entry]) -> None:
-        for part in _parts(entries):
+        for part in _parts(self._unseen(entries)):
             self.observers.take(part)
             if self._ending.is_set():
                 return
+
+    def _unseen(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        seen = self._seen
+        for entry in entries:
+            if entry.sequence > seen.get(entry.run, -1):
+                if entry.run not in seen and len(seen) >= _MOST_RUNS:
+                    del seen[next(iter(seen))]
+                seen[entry.run] = entry.sequence
+                yield entry
 
     def _look(self, history: History, *, had_runs: bool) -> bool:
         """Tell where all that was recorded has gone; give whether there is anything."""

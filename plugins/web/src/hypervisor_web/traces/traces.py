@@ -221,6 +221,7 @@ class Traces:
                 "id": opened.key,
                 **told,
                 "begun": columns.begun_us,
+                "now": time.time_ns() // 1_000,
                 **columns.told,
             }
         )

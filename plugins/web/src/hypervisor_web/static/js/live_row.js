@@ -34,14 +34,13 @@ export function makeRow() {
   return element;
 }
 
-/** Show a row of the server; its ordinal is null where it is older than the ring. */
-export function paintRow(element, row, ordinal) {
+/** Show a row of the server. */
+export function paintRow(element, row) {
   if (element.shown === row) return;
   element.shown = row;
   const [, us, type, did, agent, , trace, , trouble, summary] = row;
   const { parts } = element;
   reset(element, trouble ? "row wrong" : "row");
-  element.dataset.ordinal = ordinal ?? "";
   say(parts.sign, trouble ? "✗" : "");
   if (trouble) parts.sign.title = "went wrong";
   else parts.sign.removeAttribute("title");
@@ -64,16 +63,9 @@ export function paintRow(element, row, ordinal) {
 export function paintWords(element, text) {
   if (element.shown === text) return;
   element.shown = text;
-  delete element.dataset.ordinal;
   reset(element, "row waits");
   for (const key of ["sign", "time", "type", "agent", "summary", "trace"]) say(element.parts[key], "");
   say(element.parts.words, text);
-}
-
-/** Forget what is shown: the element is in nobody's sight. */
-export function clearRow(element) {
-  element.shown = null;
-  delete element.dataset.ordinal;
 }
 
 /** Offer something in the place of events that are not listed. */
