@@ -13,9 +13,9 @@ ANSWER_SECONDS = 10.0
 """Longest time of a client to take the whole answer: as long as Prometheus waits for one."""
 
 _STALLED_SECONDS = 2.0
-_NEW_SECONDS = 0.1
+_NEW_SECONDS = 0.03
 _PATIENCE_SECONDS = 0.3
-_TURN_SECONDS = 0.02
+_TURN_SECONDS = 0.01
 
 
 @define(eq=False)

@@ -42,7 +42,7 @@ class SiteServer(ThreadingHTTPServer):
     # On Windows the option would let two servers share the port.
     allow_reuse_address = os.name != "nt"
     allow_reuse_port = False
-    request_queue_size = 64
+    request_queue_size = 128
 
     def __init__(self, host: str, port: int, site: Site, tls: ssl.SSLContext | None = None) -> None:
         self.site = site

@@ -36,9 +36,10 @@ class WebConfig(ServerSettings):
     max_bytes: int = field(default=64 * _MIB, validator=and_(ge(_MIB), le(16_384 * _MIB)))
 
     @token.validator
-    def _check_token(self, _: "attrs.Attribute[Secret | None]", token: Secret | None) -> None:
+    def _check_token(
+        self, attribute: "attrs.Attribute[Secret | None]", token: Secret | None
+    ) -> None:
         if token is not None and not _TOKEN.fullmatch(token.reveal()):
-            raise ValueError(
-                "expected 16 or more of A-Z, a-z, 0-9 and -._~+/, as whoever guesses it"
-                " sees everything"
-            )
+            # As attrs' own validator says it: in any other words, the reason might hold the secret.
+            text = f"'token' must match regex {_TOKEN.pattern!r}"
+            raise ValueError(text, attribute, _TOKEN, token)
