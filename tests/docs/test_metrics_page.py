@@ -26,7 +26,7 @@ def all_families() -> list[MetricFamily]:
         *DeliveryMetrics().families(),
         *process_metrics(capacity=1, **dict.fromkeys(TOTALS, 0)),
         *source_families({}, {}),
-        *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0),
+        *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0, proven_at=None),
     ]
 
 

@@ -1,8 +1,12 @@
 """What a journal tells of the past: whose events, how many, in which order, and how far it is."""
 
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hypervisor_journal import JournalConfig, JournalPlugin
 from hypervisor_journal.format.frames import CHECKSUM_BYTES
@@ -114,3 +118,83 @@ def test_directory_without_a_run_has_no_past_and_gets_no_index(tmp_path: Path) -
     assert numbers(list(follower.news())) == [7]
     assert not (empty / "index").exists()
     history.close()
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+@pytest.mark.parametrize("wanted", [EVERYTHING, Wanted(agent_did="did:mesh:a")])
+def test_newest_are_found_without_reading_what_is_older(
+    wanted: Wanted, indexed: bool, tmp_path: Path
+) -> None:
+    write(tmp_path, *(make_event(number) for number in range(1_000)))
+    steps: list[None] = []
+    context = HistoryContext(notice=print, indexed=indexed, step=lambda: steps.append(None))
+    history = history_of(tmp_path, context)
+
+    turned = history.events(wanted, newest_first=True)
+    assert [next(turned).event.payload["number"] for _ in range(3)] == [999, 998, 997]
+    assert numbers(list(history.events(wanted, limit=2))) == [998, 999]
+    assert len(steps) == 0  # in neither was a segment read to its beginning
+    assert numbers(list(turned)) == list(range(996, -1, -1))
+    history.close()
+
+
+@given(
+    runs=st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=12), max_size=4),
+    limit=st.integers(0, 20) | st.none(),
+    wanted=st.sampled_from([EVERYTHING, Wanted(session_id="s1")]),
+    indexed=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_turned_order_is_the_other_one_turned(
+    runs: list[list[int]], limit: int | None, wanted: Wanted, indexed: bool
+) -> None:
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        number = 0
+        for pauses in runs:
+            moment, events = 1_000_000.0, []
+            for pause in pauses:
+                moment += pause
+                session = "s1" if number % 3 else "s2"
+                events.append(make_event(number, timestamp=moment, session_id=session))
+                number += 1
+            write(directory, *events)
+        history = history_of(
+            directory, HistoryContext(notice=print, indexed=indexed, may_be_empty=True)
+        )
+        whole = numbers(list(history.events(wanted)))
+        for _ in range(2):  # the second time by the index
+            newest = whole if limit is None else whole[max(0, len(whole) - limit) :]
+            assert numbers(list(history.events(wanted, limit=limit))) == newest
+            turned = numbers(list(history.events(wanted, limit=limit, newest_first=True)))
+            assert turned == newest[::-1]
+        history.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "forward", "turned"),
+    [
+        (EVERYTHING, [0, 1, 3], [3, 1, 0]),
+        # The index leads behind the damage before anybody meets it.
+        (Wanted(agent_did="did:mesh:a"), [0, 3], [4, 3, 0]),
+    ],
+)
+def test_damage_is_told_in_both_orders(
+    asked: Wanted, forward: list[int], turned: list[int], journal: Path
+) -> None:
+    notices: list[str] = []
+    context = HistoryContext(notice=notices.append)
+    whole = history_of(journal, context)  # and its index, as it was before
+    list(whole.events(asked, newest_first=True))
+    first, _ = runs_of(journal)
+    path = first.segment_path(0)
+    status = path.stat()
+    damage_second_record(first)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert numbers(list(whole.events(asked))) == forward
+    assert "checksum" in notices[0]
+    notices.clear()
+    assert numbers(list(whole.events(asked, newest_first=True))) == turned
+    assert "checksum" in notices[0]
+    whole.close()

@@ -37,6 +37,7 @@ from hypervisor_observability.host.plugins import load_plugins
 from hypervisor_observability.spans.record import FinishedSpan
 from tests.plugins.journal.journals import SEGMENT
 from tests.plugins.journal.recording import Recording
+from tests.waiting import wait_until
 
 
 class Spans:
@@ -551,3 +552,23 @@ def test_step_of_the_clock_is_a_record_of_the_journal_and_no_event(
     assert [event.payload["number"] for event in journalled(tmp_path)] == [0, 1]
     family = metrics["agent_hypervisor_observability_clock_steps_total"]
     assert list(family.series.values()) == [1]
+
+
+def test_status_and_metrics_tell_how_far_the_newest_anchor_proves_the_journal(
+    tmp_path: Path,
+) -> None:
+    begun = time.time()
+    with Observability(config(tmp_path, checkpoint_events=3)) as observability:
+        before = observability.status()["store"]
+        record(observability, *range(3))
+        wait_until(lambda: observability.status()["store"]["proven_at"] is not None)
+        status = observability.status()["store"]
+        shown = {family.name: family for family in observability.collect_metrics()}
+
+    assert (before["proven_events"], before["proven_at"]) == (0, None)
+    assert status["proven_events"] == 3
+    assert status["events"] >= 3  # the anchor is announced as an event of its own
+    assert status["directory"] == str(tmp_path)
+    assert begun <= status["proven_at"] <= time.time()
+    name = "agent_hypervisor_observability_journal_proven_timestamp_seconds"
+    assert shown[name].series == {(): status["proven_at"]}

@@ -18,6 +18,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
+_CLOSE = pytest.StashKey[Callable[[], None]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Close the test's pages before its servers end: a page complains of one that goes away."""
+    item.stash.get(_CLOSE, lambda: None)()
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
     """The browser; tests take ``page`` or ``open_page``."""
@@ -32,13 +41,20 @@ def complaints() -> Complaints:
 
 
 @pytest.fixture
-def open_page(chromium: Chromium, complaints: Complaints) -> Iterator[Callable[..., Page]]:
+def open_page(
+    request: pytest.FixtureRequest, chromium: Chromium, complaints: Complaints
+) -> Iterator[Callable[..., Page]]:
     """Open a page of some width, dark or light: ``open_page(400, dark=True)``."""
     with chromium.in_use() as browser:
         before = set(browser.contexts)
+
+        def close() -> None:
+            for context in set(browser.contexts) - before:
+                context.close()
+
+        request.node.stash[_CLOSE] = close
         yield opener(browser, complaints)
-        for context in set(browser.contexts) - before:
-            context.close()
+        close()
     complaints.check()
 
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from http import HTTPStatus
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,15 @@ def test_what_comes_is_shown_without_reading_the_past_again(
     assert [one["title"] for one in rows(answer)] == ["r", "search"]
     assert answer["version"] != known["version"]
     assert len(recorded.readings) == readings
+
+
+def test_clock_of_the_answer_is_that_of_its_moment(recorded: Recorded, root: CausalTraceId) -> None:
+    first = recorded.trace(root.trace_id)
+
+    second = recorded.trace(root.trace_id)
+
+    assert second["version"] == first["version"]
+    assert second["now"] > first["now"]
 
 
 def test_keys_of_rows_stay_when_others_come(recorded: Recorded, root: CausalTraceId) -> None:
@@ -106,7 +116,8 @@ def test_trace_that_changes_all_the_time_is_answered_as_it_stood(
 
 
 def test_viewers_at_once_have_it_built_once(recorded: Recorded, root: CausalTraceId) -> None:
-    answers: list[object] = []
+    answers: list[Any] = []
+    readings = len(recorded.readings)
     threads = [
         threading.Thread(target=lambda: answers.append(recorded.trace(root.trace_id)))
         for _ in range(8)
@@ -117,7 +128,8 @@ def test_viewers_at_once_have_it_built_once(recorded: Recorded, root: CausalTrac
         thread.join(60)
 
     assert len(answers) == 8
-    assert len({json.dumps(answer) for answer in answers}) == 1
+    assert len({answer["version"] for answer in answers}) == 1
+    assert len(recorded.readings) - readings <= 1 + len(threads)  # each looks its key up
 
 
 def test_only_the_newest_events_are_kept_and_the_rest_is_told(

@@ -6,11 +6,13 @@ none; none of them raises. Which keys there are stands in ``payload_keys``.
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from ..events.event import HypervisorEvent, is_erased, raw_payload
 from ..events.event_types import AGENT_FINISHED, RUN_FINISHED, EventType
 from ..events.json_values import json_text
+from ..events.timestamps import nanoseconds
 from ..values.truth import flag_of
 
 UNKNOWN = "unknown"
@@ -117,6 +119,17 @@ def count(event: HypervisorEvent, key: str) -> int | None:
     """Give the number of things under *key*: an integer from 0 that can be added up."""
     value = integer(event, key)
     return value if value is not None and 0 <= value < MAX_AMOUNT else None
+
+
+def moment_ns(event: HypervisorEvent, key: str) -> int | None:
+    """Give the moment under *key*, in ISO 8601, in nanoseconds since the epoch; in UTC where it
+    names no time zone.
+    """
+    try:
+        moment = datetime.fromisoformat(name(event, key))
+        return nanoseconds(moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
 
 
 def scalars(event: HypervisorEvent, keys: Iterable[str]) -> dict[str, Scalar]:

@@ -25,6 +25,7 @@ of a few words.
 READ: Mapping[KeyKind, str] = {
     "amount": """
         cost drift_score duration_seconds evaluation_ms first_token_seconds iatp_trust_score
+        ttl_seconds
     """,
     "count": "branch_count failure_count input_tokens output_tokens success_count",
     "flag": """
@@ -33,11 +34,11 @@ READ: Mapping[KeyKind, str] = {
     "list": "attributions",
     "name": """
         attempt attribution_id call_id caller_trace checkpoint_id compensates_step_id
-        conversation_id delta_id elevation_id group_id kill_id quarantine_id saga_id slash_id
+        conversation_id delta_id elevation_id group_id kill_id path quarantine_id saga_id slash_id
         snapshot_id step_id vouch_id
     """,
     "ring": "from_ring required_ring ring to_ring",
-    "text": "error reason result",
+    "text": "error expires_at reason result",
     "word": """
         action attempted_tool currency error_type from_agent model name operation outcome phase
         policy provider severity status step_action to_agent tool_name
@@ -49,7 +50,7 @@ KEPT: Mapping[KeyKind, str] = {
     "amount": """
         anomaly_score bonded_amount bonded_sigma_pct capacity elevated_seconds expected_rate
         actual_rate max_duration_seconds stake_slashed threshold timeout_seconds
-        tokens_available ttl_seconds
+        tokens_available
     """,
     "attributes": "attributes",
     "count": """
@@ -68,14 +69,14 @@ KEPT: Mapping[KeyKind, str] = {
     """,
     "name": """
         action_id conflicting_agent_did content_hash delta_hash goal_hash hash_chain_root
-        parent_hash path previous_hash root_cause_agent run_id turn_id vouchee_did voucher_did
+        parent_hash previous_hash root_cause_agent run_id turn_id vouchee_did voucher_did
     """,
     "number": """
         eff_score min_eff_score sigma_hint sigma_raw vouchee_sigma_after vouchee_sigma_before
     """,
     "ring": "agent_ring called_ring",
     "text": """
-        answer arguments committed_to details execute_api expires_at expiry granted_at prompt
+        answer arguments committed_to details execute_api expiry granted_at prompt
         vector_clock
     """,
     "word": "consistency_mode finish_reason kind method trust_level",

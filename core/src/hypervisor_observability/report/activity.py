@@ -70,10 +70,10 @@ class Activity:
         yield [MODEL_STARTED], self.models.begin
         yield [MODEL_FINISHED], self._model_finished
         yield [USAGE_RECORDED], self._used
-        yield [EventType.SESSION_JOINED], self.handoffs.meet
-        yield [EventType.SESSION_JOINED], self.agents.join
-        yield [AGENT_FINISHED], self.agents.end
-        yield [EventType.RING_BREACH_DETECTED], self.agents.breach
+        yield [EventType.SESSION_JOINED], self.handoffs.names.meet
+        yield [EventType.SESSION_JOINED], lambda event: self.agents.of(event).join(event)
+        yield [AGENT_FINISHED], lambda event: self.agents.of(event).end(event)
+        yield [EventType.RING_BREACH_DETECTED], lambda event: self.agents.of(event).breach(event)
         yield ERROR_TYPES, self.errors.take
         yield [AGENT_HANDOFF], self._handed_over
         yield [GOVERNANCE_DECISION], self._decided
@@ -118,4 +118,4 @@ class Activity:
     def _decided(self, event: HypervisorEvent) -> None:
         if payload_facts.decision(event) == "deny":
             self.refusals.deny(event, self.tools.named(event))
-            self.agents.deny(event)
+            self.agents.of(event).deny(event)

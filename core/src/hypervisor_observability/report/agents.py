@@ -33,6 +33,27 @@ class AgentStory:
     usage: Usage = field(factory=Usage)
     bad_trace: str | None = None
 
+    def join(self, event: HypervisorEvent) -> None:
+        """Take that it joins."""
+        self.name = payload_facts.name(event, "name")[:_MOST_CHARACTERS] or self.name
+
+    def end(self, event: HypervisorEvent) -> None:
+        """Take that its work ended."""
+        how = payload_facts.work_end(event)
+        self.ends[how] += 1
+        if how == "error":
+            self.bad_trace = trace_of(event)
+
+    def breach(self, event: HypervisorEvent) -> None:
+        """Take a breach."""
+        self.breaches += 1
+        self.bad_trace = trace_of(event)
+
+    def deny(self, event: HypervisorEvent) -> None:
+        """Take a decision that denied."""
+        self.refused += 1
+        self.bad_trace = trace_of(event)
+
 
 @define(eq=False)
 class Agents:
@@ -53,30 +74,6 @@ class Agents:
                 did = OTHER
             story = self.by_did.setdefault(did, AgentStory())
         return story
-
-    def join(self, event: HypervisorEvent) -> None:
-        """Take that an agent joins."""
-        story = self.of(event)
-        story.name = payload_facts.name(event, "name")[:_MOST_CHARACTERS] or story.name
-
-    def end(self, event: HypervisorEvent) -> None:
-        """Take that an agent's work ended."""
-        story, how = self.of(event), payload_facts.work_end(event)
-        story.ends[how] += 1
-        if how == "error":
-            story.bad_trace = trace_of(event)
-
-    def breach(self, event: HypervisorEvent) -> None:
-        """Take a breach."""
-        story = self.of(event)
-        story.breaches += 1
-        story.bad_trace = trace_of(event)
-
-    def deny(self, event: HypervisorEvent) -> None:
-        """Take a decision that denied."""
-        story = self.of(event)
-        story.refused += 1
-        story.bad_trace = trace_of(event)
 
     def most_telling(self) -> list[tuple[str, AgentStory]]:
         """Give all, those with the most to tell first: what went wrong, then how often they

@@ -9,8 +9,7 @@ from attrs import define, field
 from ..events.event import HypervisorEvent
 from ..events.event_types import GOVERNANCE_DECISION, EventType
 from ..facts import payload_facts, saga_facts
-from ..facts.elevated_rings import ElevatedRings
-from ..facts.lives import ELEVATION_TYPES, Elevations
+from ..facts.present_rings import RING_TYPES, PresentRings
 from ..facts.prices import Prices
 from .activity import Activity, Taker
 from .breaches import NewestBreaches
@@ -41,7 +40,6 @@ class Findings:
         breaches: When, and of which severity.
         breaches_by_agent: How many.
         newest_breaches: The newest of them one by one.
-        rings: Each agent's last known ring.
         elevations: How many elevations that ended took up to each of
             :data:`ELEVATION_BOUNDS_SECONDS` and more than the one before, and how many longer.
         decisions: How many uses of tools were allowed, and how many denied.
@@ -62,7 +60,6 @@ class Findings:
     breaches: Timeline = field(factory=Timeline)
     breaches_by_agent: Counter[str] = field(factory=Counter)
     newest_breaches: NewestBreaches = field(factory=NewestBreaches)
-    rings: dict[str, int] = field(factory=dict)
     elevations: list[int] = field(factory=lambda: [0] * (len(ELEVATION_BOUNDS_SECONDS) + 1))
     decisions: Counter[str] = field(factory=Counter)
     allowed_by_agent: dict[str, list[int]] = field(factory=dict)
@@ -71,18 +68,14 @@ class Findings:
     census: SagaCensus = field(factory=SagaCensus)
     activity: Activity = field(factory=Activity)
     traces: KeptTraces = field(factory=KeptTraces)
-    _elevated: Elevations[int] = field(
-        factory=lambda: Elevations(lambda event: event.timestamp_ns), init=False
-    )
-    _elevated_rings: ElevatedRings = field(factory=ElevatedRings, init=False)
+    _rings: PresentRings = field(factory=PresentRings, init=False)
     _takers: dict[str, tuple[Taker, ...]] = field(init=False)
 
     @_takers.default
     def _takers_by_type(self) -> dict[str, tuple[Taker, ...]]:
         takers: dict[str, tuple[Taker, ...]] = {}
         for types, taker in (
-            (ELEVATION_TYPES, self._elevation),
-            (payload_facts.RING_TRANSITIONS, self._transition),
+            (RING_TYPES, self._ring),
             ([EventType.RING_BREACH_DETECTED], self._breach),
             ([GOVERNANCE_DECISION], self._decided),
             ([EventType.IDENTITY_VERIFIED], self._identity),
@@ -120,19 +113,13 @@ class Findings:
         for take in self._takers.get(event.event_type, ()):
             take(event)
 
-    def _elevation(self, event: HypervisorEvent) -> None:
-        if event.event_type == EventType.RING_ELEVATED:
-            self._elevated_rings.begin(event, self.rings.get(_agent(event)))
-        ended = self._elevated.take(event)
-        for _, begun in ended:
-            seconds = max(0, event.timestamp_ns - begun) / 1e9
+    def _ring(self, event: HypervisorEvent) -> None:
+        for grant in self._rings.take(event):
+            seconds = max(0, event.timestamp_ns - grant.begun_ns) / 1e9
             self.elevations[bisect_left(ELEVATION_BOUNDS_SECONDS, seconds)] += 1
-        if ended:
-            rings = self._elevated_rings.end(event, [key for key, _ in ended], self._ring_of)
-            self.rings |= {agent or payload_facts.UNKNOWN: ring for agent, ring in rings.items()}
-
-    def _ring_of(self, agent: str) -> int | None:
-        return self.rings.get(agent or payload_facts.UNKNOWN)
+        kind = payload_facts.RING_TRANSITIONS.get(event.event_type)
+        if kind is not None:
+            self.transitions.add(event.timestamp_ns, kind)
 
     def _breach(self, event: HypervisorEvent) -> None:
         self.breaches.add(event.timestamp_ns, payload_facts.severity(event))
@@ -145,14 +132,6 @@ class Findings:
         if decision in _DECISIONS:
             allowed = decision == "allow"
             self.allowed_by_agent.setdefault(_agent(event), [0, 0])[allowed] += 1
-
-    def _transition(self, event: HypervisorEvent) -> None:
-        agent = _agent(event)
-        kind = payload_facts.RING_TRANSITIONS[event.event_type]
-        self.transitions.add(event.timestamp_ns, kind)
-        ring = payload_facts.ring(event)
-        if ring is not None:
-            self.rings[agent] = ring
 
     def _identity(self, event: HypervisorEvent) -> None:
         score = payload_facts.amount(event, "iatp_trust_score")
@@ -170,6 +149,12 @@ class Findings:
             tell_saga(saga, event)
         if event.event_type in saga_facts.SAGA_ENDS:
             self.census.end(name, saga_facts.outcome(event))
+
+    @property
+    def rings(self) -> dict[str, int]:
+        """Each agent's last known ring."""
+        known = self._rings.by_agent
+        return {agent or payload_facts.UNKNOWN: ring for agent, ring in known.items()}
 
     @property
     def sagas_seen(self) -> int:

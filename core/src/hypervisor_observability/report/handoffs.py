@@ -14,13 +14,10 @@ _MOST_NAMES = 10_000
 
 
 @define(eq=False)
-class Handoffs:
-    """Handoffs by who gives and who takes: an agent is named by its DID, or by the name that it
-    works under, which may become known only later.
-    """
+class DidsByName:
+    """Which agents work under which names, as far as a name stands for one alone."""
 
-    _pairs: Counter[tuple[str, str]] = field(factory=Counter, init=False)
-    # The DID that a name stands for; None: it stands for several.
+    # None: it stands for several.
     _dids: dict[str, str | None] = field(factory=dict, init=False)
 
     def meet(self, event: HypervisorEvent) -> None:
@@ -31,6 +28,23 @@ class Handoffs:
         self._dids[did] = did  # what is a DID is nobody else's name
         if name and self._dids.setdefault(name, did) not in {did, name}:
             self._dids[name] = None
+
+    def did_of(self, name: str) -> str:
+        """Give the DID of who is called *name*, which may be a DID; *name* where none is known."""
+        return self._dids.get(name) or name
+
+
+@define(eq=False)
+class Handoffs:
+    """Handoffs by who gives and who takes: an agent is named by its DID, or by the name that it
+    works under, which may become known only later.
+
+    Attributes:
+        names: The names that are known.
+    """
+
+    names: DidsByName = field(factory=DidsByName)
+    _pairs: Counter[tuple[str, str]] = field(factory=Counter, init=False)
 
     def add(self, event: HypervisorEvent) -> None:
         """Count a handoff."""
@@ -43,5 +57,5 @@ class Handoffs:
         """Give how often each agent handed over to which other, by their DIDs where known."""
         found: Counter[tuple[str, str]] = Counter()
         for (giver, taker), count in self._pairs.items():
-            found[self._dids.get(giver) or giver, self._dids.get(taker) or taker] += count
+            found[self.names.did_of(giver), self.names.did_of(taker)] += count
         return found

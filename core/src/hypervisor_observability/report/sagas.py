@@ -4,11 +4,12 @@ from attrs import define, field
 
 from ..events.event import HypervisorEvent
 from ..events.event_types import EventType
-from ..facts import saga_facts
+from ..facts import payload_facts, saga_facts
 
 MOST_PIECES = 60
 """How many steps and compensations of a saga are kept: the first."""
 _MOST_LEFT = 10_000
+_MOST_CHARACTERS = 300
 
 
 @define(eq=False)
@@ -41,6 +42,9 @@ class SagaStory:
         pieces: Its steps and compensations, in order.
         left_out: How many more there were.
         trace: The trace that it belongs to; None: to none.
+        title: What kind of saga it is; empty: nobody said.
+        undoing: Whether any of its steps was to be undone.
+        reason: Why it did not end well, as far as it was told.
     """
 
     name: str
@@ -50,6 +54,9 @@ class SagaStory:
     pieces: list[Piece] = field(factory=list)
     left_out: int = 0
     trace: str | None = None
+    title: str = ""
+    undoing: bool = False
+    reason: str = ""
     _by_key: dict[saga_facts.Key, Piece] = field(factory=dict, init=False)
     # Of what was left out, so that its end is not counted once more.
     _left: set[int] = field(factory=set, init=False)
@@ -92,16 +99,20 @@ def tell_saga(saga: SagaStory, event: HypervisorEvent) -> None:
     now, kind = event.timestamp_ns, event.event_type
     saga.begun_ns = min(saga.begun_ns, now)
     saga.ended_ns = max(saga.ended_ns, now)
-    if kind in saga_facts.SAGA_ENDS:
+    if kind == EventType.SAGA_CREATED:
+        saga.title = payload_facts.name(event, "name")[:_MOST_CHARACTERS]
+    elif kind in saga_facts.SAGA_ENDS:
         saga.outcome = saga_facts.outcome(event)
+        saga.reason = payload_facts.failure(event)[:_MOST_CHARACTERS] or saga.reason
     elif kind in saga_facts.PARTS:
         _tell_part(saga, event)
 
 
 def _tell_part(saga: SagaStory, event: HypervisorEvent) -> None:
     now, kind = event.timestamp_ns, event.event_type
-    title = saga_facts.step_title(event) or "step"
+    title = saga_facts.step_title(event)[:_MOST_CHARACTERS] or "step"
     if kind == EventType.SAGA_COMPENSATING:
+        saga.undoing = True
         end = saga_facts.undo_end(event)
         title = title if title.startswith("undo") else f"undo {title}"
     else:

@@ -169,7 +169,8 @@ class History(Protocol):
             wanted: Which.
             runs: Only those of these; None: of all.
             limit: Only the newest so many of them; None: all.
-            newest_first: Whether the order is turned round.
+            newest_first: Whether the order is turned round. A store that can read backwards reads
+                no more than is taken.
 
         Raises:
             OSError: What the store holds cannot be determined.

@@ -3,6 +3,7 @@
 import heapq
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Any
 
 from attrs import define, field
@@ -60,12 +61,14 @@ class Summaries:
         prices: To estimate costs that were not reported; None: they are not estimated.
         unreadable: Number of events whose causal id cannot be read.
         without_id: Number of events without one.
+        most: Most traces that are summed up at a time.
     """
 
     done: Callable[[TraceSummary], object]
     prices: Prices | None = None
     unreadable: int = 0
     without_id: int = 0
+    most: int = MOST_TRACES
     _running: OrderedDict[str, TraceSummary] = field(factory=OrderedDict, init=False)
     _ended: OrderedDict[str, TraceSummary] = field(factory=OrderedDict, init=False)
     _leaves: Leaves = field(factory=Leaves, init=False)
@@ -88,10 +91,17 @@ class Summaries:
             summary = TraceSummary.begin(event)
         summary.take(event, self._leaves, self.prices)
         (self._running if summary.running else self._ended)[trace] = summary
-        if len(self._running) + len(self._ended) > MOST_TRACES:
+        if len(self) > self.most:
             _, oldest = (self._ended or self._running).popitem(last=False)
             self.done(oldest)
         return summary
+
+    def __len__(self) -> int:
+        return len(self._running) + len(self._ended)
+
+    def __iter__(self) -> Iterator[TraceSummary]:
+        """Give those that are not complete yet, in no order."""
+        return chain(self._running.values(), self._ended.values())
 
     def close(self) -> None:
         """Complete those that are left: no event follows."""

@@ -6,7 +6,7 @@ _PREFIX = "agent_hypervisor_observability_journal_"
 
 
 def journal_metrics(
-    *, degraded: bool, lost: int, size: int, unsynced_seconds: float
+    *, degraded: bool, lost: int, size: int, unsynced_seconds: float, proven_at: float | None
 ) -> list[MetricFamily]:
     """Tell of the journal of a process.
 
@@ -15,6 +15,7 @@ def journal_metrics(
         lost: How many were not.
         size: Bytes on the disk in the journal's directory.
         unsynced_seconds: For how long the oldest event that the disk may not have has waited.
+        proven_at: When the newest anchor was made, in seconds since the epoch; None: there is none.
     """
     gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
     values = (
@@ -24,6 +25,9 @@ def journal_metrics(
         ("unsynced_seconds", gauge,
          "Time for which the oldest event that the disk may not have has been waiting",
          unsynced_seconds),
+        ("proven_timestamp_seconds", gauge,
+         "When the newest anchor was made, in seconds since the epoch; 0: there is none",
+         proven_at or 0),
     )  # fmt: skip
     return [
         MetricFamily(name=_PREFIX + name, kind=kind, help=text, label_names=(), series={(): value})

@@ -114,22 +114,28 @@ class JournalStore:
 
     def status(self) -> dict[str, Any]:
         """Tell of it, in plain data."""
-        run = self._run()
+        run, proven = self._run(), self._upkeep.proven
         return {
             "run": None if run is None else run.path.name,
+            "directory": str(self.writer.directory),
+            "events": self.writer.next_sequence,
             "degraded": self.writer.degraded,
             "lost": self.writer.lost,
             "bytes": self._upkeep.bytes,
             "unsynced_seconds": self.writer.unsynced_seconds,
+            "proven_events": 0 if proven is None else proven[0].sequence,
+            "proven_at": None if proven is None else proven[1],
         }
 
     def metrics(self) -> list[MetricFamily]:
         """Tell of it, as metrics."""
+        proven = self._upkeep.proven
         return journal_metrics(
             degraded=self.writer.degraded,
             lost=self.writer.lost,
             size=self._upkeep.bytes,
             unsynced_seconds=self.writer.unsynced_seconds,
+            proven_at=None if proven is None else proven[1],
         )
 
     def _run(self) -> Run | None:

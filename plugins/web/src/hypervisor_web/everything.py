@@ -10,6 +10,7 @@ from hypervisor_observability.config import Secret
 from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.serving.site import Site
 from hypervisor_observability.stores import Entry, Wanted
+from hypervisor_web.boards.endpoints import Answers, Boards, Health
 from hypervisor_web.config import WebConfig
 from hypervisor_web.feed.endpoints import Feed, OpenHistory, Surroundings
 from hypervisor_web.feed.moments import Moments
@@ -30,6 +31,7 @@ class Model:
         boards: What is made of each event.
         observers: The newest events; ``take`` is given all that come.
         moments: When they came, and which went wrong.
+        overview: What they say of agents, sagas, traces and sessions.
         token: What viewers have to show.
         traces: The traces that are looked at.
     """
@@ -38,6 +40,7 @@ class Model:
     boards: list[Board] = field(factory=list, init=False)
     observers: Observers = field(init=False)
     moments: Moments = field(init=False)
+    overview: Boards = field(factory=Boards, init=False)
     token: Secret = field(init=False)
     traces: Traces = field(factory=Traces, init=False)
 
@@ -45,17 +48,38 @@ class Model:
         self.token = token_for(self.config)
         ring = Ring(self.config.max_events, self.config.max_bytes)
         self.moments = Moments(ring)
-        self.boards += [self.moments, self.traces]
+        self.boards += [self.moments, self.traces, self.overview]
         self.observers = Observers(ring, self.boards)
 
-    def endpoints(self, surroundings: Surroundings) -> dict[str, Callable[[Request], Page]]:
+    def endpoints(
+        self, surroundings: Surroundings, health: Callable[[], Health]
+    ) -> dict[str, Callable[[Request], Page]]:
         """Give what the page may ask, by its paths."""
         history = surroundings.history
         past = _of_ring(self.observers.ring) if history is None else _of_history(history)
+        overview = Answers(
+            boards=self.overview,
+            lock=self.observers.lock,
+            session_events=lambda session, most: past(Wanted(session_id=session), most),
+            health=health,
+            page=self._page,
+        )
         return {
             **Feed(self.observers, surroundings).pages(),
             **Seeking(self.observers, self.moments).pages(),
             **trace_endpoints(self.traces, past),
+            **overview.endpoints(),
+        }
+
+    def _page(self) -> dict[str, int]:
+        ring = self.observers.ring
+        return {
+            "events_kept": ring.next - ring.oldest,
+            "most_events": ring.max_events,
+            "bytes_held": ring.held_bytes,
+            "most_bytes": ring.max_bytes,
+            "events_seen": ring.next,
+            "live_streams": self.observers.views.streams,
         }
 
     def streams(
@@ -65,19 +89,25 @@ class Model:
         return Feed(self.observers, surroundings).streams()
 
 
-def whole_site(model: Model, surroundings: Surroundings, logger: logging.Logger) -> Site:
+def whole_site(
+    model: Model,
+    surroundings: Surroundings,
+    logger: logging.Logger,
+    health: Callable[[], Health] = Health,
+) -> Site:
     """Give all that is served.
 
     Args:
         model: What is known of the events.
         surroundings: What the page says of itself.
         logger: Told of answers that cannot be made.
+        health: Tells how the events are delivered.
     """
     return make_site(
         model.config,
         model.token,
         logger,
-        model.endpoints(surroundings),
+        model.endpoints(surroundings, health),
         model.streams(surroundings),
     )
 

@@ -12,6 +12,8 @@ from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.serving.server import SiteServer
 from hypervisor_observability.stores import Entry
 from hypervisor_web.addresses import address, spare_ports
+from hypervisor_web.boards.endpoints import Health
+from hypervisor_web.boards.health import this_process_told
 from hypervisor_web.config import WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -58,7 +60,11 @@ class WebPlugin:
             service=context.service,
             version=RELEASE,
         )
-        site = whole_site(self._model, surroundings, context.logger)
+
+        def health() -> Health:
+            return Health(processes=this_process_told(context.metrics.collect(), context.service))
+
+        site = whole_site(self._model, surroundings, context.logger, health)
         keys = f"plugins.{context.name}."
         self._server = bind(self.config, site, keys, spare_ports(self.config))
         self._server.start()

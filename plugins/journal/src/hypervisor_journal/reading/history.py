@@ -2,8 +2,9 @@
 
 import contextlib
 import heapq
-from collections import deque
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -14,7 +15,7 @@ from hypervisor_journal.reading.event_index import EventIndex
 from hypervisor_journal.reading.following import FollowedHistory
 from hypervisor_journal.reading.index_columns import Columns, IndexedSegment, Question, hash_of
 from hypervisor_journal.reading.reader import Notice, RunReader, Stretch, entry_of
-from hypervisor_journal.reading.segment_reader import Damage
+from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
 from hypervisor_journal.runs.directory import holds_runs, require_journal
 from hypervisor_journal.runs.runs import Run, run_names
 from hypervisor_observability.events.event import HypervisorEvent
@@ -88,11 +89,11 @@ class JournalHistory:
             wanted: Which.
             runs: Only those of these; None: of all.
             limit: Only the newest so many of them; None: all. No more are held in memory.
-            newest_first: Whether the order is turned round; all that are given are then held in
-                memory.
+            newest_first: Whether the order is turned round. Whoever takes only the first of them
+                has only the newest segments read.
 
         A run or segment that cannot be read is passed over after a notice; one that has gone
-        meanwhile without.
+        meanwhile without. With a *limit*, older segments are not looked at.
 
         Raises:
             OSError: The journal's directory cannot be listed.
@@ -104,10 +105,12 @@ class JournalHistory:
                 self.index.keep_only(list(_places_of(chosen)))
         if self.expect is not None:
             self.expect(_segments_of(chosen))
-        found = heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
         if limit is None and not newest_first:
-            return found
-        return _end_of(found, limit, turned=newest_first)
+            return heapq.merge(*(self._find_in(run, wanted) for run in chosen), key=_time)
+        # Of equal times the one that comes last in the other order comes first.
+        runs_turned = (self._find_in(run, wanted, turned=True) for run in reversed(chosen))
+        newest = islice(heapq.merge(*runs_turned, key=_time, reverse=True), limit)
+        return newest if newest_first else _turned(newest)
 
     def follow(self) -> FollowedHistory:
         """Give what comes from now on."""
@@ -121,13 +124,13 @@ class JournalHistory:
             self.remark(_torn_text(self.torn))
             self.torn.clear()
 
-    def _find_in(self, run: Run, wanted: Wanted) -> Iterator[Entry]:
+    def _find_in(self, run: Run, wanted: Wanted, *, turned: bool = False) -> Iterator[Entry]:
         stretches: list[Stretch] = []
         with self._telling_of(run.path):
             stretches = RunReader(run, self._tell).stretches()
-        for stretch in stretches:
+        for stretch in reversed(stretches) if turned else stretches:
             with self._telling_of(stretch.path):
-                yield from self._find_in_stretch(run, stretch, wanted)
+                yield from self._find_in_stretch(run, stretch, wanted, turned=turned)
             self.step()
 
     @contextlib.contextmanager
@@ -143,7 +146,9 @@ class JournalHistory:
     def _tell(self, damage: Damage) -> None:
         self.notice(f"cannot be read: {damage}")
 
-    def _find_in_stretch(self, run: Run, stretch: Stretch, wanted: Wanted) -> Iterator[Entry]:
+    def _find_in_stretch(
+        self, run: Run, stretch: Stretch, wanted: Wanted, *, turned: bool
+    ) -> Iterator[Entry]:
         index = self.index
         # Nothing is gained where everything is read; and what grows is not known for long.
         growing = stretch.following is None and _may_grow(run)
@@ -155,20 +160,29 @@ class JournalHistory:
             run.path.name, stretch.number, status.st_size, status.st_mtime_ns, stretch.until
         )
         found = None if index is None else index.find(segment, question_of(wanted))
-        if found is None:
+        if found is None and not turned:
             yield from self._scan(run, stretch, wanted, index, segment)
             return
-        following = 0
+        places: Sequence[int]
+        if found is not None:
+            places = found
+        elif wanted == EVERYTHING:
+            places = self._places(run, stretch)
+        else:
+            at = (place for place, _ in self._scan_places(run, stretch, wanted, index, segment))
+            places = array("Q", at)
+        last: int | None = None
         reader = stretch.reader()
-        for record in reader.records_at(found):
-            following = record.sequence + 1
+        for record in reader.records_at(reversed(places) if turned else places):
+            last = record.sequence
             entry = entry_of(run, record, self.notice)
             if entry is not None and wanted.covers(entry.event):
                 yield entry
         if reader.damage is not None or reader.torn is not None:
             # It is not what it was. Whoever reads all of it can tell where it ends.
-            for entry in self._scan(run, stretch, wanted, None, segment):
-                if entry.sequence >= following:
+            again = self._scan(run, stretch, wanted, None, segment)
+            for entry in _turned(again) if turned else again:
+                if last is None or (entry.sequence < last if turned else entry.sequence > last):
                     yield entry
 
     def _scan(
@@ -179,6 +193,16 @@ class JournalHistory:
         index: EventIndex | None,
         segment: IndexedSegment,
     ) -> Iterator[Entry]:
+        return (entry for _, entry in self._scan_places(run, stretch, wanted, index, segment))
+
+    def _scan_places(
+        self,
+        run: Run,
+        stretch: Stretch,
+        wanted: Wanted,
+        index: EventIndex | None,
+        segment: IndexedSegment,
+    ) -> Iterator[tuple[int, Entry]]:
         columns, whole = Columns(), True
         reader = stretch.reader()
         for offset, record in reader.records():
@@ -191,15 +215,24 @@ class JournalHistory:
             if index is not None:
                 _note(columns, offset, entry.event)
             if wanted.covers(entry.event):
-                yield entry
+                yield offset, entry
+        self._tell_end(run, reader)
+        # What has to be told of is read each time.
+        if index is not None and whole and reader.damage is None:
+            index.add(segment, columns)
+
+    def _places(self, run: Run, stretch: Stretch) -> Sequence[int]:
+        """Give the bytes at which there are events; nothing is decoded."""
+        reader = stretch.reader()
+        places = array("Q", (at for at, record in reader.records() if record.kind == EVENT))
+        self._tell_end(run, reader)
+        return places
+
+    def _tell_end(self, run: Run, reader: SegmentReader) -> None:
         if reader.damage is not None:
             self._tell(reader.damage)
-            whole = False
         elif reader.torn is not None and not _may_grow(run):
             self.torn.append(reader.torn)
-        # What has to be told of is read each time.
-        if index is not None and whole:
-            index.add(segment, columns)
 
 
 def question_of(wanted: Wanted) -> Question:
@@ -214,9 +247,8 @@ def question_of(wanted: Wanted) -> Question:
     return Question(hashes, wanted.since_ns, wanted.until_ns)
 
 
-def _end_of(found: Iterator[Entry], limit: int | None, *, turned: bool) -> Iterator[Entry]:
-    newest = deque(found, maxlen=limit)
-    yield from reversed(newest) if turned else newest
+def _turned(found: Iterator[Entry]) -> Iterator[Entry]:
+    yield from reversed(list(found))
 
 
 def _torn_text(places: Sequence[Damage]) -> str:

@@ -28,6 +28,8 @@ class Upkeep:
         retention: The bounds of the directory.
         announce: Takes each anchor, to send it where the journal is not.
         bytes: On the disk in the whole directory, when it was last looked at.
+        proven: The newest anchor, and when it was made, in seconds since the epoch; None: there is
+            none of this run.
     """
 
     config: JournalConfig
@@ -35,6 +37,7 @@ class Upkeep:
     retention: Retention = field()
     announce: Callable[[Anchor], object] = field(default=lambda _: None)
     bytes: int = field(default=0, init=False)
+    proven: tuple[Anchor, float] | None = field(default=None, init=False)
     _thread: OneThread = field(factory=lambda: OneThread("journal"), init=False)
     _stopping: threading.Event = field(factory=threading.Event, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
@@ -67,7 +70,7 @@ class Upkeep:
         """Forget the parent's thread, and its run."""
         self._thread = OneThread("journal")
         self._stopping = threading.Event()
-        self._anchorage = None
+        self._anchorage = self.proven = None
         self._anchored = 0
         self._segment = -1
 
@@ -111,6 +114,7 @@ class Upkeep:
             anchorage = self._new_anchorage(run)
         self._anchored, self._anchored_at = synced.sequence, time.monotonic()
         anchor = anchorage.anchor(synced.sequence, synced.chain)
+        self.proven = anchor, time.time()
         if not last:
             self.announce(anchor)
 

@@ -127,6 +127,12 @@ class Views:
     _made: int = field(default=0, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
+    @property
+    def streams(self) -> int:
+        """How many streams there are at present."""
+        with self._lock:
+            return sum(one.streams for one in self._kept.values())
+
     def get(self, text: str) -> View:
         """Give the view of a filter.
 

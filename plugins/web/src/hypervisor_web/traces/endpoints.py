@@ -1,5 +1,6 @@
 """What the page asks about traces."""
 
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from math import ceil
@@ -39,7 +40,8 @@ def _trace(traces: Traces, past: Past, request: Request) -> Page:
         return json_page({"version": built.version, "ask_in_ms": behind}) if behind else unchanged()
     at = request.query.get("at")
     row = None if at is None else built.row_of_event(at)
-    of_this_request = json_bytes({"ask_in_ms": behind, "at": row, "others": others})
+    now = time.time_ns() // 1_000
+    of_this_request = json_bytes({"ask_in_ms": behind, "at": row, "others": others, "now": now})
     return json_text(b"%s,%s" % (of_this_request[:-1], built.body[1:]))
 
 

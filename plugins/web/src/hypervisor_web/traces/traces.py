@@ -221,7 +221,6 @@ class Traces:
                 "id": opened.key,
                 **told,
                 "begun": columns.begun_us,
-                "now": time.time_ns() // 1_000,
                 **columns.told,
             }
         )

@@ -44,6 +44,11 @@ export class Line {
 
   /** Fold `count` events that were left out. */
   skip(first, count) {
+    if (first < this.origin) {
+      // What was before the beginning of the list is missing anyway.
+      [first, count] = [this.origin, first + count - this.origin];
+      if (count <= 0) return;
+    }
     const last = this.gaps.at(-1);
     if (last && last.first + last.count === first) last.count += count;
     else this.gaps.push({ first, count });

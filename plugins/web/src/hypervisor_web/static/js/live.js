@@ -78,7 +78,7 @@ export function open(page) {
     save();
     list.begin();
     const { signal } = stop;
-    api.stream("live", () => ({ filter, from: list.from }), take, {
+    api.stream("live", () => ({ filter, ...list.place }), take, {
       signal,
       onState: (state) => {
         if (signal.aborted) return;
@@ -192,7 +192,7 @@ export function open(page) {
       " ": () => list.hold(list.following),
       w: () => box.turnWrong(),
       t: () => list.chosen?.[6] && page.go(href(["trace", list.chosen[6]])),
-      ...Object.fromEntries(["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End"].map((key) => [key, (event) => onBody(event)])),
+      ...Object.fromEntries(["ArrowDown", "ArrowUp", "PageDown", "PageUp", "Home", "End", "Enter"].map((key) => [key, (event) => onBody(event)])),
       Escape: () => panel.isOpen && close(),
     },
   };

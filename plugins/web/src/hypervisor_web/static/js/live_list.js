@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { count } from "./format.js";
 import { Line } from "./line.js";
-import { gapText, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
+import { clearRow, gapText, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
 import { RowCache } from "./row_cache.js";
 import { VirtualList } from "./rows.js";
 
@@ -29,11 +29,11 @@ export class LiveList {
       (first, number, signal) => fetchRows(first, number, signal).then((answer) => (this.line.advance(answer.oldest, 0), answer)),
       () => this.list.draw(),
     );
-    this.ring = null;
     this.list = new VirtualList({
       scroller: this.element,
       head,
       make: makeRow,
+      clear: clearRow,
       paint: (element, index) => this.#paint(element, index),
       painted: (first, last) => this.#painted(first, last),
       scrolled: () => this.#scrolled(),
@@ -55,6 +55,7 @@ export class LiveList {
   #forget() {
     this.cache.clear();
     this.line.begin(0, 0);
+    this.ring = null;
     this.streamed = null; // the ordinal that the stream gives next
     this.following = true;
     this.held = false;
@@ -63,9 +64,9 @@ export class LiveList {
     this.chosen = null; // its row
   }
 
-  /** Where a stream is to go on; null at the beginning. */
-  get from() {
-    return this.streamed;
+  /** Where a stream is to go on. */
+  get place() {
+    return { from: this.streamed, ring: this.ring };
   }
 
   /** Take a message of the stream. */
@@ -180,7 +181,7 @@ export class LiveList {
   #paint(element, index) {
     const item = this.line.at(index);
     const row = item.row ?? (item.ordinal === undefined ? undefined : this.cache.get(item.ordinal));
-    if (row) paintRow(element, row);
+    if (row) paintRow(element, row, item.ordinal);
     else if (item.gap) paintOffer(element, gapText(item.gap));
     else if (item.older) paintOffer(element, this.#olderText());
     else if (item.ordinal < this.line.oldest) paintWords(element, "no longer held by the page");

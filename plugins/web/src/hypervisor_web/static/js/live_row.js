@@ -34,13 +34,14 @@ export function makeRow() {
   return element;
 }
 
-/** Show a row of the server. */
-export function paintRow(element, row) {
+/** Show a row of the server; its ordinal is null where it is older than the ring. */
+export function paintRow(element, row, ordinal) {
   if (element.shown === row) return;
   element.shown = row;
   const [, us, type, did, agent, , trace, , trouble, summary] = row;
   const { parts } = element;
   reset(element, trouble ? "row wrong" : "row");
+  element.dataset.ordinal = ordinal ?? "";
   say(parts.sign, trouble ? "✗" : "");
   if (trouble) parts.sign.title = "went wrong";
   else parts.sign.removeAttribute("title");
@@ -63,9 +64,16 @@ export function paintRow(element, row) {
 export function paintWords(element, text) {
   if (element.shown === text) return;
   element.shown = text;
+  delete element.dataset.ordinal;
   reset(element, "row waits");
   for (const key of ["sign", "time", "type", "agent", "summary", "trace"]) say(element.parts[key], "");
   say(element.parts.words, text);
+}
+
+/** Forget what is shown: the element is in nobody's sight. */
+export function clearRow(element) {
+  element.shown = null;
+  delete element.dataset.ordinal;
 }
 
 /** Offer something in the place of events that are not listed. */

@@ -10,11 +10,11 @@ const AROUND = 6; // rows above and below what is seen, for the time between a s
 export class VirtualList {
   /**
    * `scroller` scrolls and has `head` in it, which stays. `make()` gives an element; `paint(element,
-   * index)` shows an item in it; `painted(first, last)` is told what is on the screen; `scrolled()`
+   * index)` shows an item in it, `clear(element)` none; `painted(first, last)` is told what is on the screen; `scrolled()`
    * that the viewer has scrolled.
    */
-  constructor({ scroller, head, make, paint, painted, scrolled }) {
-    Object.assign(this, { scroller, make, paint, painted, scrolled });
+  constructor({ scroller, head, make, paint, clear, painted, scrolled }) {
+    Object.assign(this, { scroller, make, paint, clear, painted, scrolled });
     this.room = document.createElement("div");
     this.room.className = "room";
     this.room.setAttribute("role", "rowgroup");
@@ -159,6 +159,7 @@ export class VirtualList {
     while (this.pool.length < room) {
       const element = this.make();
       this.pool.push(element);
+      element.hidden = true;
       this.layer.append(element);
     }
     while (this.pool.length > room) this.pool.pop().remove();
@@ -171,7 +172,11 @@ export class VirtualList {
       element.hidden = false;
       this.paint(element, index);
     }
-    for (const element of this.pool) if (!used.has(element)) element.hidden = true;
+    for (const element of this.pool) {
+      if (used.has(element) || element.hidden) continue;
+      element.hidden = true;
+      this.clear(element);
+    }
     this.painted(this.first(), Math.min(this.size, Math.ceil((this.top + this.seen) / this.rowPixels)));
   }
 }

@@ -32,7 +32,7 @@ const CHOICES = [["", "all"], ["failed", "failed"], ["running", "running"]];
 /** Open the view; see main.js for what it is given. */
 export function open({ root, params, query, api, keep, announce, called, connection }) {
   const id = params[0] ?? "";
-  const state = { only: query.only ?? "", zoom: readZoom(query.zoom), at: query.at ?? "", folded: new Set(), active: 0, opened: null };
+  const state = { only: query.only ?? "", zoom: readZoom(query.zoom), at: query.at ?? "", folded: new Set(), active: null, opened: null };
   let model = null;
   let rows = new Int32Array(0);
   const now = () => (model ? nowIn(model, performance.now()) : 0);
@@ -173,11 +173,11 @@ export function open({ root, params, query, api, keep, announce, called, connect
   }
 
   function nextTrouble() {
-    const { culprits } = model ?? { culprits: [] };
-    if (!culprits.length) return;
+    if (!model) return;
     const active = rowOf(state.active);
-    const place = culprits.findIndex((row) => row > active);
-    jump(culprits[place < 0 || (place === 0 && active < 0) ? 0 : place]);
+    const row = model.culprits.find((one) => one > active) ?? model.culprits[0];
+    if (row === undefined) announce("Nothing went wrong");
+    else jump(row);
   }
 
   async function openRow(row, { quiet = false } = {}) {

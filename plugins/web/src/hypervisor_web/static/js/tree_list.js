@@ -44,13 +44,27 @@ export function treeList({ onDraw, onOpen, onFold, onActive }) {
   watched.observe(element);
 
   function show(next) {
+    const anchor = next.model === model ? null : inSight();
     ({ model, rows, folded, now } = next);
     active = rows.length ? rows[Math.max(0, placeOf(model, rows, Math.max(0, next.active)))] : -1;
     opened = next.opened;
     tall.style.height = `${rows.length * ROW}px`;
     element.setAttribute("aria-rowcount", String(rows.length));
     for (const slot of slots) slot.row = -1;
+    if (anchor) hold(anchor);
     draw();
+  }
+
+  // What comes above the rows in sight must not move them.
+  function inSight() {
+    const { scrollTop } = element;
+    const row = rows[Math.floor(scrollTop / ROW)];
+    return scrollTop && row !== undefined ? { key: model.columns.key[row], beyond: scrollTop % ROW } : null;
+  }
+
+  function hold({ key, beyond }) {
+    const place = placeOf(model, rows, model.columns.key.indexOf(key));
+    if (place >= 0) element.scrollTop = place * ROW + beyond;
   }
 
   function plan() {

@@ -1,0 +1,1 @@
+"""What is shown beside single events: agents, sagas, traces, sessions, and how all is delivered."""

@@ -1,0 +1,173 @@
+"""How the events are delivered: what processes tell in their status, or this one in its metrics."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from hypervisor_observability.metrics.families import LabelValues, MetricFamily
+
+_PREFIX = "agent_hypervisor_observability_"
+_BREAKERS = {0: "closed", 1: "half_open", 2: "open"}
+_STALE_SECONDS = 10.0
+"""A process that runs writes its status each second."""
+
+Told = dict[str, Any]
+
+
+def processes_told(statuses: Iterable[Mapping[str, Any]], now: float) -> list[Told]:
+    """Tell of processes in plain data.
+
+    Args:
+        statuses: What each of them wrote into the state directory.
+        now: Seconds since the epoch.
+    """
+    return [_process(one, now) for one in statuses]
+
+
+def _process(status: Mapping[str, Any], now: float) -> Told:
+    written = float(status["written_at"])
+    state = str(status["state"])
+    if state == "running" and now - written > _STALE_SECONDS:
+        state = "silent"
+    readers = {**status["plugins"], "(metrics)": status["metrics"]}
+    store = status.get("store")
+    return {
+        "pid": status["pid"],
+        "service": status.get("service"),
+        "role": status.get("role"),
+        "release": status.get("release"),
+        "state": state,
+        "started": _moment(status["started_at"]),
+        "written": _moment(written),
+        "emitted": status["emitted"],
+        "plugins": [_plugin(name, one) for name, one in readers.items()],
+        "store": None if store is None else _store(store),
+        "sources": [
+            {"name": name, "state": one["state"], "errors": one["errors"]}
+            for name, one in status.get("sources", {}).items()
+        ],
+    }
+
+
+def _plugin(name: str, reader: Mapping[str, Any]) -> Told:
+    dropped = {reason: count for reason, count in reader["dropped"].items() if count}
+    waiting = reader["in_flight"] + reader["pending"]
+    return _reader_told(
+        name,
+        state=reader["state"],
+        breaker=reader["breaker"],
+        delivered=reader["delivered"],
+        waiting=waiting,
+        rejected=reader["rejected"],
+        dropped=dropped,
+    )
+
+
+def _reader_told(
+    name: str,
+    *,
+    state: str,
+    breaker: str | None,
+    delivered: float,
+    waiting: float,
+    rejected: float,
+    dropped: Mapping[str, float],
+) -> Told:
+    return {
+        "name": name,
+        "state": state,
+        "breaker": breaker,
+        # Each event is one of these at every moment.
+        "emitted": delivered + waiting + rejected + sum(dropped.values()),
+        "delivered": delivered,
+        "waiting": waiting,
+        "rejected": rejected,
+        "dropped": [[reason, count] for reason, count in dropped.items()],
+    }
+
+
+def _store(store: Mapping[str, Any]) -> Told:
+    told = {
+        key: store.get(key)
+        for key in (
+            "name", "state", "directory", "run", "degraded", "lost", "events", "bytes",
+            "unsynced_seconds", "proven_events", "errors",
+        )
+    }  # fmt: skip
+    return {**told, "proven": _moment(store.get("proven_at"))}
+
+
+def _moment(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1e6)
+
+
+def this_process_told(families: Sequence[MetricFamily], service: str) -> list[Told]:
+    """Tell of this process in plain data, from its metrics.
+
+    Args:
+        families: All that are there.
+        service: What the application is called.
+    """
+    by_name = {family.name: family.series for family in families}
+
+    def series(name: str) -> Mapping[LabelValues, float]:
+        return by_name.get(_PREFIX + name, {})
+
+    dropped: dict[str, dict[str, float]] = {}
+    for (plugin, reason), count in series("events_dropped_total").items():
+        if count:
+            dropped.setdefault(plugin, {})[reason] = count
+    plugins = [
+        _reader_told(
+            plugin,
+            state="running" if up else "down",
+            breaker=_breaker(series("circuit_state").get((plugin,))),
+            delivered=series("events_delivered_total").get((plugin,), 0),
+            waiting=series("queue_size").get((plugin,), 0),
+            rejected=series("events_rejected_total").get((plugin,), 0),
+            dropped=dropped.get(plugin, {}),
+        )
+        for (plugin,), up in series("plugin_up").items()
+    ]
+    return [
+        {
+            "pid": None,
+            "service": service,
+            "role": "this process",
+            "release": None,
+            "state": "running",
+            "started": None,
+            "written": None,
+            "emitted": max((one["emitted"] for one in plugins), default=0),
+            "plugins": plugins,
+            "store": _journal(series),
+            "sources": [
+                {
+                    "name": source,
+                    "state": "running" if up else "down",
+                    "errors": series("source_errors_total").get((source,), 0),
+                }
+                for (source,), up in series("source_up").items()
+            ],
+        }
+    ]
+
+
+def _breaker(value: float | None) -> str | None:
+    return None if value is None else _BREAKERS.get(int(value))
+
+
+def _journal(series: Any) -> Told | None:
+    size = series("journal_bytes").get(())
+    if size is None:
+        return None
+    return _store(
+        {
+            "name": "journal",
+            "state": "running",
+            "degraded": bool(series("journal_degraded").get((), 0)),
+            "lost": series("journal_lost_events_total").get((), 0),
+            "bytes": size,
+            "unsynced_seconds": series("journal_unsynced_seconds").get((), 0),
+            "proven_at": series("journal_proven_timestamp_seconds").get((), 0) or None,
+        }
+    )
