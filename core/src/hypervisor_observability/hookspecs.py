@@ -279,3 +279,13 @@ def trace_url(trace: str) -> str | None:
 
     :param trace: The trace's id in its wide form, 32 hexadecimal digits.
     """
+
+
+@hookspec(firstresult=True)
+def page_url() -> str | None:
+    """Return the address of a page for people that the plugin serves; None while it serves none.
+
+    It may hold what lets a viewer in: ``hvobs run`` writes it to standard error at the start of
+    the program if that is a terminal, and ``observability.page_urls`` gives it to the application.
+    It is never logged. Called on a plugin that runs.
+    """

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,51 @@ def test_last_line_says_where_a_backend_shows_the_trace(place: Path, url: str) -
 
     assert (result.returncode, result.stdout) == (0, "['city']\n")
     assert result.stderr.splitlines()[-1] == SEEN.replace("seen; ", f"seen; linking has 3{where}; ")
+
+
+PAGED = """
+from hypervisor_observability import hookimpl
+
+
+class Paged:
+    @hookimpl
+    def export_events(self, events):
+        pass
+
+    @hookimpl
+    def page_url(self):
+        return "http://127.0.0.1:9/#token=t\x1b"
+"""
+FORKING = f"""{USE}
+import os
+from multiprocessing import get_context
+
+if __name__ == "__main__":
+    child = get_context("fork").Process(target=print, args=("child",))
+    child.start()
+    child.join()
+"""
+
+
+def test_page_of_a_plugin_is_told_once_on_a_terminal_and_in_no_file(place: Path) -> None:
+    (place / "site" / "paged.py").write_text(PAGED)
+    write_distribution(place / "site", "paged", plugins_of(paged="paged:Paged"))
+    write_config(f"{BOTH}[plugins.paged]\n")
+    file = program(FORKING)
+    ours, theirs = os.openpty()
+    with subprocess.Popen([*HVOBS, "run", str(file)], stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how Linux says that the other end was closed
+            while chunk := os.read(ours, 65_536):
+                shown += chunk
+        assert process.wait(timeout=60) == 0
+    os.close(ours)
+
+    lines = shown.decode().splitlines()
+    assert lines[0] == r"hvobs run: paged shows what happens: http://127.0.0.1:9/#token=t\x1b"
+    assert shown.count(b"token") == 1
+    assert "token" not in hvobs_run(file).stderr
 
 
 # What a program can find out about where it runs.

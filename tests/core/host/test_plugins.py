@@ -223,7 +223,7 @@ def test_class_in_place_of_an_instance_is_refused() -> None:
 def test_every_hook_of_the_contract_is_known() -> None:
     assert set(HOOKS) == {
         "start", "export_events", "export_spans", "export_metrics", "flush", "stop", "check",
-        "commands", "trace_url", "open_store", "open_history", "follow_store",
+        "commands", "trace_url", "page_url", "open_store", "open_history", "follow_store",
         "instrument", "uninstrument",
     }  # fmt: skip
 

@@ -622,3 +622,23 @@ def test_overload_with_new_names_is_bounded_and_counted_to_the_event() -> None:
         series = max(len(family.series) for family in observability.collect_metrics())
         assert series <= 2_001
     stuck.release.set()
+
+
+def test_pages_that_plugins_serve_are_given_and_one_that_raises_hurts_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Paged(Recording):
+        @hookimpl
+        def page_url(self) -> str:
+            return "http://127.0.0.1:9/#token=t"
+
+    class Raising(Recording):
+        @hookimpl
+        def page_url(self) -> str:
+            raise RuntimeError("no page")
+
+    with Observability(plugins=[Raising("raising"), Recording(), Paged("paged")]) as observability:
+        assert observability.page_urls() == {"paged": "http://127.0.0.1:9/#token=t"}
+
+    assert "plugin raising: page_url raised" in caplog.text
+    assert "token" not in caplog.text

@@ -170,25 +170,34 @@ class Host(ABC):
         Args:
             trace: Its id, as short or wide as it is.
         """
-        wide = widen_trace(trace)
-        urls = {}
-        for name, reader in self._group.readers.items():
-            try:
-                url = reader.plugin.ask("trace_url", trace=wide)
-            except BaseException as error:
-                if is_of_application(error):
-                    raise
-                say(__name__, "warning", "plugin %s: trace_url raised", name, error=error)
-                continue
-            if url is not None:
-                urls[name] = str(url)
-        return urls
+        return self._addresses("trace_url", trace=widen_trace(trace))
+
+    def page_urls(self) -> dict[str, str]:
+        """Give where plugins serve a page for people, by plugin: of those that do at present.
+
+        An address may hold what lets a viewer in, such as a token.
+        """
+        return self._addresses("page_url")
 
     def collect_metrics(self) -> list[MetricFamily]:
         """Give all metrics, with what was emitted until now counted."""
         return self._group.feed.collect()
 
     # Inside
+
+    def _addresses(self, hook: str, **arguments: str) -> dict[str, str]:
+        urls = {}
+        for name, reader in self._group.readers.items():
+            try:
+                url = reader.plugin.ask(hook, **arguments)
+            except BaseException as error:
+                if is_of_application(error):
+                    raise
+                say(__name__, "warning", "plugin %s: %s raised", name, hook, error=error)
+                continue
+            if url is not None:
+                urls[name] = str(url)
+        return urls
 
     @abstractmethod
     def _own_status(self) -> Mapping[str, Any]:

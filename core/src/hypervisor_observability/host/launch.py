@@ -148,8 +148,20 @@ def _start(launch: Launch) -> None:
     else:
         _note_first_event(observability)
     observability.start()
+    if pid == launch.pid:
+        _tell_pages(observability)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(_note_first_event, observability))
+
+
+def _tell_pages(observability: "Observability") -> None:
+    """Say on a terminal where the program can be watched; a file must not hold what lets one in."""
+    try:
+        seen_by_people = sys.stderr is not None and sys.stderr.isatty()
+    except (OSError, ValueError):  # it is closed
+        return
+    for name, url in (observability.page_urls() if seen_by_people else {}).items():
+        _say(f"hvobs run: {name} shows what happens: {url}")
 
 
 def _note_first_event(observability: "Observability") -> None:

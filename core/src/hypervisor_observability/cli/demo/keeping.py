@@ -25,6 +25,9 @@ from ...report import Findings, report_page
 JOURNAL = "journal"
 """The plugin that keeps events."""
 
+PAGE = "web"
+"""The plugin that shows events on a page."""
+
 # Some forty demonstrations: the oldest go first.
 _SEGMENT_BYTES, _MAX_BYTES = 2**18, 2**23
 
@@ -105,6 +108,8 @@ class Keeping:
                 f"{hvobs} query {self._history}": "list the events",
                 f"{hvobs} report {self._history} --output {page}": "make a page of it",
             }
+            if PAGE in installed_plugins():
+                steps[f"{hvobs} serve {self._history}"] = "look at it in a browser"
             width = max(map(len, steps))
             lines += [f"{step:{width}}  # {what}" for step, what in steps.items()]
         if lines:
@@ -134,7 +139,7 @@ def heading(text: str) -> str:
 def called() -> str:
     """Give what the user types for this command: its name, or its path where PATH has it not."""
     typed = Path(sys.argv[0])
-    if typed.name == "__main__.py":
+    if typed.parts[-2:] == ("hypervisor_observability", "__main__.py"):
         return "python -m hypervisor_observability"
     if typed.name != "hvobs":
         return "hvobs"
