@@ -80,7 +80,7 @@ def test_toml_of_the_page_is_a_configuration(
             monkeypatch.setenv(variable, "1")
         for file in re.findall(r"\$\{file:([^}]+)\}", text):
             secret = tmp_path / "secret"
-            secret.write_text("token")
+            secret.write_text("a-token-of-the-docs")
             text = text.replace(file, str(secret))  # noqa: PLW2901 - the page names a file of its own
         config = load_config(write_config(text, tmp_path / "hypervisor.toml"))
         known = {
