@@ -47,7 +47,6 @@ def test_viewer_finds_the_failure_by_keyboard_alone(played: Shown, page: Page) -
     page.reload()
     expect(panel.get_by_role("heading", name="tool fetch")).to_be_visible()
     expect(page.locator(".is-active")).to_contain_text("tool fetch")
-    panel.get_by_role("button", name="Close").focus()
     page.keyboard.press("Escape")
     expect(panel).to_be_hidden()
     expect(page.get_by_role("treegrid")).to_be_focused()
@@ -151,6 +150,17 @@ def test_bars_are_drawn_where_their_times_are(shown: Shown, page: Page) -> None:
     assert [bool(_drawn(page, 1, share)) for share in (0.2, 0.5, 0.8)] == [True, False, False]
     assert [bool(_drawn(page, 2, share)) for share in (0.2, 0.5, 0.8)] == [False, False, True]
     assert _drawn(page, 0, 0.55) == _drawn(page, 2, 0.8) != _drawn(page, 1, 0.2)
+    box = page.locator(".trace-bars").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"], box["y"] + 10)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile("zoom="))
+    assert [bool(_drawn(page, 2, share)) for share in (0.1, 0.5)] == [False, True]
+    page.mouse.click(box["x"] + 5, box["y"] + 26 + 13)
+    expect(page.get_by_role("heading", name="tool first")).to_be_focused()
+    page.keyboard.press("Escape")
     page.goto(f"{shown.address}#/trace/{root.trace_id}?zoom=5000000-10000000")
     page.wait_for_function("document.querySelector('.trace-map').getBoundingClientRect().width > 0")
     assert [bool(_drawn(page, 2, share)) for share in (0.1, 0.5)] == [False, True]
@@ -235,8 +245,10 @@ def test_layout_keeps_what_is_short_visible_and_zoom_within_the_trace(
           closer: layout.zoomed(all, 1000, 2, 1000),
           farther: layout.zoomed({ from: 0, to: 600 }, 1000, 0.5, 300),
           moved: layout.moved({ from: 0, to: 500 }, 1000, 9),
-          ticks: [[1, 100], [1e6, 100], [9e6, 500], [86400e6, 500]].map(
+          ticks: [[1, 100], [1e6, 100], [9e6, 500], [86400e6, 500], [86400e6 * 200, 500]].map(
             ([to, width]) => layout.ticks({ from: 0, to }, width).step),
+          texts: [[0, 5], [1500, 500], [2500000, 500000], [90e6, 30e6], [7200e6, 3600e6],
+            [172800e6, 86400e6], [61000010, 10]].map(([us, step]) => layout.tickText(us, step)),
           zooms: ["5-9", "9-5", "x", "", "1-2-3"].map(layout.readZoom),
         };
     }""")
@@ -251,7 +263,8 @@ def test_layout_keeps_what_is_short_visible_and_zoom_within_the_trace(
     assert found["closer"] == {"from": 500, "to": 1000}
     assert found["farther"] is None
     assert found["moved"] == {"from": 500, "to": 1000}
-    assert found["ticks"] == [1, 1e6, 2e6, 21_600e6]
+    assert found["ticks"] == [1, 1e6, 2e6, 21_600e6, 86_400e6 * 50]
+    assert found["texts"] == ["0", "1.5 ms", "2.5 s", "1 m 30 s", "2 h 0 m", "2 d", "1 m 1.00001 s"]
     assert found["zooms"] == [{"from": 5, "to": 9}, None, None, None, None]
 
 

@@ -4,6 +4,7 @@ const LEAST_BAR = 2; // pixels: what is shorter can still be seen
 const POINT = 9;
 const LEAST_WINDOW_US = 10;
 const STEPS = [1, 2, 5];
+const DAY = 86_400e6;
 
 /** The part of time that is shown: `zoom` is `{from, to}` in microseconds, or null for all of `total`. */
 export function windowOf(zoom, total) {
@@ -68,8 +69,29 @@ function roundUp(us) {
   for (const seconds of [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_200, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400]) {
     if (us > 5e5 && us <= seconds * 1e6) return seconds * 1e6;
   }
-  const power = 10 ** Math.floor(Math.log10(us));
-  return (STEPS.find((one) => one * power >= us) ?? 10) * power;
+  return us > DAY ? DAY * byTens(us / DAY) : byTens(us);
+}
+
+function byTens(number) {
+  const power = 10 ** Math.floor(Math.log10(number));
+  return (STEPS.find((one) => one * power >= number) ?? 10) * power;
+}
+
+/** What a tick is called: exactly its moment. */
+export function tickText(us, step) {
+  if (us === 0) return "0";
+  if (step >= DAY) return `${us / DAY} d`;
+  if (us < 1e3) return `${us} us`;
+  if (us < 1e6) return `${short(us / 1e3)} ms`;
+  const minutes = Math.floor(us / 6e7);
+  if (!minutes) return `${short(us / 1e6)} s`;
+  const [hours, seconds] = [Math.floor(minutes / 60), short((us - minutes * 6e7) / 1e6)];
+  const least = step % 6e7 ? ` ${seconds} s` : "";
+  return hours ? `${hours} h ${minutes % 60} m${least}` : `${minutes} m${least}`;
+}
+
+function short(number) {
+  return String(Number(number.toFixed(6)));
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { href } from "./address.js";
 import { fill, h } from "./dom.js";
-import { count, many } from "./format.js";
+import { count, duration, many } from "./format.js";
 import { readZoom, writeZoom } from "./layout.js";
 import { empty } from "./parts.js";
 import { details } from "./trace_details.js";
@@ -26,6 +26,7 @@ export const help = [
 ];
 
 const GROW_MS = 250;
+const REMEMBER_MS = 150;
 const MOST_PRINTED = 600; // rows: a canvas has its limits
 const CHOICES = [["", "all"], ["failed", "failed"], ["running", "running"]];
 
@@ -35,6 +36,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
   const state = { only: query.only ?? "", zoom: readZoom(query.zoom), at: query.at ?? "", folded: new Set(), active: null, opened: null };
   let model = null;
   let rows = new Int32Array(0);
+  let remembering = 0;
   const now = () => (model ? nowIn(model, performance.now()) : 0);
 
   const top = head({ onJump: jump });
@@ -65,7 +67,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
     copied,
   );
   const none = h("p", { class: "soft", hidden: true });
-  const main = h("div", { class: "trace-main" }, h("div", { class: "trace-axis" }, h("span", { class: "soft" }, "Work"), axis.map), list.element, none);
+  const main = h("div", { class: "trace-main" }, h("div", { class: "trace-axis" }, h("div", { class: "trace-heads soft", "aria-hidden": "true" }, ["Work", "State", "Took", "Tokens"].map((word) => h("span", {}, word))), axis.map), list.element, none);
   const body = h("div", { class: "trace-body" }, main, panel.element);
   fill(root, h("p", { class: "soft" }, "Reading the trace…"));
 
@@ -121,8 +123,10 @@ export function open({ root, params, query, api, keep, announce, called, connect
     return model.columns.key.indexOf(key);
   }
 
+  // A wheel turns faster than a browser lets an address change.
   function remember() {
-    keep({ only: state.only, zoom: writeZoom(state.zoom), at: state.at });
+    clearTimeout(remembering);
+    remembering = setTimeout(() => keep({ only: state.only, zoom: writeZoom(state.zoom), at: state.at }), REMEMBER_MS);
   }
 
   function choose(only) {
@@ -159,6 +163,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
     state.zoom = zoom;
     draw();
     remember();
+    announce(zoom ? `${duration(zoom.from)} to ${duration(zoom.to)}` : "all of the time");
   }
 
   /** Make a row visible, whatever is folded or left out around it, and the active one. */
@@ -187,7 +192,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
     body.classList.add("has-details");
     draw();
     list.reveal(row);
-    if (!quiet) panel.head.focus({ preventScroll: true });
+    if (!quiet) panel.head.focus();
     await readWork(key);
   }
 
@@ -254,6 +259,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
   function close() {
     feed.close();
     clearInterval(growing);
+    clearTimeout(remembering);
     print.removeEventListener("change", printed);
     list.close();
     axis.close();
@@ -267,6 +273,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
     },
     keys: {
       f: nextTrouble,
+      Escape: () => state.opened !== null && closeRow(),
       e: foldAll,
       "+": () => axis.zoomBy(2, rowOf(state.active)),
       "=": () => axis.zoomBy(2, rowOf(state.active)),

@@ -15,9 +15,6 @@ export function details({ onClose }) {
   const events = h("div", { class: "trace-events" });
   const closing = h("button", { type: "button", class: "quiet", onclick: onClose, title: "Close (Esc)" }, "Close");
   const element = h("aside", { class: "trace-details", "aria-labelledby": "trace-opened", hidden: true }, h("div", { class: "toolbar" }, head, closing), facts, events);
-  element.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") onClose();
-  });
   let shown = null;
 
   /** Show what is known of a row before its events are there. */

@@ -3,7 +3,7 @@
 import { read } from "./trace_model.js";
 
 const LEAST_PAUSE_MS = 100;
-const REST = 3; // so many times as long as it took to read and show it
+const REST = 1; // so many times as long as it took to read and show it; the server rests more
 
 /**
  * Follow a trace. `onTrace(model)` gets it each time it is another one, `onError(error, again)` what

@@ -2,7 +2,7 @@
 
 import { h, set } from "./dom.js";
 import { duration } from "./format.js";
-import { bins, boxOf, moved, ticks, usOf, windowOf, xOf, zoomed } from "./layout.js";
+import { bins, boxOf, moved, ticks, tickText, usOf, windowOf, xOf, zoomed } from "./layout.js";
 import { text } from "./trace_model.js";
 import { ROW } from "./tree_list.js";
 
@@ -176,7 +176,7 @@ export function waterfall({ onZoom, onPlan, onPick }) {
     const { first, step } = ticks(window, width);
     pen.fillStyle = colours.soft;
     for (let us = first; us <= window.to; us += step) {
-      const [words, x] = [us === 0 ? "0" : duration(us), xOf(us, window, width)];
+      const [words, x] = [tickText(us, step), xOf(us, window, width)];
       const long = pen.measureText(words).width;
       if (x + long + 3 < width) pen.fillText(words, x + 3, MAP_HIGH - 5);
     }
