@@ -84,6 +84,8 @@ def test_numbers_are_those_of_the_whole_trace() -> None:
         (["--session", "s-fine"], ["clerk"]),
         (["--since", "1h"], ["clerk", "buyer", "planner"]),
         (["--limit", "1"], ["clerk"]),
+        (["--text", "BANK does"], ["planner"]),
+        (["--text", "shell", "--text", "deny"], []),
     ],
 )
 def test_options_choose_traces(options: list[str], found: list[str]) -> None:
@@ -233,6 +235,57 @@ def test_query_takes_globs_and_names_and_shows_the_trace() -> None:
     assert trace in line
     assert "Z" in line.split()[1]
     assert "buyer" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        (
+            ["bank", "ANSWER", "--agent", "planner"],
+            ["saga.step_failed", "saga.escalated", "agent.finished"],
+        ),
+        (["does not answer", "--type", "saga.*"], ["saga.step_failed", "saga.escalated"]),
+        (["--text", "shell", "breach"], ["ring.breach_detected"]),
+        (["--wrong", "--agent", "buyer"], ["governance.decision", "ring.breach_detected"]),
+        (["--wrong", "--limit", "1"], ["ring.breach_detected"]),
+        (["shell", "--", "--wrong"], []),
+    ],
+)
+def test_query_finds_words_and_what_went_wrong(options: list[str], found: list[str]) -> None:
+    record()
+    done = run_hvobs("query", *options)
+
+    assert done.exit_code == 0, done.output
+    assert [line.split()[3] for line in done.stdout.splitlines()] == found
+
+
+def test_words_that_stand_nowhere_are_named() -> None:
+    record()
+    done = run_hvobs("query", "bank", "bnak", "--text", "answr")
+    assert done.stdout == ""
+    assert done.stderr == "no event has the text 'answr'\nno event has the text 'bnak'\n"
+
+    done = run_hvobs("query", "bank", "shell")
+    assert done.stderr == "no event matches all of these options\n"
+
+
+def test_nothing_that_went_wrong_is_an_answer() -> None:
+    with Observability(Config(plugins={"journal": {"directory": "journal"}})) as observability:
+        with observability.recorder.agent("did:mesh:clerk"):
+            pass
+    done = run_hvobs("query", "--wrong")
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert done.stderr == "no event says that something went wrong\n"
+
+
+def test_report_is_of_the_events_that_were_asked_for() -> None:
+    record()
+    done = run_hvobs("report", "--wrong", "--text", "shell")
+
+    assert done.exit_code == 0
+    assert "did:mesh:buyer" in done.stdout
+    assert "did:mesh:planner" not in done.stdout
 
 
 def test_file_of_events_has_traces_too(here: Path) -> None:

@@ -93,3 +93,19 @@ def test_view_lets_go_of_what_has_left_the_ring() -> None:
     assert following - oldest == 1_000
     assert list(view.positions(oldest, following)) == list(range(19_000, 20_000))
     assert len(view.positions(0, following)) < 10_000
+
+
+@pytest.mark.parametrize("text", ["--since 5m", "--until 5m"])
+def test_time_ago_counts_from_the_first_stream_and_not_from_an_earlier_one(text: str) -> None:
+    views = views_of(Ring(10, 64 * MIB))
+    with views.streamed(text) as first, views.streamed(f" {text}") as second:
+        assert second is first
+        assert views.get(text) is first
+    assert views.get(text) is first
+    with views.streamed(text) as later:
+        assert later is not first
+        assert views.get(text) is later
+    with views.streamed("word") as first, views.streamed("word"):
+        pass
+    with views.streamed("word") as later:
+        assert later is first

@@ -28,8 +28,8 @@ INCIDENTS = frozenset(
 def is_trouble(event: HypervisorEvent) -> bool:
     """Tell whether *event* says that something went wrong.
 
-    That is work that failed, a saga that did not end well, a tool that was refused, a breach, and
-    an agent that was killed, put into quarantine or slashed.
+    That is work that failed, a saga that did not end well, a fan-out or a compensation that failed,
+    a tool that was refused, a breach, and an agent that was killed, put into quarantine or slashed.
     """
     judge = _JUDGES.get(event.event_type)
     return judge is not None and judge(event)
@@ -41,6 +41,14 @@ def _always(_: HypervisorEvent) -> bool:
 
 def _ended_badly(event: HypervisorEvent) -> bool:
     return not saga_facts.ended_well(event)
+
+
+def _not_undone(event: HypervisorEvent) -> bool:
+    return saga_facts.undo_end(event) == "failed"
+
+
+def _unsatisfied(event: HypervisorEvent) -> bool:
+    return not saga_facts.is_satisfied(event)
 
 
 def _failed_or_blocked(event: HypervisorEvent) -> bool:
@@ -59,5 +67,7 @@ _JUDGES: Mapping[EventType, Callable[[HypervisorEvent], bool]] = {
     GOVERNANCE_DECISION: _denied,
     EventType.SAGA_STEP_FAILED: _always,
     EventType.SAGA_COMPLETED: _ended_badly,
+    EventType.SAGA_COMPENSATING: _not_undone,
+    EventType.SAGA_FANOUT_RESOLVED: _unsatisfied,
     **dict.fromkeys(INCIDENTS, _always),
 }

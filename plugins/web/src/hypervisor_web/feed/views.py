@@ -109,6 +109,7 @@ class Filtered:
 @define(eq=False)
 class _Kept:
     view: View
+    has_moment: bool
     streams: int = 0
 
 
@@ -146,10 +147,15 @@ class Views:
     def streamed(self, text: str) -> Iterator[View]:
         """Give the view of a filter, which is kept as long as it is streamed.
 
+        "5 minutes ago" counts from the first of the streams that there are at one time.
+
         Raises:
             FilterError: *text* is none; what it says is for people.
         """
         with self._lock:
+            idle = self._kept.get(text.strip())
+            if idle is not None and idle.has_moment and not idle.streams:
+                del self._kept[text.strip()]
             kept = self._keep(text)
             kept.streams += 1
         try:
@@ -171,7 +177,10 @@ class Views:
         kept = self._kept.get(text)
         if kept is None:
             choice = self.choice(text)
-            kept = _Kept(self._view(choice))
+            wanted = choice.wanted
+            kept = _Kept(
+                self._view(choice), wanted.since_ns is not None or wanted.until_ns is not None
+            )
             self._kept[text] = kept
             idle = [key for key, one in self._kept.items() if not one.streams and one is not kept]
             for key in idle[: max(0, len(self._kept) - MOST_VIEWS)]:
