@@ -69,7 +69,7 @@ class WebPlugin:
         self._server = bind(self.config, site, keys, spare_ports(self.config))
         self._server.start()
         context.logger.info(
-            "the page is at %s (its token: %stoken, or the url of the plugin)",
+            "the page is at %s (its token: %stoken, or observability.page_urls())",
             self.config.url(self.port),
             keys,
         )
@@ -108,6 +108,11 @@ class WebPlugin:
         It shows what this process does, so an address that outlives the process would lead nowhere.
         """
         return None if self._server is None else f"{self.config.url(self.port)}/#/trace/{trace}"
+
+    @hookimpl
+    def page_url(self) -> str | None:
+        """Give the address of the page, with the token; None where no page is served."""
+        return None if self._server is None else self.url
 
     @classmethod
     @hookimpl
