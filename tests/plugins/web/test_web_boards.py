@@ -14,7 +14,8 @@ from hypervisor_observability.events.event_types import TOOL_FINISHED, TOOL_STAR
 from hypervisor_observability.serving.pages import Refused, Request
 from hypervisor_observability.stores import Entry
 from hypervisor_web.boards import agents, sagas, sessions, traces
-from hypervisor_web.boards.endpoints import Answers, Boards, Health
+from hypervisor_web.boards.endpoints import Answers, Boards
+from hypervisor_web.boards.health import Health
 from tests.plugins.web import scenario
 
 

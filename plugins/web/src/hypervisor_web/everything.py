@@ -10,7 +10,8 @@ from hypervisor_observability.config import Secret
 from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.serving.site import Site
 from hypervisor_observability.stores import Entry, Wanted
-from hypervisor_web.boards.endpoints import Answers, Boards, Health
+from hypervisor_web.boards.endpoints import Answers, Boards
+from hypervisor_web.boards.health import Health
 from hypervisor_web.config import WebConfig
 from hypervisor_web.feed.endpoints import Feed, OpenHistory, Surroundings
 from hypervisor_web.feed.moments import Moments

@@ -12,8 +12,7 @@ from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.serving.server import SiteServer
 from hypervisor_observability.stores import Entry
 from hypervisor_web.addresses import address, spare_ports
-from hypervisor_web.boards.endpoints import Health
-from hypervisor_web.boards.health import this_process_told
+from hypervisor_web.boards.health import Health, health_of_this_process
 from hypervisor_web.config import WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -62,7 +61,7 @@ class WebPlugin:
         )
 
         def health() -> Health:
-            return Health(processes=this_process_told(context.metrics.collect(), context.service))
+            return health_of_this_process(context.metrics.collect(), context.service)
 
         site = whole_site(self._model, surroundings, context.logger, health)
         keys = f"plugins.{context.name}."

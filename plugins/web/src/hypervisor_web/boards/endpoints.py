@@ -8,13 +8,13 @@ from contextlib import AbstractContextManager
 from http import HTTPStatus
 from typing import Any
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_observability.stores import Entry
 from hypervisor_web.answers import json_bytes, json_page, unchanged
 from hypervisor_web.boards.agents import AgentsBoard
-from hypervisor_web.boards.health import Told
+from hypervisor_web.boards.health import Health
 from hypervisor_web.boards.kept import KeptPages, KeptStories, SessionEvents
 from hypervisor_web.boards.plain import microseconds
 from hypervisor_web.boards.sagas import SagasBoard
@@ -22,19 +22,6 @@ from hypervisor_web.boards.sessions import SessionsBoard
 from hypervisor_web.boards.traces import MOST_ROWS, STATES, TracesBoard
 
 _DEFAULT_ROWS = 200
-
-
-@frozen(kw_only=True)
-class Health:
-    """How the events are delivered.
-
-    Attributes:
-        processes: As ``health.processes_told`` gives them.
-        notices: What else is worth knowing, a line each, such as what to configure.
-    """
-
-    processes: list[Told] = field(factory=list)
-    notices: list[str] = field(factory=list)
 
 
 @define(eq=False)
@@ -140,6 +127,7 @@ class Answers:
         health = self.health()
         told = {
             "processes": health.processes,
+            "problems": health.problems,
             "notices": health.notices,
             "page": dict(self.page()),
         }

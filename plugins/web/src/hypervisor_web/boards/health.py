@@ -1,32 +1,54 @@
 """How the events are delivered: what processes tell in their status, or this one in its metrics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from attrs import field, frozen
 
 from hypervisor_observability.metrics.families import LabelValues, MetricFamily
 
 _PREFIX = "agent_hypervisor_observability_"
 _BREAKERS = {0: "closed", 1: "half_open", 2: "open"}
-_STALE_SECONDS = 10.0
-"""A process that runs writes its status each second."""
+_ADVICE = (
+    "A process writes each second how it delivers where its configuration has a table [state]"
+    ' with a directory, such as directory = "state". Give hvobs serve the same configuration.'
+)
 
 Told = dict[str, Any]
 
 
-def processes_told(statuses: Iterable[Mapping[str, Any]], now: float) -> list[Told]:
-    """Tell of processes in plain data.
+@frozen(kw_only=True)
+class Health:
+    """How the events are delivered.
+
+    Attributes:
+        processes: What each process tells, in plain data.
+        problems: What is wrong, a line each.
+        notices: What else is worth knowing, such as what to configure.
+    """
+
+    processes: list[Told] = field(factory=list)
+    problems: list[str] = field(factory=list)
+    notices: list[str] = field(factory=list)
+
+
+def health_of_processes(told: Mapping[str, Any]) -> Health:
+    """Read what processes told.
 
     Args:
-        statuses: What each of them wrote into the state directory.
-        now: Seconds since the epoch.
+        told: As ``CommandContext.statuses`` gives it.
     """
-    return [_process(one, now) for one in statuses]
+    reason = told["reason"]
+    return Health(
+        processes=[_process(one) for one in told["processes"]],
+        problems=list(told["problems"]),
+        notices=[] if reason is None else [f"No process tells of itself: {reason}.", _ADVICE],
+    )
 
 
-def _process(status: Mapping[str, Any], now: float) -> Told:
-    written = float(status["written_at"])
+def _process(status: Mapping[str, Any]) -> Told:
     state = str(status["state"])
-    if state == "running" and now - written > _STALE_SECONDS:
+    if state == "running" and not status["running"]:
         state = "silent"
     readers = {**status["plugins"], "(metrics)": status["metrics"]}
     store = status.get("store")
@@ -37,7 +59,7 @@ def _process(status: Mapping[str, Any], now: float) -> Told:
         "release": status.get("release"),
         "state": state,
         "started": _moment(status["started_at"]),
-        "written": _moment(written),
+        "written": _moment(status["written_at"]),
         "emitted": status["emitted"],
         "plugins": [_plugin(name, one) for name, one in readers.items()],
         "store": None if store is None else _store(store),
@@ -100,8 +122,8 @@ def _moment(seconds: float | None) -> int | None:
     return None if seconds is None else round(seconds * 1e6)
 
 
-def this_process_told(families: Sequence[MetricFamily], service: str) -> list[Told]:
-    """Tell of this process in plain data, from its metrics.
+def health_of_this_process(families: Sequence[MetricFamily], service: str) -> Health:
+    """Read what this process tells of itself in its metrics.
 
     Args:
         families: All that are there.
@@ -128,28 +150,27 @@ def this_process_told(families: Sequence[MetricFamily], service: str) -> list[To
         )
         for (plugin,), up in series("plugin_up").items()
     ]
-    return [
-        {
-            "pid": None,
-            "service": service,
-            "role": "this process",
-            "release": None,
-            "state": "running",
-            "started": None,
-            "written": None,
-            "emitted": max((one["emitted"] for one in plugins), default=0),
-            "plugins": plugins,
-            "store": _journal(series),
-            "sources": [
-                {
-                    "name": source,
-                    "state": "running" if up else "down",
-                    "errors": series("source_errors_total").get((source,), 0),
-                }
-                for (source,), up in series("source_up").items()
-            ],
-        }
-    ]
+    process = {
+        "pid": None,
+        "service": service,
+        "role": "this process",
+        "release": None,
+        "state": "running",
+        "started": None,
+        "written": None,
+        "emitted": max((one["emitted"] for one in plugins), default=0),
+        "plugins": plugins,
+        "store": _journal(series),
+        "sources": [
+            {
+                "name": source,
+                "state": "running" if up else "down",
+                "errors": series("source_errors_total").get((source,), 0),
+            }
+            for (source,), up in series("source_up").items()
+        ],
+    }
+    return Health(processes=[process])
 
 
 def _breaker(value: float | None) -> str | None:

@@ -9,6 +9,10 @@ import { table } from "./table.js";
 
 export const title = "Agents";
 export const styles = ["/boards.css"];
+export const help = [
+  ["/", "Filter"],
+  ["↑ ↓ Home End", "Another agent"],
+];
 
 const CHIPS = { running: "running", idle: "", killed: "failed", quarantined: "refused" };
 const MOST_TOOLS = 5;
@@ -30,7 +34,7 @@ export function open({ root, query, api, keep, connection }) {
   const shown = table({
     label: "Agents",
     id: (row) => row.did,
-    sort: asked.sort,
+    sort: asked.sort || "agent", // an order in which rows stay where they are
     onSort(sort) {
       asked.sort = sort;
       share();
@@ -43,8 +47,8 @@ export function open({ root, query, api, keep, connection }) {
       { key: "tools", title: "Tools used", cell: (row) => tools(row.tools), value: (row) => total(row.tools), number: true },
       { key: "refused", title: "Refused", cell: (row) => tools(row.refused, "is-failed"), value: (row) => row.refusals, number: true },
       { key: "breaches", title: "Breaches", cell: breaches, value: (row) => row.breaches, number: true },
-      { key: "tokens", title: "Tokens", cell: (row) => (row.tokens ? count(row.tokens) : "–"), value: (row) => row.tokens, number: true },
-      { key: "cost", title: "Cost", cell: (row) => row.cost || "–", value: (row) => row.spent, number: true },
+      { key: "tokens", title: "Tokens", cell: (row) => (row.tokens ? count(row.tokens) : null), value: (row) => row.tokens, number: true },
+      { key: "cost", title: "Cost", cell: (row) => row.cost || null, value: (row) => row.spent, number: true },
       { key: "seen", title: "Last seen", cell: (row) => since(row.seen), value: (row) => row.seen, number: true },
     ],
   });
@@ -105,16 +109,16 @@ function agent(row) {
 }
 
 function ring(row) {
-  if (row.ring === null && !row.elevated) return "–";
+  if (row.ring === null && !row.elevated) return null;
   const told = h("div", {}, `ring ${row.ring ?? "?"}`);
   if (!row.elevated) return told;
-  told.append(h("span", { class: "cut is-undone" }, "▲ elevated", row.until === null ? null : [", until ", until(row.until)]));
+  told.append(h("span", { class: "cut is-undone" }, "▲ elevated", row.until === null ? null : [", end ", end(row.until)]));
   return told;
 }
 
-function until(us) {
+function end(us) {
   const shown = since(us);
-  shown.title = `until ${moment(us)} (${utc(us)})`;
+  shown.title = `at the latest at ${moment(us)} (${utc(us)})`;
   return shown;
 }
 
@@ -126,7 +130,7 @@ function doing(row) {
     return h("div", {}, trace ? h("a", { href: href(["trace", trace]) }, told) : told, h("span", { class: "cut soft" }, since(begun), more));
   }
   if (row.trace && row.state === "running") return h("a", { href: href(["trace", row.trace]) }, "its own work");
-  return row.trace ? h("a", { class: "soft", href: href(["trace", row.trace]) }, "last trace") : "–";
+  return row.trace ? h("a", { class: "soft", href: href(["trace", row.trace]) }, "last trace") : null;
 }
 
 function total(tools) {
@@ -134,14 +138,14 @@ function total(tools) {
 }
 
 function tools(found, mark = null) {
-  if (found.length === 0) return "–";
+  if (found.length === 0) return null;
   const shown = found.slice(0, MOST_TOOLS).map(([tool, times]) => h("span", { class: "tool" }, name(tool), ` ${count(times)}`));
   const rest = found.length - MOST_TOOLS;
   return h("div", { class: `tools ${mark ?? ""}` }, shown, rest > 0 ? h("span", { class: "soft" }, `and ${count(rest)} more`) : null);
 }
 
 function breaches(row) {
-  if (!row.breaches) return "–";
+  if (!row.breaches) return null;
   const filter = `--agent ${quoted(row.did)} --type ring.breach_detected`;
   return h("a", { class: "is-failed", href: href([""], { filter }), title: "the breaches in LIVE" }, count(row.breaches));
 }

@@ -3,7 +3,7 @@
 import { follow, frame, keyed } from "./board.js";
 import { fill, h, name, say } from "./dom.js";
 import { bytes, count, many } from "./format.js";
-import { chip, empty, figures, since } from "./parts.js";
+import { chip, figures, since } from "./parts.js";
 import { table } from "./table.js";
 
 export const title = "Health";
@@ -13,10 +13,11 @@ const PROCESS = { running: ["ok", "running"], stopped: ["", "stopped"], silent: 
 
 export function open({ root, api, connection }) {
   const { body, note } = frame(root, "Health");
+  const problems = h("div", { class: "health-problems" });
   const notices = h("div", { class: "health-notices" });
   const processes = h("div", { class: "processes" });
   const page = h("section", { class: "process", "aria-label": "This page" });
-  fill(body, notices, processes, page);
+  fill(body, problems, notices, processes, page);
   const tables = new Map(); // by process: a table keeps its rows, the focus and the sort
 
   const board = follow({
@@ -32,8 +33,8 @@ export function open({ root, api, connection }) {
   function draw(found) {
     const running = found.processes.filter((one) => one.state === "running").length;
     say(note, found.processes.length ? `${many(found.processes.length, "process", "processes")}, ${count(running)} running` : "");
+    keyed(problems, found.problems.length ? [found.problems] : [], () => "problems", problemList);
     fill(notices, found.notices.map((text) => h("p", { class: "notice" }, text)));
-    if (!found.processes.length && !found.notices.length) fill(notices, empty("No process tells of itself", "Each writes its status once it runs with a [state] directory."));
     for (const key of tables.keys()) if (!found.processes.some((one) => id(one) === key)) tables.delete(key);
     keyed(processes, found.processes, id, (one) => process(one, tables));
     keyed(page, [found.page], () => "page", pageElement);
@@ -41,6 +42,10 @@ export function open({ root, api, connection }) {
   }
 
   return { close: board.close, keys: {} };
+}
+
+function problemList(found) {
+  return h("section", { class: "process", "aria-label": "Problems" }, h("h2", { class: "is-failed" }, "✗ ", many(found.length, "problem")), h("ul", {}, found.map((text) => h("li", {}, h("bdi", {}, text)))));
 }
 
 function id(process) {

@@ -14,7 +14,7 @@ const VIEWS = [
   ["trace", "trace", null],
   ["agents", "agents", "Agents"],
   ["sagas", "sagas", "Sagas"],
-  ["session", "session", null],
+  ["session", "session", "Sessions"],
   ["health", "health", "Health"],
 ];
 const PARENTS = { trace: "traces" };

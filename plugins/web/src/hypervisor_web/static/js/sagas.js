@@ -8,6 +8,10 @@ import { empty, since, sign } from "./parts.js";
 
 export const title = "Sagas";
 export const styles = ["/boards.css"];
+export const help = [
+  ["/", "Filter"],
+  ["f", "Next saga that was escalated or failed"],
+];
 
 // The lane, its heading, the state whose sign and colour it has, and whether it is shown when empty.
 const LANES = {

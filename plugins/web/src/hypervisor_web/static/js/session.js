@@ -11,6 +11,7 @@ import { table } from "./table.js";
 
 export const title = "Session";
 export const styles = ["/boards.css"];
+export const help = [["+ −", "Time axis wider, narrower"]];
 
 export function open(given) {
   return given.params[0] ? one(given, given.params[0]) : all(given);

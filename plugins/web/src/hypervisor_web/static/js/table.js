@@ -48,28 +48,23 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
       if (own) one.setAttribute("aria-sort", order.startsWith("-") ? "descending" : "ascending");
       else one.removeAttribute("aria-sort");
     }
-    const focus = body.contains(document.activeElement) ? document.activeElement : null;
-    const seen = new Set();
+    const focused = focusIn();
+    const shown = new Map(sorted().map((row) => [id(row), row]));
+    for (const [key, one] of made) {
+      if (shown.has(key)) continue;
+      if (focused?.own === one.element) focused.own = one.element.nextElementSibling ?? one.element.previousElementSibling;
+      one.element.remove();
+      made.delete(key);
+    }
     let before = null;
-    for (const row of sorted()) {
-      const key = id(row);
-      if (seen.has(key)) continue;
-      seen.add(key);
+    for (const [key, row] of shown) {
       const own = element_of(key, row);
       const place = before ? before.nextElementSibling : body.firstElementChild;
       if (place !== own) body.insertBefore(own, place);
       before = own;
     }
-    for (const [key, one] of made) {
-      if (seen.has(key)) continue;
-      const focused = one.element.contains(document.activeElement);
-      const next = one.element.nextElementSibling ?? one.element.previousElementSibling;
-      one.element.remove();
-      made.delete(key);
-      if (focused && next) next.focus({ preventScroll: true });
-    }
-    // An element that is moved loses the focus.
-    if (focus?.isConnected && focus !== document.activeElement) focus.focus({ preventScroll: true });
+    // What is moved, or made again, loses the focus.
+    if (focused && !body.contains(document.activeElement)) (focused.own && links(focused.own)[focused.link] || focused.own)?.focus({ preventScroll: true });
     if (body.firstElementChild && !body.querySelector("tr[tabindex='0']")) body.firstElementChild.tabIndex = 0;
   }
 
@@ -87,12 +82,16 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
     }
     one.row = row;
     if (one.text !== text) {
-      const link = [...one.element.querySelectorAll("a, button")].indexOf(document.activeElement);
       fill(one.element, columns.map((column) => h("td", { class: column.number ? "number" : null, "data-title": column.title }, column.cell(row))));
-      if (link >= 0) one.element.querySelectorAll("a, button")[link]?.focus();
       one.text = text;
     }
     return one.element;
+  }
+
+  /** The row with the focus, and which of its links has it, -1 where the row itself does. */
+  function focusIn() {
+    const own = document.activeElement?.closest("tr");
+    return own && body.contains(own) ? { own, link: links(own).indexOf(document.activeElement) } : null;
   }
 
   function rove(to) {
@@ -118,6 +117,10 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
   }
 
   return { element, show };
+}
+
+function links(row) {
+  return [...row.querySelectorAll("a, button")];
 }
 
 function compare(some, other) {

@@ -9,6 +9,12 @@ import { table } from "./table.js";
 
 export const title = "Traces";
 export const styles = ["/boards.css"];
+export const help = [
+  ["/", "Filter"],
+  ["f", "Next trace that failed"],
+  ["↑ ↓ Home End", "Another trace"],
+  ["Enter", "Open the trace"],
+];
 
 const STATES = { ok: "ok", failed: "failed", running: "running", cancelled: "cancelled", expired: "cancelled", erased: "erased" };
 
@@ -45,8 +51,8 @@ export function open({ root, query, api, go, keep, announce, connection }) {
       { key: "agents", title: "Agents", cell: agents, value: (row) => row.agents.length + row.more_agents },
       { key: "begun", title: "Begun", cell: (row) => since(row.begun), value: (row) => row.begun, number: true },
       { key: "took", title: "Took", cell: took, value: (row) => row.seen - row.begun, number: true },
-      { key: "tokens", title: "Tokens", cell: (row) => (row.tokens ? count(row.tokens) : "–"), value: (row) => row.tokens, number: true },
-      { key: "cost", title: "Cost", cell: (row) => row.cost || "–", value: (row) => row.spent, number: true },
+      { key: "tokens", title: "Tokens", cell: (row) => (row.tokens ? count(row.tokens) : null), value: (row) => row.tokens, number: true },
+      { key: "cost", title: "Cost", cell: (row) => row.cost || null, value: (row) => row.spent, number: true },
       { key: "breaches", title: "Breaches", cell: (row) => bad(row.breaches), value: (row) => row.breaches, number: true },
       { key: "refusals", title: "Refusals", cell: (row) => bad(row.refusals), value: (row) => row.refusals, number: true },
       { key: "events", title: "Events", cell: (row) => count(row.events), value: (row) => row.events, number: true },
@@ -137,5 +143,5 @@ function took(row) {
 }
 
 function bad(number) {
-  return number ? h("strong", { class: "is-failed" }, count(number)) : "–";
+  return number ? h("strong", { class: "is-failed" }, count(number)) : null;
 }
