@@ -16,6 +16,7 @@ from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.stores import History
 from hypervisor_observability.threads.stop_signals import StopSignals
 from hypervisor_web.addresses import address, spare_ports
+from hypervisor_web.boards.health import Health, health_of_processes
 from hypervisor_web.config import DEFAULT_PORT, WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -75,7 +76,12 @@ def serve(
     with opened(output.note) as history:  # what cannot be opened is told before anything is served
         place = history.place
     served = _served(
-        config, opened, place, context.service(config_file), only_this_port=port is not None
+        config,
+        opened,
+        place,
+        context.service(config_file),
+        lambda: health_of_processes(context.statuses(config_file)),
+        only_this_port=port is not None,
     )
     with StopSignals() as signals, served as url:
         signals.running = True
@@ -87,7 +93,13 @@ def serve(
 
 @contextmanager
 def _served(
-    config: WebConfig, opened: Open, place: str, service: str, *, only_this_port: bool
+    config: WebConfig,
+    opened: Open,
+    place: str,
+    service: str,
+    health: Callable[[], Health],
+    *,
+    only_this_port: bool,
 ) -> Iterator[str]:
     """Serve the page; give its address.
 
@@ -105,7 +117,7 @@ def _served(
         history=partial(opened, model.observers.notice),
         is_reading=lambda: following.is_reading_past,
     )
-    site = whole_site(model, surroundings, logger)
+    site = whole_site(model, surroundings, logger, health)
     try:
         server = bind(config, site, "--", () if only_this_port else spare_ports(config))
     except OSError as error:
