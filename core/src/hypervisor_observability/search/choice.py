@@ -11,7 +11,7 @@ from ..events.event import HypervisorEvent
 from ..facts.trouble import is_trouble
 from ..stores import Entry, Follower, History, Wanted
 from .agent_names import AgentNames
-from .searched_text import searched_text
+from .searched_text import Words
 
 _GLOB = frozenset("*?[")
 _MOST_NEWEST = 100_000
@@ -27,8 +27,7 @@ class Choice:
         wanted: What is exact: sessions, traces and times.
         event_type: A type, or a pattern such as ``ring.*``.
         agent: An agent's DID or name, or a pattern of either.
-        text: Words that must all be in the event somewhere, in capitals or not; see
-            ``searched_text``.
+        text: Words that must all be in the event somewhere; see ``searched_text.Words``.
         wrong_only: Only what says that something went wrong; see ``facts.trouble``.
         names: The agents' names, as far as they are known.
     """
@@ -39,6 +38,10 @@ class Choice:
     text: Sequence[str] = ()
     wrong_only: bool = False
     names: AgentNames = field(factory=AgentNames)
+    _words: Words = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._words = Words(self.text)
 
     @property
     def is_everything(self) -> bool:
@@ -71,15 +74,12 @@ class Choice:
             and (self.agent is None or self._is_by(event.agent_did))
             and self.wanted.covers(event)
             and (not self.wrong_only or is_trouble(event))
-            and not self.missing_words(event)
+            and not (self.text and self.missing_words(event))
         )
 
     def missing_words(self, event: HypervisorEvent) -> Sequence[str]:
         """Give those words of ``text`` that are nowhere in *event*."""
-        if not self.text:
-            return ()
-        searched = searched_text(event, self.names.of(event.agent_did or ""))
-        return [word for word in self.text if word.casefold() not in searched]
+        return self._words.missing(event, self.names.of(event.agent_did or ""))
 
     def events(self, history: History, limit: int | None = None) -> Iterator[Entry]:
         """Give them, oldest first; only the newest so many if there is a *limit*."""

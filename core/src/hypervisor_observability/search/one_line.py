@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..events.event import HypervisorEvent, is_erased
@@ -17,7 +17,9 @@ _DIGITS = 6
 _TITLES = ("name", "tool_name", "attempted_tool", "model", "step_action", "action", "path")
 # Then what became of it, and why.
 _FIRST = ("status", "outcome", "phase", "allowed", "severity", "error_type", "error", "reason")
+_RANKS = {key: rank for rank, key in enumerate(_FIRST)}
 _PLAIN_WORD = re.compile(r"[^\s\"'=,{}\[\]]+").fullmatch
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 # So much is looked at, as white space may be half of it.
 _LOOKED_AT = 2 * MAX_CHARACTERS + 1
 
@@ -30,60 +32,55 @@ def summary(event: HypervisorEvent) -> str:
     """
     if is_erased(event):
         return _ERASED
-    line = one_line(_upto(_LOOKED_AT, _words(event.payload)))
+    line = one_line(_told(event.payload))
     return line if len(line) <= MAX_CHARACTERS else f"{line[: MAX_CHARACTERS - 1]}…"
 
 
-def _words(payload: Mapping[Any, Any]) -> Iterator[str]:
+def _told(payload: Mapping[Any, Any]) -> str:
+    told: list[str] = []
+    keys = sorted(payload, key=_rank)
     title = next((key for key in _TITLES if payload.get(key)), None)
     if title is not None:
-        yield "".join(_value(payload[title]))
-    keys = sorted((key for key in payload if key != title), key=_rank)
+        told.append(_text(payload[title], _LOOKED_AT))
+        keys.remove(title)
+    room = _LOOKED_AT
     for key in keys:
-        yield _upto(_LOOKED_AT, (f"{str(key)[:_LOOKED_AT]}=", *_value(payload[key])), between="")
-
-
-def _rank(key: object) -> int:
-    if key in _FIRST:
-        return _FIRST.index(str(key))
-    return len(_FIRST) + str(key).endswith("_id")
-
-
-def _upto(most: int, texts: Iterable[str], between: str = " ") -> str:
-    """Join *texts* until there are enough characters."""
-    taken: list[str] = []
-    for text in texts:
-        taken.append(text[:most])
-        most -= len(text) + len(between)
-        if most <= 0:
+        if room <= 0:
             break
-    return between.join(taken)
+        text = f"{str(key)[:room]}={_text(payload[key], room)}"
+        told.append(text)
+        room -= len(text) + 1
+    return " ".join(told)
 
 
-def _value(value: Any) -> Iterator[str]:
-    """Write a value in parts, a little more than is asked for at a time."""
+def _rank(key: Any) -> int:
+    rank = _RANKS.get(key)
+    return rank if rank is not None else len(_RANKS) + str(key).endswith("_id")
+
+
+def _text(value: Any, room: int) -> str:
+    """Write a value, or its beginning: not much more than so many characters."""
     if isinstance(value, str):
-        text = value[:_LOOKED_AT]
-        yield text if _PLAIN_WORD(text) else json.dumps(text, ensure_ascii=False)
-    elif isinstance(value, Mapping):
-        yield "{"
-        for number, (key, one) in enumerate(value.items()):
-            yield f"{', ' if number else ''}{str(key)[:_LOOKED_AT]}="
-            yield from _value(one)
-        yield "}"
-    elif isinstance(value, list | tuple | set | frozenset):
-        yield "["
-        for number, one in enumerate(value):
-            yield ", " if number else ""
-            yield from _value(one)
-        yield "]"
-    elif isinstance(value, float):
-        yield f"{value:.{_DIGITS}g}"
-    else:
-        yield _scalar(value)
-
-
-def _scalar(value: object) -> str:
+        text = value[:room]
+        return text if _PLAIN_WORD(text) else _quoted(text)
+    if isinstance(value, float):
+        return f"{value:.{_DIGITS}g}"
+    if isinstance(value, dict):
+        pairs = ((f"{str(key)[:room]}=", one) for key, one in value.items())
+        return "{" + _joined(pairs, room) + "}"
+    if isinstance(value, list | tuple | set | frozenset):
+        return "[" + _joined((("", one) for one in value), room) + "]"
     if value is None or isinstance(value, bool):
-        return json.dumps(value)
-    return str(value)[:_LOOKED_AT]
+        return _quoted(value)
+    return str(value)[:room]
+
+
+def _joined(values: Iterable[tuple[str, Any]], room: int) -> str:
+    told: list[str] = []
+    for before, value in values:
+        if room <= 0:
+            break
+        text = f"{before}{_text(value, room)}"
+        told.append(text)
+        room -= len(text) + 2
+    return ", ".join(told)
