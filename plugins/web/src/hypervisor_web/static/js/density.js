@@ -61,7 +61,11 @@ export function densityStrip({ jump }) {
   }
 
   function go(part) {
-    jump(data.firsts[part]);
+    const first = data.firsts[part];
+    jump(first);
+    // The list says so with its next frame; another key may come before.
+    marker = { from: first, to: first + (marker ? marker.to - marker.from : 0) };
+    draw();
     tell(part);
   }
 

@@ -55,7 +55,7 @@ export function filterBox({ seen, onApply }) {
     "aria-describedby": "filter-error",
   });
   const wrong = h("button", { type: "button", "aria-pressed": "false", title: "Show only what went wrong (w)", onclick: () => turnWrong() }, "Only what went wrong");
-  const element = h("div", { class: "filter grow" }, h("div", { class: "field" }, field, list), wrong);
+  const element = h("div", { class: "filter grow" }, field, list);
   let applied = "";
   let offers = []; // {text, note, start, end}
   let chosen = -1;
@@ -160,6 +160,7 @@ export function filterBox({ seen, onApply }) {
 
   return {
     element,
+    wrong,
     problem,
     show,
     fail,

@@ -58,7 +58,7 @@ export function open(page) {
   fill(
     page.root,
     h("h1", { class: "unseen" }, "Live"),
-    h("div", { class: "toolbar" }, box.element, pause, total),
+    h("div", { class: "toolbar" }, box.element, box.wrong, pause, total),
     box.problem,
     strip.element,
     h("div", { class: "split" }, h("div", { class: "listing" }, list.element, newer), panel.element),
@@ -94,7 +94,7 @@ export function open(page) {
 
   function take(message) {
     if (message.t === "rows") message.rows.forEach(note);
-    if (message.t === "notice") page.announce(message.text);
+    if (message.t === "notice") page.notice(message.text);
     if (message.t === "rows" || message.t === "skipped" || message.t === "view") newDensity = true;
     list.take(message);
   }

@@ -37,6 +37,7 @@ export class LiveList {
       paint: (element, index) => this.#paint(element, index),
       painted: (first, last) => this.#painted(first, last),
       scrolled: () => this.#scrolled(),
+      resized: () => !this.following && this.index >= 0 && this.list.show(this.index),
     });
     this.#forget();
     this.element.addEventListener("keydown", (event) => this.press(event));
@@ -125,11 +126,10 @@ export class LiveList {
     this.onChange();
   }
 
-  /** Show an event without choosing it. */
+  /** Show an event at the top, without choosing it. */
   jump(ordinal) {
     this.#leave();
-    const index = this.line.indexOf(ordinal);
-    this.list.moveTo((index - this.list.rows() / 3) * this.list.rowPixels);
+    this.list.moveTo(this.line.indexOf(ordinal) * this.list.rowPixels);
   }
 
   /** The chosen event's ordinal; null if none is chosen. */

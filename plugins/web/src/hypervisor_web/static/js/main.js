@@ -82,7 +82,7 @@ async function route() {
   connection("", "");
   const inside = h("div", { class: `view view-${known[1]}` });
   fill(root, inside);
-  const view = module.open({ root: inside, params, query, api, go, keep, announce, called, connection, about });
+  const view = module.open({ root: inside, params, query, api, go, keep, announce, called, connection, notice, about });
   current = { name, params, view, module };
   keys.ofView(view.keys);
   root.scrollTop = 0;
@@ -107,13 +107,33 @@ function same(some, others) {
   return some.length === others.length && some.every((one, index) => one === others[index]);
 }
 
-function showAbout() {
+const MOST_NOTICES = 5;
+const noticed = [];
+
+/** Show what the server has to say, above the view, until the viewer puts it away. */
+function notice(text) {
+  if (noticed.includes(text)) return;
+  noticed.push(text);
+  if (noticed.length > MOST_NOTICES) noticed.shift();
+  drawNotices();
+}
+
+function drawNotices() {
+  const away = () => {
+    noticed.length = 0;
+    drawNotices();
+  };
+  at("notices").hidden = noticed.length === 0;
+  fill(at("notices"), h("div", {}, noticed.map((text) => h("p", {}, text))), h("button", { type: "button", class: "quiet", onclick: away }, "Hide"));
+}
+
+async function askAbout() {
+  about = await api.get("about");
   place.title = about.title || "Agents";
-  say(at("place"), about.place ?? "");
+  say(at("place"), `${about.place ?? ""}${about.reading ? ", being read" : ""}`);
   at("place").title = about.place ?? "";
-  const notices = about.notices ?? [];
-  at("notices").hidden = notices.length === 0;
-  fill(at("notices"), notices.map((text) => h("p", {}, text)));
+  about.notices?.forEach(notice);
+  if (about.reading) setTimeout(() => askAbout().catch(() => {}), 1_000);
 }
 
 async function begin() {
@@ -130,21 +150,16 @@ async function begin() {
   await api.askTabs();
   window.addEventListener("hashchange", route);
   try {
-    about = await api.get("about");
-    showAbout();
+    await askAbout();
   } catch (error) {
     if (error.status === 401) {
       await close();
-      refused(root, api, begin401);
+      refused(root, api, () => location.reload());
       return;
     }
     connection("failed", error.text ?? String(error));
   }
   await route();
-}
-
-async function begin401() {
-  location.reload();
 }
 
 begin();

@@ -10,11 +10,11 @@ const AROUND = 6; // rows above and below what is seen, for the time between a s
 export class VirtualList {
   /**
    * `scroller` scrolls and has `head` in it, which stays. `make()` gives an element; `paint(element,
-   * index)` shows an item in it, `clear(element)` none; `painted(first, last)` is told what is on the screen; `scrolled()`
-   * that the viewer has scrolled.
+   * index)` shows an item in it, `clear(element)` none; `painted(first, last)` is told what is on the
+   * screen, `scrolled()` that the viewer has scrolled, `resized()` that the room for rows is another.
    */
-  constructor({ scroller, head, make, paint, clear, painted, scrolled }) {
-    Object.assign(this, { scroller, make, paint, clear, painted, scrolled });
+  constructor({ scroller, head, make, paint, clear, painted, scrolled, resized = () => {} }) {
+    Object.assign(this, { scroller, make, paint, clear, painted, scrolled, resized });
     this.room = document.createElement("div");
     this.room.className = "room";
     this.room.setAttribute("role", "rowgroup");
@@ -29,7 +29,10 @@ export class VirtualList {
     this.top = 0;
     this.set = 0; // where the scroll stands by our own doing
     this.frame = 0;
-    this.watch = new ResizeObserver(() => this.measure());
+    this.watch = new ResizeObserver(() => {
+      this.measure();
+      this.resized();
+    });
     this.watch.observe(scroller);
     scroller.addEventListener("scroll", () => this.#onScroll(), { passive: true });
     this.measure();
