@@ -4,9 +4,8 @@ import { href } from "./address.js";
 import { fill, h, name } from "./dom.js";
 import { count, duration, many, moment, time, utc } from "./format.js";
 import { agentLink, chip, figures, sessionLink, traceLink } from "./parts.js";
+import { valueTree } from "./payload.js";
 import { agent, nowIn, text, took } from "./trace_model.js";
-
-const MOST_CHARACTERS = 20_000; // of a payload, before it is asked for
 
 /** Make the panel; `onClose()` is called when it is closed by its button. */
 export function details({ onClose }) {
@@ -87,21 +86,9 @@ function eventBox(told, open) {
       ["caused by", event.parent_event_id ? h("span", { class: "mono" }, event.parent_event_id) : ""],
     ].filter(([, value]) => value !== "")),
     told.payload_cut ? h("p", { class: "soft" }, "The payload is cut: it is longer than the page shows.") : null,
-    payload(event.payload),
+    Object.keys(event.payload).length ? h("div", { class: "payload" }, valueTree("payload", event.payload)) : h("p", { class: "soft" }, "no payload"),
   );
   return box;
-}
-
-function payload(value) {
-  const whole = JSON.stringify(value, null, 2) ?? "";
-  if (whole === "{}") return h("p", { class: "soft" }, "no payload");
-  const shown = h("pre", { tabindex: "0", "aria-label": "payload" }, whole.slice(0, MOST_CHARACTERS));
-  if (whole.length <= MOST_CHARACTERS) return shown;
-  const more = h("button", { type: "button", onclick: () => {
-    shown.textContent = whole;
-    more.remove();
-  } }, `Show all ${count(whole.length)} characters`);
-  return [shown, more];
 }
 
 /** The address of the events of a trace in LIVE. */

@@ -54,7 +54,7 @@ export function head({ onJump }) {
     fill(
       wrong,
       "First to go wrong: ",
-      h("button", { type: "button", class: "link", onclick: () => onJump(row) }, text(model, "kind", row), " ", name(text(model, "title", row)), " ", text(model, "word", row)),
+      h("button", { type: "button", onclick: () => onJump(row) }, text(model, "kind", row), " ", name(text(model, "title", row)), " ", text(model, "word", row)),
       reason ? [": ", h("bdi", {}, reason)] : "",
       more ? h("span", { class: "soft" }, ` and ${many(more, "more", "more")}: `, h("kbd", {}, "f"), " goes to the next") : "",
     );
