@@ -5,7 +5,7 @@ import { fill, h, name } from "./dom.js";
 import { count, duration, many, moment, time, utc } from "./format.js";
 import { agentLink, chip, figures, sessionLink, traceLink } from "./parts.js";
 import { valueTree } from "./payload.js";
-import { agent, nowIn, text, took } from "./trace_model.js";
+import { agent, isPoint, nowIn, text, took } from "./trace_model.js";
 
 /** Make the panel; `onClose()` is called when it is closed by its button. */
 export function details({ onClose }) {
@@ -31,7 +31,7 @@ export function details({ onClose }) {
         ["ring", text(model, "ring", row)],
         ["began", h("time", { title: utc(begun) }, moment(begun).slice(0, 10), " ", time(begun))],
         ["after", duration(model.begun[row])],
-        [model.running[row] ? "runs for" : "took", duration(took(model, row, nowIn(model, performance.now())))],
+        [model.running[row] ? "runs for" : "took", isPoint(model, row) ? "" : duration(took(model, row, nowIn(model, performance.now())))],
         ["tokens", model.tokens.has(row) ? count(model.tokens.get(row)) : ""],
         ["cost", text(model, "cost", row)],
         ["more", text(model, "details", row) ? h("bdi", {}, text(model, "details", row)) : ""],

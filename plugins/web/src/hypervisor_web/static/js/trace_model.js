@@ -91,6 +91,11 @@ export function nowIn(model, at) {
   return model.answer.now - model.answer.begun + Math.max(0, at - model.at) * 1_000;
 }
 
+/** Whether a row took no time by its nature: an incident, a decision, a handoff. */
+export function isPoint(model, row) {
+  return !model.running[row] && model.ended[row] === model.begun[row];
+}
+
 /** How long a row took so far, in microseconds. */
 export function took(model, row, now) {
   return Math.max(0, (model.running[row] ? now : model.ended[row]) - model.begun[row]);

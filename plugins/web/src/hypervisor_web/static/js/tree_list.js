@@ -3,7 +3,7 @@
 import { h, say } from "./dom.js";
 import { count, duration } from "./format.js";
 import { sign } from "./parts.js";
-import { agent, hasBelow, placeOf, text, took } from "./trace_model.js";
+import { agent, hasBelow, isPoint, placeOf, text, took } from "./trace_model.js";
 
 /** Height of a row, in pixels. */
 export const ROW = 26;
@@ -165,8 +165,7 @@ export function treeList({ onDraw, onOpen, onFold, onActive }) {
   }
 
   function timeRow(own, row) {
-    const isPoint = !model.running[row] && model.ended[row] === model.begun[row];
-    say(own.took, isPoint ? "" : duration(took(model, row, now())));
+    say(own.took, isPoint(model, row) ? "" : duration(took(model, row, now())));
   }
 
   /** Let what runs grow. */

@@ -3,7 +3,7 @@
 import { h, set } from "./dom.js";
 import { duration } from "./format.js";
 import { bins, boxOf, moved, ticks, tickText, usOf, windowOf, xOf, zoomed } from "./layout.js";
-import { text } from "./trace_model.js";
+import { isPoint, text } from "./trace_model.js";
 import { ROW } from "./tree_list.js";
 
 const MAP_HIGH = 34;
@@ -71,7 +71,7 @@ export function waterfall({ onZoom, onPlan, onPick }) {
       const row = rows[place];
       const running = model.running[row] === 1;
       const [begun, ended] = [model.begun[row], running ? present : model.ended[row]];
-      const box = boxOf({ begun, ended, running, isPoint: !running && ended === begun }, window, width);
+      const box = boxOf({ begun, ended, running, isPoint: isPoint(model, row) }, window, width);
       if (!box) continue;
       const [y, tall] = low ? [ROW - 5, 4] : [6, ROW - 12];
       Object.assign(box, { row, y: place * ROW - top + y, h: tall, state: text(model, "state", row), kind: text(model, "kind", row) });
