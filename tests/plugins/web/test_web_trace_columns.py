@@ -4,8 +4,10 @@ import pytest
 
 from hypervisor_observability import HypervisorEvent
 from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.tree import build_tree, tree_to_dict
 from hypervisor_web.traces import columns as columns_module
+from hypervisor_web.traces import texts as texts_module
 from hypervisor_web.traces.columns import columns_of
 from hypervisor_web.traces.texts import MOST_CHARACTERS, Texts
 from tests.plugins.web.traced import Recorded, event, rows, scenario, traces_of
@@ -153,6 +155,16 @@ def test_texts_beyond_their_room_are_counted() -> None:
     assert texts.all()[1] == "…"
 
 
+def test_names_that_find_no_room_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts_module, "_MOST_BYTES", 120)
+    root = CausalTraceId()
+    events = [event("run.started", root.child(), name=f"{n}" * 40) for n in range(3)]
+
+    columns = columns_of(events, range(3), root.trace_id, {}, None)
+
+    assert columns.notices == ["left out: 1 of the names and reasons; there are too many"]
+
+
 def test_more_agents_than_the_page_names_leave_rows_without_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -167,7 +179,28 @@ def test_more_agents_than_the_page_names_leave_rows_without_one(
     assert columns.told["agents"] == [{"did": "did:mesh:a", "name": "a"}]
 
 
-def test_unreadable_ids_and_unknown_prices_are_told() -> None:
+def test_estimated_costs_and_models_without_a_price_are_told() -> None:
+    root = CausalTraceId()
+    prices = Prices()
+    events = [event("run.started", root, name="r")]
+    events += [
+        event("usage.recorded", root.child(), model=model, input_tokens=1_000, output_tokens=1)
+        for model in ("gpt-4o", "a-model-of-nobody")
+    ]
+
+    columns = columns_of(events, range(3), root.trace_id, {}, prices)
+
+    assert columns.notices == [
+        f"~ estimated by {prices.name}",
+        "no price known: a-model-of-nobody",
+    ]
+    texts = columns.told["texts"]
+    (cost, *_) = [texts[number] for number in columns.told["columns"]["cost"]["value"]]
+    assert cost.startswith("~0.00")
+    assert cost.endswith(" USD")
+
+
+def test_unreadable_ids_are_told() -> None:
     root = CausalTraceId()
     events = [
         event("run.started", root, name="r"),

@@ -169,7 +169,7 @@ class _Making:
         agents = [{"did": did, "name": self.names.get(did, "")} for did in self.agents]
         if self.texts.left_out:
             self.notices.append(
-                f"{self.texts.left_out:,} names and reasons are left out: there are too many"
+                f"left out: {self.texts.left_out:,} of the names and reasons; there are too many"
             )
         return {"agents": agents, "texts": self.texts.all(), "columns": columns}
 

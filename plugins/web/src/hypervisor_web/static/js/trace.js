@@ -26,6 +26,7 @@ export const help = [
 ];
 
 const GROW_MS = 250;
+const SLOW_MS = 1_500;
 const REMEMBER_MS = 150;
 const MOST_PRINTED = 600; // rows: a canvas has its limits
 const CHOICES = [["", "all"], ["failed", "failed"], ["running", "running"]];
@@ -69,7 +70,11 @@ export function open({ root, params, query, api, keep, announce, called, connect
   const none = h("p", { class: "soft", hidden: true });
   const main = h("div", { class: "trace-main" }, h("div", { class: "trace-axis" }, h("div", { class: "trace-heads soft", "aria-hidden": "true" }, ["Work", "State", "Took", "Tokens"].map((word) => h("span", {}, word))), axis.map), list.element, none);
   const body = h("div", { class: "trace-body" }, main, panel.element);
-  fill(root, h("p", { class: "soft" }, "Reading the trace…"));
+  const reading = h("p", { class: "soft", role: "status" }, "Reading the trace…");
+  fill(root, reading);
+  const slow = setTimeout(() => {
+    reading.textContent = "Reading the trace… one of 100,000 events takes some seconds";
+  }, SLOW_MS);
 
   const feed = follow({ api, id, at: state.at, onTrace: take, onError: tellError, connection });
   const growing = setInterval(() => {
@@ -260,6 +265,7 @@ export function open({ root, params, query, api, keep, announce, called, connect
     feed.close();
     clearInterval(growing);
     clearTimeout(remembering);
+    clearTimeout(slow);
     print.removeEventListener("change", printed);
     list.close();
     axis.close();
