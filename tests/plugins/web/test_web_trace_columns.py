@@ -158,9 +158,10 @@ def test_texts_beyond_their_room_are_counted() -> None:
 def test_names_that_find_no_room_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts_module, "_MOST_BYTES", 120)
     root = CausalTraceId()
-    events = [event("run.started", root.child(), name=f"{n}" * 40) for n in range(3)]
+    events = [event("run.started", root, name="r")]
+    events += [event("run.started", root.child(), name=f"{n}" * 40) for n in range(3)]
 
-    columns = columns_of(events, range(3), root.trace_id, {}, None)
+    columns = columns_of(events, range(4), root.trace_id, {}, None)
 
     assert columns.notices == ["left out: 1 of the names and reasons; there are too many"]
 
