@@ -13,7 +13,7 @@ from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.feed.observers import Observers
 
 _POLL_SECONDS = 0.05
-_SHARE = 0.1  # of the time may be spent on looking, where that takes long
+_SHARE = 0.1  # of the time may be spent on looking in vain, where that takes long
 _RETRY_SECONDS = 1.0
 _LOOK_SECONDS = 2.0
 _TAKEN_AT_ONCE = 500
@@ -75,11 +75,13 @@ class Following:
         self._begun.set()
         looked, had_runs = 0.0, False
         while not self._ending.is_set():
-            begun = time.monotonic()
+            begun, following = time.monotonic(), self.observers.ring.next
             self._take(follower.news())
             if begun - looked >= _LOOK_SECONDS:
                 looked, had_runs = begun, self._look(history, had_runs=had_runs)
-            self._ending.wait(max(_POLL_SECONDS, (time.monotonic() - begun) / _SHARE))
+            in_vain = self.observers.ring.next == following
+            took = time.monotonic() - begun if in_vain else 0.0
+            self._ending.wait(max(_POLL_SECONDS, took / _SHARE))
 
     def _take(self, entries: Iterable[Entry]) -> None:
         for part in _parts(self._unseen(entries)):
