@@ -2,11 +2,27 @@
 
 from typing import Any
 
+from hypothesis import strategies as some
+
 from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.stores import Entry
 
 BEGUN = 1_700_000_000.0
 """When the first of them happened, in seconds since the epoch."""
+
+TEXTS = some.text(some.characters(codec=None), max_size=20)
+SCALARS = some.none() | some.booleans() | some.integers() | some.floats() | TEXTS
+VALUES = some.recursive(
+    SCALARS,
+    lambda inner: (
+        some.lists(inner, max_size=4)
+        | some.tuples(inner)
+        | some.dictionaries(SCALARS, inner, max_size=4)
+        | some.frozensets(SCALARS, max_size=3)
+    ),
+    max_leaves=10,
+)
+IDS = some.none() | TEXTS
 
 
 def entry(number: int, event_type: EventType = EventType.SESSION_CREATED, **fields: Any) -> Entry:

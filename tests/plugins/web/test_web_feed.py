@@ -5,14 +5,20 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from hypervisor_observability import EventType
+from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability.config import RedactionConfig
+from hypervisor_observability.events.event import at_nanoseconds
+from hypervisor_observability.gate.gate import Gate
 from hypervisor_observability.serving.pages import Refused, Request
+from hypervisor_observability.stores import Entry
 from hypervisor_web.event_json import MOST_PAYLOAD_BYTES
 from hypervisor_web.feed.endpoints import Feed, Surroundings
 from hypervisor_web.feed.observers import Observers
 from hypervisor_web.feed.ring import Ring
-from tests.plugins.web.entries import BEGUN, entry
+from tests.plugins.web.entries import BEGUN, IDS, SCALARS, TEXTS, VALUES, entry
 
 MIB = 1024 * 1024
 
@@ -185,3 +191,24 @@ def test_event_that_has_left_is_not_found_and_why() -> None:
 
 def test_process_has_no_past() -> None:
     assert "/api/past" not in feed_of().pages()
+
+
+@given(
+    payload=some.dictionaries(SCALARS, VALUES, max_size=5),
+    ids=some.tuples(IDS, IDS, IDS, IDS),
+    time_ns=some.integers(-(10**18), 4 * 10**18),
+    event_type=some.sampled_from(list(EventType)) | TEXTS,
+)
+def test_any_event_has_a_row_and_can_be_opened(
+    payload: Any, ids: Any, time_ns: int, event_type: Any
+) -> None:
+    event = HypervisorEvent(None, event_type, 0.0, ids[0], ids[1], ids[2], ids[3], payload)
+    admitted = Gate.of(RedactionConfig()).admit(at_nanoseconds(event, time_ns))
+    feed = feed_of(Entry("run", 0, admitted))
+
+    (row,) = asked(feed, "/api/rows")["rows"]
+
+    assert len(row) == 10
+    assert len(row[9]) <= 200
+    assert "\n" not in row[9]
+    asked(feed, "/api/event", position=0)

@@ -12,22 +12,9 @@ from hypervisor_observability.events.frozen_containers import erased_payload
 from hypervisor_observability.stores import Entry
 from hypervisor_web.feed.packing import entry_of, pack, unpack
 from hypervisor_web.feed.ring import Ring
-from tests.plugins.web.entries import entries, entry
+from tests.plugins.web.entries import IDS, SCALARS, TEXTS, VALUES, entries, entry
 
 MIB = 1024 * 1024
-TEXTS = some.text(some.characters(codec=None), max_size=20)
-SCALARS = some.none() | some.booleans() | some.integers() | some.floats() | TEXTS
-VALUES = some.recursive(
-    SCALARS,
-    lambda inner: (
-        some.lists(inner, max_size=4)
-        | some.tuples(inner)
-        | some.dictionaries(SCALARS, inner, max_size=4)
-        | some.frozensets(SCALARS, max_size=3)
-    ),
-    max_leaves=10,
-)
-IDS = some.none() | TEXTS
 
 
 def kept_of(ring: Ring) -> list[int]:

@@ -52,7 +52,7 @@ class WebPlugin:
         """Bind the port and begin to answer."""
         # What an instance that hung has seen goes on.
         self._model = context.kept.setdefault(_KEPT, Model(self.config))
-        self._model.observers.closed = False
+        self._model.observers.open()
         surroundings = Surroundings(
             title=context.service,
             place="this process",

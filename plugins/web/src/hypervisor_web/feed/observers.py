@@ -11,6 +11,8 @@ from attrs import define, field
 
 from hypervisor_observability.search.agent_names import AgentNames
 from hypervisor_observability.stores import Entry
+from hypervisor_observability.text.error_text import line_of
+from hypervisor_observability.text.limited_log import LimitedLog
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.rows import Rows
 from hypervisor_web.feed.views import Views
@@ -59,6 +61,7 @@ class Observers:
     told: int = field(default=0, init=False)
     closed: bool = field(default=False, init=False)
     _news: threading.Condition = field(factory=threading.Condition, init=False)
+    _log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
 
     def __attrs_post_init__(self) -> None:
         self.rows = Rows(self.ring, self.names)
@@ -71,8 +74,16 @@ class Observers:
                 self.names.meet(entry.event)
                 position = self.ring.append(entry)
                 for board in self.boards:
-                    board.take(entry, position)
+                    try:
+                        board.take(entry, position)
+                    except Exception as error:  # noqa: BLE001 - one event costs no other, nor another board
+                        self._tell_of(board, position, error)
         self.wake()
+
+    def _tell_of(self, board: Board, position: int, error: Exception) -> None:
+        name = type(board).__name__
+        self._log.warning(name, "%s cannot read event %d", name, position, error=error)
+        self.notice(f"{name} cannot read an event, and leaves it out: {line_of(error)}")
 
     def notice(self, text: str) -> None:
         """Tell viewers of something; the same is not told twice in a row."""
@@ -99,6 +110,10 @@ class Observers:
         """
         with self._news:
             self._news.wait_for(lambda: self.closed or condition(), timeout)
+
+    def open(self) -> None:
+        """Have what comes from now on wait for events again."""
+        self.closed = False
 
     def close(self) -> None:
         """End what waits."""

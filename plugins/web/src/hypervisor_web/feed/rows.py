@@ -75,8 +75,9 @@ def joined(rows: Iterable[bytes]) -> bytes:
 
 
 def _span(event: HypervisorEvent) -> str | None:
-    """Give the second part of a causal id, which is its span."""
-    return (event.causal_trace_id or "/").split("/")[1] or None
+    """Give the second part of a causal id, which is its span; some ids have none."""
+    _, _, rest = (event.causal_trace_id or "").partition("/")
+    return rest.partition("/")[0] or None
 
 
 def _cut(text: str | None) -> str | None:
