@@ -45,10 +45,11 @@ export function since(us) {
   return h("time", { class: "since", "data-us": us, title: `${moment(us)} (${utc(us)})` }, ago(us, now()));
 }
 
-/** Renew every `since` within an element: call it each second. */
+/** Renew every `since` within an element, but in rows that a table says are out of sight: call it each second. */
 export function tick(root) {
   const present = now();
   for (const one of root.querySelectorAll("time.since")) {
+    if (one.closest("tr")?.away) continue;
     const text = ago(Number(one.dataset.us), present);
     if (one.textContent !== text) one.textContent = text;
   }

@@ -1,6 +1,9 @@
 // A table that is refreshed in place: rows keep their elements, the focus and the scroll.
 
 import { fill, h } from "./dom.js";
+import { tick } from "./parts.js";
+
+const words = new Intl.Collator("en");
 
 /**
  * Make a table.
@@ -13,11 +16,14 @@ import { fill, h } from "./dom.js";
 export function table({ label, columns, id, open, sort = "", onSort = () => {} }) {
   let rows = [];
   let order = sort;
-  const made = new Map(); // id -> {element, text}
+  const made = new Map(); // id -> {element, row, text: the row as it is, drawn: as it is shown}
+  const ofElement = new WeakMap(); // the same by the elements
+  const sight = new IntersectionObserver(look, { rootMargin: "300px", scrollMargin: "300px" });
   const body = h("tbody");
   const heads = columns.map((column) => head(column));
   const element = h("table", { class: "table", "aria-label": label }, h("thead", {}, h("tr", {}, heads)), body);
   body.addEventListener("keydown", move);
+  window.addEventListener("beforeprint", drawAll);
 
   function head(column) {
     const props = { scope: "col", class: column.number ? "number" : null, "data-key": column.key };
@@ -54,6 +60,7 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
       if (shown.has(key)) continue;
       if (focused?.own === one.element) focused.own = one.element.nextElementSibling ?? one.element.previousElementSibling;
       one.element.remove();
+      sight.unobserve(one.element);
       made.delete(key);
     }
     let before = null;
@@ -73,6 +80,8 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
     let one = made.get(key);
     if (!one) {
       one = { element: h("tr", { tabindex: "-1" }), text: "", row };
+      ofElement.set(one.element, one);
+      sight.observe(one.element);
       one.element.addEventListener("focus", () => rove(one.element));
       if (open) {
         one.element.classList.add("opens");
@@ -81,11 +90,31 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
       made.set(key, one);
     }
     one.row = row;
-    if (one.text !== text) {
-      fill(one.element, columns.map((column) => h("td", { class: column.number ? "number" : null, "data-title": column.title }, column.cell(row))));
-      one.text = text;
-    }
+    one.text = text;
+    if (!one.element.away) draw(one);
     return one.element;
+  }
+
+  function draw(one) {
+    if (one.drawn === one.text) return;
+    fill(one.element, columns.map((column) => h("td", { class: column.number ? "number" : null, "data-title": column.title }, column.cell(one.row))));
+    one.drawn = one.text;
+  }
+
+  // A row out of sight keeps what it shows until it is seen: a thousand rows may change each second.
+  function look(entries) {
+    for (const { target, isIntersecting } of entries) {
+      target.away = !isIntersecting;
+      if (isIntersecting && ofElement.has(target)) {
+        draw(ofElement.get(target));
+        tick(target);
+      }
+    }
+  }
+
+  function drawAll() {
+    if (!element.isConnected) window.removeEventListener("beforeprint", drawAll);
+    for (const one of made.values()) draw(one);
   }
 
   /** The row with the focus, and which of its links has it, -1 where the row itself does. */
@@ -126,5 +155,5 @@ function links(row) {
 function compare(some, other) {
   if (some == null || other == null) return (some == null) - (other == null);
   if (typeof some === "number" && typeof other === "number") return some - other;
-  return String(some).localeCompare(String(other));
+  return words.compare(String(some), String(other));
 }
