@@ -20,7 +20,7 @@ $(BIN)/coverage combine --quiet
 endef
 BENCHES := ours peer neighbours frameworks
 
-.PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench clean
+.PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench bench-web clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -64,6 +64,9 @@ coverage: .venv/.tests ## Run the tests and write .coverage/html/index.html
 
 bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BENCH=--quick for a minute
 	@.cache/bench-ours/bin/python -m benchmarks $(BENCH)
+
+bench-web: .venv/.tests ## Measure the page in Chromium, some 15 minutes; BENCH=--quick for two
+	@$(BIN)/python -m benchmarks.web $(BENCH)
 
 clean: ## Remove what these commands have made
 	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \

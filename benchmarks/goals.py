@@ -25,6 +25,8 @@ class Unit(Enum):
     MIB = ("MiB", 1024.0 * 1024.0)
     PER_SECOND = ("/s", 0.0)
     LINES = ("lines", 1.0)
+    EVENTS = ("events", 1.0)
+    PERCENT = ("%", 0.01)
 
     def show(self, value: float) -> str:
         """Write *value*, which is in seconds or bytes; a rate is that of seconds an item."""
@@ -32,7 +34,9 @@ class Unit(Enum):
         if self is Unit.PER_SECOND:
             return f"{1 / value:,.0f} {name}"
         number = value / size
-        digits = 0 if number >= 100 or self is Unit.LINES else 1 if number >= 10 else 2
+        digits = (
+            0 if number >= 100 or self in {Unit.LINES, Unit.EVENTS} else 1 if number >= 10 else 2
+        )
         return f"{number:,.{digits}f} {name}"
 
 

@@ -29,13 +29,20 @@ _VERSIONS = {
 }
 
 
-def facts() -> dict[str, str]:
-    """Give the facts by name."""
+def machine_facts() -> dict[str, str]:
+    """Give the facts of the machine and of the interpreter by name."""
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "processor": f"{_processor()}, {os.cpu_count()} cores",
         "system": platform.system(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+
+
+def facts() -> dict[str, str]:
+    """Give the facts by name, those of the libraries too."""
+    return {
+        **machine_facts(),
         **{
             name: version
             for environment, names in _VERSIONS.items()
@@ -45,13 +52,11 @@ def facts() -> dict[str, str]:
 
 
 def in_words(known: dict[str, str]) -> str:
-    """Write *known* as a paragraph."""
-    libraries = ", ".join(
-        f"{name} {known[name]}" for names in _VERSIONS.values() for name in names if name in known
-    )
+    """Write *known* as a paragraph; what is not of the machine is a program with its version."""
+    date, processor, system, python, *programs = known
     return (
-        f"Measured on {known['date']}: {known['python']}, {known['system']},"
-        f" {known['processor']}; {libraries}."
+        f"Measured on {known[date]}: {known[python]}, {known[system]}, {known[processor]};"
+        f" {', '.join(f'{name} {known[name]}' for name in programs)}."
     )
 
 

@@ -1,5 +1,6 @@
 """What came of a row: both figures, their ratio, and whether the goal holds."""
 
+from collections.abc import Sequence
 from statistics import median
 
 from attrs import frozen
@@ -36,12 +37,27 @@ class Outcome:
 
 def outcomes(case: Case, rounds: list[Round]) -> list[Outcome]:
     """Give the rows of *case*."""
-    return [_outcome(case, row, rounds) for row in case.rows]
+    return [
+        outcome_of(
+            row,
+            [float(one.ours[row.measure]) for one in rounds],
+            [float(one.other[row.measure]) for one in rounds if one.other],
+            group=case.group,
+            other_name=case.other_name,
+        )
+        for row in case.rows
+    ]
 
 
-def _outcome(case: Case, row: Row, rounds: list[Round]) -> Outcome:
-    figures = [float(one.ours[row.measure]) for one in rounds]
-    others = [float(one.other[row.measure]) for one in rounds if one.other]
+def outcome_of(
+    row: Row,
+    figures: Sequence[float],
+    others: Sequence[float] = (),
+    *,
+    group: str,
+    other_name: str = "",
+) -> Outcome:
+    """Give what came of *row*: ours, and the other side's in the same rounds if there is one."""
     choose = min if row.smallest else median
     ours = choose(figures)
     other = choose(others) if others else None
@@ -51,9 +67,9 @@ def _outcome(case: Case, row: Row, rounds: list[Round]) -> Outcome:
         pairs = zip(figures, others, strict=True)
         ratio = median(mine / theirs if as_cost else theirs / mine for mine, theirs in pairs)
     return Outcome(
-        group=case.group,
+        group=group,
         title=row.title,
-        other_name=case.other_name,
+        other_name=other_name,
         ours=ours,
         other=other,
         ratio=ratio,

@@ -9,8 +9,7 @@ from attrs import asdict
 
 from benchmarks.outcome import Outcome
 
-BEGIN = "<!-- written by make bench: begin -->"
-END = "<!-- written by make bench: end -->"
+_MARKS = "<!-- written by make {command}: begin -->", "<!-- written by make {command}: end -->"
 
 _HEADINGS = ("case", "ours", "other", "ratio", "goal", "holds")
 
@@ -69,18 +68,19 @@ def as_json(results: Sequence[Outcome], facts: dict[str, str]) -> str:
     return json.dumps({"machine": facts, "rows": rows}, indent=2)
 
 
-def replace_table(page: Path, markdown: str) -> None:
-    """Write *markdown* between the two markers of *page*.
+def replace_table(page: Path, markdown: str, command: str = "bench") -> None:
+    """Write *markdown* between the two marks of *page* that name *command*.
 
     Raises:
         ValueError: The page has not exactly one of each.
     """
     text = page.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{page.name}: expected one {BEGIN} and one {END}")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    page.write_text(f"{before}{BEGIN}\n\n{markdown}\n\n{END}{after}", encoding="utf-8")
+    begin, end = (mark.format(command=command) for mark in _MARKS)
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{page.name}: expected one {begin} and one {end}")
+    before, _, rest = text.partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n\n{markdown}\n\n{end}{after}", encoding="utf-8")
 
 
 def _grouped(results: Iterable[Outcome]) -> list[tuple[str, list[Outcome]]]:

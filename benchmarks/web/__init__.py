@@ -1,0 +1,1 @@
+"""What `make bench-web` measures: the page in a real browser, over the real server."""

@@ -1,0 +1,266 @@
+"""Measure the page in a real Chromium and print a table. Exit code 1: a goal does not hold.
+
+Usage: python -m benchmarks.web [--quick] [--json] [--only NAME]... [--list]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from attrs import frozen
+from playwright.sync_api import Browser
+
+from benchmarks.goals import Goal, Row, Unit
+from benchmarks.machine import in_words, machine_facts
+from benchmarks.outcome import Outcome, outcome_of
+from benchmarks.rounds import ROOT, BenchmarkError
+from benchmarks.table import as_json, as_markdown, as_text, replace_table
+from benchmarks.web import chromium
+from benchmarks.web.live import Figures, opening, steady, unfinished
+from benchmarks.web.tracing import tracing
+
+PAGE = ROOT / "docs" / "explanation" / "performance.md"
+_MS, _MIB = Unit.MILLISECONDS, Unit.MIB
+_OTHER = "a plugin that does nothing"
+
+
+def _below(milliseconds: float) -> Goal:
+    return Goal(below=milliseconds / 1_000)
+
+
+@frozen(kw_only=True)
+class Case:
+    """What is measured, and the rows that come of it.
+
+    Attributes:
+        name: For ``--only``.
+        group: Heading of its rows.
+        measure: Gives the figures of each round, in an empty folder.
+        rows: What is shown; each names its figure as *measure*, and the other side's, if there is
+            one, with ``other_`` before.
+    """
+
+    name: str
+    group: str
+    measure: Callable[[Browser, Path], Iterator[Figures]]
+    rows: tuple[Row, ...]
+
+    def outcomes(self, figures: list[Figures]) -> list[Outcome]:
+        """Give the rows with their figures."""
+        return [
+            outcome_of(
+                row,
+                [one[row.measure] for one in figures],
+                [one[other] for one in figures if (other := f"other_{row.measure}") in one],
+                group=self.group,
+                other_name=_OTHER,
+            )
+            for row in self.rows
+        ]
+
+
+def all_cases(*, quick: bool) -> list[Case]:
+    """All cases, in the order of the table."""
+    rounds = 2 if quick else 7
+    minutes = 0.25 if quick else 10
+    return [
+        _opening(100_000, rounds),
+        _tracing(20_000, rounds, drawn=_below(100), scroll=_below(5)),
+        _tracing(80_000, rounds, drawn=None, scroll=None),
+        _steady(1_000, minutes),
+        _flood(10_000, seconds=10 if quick else 60),
+        _unfinished(20 if quick else 100),
+        _emitting(3 if quick else 31),
+    ]
+
+
+def _opening(events: int, rounds: int) -> Case:
+    return Case(
+        name="open",
+        group=f"LIVE over {events:,} events",
+        measure=lambda browser, folder: islice(opening(browser, folder, events=events), rounds),
+        rows=(
+            Row(title="first paint", measure="painted", unit=_MS, goal=_below(500)),
+            Row(title="the newest rows", measure="rows", unit=_MS, goal=_below(800)),
+            Row(title="95 % of jumps to anywhere", measure="jump", unit=_MS, goal=_below(200)),
+        ),
+    )
+
+
+def _tracing(pieces: int, rounds: int, *, drawn: Goal | None, scroll: Goal | None) -> Case:
+    return Case(
+        name=f"trace-{pieces}",
+        group=f"A trace of {pieces:,} spans",
+        measure=lambda browser, folder: islice(tracing(browser, folder, pieces=pieces), rounds),
+        rows=(
+            Row(title="drawn, from the answer on", measure="drawn", unit=_MS, goal=drawn),
+            Row(title="drawn, from the address on", measure="opened", unit=_MS),
+            Row(title="work of the page for a scroll", measure="scroll", unit=_MS, goal=scroll),
+            Row(title="the longest frame", measure="frame", unit=_MS, goal=_below(200)),
+        ),
+    )
+
+
+def _steady(rate: int, minutes: float) -> Case:
+    def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
+        yield steady(browser, folder, rate=rate, seconds=int(minutes * 60))
+
+    return Case(
+        name="steady",
+        group=f"{rate:,} events a second for {minutes:g} minutes",
+        measure=measure,
+        rows=(
+            Row(
+                title="events that a viewer misses",
+                measure="missing",
+                unit=Unit.EVENTS,
+                goal=Goal(limit=0),
+            ),
+            Row(
+                title="99 % of the events on the screen within",
+                measure="late",
+                unit=_MS,
+                goal=_below(100),
+            ),
+            Row(title="the longest frame", measure="frame", unit=_MS),
+            Row(
+                title="heap of the page at the end",
+                measure="heap",
+                unit=_MIB,
+                goal=Goal(below=50e6),
+            ),
+            Row(
+                title="CPU of the server, of a core",
+                measure="cores",
+                unit=Unit.PERCENT,
+                goal=Goal(below=0.1),
+            ),
+            Row(
+                title="resident memory of the server at most",
+                measure="memory",
+                unit=_MIB,
+                goal=Goal(below=100e6),
+            ),
+        ),
+    )
+
+
+def _flood(rate: int, seconds: int) -> Case:
+    def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
+        yield steady(browser, folder, rate=rate, seconds=seconds)
+
+    return Case(
+        name="flood",
+        group=f"{rate:,} events a second for {seconds} s",
+        measure=measure,
+        rows=(
+            Row(title="events left out of a viewer's stream", measure="missing", unit=Unit.EVENTS),
+            Row(
+                title="of these, told of nowhere",
+                measure="untold",
+                unit=Unit.EVENTS,
+                goal=Goal(limit=0),
+            ),
+            Row(title="heap of the page at the end", measure="heap", unit=_MIB),
+            Row(title="CPU of the server, of a core", measure="cores", unit=Unit.PERCENT),
+        ),
+    )
+
+
+def _unfinished(calls: int) -> Case:
+    def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
+        yield unfinished(browser, folder, calls=calls)
+
+    return Case(
+        name="unfinished",
+        group="Work that has begun",
+        measure=measure,
+        rows=(
+            Row(
+                title="95 % of unfinished tool calls on the screen within",
+                measure="shown",
+                unit=_MS,
+                goal=_below(300),
+            ),
+        ),
+    )
+
+
+def _emitting(pairs: int) -> Case:
+    def measure(_: Browser, __: Path) -> Iterator[Figures]:
+        command = [sys.executable, "-m", "benchmarks.web.emitting", str(pairs), "5000"]
+        done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise BenchmarkError("emitting beside the page failed")
+        for ours, other in json.loads(done.stdout):
+            yield {"emit": ours, "other_emit": other}
+
+    return Case(
+        name="emit",
+        group="For the thread that emits",
+        measure=measure,
+        rows=(
+            Row(
+                title="create + emit, beside the page with 32 viewers",
+                measure="emit",
+                goal=Goal(cost=1.01),
+            ),
+        ),
+    )
+
+
+def measured(cases: list[Case], browser: Browser) -> list[Outcome]:
+    """Run *cases* one after the other, and say on standard error which one it is."""
+    results = []
+    for case in cases:
+        start = time.monotonic()
+        # Beside the environments: /tmp may be memory.
+        with tempfile.TemporaryDirectory(dir=ROOT / ".cache", prefix="bench-web-") as folder:
+            results += case.outcomes(list(case.measure(browser, Path(folder))))
+        sys.stderr.write(f"{case.name}: {time.monotonic() - start:.0f} s\n")
+    return results
+
+
+def main() -> int:
+    """Do what the command line says; give the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench-web", description="Measure the page.")
+    parser.add_argument("--quick", action="store_true", help="shorter: two minutes")
+    parser.add_argument("--json", action="store_true", help="print JSON, times in seconds")
+    parser.add_argument("--only", action="append", metavar="NAME", help="a case; repeatable")
+    parser.add_argument("--list", action="store_true", help="print the cases' names")
+    options = parser.parse_args()
+
+    cases = all_cases(quick=options.quick)
+    if options.list:
+        print(*(case.name for case in cases), sep="\n")
+        return 0
+    if unknown := set(options.only or ()) - {case.name for case in cases}:
+        parser.error(f"no such case: {', '.join(sorted(unknown))} (see --list)")
+    chosen = [case for case in cases if not options.only or case.name in options.only]
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    try:
+        with chromium.browser() as browser:
+            known = {**machine_facts(), "Chromium": browser.version}
+            results = measured(chosen, browser)
+    except BenchmarkError as error:
+        print(f"benchmark failed: {error}", file=sys.stderr)
+        return 2
+
+    print(as_json(results, known) if options.json else as_text(results))
+    # Only a run of everything, at its full length, is worth writing down.
+    if not (options.quick or options.only):
+        replace_table(PAGE, as_markdown(results, in_words(known)), "bench-web")
+    missed = [outcome for outcome in results if outcome.held is False]
+    if missed:
+        print(f"\n{len(missed)} goals do not hold", file=sys.stderr)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
