@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from attrs import define
+from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
 from benchmarks.rounds import BenchmarkError
 
@@ -83,14 +84,27 @@ def longest_frame_seconds(page: Page, since_milliseconds: float = 0.0) -> float:
     return found / 1_000
 
 
-def working_seconds(page: Page) -> float:
-    """How long the page's main thread has worked so far: scripts, styles, layout."""
-    session = page.context.new_cdp_session(page)
-    session.send("Performance.enable")
-    metrics = session.send("Performance.getMetrics")["metrics"]
-    session.detach()
-    known = {one["name"]: one["value"] for one in metrics}
-    return float(known["ScriptDuration"] + known["LayoutDuration"] + known["RecalcStyleDuration"])
+@define(eq=False)
+class Meter:
+    """Measures how long the main thread of a page works: scripts, styles, layout.
+
+    Its counters begin when it is made, as Chromium's do.
+    """
+
+    _session: CDPSession
+
+    @classmethod
+    def of(cls, page: Page) -> "Meter":
+        """Begin to count."""
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        return cls(session)
+
+    def seconds(self) -> float:
+        """How long it has worked so far."""
+        metrics = self._session.send("Performance.getMetrics")["metrics"]
+        known = {one["name"]: one["value"] for one in metrics}
+        return float(sum(known[f"{one}Duration"] for one in ("Script", "Layout", "RecalcStyle")))
 
 
 def heap_bytes(page: Page) -> float:

@@ -43,7 +43,7 @@ bench.eachFrame = () => {{
 
 # Scroll to a part of the list; give the milliseconds until rows of that part fill the window.
 _JUMP = """async (part) => {
-    const list = document.querySelector("[data-ordinal]").closest("[data-scroller]");
+    const list = document.querySelector("[data-ordinal]").closest("[role=grid]");
     const rows = () => [...list.querySelectorAll("[data-ordinal]")];
     const before = new Set(rows().map((row) => row.dataset.ordinal));
     const began = performance.now();

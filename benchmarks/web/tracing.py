@@ -1,16 +1,17 @@
 """The view of a trace: how soon it is drawn, and what it takes to scroll in it."""
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 from pathlib import Path
 
 from playwright.sync_api import Browser
 
 from benchmarks.web.chromium import (
+    Meter,
     condition,
     longest_frame_seconds,
     opened,
     seconds_until,
-    working_seconds,
 )
 from benchmarks.web.live import Figures
 from benchmarks.web.processes import recording, serving
@@ -24,14 +25,15 @@ _ANSWERED = """performance.getEntriesByType("resource")
 def tracing(browser: Browser, folder: Path, *, pieces: int) -> Iterator[Figures]:
     """Open a trace of *pieces*, again and again.
 
-    Gives ``drawn`` (from the answer to the first rows), ``opened`` (from the address to the first
-    rows), ``scroll`` (work of the page for one) and ``frame`` (the longest).
+    Gives ``drawn`` (from the answer to the first rows), ``first`` (from the address to the first
+    rows, where the server has to read the trace), later ``opened`` (the same, where it knows it),
+    ``scroll`` (work of the page for one) and ``frame`` (the longest).
     """
     with recording(str(folder)) as recorder:
         trace = recorder.ask(f"trace {pieces}")["trace"]
     with serving(folder) as served:
         rows = "document.querySelectorAll('[role=treeitem], [role=treegrid] [role=row]').length > 5"
-        while True:
+        for name in chain(["first"], repeat("opened")):
             with opened(browser, condition("rows", rows)) as page:
                 page.goto(f"{served.link}&/trace/{trace}")
                 shown = seconds_until(page, "rows")
@@ -41,13 +43,14 @@ def tracing(browser: Browser, folder: Path, *, pieces: int) -> Iterator[Figures]
                 box = row.bounding_box()
                 assert box is not None
                 page.mouse.move(box["x"] + 20, box["y"] + 5)
-                before = working_seconds(page)
+                meter = Meter.of(page)
+                before = meter.seconds()
                 for _ in range(_SCROLLS):
                     page.mouse.wheel(0, 400)
                     page.evaluate("new Promise(requestAnimationFrame)")
                 yield {
                     "drawn": shown - answered,
-                    "opened": shown,
-                    "scroll": (working_seconds(page) - before) / _SCROLLS,
+                    name: shown,
+                    "scroll": (meter.seconds() - before) / _SCROLLS,
                     "frame": longest_frame_seconds(page),
                 }

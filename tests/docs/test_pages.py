@@ -21,7 +21,10 @@ PAGES = sorted(
     for page in (ROOT / "README.md", *DOCS.rglob("*.md"))
     if not page.is_relative_to(DOCS / "examples")
 )
-OF_ENVIRONMENTS = [*OF_SOURCES, DOCS / "how-to" / "migrating.md"]
+OF_ENVIRONMENTS = [
+    *OF_SOURCES,
+    *(DOCS / "how-to" / name for name in ("migrating.md", "watch-agents.md")),
+]
 """Pages that are run whole, each in the environment of its framework."""
 RUN_WHOLE = [page for page in PAGES if page not in OF_ENVIRONMENTS and is_whole(page)]
 """Pages that are run whole here, in ``test_whole_pages.py``."""
