@@ -61,8 +61,8 @@ class Picture:
     ready: str
     keys: Sequence[str] = ()
     dark: bool = False
-    width: int = 1280
-    height: int = 800
+    width: int = 1040
+    height: int = 560
 
 
 ALL = (
