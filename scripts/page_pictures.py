@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ ALL = (
         keys=("f",),
         dark=True,
     ),
-    Picture("page-agents", "#/agents", "main table, main [role=table]"),
+    Picture("page-agents", "#/agents", "main table, main [role=table]", width=1200),
     Picture("page-sagas", "#/sagas", "main a[href*=trace]"),
     Picture("page-session", f"#/session/{scenario.SESSION}", "main canvas, main svg"),
 )
@@ -112,8 +113,10 @@ def shown() -> Iterator[tuple[str, str]]:
     scenario.play(Recorder(bus))
     events = recast(list(bus.all_events))
     trace = next(event.causal_trace_id for event in events if event.causal_trace_id)
-    with tempfile.TemporaryDirectory() as folder:
-        writer = JournalWriter(Path(folder) / "journal")
+    folder = Path(tempfile.gettempdir()) / "agents"  # the page shows it
+    folder.mkdir()
+    try:
+        writer = JournalWriter(folder / "journal")
         for event in events:
             writer.append(event, lambda _: None)
         writer.close()
@@ -134,6 +137,8 @@ def shown() -> Iterator[tuple[str, str]]:
         finally:
             server.kill()
             server.communicate()
+    finally:
+        shutil.rmtree(folder)
 
 
 def take(browser: Browser, picture: Picture, address: str, trace: str) -> bytes:

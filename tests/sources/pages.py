@@ -65,6 +65,8 @@ NORMAL = (
     (re.compile(r"\b\d\d:\d\d:\d\d(\.\d+)?\b"), "TIME"),
     (re.compile(r"\b\d+(\.\d+)? ?(ns|us|µs|ms|s|min|h)\b"), "DURATION"),
     (re.compile(r"\b\d+ (passed|skipped)\b"), r"NUMBER \1"),
+    (re.compile(r"#token=\S+"), "#token=TOKEN"),
+    (re.compile(r"^port \d+ is in use: this is port \d+\n", re.MULTILINE), ""),
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+\b"), "ADDRESS"),
     (re.compile(r"\[\d+\]"), "[PID]"),
     (re.compile(r"[ \t]+"), " "),
