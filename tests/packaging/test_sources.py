@@ -27,7 +27,7 @@ FORBIDDEN = {
 # (file, what stands there): why it may.
 ALLOWED = {
     (
-        "plugins/prometheus/src/hypervisor_prometheus/plugin.py",
+        "core/src/hypervisor_observability/serving/settings.py",
         "0.0.0.0",
     ): "The address that is shown for it is a loopback one; what is bound is the user's choice.",
 }
