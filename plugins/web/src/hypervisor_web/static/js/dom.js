@@ -24,7 +24,7 @@ export function set(element, props) {
     if (name.startsWith("on")) {
       if (typeof value === "function") element.addEventListener(name.slice(2), value);
       else if (value != null) throw new TypeError(`h() expected a function as ${name}`);
-    } else if (name === "href" && !/^[#/]/.test(value)) throw new TypeError(`h() links within this page, not to ${value}`);
+    } else if (name === "href" && !/^(#|\/(?![/\\]))/.test(value)) throw new TypeError(`h() links within this page, not to ${value}`);
     else if (value === true) element.setAttribute(name, "");
     else if (value === false || value == null) element.removeAttribute(name);
     else element.setAttribute(name, String(value));
