@@ -1,5 +1,6 @@
 """Show a causal tree: as lines for a terminal, as a dict for ``--json``."""
 
+from collections.abc import Collection
 from typing import Any
 
 from attrs import asdict, frozen
@@ -10,8 +11,9 @@ from ..facts.usage import Usage, names_text
 from ..text.durations import duration_text
 from ..text.terminal_text import columns, escape, fit, wrap
 from .outline import outline
+from .pruning import prune
 from .wording import label, telling
-from .work import Work, walk
+from .work import State, Work, walk
 
 _STATUS_COLUMNS = 11
 _TIME_COLUMNS = 9
@@ -59,6 +61,7 @@ def render_tree(
     color: bool = False,
     ascii: bool = False,  # noqa: A002 - the plain word for a caller
     prices: Prices | None = None,
+    only: Collection[State] | None = None,
 ) -> str:
     """Draw *tree* as lines of at most *width* columns, without a line feed at the end.
 
@@ -73,12 +76,15 @@ def render_tree(
         color: Whether to colour states by escape sequences.
         ascii: Whether to use ASCII alone.
         prices: To estimate costs of which nobody told; None: they are not estimated.
+        only: Only work in these states, and what is around it; None: all.
     """
     width = max(width, 40)
     pens = (_ASCII, _NARROW_ASCII) if ascii else (_Pen(), _NARROW)
     pen = pens[width < _WIDE_COLUMNS]
     lines = [fit(f"trace {pen.safe(tree.trace_id)}", width, ellipsis=pen.ellipsis)]
     roots = outline(tree, prices)
+    if only is not None:
+        prune(roots, only)
     tellers = telling(roots)
     right = _right_columns(roots, width, pen)
     # The work, who does what is around it, what stands before it on its own line, and before
