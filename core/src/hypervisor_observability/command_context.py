@@ -41,6 +41,7 @@ class CommandContext(Protocol):
         journal: Path | None = None,
         file: Path | None = None,
         may_be_empty: bool = False,
+        step: Callable[[], object] | None = None,
     ) -> "AbstractContextManager[History]":
         """Open what was recorded, as ``hvobs query`` does: of the store that the configuration
         turns on, or of a journal. It is closed at the end of the ``with``.
@@ -50,6 +51,7 @@ class CommandContext(Protocol):
             command was given as ``--journal``.
         :param file: As above.
         :param may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
+        :param step: Called again and again during a long reading; what it raises ends that.
         :raises ConfigError: The store's table cannot be used, or there are two stores.
         :raises UsageError: No store is named, or nothing was recorded.
         """

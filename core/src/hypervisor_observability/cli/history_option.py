@@ -87,6 +87,7 @@ class Past:
         *,
         may_be_empty: bool = False,
         bar: str | None = None,
+        step: Callable[[], object] | None = None,
     ) -> Iterator[History]:
         """Open it.
 
@@ -94,6 +95,7 @@ class Past:
             notice: Told of what cannot be read.
             may_be_empty: Whether the events may be still to come.
             bar: What a bar says on stderr, where that is a terminal; None: no bar.
+            step: Called for each step of a long reading, in place of the bar.
 
         Raises:
             ConfigError: The store's table cannot be used, or there are two.
@@ -107,7 +109,7 @@ class Past:
                 indexed=self.indexed,
                 may_be_empty=may_be_empty,
                 expect=shown.expect if shown.is_wanted else None,
-                step=shown.step,
+                step=step or shown.step,
             )
             history = _open(self._table(), context)
             try:
