@@ -32,10 +32,15 @@ def modules_of(name):
         yield found.name
 
 for name in modules_of(sys.argv[1]):
-    importlib.import_module(name)
-    print(name)
+    if name not in sys.argv[2:]:
+        importlib.import_module(name)
+        print(name)
 """
 )
+
+# Its package for the protocol looks at sys.platform, and needs fcntl where that is not Windows.
+# Nothing imports it but the command, which says what is missing.
+OF_AN_EXTRA = "hypervisor_web.mcp.server"
 
 JOURNAL = (
     WITHOUT
@@ -81,7 +86,7 @@ for arguments in (
     ],
 )
 def test_every_module_can_be_imported_without_posix(package: str) -> None:
-    done = run_python(IMPORTS, package)
+    done = run_python(IMPORTS, package, OF_AN_EXTRA)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) > 1

@@ -116,7 +116,8 @@ class WebPlugin:
     @classmethod
     @hookimpl
     def commands(cls) -> Sequence[click.Command]:
-        """Give ``serve``, which shows what others record."""
+        """Give ``serve``, which shows what others record, and ``mcp``, which answers questions."""
         from hypervisor_web.commands import serve
+        from hypervisor_web.mcp.command import mcp
 
-        return [serve]
+        return [serve, mcp]

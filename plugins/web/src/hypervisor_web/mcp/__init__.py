@@ -1,0 +1,1 @@
+"""``hvobs mcp``: what was recorded, for coding agents, by the Model Context Protocol."""
