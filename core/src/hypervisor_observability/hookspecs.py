@@ -50,6 +50,7 @@ from .command_context import CommandContext as CommandContext  # noqa: PLC0414 -
 from .events.event import HypervisorEvent
 
 if TYPE_CHECKING:  # whoever has no such hook loads neither
+    from .facts.prices import Prices
     from .metrics.families import MetricFamily
     from .sources import SourceContext
     from .spans.record import FinishedSpan
@@ -103,6 +104,8 @@ class PluginContext:
             one that hung finds there what that one put in, such as the totals already sent to a
             backend. A call that hangs may still come back and use it. A fork's child begins with
             an empty one; no other process sees it.
+        prices: To estimate costs that were not reported; None: the configuration does not ask
+            for estimates.
     """
 
     name: str
@@ -112,6 +115,7 @@ class PluginContext:
     clock: Callable[[], int]
     resumed: bool = False
     kept: MutableMapping[str, Any] = field(factory=dict)
+    prices: "Prices | None" = None
 
 
 @hookspec

@@ -212,6 +212,7 @@ class Reader:
             clock=clock.now_ns,
             resumed=self._surroundings.resumed,
             kept=self._kept,
+            prices=self._surroundings.prices,
         )
         # What was handed to the worker, or made in its place.
         cast(Plugin, outlet).start(context)

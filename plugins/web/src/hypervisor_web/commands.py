@@ -10,6 +10,7 @@ import click
 from attrs import evolve
 
 from hypervisor_observability import output
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.hookspecs import CommandContext
 from hypervisor_observability.release import RELEASE
 from hypervisor_observability.serving.binding import bind, warn_of_others
@@ -52,6 +53,12 @@ Open = Callable[[Callable[[str], object]], AbstractContextManager[History]]
     type=click.IntRange(0, 65_535),
     help=f"TCP port; 0: any free one.  [default: port of [plugins.web], or {DEFAULT_PORT}]",
 )
+@click.option(
+    "--estimate-cost",
+    "estimates",
+    is_flag=True,
+    help="Estimate the cost of tokens where none was recorded; else the configuration decides.",
+)
 @click.pass_obj
 def serve(
     context: CommandContext,
@@ -59,6 +66,7 @@ def serve(
     config_file: Path | None,
     host: str | None,
     port: int | None,
+    estimates: bool,  # noqa: FBT001 - click's flag
 ) -> None:
     """Show what agents do on a page in the browser: what a store such as a journal holds, and what
     any process records into it while you look.
@@ -81,6 +89,7 @@ def serve(
         place,
         context.service(config_file),
         lambda: health_of_processes(context.statuses(config_file)),
+        context.prices(config_file, estimate=estimates),
         only_this_port=port is not None,
     )
     with StopSignals() as signals, served as url:
@@ -98,6 +107,7 @@ def _served(
     place: str,
     service: str,
     health: Callable[[], Health],
+    prices: Prices | None,
     *,
     only_this_port: bool,
 ) -> Iterator[str]:
@@ -107,7 +117,7 @@ def _served(
         ClickException: The port cannot be had.
     """
     logger = logging.getLogger(__name__)
-    model = Model(config)
+    model = Model(config, prices)
     following = Following(opened, model.observers)
     surroundings = Surroundings(
         title=service,

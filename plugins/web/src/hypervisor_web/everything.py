@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from attrs import define, field
 
 from hypervisor_observability.config import Secret
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.serving.site import Site
 from hypervisor_observability.stores import Entry, Wanted
@@ -29,6 +30,7 @@ class Model:
 
     Attributes:
         config: How much is kept.
+        prices: To estimate costs that were not told; None: they are not estimated.
         boards: What is made of each event.
         observers: The newest events; ``take`` is given all that come.
         moments: When they came, and which went wrong.
@@ -38,17 +40,19 @@ class Model:
     """
 
     config: WebConfig
+    prices: Prices | None = None
     boards: list[Board] = field(factory=list, init=False)
     observers: Observers = field(init=False)
     moments: Moments = field(init=False)
-    overview: Boards = field(factory=Boards, init=False)
+    overview: Boards = field(init=False)
     token: Secret = field(init=False)
-    traces: Traces = field(factory=Traces, init=False)
+    traces: Traces = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.token = token_for(self.config)
         ring = Ring(self.config.max_events, self.config.max_bytes)
         self.moments = Moments(ring)
+        self.overview, self.traces = Boards(self.prices), Traces(self.prices)
         self.boards += [self.moments, self.traces, self.overview]
         self.observers = Observers(ring, self.boards)
 

@@ -51,7 +51,7 @@ class WebPlugin:
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
         # What an instance that hung has seen goes on.
-        self._model = context.kept.setdefault(_KEPT, Model(self.config))
+        self._model = context.kept.setdefault(_KEPT, Model(self.config, context.prices))
         self._model.observers.open()
         surroundings = Surroundings(
             title=context.service,

@@ -22,6 +22,7 @@ from hypervisor_observability.facts.lasting import Lasting
 from hypervisor_observability.facts.leaves import BEGINNINGS, Leaves
 from hypervisor_observability.facts.lives import LIFE_TYPES, Members
 from hypervisor_observability.facts.present_rings import RING_TYPES, PresentRings
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.facts.usage import OTHER, used
 from hypervisor_observability.report.agents import AgentStory
 from hypervisor_observability.stores import Entry, trace_of
@@ -104,11 +105,13 @@ class AgentsBoard:
     """The agents.
 
     Attributes:
+        prices: To estimate costs that were not told; None: they are not estimated.
         rows: By their DIDs, the one seen last at the end.
         left_out: How many rows had to go for newer ones.
         version: Grows with each event that changes anything.
     """
 
+    prices: Prices | None = None
     rows: OrderedDict[str, AgentRow] = field(factory=OrderedDict)
     left_out: int = 0
     version: int = 0
@@ -137,7 +140,7 @@ class AgentsBoard:
             if reader is not None:
                 reader(row, event)
             elif kind == USAGE_RECORDED:
-                found = used(event)
+                found = used(event, self.prices)
                 if not self._leaves.is_total(event, found.amounts):
                     row.story.usage.take(found)
             self.version += 1

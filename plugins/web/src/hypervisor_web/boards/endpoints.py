@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_observability.stores import Entry
 from hypervisor_web.answers import json_bytes, json_page, unchanged
@@ -29,6 +30,7 @@ class Boards:
     """What is made of each event, beside the ring.
 
     Attributes:
+        prices: To estimate costs that were not told; None: they are not estimated.
         agents: One row an agent.
         sagas: In lanes.
         traces: With how they stand.
@@ -36,11 +38,15 @@ class Boards:
         begun_ns: The time of the first event, in nanoseconds since the epoch; None: there was none.
     """
 
-    agents: AgentsBoard = field(factory=AgentsBoard)
+    prices: Prices | None = None
+    agents: AgentsBoard = field(init=False)
     sagas: SagasBoard = field(factory=SagasBoard)
-    traces: TracesBoard = field(factory=TracesBoard)
+    traces: TracesBoard = field(init=False)
     sessions: SessionsBoard = field(factory=SessionsBoard)
     begun_ns: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.agents, self.traces = AgentsBoard(self.prices), TracesBoard(self.prices)
 
     def take(self, entry: Entry, position: int) -> None:
         """Look at an event."""

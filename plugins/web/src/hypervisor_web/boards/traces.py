@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
+from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.stores import Entry, trace_key
 from hypervisor_observability.tree.summaries import Summaries
 from hypervisor_observability.tree.summary import TraceSummary
@@ -23,16 +24,18 @@ class TracesBoard:
     """The traces.
 
     Attributes:
+        prices: To estimate costs that were not told; None: they are not estimated.
         left_out: How many had to go for newer ones.
         version: Grows with each event that changes anything.
     """
 
+    prices: Prices | None = None
     left_out: int = 0
     version: int = 0
     _summaries: Summaries = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._summaries = Summaries(done=self._leave_out, most=MOST_TRACES)
+        self._summaries = Summaries(self._leave_out, self.prices, most=MOST_TRACES)
 
     def take(self, entry: Entry, position: int) -> None:  # noqa: ARG002 - as all boards
         """Look at an event."""
