@@ -11,28 +11,20 @@ if TYPE_CHECKING:  # a command that asks for neither loads neither
 
 
 class CommandContext(Protocol):
-    """The configuration, for the commands of a plugin. It is read when they ask."""
+    """The configuration, for the commands of a plugin. It is read when they ask.
+
+    Each method takes the *file* that the command was given, in place of that of ``hvobs NAME``, and
+    raises ``ConfigError`` where what it needs of the file cannot be used; the rest does not matter.
+    """
 
     def state_directory(self, file: Path | None = None) -> Path | None:
-        """Give the folder of the table ``[state]``; None where none is named.
-
-        :param file: The configuration given to the command, instead of that of ``hvobs NAME``.
-        :raises ConfigError: Something in it is wrong.
-        """
+        """Give the folder of the table ``[state]``; None where none is named."""
 
     def settings(self, file: Path | None = None) -> Any:
-        """Give the plugin's ``Config`` made of its table; None where there is no such table.
-
-        :param file: As above.
-        :raises ConfigError: Something in the table is wrong; the rest of the file does not matter.
-        """
+        """Give the plugin's ``Config`` made of its table; None where there is no such table."""
 
     def service(self, file: Path | None = None) -> str:
-        """Give ``service`` of the configuration; its default where there is none.
-
-        :param file: As above.
-        :raises ConfigError: The file cannot be read.
-        """
+        """Give ``service`` of the configuration; its default where there is none."""
 
     def history(
         self,
@@ -43,36 +35,26 @@ class CommandContext(Protocol):
         may_be_empty: bool = False,
         step: Callable[[], object] | None = None,
     ) -> "AbstractContextManager[History]":
-        """Open what was recorded, as ``hvobs query`` does: of the store that the configuration
-        turns on, or of a journal. It is closed at the end of the ``with``.
+        """Open what was recorded, as ``hvobs query`` does; it is closed at the end of the ``with``.
 
         :param notice: Takes a line for each thing that cannot be read.
-        :param journal: The directory of a journal, in place of the configuration's store: what the
-            command was given as ``--journal``.
-        :param file: As above.
+        :param journal: The directory of a journal, in place of the configuration's store.
         :param may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
         :param step: Called again and again during a long reading; what it raises ends that.
-        :raises ConfigError: The store's table cannot be used, or there are two stores.
         :raises UsageError: No store is named, or nothing was recorded.
         """
 
     def statuses(self, file: Path | None = None) -> Mapping[str, Any]:
-        """Give what processes tell of their delivery, as ``hvobs status --json`` does.
+        """Give what processes tell of their delivery at present. Never raises for what it finds.
 
-        Each call reads it again. Never raises for what it finds.
-
-        :param file: As above.
-        :returns: ``processes``: what each process tells, with ``running``, whether it wrote
-            lately; those that run first, then the newest first. ``problems``: a line for each thing
-            that is wrong. ``reason``: why no process tells anything; None where one does.
+        :returns: ``processes``: what each tells, as in ``hvobs status --json``, and ``running``,
+            whether it wrote lately; those that run first, then the newest first. ``problems``: a
+            line for each. ``reason``: why no process tells anything; None where one does.
         """
 
     def prices(self, file: Path | None = None, *, estimate: bool = False) -> "Prices | None":
         """Give the prices by which costs are estimated; None where they are not.
 
-        :param file: As above.
-        :param estimate: Whether to estimate them whatever the configuration says: what the command
-            was given as ``--estimate-cost``.
-        :raises ConfigError: The file cannot be read.
+        :param estimate: Whether they are, whatever the configuration says.
         :raises UsageError: *estimate*, and the package of the prices is not installed.
         """
