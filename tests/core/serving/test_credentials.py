@@ -41,3 +41,24 @@ def test_what_is_not_set_lets_nobody_in(
 ) -> None:
     assert only.admit(shown) is admitted
     assert only.admit(None) is (not only.are_asked_for)
+
+
+@pytest.mark.fault("P4")
+@pytest.mark.parametrize(
+    "shown",
+    [None, "", "Bearer", "Bearer t", "Bearer token", "Bearer " + "x" * 5_000, basic("u", "p")],
+)
+def test_comparison_takes_the_same_steps_whatever_is_shown(
+    monkeypatch: pytest.MonkeyPatch, shown: str | None
+) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr("hypervisor_observability.serving.credentials.hmac.compare_digest", compare)
+    Credentials("u", Secret("p"), Secret("token")).admit(shown)
+
+    # User, password and token: digests of one length.
+    assert compared == [(32, 32)] * 3

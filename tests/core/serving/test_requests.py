@@ -2,10 +2,14 @@
 
 import gzip
 import logging
+import socket
+from collections.abc import Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.core.serving.served_site import ServedSite, fail_with
+from tests.core.serving.served_site import ServedSite, fail_with, make_served, read_all
 
 
 def test_answer_is_compressed_for_those_who_take_it(served: ServedSite) -> None:
@@ -154,3 +158,42 @@ def test_nothing_of_a_request_commands_who_reads_the_log(
     lines = "\n".join(map(logging.Formatter().format, caplog.records)).split("\n")
     assert lines
     assert all(line.isprintable() for line in lines)
+
+
+@pytest.fixture(scope="module")
+def one_for_all() -> Iterator[ServedSite]:
+    served = make_served()
+    yield served
+    served.server.stop()
+
+
+PIECES = [
+    *(b"GET ", b"HEAD ", b"POST ", b"/page", b"/ticks?a=%", b"http://", b" HTTP/1.1", b" HTTP/9.9"),
+    *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"\0", b"\xff", b" ", b":", b"Host: ", b"localhost"),
+    *(
+        b"Content-Length: ",
+        b"9",
+        b"-",
+        b"Authorization: Basic ",
+        b"Origin: null",
+        b"%00",
+        b"[",
+        b"]",
+    ),
+]
+
+
+@pytest.mark.fault("P2")
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map(b"".join))
+def test_no_request_of_any_kind_takes_the_server_down(
+    one_for_all: ServedSite, request_: bytes
+) -> None:
+    with one_for_all.connect() as client:
+        client.sendall(request_)
+        client.shutdown(socket.SHUT_WR)
+        answer = read_all(client)
+
+    assert answer == b"" or answer.startswith(b"HTTP/1.0 ")
+    assert b" 500 " not in answer.partition(b"\r\n")[0]
+    assert one_for_all.ask().status == 200
