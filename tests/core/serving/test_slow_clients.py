@@ -73,6 +73,19 @@ def test_more_clients_than_there_are_places_are_told_to_come_back(
     assert all(b" 200 " in answer for answer in answers)
 
 
+def test_connection_that_has_just_come_is_not_evicted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections_module, "_NEW_SECONDS", WIDE_SECONDS)
+    connections = Connections(1)
+    new, its_client = socket.socketpair()
+    late, late_client = socket.socketpair()
+    with new, its_client, late, late_client:
+        assert connections.admit(new)
+
+        assert not connections.admit(late)
+        new.sendall(b"whole")
+        assert its_client.recv(10) == b"whole"
+
+
 def test_connection_that_is_served_is_not_evicted() -> None:
     connections = Connections(1)
     served, its_client = socket.socketpair()

@@ -16,7 +16,7 @@ from hypervisor_observability.serving.pages import Refused, Request
 from hypervisor_observability.serving.requests import SiteHandler
 from hypervisor_observability.serving.settings import ServerSettings
 from tests.core.serving.certificates import Certificates
-from tests.core.serving.served_site import ServedSite, read_all
+from tests.core.serving.served_site import WIDE_SECONDS, ServedSite, read_all
 from tests.waiting import wait_until
 
 Serve = Callable[..., ServedSite]
@@ -131,7 +131,7 @@ def test_stop_does_not_wait_for_a_stream_that_does_not_hear(serve: Serve) -> Non
 
     def deaf(_: Request) -> Iterator[bytes]:
         yield b"begun\n"
-        released.wait(30)
+        released.wait(4 * WIDE_SECONDS)
 
     served = serve(streams={"/deaf": deaf})
     with served.connect() as viewer:
@@ -167,7 +167,7 @@ def test_stream_that_does_not_hear_of_its_end_is_ended(
 
     def deaf(_: Request) -> Iterator[bytes]:
         yield b"begun\n"
-        released.wait(30)
+        released.wait(4 * WIDE_SECONDS)
 
     served = serve(streams={"/deaf": deaf}, stream_seconds=0.0)
     with served.connect() as viewer:
