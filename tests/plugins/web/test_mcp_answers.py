@@ -491,3 +491,13 @@ def test_journal_is_answered_as_memory_is(tmp_path: Path) -> None:
     assert [one["title"] for one in recorded(answer, "chain")][-1] == "charge"
     assert notices == []
     history.close()
+
+
+def test_call_without_recorded_arguments_says_how_to_have_them() -> None:
+    for arguments in (None, {"order": 2}):
+        kept = Collected()
+        recorder = Recorder(kept.bus)
+        with pytest.raises(OSError), recorder.run("app"), recorder.tool("t", arguments=arguments):
+            raise OSError("no")
+        said, _ = parts_of(why_failed(reading(kept.events), None))
+        assert ("was not recorded" in said) == (arguments is None)

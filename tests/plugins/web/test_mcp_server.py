@@ -125,7 +125,7 @@ def test_journal_that_comes_is_damaged_and_goes_is_told_of(tmp_path: Path) -> No
             assert f"there is no journal in {journal}" in text_of(missing)
             health = await asked.call_tool("delivery_health", {})
             assert not health.is_error
-            assert "The history cannot be read" in text_of(health)
+            assert "The history cannot be read: there is no journal" in text_of(health)
 
             scenario.record(journal)
             found = await asked.call_tool("why_failed", {})

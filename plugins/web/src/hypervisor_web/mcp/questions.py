@@ -84,9 +84,9 @@ class Questions:
 
 
 def _unopened(reason: str) -> CannotAnswerError:
+    # The reason is about the user's own configuration and directories.
     return CannotAnswerError(
-        "The history cannot be read; why stands below. Tell the user: hvobs mcp takes --journal DIR"
-        " (a directory that a journal was written to) or --config FILE (a hypervisor.toml that"
-        " turns on a store). Ask again once something was recorded.",
-        [line(reason, 1_000)],
+        f"The history cannot be read: {line(reason, 1_000)}. Tell the user: hvobs mcp takes"
+        " --journal DIR, a directory that a journal was written to, or --config FILE, a"
+        " hypervisor.toml that turns on a store. Ask again once something was recorded."
     )

@@ -27,6 +27,10 @@ _MOST_BEFORE = 8
 _MOST_OWN = 12
 _OWN_PAYLOAD, _OTHER_PAYLOAD = 2_000, 400
 _REASON = 1_000
+_NO_ARGUMENTS = (
+    "What that tool was called with was not recorded: a source, such as [plugins.langchain],"
+    " records it with content = 'all'; recorder.tool takes arguments."
+)
 _ELSEWHERE = (
     "search_events with the filter --wrong finds refusals, breaches and calls that failed in traces"
     " that went on; list_traces with state='running' what is open."
@@ -75,6 +79,8 @@ def _tell(answer: Answer, trace: ChosenTrace, names: AgentNames) -> None:
     if path.chain:
         first = path.chain[-1]
         own = _own_events(trace, first)
+        if first.kind == "tool" and not any(payload_facts.has(one, "arguments") for one in own):
+            answer.notes.append(_NO_ARGUMENTS)
         answer.add(
             "first_failure_events",
             _events(own[-_MOST_OWN:], names, _OWN_PAYLOAD),
