@@ -78,8 +78,14 @@ class Serving:
     @contextmanager
     def over(cls, journal: Path, port: int = 0) -> Iterator["Serving"]:
         """Serve *journal* at *port*."""
-        command = [*HVOBS, "serve", "--journal", str(journal), "--port", str(port)]
-        with _running(command) as process:
+        with cls.started("--journal", str(journal), "--port", str(port)) as serving:
+            yield serving
+
+    @classmethod
+    @contextmanager
+    def started(cls, *options: str) -> Iterator["Serving"]:
+        """Serve what *options* say."""
+        with _running([*HVOBS, "serve", *options]) as process:
             said = []
             for line in _output(process):
                 said.append(line)

@@ -1,7 +1,9 @@
 """LIVE in a real browser: the newest events, and how one finds a way among them."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 from hypervisor_observability import EventType, HypervisorEvent, Observability
 from hypervisor_observability.config import Secret
 from hypervisor_web import WebConfig, WebPlugin
+from tests.plugins.web import scenario
+from tests.plugins.web.beside import Serving
 from tests.plugins.web.browser import Complaints, serious_findings, sideways_pixels
 from tests.plugins.web.shown import TOKEN, Shown
 from tests.waiting import wait_until
@@ -292,6 +296,38 @@ def test_large_payload_is_folded(page: Page, shown: Shown) -> None:
     expect(panel.locator(".value")).to_have_count(204)
     panel.get_by_role("button", name=re.compile("^Show all")).click()
     assert len(panel.locator(".is-text").first.text_content() or "") > 10_000
+
+
+def test_events_before_those_that_the_page_holds_are_in_the_journal(
+    page: Page, tmp_path: Path
+) -> None:
+    file, journal = tmp_path / "hypervisor.toml", tmp_path / "journal"
+    file.write_text(
+        f"[plugins.journal]\ndirectory = {json.dumps(str(journal))}\n"
+        "[plugins.web]\nmax_events = 1000\n"
+    )
+    with scenario.observed(journal) as observability:
+        for number in range(1_500):
+            observability.bus.emit(event(number))
+    with Serving.started("--config", str(file), "--port", "0") as serving:
+        page.goto(serving.link)
+        expect(row(page, "/file-1499")).to_be_visible()
+        held = page.locator(".total").text_content() or ""
+        first = 1_500 - int(held.partition(" ")[0].replace(",", ""))
+
+        while first > 0:
+            page.keyboard.press("Home")
+            expect(row(page, f"/file-{first}")).to_be_in_viewport()
+            page.keyboard.press("Enter")
+            expect(row(page, f"/file-{first - 1}")).to_be_visible()
+            first = max(0, first - 200)
+        page.keyboard.press("Home")
+        expect(row(page, "/file-0")).to_be_in_viewport()
+        expect(page.get_by_role("button", name="Older events")).to_have_count(0)
+        row(page, "/file-0").click()
+        command = page.get_by_role("complementary").locator("code").text_content() or ""
+        assert re.search(r"--until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", command)
+        page.context.close()
 
 
 def test_what_came_too_fast_is_told_and_can_be_shown(page: Page, shown: Shown) -> None:

@@ -104,6 +104,7 @@ export function eventPanel({ fetchEvent, onClose, narrow, announce }) {
   };
 }
 
+// A moment as commands take it, to the microsecond.
 function utcArgument(us) {
-  return `${new Date(us / 1000).toISOString().slice(0, 19)}Z`;
+  return utc(us).replace(" ", "T").replace(" UTC", "Z");
 }

@@ -3,26 +3,17 @@
 import { h } from "./dom.js";
 import { count } from "./format.js";
 import { Line } from "./line.js";
-import { clearRow, gapText, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
+import { clearRow, gapText, makeHead, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
 import { RowCache } from "./row_cache.js";
 import { VirtualList } from "./rows.js";
 
-const COLUMNS = [
-  ["sign", ""],
-  ["time", "Time"],
-  ["type", "Type"],
-  ["agent", "Agent"],
-  ["summary", "What"],
-  ["trace", "Trace"],
-];
 const MOST_PAST = 2_000;
 const PAST_AT_ONCE = 200;
 
 export class LiveList {
   /** `onChoose(row, isOpened)`, `onChange()`, `onSee(firstOrdinal, lastOrdinal)`; the rest is asked for. */
   constructor({ fetchRows, fetchPast, hasPast, onChoose, onChange, onSee, announce }) {
-    Object.assign(this, { fetchPast, hasPast, onChoose, onChange, onSee, announce });
-    const head = h("div", { role: "rowgroup", class: "head" }, h("div", { role: "row", class: "row" }, COLUMNS.map(([key, word]) => h("span", { role: "columnheader", class: `cell ${key}`, "aria-label": word ? null : "State" }, word))));
+    Object.assign(this, { fetchRows, fetchPast, hasPast, onChoose, onChange, onSee, announce });
     this.element = h("div", { class: "live-list", role: "grid", tabindex: "0", "aria-label": "Events", "aria-rowcount": "0" });
     this.line = new Line();
     this.cache = new RowCache(
@@ -31,7 +22,7 @@ export class LiveList {
     );
     this.list = new VirtualList({
       scroller: this.element,
-      head,
+      head: makeHead(),
       make: makeRow,
       clear: clearRow,
       paint: (element, index) => this.#paint(element, index),
@@ -251,7 +242,7 @@ export class LiveList {
     this.isFetching = true;
     const before = this.line.head;
     try {
-      const first = this.line.past[0] ?? this.cache.get(this.line.origin);
+      const first = this.line.past[0] ?? (await this.#firstRow());
       if (!first) return;
       const answer = await this.fetchPast(first[1], PAST_AT_ONCE);
       this.line.prepend(answer.rows, answer.more);
@@ -263,6 +254,11 @@ export class LiveList {
     } finally {
       this.isFetching = false;
     }
+  }
+
+  async #firstRow() {
+    const { origin } = this.line;
+    return this.cache.get(origin) ?? (await this.fetchRows(origin, 1)).rows[0];
   }
 
   /** Do what a key of the list does. */

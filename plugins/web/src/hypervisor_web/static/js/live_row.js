@@ -4,7 +4,22 @@ import { href } from "./address.js";
 import { h, say } from "./dom.js";
 import { many, time, utc } from "./format.js";
 
+const COLUMNS = [
+  ["sign", ""],
+  ["time", "Time"],
+  ["type", "Type"],
+  ["agent", "Agent"],
+  ["summary", "What"],
+  ["trace", "Trace"],
+];
+
 let made = 0;
+
+/** Make the line above the rows. */
+export function makeHead() {
+  const cells = COLUMNS.map(([key, word]) => h("span", { role: "columnheader", class: `cell ${key}`, "aria-label": word ? null : "State" }, word));
+  return h("div", { role: "rowgroup", class: "head" }, h("div", { role: "row", class: "row" }, cells));
+}
 
 /** Make an element that `paintRow` fills. */
 export function makeRow() {
@@ -66,7 +81,11 @@ export function paintWords(element, text) {
   element.shown = text;
   delete element.dataset.ordinal;
   reset(element, "row waits");
-  for (const key of ["sign", "time", "type", "agent", "summary", "trace"]) say(element.parts[key], "");
+  for (const key of ["sign", "time", "type", "agent", "summary", "trace"]) {
+    say(element.parts[key], "");
+    element.parts[key].removeAttribute("title");
+  }
+  element.parts.trace.hidden = true;
   say(element.parts.words, text);
 }
 
