@@ -3,14 +3,19 @@
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
 
-from attrs import define, field
+import click
+from attrs import define, evolve, field
 
 from hypervisor_observability.config import Secret
+from hypervisor_observability.errors import NoHistoryError
 from hypervisor_observability.facts.prices import Prices
-from hypervisor_observability.serving.pages import Page, Request
+from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_observability.serving.site import Site
-from hypervisor_observability.stores import Entry, Wanted
+from hypervisor_observability.stores import Entry, History, Wanted
+from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.boards.endpoints import Answers, Boards
 from hypervisor_web.boards.health import Health
 from hypervisor_web.config import WebConfig
@@ -60,6 +65,8 @@ class Model:
         self, surroundings: Surroundings, health: Callable[[], Health]
     ) -> dict[str, Callable[[Request], Page]]:
         """Give what the page may ask, by its paths."""
+        if surroundings.history is not None:
+            surroundings = evolve(surroundings, history=_for_viewers(surroundings.history))
         history = surroundings.history
         past = _of_ring(self.observers.ring) if history is None else _of_history(history)
         overview = Answers(
@@ -137,3 +144,18 @@ def _of_history(open_history: OpenHistory) -> Past:
             yield from history.events(wanted, limit=limit)
 
     return past
+
+
+def _for_viewers(open_history: OpenHistory) -> OpenHistory:
+    """Have whoever asks told why a history cannot be read: it may have been removed."""
+
+    @contextmanager
+    def opened() -> Iterator[History]:
+        try:
+            with open_history() as history:
+                yield history
+        except (OSError, NoHistoryError, click.ClickException) as error:
+            text = f"the history cannot be read: {line_of(error)}"
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, text) from error
+
+    return opened
