@@ -55,6 +55,7 @@ def test_commands_of_plugins_are_among_them() -> None:
     assert ("traces",) in COMMANDS
     assert ("journal", "verify") in COMMANDS
     assert ("jaeger", "open") in COMMANDS
+    assert {("serve",), ("web", "serve"), ("mcp",), ("web", "mcp")} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

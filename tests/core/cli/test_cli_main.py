@@ -74,7 +74,7 @@ def test_help_and_version_load_no_command(run: Run, broken: Callable[[object], N
     assert "Breaks." in run("--help")[1]
 
 
-@pytest.mark.parametrize("name", ["check", "doctor", "plugins", "tree"])
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_table_says_of_a_command_what_it_says_of_itself(name: str) -> None:
     context = click.Context(hvobs)
     command = hvobs.get_command(context, name)

@@ -23,7 +23,10 @@ from .plugin_command import PluginCommand
 
 _PACKAGE = "hypervisor_observability.cli"
 COMMANDS: dict[str, tuple[str | PluginCommand, str]] = {
-    "agent": (f"{_PACKAGE}.agent:agent", "Run the plugins over a store that others write."),
+    "agent": (
+        f"{_PACKAGE}.agent:agent",
+        "Run the plugins over a store that other processes write.",
+    ),
     "check": (f"{_PACKAGE}.check:check", "Check the configuration and ask each backend."),
     "dead-letters": (
         f"{_PACKAGE}.dead_letters:dead_letters",
@@ -49,9 +52,9 @@ COMMANDS: dict[str, tuple[str | PluginCommand, str]] = {
     "run": (f"{_PACKAGE}.run:run", "Run a program with the sources of a configuration on."),
     "serve": (
         PluginCommand("web", "serve", "hypervisor-web"),
-        "Show what was recorded, and what is, on a page.",
+        "Show a live page of what is recorded.",
     ),
-    "status": (f"{_PACKAGE}.status:status", "Say how a running process delivers."),
+    "status": (f"{_PACKAGE}.status:status", "Say how running processes deliver."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
     "traces": (f"{_PACKAGE}.traces:traces", "List traces: how each ended, what it used."),
     "tree": (f"{_PACKAGE}.tree:tree", "Draw who caused what, from recorded events."),

@@ -22,6 +22,7 @@ from hypervisor_web.config import DEFAULT_PORT, WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
 from hypervisor_web.feed.following import Following
+from hypervisor_web.history_options import history_options
 
 _LOOK_SECONDS = 0.5
 
@@ -33,20 +34,7 @@ Open = Callable[[Callable[[str], object]], AbstractContextManager[History]]
     short_help="Show a live page of what is recorded.",
     epilog=output.examples("hvobs serve", "hvobs serve --journal journal --port 8080"),
 )
-@click.option(
-    "--journal",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The directory of a journal, in place of the configuration's store.",
-)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The configuration; else that of the folder.",
-)
+@history_options
 @click.option("--host", metavar="HOST", help="Interface; else host of [plugins.web], or 127.0.0.1.")
 @click.option(
     "--port",

@@ -27,7 +27,7 @@ _UPLOAD_FILE = "jaeger-upload.json"
 
 
 @click.command(
-    short_help="Show the whole at work: real work, all four plugins.",
+    short_help="Show the whole at work: real work, all plugins.",
     epilog=output.examples("hvobs demo", "hvobs demo --agents", "hvobs demo --report report.html"),
 )
 @click.option(

@@ -8,6 +8,7 @@ import click
 
 from hypervisor_observability import output
 from hypervisor_observability.hookspecs import CommandContext
+from hypervisor_web.history_options import history_options
 
 from .questions import Questions
 
@@ -19,20 +20,7 @@ _NEEDED = "hvobs mcp needs the package mcp, version 2: pip install 'hypervisor-w
     short_help="Let coding agents ask what was recorded.",
     epilog=output.examples("hvobs mcp", "hvobs mcp --journal journal"),
 )
-@click.option(
-    "--journal",
-    "directory",
-    type=click.Path(path_type=Path, file_okay=False),
-    metavar="DIR",
-    help="The directory of a journal, in place of the configuration's store.",
-)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The configuration; else that of the folder.",
-)
+@history_options
 @click.pass_obj
 def mcp(context: CommandContext, directory: Path | None, config_file: Path | None) -> None:
     """Answer a coding agent's questions about what was recorded, by the Model Context Protocol on
