@@ -1,6 +1,7 @@
 """The view LIVE: opening it over 100,000 events, jumping in it, and events that keep coming."""
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ Figures = dict[str, float]
 # The highest ordinal that is on the screen; -1 where there is no row.
 _NEWEST = """Math.max(-1, ...[...document.querySelectorAll("[data-ordinal]")]
     .map((row) => Number(row.dataset.ordinal)))"""
+
+_NUMBER = re.compile(r"src/steady-(\d+)\.py")
 
 # When each new row was first seen, in milliseconds since the epoch; in memory of a fixed size.
 _SEEN = f"""
@@ -88,12 +91,12 @@ def opening(browser: Browser, folder: Path, *, events: int) -> Iterator[Figures]
 def steady(browser: Browser, folder: Path, *, rate: int, seconds: int) -> Figures:
     """Watch *rate* events a second for some time.
 
-    Gives ``missing`` (that a viewer neither got nor was told of), ``untold`` ones of these,
-    ``late`` (99 % were on the screen by then), ``heap``, ``frame``, and of the server ``cores`` and
-    ``memory`` at most.
+    Gives ``missing`` (that a viewer did not get) and ``untold`` (of these, those that it was not
+    told of), ``usual`` and ``late`` (a half and 99 % of the events that it got were on the screen
+    by then), ``heap``, ``frame``, and of the server ``cores``, and ``memory`` at most.
     """
     with recording(str(folder)) as recorder:
-        recorder.ask("steady 50 1")
+        recorder.ask("events 50")
         with (
             serving(folder) as served,
             opened(browser, _SEEN, condition("rows", f"{_NEWEST} >= 0")) as page,
@@ -111,12 +114,18 @@ def steady(browser: Browser, folder: Path, *, rate: int, seconds: int) -> Figure
             cores = (served.cpu_seconds() - used) / took
             emitted = recorder.answer()["emitted"]
             assert isinstance(emitted, list)
-            viewer.wait_for(50 + len(emitted))
+            # What the library tells of itself is among them.
+            events = _wait_for_events(served, 50 + len(emitted))
+            viewer.wait_for(events)
             page.wait_for_timeout(500)
+            late = _late_seconds(
+                page, dict(zip(viewer.numbers, viewer.ordinals, strict=True)), emitted
+            )
             return {
-                "missing": 50 + len(emitted) - viewer.rows,
-                "untold": 50 + len(emitted) - viewer.rows - viewer.left_out,
-                "late": _late_seconds(page, emitted, before=50),
+                "missing": len(emitted) - len(viewer.numbers),
+                "untold": viewer.untold,
+                "usual": late[49],
+                "late": late[98],
                 "heap": heap_bytes(page),
                 "frame": longest_frame_seconds(page, settled),
                 "cores": cores,
@@ -127,7 +136,7 @@ def steady(browser: Browser, folder: Path, *, rate: int, seconds: int) -> Figure
 def unfinished(browser: Browser, folder: Path, *, calls: int) -> Figures:
     """Begin calls of a tool in another process; ``shown``: the 95th, on the screen after that."""
     with recording(str(folder)) as recorder:
-        recorder.ask("steady 50 1")
+        recorder.ask("events 50")
         with serving(folder) as served, opened(browser) as page:
             page.goto(served.link)
             page.wait_for_selector("[data-ordinal]")
@@ -153,16 +162,17 @@ def _seconds_to_screen(page: Page, recorder: Recording, name: str) -> float:
     return shown - began
 
 
-def _late_seconds(page: Page, emitted: list[float], *, before: int) -> float:
+def _late_seconds(page: Page, places: dict[int, int], emitted: list[float]) -> list[float]:
+    """Give the percentiles of how long events took to the screen; *places*: ordinals by number."""
     flat: list[float] = page.evaluate("[...bench.seen.slice(0, bench.seenCount)]")
-    late, number = [], 0
-    for newest, milliseconds in zip(flat[::2], flat[1::2], strict=True):
-        while number < len(emitted) and number + before <= newest:
-            late.append(milliseconds / 1_000 - emitted[number])
-            number += 1
-    if number < len(emitted):
-        return float("inf")  # the newest ones never came
-    return quantiles(late, n=100)[-1]
+    frames = iter(zip(flat[::2], flat[1::2], strict=True))
+    newest, milliseconds = next(frames)
+    late = []
+    for number, ordinal in sorted(places.items()):
+        while newest < ordinal:
+            newest, milliseconds = next(frames, (float("inf"), float("inf")))
+        late.append(milliseconds / 1_000 - emitted[number])
+    return quantiles(late, n=100)
 
 
 @define(eq=False)
@@ -172,10 +182,17 @@ class Viewer:
     Attributes:
         rows: How many rows it got.
         left_out: How many it was told of, that it did not get.
+        untold: How many it neither got nor was told of.
+        numbers: Of the events in ``steady`` that it got.
+        ordinals: Their places in the stream.
     """
 
     rows: int = 0
     left_out: int = 0
+    untold: int = 0
+    numbers: list[int] = field(factory=list)
+    ordinals: list[int] = field(factory=list)
+    _next: int = 0
     _changed: threading.Condition = field(factory=threading.Condition)
 
     def read(self, lines: Iterator[bytes]) -> None:
@@ -183,8 +200,17 @@ class Viewer:
         for line in lines:
             message = json.loads(line)
             with self._changed:
+                if "first" in message:
+                    self.untold += message["first"] - self._next
+                    self._next = message["first"] + message.get(
+                        "count", len(message.get("rows", ()))
+                    )
                 if message["t"] == "rows":
                     self.rows += len(message["rows"])
+                    for ordinal, row in enumerate(message["rows"], message["first"]):
+                        if found := _NUMBER.search(row[9] or ""):
+                            self.numbers.append(int(found[1]))
+                            self.ordinals.append(ordinal)
                 elif message["t"] == "skipped":
                     self.left_out += message["count"]
                 self._changed.notify_all()
@@ -205,12 +231,14 @@ def listening(served: Served) -> Iterator[Viewer]:
     yield viewer
 
 
-def _wait_for_events(served: Served, events: int) -> None:
+def _wait_for_events(served: Served, events: int) -> int:
+    """Return once the server knows of so many; give how many it knows of."""
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    while True:
         with urlopen(_asking(served, "api/rows?first=0&count=1"), timeout=60) as answer:
-            if json.load(answer)["next"] >= events:
-                return
+            known: int = json.load(answer)["next"]
+        if known >= events or time.monotonic() > deadline:
+            return known
         time.sleep(0.1)
 
 

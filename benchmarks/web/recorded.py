@@ -83,7 +83,7 @@ def record_steadily(observability: Observability, rate: float, seconds: float) -
             EventType.VFS_WRITE,
             session_id=f"session-{number % 20}",
             agent_did=f"did:mesh:worker-{number % _AGENTS}",
-            payload={"path": f"src/{number}.py", "number": number},
+            payload={"path": f"src/steady-{number}.py"},
         )
     return {"emitted": emitted}
 
