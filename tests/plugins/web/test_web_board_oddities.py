@@ -3,11 +3,11 @@
 import json
 import threading
 
+from attrs import frozen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hypervisor_observability import HypervisorEvent
-from hypervisor_observability.events.event import erased_payload
 from hypervisor_observability.events.event_types import (
     AGENT_HANDOFF,
     MODEL_FINISHED,
@@ -17,6 +17,7 @@ from hypervisor_observability.events.event_types import (
     TOOL_FINISHED,
     TOOL_STARTED,
 )
+from hypervisor_observability.events.frozen_containers import erased_payload
 from hypervisor_observability.serving.pages import Request
 from hypervisor_observability.stores import Entry
 from hypervisor_web.boards.endpoints import Answers, Boards
@@ -43,6 +44,20 @@ ODD = EVENTS | st.builds(
 )
 
 
+@frozen
+class Recorded:
+    """Events that are all past."""
+
+    entries: list[Entry]
+
+    def past(self, session: str, most: int) -> list[Entry]:
+        return [one for one in self.entries if one.event.session_id == session][-most:]
+
+    def news(self, session: str, place: int | None) -> tuple[int, list[Entry]]:
+        assert session
+        return place or 0, []
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ODD, max_size=12))
 def test_boards_take_any_events_and_answer_in_strict_json(events: list[HypervisorEvent]) -> None:
@@ -51,9 +66,7 @@ def test_boards_take_any_events_and_answer_in_strict_json(events: list[Hyperviso
     answers = Answers(
         boards=boards,
         lock=threading.Lock(),
-        session_events=lambda session, _: [
-            one for one in entries if one.event.session_id == session
-        ],
+        session_events=Recorded(entries),
         health=Health,
     )
     for entry in entries:

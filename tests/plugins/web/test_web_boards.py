@@ -21,11 +21,17 @@ from tests.plugins.web import scenario
 
 @define(eq=False)
 class Asked:
-    """Boards, and what they answer."""
+    """Boards, what they answer, and where they find the events of sessions.
+
+    Attributes:
+        oldest: The place of the first event that is kept.
+        told: How often a session was told from its past.
+    """
 
     events: list[HypervisorEvent] = field(factory=list)
     boards: Boards = field(factory=Boards)
     health: Health = field(factory=Health)
+    oldest: int = field(default=0, init=False)
     told: int = field(default=0, init=False)
     answers: Answers = field(init=False)
 
@@ -34,7 +40,7 @@ class Asked:
         self.answers = Answers(
             boards=self.boards,
             lock=threading.Lock(),
-            session_events=self._session,
+            session_events=self,
             health=lambda: self.health,
             page=lambda: {"events_kept": len(self.events)},
         )
@@ -49,10 +55,21 @@ class Asked:
         page = self.answers.endpoints()[f"/api/{path}"](Request(query=query))
         return None if page.status is HTTPStatus.NO_CONTENT else json.loads(page.body)
 
-    def _session(self, session: str, most: int) -> Sequence[Entry]:
+    def past(self, session: str, most: int) -> Sequence[Entry]:
         self.told += 1
-        found = [one for one in self.events if one.session_id == session]
-        return [Entry("", number, one) for number, one in enumerate(found[-most:])]
+        return self._of(session, 0)[-most:]
+
+    def news(self, session: str, place: int | None) -> tuple[int, Sequence[Entry]] | None:
+        if place is None:
+            return len(self.events), ()
+        return None if place < self.oldest else (len(self.events), self._of(session, place))
+
+    def _of(self, session: str, first: int) -> list[Entry]:
+        return [
+            Entry("", number, event)
+            for number, event in enumerate(self.events)
+            if number >= first and event.session_id == session
+        ]
 
 
 def played() -> Asked:
@@ -337,16 +354,33 @@ def test_handoff_to_somebody_who_never_came_has_a_line_of_its_own() -> None:
     assert told["marks"][0][5] == 1
 
 
-def test_session_is_told_again_when_there_is_news() -> None:
+def test_story_of_a_session_goes_on_with_what_comes() -> None:
     asked = played()
     first = asked.ask("session", id=scenario.SESSION)
+    write = HypervisorEvent(
+        event_type=EventType.VFS_WRITE,
+        session_id=scenario.SESSION,
+        agent_did=scenario.LEAD,
+        payload={"path": "late.txt"},
+    )
 
     assert asked.ask("session", id=scenario.SESSION, known=first["version"]) is None
-    assert asked.told == 1
-    asked.take([HypervisorEvent(event_type=EventType.VFS_WRITE, session_id=scenario.SESSION)])
-    while (again := asked.ask("session", id=scenario.SESSION, known=first["version"])) is None:
-        pass
+    asked.take([write])
+    again = asked.ask("session", id=scenario.SESSION, known=first["version"])
+
     assert again["events"] == first["events"] + 1
+    assert again["marks"][-1][4] == "late.txt"
+    assert asked.told == 1
+
+
+def test_story_begins_again_where_what_came_meanwhile_is_not_kept_any_more() -> None:
+    asked = played()
+    first = asked.ask("session", id=scenario.SESSION)
+    asked.take([HypervisorEvent(event_type=EventType.VFS_WRITE, session_id=scenario.SESSION)])
+    asked.oldest = len(asked.events)
+
+    assert asked.ask("session", id=scenario.SESSION)["events"] == first["events"] + 1
+    assert asked.told == 2
 
 
 def test_session_of_which_nothing_is_known_is_not_found() -> None:

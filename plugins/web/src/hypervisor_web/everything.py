@@ -24,6 +24,7 @@ from hypervisor_web.feed.moments import Moments
 from hypervisor_web.feed.observers import Board, Observers
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.seeking import Seeking
+from hypervisor_web.session_events import RecordedSessions
 from hypervisor_web.site import make_site, token_for
 from hypervisor_web.traces.endpoints import endpoints as trace_endpoints
 from hypervisor_web.traces.traces import Past, Traces
@@ -72,7 +73,7 @@ class Model:
         overview = Answers(
             boards=self.overview,
             lock=self.observers.lock,
-            session_events=lambda session, most: past(Wanted(session_id=session), most),
+            session_events=RecordedSessions(self.observers, history),
             health=health,
             page=self._page,
         )

@@ -119,14 +119,14 @@ class Answers:
             return self._answer(request, "sessions", board.version, board.told)
         with self.lock:
             wanted = board.version_of(session)
-        version, told = self._stories.story(session, wanted)
+        told = self._stories.story(session, wanted)
         if told is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND,
                 "nothing was recorded of this session: its id may be another one, or its events"
                 " are not kept any more",
             )
-        return self._whole(request, version, lambda: told)
+        return self._whole(request, f"{told['events']}-{told['seen']}", told)
 
     def of_health(self, request: Request) -> Page:
         """Tell how the events are delivered."""
@@ -138,7 +138,7 @@ class Answers:
             "page": dict(self.page()),
         }
         digest = hashlib.blake2b(json_bytes(told), digest_size=8).hexdigest()
-        return self._whole(request, digest, lambda: told)
+        return self._whole(request, digest, told)
 
     def _answer(
         self, request: Request, name: str, version: int, tell: Callable[[], dict[str, Any]]
@@ -157,11 +157,11 @@ class Answers:
 
         return self._kept.page((name, *sorted(query.items())), version, make)
 
-    def _whole(self, request: Request, version: str, tell: Callable[[], dict[str, Any]]) -> Page:
+    def _whole(self, request: Request, version: str, told: dict[str, Any]) -> Page:
         own = f"{self._id}.{version}"
         if request.query.get("known") == own:
             return unchanged()
-        return json_page({"version": own, "now": _now(), **tell()})
+        return json_page({"version": own, "now": _now(), **told})
 
 
 def _words(request: Request) -> list[str]:

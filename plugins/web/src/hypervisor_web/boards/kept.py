@@ -1,9 +1,8 @@
 """Answers that were given before: several viewers get the same one."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define, field
 
@@ -15,11 +14,24 @@ from hypervisor_web.boards.sessions import story_told
 MOST_SESSION_EVENTS = 20_000
 """Of how many events of a session its story is told: the newest."""
 _MOST_KEPT = 16
-_REST = 4
-"""A story is told again after so many times as long as it took."""
 
-SessionEvents = Callable[[str, int], Iterable[Entry]]
-"""Gives the newest events of a session, at most so many, in their order."""
+
+class SessionEvents(Protocol):
+    """Where the events of sessions come from."""
+
+    def past(self, session: str, most: int) -> Iterable[Entry]:
+        """Give the newest events of a session, at most so many, in their order."""
+
+    def news(self, session: str, place: int | None) -> tuple[int, Iterable[Entry]] | None:
+        """Give what has come since the last call, and the place to go on from at the next.
+
+        Args:
+            session: The session.
+            place: Where to go on; None: with what comes from now on.
+
+        Returns:
+            None where some of it is not kept any more.
+        """
 
 
 @define(eq=False)
@@ -44,46 +56,82 @@ class KeptPages:
 
 
 @define(eq=False)
-class KeptStories:
-    """The sessions asked for last, told again only when there is news, and not always.
+class _Followed:
+    """A session's story, while its events come.
 
-    A story is told from all events of its session, which may take a while.
+    Attributes:
+        story: As far as it is told.
+        whole: Whether it is told from the session's first event.
+        place: Where its news go on.
+        wanted: The number with which it was asked for last.
+    """
+
+    story: SessionStory
+    whole: bool
+    place: int
+    wanted: int
+    told: dict[str, Any] | None = None
+    # The last event of each run: those of a run come in their order.
+    _taken: dict[str, int] = field(factory=dict, init=False)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Take events that come, each once."""
+        for entry in entries:
+            if entry.sequence > self._taken.get(entry.run, -1):
+                self._taken[entry.run] = entry.sequence
+                self.story.take(entry.event)
+                self.told = None
+
+
+@define(eq=False)
+class KeptStories:
+    """The sessions asked for last: a story goes on with what comes.
 
     Attributes:
         events: Where a session's events come from.
     """
 
     events: SessionEvents
-    _told: dict[str, tuple[int, str, dict[str, Any] | None]] = field(factory=dict, init=False)
-    _not_before: dict[str, float] = field(factory=dict, init=False)
+    _followed: dict[str, _Followed] = field(factory=dict, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
-    def story(self, session: str, wanted: int) -> tuple[str, dict[str, Any] | None]:
-        """Give the version of a session's story, and the story; None: there are no events.
+    def story(self, session: str, wanted: int) -> dict[str, Any] | None:
+        """Give a session's story in plain data; None: there are no events.
 
         Args:
             session: Its id.
-            wanted: Another number than the last time, if there is news.
+            wanted: Another number than the last time, if there may be news.
         """
         with self._lock:
-            known, begun = self._told.get(session), time.monotonic()
-            if known is not None and (known[0] == wanted or begun < self._not_before[session]):
-                return known[1:]
-            told = self._tell(session)
-            version = "0" if told is None else f"{told['events']}-{told['seen']}"
-            self._told.pop(session, None)
-            self._told[session] = (wanted, version, told)
-            self._not_before[session] = time.monotonic() + (time.monotonic() - begun) * _REST
-            if len(self._told) > _MOST_KEPT:
-                oldest = next(iter(self._told))
-                del self._told[oldest], self._not_before[oldest]
-            return version, told
+            followed = self._followed.pop(session, None)
+            if followed is not None and followed.wanted != wanted:
+                followed = self._gone_on(session, followed)
+            if followed is None:
+                followed = self._begun(session, wanted)
+            if followed is None:
+                return None
+            followed.wanted = wanted
+            self._followed[session] = followed
+            if len(self._followed) > _MOST_KEPT:
+                del self._followed[next(iter(self._followed))]
+            if followed.told is None:
+                told = story_told(session, followed.story)
+                followed.told = {**told, "whole": followed.whole}
+            return followed.told
 
-    def _tell(self, session: str) -> dict[str, Any] | None:
-        story = SessionStory()
-        for entry in self.events(session, MOST_SESSION_EVENTS):
-            story.take(entry.event)
-        if not story.events:
+    def _gone_on(self, session: str, followed: _Followed) -> _Followed | None:
+        found = self.events.news(session, followed.place)
+        if found is None:
             return None
-        whole = story.events < MOST_SESSION_EVENTS
-        return {**story_told(session, story), "whole": whole}
+        followed.place, entries = found
+        followed.take(entries)
+        return followed
+
+    def _begun(self, session: str, wanted: int) -> _Followed | None:
+        # First: what comes while the past is read is read twice, and taken once.
+        found = self.events.news(session, None)
+        place = 0 if found is None else found[0]
+        followed = _Followed(SessionStory(), whole=True, place=place, wanted=wanted)
+        followed.take(self.events.past(session, MOST_SESSION_EVENTS))
+        followed.whole = followed.story.events < MOST_SESSION_EVENTS
+        return followed if followed.story.events else None
