@@ -136,11 +136,15 @@ function store(one) {
         ["size", one.bytes !== null && bytes(one.bytes)],
         ["events of this run", one.events !== null && count(one.events)],
         ["lost", one.lost !== null && bad(one.lost)],
-        ["unsynced for", one.unsynced_seconds !== null && `${one.unsynced_seconds.toFixed(2)} s`],
+        ["unsynced", one.unsynced_seconds !== null && unsynced(one.unsynced_seconds)],
         ["proven until", proven(one)],
       ].filter(([, value]) => value !== false && value !== null && value !== undefined && value !== ""),
     ),
   );
+}
+
+function unsynced(seconds) {
+  return seconds === 0 ? "nothing" : `for ${seconds.toFixed(2)} s`;
 }
 
 function proven(one) {
