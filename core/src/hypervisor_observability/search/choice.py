@@ -92,10 +92,17 @@ class Choice:
         if limit is None:
             yield from (entry for entry in history.events(narrowed) if chosen(entry.event))
             return
-        found = (
-            entry for entry in history.events(narrowed, newest_first=True) if chosen(entry.event)
-        )
+        found = (entry for entry, is_chosen in self.backwards(history) if is_chosen)
         yield from reversed(list(islice(found, limit)))
+
+    def backwards(self, history: History) -> Iterator[tuple[Entry, bool]]:
+        """Give what is read to find them, the newest first, each with whether it is one of them: so
+        who has waited long enough can stop anywhere.
+        """
+        narrowed, chosen = self._narrowed()
+        for entry in history.events(narrowed, newest_first=True):
+            self.names.meet(entry.event)
+            yield entry, chosen is None or chosen(entry.event)
 
     def newest(self, follower: Follower, count: int) -> list[Entry]:
         """Give the newest *count* of them that a follower has, oldest first."""

@@ -4,14 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from http import HTTPStatus
-from itertools import islice
 
 from attrs import define, evolve, frozen
 
 from hypervisor_observability.errors import FilterError
 from hypervisor_observability.search.choice import Choice
 from hypervisor_observability.serving.pages import Page, Refused, Request
-from hypervisor_observability.stores import History
+from hypervisor_observability.stores import Entry, History
 from hypervisor_web.answers import json_page
 from hypervisor_web.event_json import event_dict
 from hypervisor_web.feed.live import MOST_ROWS, Stream
@@ -20,6 +19,8 @@ from hypervisor_web.feed.questions import number, view_of
 from hypervisor_web.feed.rows import joined
 
 _JSON = "application/json; charset=utf-8"
+
+_SEARCH_SECONDS = 2.0
 
 OpenHistory = Callable[[], AbstractContextManager[History]]
 
@@ -112,12 +113,14 @@ class Feed:
         return json_page(event_dict(position, entry))
 
     def past(self, request: Request) -> Page:
-        """Give rows of events that were recorded before a moment, with all that is in them."""
+        """Give rows of events that were recorded before a moment.
+
+        The search ends after some seconds; ``until`` of the answer is the moment to go on with.
+        """
         choice = self._choice(request.query)
         until = number(request.query, "until")
         if until is None:
             raise Refused(HTTPStatus.BAD_REQUEST, "until: expected a moment, in microseconds")
-        count = _count(request.query)
         history = self.surroundings.history
         assert history is not None  # noqa: S101 - tells mypy: else there is no such page
         most_ns = until * 1_000 - 1
@@ -125,11 +128,11 @@ class Feed:
             most_ns = min(most_ns, choice.wanted.until_ns)
         choice.wanted = evolve(choice.wanted, until_ns=most_ns)
         with history() as past:
-            found = list(islice(choice.events(past, limit=count + 1), count + 1))
-        more = len(found) > count
-        rows = [self.observers.rows.row(None, entry) for entry in found[more:]]
-        ending = b',"more":true}' if more else b',"more":false}'
-        return Page(_JSON, b'{"rows":' + joined(rows) + ending)
+            found, until = _search(choice, past, _count(request.query))
+        rows = joined(self.observers.rows.row(None, entry) for entry in reversed(found))
+        more = "false" if until is None else "true"
+        ending = f',"more":{more},"until":{"null" if until is None else until}}}'
+        return Page(_JSON, b'{"rows":' + rows + ending.encode())
 
     def live(self, request: Request) -> Iterator[bytes]:
         """Stream what comes."""
@@ -149,6 +152,25 @@ class Feed:
             return self.observers.views.choice(query.get("filter", ""))
         except FilterError as error:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
+
+
+def _search(choice: Choice, history: History, count: int) -> tuple[list[Entry], int | None]:
+    """Look for the newest *count* of the events that are chosen, for some seconds.
+
+    Returns:
+        Those that were found, the newest first, and the time of the oldest that was looked at, in
+        microseconds; None if there is nothing more.
+    """
+    found: list[Entry] = []
+    deadline = time.monotonic() + _SEARCH_SECONDS
+    reached: int | None = None
+    for entry, is_chosen in choice.backwards(history):
+        if reached is not None and (len(found) == count or time.monotonic() > deadline):
+            return found, reached
+        reached = entry.event.timestamp_ns // 1_000
+        if is_chosen:
+            found.append(entry)
+    return found, None
 
 
 def _count(query: Mapping[str, str]) -> int:

@@ -244,11 +244,13 @@ export class LiveList {
     try {
       const first = this.line.past[0] ?? (await this.#firstRow());
       if (!first) return;
-      const answer = await this.fetchPast(first[1], PAST_AT_ONCE);
+      const answer = await this.fetchPast(this.searched ?? first[1], PAST_AT_ONCE);
+      this.searched = answer.until; // a search that takes long ends before it is through
       this.line.prepend(answer.rows, answer.more);
       this.index = Math.max(0, this.line.head - before);
       this.list.resize(this.line.size, this.line.head - before);
-      this.announce(`${count(answer.rows.length)} older events.`);
+      const goesOn = answer.more && answer.rows.length < PAST_AT_ONCE;
+      this.announce(`${count(answer.rows.length)} older events${goesOn ? " so far: ask again to look further" : ""}.`);
     } catch (error) {
       this.announce(error.message);
     } finally {
