@@ -11,7 +11,7 @@ import pytest
 
 from hypervisor_observability import Config, Observability
 from hypervisor_observability.config import UsageConfig
-from tests.plugins.web.test_web_serve import serving
+from tests.plugins.web.served import serving
 from tests.waiting import wait_until
 
 Get = Callable[[str], Any]

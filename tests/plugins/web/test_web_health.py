@@ -12,7 +12,7 @@ from hypervisor_observability.config import DeliveryConfig, StateConfig
 from hypervisor_web.boards.health import Health, health_of_processes, health_of_this_process
 from tests.configurations import write_config
 from tests.plugins.web import scenario
-from tests.plugins.web.test_web_serve import serving
+from tests.plugins.web.served import serving
 
 
 class Picky:

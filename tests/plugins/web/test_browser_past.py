@@ -1,0 +1,47 @@
+"""Scrolling back to events that the page no longer keeps."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.plugins.journal.journals import make_event, write
+from tests.plugins.web.served import Served, serving
+from tests.waiting import wait_until
+
+COUNT, KEPT = 300, 50
+CONFIG = """
+[plugins.journal]
+directory = "{journal}"
+
+[plugins.web]
+max_events = {kept}
+"""
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    journal = tmp_path / "journal"
+    write(journal, *(make_event(number) for number in range(COUNT)))
+    config = tmp_path / "hypervisor.toml"
+    config.write_text(CONFIG.format(journal=journal, kept=KEPT))
+    with serving("--config", config, "--port", 0) as found:
+        wait_until(lambda: not found.get("/api/about")["reading"])
+        yield found
+
+
+def test_older_events_are_read_from_the_journal_when_they_are_asked_for(
+    page: Page, served: Served
+) -> None:
+    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
+    rows = page.locator("main")
+    expect(rows).to_contain_text(f"number={COUNT - 1}")
+    expect(page.locator("body")).to_contain_text(f"{KEPT} events")
+
+    page.keyboard.press("Home")
+    expect(rows).to_contain_text("Older events are in the journal")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+
+    expect(rows).to_contain_text(f"number={COUNT - KEPT - 1}")
