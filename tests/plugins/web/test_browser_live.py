@@ -377,6 +377,20 @@ def test_without_the_token_the_page_says_how_to_get_one(
     expect(row(page, "/file-4")).to_be_visible()
 
 
+def test_printed_address_can_be_pasted_over_one_of_the_page(
+    page: Page, five: Shown, complaints: Complaints
+) -> None:
+    complaints.expect("status of 401")
+    page.goto(f"{five.address}#/?filter=file-2")
+    expect(page.get_by_role("heading")).to_have_text("This page needs its token")
+
+    page.goto(f"{five.address}#token={TOKEN}")
+
+    expect(row(page, "/file-4")).to_be_visible()
+    page.goto(f"{five.address}#token={TOKEN}&/?filter=file-2")
+    expect(page.locator("[data-ordinal]")).to_have_count(1)
+
+
 def test_token_is_in_no_address(page: Page, five: Shown) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
@@ -468,15 +482,19 @@ def test_narrow_window_shows_everything_without_scrolling_sideways(
         expect(link).to_be_in_viewport()
 
 
-def test_printed_page_has_events_and_no_controls(page: Page, five: Shown) -> None:
-    five.open(page)
-    expect(row(page, "/file-4")).to_be_visible()
+def test_printed_page_has_what_is_on_the_screen_and_no_controls(page: Page, many: Shown) -> None:
+    many.open(page)
+    row(page, "/file-2999").click()
+    expect(page.get_by_role("complementary")).to_contain_text("Payload")
 
     page.emulate_media(media="print")
 
-    expect(row(page, "/file-4")).to_be_visible()
-    for control in page.get_by_role("button").all():
+    expect(row(page, "/file-2999")).to_be_visible()
+    expect(page.get_by_role("complementary")).to_be_visible()
+    for control in page.locator(".bar button, .toolbar button, .newer, .filter input").all():
         expect(control).to_be_hidden()
+    pixels = page.evaluate("document.documentElement.scrollHeight")
+    assert 500 < pixels < 3_000
 
 
 def _set_hidden(page: Page, *, hidden: bool) -> None:

@@ -37,7 +37,8 @@ function split(text, at) {
   return found < 0 ? [text] : [text.slice(0, found), text.slice(found + 1)];
 }
 
-function decode(text) {
+/** Decode a part of an address. */
+export function decode(text) {
   try {
     return decodeURIComponent(text);
   } catch {

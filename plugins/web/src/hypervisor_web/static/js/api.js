@@ -1,5 +1,7 @@
 // The server's answers. All of them need the token, which came in the address's fragment.
 
+import { decode } from "./address.js";
+
 const STORE = "token";
 const QUIET_MS = 15_000; // a stream says something each 5 s
 const LONGEST_WAIT_MS = 10_000;
@@ -14,17 +16,18 @@ export class ApiError extends Error {
   }
 }
 
-/** Take the token out of the address, before anything else can see it there. */
+/** Take a token out of the address, before anything else can see it there; tells whether it had one. */
 export function takeToken() {
   const found = /^#token=([^&]*)&?(.*)$/.exec(location.hash);
-  if (found) {
-    setToken(decodeURIComponent(found[1]));
-    history.replaceState(null, "", found[2] ? `#${found[2]}` : "#/");
-  }
-  channel?.addEventListener("message", ({ data }) => {
-    if (data === "ask" && token()) channel.postMessage({ token: token() });
-  });
+  if (!found) return false;
+  setToken(decode(found[1]));
+  history.replaceState(null, "", found[2] ? `#${found[2]}` : "#/");
+  return true;
 }
+
+channel?.addEventListener("message", ({ data }) => {
+  if (data === "ask" && token()) channel.postMessage({ token: token() });
+});
 
 /** Ask the other tabs of this page for their token: an address that was shared has none. */
 export function askTabs() {

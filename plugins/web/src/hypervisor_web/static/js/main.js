@@ -147,8 +147,13 @@ async function begin() {
   at("help").addEventListener("click", help);
   keys.ofPage({ "?": help });
   keys.listen();
+  let isOpen = false;
+  window.addEventListener("hashchange", () => {
+    // Whoever pastes the printed address over one of this page only changes what follows the `#`.
+    if (api.takeToken()) location.reload();
+    else if (isOpen) route();
+  });
   await api.askTabs();
-  window.addEventListener("hashchange", route);
   try {
     await askAbout();
   } catch (error) {
@@ -159,6 +164,7 @@ async function begin() {
     }
     connection("failed", error.text ?? String(error));
   }
+  isOpen = true;
   await route();
 }
 

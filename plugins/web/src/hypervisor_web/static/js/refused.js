@@ -4,7 +4,7 @@ import { fill, h } from "./dom.js";
 
 /** Show it in `root`; `again` is called once another token was given. */
 export function refused(root, api, again) {
-  const field = h("input", { id: "token", type: "password", autocomplete: "off", spellcheck: "false" });
+  const field = h("input", { id: "token", class: "wide", type: "password", autocomplete: "off", spellcheck: "false" });
   const take = () => {
     const text = field.value.trim();
     if (!text) return;
