@@ -48,8 +48,8 @@ def _check_hosts(site: Site, hosts: list[str], at_most: int) -> None:
         if not site.hosts.admit(host):
             raise Refused(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"this server does not answer to the name '{host}':"
-                " its table lists those that it does, beside 'localhost', as hosts",
+                f"this server does not answer to the name '{host}': use 'localhost', or have its"
+                " table list the name in hosts, with allow_remote = true",
             )
 
 
