@@ -7,9 +7,11 @@ from attrs import define, field, frozen
 
 from ..events.event import HypervisorEvent
 from .causal_trace import CausalTraceId
+from .id_text import parts_of
 from .traceparent import is_same_trace
 
-_Belonging = CausalTraceId | Literal["elsewhere", "unreadable"]
+_Belonging = tuple[str, str | None] | Literal["elsewhere", "unreadable"]
+"""Of a causal id: its span and the span above, where it is of the trace in question."""
 
 
 @frozen(eq=False, kw_only=True)
@@ -85,7 +87,8 @@ class TraceTree:
             depth, span_id = waiting.pop()
             node = self.nodes[span_id]
             yield depth, node
-            waiting.extend((depth + 1, child) for child in reversed(node.children))
+            if node.children:  # most have none
+                waiting.extend((depth + 1, child) for child in reversed(node.children))
 
     def _span_id(self, given: str | CausalTraceId) -> str | None:
         if isinstance(given, str):
@@ -122,17 +125,18 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
             continue
         if text not in belonging:
             belonging[text] = _read(text, trace_id)
-        causal_id = belonging[text]
-        if causal_id == "unreadable":
+        place = belonging[text]
+        if place == "unreadable":
             unreadable += 1
-        elif causal_id != "elsewhere":
-            seen = spans.get(causal_id.span_id)
+        elif place != "elsewhere":
+            span_id, parent = place
+            seen = spans.get(span_id)
             if seen is None:  # most spans have several events
-                seen = spans[causal_id.span_id] = _Seen()
+                seen = spans[span_id] = _Seen()
             seen.events.append(event)
             seen.positions.append(position)
-            if causal_id.parent_span_id is not None:
-                seen.parents.setdefault(causal_id.parent_span_id)
+            if parent is not None:
+                seen.parents.setdefault(parent)
     _connect(spans)
     return TraceTree(
         trace_id,
@@ -143,10 +147,11 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
 
 
 def _read(text: str, trace_id: str) -> _Belonging:
-    causal_id = CausalTraceId.or_none(text)
-    if causal_id is None:
+    try:
+        trace, span, parent = parts_of(text)
+    except (TypeError, ValueError):
         return "unreadable"
-    return causal_id if is_same_trace(causal_id.trace_id, trace_id) else "elsewhere"
+    return (span, parent) if is_same_trace(trace, trace_id) else "elsewhere"
 
 
 def _connect(spans: dict[str, _Seen]) -> None:
@@ -167,7 +172,10 @@ def _connect(spans: dict[str, _Seen]) -> None:
 def _cut_circles(spans: Mapping[str, _Seen]) -> None:
     settled: set[str] = set()
     position = {span_id: number for number, span_id in enumerate(spans)}
-    for start in spans:
+    for start, seen in spans.items():
+        if seen.parent is None or seen.parent in settled:  # as nearly all are: parents come first
+            settled.add(start)
+            continue
         path: dict[str, None] = {}
         span_id: str | None = start
         while span_id is not None and span_id not in settled and span_id not in path:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from ..causality.trace_tree import TraceTree
 from ..events.event import HypervisorEvent
 from ..facts import payload_facts
-from ..facts.lives import Elevations, elevation_end
+from ..facts.lives import ELEVATION_TYPES, Elevations, elevation_end
 from .work import Work, walk
 
 
@@ -15,7 +15,12 @@ def ends(tree: TraceTree) -> Mapping[str, HypervisorEvent]:
     A tree is read from its roots, an agent's end before what it did meanwhile; so these are read
     by their times.
     """
-    events = [event for _, node in tree.walk() for event in node.events]
+    events = [
+        event
+        for _, node in tree.walk()
+        for event in node.events
+        if event.event_type in ELEVATION_TYPES
+    ]
     following = Elevations(lambda event: event.event_id)
     return {
         begun: event
