@@ -43,6 +43,8 @@ def test_agents_say_what_they_work_on_in_which_ring_and_what_was_refused(
     expect(cell(page, "watcher", "Works on")).to_contain_text("step back up")
     expect(cell(page, "rogue", "State")).to_contain_text("killed")
     expect(cell(page, "lead", "Refused")).to_have_text("deploy 2")
+    expect(cell(page, "builder", "Failed")).to_have_text("fetch 1")
+    expect(cell(page, "rogue", "Failed")).to_have_text("own work 1")
     expect(cell(page, "lead", "Cost")).to_have_text("0.004 EUR")
     page.get_by_role("link", name="step back up").click()
     expect(page).to_have_url(re.compile(r"#/trace/[0-9a-f]{32}$"))

@@ -43,6 +43,7 @@ class Asked:
             session_events=self,
             health=lambda: self.health,
             page=lambda: {"events_kept": len(self.events)},
+            health_seconds=0,
         )
         self.take(given)
 
@@ -91,10 +92,19 @@ def test_agent_has_its_tools_refusals_breaches_and_costs() -> None:
 
     assert lead["tools"] == [["sign", 1], ["deploy", 1]]
     assert lead["refused"] == [["deploy", 2]]  # a decision that denied it, and the refused call
-    assert (lead["refusals"], lead["breaches"]) == (2, 1)
+    assert (lead["refusals"], lead["breaches"], lead["failed"]) == (2, 1, [])
     assert (lead["tokens"], lead["cost"], lead["spent"]) == (1_280, "0.004 EUR", 0.004)
     assert (lead["state"], lead["ring"], lead["elevated"]) == ("idle", 2, False)
     assert lead["session"] == scenario.SESSION
+
+
+def test_tools_and_own_work_of_an_agent_that_failed_are_told() -> None:
+    asked = played()
+    builder, rogue = agent_named(asked, "builder"), agent_named(asked, "rogue")
+
+    assert (builder["tools"], builder["failed"]) == ([["fetch", 1]], [["fetch", 1]])
+    assert builder["failed_work"] == 0
+    assert (rogue["failed"], rogue["failed_work"]) == ([], 1)
 
 
 def test_agent_that_works_says_at_what_in_which_ring_and_until_when() -> None:
@@ -452,6 +462,27 @@ def test_answers_are_made_once_for_all_viewers() -> None:
     for number in range(20):
         asked.ask("sagas", filter=str(number))
     assert page(Request()).status is HTTPStatus.OK
+
+
+def test_health_is_asked_for_once_for_all_who_look() -> None:
+    asked: list[Health] = []
+
+    def health() -> Health:
+        asked.append(Health())
+        return asked[-1]
+
+    boards = Asked()
+    answers = Answers(
+        boards=boards.boards,
+        lock=threading.Lock(),
+        session_events=boards,
+        health=health,
+        health_seconds=3_600,
+    )
+    for _ in range(3):
+        answers.endpoints()["/api/health"](Request())
+
+    assert len(asked) == 1
 
 
 def test_hostile_names_are_bounded_texts() -> None:

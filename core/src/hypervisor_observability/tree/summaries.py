@@ -91,7 +91,7 @@ class Summaries:
             summary = TraceSummary.begin(event)
         summary.take(event, self._leaves, self.prices)
         (self._running if summary.running else self._ended)[trace] = summary
-        if len(self) > self.most:
+        if len(self._running) + len(self._ended) > self.most:
             _, oldest = (self._ended or self._running).popitem(last=False)
             self.done(oldest)
         return summary

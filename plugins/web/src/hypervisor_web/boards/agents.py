@@ -64,6 +64,7 @@ class AgentRow:
         works: How many pieces of its own work go on.
         doing: The calls and steps that it is at, the newest last.
         tools: How many calls of each tool ended.
+        failed: How many of those failed.
         refused: How many of each were refused, or denied.
         session: The session of the last event that named one.
         trace: The trace of the last event that had one.
@@ -77,6 +78,7 @@ class AgentRow:
     works: int = 0
     doing: OrderedDict[tuple[str, ...], Doing] = field(factory=OrderedDict)
     tools: Counter[str] = field(factory=Counter)
+    failed: Counter[str] = field(factory=Counter)
     refused: Counter[str] = field(factory=Counter)
     session: str | None = None
     trace: str | None = None
@@ -199,7 +201,8 @@ class AgentsBoard:
             "refused": row.refused.most_common(),
             "refusals": row.refused.total(),
             "breaches": row.story.breaches,
-            "failed": row.story.ends["error"],
+            "failed": row.failed.most_common(),
+            "failed_work": row.story.ends["error"],
             "events": row.events,
             "seen": microseconds(row.seen_ns),
             **usage_told(row.story.usage),
@@ -232,7 +235,10 @@ def _tool_finished(row: AgentRow, event: HypervisorEvent) -> None:
     row.doing.pop(_key("tool", event), None)
     name = payload_facts.name(event, "tool_name")
     _count(row.tools, name)
-    if payload_facts.was_blocked(event):
+    how = payload_facts.work_end(event)
+    if how == "error":
+        _count(row.failed, name)
+    elif how == "blocked":
         _count(row.refused, name)
 
 

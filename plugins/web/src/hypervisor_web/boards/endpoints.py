@@ -16,7 +16,7 @@ from hypervisor_observability.stores import Entry
 from hypervisor_web.answers import json_bytes, json_page, unchanged
 from hypervisor_web.boards.agents import AgentsBoard
 from hypervisor_web.boards.health import Health
-from hypervisor_web.boards.kept import KeptPages, KeptStories, SessionEvents
+from hypervisor_web.boards.kept import KeptPages, KeptStories, KeptValue, SessionEvents
 from hypervisor_web.boards.plain import microseconds
 from hypervisor_web.boards.sagas import SagasBoard
 from hypervisor_web.boards.sessions import SessionsBoard
@@ -66,6 +66,7 @@ class Answers:
         session_events: Where a session's events come from.
         health: Tells how the events are delivered.
         page: Tells of the page itself: its bounds, how full it is, who looks on.
+        health_seconds: For how long what they told is given to all who ask.
     """
 
     boards: Boards
@@ -73,13 +74,16 @@ class Answers:
     session_events: SessionEvents
     health: Callable[[], Health]
     page: Callable[[], Mapping[str, Any]] = field(default=dict)
+    health_seconds: float = 0.5
     # Versions of another one, which the page may still know after a restart, are not of this one.
     _id: str = field(factory=lambda: secrets.token_hex(4), init=False)
     _kept: KeptPages = field(factory=KeptPages, init=False)
     _stories: KeptStories = field(init=False)
+    _health: KeptValue = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._stories = KeptStories(self.session_events)
+        self._health = KeptValue(self._tell_health, self.health_seconds)
 
     def endpoints(self) -> dict[str, Callable[[Request], Page]]:
         """Give them by their paths."""
@@ -130,15 +134,18 @@ class Answers:
 
     def of_health(self, request: Request) -> Page:
         """Tell how the events are delivered."""
+        told = self._health.get()
+        digest = hashlib.blake2b(json_bytes(told), digest_size=8).hexdigest()
+        return self._whole(request, digest, told)
+
+    def _tell_health(self) -> dict[str, Any]:
         health = self.health()
-        told = {
+        return {
             "processes": health.processes,
             "problems": health.problems,
             "notices": health.notices,
             "page": dict(self.page()),
         }
-        digest = hashlib.blake2b(json_bytes(told), digest_size=8).hexdigest()
-        return self._whole(request, digest, told)
 
     def _answer(
         self, request: Request, name: str, version: int, tell: Callable[[], dict[str, Any]]

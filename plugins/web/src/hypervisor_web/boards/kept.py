@@ -1,6 +1,7 @@
 """Answers that were given before: several viewers get the same one."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -53,6 +54,29 @@ class KeptPages:
             if len(self._pages) > _MOST_KEPT:
                 del self._pages[next(iter(self._pages))]
             return page
+
+
+@define(eq=False)
+class KeptValue:
+    """A value that is asked for by many, and made anew after a while.
+
+    Attributes:
+        make: Makes it.
+        seconds: For how long it stays.
+    """
+
+    make: Callable[[], Any]
+    seconds: float
+    _made: tuple[float, Any] | None = field(default=None, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+
+    def get(self) -> Any:
+        """Give it."""
+        with self._lock:
+            if self._made is None or time.monotonic() - self._made[0] > self.seconds:
+                value = self.make()
+                self._made = (time.monotonic(), value)
+            return self._made[1]
 
 
 @define(eq=False)

@@ -45,6 +45,7 @@ export function open({ root, query, api, keep, connection }) {
       { key: "ring", title: "Ring", cell: ring, value: (row) => row.ring },
       { key: "doing", title: "Works on", cell: doing, value: (row) => row.doing?.[1] ?? null },
       { key: "tools", title: "Tools used", cell: (row) => tools(row.tools), value: (row) => total(row.tools), number: true },
+      { key: "failed", title: "Failed", cell: failed, value: (row) => total(row.failed) + row.failed_work, number: true },
       { key: "refused", title: "Refused", cell: (row) => tools(row.refused, "is-failed"), value: (row) => row.refusals, number: true },
       { key: "breaches", title: "Breaches", cell: breaches, value: (row) => row.breaches, number: true },
       { key: "tokens", title: "Tokens", cell: (row) => (row.tokens ? count(row.tokens) : null), value: (row) => row.tokens, number: true },
@@ -142,6 +143,12 @@ function tools(found, mark = null) {
   const shown = found.slice(0, MOST_TOOLS).map(([tool, times]) => h("span", { class: "tool" }, name(tool), ` ${count(times)}`));
   const rest = found.length - MOST_TOOLS;
   return h("div", { class: `tools ${mark ?? ""}` }, shown, rest > 0 ? h("span", { class: "soft" }, `and ${count(rest)} more`) : null);
+}
+
+function failed(row) {
+  const own = row.failed_work ? h("div", { class: "is-failed" }, `own work ${count(row.failed_work)}`) : null;
+  const called = tools(row.failed, "is-failed");
+  return own && called ? [own, called] : (own ?? called);
 }
 
 function breaches(row) {
