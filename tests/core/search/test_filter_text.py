@@ -115,7 +115,7 @@ def test_times_ago_count_from_the_moment_of_reading() -> None:
         ("--wrong=yes", "--wrong takes no value"),
         (
             "--since soon",
-            "--since: 'soon' is no time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d",
+            "--since: 'soon' is not a time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d",
         ),
         (
             "don't",

@@ -23,7 +23,7 @@ def read_moment(text: str) -> int:
         moment = datetime.fromisoformat(text)
         return nanoseconds(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        message = f"{text!r} is no time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d"
+        message = f"{text!r} is not a time: expected 2026-11-26T12:00, or 30s, 5m, 2h, 1d"
         raise ValueError(message) from None
 
 

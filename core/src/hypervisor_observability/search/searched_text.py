@@ -50,8 +50,6 @@ class Words:
             event: Where to look.
             agent_name: The name of its agent; empty where none is known.
         """
-        if not self._forms:
-            return ()
         searched = _searched(event, agent_name)
         return [text for text, forms in self._forms if not any(one in searched for one in forms)]
 
