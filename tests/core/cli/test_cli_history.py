@@ -155,7 +155,7 @@ def test_query_tells_of_what_it_cannot_read_and_goes_on(journal: Path) -> None:
 def test_time_that_is_none_is_refused(journal: Path, moment: str) -> None:
     result = run_hvobs("query", "--journal", journal, "--since", moment)
     assert result.exit_code == 2
-    assert "is no time" in result.stderr
+    assert "is not a time" in result.stderr
 
 
 @pytest.mark.parametrize(

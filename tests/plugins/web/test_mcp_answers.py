@@ -286,7 +286,7 @@ def test_search_without_a_match_or_with_a_bad_filter_says_what_to_do(
     assert nothing.text() == "\n".join(nothing.notes)
     with pytest.raises(CannotAnswerError, match=r"did you mean --type\?.*It takes --type"):
         search_events(reading(played), "--tpye x", 5)
-    with pytest.raises(CannotAnswerError, match="since: 'soon' is no time"):
+    with pytest.raises(CannotAnswerError, match="since: 'soon' is not a time"):
         list_traces(reading(played), since="soon")
 
 

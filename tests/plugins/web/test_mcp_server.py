@@ -97,7 +97,7 @@ def test_coding_agent_is_told_what_there_is_and_is_answered(tmp_path: Path) -> N
                 ("get_tree", {}, "trace"),
                 ("search_events", {"filter": "--nonsense"}, "no such option"),
                 ("list_traces", {"state": "odd"}, "failed"),
-                ("who_breached", {"since": "soon"}, "is no time"),
+                ("who_breached", {"since": "soon"}, "is not a time"),
                 ("drop_tables", {}, "drop_tables"),
             ):
                 try:

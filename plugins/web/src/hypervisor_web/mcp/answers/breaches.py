@@ -53,7 +53,7 @@ def who_breached(reading: Reading, since: str | None) -> Answer:
     """Tell of each agent that breached its ring, the one with most breaches first.
 
     Raises:
-        CannotAnswerError: *since* is no time.
+        CannotAnswerError: *since* is not a time.
     """
     since_ns = read_time("since", since)
     offenders: dict[str, _Offender] = {}

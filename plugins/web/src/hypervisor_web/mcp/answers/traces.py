@@ -40,7 +40,7 @@ def list_traces(
     """List the newest traces.
 
     Raises:
-        CannotAnswerError: *since* or *until* is no time.
+        CannotAnswerError: *since* or *until* is not a time.
     """
     limit = max(1, min(limit, MOST_TRACES))
     choice = None

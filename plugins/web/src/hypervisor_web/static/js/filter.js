@@ -10,6 +10,7 @@ const OPTIONS = [
   ["--session", "id of a session"],
   ["--trace", "id of a trace"],
   ["--since", "30s, 5m, 2h, 1d, or a time"],
+  ["--until", "30s, 5m, 2h, 1d, or a time"],
   ["--wrong", "only what went wrong"],
 ];
 const MOST_SUGGESTED = 12;
