@@ -12,16 +12,19 @@ from hypothesis import strategies as st
 
 from hypervisor_journal.reading.history import JournalHistory
 from hypervisor_observability import EventType, HypervisorEvent, Recorder
+from hypervisor_observability.cli.plugin_commands import ConfigOfCommands
 from hypervisor_observability.stores import HistoryContext
 from hypervisor_web.mcp.answers.answer import MOST_CHARACTERS, Answer, CannotAnswerError, Item
 from hypervisor_web.mcp.answers.breaches import who_breached
 from hypervisor_web.mcp.answers.events import search_events
 from hypervisor_web.mcp.answers.failure import why_failed
 from hypervisor_web.mcp.answers.health import delivery_health
-from hypervisor_web.mcp.answers.reading import Reading
+from hypervisor_web.mcp.answers.reading import Clock, OutOfTimeError, Reading
 from hypervisor_web.mcp.answers.shortening import shortened
 from hypervisor_web.mcp.answers.traces import list_traces
 from hypervisor_web.mcp.answers.tree import get_tree
+from hypervisor_web.mcp.questions import Questions
+from tests.plugins.journal.journals import make_event, write
 from tests.plugins.web import scenario
 from tests.plugins.web.past import Collected, Past, reading
 
@@ -356,9 +359,7 @@ def test_time_is_bounded_and_what_was_found_until_then_is_given(
     assert "add --until" in answer.text()
 
 
-def _stopped() -> Any:
-    from hypervisor_web.mcp.answers.reading import Clock
-
+def _stopped() -> Clock:
     class Impatient(Clock):
         def restart(self, seconds: float) -> None:
             super().restart(seconds)
@@ -501,3 +502,60 @@ def test_call_without_recorded_arguments_says_how_to_have_them() -> None:
             raise OSError("no")
         said, _ = parts_of(why_failed(reading(kept.events), None))
         assert ("was not recorded" in said) == (arguments is None)
+
+
+@pytest.mark.parametrize("question", ["search", "tree", "breaches"])
+def test_journal_too_large_for_the_time_is_told_and_asked_again(
+    question: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, *(make_event(number) for number in range(1_000)))  # several segments
+    ask: Any = {
+        "search": lambda one: search_events(one, "--session elsewhere", 5),
+        "tree": lambda one: get_tree(one, "abcdefabcdef"),
+        "breaches": lambda one: who_breached(one, None),
+    }[question]
+    questions = Questions(ConfigOfCommands("web", None), tmp_path)
+
+    def told() -> str:
+        try:
+            return questions.ask(ask).text()
+        except CannotAnswerError as error:
+            return str(error)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Clock, "check", _out_of_time)
+        assert re.search(r"reading stopped after 15 s.* Ask the same again", told())
+    assert "Ask the same again" not in told()
+
+
+def _out_of_time(_: Clock) -> None:
+    raise OutOfTimeError
+
+
+def test_lists_that_are_too_long_are_cut_and_counted() -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    with pytest.raises(OSError), recorder.run("app"):
+        for number in range(250):
+            with recorder.agent(f"did:mesh:{number}"):
+                recorder.breach("dig", ring=3, required_ring=1, severity="low")
+        raise OSError("no")
+
+    assert "refused: 20 of 250 are told." in why_failed(reading(kept.events), None).notes
+    told = who_breached(reading(kept.events), None)
+    assert told.notes[0] == "250 breaches of rings, by at least 200 agents."
+    assert any(note.startswith("agents: ") for note in told.notes)
+    some = who_breached(reading(kept.events * 50), None)
+    assert any("stopped after 10,000 events" in note for note in some.notes)
+
+
+def test_session_of_several_traces_means_the_newest(played: Sequence[HypervisorEvent]) -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    for name in ("first", "second"):
+        with recorder.session("night"), recorder.run(name):
+            pass
+    answer = get_tree(reading(kept.events), "night")
+
+    assert recorded(answer, "trace")[0]["root"] == "run second"
+    assert answer.notes[0].startswith("That id names 2 traces or more: this is the newest.")

@@ -13,7 +13,7 @@ from hypervisor_observability.text.error_text import reason_of
 
 from .answers.answer import Answer, CannotAnswerError
 from .answers.health import delivery_health
-from .answers.reading import Clock, OutOfTimeError, Reading
+from .answers.reading import Clock, Reading
 from .answers.shortening import counted, line
 
 _MOST_NOTICES = 5
@@ -53,12 +53,6 @@ class Questions:
                 notices.append, journal=self.journal, file=self.file, step=clock.check
             ) as history:
                 answer = question(Reading(history, clock=clock))
-        except OutOfTimeError as error:
-            raise CannotAnswerError(
-                f"Reading stopped after {clock.seconds:.0f} s. What was read is indexed:"
-                " ask the same again, and it goes on from there; or narrow it with since or a"
-                " trace."
-            ) from error
         except click.ClickException as error:
             raise _unopened(error.format_message()) from error
         except (ObservabilityError, OSError) as error:

@@ -17,7 +17,7 @@ from hypervisor_observability.tree.summary import TraceSummary
 from hypervisor_observability.tree.work import Work
 
 from .answer import CannotAnswerError
-from .reading import Reading, short_trace
+from .reading import AGAIN, Reading, short_trace
 
 MOST_EVENTS = 50_000
 """Most events of a trace that are read: its first ones."""
@@ -106,6 +106,8 @@ def read_trace(reading: Reading, key: str, prices: Prices | None = None) -> Chos
     bounded = reading.anew(MOST_EVENTS)
     events = [entry.event for entry in bounded.events(Wanted(trace=key))]
     notes = []
+    if bounded.goes_on and not events:
+        raise CannotAnswerError(f"Reading stopped after {bounded.stopped}. {AGAIN}")
     if bounded.stopped:
         notes.append(
             f"The trace is not told whole: reading stopped after {bounded.stopped}."

@@ -21,6 +21,8 @@ MOST_NAMES = 20_000
 MOST_NAMES_SECONDS = 5.0
 """Longest time that it learns them, before."""
 
+AGAIN = "Ask the same again: what was read is indexed, and it goes on from there."
+
 _JOINS = Wanted(event_type="session.joined")
 
 
@@ -65,6 +67,7 @@ class Reading:
         read: How many were.
         oldest_ns: The time of the oldest of them.
         stopped: Why it was stopped, in our words; empty if it was not.
+        goes_on: Whether the same question again would come further: what was read is indexed.
     """
 
     history: History
@@ -74,6 +77,7 @@ class Reading:
     read: int = field(default=0, init=False)
     oldest_ns: int | None = field(default=None, init=False)
     stopped: str = field(default="", init=False)
+    goes_on: bool = field(default=False, init=False)
 
     @property
     def place(self) -> str:
@@ -115,6 +119,7 @@ class Reading:
                 yield Entry(entry.run, entry.sequence, self.gate.admit(entry.event))
         except OutOfTimeError:
             self.stopped = f"{self.clock.seconds:.0f} s"
+            self.goes_on = self.goes_on or wanted != EVERYTHING
 
     def anew(self, most_events: int | None = None) -> "Reading":
         """Give another reading of the same history, with a bound of its own, in the same time."""
@@ -141,6 +146,8 @@ class Reading:
         """
         if not self.stopped:
             return []
+        if self.goes_on:
+            narrow = f"{AGAIN} {narrow}"
         text = f"Not all of the history was read: reading stopped after {self.stopped}"
         if self.oldest_ns is not None:
             text += f", back to {moment(self.oldest_ns)}"
