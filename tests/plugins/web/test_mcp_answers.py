@@ -559,3 +559,43 @@ def test_session_of_several_traces_means_the_newest(played: Sequence[HypervisorE
 
     assert recorded(answer, "trace")[0]["root"] == "run second"
     assert answer.notes[0].startswith("That id names 2 traces or more: this is the newest.")
+
+
+def test_what_other_agents_did_meanwhile_is_not_told_as_what_came_before() -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    with pytest.raises(OSError), recorder.run("app"), recorder.agent("did:mesh:a"):
+        with recorder.tool("prepare"):
+            pass
+        with recorder.agent("did:mesh:b"):
+            recorder.vfs.write("noise.txt")
+        with recorder.tool("fail"):
+            raise OSError("no")
+
+    before = recorded(why_failed(reading(kept.events), None), "events_before")
+    assert {one["agent"] for one in before} == {"did:mesh:a"}
+    assert [one["type"] for one in before][:2] == ["tool.finished", "tool.started"]
+
+
+def test_newest_name_of_an_agent_counts() -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    for name in ("old", "new"):
+        with recorder.agent("did:mesh:a", name=name):
+            pass
+    found = recorded(search_events(reading(kept.events), "--type agent.finished", 1), "events")
+    assert found[0]["agent_name"] == "new"
+
+
+def test_what_happened_to_an_agent_before_its_breach_did_not_come_of_it() -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    with recorder.agent("did:mesh:b"):
+        recorder.breach("dig", ring=3, required_ring=1, severity="low")
+    with recorder.agent("did:mesh:a"):
+        recorder.security.agent_killed("manual", severity="high")
+    with recorder.agent("did:mesh:a"):
+        recorder.breach("dig", ring=3, required_ring=1, severity="low")
+
+    for one in recorded(who_breached(reading(kept.events), None), "agents"):
+        assert "afterwards" not in one
