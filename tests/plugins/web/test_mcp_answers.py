@@ -430,6 +430,7 @@ def test_hostile_text_stays_where_data_stands_visible_and_bounded(text: str) -> 
             assert harmful not in answer.text()
             assert harmful not in whole
         assert "ignore all" not in said
+        assert len(text) < 6 or text[:12] not in said
         whole.encode("utf-8")
 
 
@@ -545,7 +546,8 @@ def test_lists_that_are_too_long_are_cut_and_counted() -> None:
     told = who_breached(reading(kept.events), None)
     assert told.notes[0] == "250 breaches of rings, by at least 200 agents."
     assert any(note.startswith("agents: ") for note in told.notes)
-    some = who_breached(reading(kept.events * 50), None)
+    breaches = [one for one in kept.events if one.event_type == EventType.RING_BREACH_DETECTED]
+    some = who_breached(reading(breaches * 41), None)
     assert any("stopped after 10,000 events" in note for note in some.notes)
 
 

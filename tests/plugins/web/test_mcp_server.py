@@ -227,6 +227,29 @@ def test_server_ends_where_nobody_listens_any_more(how: str, tmp_path: Path) -> 
             stream.close()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal of POSIX")
+def test_server_on_a_terminal_says_what_is_missing_and_that_it_waits(tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "--journal", str(tmp_path / "nothing")],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    try:
+        assert process.stderr is not None
+        assert "there is no journal in" in process.stderr.readline()
+        assert "waiting for a coding agent" in process.stderr.readline()
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+
+
 def test_missing_package_is_named_with_what_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

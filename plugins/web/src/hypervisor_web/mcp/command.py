@@ -33,11 +33,14 @@ def mcp(context: CommandContext, directory: Path | None, config_file: Path | Non
         from .server import make_server
     except ImportError as error:
         raise click.ClickException(_NEEDED) from error
+    questions = Questions(context, directory, config_file)
+    if (problem := questions.problem()) is not None:
+        output.note(problem)  # each answer says so, too, for as long as it lasts
     if sys.stdin.isatty():
         output.note("waiting for a coding agent on stdin, which starts this itself; Ctrl-C ends it")
     # A thread waits for a line of stdin, which nothing else interrupts. Nothing is lost: it reads.
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
-        make_server(Questions(context, directory, config_file)).run("stdio")
+        make_server(questions).run("stdio")
     finally:
         signal.signal(signal.SIGINT, before)

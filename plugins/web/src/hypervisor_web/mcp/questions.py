@@ -65,6 +65,14 @@ class Questions:
             answer.add_lines("could not be read", shown)
         return answer
 
+    def problem(self) -> str | None:
+        """Say why the history cannot be opened now; None if it can."""
+        try:
+            self.ask(lambda _: Answer())
+        except CannotAnswerError as error:
+            return str(error)
+        return None
+
     def health(self) -> Answer:
         """Say how events are delivered, and what there is to ask."""
         statuses = self.context.statuses(self.file)
