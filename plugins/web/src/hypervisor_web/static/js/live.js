@@ -41,6 +41,7 @@ export function open(page) {
   const box = filterBox({ seen, onApply: (text) => begin(text) });
   const pause = h("button", { type: "button", "aria-pressed": "false", title: "Pause (space)", onclick: () => list.hold(list.following) }, "Pause");
   const total = h("p", { class: "total soft" });
+  const nothing = h("div", { class: "empty", hidden: true });
   const newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => list.follow() });
   const list = new LiveList({
     fetchRows: async (first, number, signal) => {
@@ -61,7 +62,7 @@ export function open(page) {
     h("div", { class: "toolbar" }, box.element, box.wrong, pause, total),
     box.problem,
     strip.element,
-    h("div", { class: "split" }, h("div", { class: "listing" }, list.element, newer), panel.element),
+    h("div", { class: "split" }, h("div", { class: "listing" }, list.element, nothing, newer), panel.element),
   );
   panel.element.addEventListener("keydown", (event) => event.key === "Escape" && close());
 
@@ -84,6 +85,7 @@ export function open(page) {
         if (signal.aborted) return;
         if (state.state === "refused" && state.status === 400) {
           box.fail(state.why);
+          fill(total);
           page.connection("", "");
         } else page.connection(...connectionWords(state));
       },
@@ -123,7 +125,17 @@ export function open(page) {
     say(pause, list.following ? "Pause" : "Paused");
     const waiting = list.waiting();
     newer.hidden = list.following;
+    sayNothing();
     say(newer, waiting ? `${count(waiting)} new ↓` : "Newest ↓");
+  }
+
+  /** Say why the list is empty, if it is. */
+  function sayNothing() {
+    if (nothing.hidden !== list.isEmpty()) return;
+    nothing.hidden = !list.isEmpty();
+    const clear = h("button", { type: "button", onclick: () => box.apply("") }, "Show all events");
+    const [why, what] = filter ? ["No event that the page holds matches the filter.", clear] : ["No events yet.", "They appear here as they come."];
+    fill(nothing, h("p", { class: "lead" }, why), h("p", {}, what));
   }
 
   function choose(row, isOpened) {

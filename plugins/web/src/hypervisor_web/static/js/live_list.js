@@ -1,7 +1,7 @@
 // The list of LIVE: which events it holds, which is chosen, and whether it follows the newest.
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { count, now } from "./format.js";
 import { Line } from "./line.js";
 import { clearRow, gapText, makeHead, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
 import { RowCache } from "./row_cache.js";
@@ -71,8 +71,8 @@ export class LiveList {
         this.begin();
         if (wasHeld) this.announce("What was shown is gone: the page begins with the newest.");
         line.begin(message.oldest, message.next);
-        line.offerPast(this.hasPast && message.oldest >= 0);
-        this.seenNext = message.next;
+        line.offerPast(this.hasPast);
+        this.seenNext = this.streamed = message.next;
       }
       this.ring = message.ring;
     } else if (message.t === "rows") {
@@ -90,6 +90,11 @@ export class LiveList {
   /** How many have come since the list stands still. */
   waiting() {
     return this.following ? 0 : Math.max(0, this.line.next - this.seenNext);
+  }
+
+  /** Whether it is known that there is no event. */
+  isEmpty() {
+    return this.streamed !== null && this.line.size === this.line.head && this.line.past.length === 0;
   }
 
   /** The ordinal after the last. */
@@ -157,10 +162,8 @@ export class LiveList {
       this.index = ordinal === null || ordinal < line.origin ? -1 : line.indexOf(ordinal);
       list.resize(line.size);
       list.moveTo(Infinity);
-    } else {
-      list.resize(line.size);
-      this.onChange();
-    }
+    } else list.resize(line.size);
+    this.onChange();
     list.draw();
   }
 
