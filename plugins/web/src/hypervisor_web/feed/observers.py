@@ -86,11 +86,12 @@ class Observers:
         self.notice(f"{name} cannot read an event, and leaves it out: {line_of(error)}")
 
     def notice(self, text: str) -> None:
-        """Tell viewers of something; the same is not told twice in a row."""
+        """Tell viewers of something, unless it is among what they were told last."""
+        text = text[:_MOST_CHARACTERS]
         with self._news:
-            if self.notices and self.notices[-1][1] == text:
-                return
-            self.notices.append((time.time_ns() // 1_000, text[:_MOST_CHARACTERS]))
+            if any(text == told for _, told in self.notices):
+                return  # whoever reads a damaged journal again tells of the same places
+            self.notices.append((time.time_ns() // 1_000, text))
             self.told += 1
             self._news.notify_all()
 
