@@ -145,9 +145,9 @@ def test_only_the_newest_events_are_kept_and_the_rest_is_told(
     taken = recorded.trace(root.trace_id)
 
     assert (read["events"], taken["events"]) == (5, 5)
-    assert read["notices"] == ["the newest 5 events are shown; older ones are left out"]
+    assert read["notices"] == ["the newest 5 events are shown; left out: older ones"]
     assert taken["notices"] == [
-        "the newest 5 events are shown; 1 older ones are left out, and those before them"
+        "the newest 5 events are shown; left out: 1 older, and those before them"
     ]
     assert [one["title"] for one in rows(taken)][1:] == ["r2", "r3", "r4", "r5", "r6"]
 
@@ -163,7 +163,7 @@ def test_large_payloads_push_older_events_out(
     answer = recorded.trace(root.trace_id)
 
     assert answer["events"] == 1
-    assert answer["notices"] == ["the newest 1 events are shown; 3 older ones are left out"]
+    assert answer["notices"] == ["the newest 1 events are shown; left out: 3 older"]
 
 
 def test_traces_that_nobody_asks_for_are_given_up(

@@ -262,8 +262,8 @@ def _told(trace: KeptTrace) -> dict[str, Any]:
 def _left_out(trace: KeptTrace) -> Iterator[str]:
     if trace.dropped:
         yield (
-            f"the newest {len(trace):,} events are shown; {trace.dropped:,} older ones are left out"
+            f"the newest {len(trace):,} events are shown; left out: {trace.dropped:,} older"
             + ", and those before them" * trace.older
         )
     elif trace.older:
-        yield f"the newest {len(trace):,} events are shown; older ones are left out"
+        yield f"the newest {len(trace):,} events are shown; left out: older ones"
