@@ -172,3 +172,8 @@ def fail_with(text: str) -> Callable[[], None]:
         raise RuntimeError(text)
 
     return fail
+
+
+def request_threads() -> list[str]:
+    """Give the names of the threads that serve a request of such a site."""
+    return [one.name for one in threading.enumerate() if one.name == "hvobs-test-request"]

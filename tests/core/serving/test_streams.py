@@ -16,14 +16,10 @@ from hypervisor_observability.serving.pages import Refused, Request
 from hypervisor_observability.serving.requests import SiteHandler
 from hypervisor_observability.serving.settings import ServerSettings
 from tests.core.serving.certificates import Certificates
-from tests.core.serving.served_site import WIDE_SECONDS, ServedSite, read_all
+from tests.core.serving.served_site import WIDE_SECONDS, ServedSite, read_all, request_threads
 from tests.waiting import wait_until
 
 Serve = Callable[..., ServedSite]
-
-
-def request_threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name == "hvobs-test-request"]
 
 
 def test_stream_is_written_as_it_comes(served: ServedSite) -> None:

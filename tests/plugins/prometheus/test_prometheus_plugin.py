@@ -11,7 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hypervisor_observability import ConfigError, EventType, Observability
 from hypervisor_observability.config.structuring import Origin, structure
-from hypervisor_observability.serving.binding import _advice
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from tests.plugins.prometheus.served import Served
 
@@ -84,11 +83,6 @@ def test_host_that_is_no_name_is_told(make_served: Callable[..., Served]) -> Non
 
     with pytest.raises(OSError, match="is no address of this machine"):
         served.start()
-
-
-def test_other_failures_to_bind_are_told_too() -> None:
-    assert "above 1023" in _advice(PermissionError(13, "Permission denied"), "plugins.p.")
-    assert _advice(OSError(24, "Too many open files"), "p.") == "cannot be had: Too many open files"
 
 
 def test_check_tells_what_would_be_served(

@@ -115,13 +115,10 @@ def _gone(connections: dict[socket.socket, _Stream]) -> list[socket.socket]:
 def _tells_so(seen: int, connection: socket.socket) -> bool:
     if seen != select.POLLIN:
         return True
-    try:
+    with contextlib.suppress(OSError):  # the next look tells
         # Below TLS, which peeks at nothing.
         return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
+    return False
 
 
 def _tune(connection: socket.socket) -> None:
