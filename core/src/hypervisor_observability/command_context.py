@@ -47,9 +47,8 @@ class CommandContext(Protocol):
     def statuses(self, file: Path | None = None) -> Mapping[str, Any]:
         """Give what processes tell of their delivery at present. Never raises for what it finds.
 
-        :returns: ``processes``: what each tells, as in ``hvobs status --json``, and ``running``,
-            whether it wrote lately; those that run first, then the newest first. ``problems``: a
-            line for each. ``reason``: why no process tells anything; None where one does.
+        :returns: ``processes``, as in ``hvobs status --json``, each with ``running``: whether it
+            wrote lately. ``problems``: a line for each. ``reason``: why no process tells anything.
         """
 
     def prices(self, file: Path | None = None, *, estimate: bool = False) -> "Prices | None":

@@ -104,8 +104,7 @@ class PluginContext:
             one that hung finds there what that one put in, such as the totals already sent to a
             backend. A call that hangs may still come back and use it. A fork's child begins with
             an empty one; no other process sees it.
-        prices: To estimate costs that were not reported; None: the configuration does not ask
-            for estimates.
+        prices: To estimate costs that were not reported; None: they are not estimated.
     """
 
     name: str
@@ -287,9 +286,8 @@ def trace_url(trace: str) -> str | None:
 
 @hookspec(firstresult=True)
 def page_url() -> str | None:
-    """Return the address of a page for people that the plugin serves; None while it serves none.
+    """Return the address of a page that the running plugin serves for people; None: it serves none.
 
-    It may hold what lets a viewer in: ``hvobs run`` writes it to standard error at the start of
-    the program if that is a terminal, and ``observability.page_urls`` gives it to the application.
-    It is never logged. Called on a plugin that runs.
+    It may hold what lets a viewer in, so it is never logged: ``hvobs run`` writes it to a terminal
+    alone, and ``observability.page_urls`` gives it to the application.
     """
