@@ -67,7 +67,7 @@ class Case:
 
 def all_cases(*, quick: bool) -> list[Case]:
     """All cases, in the order of the table."""
-    rounds = 2 if quick else 7
+    rounds = 2 if quick else 5
     minutes = 0.25 if quick else 10
     return [
         _opening(100_000, rounds),
@@ -76,7 +76,7 @@ def all_cases(*, quick: bool) -> list[Case]:
         _steady(1_000, minutes),
         _flood(10_000, seconds=10 if quick else 60),
         _unfinished(20 if quick else 100),
-        _emitting(15 if quick else 151),
+        _emitting(15 if quick else 61),
     ]
 
 
