@@ -12,7 +12,7 @@ from hypervisor_observability.stores import Entry, History, recent
 from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.feed.observers import Observers
 
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.02
 _SHARE = 0.1  # of the time may be spent on looking in vain, where that takes long
 _RETRY_SECONDS = 1.0
 _LOOK_SECONDS = 2.0

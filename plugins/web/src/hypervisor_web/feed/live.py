@@ -14,7 +14,7 @@ from hypervisor_web.feed.views import View
 MOST_ROWS = 1_000
 """Rows in one message."""
 
-_TICK_SECONDS = 0.04
+_TICK_SECONDS = 0.03
 _BEAT_SECONDS = 5.0
 _FIRST_ROWS = 100
 _ROWS_PER_SECOND = 2_000
