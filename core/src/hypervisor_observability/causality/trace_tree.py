@@ -10,8 +10,8 @@ from .causal_trace import CausalTraceId
 from .id_text import parts_of
 from .traceparent import is_same_trace
 
+# The span, and the span above it.
 _Belonging = tuple[str, str | None] | Literal["elsewhere", "unreadable"]
-"""Of a causal id: its span and the span above, where it is of the trace in question."""
 
 
 @frozen(eq=False, kw_only=True)
@@ -125,14 +125,11 @@ def build_tree(events: Iterable[HypervisorEvent], trace_id: str) -> TraceTree:
             continue
         if text not in belonging:
             belonging[text] = _read(text, trace_id)
-        place = belonging[text]
-        if place == "unreadable":
+        if (place := belonging[text]) == "unreadable":
             unreadable += 1
         elif place != "elsewhere":
             span_id, parent = place
-            seen = spans.get(span_id)
-            if seen is None:  # most spans have several events
-                seen = spans[span_id] = _Seen()
+            seen = spans.get(span_id) or spans.setdefault(span_id, _Seen())
             seen.events.append(event)
             seen.positions.append(position)
             if parent is not None:
@@ -173,11 +170,8 @@ def _cut_circles(spans: Mapping[str, _Seen]) -> None:
     settled: set[str] = set()
     position = {span_id: number for number, span_id in enumerate(spans)}
     for start, seen in spans.items():
-        if seen.parent is None or seen.parent in settled:  # as nearly all are: parents come first
-            settled.add(start)
-            continue
-        path: dict[str, None] = {}
-        span_id: str | None = start
+        path: dict[str, None] = {start: None}
+        span_id = seen.parent
         while span_id is not None and span_id not in settled and span_id not in path:
             path[span_id] = None
             span_id = spans[span_id].parent
