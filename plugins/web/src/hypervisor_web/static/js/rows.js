@@ -30,6 +30,8 @@ export class VirtualList {
     this.set = 0; // where the scroll stands by our own doing
     this.frame = 0;
     this.watch = new ResizeObserver(() => {
+      // On paper the list is as high as its rows: more rows would make it higher, without end.
+      if (matchMedia("print").matches) return;
       this.measure();
       this.resized();
     });
