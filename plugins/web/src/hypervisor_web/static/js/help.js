@@ -9,6 +9,7 @@ const OPTIONS = [
   ["--session ID", "Events of this session"],
   ["--trace ID", "Events of this trace"],
   ["--since 5m", "Events since then: 30s, 5m, 2h, 1d, or a time"],
+  ["--until 5m", "Events until then, likewise"],
   ["--wrong", "Only what went wrong"],
   ["disk full", "Events whose text holds these words"],
 ];
