@@ -76,7 +76,7 @@ def all_cases(*, quick: bool) -> list[Case]:
         _steady(1_000, minutes),
         _flood(10_000, seconds=10 if quick else 60),
         _unfinished(20 if quick else 100),
-        _emitting(15 if quick else 61),
+        _emitting(15 if quick else 121),
     ]
 
 
