@@ -59,7 +59,7 @@ class Case:
                 [one[row.measure] for one in figures if row.measure in one],
                 [one[other] for one in figures if (other := f"other_{row.measure}") in one],
                 group=self.group,
-                other_name=_OTHER,
+                other_name=_OTHER if self.name == "emit" else "",
             )
             for row in self.rows
         ]
