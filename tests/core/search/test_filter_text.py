@@ -13,7 +13,12 @@ from hypervisor_observability.errors import FilterError
 from hypervisor_observability.events.timestamps import nanoseconds
 from hypervisor_observability.search.choice import Choice
 from hypervisor_observability.search.filter_options import OPTIONS, values_of
-from hypervisor_observability.search.filter_text import MAX_CHARACTERS, format_choice, parse
+from hypervisor_observability.search.filter_text import (
+    MAX_CHARACTERS,
+    MAX_WORDS,
+    format_choice,
+    parse,
+)
 from hypervisor_observability.stores import trace_key
 
 _TIMES = ["2026-11-26", "2026-11-26T12:00:01.5", "2026-11-26T12:00+02:00", "9999-12-31T23:59Z"]
@@ -123,6 +128,13 @@ def test_times_ago_count_from_the_moment_of_reading() -> None:
         ),
         ("a\\", r"nothing follows the last \: write \\ for one"),
         ("x" * (MAX_CHARACTERS + 1), "the filter is longer than 4,096 characters"),
+        (
+            "--text a" + " a" * MAX_WORDS,
+            (
+                "the filter has 33 words to search for, which may be 32: put words that follow each"
+                " other into quotes"
+            ),
+        ),
     ],
 )
 def test_wrong_filter_says_what_would_be_right(text: str, message: str) -> None:

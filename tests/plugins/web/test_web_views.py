@@ -1,12 +1,16 @@
 """What filters leave of the ring."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hypervisor_observability import EventType
+from hypervisor_observability import EventType, HypervisorEvent
 from hypervisor_observability.errors import FilterError
 from hypervisor_observability.search.agent_names import AgentNames
+from hypervisor_observability.search.choice import Choice
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.views import MOST_VIEWS, Views
 from tests.plugins.web.entries import entry
@@ -109,3 +113,25 @@ def test_time_ago_counts_from_the_first_stream_and_not_from_an_earlier_one(text:
         pass
     with views.streamed("word") as later:
         assert later is first
+
+
+def test_filters_are_compared_one_at_a_time_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    ring, comparing, most = Ring(10_000, 64 * MIB), [0], []
+    for number in range(3_000):
+        ring.append(entry(number, JOINED))
+    views, covers = views_of(ring), Choice.covers
+
+    def counted(choice: Choice, event: HypervisorEvent) -> bool:
+        comparing[0] += 1
+        most.append(comparing[0])
+        time.sleep(0)  # another thread's turn, if it may
+        comparing[0] -= 1
+        return covers(choice, event)
+
+    monkeypatch.setattr(Choice, "covers", counted)
+    asking = [views.get(f"--type session.joined --session s{number}") for number in range(3)]
+    with ThreadPoolExecutor(len(asking)) as viewers:
+        for seen in [viewers.submit(view.look) for view in asking]:
+            seen.result(timeout=60)
+
+    assert (len(most), max(most)) == (3 * 3_000, 1)

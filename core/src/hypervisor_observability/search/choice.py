@@ -74,12 +74,12 @@ class Choice:
             and (self.agent is None or self._is_by(event.agent_did))
             and self.wanted.covers(event)
             and (not self.wrong_only or is_trouble(event))
-            and not (self.text and self.missing_words(event))
+            and (not self.text or self._words.are_in(event, self._name_of(event)))
         )
 
     def missing_words(self, event: HypervisorEvent) -> Sequence[str]:
         """Give those words of ``text`` that are nowhere in *event*."""
-        return self._words.missing(event, self.names.of(event.agent_did or ""))
+        return self._words.missing(event, self._name_of(event))
 
     def events(self, history: History, limit: int | None = None) -> Iterator[Entry]:
         """Give them, oldest first; only the newest so many if there is a *limit*."""
@@ -131,6 +131,9 @@ class Choice:
             else:
                 narrowed = evolve(narrowed, agent_did=self.agent)
         return narrowed, None if whole else self.covers
+
+    def _name_of(self, event: HypervisorEvent) -> str:
+        return self.names.of(event.agent_did or "")
 
     def _is_by(self, did: str | None) -> bool:
         if did is None or self.agent is None:

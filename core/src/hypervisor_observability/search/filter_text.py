@@ -17,6 +17,8 @@ from .filter_options import OPTIONS, FilterOption, choice_of, values_of
 
 MAX_CHARACTERS = 4_096
 """Longest text of a filter."""
+MAX_WORDS = 32
+"""Most words that are searched for: each is searched for in every event."""
 
 _BY_NAME = {one.name: one for one in OPTIONS}
 
@@ -57,7 +59,13 @@ def parse(text: str, names: AgentNames | None = None) -> Choice:
             value = words.pop(0)
         given.setdefault(option, []).append(value)
     values = {option.key: _read(option, texts) for option, texts in given.items()}
-    values["text"] = [*values.get("text", ()), *searched]
+    words = [*values.get("text", ()), *searched]
+    if len(words) > MAX_WORDS:
+        raise FilterError(
+            f"the filter has {len(words):,} words to search for, which may be {MAX_WORDS}: put"
+            " words that follow each other into quotes"
+        )
+    values["text"] = words
     return choice_of(values, names)
 
 

@@ -43,6 +43,16 @@ class Words:
         forms = [(text, tuple(one.casefold() for one in _forms_of(text))) for text in self.texts]
         object.__setattr__(self, "_forms", forms)
 
+    def are_in(self, event: HypervisorEvent, agent_name: str) -> bool:
+        """Tell whether all are found in *event*; the first that is not ends the search.
+
+        Args:
+            event: Where to look.
+            agent_name: The name of its agent; empty where none is known.
+        """
+        searched = _searched(event, agent_name)
+        return all(any(one in searched for one in forms) for _, forms in self._forms)
+
     def missing(self, event: HypervisorEvent, agent_name: str) -> Sequence[str]:
         """Give the words that are not found in *event*.
 

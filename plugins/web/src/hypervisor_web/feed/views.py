@@ -1,6 +1,7 @@
 """Views: what a filter leaves of the ring, shared by all who ask for the same."""
 
 import threading
+import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
@@ -20,6 +21,8 @@ MOST_VIEWS = 32
 
 _AGE = 1 << 32  # ordinals of one view; 2**20 views come before JavaScript's 2**53
 _COMPACT = 4_096
+_TURN_EVENTS = 2_048
+_REST_SECONDS = 0.001
 
 
 class View(Protocol):
@@ -64,15 +67,20 @@ class Everything:
 class Filtered:
     """The events that a choice covers. Each is compared once.
 
+    However many filters are asked for at once, one of them compares at a time, and some thousand
+    events: what runs beside the page has one thread to share the interpreter with, not sixty.
+
     Attributes:
         ring: Where they are.
         choice: Which.
         begun: The first ordinal.
+        turn: Held by the view that compares.
     """
 
     ring: Ring
     choice: Choice
     begun: int
+    turn: threading.Lock = field(factory=threading.Lock)
     _found: "array[int]" = field(factory=lambda: array("q"), init=False)
     _gone: int = field(default=0, init=False)  # matches that have left, before those in _found
     _left: int = field(default=0, init=False)  # matches at the beginning of _found that have left
@@ -95,10 +103,16 @@ class Filtered:
 
     def _compare(self) -> None:
         covers, found, last = self.choice.covers, self._found, self.ring.next
-        for position, entry in self.ring.read(self._seen, last):
-            if covers(entry.event):
-                found.append(position)
-        self._seen = last
+        while self._seen < last:
+            begun = max(self._seen, self.ring.oldest)
+            until = min(last, begun + _TURN_EVENTS)
+            with self.turn:
+                for position, entry in self.ring.read(begun, until):
+                    if covers(entry.event):
+                        found.append(position)
+            self._seen = until
+            if until < last:
+                time.sleep(_REST_SECONDS)  # else the next turn would be this view's again
         self._left = bisect_left(found, self.ring.oldest, self._left)
         if self._left > _COMPACT and self._left > len(found) // 2:
             del found[: self._left]
@@ -126,6 +140,7 @@ class Views:
     names: AgentNames
     _kept: OrderedDict[str, _Kept] = field(factory=OrderedDict, init=False)
     _made: int = field(default=0, init=False)
+    _turn: threading.Lock = field(factory=threading.Lock, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
     @property
@@ -192,4 +207,4 @@ class Views:
         if choice.is_everything:
             return Everything(self.ring)
         self._made += 1
-        return Filtered(self.ring, choice, self._made * _AGE)
+        return Filtered(self.ring, choice, self._made * _AGE, self._turn)
