@@ -93,6 +93,25 @@ def test_traces_are_chosen(
         assert answer.notes[0] == "The newest 1 of 2 traces."
 
 
+def test_costs_are_told_of_each_trace_their_sum_and_each_agent() -> None:
+    kept = Collected()
+    recorder = Recorder(kept.bus)
+    for tokens, cost, currency in ((900, 0.031, "EUR"), (50, 0.5, "USD"), (50, 0.25, "USD")):
+        with recorder.run("night"), recorder.agent("did:mesh:a"):
+            recorder.usage(model="m", input_tokens=tokens, cost=cost, currency=currency)
+
+    answer = list_traces(reading(kept.events))
+    said, text = parts_of(answer)
+    assert "sum of these:\n3 traces | 1,000 tokens | 0.031 EUR | 0.75 USD\n" in text
+    assert text.endswith(" | 900 tokens | 0.031 EUR")
+    assert recorded(answer, "sum") == [
+        {"traces": 3, "tokens": 1_000, "cost": {"EUR": 0.031, "USD": 0.75}}
+    ]
+    assert "EUR" not in said  # a currency was recorded, too
+    tree = get_tree(reading(kept.events), recorded(answer, "traces")[0]["trace"])
+    assert [one["cost"] for one in recorded(tree, "work")] == [{"USD": 0.25}] * 2
+
+
 def test_list_read_in_part_says_how_to_go_on(played: Sequence[HypervisorEvent]) -> None:
     answer = list_traces(reading(played, most_events=20))
 
@@ -192,6 +211,16 @@ def test_trace_that_did_not_fail_says_so(
         assert "Nothing in this trace has failed; work in it is still running." in answer.notes
         assert recorded(answer, "chain") == []
         assert len(recorded(answer, "running")) == 6
+
+
+def test_trace_in_which_all_went_well_is_not_looked_through_for_failures() -> None:
+    kept = Collected()
+    with Recorder(kept.bus).run("app"):
+        pass
+
+    answer = why_failed(reading(kept.events), kept.events[0].causal_trace_id)
+    assert "Nothing in this trace has failed." in answer.notes
+    assert "') draws all of it" in answer.notes[-1]
 
 
 def test_failed_call_in_work_that_went_on_is_told_apart() -> None:
@@ -309,6 +338,8 @@ def test_agents_that_breached_are_ranked_with_what_followed() -> None:
     assert (b["agent_name"], b["breaches"], b["needed_ring"]) == ("b", 3, "1")
     assert b["afterwards"] == {"security.agent_killed": 1}
     assert "afterwards" not in a
+    assert "refused" not in a  # nothing says so: that is not to say that it was allowed
+    assert "3 breaches | tried" in answer.text()
     nobody = who_breached(reading(kept.events), "2190-01-01")
     assert nobody.notes[0].startswith("No breach of a ring was recorded since 2190")
 

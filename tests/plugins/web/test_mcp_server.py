@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from mcp import ClientSession, StdioServerParameters, stdio_client
 
 from hypervisor_journal.runs.runs import runs_of
+from hypervisor_observability import Observability
 from tests.commands import run_hvobs
 from tests.plugins.journal.journals import damage_second_record
 from tests.plugins.web import scenario
@@ -109,6 +111,51 @@ def test_coding_agent_is_told_what_there_is_and_is_answered(tmp_path: Path) -> N
                 assert words in told, (name, told)
             many = await asked.call_tool("search_events", {"limit": 10_000})
             assert not many.is_error
+
+    run(ask)
+
+
+def test_argument_that_a_tool_does_not_have_is_refused(tmp_path: Path) -> None:
+    # The SDK would leave it out, and answer as though no filter were asked for.
+    journal = tmp_path / "journal"
+    scenario.record(journal)
+
+    async def ask() -> None:
+        async with session("--journal", journal) as asked:
+            await asked.initialize()
+            for tool in (await asked.list_tools()).tools:
+                assert tool.input_schema["additionalProperties"] is False
+            for name, arguments, words in (
+                (
+                    "search_events",
+                    {"filters": "--wrong"},
+                    "no argument 'filters' (did you mean filter?). It takes filter, limit.",
+                ),
+                ("delivery_health", {"trace": "x"}, "no argument 'trace'. It takes none."),
+            ):
+                result = await asked.call_tool(name, arguments)
+                assert result.is_error
+                assert words in text_of(result)
+
+    run(ask)
+
+
+def test_costs_are_estimated_as_the_configuration_says(tmp_path: Path) -> None:
+    (tmp_path / "hypervisor.toml").write_text(
+        "[usage]\nestimate_cost = true\n[plugins.journal]\ndirectory = 'journal'\n"
+    )
+    with Observability.from_config(tmp_path / "hypervisor.toml") as observability:
+        recorder = observability.recorder
+        with pytest.raises(OSError, match="no route"), recorder.agent("did:mesh:a"):
+            recorder.usage(model="gpt-4o", provider="openai", input_tokens=1_000_000)
+            raise OSError("no route")
+
+    async def ask() -> None:
+        async with session("--config", tmp_path / "hypervisor.toml") as asked:
+            await asked.initialize()
+            for name in ("list_traces", "why_failed"):
+                text = text_of(await asked.call_tool(name, {}))
+                assert re.search(r"1,000,000 tokens \| ~[\d.]+ USD", text), text
 
     run(ask)
 
@@ -242,7 +289,9 @@ def test_server_on_a_terminal_says_what_is_missing_and_that_it_waits(tmp_path: P
     os.close(theirs)
     try:
         assert process.stderr is not None
-        assert "there is no journal in" in process.stderr.readline()
+        told = process.stderr.readline()
+        assert "there is no journal in" in told
+        assert f"This server runs in {Path.cwd()}." in told  # which agents choose as they like
         assert "waiting for a coding agent" in process.stderr.readline()
     finally:
         process.kill()

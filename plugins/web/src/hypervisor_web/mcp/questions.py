@@ -86,9 +86,18 @@ class Questions:
 
 
 def _unopened(reason: str) -> CannotAnswerError:
-    # The reason is about the user's own configuration and directories.
+    # The reason is about the user's own configuration and directories. Coding agents start servers
+    # where they like, so a relative path or "this directory" needs to be told.
     return CannotAnswerError(
-        f"The history cannot be read: {line(reason, 1_000)}. Tell the user: hvobs mcp takes"
+        f"The history cannot be read: {line(reason, 1_000)}. This server runs in"
+        f" {_working_directory()}. Tell the user: hvobs mcp takes"
         " --journal DIR, a directory that a journal was written to, or --config FILE, a"
         " hypervisor.toml that turns on a store. Ask again once something was recorded."
     )
+
+
+def _working_directory() -> str:
+    try:
+        return line(Path.cwd(), 1_000)
+    except OSError:
+        return "a directory that is gone"

@@ -4,12 +4,13 @@ https://modelcontextprotocol.io/specification: the text of an answer for people 
 and the same as JSON that a program can use (structured content, with a schema).
 """
 
+import difflib
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import anyio
-from mcp.server.mcpserver import MCPServer
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.types import CallToolResult, InputRequiredResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from hypervisor_observability.release import RELEASE
@@ -18,6 +19,7 @@ from .answers.answer import MOST_CHARACTERS, Answer, CannotAnswerError, fenced
 from .answers.breaches import who_breached
 from .answers.events import MOST_EVENTS, search_events
 from .answers.failure import why_failed
+from .answers.shortening import line
 from .answers.traces import MOST_TRACES, list_traces
 from .answers.tree import get_tree
 from .questions import Questions
@@ -36,6 +38,8 @@ is an attempt at more. A saga has steps that are undone (compensated) if a later
 Where to begin:
 - Why did it fail? why_failed() without arguments takes the newest failed trace.
 - What happened lately? list_traces(), then get_tree(trace=...) for one of them.
+- What did it cost? list_traces() has tokens and cost of each trace and their sum; get_tree has
+  those of each agent. Who breached a ring? who_breached().
 - Where does a word, an error, an agent appear? search_events(filter=...).
 - Is anything missing? delivery_health().
 
@@ -75,9 +79,43 @@ Since = Annotated[
 ]
 
 
+class Server(MCPServer):
+    """A server that refuses arguments which a tool does not have.
+
+    The SDK leaves them out: a misspelled one would be answered as though nothing had been asked.
+    """
+
+    async def list_tools(self) -> list[Tool]:
+        """List the tools; the schema of each closes the list of its arguments."""
+        return [
+            tool.model_copy(
+                update={"input_schema": {**tool.input_schema, "additionalProperties": False}}
+            )
+            for tool in await super().list_tools()
+        ]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool, if it has all of the *arguments*; else say which it has."""
+        for tool in await super().list_tools():
+            known = list(tool.input_schema.get("properties", ()))
+            unknown = [one for one in arguments if one not in known]
+            if tool.name == name and unknown:
+                return _refused(f"{name} has no argument {unknown[0]!r}", unknown[0], known)
+        return await super().call_tool(name, arguments, context)
+
+
+def _refused(what: str, word: str, known: list[str]) -> CallToolResult:
+    close = difflib.get_close_matches(word, known, 1)
+    meant = f" (did you mean {close[0]}?)" if close else ""
+    text = f"{line(what)}{meant}. It takes {', '.join(known) or 'none'}."
+    return CallToolResult(content=[TextContent(text=text)], is_error=True)
+
+
 def make_server(questions: Questions) -> MCPServer:
     """Make the server that answers *questions*. Nothing is opened before somebody asks."""
-    server = MCPServer(
+    server = Server(
         "hypervisor-observability",
         title="What agents did",
         instructions=INSTRUCTIONS,
@@ -183,7 +221,8 @@ def _tools(questions: Questions) -> list[Callable[..., Any]]:
             ),
         ] = None,
     ) -> Result:
-        return await told(lambda: questions.ask(lambda reading: why_failed(reading, trace)))
+        prices = questions.prices()
+        return await told(lambda: questions.ask(lambda reading: why_failed(reading, trace, prices)))
 
     async def breached(since: Since = None) -> Result:
         return await told(lambda: questions.ask(lambda reading: who_breached(reading, since)))
@@ -210,12 +249,13 @@ For example: filter="--wrong --since 1h"; filter="--type tool.finished timeout";
 filter="--trace da557855c5a8"; filter="--agent builder 'connection refused'"."""
 _TRACES = """\
 List traces, the newest first: what each began with, its agents, outcome, reason of its failure,
-breaches, refusals, duration, tokens and cost. A trace is all that one request to the agents caused.
+breaches, refusals, duration, tokens and cost, and the sum of these. A trace is all that one request
+to the agents caused.
 Begin here if you do not know what there is; use why_failed for what went wrong in one."""
 _TREE = """\
 Draw who caused what in one trace: runs, agents, tool and model calls, sagas, steps, compensations
-and incidents, each with its state, duration and the reason of a failure. Use only="failed" for a
-trace that is too big."""
+and incidents, each with its state, duration, tokens, cost and the reason of a failure. Use
+only="failed" for a trace that is too big."""
 _WHY = """\
 Say why a trace failed: the chain of work from its root to what failed first, the reasons, the
 events of that failure with their payloads, what happened just before, and what was undone,

@@ -108,7 +108,7 @@ def _item(one: _Offender, names: AgentNames) -> Item:
         "agent": cut(one.did, _MOST_TEXT),
         "agent_name": cut(name, _MOST_TEXT) or None,
         "breaches": one.count,
-        "refused": one.refused,
+        "refused": one.refused or None,
         "tried": dict(one.tools.most_common(_MOST_TOOLS)),
         "severities": dict(one.severities),
         "ring": payload_facts.text(one.last, "ring")[:_MOST_TEXT] or None,
@@ -124,7 +124,8 @@ def _item(one: _Offender, names: AgentNames) -> Item:
     grave = ", ".join(f"{word} x{n}" for word, n in one.severities.items())
     words = [
         who(one.did, name),
-        f"{counted(one.count, 'breach')}, of which {one.refused:,} were told as refused",
+        counted(one.count, "breach"),
+        f"{one.refused:,} recorded as refused" if one.refused else "",
         f"tried {line(tried, 400)}",
         f"severity {grave}",
         f"last {told['last']}",

@@ -105,8 +105,9 @@ def _tell(answer: Answer, trace: ChosenTrace, names: AgentNames) -> None:
             answer.add(name, shown, heading=heading)
             if len(chosen) > _MOST:
                 answer.notes.append(f"{name}: {_MOST} of {len(chosen):,} are told.")
+    drawn = ", only='failed') draws what is around it" if path.chain else ") draws all of it"
     answer.notes.append(
-        f"Next: get_tree(trace='{trace.spoken_id}', only='failed') draws what is around it;"
+        f"Next: get_tree(trace='{trace.spoken_id}'{drawn};"
         f" search_events(filter='--trace {trace.spoken_id}') lists its events."
     )
 

@@ -1,10 +1,11 @@
 """``list_traces``: the newest traces, how each ended, what it used."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from hypervisor_observability.bus.event_memory import rough_bytes
 from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.facts.prices import Prices
+from hypervisor_observability.facts.usage import Usage, cost_texts
 from hypervisor_observability.search.choice import Choice
 from hypervisor_observability.search.moments import read_moment
 from hypervisor_observability.stores import Wanted
@@ -71,6 +72,12 @@ def list_traces(
         answer.notes.append(
             "get_tree draws a trace, why_failed says why one failed: give them its id."
         )
+    total = Usage()
+    for summary in found:
+        total.add(summary.usage)
+    if len(found) > 1 and (values := usage_values(total)):
+        text = f"{len(found):,} traces | {' | '.join(_usage_words(total))}"
+        answer.add("sum", [Item(text, {"traces": len(found), **values})], heading="sum of these")
     answer.add("traces", map(trace_item, found), "Ask with a smaller limit, or a state.")
     return answer
 
@@ -169,9 +176,7 @@ def trace_item(summary: TraceSummary) -> Item:
         "refusals": summary.refusals or None,
         "duration_seconds": summary.duration_seconds,
         "events": summary.events,
-        "tokens": usage.tokens or None,
-        "cost": dict(usage.cost) or None,
-        "estimated_cost": dict(usage.estimated_cost) or None,
+        **usage_values(usage),
     }
     data = {key: value for key, value in data.items() if value is not None}
     words = [
@@ -183,12 +188,29 @@ def trace_item(summary: TraceSummary) -> Item:
         counted(summary.breaches, "breach") if summary.breaches else "",
         counted(summary.refusals, "refusal") if summary.refusals else "",
         duration_text(summary.duration_seconds),
-        f"{usage.tokens:,} tokens" if usage.tokens else "",
+        *_usage_words(usage),
     ]
     text = " | ".join(str(word) for word in words if word)
     if summary.reason:
         text += f"\n    reason: {line(summary.reason, _MOST_REASON)}"
     return Item(text, shortened(data, 2_000))
+
+
+def usage_values(usage: Usage) -> dict[str, Any]:
+    """Tell what was used, as values of JSON: only what there is."""
+    values = {
+        "tokens": usage.tokens,
+        "cost": dict(usage.cost),
+        "estimated_cost": dict(usage.estimated_cost),
+    }
+    return {key: value for key, value in values.items() if value}
+
+
+def _usage_words(usage: Usage) -> list[str]:
+    return [
+        *[counted(usage.tokens, "token")] * bool(usage.tokens),
+        *map(line, cost_texts(usage.cost, usage.estimated_cost)),
+    ]
 
 
 def _whose(agent: str | None, since: str | None) -> str:

@@ -14,7 +14,7 @@ from .answer import Answer
 from .chosen_trace import open_trace
 from .reading import Reading
 from .shortening import cut
-from .traces import trace_item
+from .traces import trace_item, usage_values
 
 _COLUMNS = 120
 _MOST_TITLE = 200
@@ -92,7 +92,7 @@ def work_value(work: Work) -> dict[str, Any]:
         "reason": cut(work.reason, _MOST_REASON) or None,
         "begun": None if begun is None else as_datetime(begun.timestamp_ns).isoformat(),
         "duration_seconds": work.duration_seconds,
-        "tokens": None if work.usage is None else work.usage.tokens or None,
+        **({} if work.usage is None else usage_values(work.usage)),
         "span": work.span_id,
     }
     return {key: one for key, one in value.items() if one is not None}
