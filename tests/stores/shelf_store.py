@@ -14,6 +14,7 @@ from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StoreInUseError, StreamUnavailableError
 from hypervisor_observability.stores import (
     EVERYTHING,
+    Description,
     Entry,
     FollowContext,
     HistoryContext,
@@ -223,6 +224,9 @@ class ShelfHistory:
 
     def follow(self) -> "ShelfFollower":
         return ShelfFollower(self, len(self.shelf.look()))
+
+    def describe(self) -> Description:
+        return Description(runs=len(self.shelf.runs), events=len(self.shelf.entries))
 
     def close(self) -> None:
         pass

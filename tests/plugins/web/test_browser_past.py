@@ -45,3 +45,14 @@ def test_older_events_are_read_from_the_journal_when_they_are_asked_for(
     page.keyboard.press("Enter")
 
     expect(rows).to_contain_text(f"number={COUNT - KEPT - 1}")
+
+
+def test_health_says_what_the_journal_holds(page: Page, served: Served) -> None:
+    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
+    page.goto(f"http://127.0.0.1:{served.port}/#/health")
+
+    history = page.get_by_role("region", name="What is recorded")
+    expect(history).to_contain_text(f"events{COUNT}")
+    expect(history).to_contain_text("no process at present")
+    expect(history).to_contain_text("no anchor was found in it")
+    expect(page.locator("body")).to_contain_text("To see it, give a table [state] a directory")

@@ -2,14 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from hypervisor_observability import Config, HypervisorEvent, Observability, Reject, hookimpl
 from hypervisor_observability.cli.status import told_statuses
 from hypervisor_observability.config import DeliveryConfig, StateConfig
-from hypervisor_web.boards.health import Health, health_of_processes, health_of_this_process
+from hypervisor_observability.stores import Description, History
+from hypervisor_web.boards.health import (
+    Health,
+    health_of_processes,
+    health_of_this_process,
+    history_told,
+)
 from tests.configurations import write_config
 from tests.plugins.web import scenario
 from tests.plugins.web.served import serving
@@ -95,8 +101,10 @@ def test_without_a_state_directory_it_says_what_to_configure(
     health = health_of_processes(told_statuses(None))
 
     assert health.processes == []
-    assert health.notices[0].endswith("hypervisor.toml has no [state] directory.")
-    assert 'directory = "state"' in health.notices[1]
+    (notice,) = health.notices
+    assert "hypervisor.toml has no [state] directory. To see it, give a table [state]" in notice
+    assert 'directory = "state"' in notice
+    assert "hvobs serve --config FILE" in notice
 
 
 def test_metrics_tell_the_same_of_this_process(tmp_path: Path) -> None:
@@ -133,3 +141,48 @@ def test_served_history_tells_how_processes_deliver(configured: Path) -> None:
 
     assert [one["name"] for one in health["processes"][0]["plugins"]] == ["picky", "(metrics)"]
     assert health["page"]["most_events"] == 100_000
+
+
+def test_served_journal_tells_of_itself_without_any_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with scenario.observed(tmp_path / "j") as observability:
+        scenario.play(observability.recorder)
+        observability.bus.sync()
+        with serving("--journal", tmp_path / "j", "--port", 0) as served:
+            history = served.get("/api/health")["history"]
+        store = observability.status()["store"]
+
+    assert history["place"] == str(tmp_path / "j")
+    assert (history["runs"], history["living"]) == (1, 1)
+    assert history["events"] == store["events"]
+    assert history["bytes"] > 0
+    assert (history["proven"], history["problems"]) == (None, [])
+
+
+class Quiet:
+    """A history that tells nothing of itself."""
+
+    place = "a list"
+
+
+class Broken(Quiet):
+    """One that cannot tell anything at present."""
+
+    def describe(self) -> Description:
+        raise PermissionError(13, "Permission denied")
+
+    runs = events = follow = close = describe
+
+
+def test_history_that_tells_nothing_of_itself_is_left_out() -> None:
+    assert history_told(cast(History, Quiet())) is None
+
+
+def test_history_that_cannot_be_read_is_a_problem() -> None:
+    told = history_told(cast(History, Broken()))
+
+    assert told is not None
+    assert told["runs"] is None
+    assert told["problems"] == ["cannot be read: PermissionError: [Errno 13] Permission denied"]

@@ -17,12 +17,15 @@ subclass :class:`hypervisor_observability.testing.StoreContract`.
 from .followed import FollowContext, FollowedStore, FollowedStream
 from .history import (
     EVERYTHING,
+    DescribedHistory,
+    Description,
     Entry,
     Follower,
     History,
     HistoryContext,
     RecentFollower,
     Wanted,
+    describe,
     recent,
     trace_key,
     trace_of,
@@ -31,6 +34,8 @@ from .store import ReaderStream, Store, StoreContext
 
 __all__ = [
     "EVERYTHING",
+    "DescribedHistory",
+    "Description",
     "Entry",
     "FollowContext",
     "FollowedStore",
@@ -43,6 +48,7 @@ __all__ = [
     "Store",
     "StoreContext",
     "Wanted",
+    "describe",
     "recent",
     "trace_key",
     "trace_of",

@@ -181,3 +181,49 @@ class History(Protocol):
 
     def close(self) -> None:
         """Close files and connections. Report what has not been reported yet."""
+
+
+@frozen(kw_only=True)
+class Description:
+    """What a store tells of itself. None stands for what it does not know.
+
+    Attributes:
+        runs: How many runs there are.
+        living: Names of those whose processes still record.
+        events: How many events they hold.
+        bytes: What they take, on a disk for instance.
+        proven_at: When the newest proof was made that nothing before it was changed, in seconds
+            since the epoch.
+        proven_run: The run that it is about.
+        proven_events: How many events of that run it vouches for.
+        problems: What cannot be read, a line each.
+    """
+
+    runs: int
+    living: Sequence[str] | None = None
+    events: int | None = None
+    bytes: int | None = None
+    proven_at: float | None = None
+    proven_run: str | None = None
+    proven_events: int | None = None
+    problems: Sequence[str] = ()
+
+
+@runtime_checkable
+class DescribedHistory(History, Protocol):
+    """A history that can also tell of itself."""
+
+    def describe(self) -> Description:
+        """Tell of the store, without reading all of it: somebody asks every few seconds.
+
+        It changes nothing. It is called by one thread at a time, which may be another one than
+        that which opened the history.
+
+        Raises:
+            OSError: Nothing can be told at present.
+        """
+
+
+def describe(history: History) -> Description | None:
+    """Have *history* tell of itself; None where it cannot."""
+    return history.describe() if isinstance(history, DescribedHistory) else None

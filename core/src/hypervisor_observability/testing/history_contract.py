@@ -1,10 +1,11 @@
 """What a store tells of the past."""
 
 from pathlib import Path
+from unittest import SkipTest
 
 from ..errors import NoHistoryError
 from ..events.event_types import EventType
-from ..stores import EVERYTHING, Entry, Wanted
+from ..stores import EVERYTHING, Entry, Wanted, describe
 from .store_tests import StoreTests, emit, numbers_of, of_test
 
 
@@ -43,6 +44,36 @@ class HistoryContract(StoreTests):
             assert len(set(runs)) == 3
             found = [of_test(history.events(runs=[run])) for run in runs]
         assert [numbers_of([entry.event for entry in some]) for some in found] == [[0], [1], [2]]
+
+    def test_history_tells_of_itself_what_holds(self, tmp_path: Path) -> None:
+        """How many runs and events there are, and which processes record now.
+
+        Raises:
+            SkipTest: It does not tell of itself, as it need not.
+        """
+        with self.observed(tmp_path) as observability:
+            for number in range(5):
+                emit(observability.bus, number)
+            observability.bus.sync()
+            with self.history(tmp_path) as history:
+                living = describe(history)
+                (run,) = history.runs()
+        with self.history(tmp_path) as history:
+            ended = describe(history)
+            total = sum(1 for _ in history.events())
+        if living is None or ended is None:
+            raise SkipTest("the history does not tell of itself: it has no describe()")
+        assert living.living is None or list(living.living) == [run]
+        assert not ended.living
+        assert (living.runs, ended.runs) == (1, 1)
+        assert living.events is None or living.events >= 5
+        assert ended.events in (None, total)
+        assert not living.problems
+        with self.unreadable(tmp_path), self.history(tmp_path) as history:
+            try:
+                describe(history)
+            except OSError:
+                pass  # as it may
 
     def test_what_cannot_be_read_is_told(self, tmp_path: Path) -> None:
         """An answer that is not whole must not look like one that is."""

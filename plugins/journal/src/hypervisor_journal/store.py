@@ -13,6 +13,7 @@ from hypervisor_journal.metrics import journal_metrics
 from hypervisor_journal.proof.anchors import Anchor
 from hypervisor_journal.proof.key_files import check_key_file
 from hypervisor_journal.reading.dead_runs import end_of
+from hypervisor_journal.reading.description import ANCHOR_EVENT
 from hypervisor_journal.runs.claims import Claims
 from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run, run_names
@@ -24,10 +25,6 @@ from hypervisor_observability import MetricFamily
 from hypervisor_observability.errors import SettingError, StreamUnavailableError
 from hypervisor_observability.stores import StoreContext
 from hypervisor_observability.text.limited_log import LimitedLog
-
-CHECKPOINT = "observability.checkpoint"
-"""Type of an anchor on its way through the plugins: whoever keeps it elsewhere can prove the
-journal."""
 
 _PATIENCE_SECONDS = 0.25
 """Longest time for which a start waits for what cannot be read at the moment."""
@@ -142,7 +139,7 @@ class JournalStore:
         return self.writer.run
 
     def _announce(self, anchor: Anchor) -> None:
-        self._context.announce(CHECKPOINT, asdict(anchor))
+        self._context.announce(ANCHOR_EVENT, asdict(anchor))
 
     def note_clock_step(self, step_seconds: float) -> None:
         """Write that the wall clock was stepped."""

@@ -18,7 +18,8 @@ from hypervisor_observability.serving.binding import bind, warn_of_others
 from hypervisor_observability.stores import History
 from hypervisor_observability.threads.stop_signals import StopSignals
 from hypervisor_web.addresses import address, spare_ports
-from hypervisor_web.boards.health import Health, health_of_processes
+from hypervisor_web.boards.health import Health, health_of_processes, history_told
+from hypervisor_web.boards.kept import KeptValue
 from hypervisor_web.config import DEFAULT_PORT, WebConfig
 from hypervisor_web.everything import Model, whole_site
 from hypervisor_web.feed.endpoints import Surroundings
@@ -26,6 +27,7 @@ from hypervisor_web.feed.following import Following
 from hypervisor_web.history_options import history_options
 
 _LOOK_SECONDS = 0.5
+_DESCRIBED_SECONDS = 2.0
 
 Open = Callable[[Callable[[str], object]], AbstractContextManager[History]]
 
@@ -71,22 +73,22 @@ def serve(
         raise click.UsageError(str(error)) from error
     opened: Open = partial(context.history, journal=directory, file=config_file, may_be_empty=True)
     with opened(output.note) as history:  # what cannot be opened is told before anything is served
-        place = history.place
-    served = _served(
-        config,
-        opened,
-        place,
-        context.service(config_file),
-        lambda: health_of_processes(context.statuses(config_file)),
-        context.prices(config_file, estimate=estimates),
-        only_this_port=port is not None,
-    )
-    with StopSignals() as signals, _collecting_less_often(), served as url:
-        signals.running = True
-        output.tell(url)
-        output.note(f"showing {place}; Ctrl-C ends it")
-        while not signals.stopping.wait(_LOOK_SECONDS):
-            pass
+        described = KeptValue(partial(history_told, history), _DESCRIBED_SECONDS)
+        served = _served(
+            config,
+            opened,
+            history.place,
+            context.service(config_file),
+            lambda: health_of_processes(context.statuses(config_file), described.get()),
+            context.prices(config_file, estimate=estimates),
+            only_this_port=port is not None,
+        )
+        with StopSignals() as signals, _collecting_less_often(), served as url:
+            signals.running = True
+            output.tell(url)
+            output.note(f"showing {history.place}; Ctrl-C ends it")
+            while not signals.stopping.wait(_LOOK_SECONDS):
+                pass
 
 
 @contextmanager

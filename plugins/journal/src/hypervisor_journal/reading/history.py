@@ -11,6 +11,7 @@ from typing import Self
 from attrs import define, field
 
 from hypervisor_journal.format.frames import EVENT
+from hypervisor_journal.reading.description import JournalDescriber
 from hypervisor_journal.reading.event_index import EventIndex
 from hypervisor_journal.reading.following import FollowedHistory
 from hypervisor_journal.reading.index_columns import Columns, IndexedSegment, Question, hash_of
@@ -19,7 +20,14 @@ from hypervisor_journal.reading.segment_reader import Damage, SegmentReader
 from hypervisor_journal.runs.directory import holds_runs, require_journal
 from hypervisor_journal.runs.runs import Run, run_names
 from hypervisor_observability.events.event import HypervisorEvent
-from hypervisor_observability.stores import EVERYTHING, Entry, HistoryContext, Wanted, trace_of
+from hypervisor_observability.stores import (
+    EVERYTHING,
+    Description,
+    Entry,
+    HistoryContext,
+    Wanted,
+    trace_of,
+)
 
 
 def nothing(*_: object) -> None:
@@ -47,6 +55,10 @@ class JournalHistory:
     expect: Callable[[int], object] | None = None
     step: Callable[[], object] = nothing
     torn: list[Damage] = field(factory=list, init=False)
+    _describer: JournalDescriber = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._describer = JournalDescriber(self.directory)
 
     @classmethod
     def of(cls, directory: Path, context: HistoryContext) -> Self:
@@ -115,6 +127,14 @@ class JournalHistory:
     def follow(self) -> FollowedHistory:
         """Give what comes from now on."""
         return FollowedHistory(self.directory, self.notice, self.events)
+
+    def describe(self) -> Description:
+        """Tell how much there is, which processes write it, and what its newest anchor proves.
+
+        Raises:
+            OSError: The journal's directory cannot be listed.
+        """
+        return self._describer.describe()
 
     def close(self) -> None:
         """Let go of the index; remark which runs end in the middle of a record."""

@@ -95,6 +95,12 @@ class RunReader:
         first = self._segments[0].first_sequence
         return first, max(first, self._end)
 
+    @property
+    def starts(self) -> list[int]:
+        """Sequence numbers with which the segments begin, that of the first one first."""
+        self._look_for_segments()
+        return [one.first_sequence for one in self._segments]
+
     def read(self, position: int, max_events: int) -> Reading:
         """Read up to *max_events* from *position* on, telling how many were gone."""
         self._look_for_segments()

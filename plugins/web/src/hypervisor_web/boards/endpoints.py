@@ -144,6 +144,7 @@ class Answers:
             "processes": health.processes,
             "problems": health.problems,
             "notices": health.notices,
+            "history": health.history,
             "page": dict(self.page()),
         }
 

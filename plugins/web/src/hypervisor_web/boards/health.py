@@ -6,12 +6,14 @@ from typing import Any
 from attrs import field, frozen
 
 from hypervisor_observability.metrics.families import LabelValues, MetricFamily
+from hypervisor_observability.stores import History, describe
+from hypervisor_observability.text.error_text import line_of
 
 _PREFIX = "agent_hypervisor_observability_"
 _BREAKERS = {0: "closed", 1: "half_open", 2: "open"}
 _ADVICE = (
-    "A process writes each second how it delivers where its configuration has a table [state]"
-    ' with a directory, such as directory = "state". Give hvobs serve the same configuration.'
+    "To see it, give a table [state] a directory in the configuration of your agents, such as"
+    ' directory = "state", and name that file: hvobs serve --config FILE.'
 )
 
 Told = dict[str, Any]
@@ -25,25 +27,54 @@ class Health:
         processes: What each process tells, in plain data.
         problems: What is wrong, a line each.
         notices: What else is worth knowing, such as what to configure.
+        history: What the history tells of itself; None: there is none, or it tells nothing.
     """
 
     processes: list[Told] = field(factory=list)
     problems: list[str] = field(factory=list)
     notices: list[str] = field(factory=list)
+    history: Told | None = None
 
 
-def health_of_processes(told: Mapping[str, Any]) -> Health:
+def health_of_processes(told: Mapping[str, Any], history: Told | None = None) -> Health:
     """Read what processes told.
 
     Args:
         told: As ``CommandContext.statuses`` gives it.
+        history: As :func:`history_told` gives it.
     """
     reason = told["reason"]
     return Health(
         processes=[_process(one) for one in told["processes"]],
         problems=list(told["problems"]),
-        notices=[] if reason is None else [f"No process tells of itself: {reason}.", _ADVICE],
+        notices=[]
+        if reason is None
+        else [f"No process tells how it delivers: {reason}. {_ADVICE}"],
+        history=history,
     )
+
+
+def history_told(history: History) -> Told | None:
+    """Have a history tell of itself, in plain data; None where it cannot."""
+    told = dict.fromkeys(("runs", "living", "events", "bytes", "proven", "proven_events"))
+    told |= {"place": history.place, "problems": []}
+    try:
+        found = describe(history)
+    except OSError as error:
+        return {**told, "problems": [f"cannot be read: {line_of(error)}"]}
+    if found is None:
+        return None
+    return {
+        **told,
+        "runs": found.runs,
+        "living": None if found.living is None else len(found.living),
+        "events": found.events,
+        "bytes": found.bytes,
+        "proven": _moment(found.proven_at),
+        "proven_events": found.proven_events,
+        "proven_run": found.proven_run,
+        "problems": list(found.problems),
+    }
 
 
 def _process(status: Mapping[str, Any]) -> Told:

@@ -16,8 +16,9 @@ export function open({ root, api, connection }) {
   const problems = h("div", { class: "health-problems" });
   const notices = h("div", { class: "health-notices" });
   const processes = h("div", { class: "processes" });
+  const history = h("section", { class: "process", "aria-label": "What is recorded" });
   const page = h("section", { class: "process", "aria-label": "This page" });
-  fill(body, problems, notices, processes, page);
+  fill(body, problems, notices, history, processes, page);
   const tables = new Map(); // by process: a table keeps its rows, the focus and the sort
 
   const board = follow({
@@ -37,6 +38,8 @@ export function open({ root, api, connection }) {
     fill(notices, found.notices.map((text) => h("p", { class: "notice" }, text)));
     for (const key of tables.keys()) if (!found.processes.some((one) => id(one) === key)) tables.delete(key);
     keyed(processes, found.processes, id, (one) => process(one, tables));
+    history.hidden = !found.history;
+    keyed(history, found.history ? [found.history] : [], () => "history", historyElement);
     keyed(page, [found.page], () => "page", pageElement);
     page.hidden = Object.keys(found.page).length === 0;
   }
@@ -141,6 +144,31 @@ function store(one) {
       ].filter(([, value]) => value !== false && value !== null && value !== undefined && value !== ""),
     ),
   );
+}
+
+function historyElement(one) {
+  const recording = one.living === null ? null : one.living ? `${many(one.living, "process", "processes")} now` : "no process at present";
+  return h(
+    "div",
+    {},
+    h("h2", {}, "What is recorded"),
+    figures(
+      [
+        ["place", h("bdi", { class: "mono" }, one.place)],
+        ["recorded by", recording],
+        ["runs", one.runs !== null && count(one.runs)],
+        ["events", one.events !== null && count(one.events)],
+        ["size", one.bytes !== null && bytes(one.bytes)],
+        ["proven until", one.runs !== null && provenUntil(one)],
+      ].filter(([, value]) => value !== false && value !== null),
+    ),
+    one.problems.length ? h("ul", { class: "is-failed" }, one.problems.map((text) => h("li", {}, "✗ ", h("bdi", {}, text)))) : null,
+  );
+}
+
+function provenUntil(one) {
+  if (one.proven === null) return "no anchor was found in it";
+  return h("span", {}, since(one.proven), ` (${many(one.proven_events, "event")} of run `, h("bdi", { class: "mono" }, one.proven_run), ")");
 }
 
 function unsynced(seconds) {
