@@ -121,6 +121,7 @@ class ServedSite:
 
 def make_served(
     *,
+    pages: dict[str, Callable[[Request], Page]] | None = None,
     streams: dict[str, Callable[[Request], Iterator[bytes]]] | None = None,
     bound: ServerSettings | None = None,
     **settings: object,
@@ -133,6 +134,7 @@ def make_served(
             "/": shown.page,
             "/page": shown.page,
             OPEN: lambda _: Page("text/plain", b"healthy\n"),
+            **(pages or {}),
         },
         logging.getLogger("tests.serving"),
         streams={"/ticks": ticks.stream, **(streams or {})},

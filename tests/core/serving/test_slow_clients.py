@@ -4,15 +4,20 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 
 import pytest
 
 from hypervisor_observability.serving import connections as connections_module
 from hypervisor_observability.serving.connections import Connections
+from hypervisor_observability.serving.ending import Ending
+from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.serving.requests import SiteHandler
 from tests.core.serving.served_site import WIDE_SECONDS, ServedSite, read_all, request_threads
 from tests.threads import run_in_threads
 from tests.waiting import wait_until
+
+Serve = Callable[..., ServedSite]
 
 MAX_CONNECTIONS = 16
 # Far more than the system keeps for a client that does not read.
@@ -99,6 +104,46 @@ def test_connection_that_is_served_is_not_evicted() -> None:
         assert its_client.recv(10) == b"whole"
         connections.release(served)
         assert connections.admit(late)
+
+
+def test_page_is_told_that_its_client_has_gone(serve: Serve) -> None:
+    ends: list[Ending] = []
+    made = threading.Event()
+
+    def slow(request: Request) -> Page:
+        gone = threading.Event()
+        request.ending.call(gone.set)
+        ends.append(request.ending)
+        assert gone.wait(WIDE_SECONDS)
+        made.set()
+        return Page("text/plain", b"")
+
+    served = serve(pages={"/slow": slow}, max_connections=1)
+    with served.connect() as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: ends)
+
+    assert made.wait(WIDE_SECONDS)
+    assert ends[0].why == "the viewer has gone"
+    assert served.ask().status == HTTPStatus.OK
+
+
+def test_page_is_told_that_the_server_stops(serve: Serve) -> None:
+    ends: list[Ending] = []
+
+    def slow(request: Request) -> Page:
+        ends.append(request.ending)
+        wait_until(request.ending.is_set)
+        return Page("text/plain", b"")
+
+    served = serve(pages={"/slow": slow})
+    with served.connect() as client:
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: ends)
+        served.server.stop()
+
+    assert ends[0].why == "the server stops"
+    wait_until(lambda: not request_threads())
 
 
 # Clients that are slow on purpose

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 import pytest
 
+from hypervisor_observability.serving import connections as connections_module
 from hypervisor_observability.serving import streams as streams_module
 from hypervisor_observability.serving.ending import Ending
 from hypervisor_observability.serving.pages import Refused, Request
@@ -44,7 +45,7 @@ def test_viewer_that_leaves_is_found_out_though_nothing_is_sent(served: ServedSi
 def test_viewer_that_leaves_is_found_out_where_the_system_tells_less(
     served: ServedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streams_module, "_GONE", select.POLLIN)
+    monkeypatch.setattr(connections_module, "_GONE", select.POLLIN)
     stays, leaves = served.watch(), served.watch()
     stays.sendall(b"what nobody asked for")
     leaves.close()

@@ -2,15 +2,18 @@
 
 import json
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import pytest
 
 from hypervisor_observability.causality.causal_trace import CausalTraceId
+from hypervisor_observability.serving.ending import Ending
 from hypervisor_observability.serving.pages import Refused
-from hypervisor_observability.stores import trace_key
+from hypervisor_observability.stores import Entry, Wanted, trace_key
 from hypervisor_web.traces import kept as kept_module
+from hypervisor_web.traces import looking as looking_module
 from hypervisor_web.traces import traces as traces_module
 from tests.plugins.web.traced import Recorded, event, rows
 
@@ -81,16 +84,16 @@ def test_what_came_while_the_past_was_read_is_kept_once(root: CausalTraceId) -> 
     recorded.record(event("run.started", root, name="r"))
     read = recorded.read
 
-    def past(*asked: object) -> object:
-        found = list(read(*asked))  # type: ignore[arg-type]  # passed on as they are
-        if asked[1] is None:  # its key is looked up
+    def past(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
+        found = list(read(wanted, limit))
+        if limit is None or wanted.session_id is not None:  # its key is looked up
             return iter(found)
         # One that the reading has not found, and one that it would have.
         recorded.record(event("tool.started", root.child(), 1.0, tool_name="search"))
         recorded.traces.take(recorded.entries[0], 0)
         return iter(found)
 
-    recorded.past = past  # type: ignore[assignment]  # as above
+    recorded.past = past
 
     answer = recorded.trace(root.trace_id)
 
@@ -216,6 +219,60 @@ def test_unknown_and_ambiguous_ids_say_what_to_do(recorded: Recorded) -> None:
     assert ambiguous.value.status == none.value.status == HTTPStatus.BAD_REQUEST
 
 
+def test_id_that_takes_too_long_to_find_says_how_far_the_search_came(
+    recorded: Recorded, root: CausalTraceId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = CausalTraceId()
+    recorded.record(event("run.started", newest, 9.0, name="newest"))
+    now = iter(range(1_000))
+    monkeypatch.setattr(looking_module, "_MOST_SECONDS", 1.5)
+    monkeypatch.setattr("time.monotonic", lambda: float(next(now)))
+
+    with pytest.raises(Refused, match=r"no id among the newest 1 events .*'hvobs tree'") as late:
+        recorded.trace(root.trace_id[:8])
+
+    assert late.value.status == HTTPStatus.NOT_FOUND
+    assert recorded.trace("s")["trace"] == newest.trace_id  # by the index of sessions
+
+
+def test_search_for_which_nobody_waits_ends_at_once(
+    recorded: Recorded, root: CausalTraceId
+) -> None:
+    read, given, gone = recorded.read, [0], Ending()
+
+    def slow(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
+        for entry in read(wanted, limit):
+            gone.set("the viewer has gone")
+            given[0] += 1
+            yield entry
+
+    recorded.record(*(event("run.started", CausalTraceId(), name="r") for _ in range(5)))
+    with pytest.raises(Refused, match="the viewer has gone") as refused:
+        recorded.traces.find(slow, "nothing-like-this", gone)
+
+    assert (refused.value.status, given) == (HTTPStatus.SERVICE_UNAVAILABLE, [1])
+
+
+def test_who_waits_for_the_search_of_another_may_give_up(recorded: Recorded) -> None:
+    searching, done, gone = threading.Event(), threading.Event(), Ending()
+
+    def slow(_wanted: Wanted, _limit: int | None) -> Iterator[Entry]:
+        searching.set()
+        done.wait(60)
+        yield from ()
+
+    other = threading.Thread(target=recorded.traces.find, args=(slow, "one", Ending()))
+    other.start()
+    try:
+        assert searching.wait(60)
+        gone.set("the viewer has gone")
+        with pytest.raises(Refused, match="the viewer has gone"):
+            recorded.traces.find(slow, "two", gone)
+    finally:
+        done.set()
+        other.join(60)
+
+
 def test_past_that_cannot_be_read_leaves_nothing_half_open(
     recorded: Recorded, root: CausalTraceId
 ) -> None:
@@ -226,7 +283,7 @@ def test_past_that_cannot_be_read_leaves_nothing_half_open(
 
     recorded.past = fails  # type: ignore[assignment]  # raises whatever is asked
     with pytest.raises(OSError, match="gone"):
-        recorded.traces.built(recorded.past, trace_key(root.trace_id))
+        recorded.traces.built(recorded.past, trace_key(root.trace_id), Ending())
 
     recorded.past = read
     assert recorded.trace(root.trace_id)["events"] == 1

@@ -13,7 +13,8 @@ from hypervisor_observability.events.event_types import EventType
 from hypervisor_observability.serving.pages import Page, Request
 from hypervisor_observability.stores import Entry, Wanted, trace_of
 from hypervisor_web.traces.endpoints import endpoints
-from hypervisor_web.traces.traces import Past, Traces
+from hypervisor_web.traces.looking import Past
+from hypervisor_web.traces.traces import Traces
 from tests.plugins.web.scenario import play
 
 _BEGUN = 1_780_000_000.0  # seconds since the epoch
@@ -38,7 +39,7 @@ class Recorded:
         """Give what was recorded."""
         self.readings.append(wanted)
         found = [entry for entry in self.entries if wanted.covers(entry.event)]
-        return iter(found if limit is None else found[-limit:])
+        return reversed(found) if limit is None else iter(found[-limit:])
 
     def record(self, *events: HypervisorEvent, run: str = "") -> None:
         """Record events, which the feed tells, too."""

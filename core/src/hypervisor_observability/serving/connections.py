@@ -1,11 +1,15 @@
 """The open connections of a server: how many there may be, for how long, and who has to go."""
 
 import contextlib
+import select
 import socket
 import threading
 import time
+from collections.abc import Iterable
 
 from attrs import define, field
+
+from .ending import Ending
 
 READ_SECONDS = 5.0
 """Longest time of a client for its whole request: keys, request line, headers and body."""
@@ -16,15 +20,21 @@ _STALLED_SECONDS = 2.0
 _NEW_SECONDS = 0.03
 _PATIENCE_SECONDS = 0.3
 _TURN_SECONDS = 0.01
+# Linux tells of a client that has gone even where it left something unread.
+_GONE = getattr(select, "POLLRDHUP", 0) or select.POLLIN
 
 
 @define(eq=False)
 class _Times:
-    """When a connection came, was understood, and began to be answered; in monotonic seconds."""
+    """When a connection came, was understood, and began to be answered; in monotonic seconds.
+
+    What makes the answer is told by *ending* that nobody waits for it any longer.
+    """
 
     admitted: float
     read: float | None = None
     answered: float | None = None
+    ending: Ending = field(factory=Ending)
 
 
 @define(eq=False)
@@ -62,11 +72,19 @@ class Connections:
             self._open[connection] = _Times(now)
             return True
 
-    def serve(self, connection: socket.socket) -> None:
-        """Note that *connection* has told all that it wants: what takes time now is ours."""
+    def serve(self, connection: socket.socket) -> Ending:
+        """Note that *connection* has told all that it wants: what takes time now is ours.
+
+        Returns:
+            What is set once the client has gone, or the server stops.
+        """
         with self._changed:
-            if (times := self._open.get(connection)) is not None and times.read is None:
+            times = self._open.get(connection)
+            if times is None:
+                return Ending()
+            if times.read is None:
                 times.read = time.monotonic()
+            return times.ending
 
     def answer(self, connection: socket.socket) -> None:
         """Note that *connection* is being answered."""
@@ -87,12 +105,23 @@ class Connections:
             for connection, times in self._open.items():
                 if self._is_late(times, now):
                     end(connection)
+            waiting = {
+                connection: times.ending
+                for connection, times in self._open.items()
+                if times.read is not None and times.answered is None
+            }
+            endings = [waiting[connection] for connection in gone(waiting)]
+        for ending in endings:
+            ending.set("the viewer has gone")  # without the lock: it wakes what is not ours
 
     def hang_up(self) -> None:
         """End every connection; the threads that serve them then see it and release them."""
         with self._changed:
             for connection in self._open:
                 end(connection)
+            endings = [times.ending for times in self._open.values()]
+        for ending in endings:
+            ending.set("the server stops")
 
     def _is_late(self, times: _Times, now: float) -> bool:
         if times.read is None:
@@ -118,6 +147,27 @@ class Connections:
         self._open[chosen].read = self._open[chosen].answered = now
         end(chosen)
         return True
+
+
+def gone(connections: Iterable[socket.socket]) -> list[socket.socket]:
+    """Give the connections whose client has ended its side of them."""
+    # The thread that serves one may have closed it, and be about to release it.
+    by_number = {number: one for one in connections if (number := one.fileno()) >= 0}
+    if not by_number:
+        return []
+    polled = select.poll()
+    for number in by_number:
+        polled.register(number, _GONE)
+    return [one for number, seen in polled.poll(0) if _tells_so(seen, one := by_number[number])]
+
+
+def _tells_so(seen: int, connection: socket.socket) -> bool:
+    if seen != select.POLLIN:
+        return True
+    with contextlib.suppress(OSError):  # the next look tells
+        # Below TLS, which peeks at nothing.
+        return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    return False
 
 
 def end(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""The end of a stream, told to whoever makes it."""
+"""The end of a request or a stream, told to whoever makes the answer."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from attrs import define, field
 
 @define(eq=False)
 class Ending:
-    """Whether a stream has to end; set once, from any thread."""
+    """Whether an answer has to end, as nobody waits for more of it; set once, from any thread."""
 
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _why: str = field(default="", init=False)

@@ -35,7 +35,7 @@ class Request:
     Attributes:
         accept: The header ``Accept``, several of them joined; empty where there is none.
         query: What follows "?" in the address, decoded: the first value of each name.
-        ending: Set when nobody takes a stream any longer.
+        ending: Set when nobody waits for the page, or takes the stream, any longer.
     """
 
     accept: str = ""

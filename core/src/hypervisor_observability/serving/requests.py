@@ -34,8 +34,8 @@ class HandlingServer(Protocol):
 
     site: Site
 
-    def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
-        """Note that the client has said all that it wants."""
+    def request_is_read(self, handler: BaseHTTPRequestHandler) -> Ending:
+        """Note that the client has said all that it wants; give what tells that it has gone."""
 
     def answer_begins(self, handler: BaseHTTPRequestHandler) -> None:
         """Note that the client gets its answer from now on."""
@@ -62,7 +62,7 @@ class SiteHandler(BaseHTTPRequestHandler):
     # Else a request that is none is answered as in HTTP/0.9, without a status line.
     default_request_version = "HTTP/1.0"
     raw_requestline: bytes
-    _is_read = False
+    _ending: Ending | None = None  # until all is read
     _has_begun = False
 
     def setup(self) -> None:
@@ -91,9 +91,9 @@ class SiteHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page, or with a stream."""
-        self._finish_reading()
+        ending = self._finish_reading()
         try:
-            self._serve()
+            self._serve(ending)
         except Refused as refused:
             self.send_error(refused.status, refused.text)
 
@@ -128,18 +128,18 @@ class SiteHandler(BaseHTTPRequestHandler):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("%s", escape((format % args)[:_MAX_LOGGED_CHARACTERS]))
 
-    def _serve(self) -> None:
+    def _serve(self, ending: Ending) -> None:
         site = self.server.site
         target = admitted(site, self.path, self.headers)
         accept = self._header("Accept")
         if (stream := site.streams.get(target.path)) is not None:
-            with self.server.stream_place(self) as ending:
-                self._stream(target.path, stream, Request(accept, target.query, ending))
+            with self.server.stream_place(self) as of_stream:
+                self._stream(target.path, stream, Request(accept, target.query, of_stream))
             return
         if (make := site.pages.get(target.path)) is None:
             raise Refused(HTTPStatus.NOT_FOUND, site.not_found)
         with self._telling(target.path):
-            page = make(Request(accept, target.query))
+            page = make(Request(accept, target.query, ending))
         if page.tag and f'"{page.tag}"' in self._header("If-None-Match"):
             page = Page("", b"", HTTPStatus.NOT_MODIFIED, page.tag)
         self._answer(page)
@@ -216,16 +216,17 @@ class SiteHandler(BaseHTTPRequestHandler):
         headers = getattr(self, "headers", None)  # none of a request that is none
         return "" if headers is None else ", ".join(headers.get_all(name, []))
 
-    def _finish_reading(self) -> None:
-        """Discard the body, once, and note that all is read."""
-        if self._is_read:
-            return
-        self._is_read = True
+    def _finish_reading(self) -> Ending:
+        """Discard the body, once, and note that all is read; give what tells if the client goes."""
+        if self._ending is not None:
+            return self._ending
+        self._ending = Ending()  # should the client go while it is read
         # Closing a socket with unread bytes resets it, and the client misses the answer.
         length = self._header("Content-Length")
         if length.isdecimal() and len(length) < 20:
             self.rfile.read(min(int(length), _MAX_DISCARDED_BYTES))
-        self.server.request_is_read(self)
+        self._ending = self.server.request_is_read(self)
+        return self._ending
 
 
 @define(eq=False)

@@ -124,9 +124,9 @@ class SiteServer(ThreadingHTTPServer):
         self.connections.end_late()
         self.streams.end_late()
 
-    def request_is_read(self, handler: BaseHTTPRequestHandler) -> None:
-        """Keep the handler's connection from being evicted."""
-        self.connections.serve(handler.connection)
+    def request_is_read(self, handler: BaseHTTPRequestHandler) -> Ending:
+        """Keep the handler's connection from being evicted; tell once its client has gone."""
+        return self.connections.serve(handler.connection)
 
     def answer_begins(self, handler: BaseHTTPRequestHandler) -> None:
         """Begin to count the time that the client takes for the answer."""

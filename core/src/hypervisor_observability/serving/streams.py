@@ -1,7 +1,6 @@
 """The open streams of a server: how many there may be, for how long, and when they end."""
 
 import contextlib
-import select
 import socket
 import threading
 import time
@@ -10,15 +9,13 @@ from http import HTTPStatus
 
 from attrs import define, field
 
-from .connections import ANSWER_SECONDS, end
+from .connections import ANSWER_SECONDS, end, gone
 from .ending import Ending
 from .pages import Refused
 
 _PARTING_SECONDS = 0.5
 _KEPT_BYTES = 262_144
 _SILENT_MILLISECONDS = 30_000
-# Linux tells of a client that has gone even where it left something unread.
-_GONE = getattr(select, "POLLRDHUP", 0) or select.POLLIN
 
 
 @define(eq=False)
@@ -79,7 +76,7 @@ class Streams:
         with self._changed:
             if not self._open:
                 return
-            for connection in _gone(self._open):
+            for connection in gone(self._open):
                 ended.append((self._open[connection].ending, "the viewer has gone"))
                 end(connection)
             for connection, stream in self._open.items():
@@ -101,24 +98,6 @@ class Streams:
             self._changed.wait_for(lambda: not self._open, timeout=_PARTING_SECONDS)
             for connection in self._open:
                 end(connection)
-
-
-def _gone(connections: dict[socket.socket, _Stream]) -> list[socket.socket]:
-    """Give the connections whose client has ended its side of them."""
-    by_number = {one.fileno(): one for one in connections}
-    polled = select.poll()
-    for number in by_number:
-        polled.register(number, _GONE)
-    return [one for number, seen in polled.poll(0) if _tells_so(seen, one := by_number[number])]
-
-
-def _tells_so(seen: int, connection: socket.socket) -> bool:
-    if seen != select.POLLIN:
-        return True
-    with contextlib.suppress(OSError):  # the next look tells
-        # Below TLS, which peeks at nothing.
-        return not socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    return False
 
 
 def _tune(connection: socket.socket) -> None:

@@ -2,9 +2,10 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from itertools import chain
 
 import click
 from attrs import define, evolve, field
@@ -27,7 +28,10 @@ from hypervisor_web.feed.seeking import Seeking
 from hypervisor_web.session_events import RecordedSessions
 from hypervisor_web.site import make_site, token_for
 from hypervisor_web.traces.endpoints import endpoints as trace_endpoints
-from hypervisor_web.traces.traces import Past, Traces
+from hypervisor_web.traces.looking import Past
+from hypervisor_web.traces.traces import Traces
+
+_READ_AT_ONCE = 2_048  # events of the ring, where it is read backwards
 
 
 @define(eq=False)
@@ -129,9 +133,15 @@ def _of_ring(ring: Ring) -> Past:
     """Give what the ring still has as the past."""
 
     def past(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
-        found = (
-            entry for _, entry in ring.read(ring.oldest, ring.next) if wanted.covers(entry.event)
-        )
+        oldest, following = ring.oldest, ring.next
+        read: Iterable[tuple[int, Entry]] = ring.read(oldest, following)
+        if limit is None:
+            parts = (
+                list(ring.read(max(oldest, last - _READ_AT_ONCE), last))
+                for last in range(following, oldest, -_READ_AT_ONCE)
+            )
+            read = chain.from_iterable(map(reversed, parts))
+        found = (entry for _, entry in read if wanted.covers(entry.event))
         return found if limit is None else iter(deque(found, limit))
 
     return past
@@ -142,7 +152,7 @@ def _of_history(open_history: OpenHistory) -> Past:
 
     def past(wanted: Wanted, limit: int | None) -> Iterator[Entry]:
         with open_history() as history:
-            yield from history.events(wanted, limit=limit)
+            yield from history.events(wanted, limit=limit, newest_first=limit is None)
 
     return past
 

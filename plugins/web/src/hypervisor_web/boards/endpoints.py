@@ -123,7 +123,7 @@ class Answers:
             return self._answer(request, "sessions", board.version, board.told)
         with self.lock:
             wanted = board.version_of(session)
-        told = self._stories.story(session, wanted)
+        told = self._stories.story(session, wanted, request.ending)
         if told is None:
             raise Refused(
                 HTTPStatus.NOT_FOUND,

@@ -8,9 +8,11 @@ from typing import Any, Protocol
 from attrs import define, field
 
 from hypervisor_observability.report.session import SessionStory
+from hypervisor_observability.serving.ending import Ending
 from hypervisor_observability.serving.pages import Page
 from hypervisor_observability.stores import Entry
 from hypervisor_web.boards.sessions import story_told
+from hypervisor_web.waiting import turn
 
 MOST_SESSION_EVENTS = 20_000
 """Of how many events of a session its story is told: the newest."""
@@ -119,14 +121,18 @@ class KeptStories:
     _followed: dict[str, _Followed] = field(factory=dict, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False)
 
-    def story(self, session: str, wanted: int) -> dict[str, Any] | None:
+    def story(self, session: str, wanted: int, ending: Ending) -> dict[str, Any] | None:
         """Give a session's story in plain data; None: there are no events.
 
         Args:
             session: Its id.
             wanted: Another number than the last time, if there may be news.
+            ending: Set when nobody waits for the answer any longer.
+
+        Raises:
+            Refused: Nobody waits for the answer any longer.
         """
-        with self._lock:
+        with turn(self._lock, ending):
             followed = self._followed.pop(session, None)
             if followed is not None and followed.wanted != wanted:
                 followed = self._gone_on(session, followed)

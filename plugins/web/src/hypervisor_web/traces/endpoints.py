@@ -9,7 +9,8 @@ from hypervisor_observability.errors import AmbiguousIdError
 from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_web.answers import json_bytes, json_page, json_text, unchanged
 from hypervisor_web.event_json import MOST_PAYLOAD_BYTES, event_dict
-from hypervisor_web.traces.traces import Built, Past, Traces
+from hypervisor_web.traces.looking import OutOfTimeError, Past
+from hypervisor_web.traces.traces import Built, Traces
 
 _MOST_EVENTS = 200
 _MOST_BYTES = 4 << 20
@@ -76,10 +77,16 @@ def _built(traces: Traces, past: Past, request: Request) -> tuple[Built, int]:
     if not text:
         raise Refused(HTTPStatus.BAD_REQUEST, "id: expected the id of a trace")
     try:
-        keys = traces.find(past, text)
+        keys = traces.find(past, text, request.ending)
     except AmbiguousIdError as error:
         raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
-    built = traces.built(past, keys[-1]) if keys else None
+    except OutOfTimeError as error:
+        raise Refused(
+            HTTPStatus.NOT_FOUND,
+            f"no id among {error} begins with {text[:100]!r}, and to look through all takes too"
+            " long here: give the whole id of a trace, or use 'hvobs tree'",
+        ) from error
+    built = traces.built(past, keys[0], request.ending) if keys else None
     if built is None:
         raise Refused(
             HTTPStatus.NOT_FOUND,

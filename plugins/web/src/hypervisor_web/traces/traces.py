@@ -4,19 +4,21 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 
 from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.facts.usage import cost_texts
-from hypervisor_observability.search.trace_lookup import find_traces
+from hypervisor_observability.serving.ending import Ending
 from hypervisor_observability.stores import Entry, Wanted, trace_key, trace_of
 from hypervisor_web.answers import json_bytes
 from hypervisor_web.traces.columns import Columns, columns_of
 from hypervisor_web.traces.kept import MOST_EVENTS, Kept, KeptTrace, in_order
+from hypervisor_web.traces.looking import Past, traces_of
 from hypervisor_web.traces.texts import MOST_CHARACTERS
+from hypervisor_web.waiting import turn
 
 _MOST_OPEN = 16
 _MOST_EVENTS_IN_ALL = 400_000
@@ -25,9 +27,6 @@ _UNASKED_SECONDS = 300
 _REST = 4
 """So many times as long as it took to build a trace does the server rest before it builds it
 again: however large, a trace that changes all the time takes a fifth of a core."""
-
-Past = Callable[[Wanted, int | None], Iterator[Entry]]
-"""Gives the events that are wanted, oldest first: only the newest so many, or all of them."""
 
 
 @frozen(eq=False)
@@ -120,31 +119,38 @@ class Traces:
             else:
                 opened.trace.take([entry])
 
-    def find(self, past: Past, text: str) -> Sequence[str]:
-        """Give the keys of the traces that *text* names, in the order in which they began.
+    def find(self, past: Past, text: str, ending: Ending) -> Sequence[str]:
+        """Give the keys of the traces that *text* names, the newest first.
 
         Args:
             past: What was recorded.
             text: An id of a trace, saga, session or event, or the beginning of one.
+            ending: Set when nobody waits for the answer any longer.
 
         Raises:
             AmbiguousIdError: Several ids begin with *text*.
+            OutOfTimeError: None does among the newest events, and the older ones take too long.
+            Refused: Nobody waits for the answer any longer.
         """
         key = trace_key(text)
         if key in self._open:
             return [key]
-        with self._looking:  # to read everything is work for one at a time
-            return list(find_traces(lambda key: (one.event for one in past(_of(key), None)), text))
+        with turn(self._looking, ending):  # to read everything is work for one at a time
+            return traces_of(past, text, ending)
 
-    def built(self, past: Past, key: str) -> Built | None:
+    def built(self, past: Past, key: str, ending: Ending) -> Built | None:
         """Give the trace with *key* as it stands, or stood a moment ago; None if there is none.
 
         Args:
             past: What was recorded: read where nobody has looked at this trace yet.
             key: Key of the trace.
+            ending: Set when nobody waits for the answer any longer.
+
+        Raises:
+            Refused: Nobody waits for the answer any longer.
         """
         opened = self._opened(key)
-        with opened.building:
+        with turn(opened.building, ending):
             trace = opened.trace or self._read(past, opened)
             if not trace.arrived:
                 with self._lock:
@@ -188,7 +194,7 @@ class Traces:
 
     def _read(self, past: Past, opened: _Open) -> KeptTrace:
         try:
-            found = list(past(_of(opened.key), MOST_EVENTS + 1))
+            found = list(past(Wanted(trace=opened.key), MOST_EVENTS + 1))
             trace = KeptTrace(self.prices, older=len(found) > MOST_EVENTS)
             trace.take(found[-MOST_EVENTS:])
         except BaseException:
@@ -226,10 +232,6 @@ class Traces:
         )
         took = time.thread_time() - begun
         return Built(opened.key, version, body, columns, events, took, time.monotonic())
-
-
-def _of(key: str | None) -> Wanted:
-    return Wanted(trace=key)
 
 
 def _version(opened: _Open, trace: KeptTrace) -> str:
