@@ -289,5 +289,6 @@ def page_url() -> str | None:
     """Return the address of a page that the running plugin serves for people; None: it serves none.
 
     It may hold what lets a viewer in, so it is never logged: ``hvobs run`` writes it to a terminal
-    alone, and ``observability.page_urls`` gives it to the application.
+    alone, and to a file only scheme, host and port; ``observability.page_urls`` gives it to the
+    application.
     """

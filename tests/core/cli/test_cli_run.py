@@ -109,7 +109,7 @@ class Paged:
 
     @hookimpl
     def page_url(self):
-        return "http://127.0.0.1:9/#token=t\x1b"
+        return "http://me:token@127.0.0.1:9/?token=t#token=t\x1b"
 """
 FORKING = f"""{USE}
 import os
@@ -122,7 +122,9 @@ if __name__ == "__main__":
 """
 
 
-def test_page_of_a_plugin_is_told_once_on_a_terminal_and_in_no_file(place: Path) -> None:
+def test_page_of_a_plugin_is_told_whole_on_a_terminal_and_without_secrets_in_a_file(
+    place: Path,
+) -> None:
     (place / "site" / "paged.py").write_text(PAGED)
     write_distribution(place / "site", "paged", plugins_of(paged="paged:Paged"))
     write_config(f"{BOTH}[plugins.paged]\n")
@@ -138,9 +140,12 @@ def test_page_of_a_plugin_is_told_once_on_a_terminal_and_in_no_file(place: Path)
     os.close(ours)
 
     lines = shown.decode().splitlines()
-    assert lines[0] == r"hvobs run: paged shows what happens: http://127.0.0.1:9/#token=t\x1b"
-    assert shown.count(b"token") == 1
-    assert "token" not in hvobs_run(file).stderr
+    url = r"http://me:token@127.0.0.1:9/?token=t#token=t\x1b"
+    assert lines[0] == f"hvobs run: paged shows what happens: {url}"
+    assert shown.count(b"paged shows") == 1
+    stderr = hvobs_run(file).stderr
+    assert stderr.startswith("hvobs run: paged shows what happens: http://127.0.0.1:9 (on a")
+    assert "token" not in stderr
 
 
 # What a program can find out about where it runs.

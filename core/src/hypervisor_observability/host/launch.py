@@ -155,13 +155,24 @@ def _start(launch: Launch) -> None:
 
 
 def _tell_pages(observability: "Observability") -> None:
-    """Say on a terminal where the program can be watched; a file must not hold what lets one in."""
+    """Say where the program can be watched; what lets one in is for a terminal, and for no file."""
     try:
         seen_by_people = sys.stderr is not None and sys.stderr.isatty()
     except (OSError, ValueError):  # it is closed
         return
-    for name, url in (observability.page_urls() if seen_by_people else {}).items():
-        _say(f"hvobs run: {name} shows what happens: {url}")
+    for name, url in observability.page_urls().items():
+        told = (
+            url if seen_by_people else f"{_server_of(url)} (on a terminal, with what lets you in)"
+        )
+        _say(f"hvobs run: {name} shows what happens: {told}")
+
+
+def _server_of(url: str) -> str:
+    """Give scheme, host and port: everything else may hold a secret."""
+    scheme, _, rest = url.partition("://")
+    for mark in "/?#":
+        rest = rest.partition(mark)[0]
+    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _note_first_event(observability: "Observability") -> None:
