@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from hypervisor_observability import EventType, HypervisorEvent
+from hypervisor_observability import CausalTraceId, EventType, HypervisorEvent
 from hypervisor_observability.config import RedactionConfig
 from hypervisor_observability.events.event import at_nanoseconds
 from hypervisor_observability.gate.gate import Gate
@@ -85,10 +85,19 @@ def test_row_says_what_a_list_shows() -> None:
         "payer",
         "s-1",
         "00000000000000000000000000abcdef",
-        "1111111111111111",
+        "000000000000",
         1,
         "rm severity=high",
     ]
+
+
+def test_row_names_a_trace_as_terminals_do() -> None:
+    trace = CausalTraceId()
+    feed = feed_of(entry(0, causal_trace_id=trace.full_id))
+
+    (row,) = asked(feed, "/api/rows", count=1)["rows"]
+
+    assert row[6:8] == [trace.to_w3c()[0], trace.trace_id]
 
 
 def test_hostile_text_stays_text_and_short() -> None:

@@ -8,16 +8,14 @@ from typing import Any
 import click
 
 from .. import output
-from ..causality.traceparent import is_wide_trace, narrow_trace
 from ..events.event import is_erased
 from ..events.timestamps import as_datetime
 from ..search.agent_names import AgentNames
-from ..search.one_line import summary
+from ..search.one_line import short_trace, summary
 from ..stores import Entry
 from ..text.terminal_text import MAX_MARKS, fit
 
 _MAX_NAME = 120
-_TRACE_DIGITS = 12
 
 
 def as_dict(entry: Entry) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def write_line(entry: Entry, names: AgentNames) -> None:
     event = entry.event
     parts = [
         moment_text(event.timestamp_ns),
-        _short(short_trace(event.causal_trace_id)),
+        _short(short_trace(event.causal_trace_id) or "-"),
         _short(event.event_type.value),
         _short(_agent(event.agent_did, names)),
         _short(event.session_id or "-"),
@@ -54,14 +52,6 @@ def moment_text(timestamp_ns: int) -> str:
     """Write a time for people: UTC, to the millisecond."""
     moment = as_datetime(timestamp_ns)
     return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"
-
-
-def short_trace(causal_id: str | None) -> str:
-    """Give what names the trace of a causal id and is short: ``hvobs tree`` takes it."""
-    if causal_id is None:
-        return "-"
-    trace = causal_id.partition("/")[0]
-    return narrow_trace(trace) or (trace[:_TRACE_DIGITS] if is_wide_trace(trace) else trace)
 
 
 def _agent(did: str | None, names: AgentNames) -> str:

@@ -11,11 +11,11 @@ from ..facts.prices import Prices
 from ..facts.usage import cost_texts
 from ..search.choice import Choice
 from ..search.filter_options import OPTIONS
+from ..search.one_line import short_trace
 from ..stores import trace_of
 from ..text.durations import duration_text
 from ..tree.summaries import Best, Summaries
 from ..tree.summary import TraceSummary
-from .entries import short_trace
 from .event_options import choosing
 from .history_option import Past, history_options
 from .no_match import explain
@@ -151,7 +151,7 @@ def _row(one: TraceSummary, prices: Prices | None) -> tuple[str, ...]:
     usage = one.usage
     costs = cost_texts(usage.cost, usage.estimated_cost if prices is not None else {})
     return (
-        short_trace(one.trace_id),
+        short_trace(one.trace_id) or "-",
         f"{as_datetime(one.begun_ns):%Y-%m-%d %H:%M:%S}Z",
         one.root or "-",
         ", ".join(one.agent_names) or "-",

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..causality.traceparent import is_wide_trace, narrow_trace
 from ..events.event import HypervisorEvent, is_erased
 from ..text.terminal_text import one_line
 
@@ -13,6 +14,7 @@ MAX_CHARACTERS = 200
 
 _ERASED = "(erased)"
 _DIGITS = 6
+_TRACE_DIGITS = 12
 # The first of them that is there stands alone: it says what the event is about.
 _TITLES = ("name", "tool_name", "attempted_tool", "model", "step_action", "action", "path")
 # Then what became of it, and why.
@@ -34,6 +36,18 @@ def summary(event: HypervisorEvent) -> str:
         return _ERASED
     line = one_line(_told(event.payload))
     return line if len(line) <= MAX_CHARACTERS else f"{line[: MAX_CHARACTERS - 1]}…"
+
+
+def short_trace(causal_id: str | None) -> str | None:
+    """Give what names the trace of a causal id and is short; None where there is no id.
+
+    Everything that lists traces or events shows this one, so that people find a trace of one list
+    in another; ``hvobs tree`` takes it.
+    """
+    if causal_id is None:
+        return None
+    trace = causal_id.partition("/")[0]
+    return narrow_trace(trace) or (trace[:_TRACE_DIGITS] if is_wide_trace(trace) else trace)
 
 
 def _told(payload: Mapping[Any, Any]) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, field
 
-from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.facts.trouble import is_trouble
 from hypervisor_observability.search.agent_names import AgentNames
-from hypervisor_observability.search.one_line import summary
+from hypervisor_observability.search.one_line import short_trace, summary
 from hypervisor_observability.stores import Entry, trace_of
 from hypervisor_web.feed.ring import Ring
 
@@ -62,7 +61,7 @@ class Rows:
             _cut(self.names.of(did)) or None if did is not None else None,
             _cut(event.session_id),
             _cut(trace_of(event)),
-            _cut(_span(event)),
+            _cut(short_trace(event.causal_trace_id)),
             int(is_trouble(event)),
             summary(event)[:_MOST_CHARACTERS],
         )
@@ -72,12 +71,6 @@ class Rows:
 def joined(rows: Iterable[bytes]) -> bytes:
     """Give rows as one JSON array."""
     return b"[" + b",".join(rows) + b"]"
-
-
-def _span(event: HypervisorEvent) -> str | None:
-    """Give the second part of a causal id, which is its span; some ids have none."""
-    _, _, rest = (event.causal_trace_id or "").partition("/")
-    return rest.partition("/")[0] or None
 
 
 def _cut(text: str | None) -> str | None:

@@ -10,6 +10,7 @@ from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.facts import payload_facts
 from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.facts.usage import Usage, cost_texts, names_text
+from hypervisor_observability.search.one_line import short_trace
 from hypervisor_observability.tree.outline import outline
 from hypervisor_observability.tree.wording import marks, telling, title_of, told_usage
 from hypervisor_observability.tree.work import Work
@@ -160,7 +161,7 @@ class _Making:
                 self.sparse["cost"].put(row, number(", ".join(cost)))
         caller = "" if work.begun is None else payload_facts.caller_trace(work.begun)
         if caller:
-            self.sparse["link"].put(row, number(caller.partition("/")[0]))
+            self.sparse["link"].put(row, number(short_trace(caller) or ""))
 
     def told(self, keys: list[int], events: list[int]) -> dict[str, Any]:
         """Give all of it as JSON has it."""

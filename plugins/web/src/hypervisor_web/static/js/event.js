@@ -67,7 +67,7 @@ export function eventPanel({ fetchEvent, onClose, narrow, announce }) {
       ["Type", only("--type", type, name(type))],
       did ? ["Agent", [agentLink(did, agent || did), agent && agent !== did ? [" ", h("bdi", { class: "soft mono" }, did)] : null]] : null,
       session ? ["Session", [sessionLink(session), " ", only("--session", session, "filter")]] : null,
-      trace ? ["Trace", [traceLink(trace, trace), " ", only("--trace", trace, "filter")]] : null,
+      trace ? ["Trace", [traceLink(trace), " ", only("--trace", trace, "filter")]] : null,
       ...Object.entries(event ?? {})
         .filter(([key, value]) => value !== null && !["timestamp", "event_type", "agent_did", "session_id"].includes(key))
         .map(([key, value]) => [key.replaceAll("_", " "), h("bdi", { class: "mono" }, typeof value === "string" ? value : JSON.stringify(value))]),

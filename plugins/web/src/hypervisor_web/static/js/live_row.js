@@ -53,7 +53,7 @@ export function makeRow() {
 export function paintRow(element, row, ordinal) {
   if (element.shown === row) return;
   element.shown = row;
-  const [, us, type, did, agent, , trace, , trouble, summary] = row;
+  const [, us, type, did, agent, , trace, short, trouble, summary] = row;
   const { parts } = element;
   reset(element, trouble ? "row wrong" : "row");
   element.dataset.ordinal = ordinal ?? "";
@@ -67,7 +67,7 @@ export function paintRow(element, row, ordinal) {
   parts.agent.title = did && agent ? `${agent} (${did})` : (did ?? "");
   say(parts.summary, summary ?? "");
   parts.summary.title = summary ?? "";
-  say(parts.trace, trace ? trace.slice(0, 8) : "");
+  say(parts.trace, short ?? "");
   parts.trace.hidden = !trace;
   if (trace) {
     parts.trace.setAttribute("href", href(["trace", trace]));

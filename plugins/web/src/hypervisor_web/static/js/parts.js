@@ -30,8 +30,8 @@ export function agentLink(did, shown) {
   return h("a", { href: live("agent", did), title: did }, name(shown || did));
 }
 
-/** A link to a trace. */
-export function traceLink(id, shown = id.slice(0, 8)) {
+/** A link to a trace, shown by what the server calls it. */
+export function traceLink(id, shown = id) {
   return h("a", { href: href(["trace", id]), title: `trace ${id}` }, name(shown));
 }
 
