@@ -186,7 +186,7 @@ def test_journal_that_is_none_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     gone = run_hvobs("query", "--journal", "gone")
     assert (gone.exit_code, gone.stdout) == (2, "")
-    assert f"there is no journal in {tmp_path / 'gone'}" in gone.stderr
+    assert f"there is no journal in {tmp_path / 'gone'}: the first program that" in gone.stderr
     Path("hypervisor.toml").write_text('[plugins.journal]\ndirectory = "j"\n')
     write(Path("j"), make_event(7))
     assert numbers(run_hvobs("query", "--json")) == [7]

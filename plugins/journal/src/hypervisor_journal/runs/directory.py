@@ -42,7 +42,9 @@ def require_journal(directory: Path, *, may_be_empty: bool = False) -> None:
         OSError: The directory cannot be read at present.
     """
     if not directory.is_dir() or not (may_be_empty or holds_runs(directory)):
-        raise NoHistoryError(f"there is no journal in {directory}")
+        raise NoHistoryError(
+            f"there is no journal in {directory}: the first program that records there makes it"
+        )
 
 
 def refuse_foreign(directory: Path) -> None:
