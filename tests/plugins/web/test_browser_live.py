@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from hypervisor_observability import EventType, HypervisorEvent, Observability
+from hypervisor_observability import CausalTraceId, EventType, HypervisorEvent, Observability
 from hypervisor_observability.config import Secret
 from hypervisor_web import WebConfig, WebPlugin
 from tests.plugins.web import scenario
@@ -133,7 +133,7 @@ def test_empty_list_says_why_and_what_to_do(page: Page, shown: Shown) -> None:
 
     shown.emit(event(0))
     expect(page.get_by_text("No events yet.")).to_be_hidden()
-    page.goto(f"{shown.address}#/?filter=--wrong")
+    page.goto(f"{shown.address}#/?filter=elsewhere")
     expect(page.get_by_text("matches the filter")).to_be_visible()
     page.get_by_role("button", name="Show all events").click()
 
@@ -194,6 +194,55 @@ def test_only_what_went_wrong_is_one_key_away(page: Page, five: Shown) -> None:
 
     expect(page.locator("[data-ordinal]")).to_have_count(5)
     assert query_of(page) == "#/"
+
+
+def test_page_says_in_words_that_nothing_went_wrong(page: Page, shown: Shown) -> None:
+    shown.emit(event(0), event(1))
+    shown.open(page)
+    expect(row(page, "/file-1")).to_be_visible()
+
+    page.keyboard.press("w")
+
+    expect(page.get_by_text("Nothing has gone wrong in the events that")).to_be_visible()
+    page.get_by_role("button", name="Show all events").click()
+    expect(row(page, "/file-1")).to_be_visible()
+
+
+def test_first_arrow_up_chooses_the_newest_event(page: Page, five: Shown) -> None:
+    five.open(page)
+    expect(row(page, "/file-4")).to_be_visible()
+
+    page.locator(".live-list").focus()
+    page.keyboard.press("ArrowUp")
+
+    expect(page.locator("[data-ordinal='4']")).to_have_attribute("aria-selected", "true")
+
+
+def test_event_names_its_trace_as_terminals_do(page: Page, shown: Shown) -> None:
+    trace = CausalTraceId()
+    shown.emit(event(0, causal_trace_id=trace.full_id))
+    shown.open(page)
+
+    link = page.get_by_role("link", name=trace.trace_id, exact=True)
+
+    expect(link).to_have_attribute("href", f"#/trace/{trace.to_w3c()[0]}")
+    cut: bool = link.evaluate(
+        "(one) => one.parentElement.scrollWidth > one.parentElement.clientWidth"
+    )
+    assert not cut
+
+
+@pytest.mark.parametrize(("view", "count"), [("#/", 1), ("#/traces", 0), ("#/health", 0)])
+def test_help_tells_how_a_filter_is_written_where_there_is_one(
+    page: Page, five: Shown, view: str, count: int
+) -> None:
+    five.open(page, view)
+    expect(page.locator("#connection")).to_have_text("connected")
+
+    page.keyboard.press("?")
+
+    expect(page.get_by_role("heading", name="Keys")).to_be_visible()
+    expect(page.get_by_role("heading", name="The filter")).to_have_count(count)
 
 
 def test_pause_counts_what_comes_meanwhile(page: Page, many: Shown) -> None:
@@ -338,7 +387,7 @@ def test_events_before_those_that_the_page_holds_are_in_the_journal(
             first = max(0, first - 200)
         page.keyboard.press("Home")
         expect(row(page, "/file-0")).to_be_in_viewport()
-        expect(page.get_by_role("button", name="Older events")).to_have_count(0)
+        expect(page.get_by_role("button", name="Look for older events")).to_have_count(0)
         row(page, "/file-0").click()
         command = page.get_by_role("complementary").locator("code").text_content() or ""
         assert re.search(r"--until \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", command)

@@ -14,7 +14,10 @@ const OPTIONS = [
   ["disk full", "Events whose text holds these words"],
 ];
 
-/** Open the dialog; `module.help` is a list of `[keys, what they do]`. */
+/**
+ * Open the dialog; `module.help` is a list of `[keys, what they do]`, and
+ * `module.takesOptions` says whether its filter is written with options.
+ */
 export function openHelp(module) {
   if (document.querySelector("dialog[open]")) return;
   const letters = h("input", { type: "checkbox", id: "letters" });
@@ -26,8 +29,7 @@ export function openHelp(module) {
     h("h2", { id: "help-title" }, "Keys"),
     list([...(module?.help ?? []), ["?", "This help"]], "kbd"),
     h("p", {}, letters, " ", h("label", { for: "letters" }, "Keys of one letter do this")),
-    h("h2", {}, "The filter"),
-    list(OPTIONS, "code"),
+    module?.takesOptions ? [h("h2", {}, "The filter"), list(OPTIONS, "code")] : null,
     h("p", {}, "Every address can be shared: it holds the view, its filter, and what is chosen. It does not hold the token."),
     h("p", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Close")),
   );

@@ -21,6 +21,7 @@ export const help = [
   ["t", "The trace of the chosen event"],
   ["End", "The newest"],
 ];
+export const takesOptions = true; // in its filter
 
 const DENSITY_MS = 2_000;
 
@@ -134,7 +135,8 @@ export function open(page) {
     if (nothing.hidden !== list.isEmpty()) return;
     nothing.hidden = !list.isEmpty();
     const clear = h("button", { type: "button", onclick: () => box.apply("") }, "Show all events");
-    const [why, what] = filter ? ["No event that the page holds matches the filter.", clear] : ["No events yet.", "They appear here as they come."];
+    const none = filter === "--wrong" ? "Nothing has gone wrong in the events that the page holds." : "No event that the page holds matches the filter.";
+    const [why, what] = filter ? [none, clear] : ["No events yet.", "They appear here as they come."];
     fill(nothing, h("p", { class: "lead" }, why), h("p", {}, what));
   }
 

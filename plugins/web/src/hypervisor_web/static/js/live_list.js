@@ -198,7 +198,7 @@ export class LiveList {
 
   #olderText() {
     if (this.line.past.length >= MOST_PAST) return `These are ${count(MOST_PAST)} older ones; hvobs query has the rest`;
-    return "Older events are in the journal: show some";
+    return "Look for older events";
   }
 
   #painted(first, last) {
@@ -253,7 +253,8 @@ export class LiveList {
       this.index = Math.max(0, this.line.head - before);
       this.list.resize(this.line.size, this.line.head - before);
       const goesOn = answer.more && answer.rows.length < PAST_AT_ONCE;
-      this.announce(`${count(answer.rows.length)} older events${goesOn ? " so far: ask again to look further" : ""}.`);
+      if (answer.rows.length === 0 && !answer.more) this.announce("There are no older ones.");
+      else this.announce(`${count(answer.rows.length)} older events${goesOn ? " so far: ask again to look further" : ""}.`);
     } catch (error) {
       this.announce(error.message);
     } finally {
@@ -271,7 +272,7 @@ export class LiveList {
     if (event.ctrlKey || event.metaKey || event.altKey || this.line.size === 0) return;
     const page = Math.max(1, this.list.rows() - 1);
     const last = this.line.size - 1;
-    const own = this.index < 0 ? Math.min(last, this.list.first() + this.list.rows()) : this.index;
+    const own = this.index < 0 ? Math.min(last + 1, this.list.first() + this.list.rows()) : this.index;
     const to = {
       ArrowDown: own + 1,
       ArrowUp: own - 1,

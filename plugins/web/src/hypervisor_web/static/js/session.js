@@ -42,7 +42,7 @@ function all({ root, query, api, go, keep, connection }) {
     if (found.left_out) parts.push(`${count(found.left_out)} seen longer ago are left out`);
     say(note, parts.join("; "));
     if (found.sessions.length === 0) {
-      fill(body, empty("No session yet", "A session is known from the first event that names it. hvobs demo --journal DIR plays some."));
+      fill(body, empty("No session yet", "A session is known from the first event that names it: recorder.session(\"order-7\") around the work begins one. hvobs demo --journal DIR plays some.", "What a framework calls a thread, a conversation or its session is the conversation_id of its runs: put it into the filter of Live."));
       return;
     }
     if (body.firstElementChild !== shown.element) fill(body, shown.element);
