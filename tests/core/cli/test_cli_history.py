@@ -224,14 +224,14 @@ def test_tail_shows_what_comes_from_old_and_new_runs_once(
 ) -> None:
     writer = JournalWriter(journal, segment_bytes=65_536)
     writer.append(make_event(5), lambda _: None)
-    process = tailing(journal, "-n", "2")
+    process = tailing(journal, "-n", "1")
     assert process.stdout is not None
 
     def shown(count: int) -> list[int]:
         lines = [process.stdout.readline() for _ in range(count)]  # type: ignore[union-attr]  # as above
         return [json.loads(line)["payload"]["number"] for line in lines]
 
-    assert shown(2) == [4, 5]
+    assert shown(1) == [5]
     for number in range(6, 500):  # more than a segment
         writer.append(make_event(number), lambda _: None)
     assert shown(494) == list(range(6, 500))
