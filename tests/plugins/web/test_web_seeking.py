@@ -145,3 +145,35 @@ def test_question_without_a_place_is_refused() -> None:
         asked(seeking, "/api/seek")
     with pytest.raises(Refused, match="colour"):
         asked(seeking, "/api/density", filter="--colour red")
+
+
+def times_of(entries: Sequence[Entry], most: int = 100_000) -> tuple[int, int]:
+    found = asked(seeking_over(entries, most), "/api/density", parts=10)
+    return found["begun"], found["ended"]
+
+
+def test_one_event_from_the_future_does_not_stop_the_clock_of_the_others() -> None:
+    entries = [entry(number, timestamp=BEGUN + number) for number in range(100)]
+    entries[50] = entry(50, timestamp=BEGUN + 3_000_000_000)
+
+    assert times_of(entries) == times_of(
+        [entry(0, timestamp=BEGUN), entry(1, timestamp=BEGUN + 99)]
+    )
+
+
+def test_one_event_from_the_past_does_not_take_the_others_along() -> None:
+    entries = [entry(number, timestamp=BEGUN + number) for number in range(400)]
+    entries[-1] = entry(399, timestamp=BEGUN - 3_000)
+
+    assert times_of(entries) == times_of(
+        [entry(0, timestamp=BEGUN), entry(1, timestamp=BEGUN + 398)]
+    )
+
+
+def test_clock_that_was_set_back_counts_again_once_the_events_before_are_gone() -> None:
+    ahead = [entry(number, timestamp=BEGUN + 3_000_000) for number in range(500)]
+    after = [entry(number, timestamp=BEGUN + number) for number in range(500, 9_000)]
+
+    begun, ended = times_of([*ahead, *after], most=100)
+
+    assert ended - begun == 99 * SECOND
