@@ -32,6 +32,9 @@ generator is refused, and so is a plain hook that returns a coroutine or a futur
 A configuration may leave export hooks without work. An attribute or property ``idle_hooks``, a set,
 names them: they are not called, and no event is copied and no span assembled for them.
 
+Events wait 0.2 seconds at most, or as the class attribute ``default_interval_seconds`` says; the
+user's ``interval_seconds`` goes before it.
+
 A call hangs when it takes longer than ``hook_timeout_seconds``, and longer than one and a half
 times the attribute ``longest_call_seconds``, if the plugin has one: seconds that one call may
 take, with all its requests, look-ups and attempts. The instance is then given up and a fresh one

@@ -93,3 +93,13 @@ def test_keys_stand_in_the_help_with_their_defaults() -> None:
     assert '[default "127.0.0.1"]' in text
     assert "directory Of the journal" in " ".join(run_hvobs("journal", "--help").stdout.split())
     assert "[required]" in run_hvobs("journal", "--help").stdout
+
+
+def test_help_of_a_plugin_tells_what_its_author_has_chosen_of_delivery() -> None:
+    page = " ".join(run_hvobs("web", "--help").stdout.split())
+    otel = " ".join(run_hvobs("otel", "--help").stdout.split())
+
+    wait = "interval_seconds Longest time that an event waits before it is handed over."
+    assert f"{wait} [default 0.05]" in page
+    assert "payload What of payloads the plugin sees" in otel
+    assert "interval_seconds Longest time that an event waits" not in otel

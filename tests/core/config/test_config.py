@@ -59,7 +59,7 @@ def test_minimal_file_gives_the_defaults(tmp_path: Path) -> None:
     assert (config.service, config.stop_timeout_seconds) == ("agents", 2.0)
     assert config.bus == BusConfig(max_events=100_000, max_bytes=64 * 2**20)
     assert config.delivery == DeliveryConfig(
-        max_batch_events=512, interval_seconds=0.2, metrics_interval_seconds=10.0, events=()
+        max_batch_events=512, interval_seconds=None, metrics_interval_seconds=10.0, events=()
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import click
 
-from ..config import PluginTable
+from ..config import DeliveryConfig, PluginTable
 from ..config.class_fields import SettingField, holds_settings, setting_fields
 from ..config.structuring import Origin
 from ..host.discovery import found_plugins
@@ -37,14 +37,28 @@ def write_about(formatter: click.HelpFormatter, name: str, config_file: Any) -> 
         formatter.write_text(f"The table [plugins.{name}] turns it on.")
     settings = config_class(plugin_class)
     fields = setting_fields(settings) if holds_settings(settings) else []
-    if fields:
-        meanings = _meanings(settings)
+    meanings = _meanings(settings)
+    rows = [(one.key, _told(one, meanings)) for one in fields]
+    rows += _chosen_by_author(plugin_class)
+    if rows:
         with formatter.section(f"Keys of [plugins.{name}]"):
-            formatter.write_dl([(one.key, _told(one, meanings)) for one in fields])
+            formatter.write_dl(rows)
     for one in found.get(name, ()):
         if one.distribution and (address := _documentation(one.distribution)):
             with formatter.section("Documentation"):
                 formatter.write_text(address)
+
+
+def _chosen_by_author(plugin_class: Any) -> list[tuple[str, str]]:
+    """Tell of the keys of delivery whose defaults are those of the plugin's author."""
+    # What holds where nobody has chosen is the default's own text.
+    texts = _meanings(DeliveryConfig).items()
+    meanings = {key: f"{text.partition('; None:')[0].rstrip('.')}." for key, text in texts}
+    chosen = [
+        attrs.evolve(one, default=getattr(plugin_class, f"default_{one.key}", None))
+        for one in setting_fields(DeliveryConfig)
+    ]
+    return [(one.key, _told(one, meanings)) for one in chosen if one.default is not None]
 
 
 def _meanings(settings: Any) -> Mapping[str, str]:

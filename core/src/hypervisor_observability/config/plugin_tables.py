@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, in_, le
+from attrs.validators import deep_iterable, ge, gt, in_, le, optional
 
 from ..errors import ConfigProblem
 from .paths import working_directory
@@ -14,7 +14,11 @@ from .structuring import Origin
 from .toml_lines import KeyPath
 
 _KIB, _MIB = 1024, 1024 * 1024
-_PAYLOAD: str | tuple[str, ...] | None = None  # annotated for the validator's type
+# Annotated for the validators' types.
+_PAYLOAD: str | tuple[str, ...] | None = None
+_INTERVAL: float | None = None
+DEFAULT_INTERVAL_SECONDS = 0.2
+"""How long an event waits at most where neither the configuration nor the plugin's author says."""
 DAY_SECONDS = 86_400
 """The longest time that may be set where nothing asks for more."""
 
@@ -48,7 +52,8 @@ class DeliveryConfig:
     Attributes:
         max_batch_events: Most events handed to one hook call.
         max_batch_bytes: Most memory that they hold, as estimated; a single event may hold more.
-        interval_seconds: Longest time that an event waits before it is handed over.
+        interval_seconds: Longest time that an event waits before it is handed over; None: what
+            the plugin's author has chosen, or ``DEFAULT_INTERVAL_SECONDS``.
         metrics_interval_seconds: Time between two pushes of all metrics.
         hook_timeout_seconds: Longest time for one call of a hook; after it the plugin is given
             up and a fresh instance takes over.
@@ -64,7 +69,9 @@ class DeliveryConfig:
     """
 
     max_batch_events: int = field(default=512, validator=[ge(1), le(65_536)])
-    interval_seconds: float = field(default=0.2, validator=[gt(0), le(DAY_SECONDS)])
+    interval_seconds: float | None = field(
+        default=_INTERVAL, validator=optional([gt(0), le(DAY_SECONDS)])
+    )
     max_batch_bytes: int = field(default=_MIB, validator=[ge(_KIB), le(1024 * _MIB)])
     metrics_interval_seconds: float = field(default=10.0, validator=[gt(0), le(DAY_SECONDS)])
     hook_timeout_seconds: float = field(default=10.0, validator=[gt(0), le(DAY_SECONDS)])

@@ -11,6 +11,7 @@ from attrs import define
 
 from ..bus.stream import Cursor, EventStream
 from ..config import Config
+from ..config.plugin_tables import DEFAULT_INTERVAL_SECONDS
 from ..delivery.metrics_feed import MetricsFeed
 from ..errors import ConfigError, ConfigProblem, RetryLater, SettingError, StreamUnavailableError
 from ..events.event import HypervisorEvent
@@ -95,7 +96,7 @@ class Agent(Host):
             _FleetRegistry(self._registry, stream),
             cursor=stream,
             state=self._registry.state,
-            interval_seconds=config.delivery.interval_seconds,
+            interval_seconds=config.delivery.interval_seconds or DEFAULT_INTERVAL_SECONDS,
             admit=self._gate.admit,
         )
         self._take_readers(parts.readers, feed, self._stream_for, resumed=True)

@@ -14,6 +14,7 @@ from ..bus.stream import Cursor, EventStream
 from ..bus.subscribers import Subscription
 from ..causality.propagation import Propagator
 from ..config import Config, disabled
+from ..config.plugin_tables import DEFAULT_INTERVAL_SECONDS
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.repeats import WatchedStream
 from ..errors import ConfigError
@@ -105,7 +106,7 @@ class Observability(Host):
         feed = MetricsFeed(
             self._watched,
             self._registry,
-            interval_seconds=config.delivery.interval_seconds,
+            interval_seconds=config.delivery.interval_seconds or DEFAULT_INTERVAL_SECONDS,
             admit=self._gate.admit,
         )
         self._internal = InternalEvents()

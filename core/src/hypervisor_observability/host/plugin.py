@@ -8,7 +8,7 @@ import pluggy
 from attrs import field, frozen
 
 from ..config import DeliveryConfig
-from ..config.plugin_tables import SourceConfig
+from ..config.plugin_tables import DAY_SECONDS, DEFAULT_INTERVAL_SECONDS, SourceConfig
 from ..events.event import HypervisorEvent
 from ..hookspecs import PluginContext
 from ..metrics.families import MetricFamily
@@ -103,6 +103,23 @@ class Plugin:
             msg = f"longest_call_seconds: expected a number of seconds, 0 or above, got {says!r}"
             raise ValueError(msg)
         return max(self.delivery.hook_timeout_seconds, _HANG_MARGIN * says)
+
+    @property
+    def interval_seconds(self) -> float:
+        """For how long an event waits at most: as configured, else as its author has chosen.
+
+        Raises:
+            ValueError: What its author has chosen is no such time.
+        """
+        chosen = getattr(self.instance, "default_interval_seconds", DEFAULT_INTERVAL_SECONDS)
+        is_number = isinstance(chosen, int | float) and not isinstance(chosen, bool)
+        if not is_number or not 0 < chosen <= DAY_SECONDS:
+            msg = (
+                "default_interval_seconds: expected a number of seconds, above 0 and up to"
+                f" {DAY_SECONDS:,}, got {chosen!r:.80}"
+            )
+            raise ValueError(msg)
+        return self.delivery.interval_seconds or chosen
 
     @property
     def takes_events(self) -> bool:

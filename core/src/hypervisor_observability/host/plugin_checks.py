@@ -92,7 +92,8 @@ def checked(
         loop=HookLoop(name),
         common=common or SourceConfig(),
     )
-    _ = plugin.sampling, plugin.hook_timeout_seconds  # raises now rather than later
+    # Raises now rather than later.
+    _ = plugin.sampling, plugin.hook_timeout_seconds, plugin.interval_seconds
     return plugin
 
 

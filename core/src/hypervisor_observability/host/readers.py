@@ -227,7 +227,7 @@ class Reader:
             disclose=PayloadPolicy.of(plugin.payload).apply,
             max_batch_events=delivery.max_batch_events,
             max_batch_bytes=delivery.max_batch_bytes,
-            interval_seconds=delivery.interval_seconds,
+            interval_seconds=plugin.interval_seconds,
             metrics=around.feed,
             metrics_interval_seconds=delivery.metrics_interval_seconds,
             hook_timeout_seconds=plugin.hook_timeout_seconds,
