@@ -144,7 +144,7 @@ def test_page_of_a_plugin_is_told_whole_on_a_terminal_and_without_secrets_in_a_f
     assert lines[0] == f"hvobs run: paged shows what happens: {url}"
     assert shown.count(b"paged shows") == 1
     stderr = hvobs_run(file).stderr
-    assert stderr.startswith("hvobs run: paged shows what happens: http://127.0.0.1:9 (on a")
+    assert stderr.startswith("hvobs run: paged shows what happens: http://127.0.0.1:9 (what lets")
     assert "token" not in stderr
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "HYPERVISOR_OBSERVABILITY_RUN"
 STARTUP = Path(__file__).with_name("startup")
+_NOT_HERE = "what lets you in is told on terminals alone"
 
 
 @frozen
@@ -161,9 +162,7 @@ def _tell_pages(observability: "Observability") -> None:
     except (OSError, ValueError):  # it is closed
         return
     for name, url in observability.page_urls().items():
-        told = (
-            url if seen_by_people else f"{_server_of(url)} (on a terminal, with what lets you in)"
-        )
+        told = url if seen_by_people else f"{_server_of(url)} ({_NOT_HERE})"
         _say(f"hvobs run: {name} shows what happens: {told}")
 
 
