@@ -12,7 +12,7 @@ export function details({ onClose }) {
   const head = h("h2", { tabindex: "-1", id: "trace-opened" });
   const facts = h("div");
   const events = h("div", { class: "trace-events" });
-  const closing = h("button", { type: "button", class: "quiet", onclick: onClose, title: "Close (Esc)" }, "Close");
+  const closing = h("button", { type: "button", onclick: onClose, title: "Close (Esc)" }, "Close");
   const element = h("aside", { class: "trace-details", "aria-labelledby": "trace-opened", hidden: true }, h("div", { class: "toolbar" }, head, closing), facts, events);
   let shown = null;
 
