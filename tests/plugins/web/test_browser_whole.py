@@ -76,6 +76,7 @@ def test_failure_is_found_by_the_keyboard_alone(page: Page, played: Serving) -> 
     expect(page.locator("[data-ordinal]")).to_have_count(2)
     page.keyboard.press("Escape")
     page.keyboard.press("f")
+    expect(page.locator("[aria-selected=true]")).to_be_visible()  # the server was asked for it
     page.keyboard.press("Enter")
 
     expect(page.locator("main")).to_contain_text("no answer in 30 s")
