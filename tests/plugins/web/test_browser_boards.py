@@ -81,6 +81,41 @@ def test_filter_and_order_of_agents_stand_in_the_address(played: Shown, page: Pa
     )
 
 
+def test_arrows_enter_a_table_and_escape_leaves_its_filter(played: Shown, page: Page) -> None:
+    played.open(page, "#/agents")
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(4)
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(0)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(1)).to_be_focused()
+
+    page.keyboard.press("/")
+    page.keyboard.type("release-42")
+    expect(rows).to_have_count(3)
+    page.keyboard.press("Escape")
+    page.keyboard.press("End")
+    expect(rows.nth(2)).to_be_focused()
+    expect(page.get_by_role("searchbox")).to_have_value("release-42")
+
+
+def test_help_lists_what_the_view_has(played: Shown, page: Page) -> None:
+    played.open(page)
+    for place, heading, told, untold in (
+        ("#/", "Live", "--type", "Another session"),
+        ("#/traces", "Traces", "Next trace that failed", "--type"),
+        ("#/session", "Sessions", "Another session", "Time axis"),
+        (f"#/session/{scenario.SESSION}", scenario.SESSION, "Time axis", "Another session"),
+    ):
+        page.evaluate("place => { location.hash = place; }", place)
+        expect(page.locator("main h1")).to_contain_text(heading)
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog")).to_contain_text(told)
+        expect(page.get_by_role("dialog")).not_to_contain_text(untold)
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 def test_focus_and_scroll_stay_while_rows_change(shown: Shown, page: Page) -> None:
     def seen(number: int) -> HypervisorEvent:
         return HypervisorEvent(
@@ -169,7 +204,7 @@ def test_session_is_drawn_and_listed(played: Shown, page: Page) -> None:
     assert drawn_colours(page) > 3
     page.keyboard.press("+")
     expect(page).to_have_url(re.compile("zoom=2"))
-    page.get_by_role("link", name="in LIVE").click()
+    page.get_by_role("link", name="in Live").click()
     expect(page).to_have_url(re.compile("session\\+release-42"))
 
 

@@ -426,6 +426,9 @@ def test_help_shows_the_keys_and_gives_the_focus_back(page: Page, five: Shown) -
     expect(page.get_by_role("button", name="Pause")).to_be_focused()
     page.keyboard.press("w")
     expect(page.locator("[data-ordinal]")).to_have_count(5)
+    page.get_by_role("button", name="Pause").blur()
+    page.keyboard.press("ArrowUp")
+    expect(page.locator("[aria-selected=true][data-ordinal]")).to_be_visible()
 
 
 def test_without_the_token_the_page_says_how_to_get_one(

@@ -208,7 +208,7 @@ def test_unknown_and_ambiguous_ids_say_what_to_do(recorded: Recorded) -> None:
         *(event("run.started", CausalTraceId(trace_id=f"abc{n}"), name="r") for n in range(2))
     )
 
-    with pytest.raises(Refused, match="TRACES lists the traces") as unknown:
+    with pytest.raises(Refused, match="has an id that begins with") as unknown:
         recorded.trace("nothing-like-this")
     with pytest.raises(Refused, match="is the beginning of 2 ids") as ambiguous:
         recorded.trace("abc")

@@ -90,7 +90,6 @@ def _built(traces: Traces, past: Past, request: Request) -> tuple[Built, int]:
     if built is None:
         raise Refused(
             HTTPStatus.NOT_FOUND,
-            f"no trace, saga, session or event has an id that begins with {text[:100]!r};"
-            " TRACES lists the traces",
+            f"no trace, saga, session or event has an id that begins with {text[:100]!r}",
         )
     return built, len(keys) - 1

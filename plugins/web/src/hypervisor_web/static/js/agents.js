@@ -81,7 +81,7 @@ export function open({ root, query, api, keep, connection }) {
     return empty("No agent yet", "An agent has a row from the first event that names it, such as session.joined. hvobs demo --journal DIR plays some.");
   }
 
-  return { close: board.close, keys: { "/": () => field.focus() } };
+  return { close: board.close, keys: { ...shown.keys, "/": () => field.focus() } };
 }
 
 function notes(found, rows) {
@@ -154,5 +154,5 @@ function failed(row) {
 function breaches(row) {
   if (!row.breaches) return null;
   const filter = `--agent ${quoted(row.did)} --type ring.breach_detected`;
-  return h("a", { class: "is-failed", href: href([""], { filter }), title: "the breaches in LIVE" }, count(row.breaches));
+  return h("a", { class: "is-failed", href: href([""], { filter }), title: "the breaches in Live" }, count(row.breaches));
 }

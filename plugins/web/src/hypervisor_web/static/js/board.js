@@ -79,13 +79,18 @@ export function follow({ root, path, params, draw, fail, api, connection }) {
   };
 }
 
-/** A field that filters a view: by its label, kept in the address under `filter`. */
+/** A field that filters a view: by its label, kept in the address under `filter`. Escape leaves it, and what it says. */
 export function filterField({ value, label, onInput }) {
   let timer = null;
   const field = h("input", { type: "search", value, placeholder: label, "aria-label": label, spellcheck: "false", autocomplete: "off" });
   field.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(() => onInput(field.value.trim()), 150);
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    event.preventDefault(); // browsers empty the field
+    field.blur();
   });
   return field;
 }

@@ -15,10 +15,10 @@ const OPTIONS = [
 ];
 
 /**
- * Open the dialog; `module.help` is a list of `[keys, what they do]`, and
- * `module.takesOptions` says whether its filter is written with options.
+ * Open the dialog; `help` is a list of `[keys, what they do]`, and
+ * `takesOptions` says whether the view's filter is written with options.
  */
-export function openHelp(module) {
+export function openHelp({ help = [], takesOptions = false }) {
   if (document.querySelector("dialog[open]")) return;
   const letters = h("input", { type: "checkbox", id: "letters" });
   letters.checked = lettersOn();
@@ -27,9 +27,9 @@ export function openHelp(module) {
     "dialog",
     { class: "help", "aria-labelledby": "help-title" },
     h("h2", { id: "help-title" }, "Keys"),
-    list([...(module?.help ?? []), ["?", "This help"]], "kbd"),
-    h("p", {}, letters, " ", h("label", { for: "letters" }, "Keys of one letter do this")),
-    module?.takesOptions ? [h("h2", {}, "The filter"), list(OPTIONS, "code")] : null,
+    list([...help, ["?", "This help"]], "kbd"),
+    h("p", {}, letters, " ", h("label", { for: "letters" }, "Keys of one letter work")),
+    takesOptions ? [h("h2", {}, "The filter"), list(OPTIONS, "code")] : null,
     h("p", {}, "Every address can be shared: it holds the view, its filter, and what is chosen. It does not hold the token."),
     h("p", {}, h("button", { type: "button", onclick: () => dialog.close() }, "Close")),
   );

@@ -28,7 +28,7 @@ export function ofPage(keys) {
 export function listen() {
   document.addEventListener("keydown", (event) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (!lettersOn() || isTaken(event)) return;
+    if ((event.key.length === 1 && !lettersOn()) || isTaken(event)) return;
     const does = view[event.key] ?? page[event.key];
     if (!does) return;
     if (does(event) !== false) event.preventDefault(); // false: it was not for this key

@@ -143,7 +143,7 @@ async function begin() {
     event.preventDefault();
     root.focus();
   });
-  const help = () => openHelp(current?.module);
+  const help = () => openHelp({ ...current?.module, ...current?.view });
   at("help").addEventListener("click", help);
   keys.ofPage({ "?": help });
   keys.listen();

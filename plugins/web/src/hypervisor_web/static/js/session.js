@@ -49,7 +49,7 @@ function all({ root, query, api, go, keep, connection }) {
     shown.show(found.sessions);
   }
 
-  return { close: board.close, keys: {} };
+  return { close: board.close, keys: shown.keys, help: [["↑ ↓ Home End", "Another session"], ["Enter", "Open the session"]] };
 }
 
 function one({ root, query, api, keep, called, connection }, id) {
@@ -77,7 +77,7 @@ function one({ root, query, api, keep, called, connection }, id) {
         ["took", duration((found.ended ?? found.seen) - found.begun)],
         ["agents", count(found.agents.length)],
         ["events", count(found.events)],
-        ["all of them", h("a", { href: href([""], { filter: `--session ${quoted(id)}` }) }, "in LIVE")],
+        ["all of them", h("a", { href: href([""], { filter: `--session ${quoted(id)}` }) }, "in Live")],
       ]),
     );
     drawn.show(found);

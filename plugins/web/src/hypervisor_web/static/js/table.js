@@ -11,7 +11,7 @@ const words = new Intl.Collator("en");
  * `columns`: `{key, title, cell(row) -> node or text, value(row) -> what it sorts by, number}`; without
  * `value` it does not sort. `id(row)` tells rows apart. `open(row)` is called by Enter and by a click
  * outside links. `sort` is `"key"` or `"-key"` (falling); `onSort` is told of another one. Up, Down,
- * Home and End move between rows.
+ * Home and End move between rows; as `keys` of a view they lead into the table.
  */
 export function table({ label, columns, id, open, sort = "", onSort = () => {} }) {
   let rows = [];
@@ -145,7 +145,15 @@ export function table({ label, columns, id, open, sort = "", onSort = () => {} }
     }
   }
 
-  return { element, show };
+  // A view's keys: they enter the table from where nothing has the focus.
+  function enter(event) {
+    const to = { Home: body.firstElementChild, End: body.lastElementChild }[event.key] ?? body.querySelector("tr[tabindex='0']");
+    if (event.target !== document.body || !to) return false;
+    to.focus();
+    return true;
+  }
+
+  return { element, show, keys: Object.fromEntries(["ArrowDown", "ArrowUp", "Home", "End"].map((key) => [key, enter])) };
 }
 
 function links(row) {

@@ -104,7 +104,7 @@ export function open({ root, query, api, go, keep, announce, connection }) {
 
   return {
     close: board.close,
-    keys: { "/": () => field.focus(), f: nextFailure },
+    keys: { ...shown.keys, "/": () => field.focus(), f: nextFailure },
   };
 }
 
