@@ -99,25 +99,30 @@ def test_damage_is_told_and_what_a_killed_process_left_is_remarked(journal: Path
 
 
 def test_directory_without_a_run_has_no_past_and_gets_no_index(tmp_path: Path) -> None:
-    gone, empty = tmp_path / "gone", tmp_path / "empty"
+    gone, empty, file = tmp_path / "gone", tmp_path / "empty", tmp_path / "file"
     empty.mkdir()
-    awaiting = HistoryContext(notice=print, may_be_empty=True)
+    file.touch()
+    notices: list[str] = []
+    awaiting = HistoryContext(notice=notices.append, may_be_empty=True)
     for directory, context in (
         (gone, HistoryContext(notice=print)),
-        (gone, awaiting),
+        (file, awaiting),
         (empty, HistoryContext(notice=print)),
     ):
         with pytest.raises(NoHistoryError, match="there is no journal in"):
             history_of(directory, context)
-    history = history_of(empty, awaiting)
+    for directory, told in ((empty, 0), (gone, 1)):
+        history = history_of(directory, awaiting)
 
-    assert (history.runs(), list(history.events())) == ([], [])
-    follower = history.follow()
-    assert list(follower.newest(EVERYTHING, 5)) == []
-    write(empty, make_event(7))
-    assert numbers(list(follower.news())) == [7]
-    assert not (empty / "index").exists()
-    history.close()
+        assert (history.runs(), list(history.events())) == ([], [])
+        follower = history.follow()
+        assert list(follower.newest(EVERYTHING, 5)) == []
+        write(directory, make_event(7))
+        assert numbers(list(follower.news())) == [7]
+        assert not (directory / "index").exists()
+        assert len(notices) == told
+        history.close()
+    assert "waiting for the first process" in notices[0]
 
 
 @pytest.mark.parametrize("indexed", [False, True])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hypervisor_web.config import DEFAULT_PORT
+from tests.plugins.journal.journals import make_event, write
 from tests.plugins.web import scenario
 from tests.plugins.web.served import refused, serving
 from tests.waiting import wait_until
@@ -55,3 +56,16 @@ def test_what_cannot_be_shown_is_said_before_anything_is_served(tmp_path: Path) 
 
     assert (done.returncode, done.stdout) == (2, "")
     assert f"there is no journal in {tmp_path / 'nothing'}" in done.stderr
+
+
+def test_configured_journal_that_nobody_has_written_is_waited_for(tmp_path: Path) -> None:
+    config = tmp_path / "hypervisor.toml"
+    config.write_text('[plugins.journal]\ndirectory = "journal"\n')
+
+    with serving("--config", config, "--port", 0) as served:
+        write(tmp_path / "journal", make_event(7))
+        wait_until(lambda: served.get("/api/rows?first=0&count=9")["next"] == 1)
+        errors = served.stop()
+
+    waiting = f"there is no journal in {tmp_path / 'journal'} yet: waiting for the first process\n"
+    assert errors.startswith(waiting)

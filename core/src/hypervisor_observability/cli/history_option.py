@@ -107,7 +107,7 @@ class Past:
                 notice=lambda text: self._tell_once(text, notice),
                 remark=remarks.append,
                 indexed=self.indexed,
-                may_be_empty=may_be_empty,
+                may_be_empty=may_be_empty and not self._is_mistyped(),
                 expect=shown.expect if shown.is_wanted else None,
                 step=step or shown.step,
             )
@@ -118,6 +118,10 @@ class Past:
                 history.close()
         for remark in remarks:
             self._tell_once(remark, output.note)
+
+    def _is_mistyped(self) -> bool:
+        """Tell whether a directory was named that is not there. A configured one may yet come."""
+        return self.directory is not None and not self.directory.exists()
 
     def _tell_once(self, text: str, tell: Callable[[str], object]) -> None:
         """Say *text*, unless that was done: a command may read several times."""

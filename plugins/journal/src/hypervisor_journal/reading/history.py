@@ -65,10 +65,13 @@ class JournalHistory:
         """Open the past of the journal in *directory*.
 
         Raises:
-            NoHistoryError: There is none. Whatever else it holds, a directory without a run is no
-                journal.
+            NoHistoryError: There is none, and none is waited for. Whatever else it holds, a
+                directory without a run is no journal.
         """
-        require_journal(directory, may_be_empty=context.may_be_empty)
+        if context.may_be_empty and not directory.exists():
+            context.notice(f"there is no journal in {directory} yet: waiting for the first process")
+        else:
+            require_journal(directory, may_be_empty=context.may_be_empty)
         # An index is made in a journal alone.
         index = EventIndex.of(directory) if context.indexed and holds_runs(directory) else None
         return cls(directory, context.notice, index, context.remark, context.expect, context.step)
