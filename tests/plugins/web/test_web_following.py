@@ -105,7 +105,7 @@ def test_empty_journal_is_waited_for(tmp_path: Path) -> None:
 def test_journal_that_is_removed_and_made_again_is_followed_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hypervisor_web.feed.following._LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("hypervisor_web.feed.following._LOOK_SECONDS", 0.0)
     directory = tmp_path / "journal"
     with journalling(directory) as observability:
         emit(observability, 1)
@@ -117,6 +117,12 @@ def test_journal_that_is_removed_and_made_again_is_followed_on(
             emit(observability, 2)
         wait_until(lambda: numbers_in(observers) == [1, 2])
         assert texts_of(observers).count("has been removed") == 1
+        # A third event is shown after a look has seen the second.
+        with journalling(directory) as observability:
+            emit(observability, 3)
+        wait_until(lambda: numbers_in(observers) == [1, 2, 3])
+        shutil.rmtree(directory)
+        wait_until(lambda: texts_of(observers).count("has been removed") == 2)
 
 
 def test_damage_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ class Following:
     def _tell(self, text: str) -> None:
         if text != self._trouble:
             self._trouble = text
-            self.observers.notice(text)
+            self.observers.notice(text, again=True)
 
 
 def _parts(entries: Iterable[Entry]) -> Iterator[list[Entry]]:

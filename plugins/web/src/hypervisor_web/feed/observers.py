@@ -85,11 +85,16 @@ class Observers:
         self._log.warning(name, "%s cannot read event %d", name, position, error=error)
         self.notice(f"{name} cannot read an event, and leaves it out: {line_of(error)}")
 
-    def notice(self, text: str) -> None:
-        """Tell viewers of something, unless it is among what they were told last."""
+    def notice(self, text: str, *, again: bool = False) -> None:
+        """Tell viewers of something, unless it is among what they were told last.
+
+        Args:
+            text: What.
+            again: Tell it even so: it has happened once more.
+        """
         text = text[:_MOST_CHARACTERS]
         with self._news:
-            if any(text == told for _, told in self.notices):
+            if not again and any(text == told for _, told in self.notices):
                 return  # whoever reads a damaged journal again tells of the same places
             self.notices.append((time.time_ns() // 1_000, text))
             self.told += 1
