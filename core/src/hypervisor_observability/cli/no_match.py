@@ -39,7 +39,7 @@ def explain(choice: Choice, events: Iterable[HypervisorEvent]) -> list[str]:
                 words[word] = None
     if empty:
         return ["no events"]
-    names = [*agents, *choice.names.all()]
+    names = [*dict.fromkeys([*agents, *choice.names.all()])]  # a name may be the DID
     session = choice.wanted.session_id
     asked: tuple[tuple[str, str | None, Collection[str], list[str]], ...] = (
         ("event has the type", choice.event_type, types, [one.value for one in EventType]),
