@@ -139,7 +139,11 @@ def test_killed_agent_is_killed_until_it_joins_again() -> None:
     assert agent_named(asked, "rogue")["state"] == "killed"
 
     join = HypervisorEvent(event_type=EventType.SESSION_JOINED, agent_did=scenario.ROGUE)
-    released = HypervisorEvent(event_type=EventType.QUARANTINE_RELEASED, agent_did=scenario.ROGUE)
+    released = HypervisorEvent(
+        event_type=EventType.QUARANTINE_RELEASED,
+        agent_did=scenario.ROGUE,
+        payload={"quarantine_id": "q-1"},
+    )
     asked.take([join])
     assert agent_named(asked, "rogue")["state"] == "quarantined"
     asked.take([released])

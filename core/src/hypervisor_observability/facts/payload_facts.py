@@ -35,6 +35,8 @@ RING_TRANSITIONS = {
 }
 """The events that change rings, each in a word."""
 SESSION_ENDS = frozenset({EventType.SESSION_TERMINATED, EventType.SESSION_ARCHIVED})
+SESSION_BEGINNINGS = frozenset({EventType.SESSION_CREATED, EventType.SESSION_JOINED})
+"""What opens a session; also one that has ended, if it is begun or joined again."""
 
 
 _LEFT_UNDONE = ("cancelled", "expired")

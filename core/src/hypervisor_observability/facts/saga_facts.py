@@ -1,5 +1,7 @@
 """What an event says of a saga: which one, which part of it, and how that ended."""
 
+from collections.abc import Reversible
+
 from ..events.event import HypervisorEvent, is_erased
 from ..events.event_types import EventType
 from .payload_facts import ERASED, UNKNOWN, flag, has, name
@@ -88,6 +90,14 @@ def ended_key(event: HypervisorEvent) -> Key:
     """Give the key of what *event* ends: without the attempt where that is not said."""
     key = part_key(event)
     return key if says_attempt(event) else key[:3]
+
+
+def ended_among(event: HypervisorEvent, going_on: Reversible[Key]) -> Key:
+    """Give the key of *going_on*, the newest last, that *event* ends: where it does not say which
+    attempt, that of the newest one.
+    """
+    key = ended_key(event)
+    return next((one for one in reversed(going_on) if one[: len(key)] == key), key)
 
 
 def phase(event: HypervisorEvent) -> str:

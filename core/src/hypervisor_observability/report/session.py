@@ -136,8 +136,7 @@ class SessionStory:
         self.events += 1
         self.begun_ns = now if self.begun_ns is None else min(self.begun_ns, now)
         self.last_ns = max(self.last_ns, now)
-        if kind in payload_facts.SESSION_ENDS:
-            self.ended_ns = now
+        self.ended_ns = ended_after(event, self.ended_ns)
         did = event.agent_did
         if (tell := _MARKS.get(kind)) is not None:
             self.marks_left_out += len(self.marks) == self.marks.maxlen
@@ -173,9 +172,10 @@ class SessionStory:
 
     def _end(self, event: HypervisorEvent) -> None:
         kind = _ENDS[event.event_type]
-        stretch = self._open.pop(_key(kind, event), None)
+        is_step = kind == "step"
+        key = saga_facts.ended_among(event, self._open) if is_step else _key(kind, event)
+        stretch = self._open.pop(key, None)
         if stretch is not None:
-            is_step = kind == "step"
             how = saga_facts.step_end(event) if is_step else payload_facts.work_end(event)
             stretch.ended_ns, stretch.word = max(stretch.begun_ns, event.timestamp_ns), how
 
@@ -184,6 +184,18 @@ class SessionStory:
             if stretch.agent == did:
                 del self._open[key]
                 stretch.ended_ns, stretch.word = max(stretch.begun_ns, now_ns), "killed"
+
+
+def ended_after(event: HypervisorEvent, ended_ns: int | None) -> int | None:
+    """Give when a session ended, after one more of its events; None: it goes on.
+
+    Args:
+        event: The event.
+        ended_ns: When it had ended before that, in nanoseconds since the epoch.
+    """
+    if event.event_type in payload_facts.SESSION_ENDS:
+        return event.timestamp_ns
+    return None if event.event_type in payload_facts.SESSION_BEGINNINGS else ended_ns
 
 
 def _key(kind: str, event: HypervisorEvent) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from hypervisor_observability.events.event_types import (
     EventType,
 )
 from hypervisor_observability.facts import payload_facts, saga_facts
-from hypervisor_observability.facts.lasting import Lasting
+from hypervisor_observability.facts.lasting import Lasting, key_of
 from hypervisor_observability.facts.leaves import BEGINNINGS, Leaves
 from hypervisor_observability.facts.lives import LIFE_TYPES, Members
 from hypervisor_observability.facts.present_rings import RING_TYPES, PresentRings
@@ -45,12 +45,14 @@ class Doing:
         title: Its name.
         begun_ns: Since when, in nanoseconds since the epoch.
         trace: In which trace; None: in none.
+        session: In which session; None: in none.
     """
 
     kind: str
     title: str
     begun_ns: int
     trace: str | None
+    session: str | None
 
 
 @define(eq=False)
@@ -69,7 +71,6 @@ class AgentRow:
         session: The session of the last event that named one.
         trace: The trace of the last event that had one.
         killed: Whether it was made to end, and has not joined since.
-        quarantined: Whether it is put aside.
     """
 
     story: AgentStory = field(factory=AgentStory)
@@ -83,21 +84,19 @@ class AgentRow:
     session: str | None = None
     trace: str | None = None
     killed: bool = False
-    quarantined: bool = False
 
-    @property
-    def state(self) -> str:
-        """How it stands: ``killed``, ``quarantined``, ``running`` or ``idle``."""
-        if self.killed:
+    def state(self, *, is_quarantined: bool) -> str:
+        """Tell how it stands: ``killed``, ``quarantined``, ``running`` or ``idle``."""
+        if self.killed and not self.works:  # it may work on in another session
             return "killed"
-        if self.quarantined:
+        if is_quarantined:
             return "quarantined"
         return "running" if self.works or self.doing else "idle"
 
     def begin(self, kind: str, event: HypervisorEvent, title: str, key: tuple[str, ...]) -> None:
         """Take the beginning of a call or a step."""
-        told = Doing(kind, title[:MOST_CHARACTERS], event.timestamp_ns, trace_of(event))
-        self.doing[key] = told
+        begun_ns, session = event.timestamp_ns, event.session_id
+        self.doing[key] = Doing(kind, title[:MOST_CHARACTERS], begun_ns, trace_of(event), session)
         if len(self.doing) > _MOST_DOING:
             self.doing.popitem(last=False)
 
@@ -118,6 +117,7 @@ class AgentsBoard:
     left_out: int = 0
     version: int = 0
     _rings: PresentRings = field(factory=PresentRings, init=False)
+    _quarantines: Lasting[bool] = field(factory=Lasting, init=False)
     _leaves: Leaves = field(factory=Leaves, init=False)
     _members: Members[AgentRow] = field(init=False)
 
@@ -135,7 +135,7 @@ class AgentsBoard:
         if event.agent_did is not None:
             row = self._row(event)
             row.events += 1
-            row.seen_ns = event.timestamp_ns
+            row.seen_ns = max(row.seen_ns, event.timestamp_ns)
             row.session = event.session_id or row.session
             row.trace = trace_of(event) or row.trace
             reader = _READERS.get(kind)
@@ -148,6 +148,10 @@ class AgentsBoard:
             self.version += 1
         if kind in LIFE_TYPES:
             self._live(event)
+        if kind == EventType.QUARANTINE_ENTERED and not payload_facts.is_kill(event):
+            self._quarantines.begin(key_of(event), True)
+        elif kind == EventType.QUARANTINE_RELEASED:
+            self._quarantines.end(key_of(event))
 
     def told(self) -> dict[str, Any]:
         """Tell of all of them in plain data, the one seen last first."""
@@ -164,6 +168,7 @@ class AgentsBoard:
             if len(self.rows) > MOST_AGENTS:
                 oldest, _ = self.rows.popitem(last=False)
                 self._rings.forget(oldest)
+                self._quarantines.end_all(oldest, None)
                 self.left_out += 1
         else:
             self.rows.move_to_end(did)
@@ -172,6 +177,8 @@ class AgentsBoard:
     def _live(self, event: HypervisorEvent) -> None:
         """Follow whose work goes on."""
         begins = event.event_type == EventType.SESSION_JOINED
+        if event.agent_did is None and event.event_type not in payload_facts.SESSION_ENDS:
+            return  # nobody's
         if begins:
             self._row(event).works += 1
         ended = self._members.take(event)
@@ -187,7 +194,7 @@ class AgentsBoard:
         return {
             "did": did,
             "name": row.story.name,
-            "state": row.state,
+            "state": row.state(is_quarantined=self._quarantines.any_of(did)),
             "ring": self._rings.by_agent.get(did),
             "elevated": grant is not None,
             "until": None if grant is None else microseconds(grant.until_ns),
@@ -255,7 +262,7 @@ def _step_started(row: AgentRow, event: HypervisorEvent) -> None:
 
 
 def _step_ended(row: AgentRow, event: HypervisorEvent) -> None:
-    row.doing.pop(saga_facts.part_key(event), None)
+    row.doing.pop(saga_facts.ended_among(event, row.doing), None)
 
 
 def _decided(row: AgentRow, event: HypervisorEvent) -> None:
@@ -271,13 +278,9 @@ def _breached(row: AgentRow, event: HypervisorEvent) -> None:
 def _killed(row: AgentRow, event: HypervisorEvent) -> None:
     if payload_facts.is_kill(event):
         row.killed = True
-        row.doing.clear()
-    elif event.event_type == EventType.QUARANTINE_ENTERED:
-        row.quarantined = True
-
-
-def _released(row: AgentRow, _: HypervisorEvent) -> None:
-    row.quarantined = False
+        session = event.session_id
+        for key in [key for key, one in row.doing.items() if session in {None, one.session}]:
+            del row.doing[key]
 
 
 _READERS: Mapping[str, Callable[[AgentRow, HypervisorEvent], None]] = {
@@ -293,5 +296,4 @@ _READERS: Mapping[str, Callable[[AgentRow, HypervisorEvent], None]] = {
     EventType.RING_BREACH_DETECTED: _breached,
     EventType.AGENT_KILLED: _killed,
     EventType.QUARANTINE_ENTERED: _killed,
-    EventType.QUARANTINE_RELEASED: _released,
 }

@@ -75,7 +75,10 @@ class SagasBoard:
 
 def _begins_again(saga: SagaStory, event: HypervisorEvent) -> bool:
     """Tell whether another saga with the same id begins."""
-    return saga.outcome != "running" and event.event_type == EventType.SAGA_CREATED
+    if event.event_type != EventType.SAGA_CREATED:
+        return False
+    # Where its process was killed, nobody told the end of the former one.
+    return saga.outcome != "running" or saga.trace not in {None, trace_of(event)}
 
 
 def _texts(saga: SagaStory) -> list[str]:

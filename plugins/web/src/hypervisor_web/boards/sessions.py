@@ -5,8 +5,7 @@ from typing import Any
 
 from attrs import define, field
 
-from hypervisor_observability.facts import payload_facts
-from hypervisor_observability.report.session import Mark, SessionStory, Stretch
+from hypervisor_observability.report.session import Mark, SessionStory, Stretch, ended_after
 from hypervisor_observability.stores import Entry, trace_key
 from hypervisor_web.boards.plain import MOST_CHARACTERS, microseconds
 
@@ -63,9 +62,10 @@ class SessionsBoard:
         else:
             self.rows.move_to_end(session)
         row.events += 1
-        row.seen_ns = event.timestamp_ns
-        if event.event_type in payload_facts.SESSION_ENDS:
-            row.ended_ns = event.timestamp_ns
+        # Clocks step, and those of processes differ.
+        row.begun_ns = min(row.begun_ns, event.timestamp_ns)
+        row.seen_ns = max(row.seen_ns, event.timestamp_ns)
+        row.ended_ns = ended_after(event, row.ended_ns)
         if event.agent_did is not None and len(row.agents) < _MOST_AGENTS:
             row.agents.add(event.agent_did)
 
