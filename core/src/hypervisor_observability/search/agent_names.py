@@ -24,6 +24,13 @@ class AgentNames:
         for entry in history.events(_JOINS):
             self.meet(entry.event)
 
+    def learn_older(self, history: History) -> None:
+        """Learn the names that a history holds of agents that have none yet."""
+        for entry in history.events(_JOINS, newest_first=True):
+            did = entry.event.agent_did
+            if did is not None and did not in self._by_did:
+                self.meet(entry.event)
+
     def meet(self, event: HypervisorEvent) -> None:
         """Learn the name that *event* gives, if any."""
         did = event.agent_did

@@ -54,6 +54,12 @@ class Choice:
             and self.wanted == Wanted()
         )
 
+    @property
+    def needs_names(self) -> bool:
+        """Whether it is not clear without the agents' names which events are meant."""
+        by_name = self.agent is not None and not self.agent.startswith("did:")
+        return by_name or bool(self.text)
+
     def learn_names(self, history: History, *, shown: bool) -> None:
         """Learn the agents' names before anything else is read, if it is not clear without that
         which agent is meant.
@@ -62,8 +68,7 @@ class Choice:
             history: Where to learn them from.
             shown: Whether they are shown, too, and will not be met in time.
         """
-        by_name = self.agent is not None and not self.agent.startswith("did:")
-        if shown or by_name or self.text:
+        if shown or self.needs_names:
             self.names.learn(history)
 
     def covers(self, event: HypervisorEvent) -> bool:

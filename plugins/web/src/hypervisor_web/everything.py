@@ -23,6 +23,7 @@ from hypervisor_web.config import WebConfig
 from hypervisor_web.feed.endpoints import Feed, OpenHistory, Surroundings
 from hypervisor_web.feed.moments import Moments
 from hypervisor_web.feed.observers import Board, Observers
+from hypervisor_web.feed.older_names import OlderNames
 from hypervisor_web.feed.ring import Ring
 from hypervisor_web.feed.seeking import Seeking
 from hypervisor_web.session_events import RecordedSessions
@@ -73,6 +74,10 @@ class Model:
         if surroundings.history is not None:
             surroundings = evolve(surroundings, history=_for_viewers(surroundings.history))
         history = surroundings.history
+        if history is not None:
+            observers = self.observers
+            older = OlderNames(observers.names, history, observers.notice)
+            observers.views.learn_names = older.learn
         past = _of_ring(self.observers.ring) if history is None else _of_history(history)
         overview = Answers(
             boards=self.overview,

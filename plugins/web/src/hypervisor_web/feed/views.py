@@ -5,7 +5,7 @@ import time
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -122,8 +122,17 @@ class Filtered:
 
 @define(eq=False)
 class _Kept:
+    """A view that is kept.
+
+    Attributes:
+        view: The view.
+        is_of_now: Whether a later one of the same text may hold other events: its times count from
+            now, or names are missing.
+        streams: How many streams of it there are.
+    """
+
     view: View
-    has_moment: bool
+    is_of_now: bool
     streams: int = 0
 
 
@@ -134,10 +143,12 @@ class Views:
     Attributes:
         ring: What they are of.
         names: The agents' names, as far as they are known.
+        learn_names: Learns those from before what the ring has; tells whether all are known.
     """
 
     ring: Ring
     names: AgentNames
+    learn_names: Callable[[], bool] = field(default=lambda: True, init=False)
     _kept: OrderedDict[str, _Kept] = field(factory=OrderedDict, init=False)
     _made: int = field(default=0, init=False)
     _turn: threading.Lock = field(factory=threading.Lock, init=False)
@@ -155,8 +166,8 @@ class Views:
         Raises:
             FilterError: *text* is none; what it says is for people.
         """
-        with self._lock:
-            return self._keep(text).view
+        with self._kept_view(text) as kept:
+            return kept.view
 
     @contextmanager
     def streamed(self, text: str) -> Iterator[View]:
@@ -167,11 +178,7 @@ class Views:
         Raises:
             FilterError: *text* is none; what it says is for people.
         """
-        with self._lock:
-            idle = self._kept.get(text.strip())
-            if idle is not None and idle.has_moment and not idle.streams:
-                del self._kept[text.strip()]
-            kept = self._keep(text)
+        with self._kept_view(text, anew=True) as kept:
             kept.streams += 1
         try:
             yield kept.view
@@ -185,23 +192,40 @@ class Views:
         Raises:
             FilterError: *text* is none; what it says is for people.
         """
-        return parse(text, self.names)
+        return self._choice(text)[0]
 
-    def _keep(self, text: str) -> _Kept:
+    def _choice(self, text: str) -> tuple[Choice, bool]:
+        """Give what a filter says, and whether all names are known that it needs."""
+        choice = parse(text, self.names)
+        return choice, not choice.needs_names or self.learn_names()
+
+    @contextmanager
+    def _kept_view(self, text: str, *, anew: bool = False) -> Iterator[_Kept]:
+        """Give the view of a filter, and hold the lock; *anew*: where it is of now, and idle."""
         text = text.strip()
-        kept = self._kept.get(text)
-        if kept is None:
-            choice = self.choice(text)
-            wanted = choice.wanted
-            kept = _Kept(
-                self._view(choice), wanted.since_ns is not None or wanted.until_ns is not None
-            )
-            self._kept[text] = kept
-            idle = [key for key, one in self._kept.items() if not one.streams and one is not kept]
-            for key in idle[: max(0, len(self._kept) - MOST_VIEWS)]:
-                del self._kept[key]
-        self._kept.move_to_end(text)
-        return kept
+        with self._lock:
+            kept = self._kept.get(text)
+            if anew and kept is not None and kept.is_of_now and not kept.streams:
+                kept = None
+            if kept is not None:
+                self._kept.move_to_end(text)
+                yield kept
+                return
+        choice, is_whole = self._choice(text)  # without the lock: it may take a while
+        with self._lock:
+            kept = self._kept.get(text)
+            if kept is None or (anew and kept.is_of_now and not kept.streams):
+                wanted = choice.wanted
+                has_moment = wanted.since_ns is not None or wanted.until_ns is not None
+                kept = self._kept[text] = _Kept(self._view(choice), has_moment or not is_whole)
+                self._let_go(kept)
+            self._kept.move_to_end(text)
+            yield kept
+
+    def _let_go(self, kept: _Kept) -> None:
+        idle = [key for key, one in self._kept.items() if not one.streams and one is not kept]
+        for key in idle[: max(0, len(self._kept) - MOST_VIEWS)]:
+            del self._kept[key]
 
     def _view(self, choice: Choice) -> View:
         if choice.is_everything:
