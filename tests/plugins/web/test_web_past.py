@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from hypervisor_journal.reading.history import JournalHistory
 from hypervisor_observability.serving.pages import Refused, Request
@@ -16,6 +18,7 @@ from hypervisor_web.feed.endpoints import Feed, Surroundings
 from hypervisor_web.feed.observers import Observers
 from hypervisor_web.feed.ring import Ring
 from tests.plugins.journal.journals import make_event, write
+from tests.plugins.web.entries import BEGUN
 
 COUNT = 300
 LATER = 1 << 52
@@ -25,6 +28,11 @@ LATER = 1 << 52
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Feed:
     directory = tmp_path_factory.mktemp("journal")
     write(directory, *(make_event(number) for number in range(COUNT)))
+    return over(directory)
+
+
+def over(directory: Path) -> Feed:
+    """Give the feed over a journal."""
 
     @contextmanager
     def opened() -> Iterator[History]:
@@ -44,7 +52,7 @@ def past(feed: Feed, **query: object) -> Any:
 def all_of(feed: Feed, **query: object) -> list[list[Any]]:
     """Give all rows, oldest first, as a page has them that goes on until there are no more."""
     rows: list[list[Any]] = []
-    until: int | None = LATER
+    until: object = LATER
     while until is not None:
         answer = past(feed, until=until, **query)
         assert answer["more"] == (answer["until"] is not None)
@@ -88,6 +96,27 @@ def test_past_ends_where_the_filter_does(feed: Feed) -> None:
 
     assert numbers(bounded) == [0, 1, 2, 3, 4]  # the first one is of 13:46:40
     assert numbers(past(feed, until=rows[100][1], count=3)["rows"]) == [97, 98, 99]
+
+
+@pytest.mark.parametrize("count", [1, 7, 1_000])
+@pytest.mark.parametrize("filter_", ["", "number", "--type no.such"])
+def test_events_of_one_microsecond_are_all_given_once(
+    tmp_path: Path, count: int, filter_: str
+) -> None:
+    write(tmp_path, *(evolve(make_event(number), timestamp=BEGUN) for number in range(30)))
+    feed = over(tmp_path)
+    with feed.surroundings.history() as history:  # type: ignore[misc]
+        feed.observers.take(history.events(limit=9))
+    assert feed.observers.ring.next == 9
+
+    rows: list[list[Any]] = []
+    asked: dict[str, Any] = {"until": round(BEGUN * 1e6), "position": 0}
+    while asked["until"] is not None:
+        answer = past(feed, count=count, filter=filter_, **asked)
+        rows[:0] = answer["rows"]
+        asked = {"until": answer["until"]}
+
+    assert numbers(rows) == ([] if "no.such" in filter_ else list(range(21)))
 
 
 def test_moment_is_needed(feed: Feed) -> None:

@@ -15,7 +15,7 @@ from hypervisor_web.answers import json_page
 from hypervisor_web.event_json import event_dict
 from hypervisor_web.feed.live import MOST_ROWS, Stream
 from hypervisor_web.feed.observers import Observers
-from hypervisor_web.feed.questions import number, view_of
+from hypervisor_web.feed.questions import MOST, number, view_of
 from hypervisor_web.feed.rows import joined
 
 _JSON = "application/json; charset=utf-8"
@@ -23,6 +23,28 @@ _JSON = "application/json; charset=utf-8"
 _SEARCH_SECONDS = 2.0
 
 OpenHistory = Callable[[], AbstractContextManager[History]]
+
+
+@frozen
+class _Place:
+    """Where a search for older events goes on: many may be of one microsecond.
+
+    Attributes:
+        until: The latest moment that is looked at, in microseconds since the epoch.
+        given: How many of the chosen events of that microsecond were given, the newest.
+    """
+
+    until: int
+    given: int
+
+    def past(self, entry: Entry, *, is_given: bool) -> "_Place":
+        """Go on behind an entry."""
+        now = entry.event.timestamp_ns // 1_000
+        before = self.given if now == self.until else 0
+        return _Place(now, before + is_given)
+
+    def __str__(self) -> str:
+        return f"{self.until}.{self.given}"
 
 
 @frozen(kw_only=True)
@@ -113,26 +135,43 @@ class Feed:
         return json_page(event_dict(position, entry))
 
     def past(self, request: Request) -> Page:
-        """Give rows of events that were recorded before a moment.
+        """Give rows of events that were recorded before a moment; or before the one at a position,
+        which is of that moment.
 
-        The search ends after some seconds; ``until`` of the answer is the moment to go on with.
+        The search ends after some seconds; ``until`` of the answer is what to go on with.
         """
-        choice = self._choice(request.query)
-        until = number(request.query, "until")
-        if until is None:
-            raise Refused(HTTPStatus.BAD_REQUEST, "until: expected a moment, in microseconds")
+        choice, query = self._choice(request.query), request.query
+        place = self._place(choice, query)
         history = self.surroundings.history
         assert history is not None  # noqa: S101 - tells mypy: else there is no such page
-        most_ns = until * 1_000 - 1
+        most_ns = place.until * 1_000 + 999
         if choice.wanted.until_ns is not None:
             most_ns = min(most_ns, choice.wanted.until_ns)
         choice.wanted = evolve(choice.wanted, until_ns=most_ns)
         with history() as past:
-            found, until = _search(choice, past, _count(request.query))
+            found, after = _search(choice, past, _count(query), place)
         rows = joined(self.observers.rows.row(None, entry) for entry in reversed(found))
-        more = "false" if until is None else "true"
-        ending = f',"more":{more},"until":{"null" if until is None else until}}}'
-        return Page(_JSON, b'{"rows":' + rows + ending.encode())
+        more, until = ("false", "null") if after is None else ("true", f'"{after}"')
+        return Page(_JSON, b'{"rows":' + rows + f',"more":{more},"until":{until}}}'.encode())
+
+    def _place(self, choice: Choice, query: Mapping[str, str]) -> _Place:
+        """Say where a search goes on: where the last one ended, or before a row of the ring."""
+        text, dot, given = query.get("until", "").partition(".")
+        until = number({"until": text}, "until")
+        if until is None:
+            raise Refused(HTTPStatus.BAD_REQUEST, "until: expected a moment, in microseconds")
+        if dot:
+            return _Place(until, number({"until": given}, "until") or 0)
+        position = number(query, "position")
+        if position is None:
+            return _Place(until - 1, 0)
+        found = _Place(until, 0)
+        # Of that microsecond, the ring has some: the newest.
+        for _, entry in self.observers.ring.read(position, MOST):
+            if entry.event.timestamp_ns // 1_000 != found.until:
+                break
+            found = found.past(entry, is_given=choice.covers(entry.event))
+        return found
 
     def live(self, request: Request) -> Iterator[bytes]:
         """Stream what comes."""
@@ -154,20 +193,33 @@ class Feed:
             raise Refused(HTTPStatus.BAD_REQUEST, str(error)) from error
 
 
-def _search(choice: Choice, history: History, count: int) -> tuple[list[Entry], int | None]:
+def _search(
+    choice: Choice, history: History, count: int, place: _Place
+) -> tuple[list[Entry], _Place | None]:
     """Look for the newest *count* of the events that are chosen, for some seconds.
 
+    Args:
+        choice: Which.
+        history: Where.
+        count: Most that are given.
+        place: Where to begin.
+
     Returns:
-        Those that were found, the newest first, and the time of the oldest that was looked at, in
-        microseconds; None if there is nothing more.
+        Those that were found, the newest first, and where to go on; None if there is nothing more.
     """
     found: list[Entry] = []
     deadline = time.monotonic() + _SEARCH_SECONDS
-    reached: int | None = None
+    left, looked = place.given, False
     for entry, is_chosen in choice.backwards(history):
-        if reached is not None and (len(found) == count or time.monotonic() > deadline):
-            return found, reached
-        reached = entry.event.timestamp_ns // 1_000
+        is_of_now = entry.event.timestamp_ns // 1_000 == place.until
+        if left and is_of_now and is_chosen:
+            left -= 1
+            continue
+        if looked and len(found) >= max(1, count):
+            return found, place
+        if looked and not is_of_now and time.monotonic() > deadline:
+            return found, _Place(place.until - 1, 0)  # all of that microsecond was looked at
+        looked, place = True, place.past(entry, is_given=is_chosen)
         if is_chosen:
             found.append(entry)
     return found, None

@@ -20,8 +20,8 @@ export class Line {
     this.origin = this.oldest = oldest;
     this.next = next;
     this.gaps = []; // {first, count}, rising
-    this.past = [];
-    this.mayHavePast = false;
+    this.offers = false;
+    this.#forgetPast();
     this.#index();
   }
 
@@ -35,7 +35,7 @@ export class Line {
   /** Leave out what the ring has lost, and the older rows: whoever calls it shows the newest. */
   settle() {
     this.origin = Math.max(this.origin, Math.min(this.oldest, this.next));
-    this.past = [];
+    if (this.past.length) this.#forgetPast();
     this.gaps = this.gaps
       .map(({ first, count }) => ({ first: Math.max(first, this.origin), count: first + count - Math.max(first, this.origin) }))
       .filter((gap) => gap.count > 0);
@@ -57,23 +57,40 @@ export class Line {
     this.#index();
   }
 
+  /** The index of the next of the older rows that went wrong, or of the one before; -1 if there is none. */
+  pastFailure(index, isBefore) {
+    const begin = this.head - this.past.length;
+    const at = index < 0 ? this.past.length : index - begin;
+    const places = [...this.past.keys()].filter((place) => this.past[place][8] && (isBefore ? place < at : place > at));
+    const place = isBefore ? places.at(-1) : places[0];
+    return place === undefined ? -1 : begin + place;
+  }
+
   /** Unfold a gap: its events take their places. */
   unfold(gap) {
     this.gaps = this.gaps.filter((one) => one !== gap);
     this.#index();
   }
 
-  /** Put older rows before all others, oldest first. Gives how many items stand before the rest now. */
-  prepend(rows, more) {
+  /** Put older rows before all others, oldest first; `until` is what to ask with for more, null if there are none. */
+  prepend(rows, until) {
     this.past = [...rows, ...this.past];
-    this.mayHavePast = more;
+    this.until = until;
+    this.mayHavePast = until !== null;
     this.#index();
   }
 
   /** Say whether the history has older events: an item at the beginning offers them. */
   offerPast(more) {
-    this.mayHavePast = more;
+    this.offers = this.mayHavePast = more;
     this.#index();
+  }
+
+  // Where a search for older rows has come to goes with them.
+  #forgetPast() {
+    this.past = [];
+    this.until = null;
+    this.mayHavePast = this.offers;
   }
 
   /** What stands at `index`: `{older: true}`, `{row}`, `{gap}` or `{ordinal}`. */

@@ -43,14 +43,14 @@ export function open(page) {
   const pause = h("button", { type: "button", "aria-pressed": "false", title: "Pause (space)", onclick: () => list.hold(list.following) }, "Pause");
   const total = h("p", { class: "total soft" });
   const nothing = h("div", { class: "empty", hidden: true });
-  const newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => list.follow() });
+  const newer = h("button", { type: "button", class: "newer", hidden: true, onclick: () => toList(list.follow()) });
   const list = new LiveList({
     fetchRows: async (first, number, signal) => {
       const answer = await api.get("rows", { filter, first, count: number }, { signal });
       answer.rows.forEach(note);
       return answer;
     },
-    fetchPast: (until, number) => api.get("past", { filter, until, count: number }, { signal: stop.signal }),
+    fetchPast: (where, number) => api.get("past", { filter, ...where, count: number }, { signal: stop.signal }),
     hasPast: about?.mode === "history",
     onChoose: (row, isOpened) => choose(row, isOpened),
     onChange: () => tell(),
@@ -134,10 +134,17 @@ export function open(page) {
   function sayNothing() {
     if (nothing.hidden !== list.isEmpty()) return;
     nothing.hidden = !list.isEmpty();
-    const clear = h("button", { type: "button", onclick: () => box.apply("") }, "Show all events");
+    const clear = h("button", { type: "button", onclick: () => toList(box.apply("")) }, "Show all events");
     const none = filter === "--wrong" ? "Nothing has gone wrong in the events that the page holds." : "No event that the page holds matches the filter.";
     const [why, what] = filter ? [none, clear] : ["No events yet.", "They appear here as they come."];
-    fill(nothing, h("p", { class: "lead" }, why), h("p", {}, what));
+    const older = filter && list.line.mayHavePast ? h("button", { type: "button", onclick: () => toList(list.fetchOlder()) }, "Look among older events") : null;
+    fill(nothing, h("p", { class: "lead" }, why), h("p", {}, older, older && " ", what));
+  }
+
+  // A button that hides itself must not take the focus with it.
+  async function toList(done) {
+    list.element.focus({ preventScroll: true });
+    await done;
   }
 
   function choose(row, isOpened) {
@@ -171,13 +178,13 @@ export function open(page) {
   }
 
   async function failure(key) {
-    const last = list.chosenOrdinal();
-    // Who follows the newest looks back first: nothing comes after it.
-    const back = key === "before" || last === null;
-    const from = last ?? list.end();
-    if (!(await seek({ [back ? "before" : "after"]: from }, panel.isOpen))) {
-      page.announce(back ? "Nothing went wrong before." : "Nothing else went wrong until now.");
-    }
+    // Who has chosen nothing follows the newest, and looks back first: nothing comes after it.
+    const back = key === "before" || !list.hasChosen();
+    if (!back && list.choosePastFailure(false, panel.isOpen)) return;
+    if (await seek({ [back ? "before" : "after"]: list.failureFrom(back) }, panel.isOpen)) return;
+    if (back && list.choosePastFailure(true, panel.isOpen)) return;
+    if (!back) page.announce("Nothing else went wrong until now.");
+    else page.announce(list.line.mayHavePast ? "Nothing went wrong before, of the events shown here. Older ones are in the journal." : "Nothing went wrong before.");
   }
 
   // The list is what the arrows are for, unless something else has the focus.

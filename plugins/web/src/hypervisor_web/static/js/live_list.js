@@ -1,19 +1,17 @@
 // The list of LIVE: which events it holds, which is chosen, and whether it follows the newest.
 
 import { h } from "./dom.js";
-import { count, now } from "./format.js";
 import { Line } from "./line.js";
 import { clearRow, gapText, makeHead, makeRow, paintOffer, paintRow, paintWords } from "./live_row.js";
+import { Older } from "./older.js";
 import { RowCache } from "./row_cache.js";
 import { VirtualList } from "./rows.js";
-
-const MOST_PAST = 2_000;
-const PAST_AT_ONCE = 200;
 
 export class LiveList {
   /** `onChoose(row, isOpened)`, `onChange()`, `onSee(firstOrdinal, lastOrdinal)`; the rest is asked for. */
   constructor({ fetchRows, fetchPast, hasPast, onChoose, onChange, onSee, announce }) {
-    Object.assign(this, { fetchRows, fetchPast, hasPast, onChoose, onChange, onSee, announce });
+    Object.assign(this, { fetchRows, hasPast, onChoose, onChange, onSee, announce });
+    this.older = new Older(fetchPast, announce);
     this.element = h("div", { class: "live-list", role: "grid", tabindex: "0", "aria-label": "Events", "aria-rowcount": "0" });
     this.line = new Line();
     this.cache = new RowCache(
@@ -133,6 +131,27 @@ export class LiveList {
     return this.index < 0 ? null : (this.line.at(this.index).ordinal ?? null);
   }
 
+  /** Whether an event is chosen. */
+  hasChosen() {
+    return this.index >= 0;
+  }
+
+  /** The ordinal from which an event of the ring that went wrong is looked for. */
+  failureFrom(isBefore) {
+    const { line } = this;
+    if (this.index < 0) return line.next;
+    const { ordinal, gap } = line.at(this.index);
+    const first = gap?.first ?? line.origin; // of a gap, or behind the older rows
+    return ordinal ?? (isBefore ? first : Math.max(0, first - 1));
+  }
+
+  /** Choose the next of the older rows that went wrong, or the one before; tells whether there is one. */
+  choosePastFailure(isBefore, isOpened) {
+    const index = this.line.pastFailure(this.index, isBefore);
+    if (index >= 0) this.#choose(index, isOpened);
+    return index >= 0;
+  }
+
   /** Choose an event, which may have to be fetched. */
   async chooseOrdinal(ordinal, isOpened) {
     this.#leave();
@@ -177,7 +196,7 @@ export class LiveList {
     const row = item.row ?? (item.ordinal === undefined ? undefined : this.cache.get(item.ordinal));
     if (row) paintRow(element, row, item.ordinal);
     else if (item.gap) paintOffer(element, gapText(item.gap));
-    else if (item.older) paintOffer(element, this.#olderText());
+    else if (item.older) paintOffer(element, this.older.text(this.line));
     else if (item.ordinal < this.line.oldest) paintWords(element, "no longer held by the page");
     else paintWords(element, "…");
     element.index = index;
@@ -194,11 +213,6 @@ export class LiveList {
         this.onChoose(row, this.opens);
       }
     }
-  }
-
-  #olderText() {
-    if (this.line.past.length >= MOST_PAST) return `These are ${count(MOST_PAST)} older ones; hvobs query has the rest`;
-    return "Look for older events";
   }
 
   #painted(first, last) {
@@ -235,36 +249,21 @@ export class LiveList {
       this.#leave();
       this.line.unfold(item.gap);
       this.#draw();
-    } else if (item.older) await this.#fetchPast();
+    } else if (item.older) await this.fetchOlder();
     this.#choose(item.older ? this.index : index, isOpened);
   }
 
-  async #fetchPast() {
-    if (this.line.past.length >= MOST_PAST || this.isFetching) return;
+  /** Fetch older events than those that the list has. */
+  async fetchOlder() {
     this.#leave();
-    this.isFetching = true;
-    const before = this.line.head;
-    try {
-      const first = this.line.past[0] ?? (await this.#firstRow());
-      if (!first) return;
-      const answer = await this.fetchPast(this.searched ?? first[1], PAST_AT_ONCE);
-      this.searched = answer.until; // a search that takes long ends before it is through
-      this.line.prepend(answer.rows, answer.more);
-      this.index = Math.max(0, this.line.head - before);
-      this.list.resize(this.line.size, this.line.head - before);
-      const goesOn = answer.more && answer.rows.length < PAST_AT_ONCE;
-      if (answer.rows.length === 0 && !answer.more) this.announce("There are no older ones.");
-      else this.announce(`${count(answer.rows.length)} older events${goesOn ? " so far: ask again to look further" : ""}.`);
-    } catch (error) {
-      this.announce(error.message);
-    } finally {
-      this.isFetching = false;
-    }
-  }
-
-  async #firstRow() {
-    const { origin } = this.line;
-    return this.cache.get(origin) ?? (await this.fetchRows(origin, 1)).rows[0];
+    const { line } = this;
+    const before = line.head;
+    await this.older.fetch(line, async () => this.cache.get(line.origin) ?? (await this.fetchRows(line.origin, 1)).rows[0]);
+    const more = line.head - before;
+    this.index = Math.max(0, more);
+    this.list.resize(line.size, more);
+    this.list.draw(); // one row in place of the offer is no other size
+    this.onChange();
   }
 
   /** Do what a key of the list does. */
