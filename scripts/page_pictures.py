@@ -67,7 +67,7 @@ class Picture:
 
 
 ALL = (
-    Picture("page-live", "#/", "[data-ordinal]"),
+    Picture("page-live", "#/", "[data-ordinal]", height=520),
     Picture("page-trace", "#/trace/TRACE", "[role=treeitem], [role=treegrid] [role=row]"),
     Picture(
         "page-trace-dark",
