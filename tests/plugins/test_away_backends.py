@@ -84,6 +84,7 @@ def away(taken_port: int, tmp_path: Path) -> Mapping[str, Away]:
         "otel": Away(f'endpoint = "http://127.0.0.1:{tcp}"', 3, refused),
         "statsd": Away(f"port = {udp}", EVENTS, refused),
         "jaeger": Away(f'endpoint = "http://127.0.0.1:{tcp}"', 3, refused),
+        "web": Away(f"port = {taken_port}", EVENTS, "is in use"),
     }
 
 

@@ -3,7 +3,6 @@
 import errno
 import socket
 from collections.abc import Sequence
-from contextlib import suppress
 
 from .loopback import is_loopback
 from .server import SiteServer
@@ -32,13 +31,15 @@ def bind(
         try:
             return SiteServer(settings.host, port, site, tls)
         except OSError as error:
-            kind = _InUseError if error.errno == errno.EADDRINUSE else OSError
-            raise kind(f"{authority(settings.host, port)} {_advice(error, keys)}") from error
+            raise OSError(f"{authority(settings.host, port)} {_advice(error, keys)}") from error
 
     *others, last = settings.port, *spare_ports
     for port in others:
-        with suppress(_InUseError):
+        try:
             return bound(port)
+        except OSError as error:
+            if not _is_in_use(error.__cause__):
+                raise
     return bound(last)
 
 
@@ -58,12 +59,12 @@ def warn_of_others(settings: ServerSettings, server: SiteServer) -> None:
         )
 
 
-class _InUseError(OSError):
-    """The port is another's: a spare one may do."""
+def _is_in_use(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EADDRINUSE
 
 
 def _advice(error: OSError, keys: str) -> str:
-    if error.errno == errno.EADDRINUSE:
+    if _is_in_use(error):
         return f"is in use: set {keys}port to another port, or to 0 for any free one"
     if error.errno == errno.EACCES:
         return f"is not for this user: set {keys}port to one above 1023"
