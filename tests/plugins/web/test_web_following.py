@@ -42,8 +42,10 @@ def opener(directory: Path) -> Callable[[Callable[[str], object]], AbstractConte
     def opened(notice: Callable[[str], object]) -> Iterator[History]:
         context = HistoryContext(notice=notice, may_be_empty=True)
         history = JournalHistory.of(directory, context)
-        yield history
-        history.close()
+        try:
+            yield history
+        finally:
+            history.close()
 
     return opened
 

@@ -37,8 +37,10 @@ def over(directory: Path) -> Feed:
     @contextmanager
     def opened() -> Iterator[History]:
         history = JournalHistory.of(directory, HistoryContext(notice=lambda _: None))
-        yield history
-        history.close()
+        try:
+            yield history
+        finally:
+            history.close()
 
     surroundings = Surroundings(title="", place=str(directory), history=opened)
     return Feed(Observers(Ring(10, 1 << 20)), surroundings)
