@@ -6,12 +6,14 @@ import math
 import os
 import urllib.request
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from hypervisor_observability import (
+    CausalTraceId,
     Config,
     EventType,
     HypervisorEvent,
@@ -185,12 +187,17 @@ def test_instance_that_takes_over_shows_what_the_one_before_has_seen() -> None:
     config = WebConfig(port=0, token=Secret(TOKEN))
     first, second = WebPlugin(config), WebPlugin(config)
     first.start(context)
-    first.export_events([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+    trace = CausalTraceId().full_id
+    write = partial(HypervisorEvent, event_type=EventType.VFS_WRITE, causal_trace_id=trace)
+    first.export_events([write()])
     first.stop()
     second.start(context)
     try:
-        second.export_events([HypervisorEvent(event_type=EventType.VFS_WRITE)])
+        # Whoever looks at a trace takes each of its events once, by its number.
+        assert asked_at(second.port, f"/api/trace?id={trace}")["events"] == 1
+        second.export_events([write()])
         assert [row[0] for row in asked_at(second.port, "/api/rows")["rows"]] == [0, 1]
+        assert asked_at(second.port, f"/api/trace?id={trace}")["events"] == 2
     finally:
         second.stop()
 

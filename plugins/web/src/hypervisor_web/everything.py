@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
-from itertools import chain
+from itertools import chain, count
 
 import click
 from attrs import define, evolve, field
@@ -48,6 +48,8 @@ class Model:
         overview: What they say of agents, sagas, traces and sessions.
         token: What viewers have to show.
         traces: The traces that are looked at.
+        numbers: Of the events of this process, in their order: a fresh instance of the plugin goes
+            on, since whoever keeps events takes each number once.
     """
 
     config: WebConfig
@@ -58,6 +60,7 @@ class Model:
     overview: Boards = field(init=False)
     token: Secret = field(init=False)
     traces: Traces = field(init=False)
+    numbers: Iterator[int] = field(factory=count, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.token = token_for(self.config)

@@ -1,7 +1,6 @@
 """The plugin: a page over the events of this process."""
 
-from collections.abc import Iterator, Sequence
-from itertools import count
+from collections.abc import Sequence
 
 import click
 from attrs import define, field
@@ -30,7 +29,6 @@ class WebPlugin:
     config: WebConfig
     _model: Model | None = field(default=None, init=False)
     _server: SiteServer | None = field(default=None, init=False)
-    _numbers: Iterator[int] = field(factory=count, init=False)
 
     Config = WebConfig
     name = "web"
@@ -53,7 +51,9 @@ class WebPlugin:
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
         # What an instance that hung has seen goes on.
-        self._model = context.kept.setdefault(_KEPT, Model(self.config, context.prices))
+        if _KEPT not in context.kept:
+            context.kept[_KEPT] = Model(self.config, context.prices)
+        self._model = context.kept[_KEPT]
         self._model.observers.open()
         surroundings = Surroundings(
             title=context.service,
@@ -79,8 +79,8 @@ class WebPlugin:
     @hookimpl
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
         """Keep the newest, and have viewers see them."""
-        if self._model is not None:
-            self._model.observers.take(Entry("", next(self._numbers), event) for event in events)
+        if (model := self._model) is not None:
+            model.observers.take(Entry("", next(model.numbers), event) for event in events)
 
     @hookimpl
     def stop(self) -> None:
