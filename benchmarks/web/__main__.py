@@ -3,7 +3,6 @@
 Usage: python -m benchmarks.web [--quick] [--json] [--only NAME]... [--list]
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -16,16 +15,15 @@ from pathlib import Path
 from attrs import frozen
 from playwright.sync_api import Browser
 
+from benchmarks.asked import asked, conclude
 from benchmarks.goals import Goal, Row, Unit
-from benchmarks.machine import in_words, machine_facts
+from benchmarks.machine import machine_facts
 from benchmarks.outcome import Outcome, outcome_of
 from benchmarks.rounds import ROOT, BenchmarkError
-from benchmarks.table import as_json, as_markdown, as_text, replace_table
 from benchmarks.web import chromium
 from benchmarks.web.live import Figures, opening, steady, unfinished
 from benchmarks.web.tracing import tracing
 
-PAGE = ROOT / "docs" / "explanation" / "performance.md"
 _MS, _MIB = Unit.MILLISECONDS, Unit.MIB
 _OTHER = "a plugin that does nothing"
 
@@ -231,37 +229,16 @@ def measured(cases: list[Case], browser: Browser) -> list[Outcome]:
 
 def main() -> int:
     """Do what the command line says; give the exit code."""
-    parser = argparse.ArgumentParser(prog="make bench-web", description="Measure the page.")
-    parser.add_argument("--quick", action="store_true", help="shorter: two minutes")
-    parser.add_argument("--json", action="store_true", help="print JSON, times in seconds")
-    parser.add_argument("--only", action="append", metavar="NAME", help="a case; repeatable")
-    parser.add_argument("--list", action="store_true", help="print the cases' names")
-    options = parser.parse_args()
-
-    cases = all_cases(quick=options.quick)
-    if options.list:
-        print(*(case.name for case in cases), sep="\n")
-        return 0
-    if unknown := set(options.only or ()) - {case.name for case in cases}:
-        parser.error(f"no such case: {', '.join(sorted(unknown))} (see --list)")
-    chosen = [case for case in cases if not options.only or case.name in options.only]
+    options, cases = asked("make bench-web", "Measure the page.", "shorter: two minutes", all_cases)
     (ROOT / ".cache").mkdir(exist_ok=True)
     try:
         with chromium.browser() as browser:
             known = {**machine_facts(), "Chromium": browser.version}
-            results = measured(chosen, browser)
+            results = measured(cases, browser)
     except BenchmarkError as error:
         print(f"benchmark failed: {error}", file=sys.stderr)
         return 2
-
-    print(as_json(results, known) if options.json else as_text(results))
-    # Only a run of everything, at its full length, is worth writing down.
-    if not (options.quick or options.only):
-        replace_table(PAGE, as_markdown(results, in_words(known)), "bench-web")
-    missed = [outcome for outcome in results if outcome.held is False]
-    if missed:
-        print(f"\n{len(missed)} goals do not hold", file=sys.stderr)
-    return 1 if missed else 0
+    return conclude(results, known, options, "bench-web")
 
 
 if __name__ == "__main__":
