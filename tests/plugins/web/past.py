@@ -40,7 +40,7 @@ class Past:
             yield entry
 
     def follow(self) -> Follower:
-        raise NotImplementedError
+        raise AssertionError("a question is about the past: it follows nothing")
 
     def close(self) -> None:
         pass

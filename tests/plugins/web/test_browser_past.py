@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from hypervisor_observability import EventType
 from tests.plugins.journal.journals import make_event, write
@@ -37,12 +37,18 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield found
 
 
-def test_older_events_are_read_from_the_journal_when_they_are_asked_for(
-    page: Page, served: Served
-) -> None:
+def newest(page: Page, served: Served) -> Locator:
+    """Open the page; give its list, when it shows the newest event."""
     page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
     rows = page.locator("main")
     expect(rows).to_contain_text(f"number={COUNT - 1}")
+    return rows
+
+
+def test_older_events_are_read_from_the_journal_when_they_are_asked_for(
+    page: Page, served: Served
+) -> None:
+    rows = newest(page, served)
     expect(page.locator("body")).to_contain_text(f"{KEPT} events")
 
     page.keyboard.press("Home")
@@ -65,8 +71,7 @@ def test_health_says_what_the_journal_holds(page: Page, served: Served) -> None:
 
 
 def test_older_events_are_offered_beside_an_opened_event(page: Page, served: Served) -> None:
-    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
-    expect(page.locator("main")).to_contain_text(f"number={COUNT - 1}")
+    newest(page, served)
     page.locator("[data-ordinal]").last.click()
     expect(page.get_by_role("complementary")).to_be_visible()
     page.locator(".live-list").focus()
@@ -102,9 +107,7 @@ def test_filter_that_nothing_kept_matches_is_looked_for_in_the_journal(
 def test_older_events_of_another_filter_are_looked_for_from_the_newest_on(
     page: Page, served: Served
 ) -> None:
-    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
-    rows = page.locator("main")
-    expect(rows).to_contain_text(f"number={COUNT - 1}")
+    rows = newest(page, served)
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
     expect(rows).to_contain_text(f"number={COUNT - KEPT - 1}")
@@ -120,9 +123,7 @@ def test_older_events_of_another_filter_are_looked_for_from_the_newest_on(
 def test_older_events_are_offered_again_after_a_look_at_the_newest(
     page: Page, served: Served
 ) -> None:
-    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
-    rows = page.locator("main")
-    expect(rows).to_contain_text(f"number={COUNT - 1}")
+    rows = newest(page, served)
     for _ in range(2):
         page.keyboard.press("Home")
         expect(rows).to_contain_text("Look for older events")
@@ -135,9 +136,7 @@ def test_older_events_are_offered_again_after_a_look_at_the_newest(
 def test_failures_are_found_among_older_events_that_were_fetched(
     page: Page, served: Served
 ) -> None:
-    page.goto(f"http://127.0.0.1:{served.port}/#token={served.token}")
-    rows, chosen = page.locator("main"), page.locator(".live-list [aria-selected=true]")
-    expect(rows).to_contain_text(f"number={COUNT - 1}")
+    rows, chosen = newest(page, served), page.locator(".live-list [aria-selected=true]")
     page.keyboard.press("f")
     expect(
         page.locator("[aria-live]").filter(has_text="Older ones are in the journal")

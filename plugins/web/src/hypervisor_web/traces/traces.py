@@ -120,17 +120,8 @@ class Traces:
                 opened.trace.take([entry])
 
     def find(self, past: Past, text: str, ending: Ending) -> Sequence[str]:
-        """Give the keys of the traces that *text* names, the newest first.
-
-        Args:
-            past: What was recorded.
-            text: An id of a trace, saga, session or event, or the beginning of one.
-            ending: Set when nobody waits for the answer any longer.
-
-        Raises:
-            AmbiguousIdError: Several ids begin with *text*.
-            OutOfTimeError: None does among the newest events, and the older ones take too long.
-            Refused: Nobody waits for the answer any longer.
+        """Give the keys of the traces that *text* names, as ``traces_of`` does: at once where it is
+        the whole id of one that is looked at.
         """
         key = trace_key(text)
         if key in self._open:
