@@ -25,6 +25,7 @@ DISTRIBUTIONS = [
     "hypervisor-jaeger",
     "hypervisor-journal",
     "hypervisor-langchain",
+    "hypervisor-nats",
     CORE,
     "hypervisor-openai-agents",
     "hypervisor-otel",
@@ -81,6 +82,7 @@ def test_distribution_requires_its_siblings_in_its_own_version(
     assert set(siblings) == {
         CORE: set(),
         "hypervisor-jaeger": {CORE, "hypervisor-otel"},
+        "hypervisor-nats": {CORE, "hypervisor-journal"},
     }.get(name, {CORE})
     for specifier in siblings.values():
         assert str(specifier) == f"~={version.major}.{version.minor}.0"
@@ -213,6 +215,7 @@ def test_entry_points_name_classes_that_exist(
         "jaeger JaegerPlugin",
         "journal JournalPlugin",
         "langchain LangChainSource",
+        "nats NatsPlugin",
         "openai-agents OpenAIAgentsSource",
         "otel OTelPlugin",
         "prometheus PrometheusPlugin",

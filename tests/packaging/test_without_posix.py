@@ -82,6 +82,7 @@ for arguments in (
         "hypervisor_genai",
         "hypervisor_langchain",
         "hypervisor_openai_agents",
+        "hypervisor_nats",
         "hypervisor_web",
     ],
 )

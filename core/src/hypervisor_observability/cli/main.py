@@ -54,6 +54,10 @@ COMMANDS: dict[str, tuple[str | PluginCommand, str]] = {
         PluginCommand("web", "serve", "hypervisor-web"),
         "Show a live page of what is recorded.",
     ),
+    "ship": (
+        PluginCommand("nats", "ship", "hypervisor-nats"),
+        "Send a journal to the stream of a fleet.",
+    ),
     "status": (f"{_PACKAGE}.status:status", "Say how running processes deliver."),
     "tail": (f"{_PACKAGE}.tail:tail", "Show events as they are recorded."),
     "traces": (f"{_PACKAGE}.traces:traces", "List traces: how each ended, what it used."),

@@ -31,6 +31,7 @@ SHIPPED = {
     "genai": "hypervisor-genai",
     "langchain": "hypervisor-langchain",
     "openai-agents": "hypervisor-openai-agents",
+    "nats": "hypervisor-nats",
     "web": "hypervisor-web",
 }
 """Our own plugins: name to distribution."""

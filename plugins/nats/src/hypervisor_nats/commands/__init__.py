@@ -1,0 +1,1 @@
+"""What `hvobs nats` can do."""

@@ -1,0 +1,130 @@
+"""A message of the stream: records of one run, as they stand in its journal, and headers.
+
+The records follow each other in the run's chain, checkpoints, gaps and notes with them. The last
+one takes a sequence number of its own (an event, or a gap), but for the last message of a run. So
+no two messages of a run begin with the same number, and ``RUN:FIRST`` names one for ever: it is
+the message's ``Nats-Msg-Id``, by which a server refuses a repeat within its window, and by which
+readers pass over one after that.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from hypervisor_journal.format.frames import DIGEST_BYTES, BadBytesError, Record, record_at
+from hypervisor_nats.names import FORMAT
+
+ID_HEADER = "Nats-Msg-Id"
+FORMAT_HEADER = "Hv-Format"
+RUN_HEADER = "Hv-Run"
+FIRST_HEADER = "Hv-First"
+NEXT_HEADER = "Hv-Next"
+COUNT_HEADER = "Hv-Count"
+CHAIN_HEADER = "Hv-Chain"
+FROM_HEADER = "Hv-From"
+UNTIL_HEADER = "Hv-Until"
+END_HEADER = "Hv-End"
+
+_MOST = 2**63
+_MAX_RUN = 256
+
+
+class StrangeMessageError(ValueError):
+    """A message is not one of ours, or was damaged; the text says how."""
+
+
+@frozen(kw_only=True)
+class Head:
+    """What the headers of a message say; nothing of it is proven.
+
+    Attributes:
+        run: Name of the run.
+        first: Sequence number that its first record carries.
+        next: Sequence number behind its last one.
+        count: How many events it holds.
+        chain: Chain value before its first record.
+        from_ns: The least time of its events, in nanoseconds since the epoch; 0 without any.
+        until_ns: The greatest one.
+        ended: Whether the run ends with it.
+    """
+
+    run: str
+    first: int
+    next: int
+    count: int
+    chain: bytes
+    from_ns: int = 0
+    until_ns: int = 0
+    ended: bool = False
+
+    def to_headers(self) -> dict[str, str]:
+        """Write it."""
+        headers = {
+            ID_HEADER: f"{self.run}:{'end' if self.ended else self.first}",
+            FORMAT_HEADER: FORMAT,
+            RUN_HEADER: self.run,
+            FIRST_HEADER: str(self.first),
+            NEXT_HEADER: str(self.next),
+            COUNT_HEADER: str(self.count),
+            CHAIN_HEADER: self.chain.hex(),
+            FROM_HEADER: str(self.from_ns),
+            UNTIL_HEADER: str(self.until_ns),
+        }
+        return {**headers, END_HEADER: "1"} if self.ended else headers
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, str] | None) -> "Head":
+        """Read it.
+
+        Raises:
+            StrangeMessageError: They are another's, or of a format to come.
+        """
+        if not headers or FORMAT_HEADER not in headers:
+            raise StrangeMessageError("it has no headers of ours")
+        if headers[FORMAT_HEADER] != FORMAT:
+            raise StrangeMessageError(
+                f"format {headers[FORMAT_HEADER]:.20}; this release reads {FORMAT}"
+            )
+        try:
+            chain = bytes.fromhex(headers[CHAIN_HEADER])
+            head = cls(
+                run=headers[RUN_HEADER],
+                first=_number(headers[FIRST_HEADER]),
+                next=_number(headers[NEXT_HEADER]),
+                count=_number(headers[COUNT_HEADER]),
+                chain=chain,
+                from_ns=_number(headers[FROM_HEADER]),
+                until_ns=_number(headers[UNTIL_HEADER]),
+                ended=headers.get(END_HEADER) == "1",
+            )
+        except (KeyError, ValueError) as error:
+            raise StrangeMessageError(f"a header is missing or odd: {error}") from error
+        if len(chain) != DIGEST_BYTES or not 0 < len(head.run) <= _MAX_RUN:
+            raise StrangeMessageError("its chain value or its run is odd")
+        if head.next < head.first or head.count > head.next - head.first:
+            raise StrangeMessageError("its numbers contradict each other")
+        return head
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or int(text) >= _MOST:
+        raise ValueError(f"no number: {text!r:.40}")
+    return int(text)
+
+
+def records_of(data: bytes) -> Iterator[Record]:
+    """Give the records of a message; their checksums are right, their chain is not looked at.
+
+    Raises:
+        StrangeMessageError: What stands there is damaged, or no record.
+    """
+    offset = 0
+    while offset < len(data):
+        try:
+            record = record_at(data, offset)
+        except BadBytesError as error:
+            raise StrangeMessageError(f"byte {offset}: {error}") from error
+        if record is None:
+            raise StrangeMessageError(f"byte {offset}: zeros stand where a record should")
+        yield record
+        offset += record.size
