@@ -10,6 +10,8 @@ from attrs import define, field
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_observability import hookimpl
+from hypervisor_observability.errors import SettingError
+from hypervisor_observability.stores import Store, StoreContext
 
 
 @define(eq=False)
@@ -24,6 +26,23 @@ class NatsPlugin:
 
     Config = NatsConfig
     name = "nats"
+
+    @hookimpl
+    def open_store(self, context: StoreContext) -> Store:
+        """Give the journal of this process.
+
+        Raises:
+            SettingError: The table names no journal.
+        """
+        from hypervisor_journal.store import JournalStore
+
+        if self.config.journal is None:
+            raise SettingError(
+                "journal",
+                "a process that emits keeps its events in a journal first: "
+                f'write [plugins.{context.name}.journal] with directory = "journal"',
+            )
+        return JournalStore(self.config.journal, context)
 
     @classmethod
     @hookimpl
