@@ -8,13 +8,14 @@ that needs what it keeps:
 - ``open_history`` gives a ``History``: what was recorded, by all processes. ``hvobs query``,
   ``tail``, ``tree``, ``report`` and ``replay`` ask for it.
 - ``follow_store`` gives a ``FollowedStore``: an event stream for each reader over what all
-  processes record. ``hvobs agent`` asks for it.
+  processes record. ``hvobs agent`` asks for it. Where the streams are ``SharedStream``, several
+  agents share the work.
 
 At most one store is on. What a store must hold in each of these roles is written down as tests:
 subclass :class:`hypervisor_observability.testing.StoreContract`.
 """
 
-from .followed import FollowContext, FollowedStore, FollowedStream
+from .followed import FollowContext, FollowedStore, FollowedStream, SharedStream
 from .history import (
     EVERYTHING,
     DescribedHistory,
@@ -45,6 +46,7 @@ __all__ = [
     "HistoryContext",
     "ReaderStream",
     "RecentFollower",
+    "SharedStream",
     "Store",
     "StoreContext",
     "Wanted",

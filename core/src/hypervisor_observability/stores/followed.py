@@ -1,8 +1,8 @@
 """What all processes record, for the readers of an agent."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import frozen
 
@@ -58,8 +58,84 @@ class FollowedStream(ReaderStream, Protocol):
         """
 
 
+@runtime_checkable
+class SharedStream(FollowedStream, Protocol):
+    """What one reader reads of a store that several agents share: each event is for one of them.
+
+    Runs are divided into *parts*; all events of a run are in one part. A part belongs to one agent
+    at a time, from when it gets it until it gives it up or loses it: a *term*. Positions stay the
+    reader's own, in this process: they begin at 0, count what it read, and never fall, whatever
+    comes and goes.
+
+    What is saved is saved by part. So ``state`` is None and ``since_state`` and
+    ``since_state_by_run`` give nothing: ``state_of`` and ``since_state_of`` are asked instead.
+    ``start`` is 0.
+
+    ``bounds`` counts what waits in the parts that are this agent's. What waited in a part that it
+    lost stays counted, and one of the next readings passes over it: ``skipped``, which ``left``
+    explains. ``bounds`` raises ``StreamUnavailableError`` while a part that falls to this agent is
+    not its own yet: nobody can say what waits there. ``read`` does not wait for that.
+
+    Losing a part is no error. Before it reads, an agent checks on its own monotonic clock that its
+    parts are still its own: it may have been paused for a minute.
+    """
+
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """The parts that are this agent's now, each with the number of its term: another number
+        each time that the agent gets it. From memory; asked before each reading.
+        """
+
+    @property
+    def part(self) -> str | None:
+        """The part of the last reading that had events; None before the first.
+
+        All events of a reading are of one part. The next ``commit`` is about it, and the state
+        that goes with it is that of this part.
+        """
+
+    def state_of(self, part: str) -> Mapping[str, Any] | None:
+        """Give what was saved along with the position in *part*, by whatever agent; None if
+        nothing was. Nothing of a part is read before it was asked for in this term.
+
+        Raises:
+            StreamUnavailableError: It cannot be read at present, or is not this agent's any more.
+        """
+
+    def since_state_of(self, part: str) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
+        """Give what was settled in *part* between the moment of its state and the position at
+        which this term began, with the names of the runs, in the order in which it was read.
+
+        Raises:
+            StreamUnavailableError: As ``state_of``: begin from that again.
+        """
+
+    def left(self) -> Mapping[str, int]:
+        """Tell why events were passed over, in all readings and in ``skipped``: how many by
+        reason, since the process began. No count ever falls. From memory; asked after a reading
+        that passed over some.
+
+        Reasons are ``deferred`` (another agent reads them), ``not_replayed`` (the plugin begins
+        later) and ``unverified`` (they do not belong to what was recorded). What no reason counts
+        was taken by the bounds of the store.
+        """
+
+    def commit(
+        self, position: int, state: Callable[[], Mapping[str, Any] | None], *, last: bool
+    ) -> None:
+        """Save how far ``part`` is read, and *state* with it or later. Never raises.
+
+        It saves nothing over what another agent has saved: an agent that finds that one has lost
+        the part. After ``last``, the agent gives up all its parts at the ``stop`` of the store.
+        """
+
+
 class FollowedStore(Protocol):
-    """What all processes record, for the readers of one agent."""
+    """What all processes record, for the readers of one agent.
+
+    A store whose streams are ``SharedStream`` is shared: several agents may follow it at once, and
+    each event is for one of them.
+    """
 
     @property
     def place(self) -> str:
@@ -69,7 +145,8 @@ class FollowedStore(Protocol):
         """Take what only one agent may have.
 
         Raises:
-            StoreInUseError: Another one has it: it would deliver everything too.
+            StoreInUseError: Another one has it: it would deliver everything too. (Never, if the
+                streams are shared.)
             StreamUnavailableError: It cannot be told at present: to be called again.
             OSError: It cannot be had: how far the readers are could not be kept.
         """
