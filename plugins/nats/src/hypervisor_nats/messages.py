@@ -21,6 +21,7 @@ FIRST_HEADER = "Hv-First"
 NEXT_HEADER = "Hv-Next"
 COUNT_HEADER = "Hv-Count"
 CHAIN_HEADER = "Hv-Chain"
+THEN_HEADER = "Hv-Then"
 FROM_HEADER = "Hv-From"
 UNTIL_HEADER = "Hv-Until"
 END_HEADER = "Hv-End"
@@ -43,6 +44,9 @@ class Head:
         next: Sequence number behind its last one.
         count: How many events it holds.
         chain: Chain value before its first record.
+        then: Chain value behind its last record that takes a number; *chain* where it has none.
+            The message that follows begins with it: so whoever reads heads alone, as a query does
+            for what it does not show, sees where messages do not belong together.
         from_ns: The least time of its events, in nanoseconds since the epoch; 0 without any.
         until_ns: The greatest one.
         ended: Whether the run ends with it.
@@ -53,6 +57,7 @@ class Head:
     next: int
     count: int
     chain: bytes
+    then: bytes
     from_ns: int = 0
     until_ns: int = 0
     ended: bool = False
@@ -67,6 +72,7 @@ class Head:
             NEXT_HEADER: str(self.next),
             COUNT_HEADER: str(self.count),
             CHAIN_HEADER: self.chain.hex(),
+            THEN_HEADER: self.then.hex(),
             FROM_HEADER: str(self.from_ns),
             UNTIL_HEADER: str(self.until_ns),
         }
@@ -86,21 +92,21 @@ class Head:
                 f"format {headers[FORMAT_HEADER]:.20}; this release reads {FORMAT}"
             )
         try:
-            chain = bytes.fromhex(headers[CHAIN_HEADER])
             head = cls(
                 run=headers[RUN_HEADER],
                 first=_number(headers[FIRST_HEADER]),
                 next=_number(headers[NEXT_HEADER]),
                 count=_number(headers[COUNT_HEADER]),
-                chain=chain,
-                from_ns=_number(headers[FROM_HEADER]),
-                until_ns=_number(headers[UNTIL_HEADER]),
+                chain=_chain_value(headers[CHAIN_HEADER]),
+                then=_chain_value(headers[THEN_HEADER]),
+                from_ns=_time(headers[FROM_HEADER]),
+                until_ns=_time(headers[UNTIL_HEADER]),
                 ended=headers.get(END_HEADER) == "1",
             )
         except (KeyError, ValueError) as error:
             raise StrangeMessageError(f"a header is missing or odd: {error}") from error
-        if len(chain) != DIGEST_BYTES or not 0 < len(head.run) <= _MAX_RUN:
-            raise StrangeMessageError("its chain value or its run is odd")
+        if not 0 < len(head.run) <= _MAX_RUN:
+            raise StrangeMessageError("the name of its run is odd")
         if head.next < head.first or head.count > head.next - head.first:
             raise StrangeMessageError("its numbers contradict each other")
         return head
@@ -110,6 +116,18 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) >= _MOST:
         raise ValueError(f"no number: {text!r:.40}")
     return int(text)
+
+
+def _time(text: str) -> int:
+    """Read a time; one before the epoch has a sign."""
+    return -_number(text[1:]) if text.startswith("-") else _number(text)
+
+
+def _chain_value(text: str) -> bytes:
+    value = bytes.fromhex(text)
+    if len(value) != DIGEST_BYTES:
+        raise ValueError(f"no chain value: {text!r:.40}")
+    return value
 
 
 def records_of(data: bytes) -> Iterator[Record]:
