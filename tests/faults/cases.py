@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 
 from tests.faults.backends import limits, names, nodes
 from tests.faults.figure import Figure
+from tests.faults.fleet.case import fleet
 from tests.faults.hangs import exits, hung, recovers, stopped
 from tests.faults.journal import flips, kills, outage, power, stalls
 from tests.faults.journal_reading import erasures, looks, torn
@@ -25,6 +26,7 @@ _IN_ORDER: tuple[Callable[..., Iterable[Figure]], ...] = (
     *(torn, looks, erasures),
     *(runs, repeats),
     oracle,
+    fleet,
     sampling,
 )
 CASES = {case.__name__: case for case in _IN_ORDER}

@@ -1,0 +1,129 @@
+"""What is done to a fleet, at random moments, while it works."""
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import define, field
+from nats.js.client import JetStreamContext
+
+from tests.faults.fleet.notes import ENDED, KILLED, PAUSED, Incident
+from tests.faults.fleet.processes import Fleet, Process, Writer
+from tests.plugins.nats.servers import NatsServer, ask_server
+
+_AWAY_SECONDS = 4.0
+"""Longer than a lease and a take-over: what is started again finds its partitions taken."""
+_SETTLE_SECONDS = 3.0
+_LOOK_SECONDS = 0.1
+
+
+@define(eq=False)
+class Drill:
+    """Faults of a fleet, and what they were done to.
+
+    Attributes:
+        fleet: It.
+        dice: What chooses.
+        incidents: What was done to agents.
+        faults: How often each fault was caused.
+    """
+
+    fleet: Fleet
+    dice: random.Random
+    incidents: list[Incident] = field(factory=list)
+    faults: Counter[str] = field(factory=Counter)
+
+    def cause_faults(self, seconds: float) -> None:
+        """Cause every fault in turn, then others at random, until the writers are done.
+
+        :param seconds: Most time between two faults.
+        """
+        kinds = self._kinds()
+        coming = list(kinds)
+        while any(writer.lives for writer in self.fleet.writers):
+            name = coming.pop(0) if coming else self.dice.choice(list(kinds))
+            self.faults[name] += 1
+            kinds[name]()
+            time.sleep(_SETTLE_SECONDS + self.dice.uniform(0, seconds))
+
+    def _kinds(self) -> dict[str, Callable[[], None]]:
+        return {
+            "agent killed": lambda: self._kill_agent(alone=True),
+            "shipper killed": self._kill_shipper,
+            "agent paused": self._pause_agent,
+            "stream's leader killed": self._kill_leader,
+            "writer killed": self._kill_writer,
+            "agent ended": self._end_agent,
+            "agent and shipper killed": lambda: self._together(
+                lambda: self._kill_agent(alone=False), self._kill_shipper
+            ),
+            "agent and leader killed": lambda: self._together(
+                lambda: self._kill_agent(alone=False), self._kill_leader
+            ),
+        }
+
+    def _together(self, *actions: Callable[[], None]) -> None:
+        threads = [threading.Thread(target=action) for action in actions]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _kill_agent(self, *, alone: bool) -> None:
+        agent = self.dice.choice(self.fleet.agents)
+        self._note(KILLED, agent, alone=alone)
+        agent.kill()
+        time.sleep(_AWAY_SECONDS)
+        agent.start()
+
+    def _pause_agent(self) -> None:
+        agent, begun = self.dice.choice(self.fleet.agents), time.monotonic()
+        agent.send(signal.SIGSTOP)
+        time.sleep(_AWAY_SECONDS + self.dice.uniform(0, 2))
+        self.incidents.append(Incident(PAUSED, agent.pid, begun, time.monotonic()))
+        agent.send(signal.SIGCONT)
+
+    def _end_agent(self) -> None:
+        agent = self.dice.choice(self.fleet.agents)
+        self._note(ENDED, agent)
+        agent.end()
+        agent.start()
+
+    def _note(self, kind: str, agent: Process, *, alone: bool = True) -> None:
+        now = time.monotonic()
+        self.incidents.append(Incident(kind, agent.pid, now, now, alone))
+
+    def _kill_shipper(self) -> None:
+        """The one that ships; the other one takes over, and is the first from now on."""
+        shippers = self.fleet.shippers
+        shipper = shippers.pop(0)
+        shipper.kill()
+        shippers.append(shipper)
+        shipper.start()
+
+    def _kill_writer(self) -> None:
+        living: list[Writer] = [writer for writer in self.fleet.writers if writer.lives]
+        if living:
+            writer = self.dice.choice(living)
+            writer.kill()
+            writer.start()
+
+    def _kill_leader(self) -> None:
+        server = self._leader()
+        server.kill()
+        time.sleep(self.dice.uniform(1, _AWAY_SECONDS))
+        server.start()
+
+    def _leader(self) -> NatsServer:
+        config = self.fleet.config
+
+        async def leader(jetstream: JetStreamContext) -> str:
+            info = await jetstream.stream_info(config.stream)
+            return "" if info.cluster is None else info.cluster.leader or ""
+
+        while not (name := ask_server(config, leader)):
+            time.sleep(_LOOK_SECONDS)
+        return self.fleet.servers[int(name.removeprefix("s"))]

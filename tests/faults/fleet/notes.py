@@ -1,0 +1,140 @@
+"""What the agents noted, held against what the journals have."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from hypervisor_journal.format.encoding import event_of
+from hypervisor_journal.reading.reader import RunReader
+from hypervisor_journal.runs.runs import runs_of
+from tests.faults.fleet.writer import NUMBERED
+
+_SPAN_END = "agent.finished"
+KILLED, PAUSED, ENDED = "killed", "paused", "ended"
+
+
+@define(eq=False)
+class Truth:
+    """What the journals of all hosts have.
+
+    Attributes:
+        events: Ids of the numbered events.
+        spans: Ids of the events that end spans.
+        sequences: The numbers of each run's events, by its name.
+    """
+
+    events: set[str] = field(factory=set)
+    spans: set[str] = field(factory=set)
+    sequences: dict[str, set[int]] = field(factory=dict)
+
+    @classmethod
+    def of(cls, journals: Iterable[Path]) -> "Truth":
+        """Read it."""
+        truth = cls()
+        for run in (run for journal in journals for run in runs_of(journal)):
+            sequences = truth.sequences[run.path.name] = set()
+            for record in RunReader(run).records(0):
+                event = event_of(record)
+                sequences.add(record.sequence)
+                if event.event_type is NUMBERED:
+                    truth.events.add(event.event_id)
+                elif event.event_type == _SPAN_END:
+                    truth.spans.add(event.event_id)
+        return truth
+
+
+@frozen
+class Note:
+    """What an agent was handed in one call."""
+
+    moment: float
+    pid: int
+    kind: str
+    ids: list[str]
+
+
+def notes_in(directory: Path) -> list[Note]:
+    """Read all notes, in the order of time. What a kill cut off counts as far as it is whole."""
+    notes = []
+    for path in directory.iterdir():
+        for line in path.read_text().splitlines(keepends=True):
+            words = line.split()
+            if not line.endswith("\n"):
+                words = words[:-1]
+            if len(words) > 2:
+                notes.append(Note(float(words[0]), int(path.name), words[1], words[2:]))
+    return sorted(notes, key=lambda note: note.moment)
+
+
+@frozen
+class Incident:
+    """What was done to an agent.
+
+    Attributes:
+        kind: ``KILLED``, ``PAUSED``, or ``ENDED`` as a service manager ends it.
+        pid: Its process.
+        begun: When, on the machine's monotonic clock.
+        over: When it went on; the same as *begun* where it did not.
+        alone: Whether no other fault was going on.
+    """
+
+    kind: str
+    pid: int
+    begun: float
+    over: float
+    alone: bool = True
+
+    def distance(self, note: Note) -> float:
+        """Tell how far from it something was handed to this process."""
+        return min(abs(note.moment - self.begun), abs(note.moment - self.over))
+
+
+def takeovers(incident: Incident, notes: Iterable[Note], within: float = 3.0) -> list[float]:
+    """Give, for each run that the agent read, the seconds until another delivered of it.
+
+    :param within: An agent reads a run if it delivered of it so many seconds before.
+    """
+    last: dict[str, Note] = {}
+    found: dict[str, float] = {}
+    for note in notes:
+        if note.kind != "events":
+            continue
+        for run in {id_.rpartition(".")[0] for id_ in note.ids}:
+            if note.moment <= incident.begun:
+                last[run] = note
+            elif note.pid != incident.pid:
+                found.setdefault(run, note.moment - incident.begun)
+    return [
+        found[run]
+        for run, note in last.items()
+        if note.pid == incident.pid and incident.begun - note.moment <= within and run in found
+    ]
+
+
+def repeats(
+    notes: Iterable[Note], incidents: Iterable[Incident]
+) -> Counter[tuple[Incident | None, str]]:
+    """Count what was handed over more than once, of each kind, by what was done to one of those
+    who had it. None stands for nothing.
+    """
+    had: defaultdict[tuple[str, str], list[Note]] = defaultdict(list)
+    for note in notes:
+        for id_ in note.ids:
+            had[note.kind, id_].append(note)
+    done_to: defaultdict[int, list[Incident]] = defaultdict(list)
+    for incident in incidents:
+        done_to[incident.pid].append(incident)
+    counted: Counter[tuple[Incident | None, str]] = Counter()
+    for (kind, _), all_ in had.items():
+        if len(all_) > 1:
+            causes = [
+                (incident.distance(note), incident)
+                for note in all_
+                for incident in done_to[note.pid]
+                if incident.kind != ENDED
+            ]
+            _, nearest = min(causes, key=lambda cause: cause[0], default=(0.0, None))
+            counted[nearest, kind] += len(all_) - 1
+    return counted
