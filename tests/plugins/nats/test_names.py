@@ -1,10 +1,18 @@
 """Names in the stream are one token each, and come back as they were."""
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hypervisor_nats.config import NatsConfig
-from hypervisor_nats.names import partition_of, subject_of, text_of, token_of
+from hypervisor_nats.names import (
+    MAX_SERVICE_CHARACTERS,
+    partition_of,
+    subject_of,
+    text_of,
+    token_of,
+)
 from tests.plugins.nats.servers import ask_server
 
 
@@ -35,3 +43,20 @@ def test_server_takes_a_stream_of_ours(nats_config: NatsConfig) -> None:
 
     assert info.config.metadata is not None
     assert info.config.metadata["hv.partitions"] == "4"
+
+
+@given(st.text(min_size=20))
+def test_long_name_of_a_service_is_cut(service: str) -> None:
+    token = subject_of("hv.ev", service * 9, "run", 8).split(".")[2]
+
+    assert len(token) <= MAX_SERVICE_CHARACTERS
+    assert token_of(service * 9).startswith(token)
+    assert re.fullmatch(r"([A-Za-z0-9_-]|=[0-9A-F]{2})+", token)
+
+
+def test_server_takes_a_message_of_a_service_with_a_long_name(nats_config: NatsConfig) -> None:
+    subject = subject_of(nats_config.subject, "é" * 5_000, "run", 4)
+
+    ack = ask_server(nats_config, lambda jetstream: jetstream.publish(subject, b""))
+
+    assert ack.seq == 1

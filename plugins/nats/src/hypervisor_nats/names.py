@@ -14,8 +14,13 @@ FORMAT_KEY = "hv.format"
 FORMAT = "1"
 DEFAULT_PARTITIONS = 8
 
+MAX_SERVICE_CHARACTERS = 128
+"""Most characters of a subject that a service's name takes; what is longer is cut. A server closes
+the connection of whoever names a subject beyond its control line (4,096 bytes by default)."""
+
 _OTHERS = re.compile(r"[^A-Za-z0-9_-]")
 _ESCAPED = re.compile(r"(?:=[0-9A-F]{2})+")
+_CUT_OFF = re.compile(r"=[0-9A-F]?\Z")
 
 
 def token_of(text: str) -> str:
@@ -44,8 +49,10 @@ def partition_of(run: str, partitions: int) -> int:
 
 def subject_of(prefix: str, service: str, run: str, partitions: int) -> str:
     """Give the subject of a run's messages."""
-    partition = partition_of(run, partitions)
-    return f"{prefix}.{token_of(service)}.{partition}.{token_of(run)}"
+    token = token_of(service)
+    if len(token) > MAX_SERVICE_CHARACTERS:
+        token = _CUT_OFF.sub("", token[:MAX_SERVICE_CHARACTERS])
+    return f"{prefix}.{token}.{partition_of(run, partitions)}.{token_of(run)}"
 
 
 def subjects_of_partition(prefix: str, partition: int) -> str:
