@@ -2,10 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
-from attrs.validators import deep_iterable, ge, gt, le, matches_re, min_len
+from attrs.validators import ge, gt, le, matches_re, min_len
 
 from hypervisor_journal import JournalConfig
 from hypervisor_observability.config import Secret, optional_absolute_path
@@ -18,10 +18,27 @@ _NO_FILE: Path | None = None  # annotated for the validators' types
 _NO_TEXT: str | None = None
 _NO_SECRET: Secret | None = None
 _NO_JOURNAL: JournalConfig | None = None
-_SERVER = re.compile(r"(nats|tls)://[^/?#\s]+", re.ASCII)
+_SERVER = re.compile(r"(nats|tls)://[^/?#@\s]+", re.ASCII)
 # Names of streams and buckets, and a subject without wildcards (NATS, ADR-6).
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
+
+
+def _check_servers(
+    _: object, _attribute: "Attribute[tuple[str, ...]]", servers: tuple[str, ...]
+) -> None:
+    for server in servers:
+        if "@" in server:  # it is not shown: it has a secret in it
+            raise ValueError(
+                "an address holds no user, password or token: they have keys of their own"
+            )
+        if _SERVER.fullmatch(server) is None:
+            raise ValueError(f"expected nats://HOST:PORT or tls://HOST:PORT, got {server!r:.80}")
+
+
+def _check_name(_: object, _attribute: "Attribute[str]", name: str) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"expected at most 200 letters, digits, '-' and '_', got {name!r:.80}")
 
 
 @frozen(kw_only=True)
@@ -53,10 +70,9 @@ class NatsConfig:
     """
 
     servers: tuple[str, ...] = field(
-        default=(DEFAULT_SERVER,),
-        validator=[min_len(1), deep_iterable(matches_re(_SERVER, func=re.fullmatch))],
+        default=(DEFAULT_SERVER,), validator=[min_len(1), _check_servers]
     )
-    stream: str = field(default="hv", validator=matches_re(_NAME, func=re.fullmatch))
+    stream: str = field(default="hv", validator=_check_name)
     subject: str = field(default="hv.ev", validator=matches_re(_SUBJECT, func=re.fullmatch))
     user: str | None = field(default=_NO_TEXT)
     password: Secret | None = field(default=_NO_SECRET)
@@ -72,6 +88,21 @@ class NatsConfig:
     max_message_events: int = field(default=100, validator=[ge(1), le(1_000)])
     max_message_bytes: int = field(default=65_536, validator=[ge(1_024), le(1_048_576)])
     lease_seconds: float = field(default=2.0, validator=[ge(0.2), le(60)])
+
+    @user.validator
+    @token.validator
+    @credentials_file.validator
+    @nkey_file.validator
+    def _check_one_way(self, _: "Attribute[Any]", _value: object) -> None:
+        ways = ("user", "token", "credentials_file", "nkey_file")
+        given = [way for way in ways if getattr(self, way, None) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are different ways to prove who asks: set one")
+
+    @password.validator
+    def _check_user(self, _: "Attribute[Secret | None]", password: Secret | None) -> None:
+        if password is not None and self.user is None:
+            raise ValueError("a password goes with a user: set user, too")
 
     @tls_certificate.validator
     @tls_key.validator

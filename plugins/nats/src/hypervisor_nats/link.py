@@ -1,32 +1,41 @@
 """The connection to the servers: an event loop in a thread of its own, asked by other threads."""
 
 import asyncio
+import concurrent.futures
 import contextlib
-import ssl
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-import nats
 from attrs import define, field
-from nats.aio.client import Client
-from nats.errors import Error as NatsError
+from nats.errors import ConnectionClosedError
 from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.connecting import WatchedClient, connect
+from hypervisor_nats.reasons import CLIENT_ERRORS, reason
 from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.threads.forks import Forked
+
+__all__ = ["CLIENT_ERRORS", "Link"]
 
 Result = TypeVar("Result")
 
-_RECONNECT_SECONDS = 0.25
-_CLOSE_SECONDS = 2.0
-CLIENT_ERRORS = (NatsError, OSError, TimeoutError, asyncio.TimeoutError, ssl.SSLError)
-"""What the client raises where a server is away, or refuses."""
+_CLOSE_SECONDS = 1.0
+_GRACE_SECONDS = 1.0
+"""So much longer than the loop itself a thread waits for it."""
+_POLL_SECONDS = 0.02
+_LOST_FOR_LONG = 2
+"""After so many times ``timeout_seconds`` a client is replaced that has not come back itself."""
 
 
 @define(eq=False)
 class Link:
     """A connection, made with the first call, and again whenever it is lost.
+
+    A call waits for it, as long as it may; one that is over says why. Once closed, it stays so.
+    In the child of a fork it is made anew.
 
     Attributes:
         config: Where to, and as whom.
@@ -37,9 +46,17 @@ class Link:
     name: str
     _loop: asyncio.AbstractEventLoop | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
-    _client: Client | None = field(default=None, init=False)
+    _client: WatchedClient | None = field(default=None, init=False)
     _connecting: asyncio.Lock | None = field(default=None, init=False)
+    _closed: bool = field(default=False, init=False)
+    _heard: tuple[float, Exception] | None = field(default=None, init=False)
+    _lost_at: float | None = field(default=None, init=False)
+    _inherited: object = field(default=None, init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin anew in the children of forks."""
+        _links.add(self)
 
     @property
     def place(self) -> str:
@@ -58,35 +75,62 @@ class Link:
             timeout: Seconds, that of the configuration where it is None.
 
         Raises:
-            StreamUnavailableError: No server answers, or it refuses.
+            StreamUnavailableError: No server answers, or it refuses; the text says what to do.
         """
 
         async def done() -> Result:
-            return await action((await self.client()).jetstream(timeout=seconds))
+            async with asyncio.timeout(seconds):
+                return await action((await self.client()).jetstream(timeout=seconds))
 
         seconds = self.config.timeout_seconds if timeout is None else timeout
+        began = time.monotonic()
         try:
-            return self.run(done(), seconds)
+            return self.run(done(), seconds + _GRACE_SECONDS)
         except CLIENT_ERRORS as error:
-            raise StreamUnavailableError(self.place, _told(error)) from error
+            raise self.unavailable(error, since=began) from error
+
+    def unavailable(self, error: BaseException, *, since: float) -> StreamUnavailableError:
+        """Say what an error of the client means, and what would be right.
+
+        Args:
+            error: What it raised; where time is over, what was heard meanwhile says more.
+            since: Of ``time.monotonic()``, when what failed began.
+        """
+        if isinstance(error, TimeoutError | asyncio.TimeoutError) and self._heard is not None:
+            at, heard = self._heard
+            if at >= since or self._lost_at is not None:
+                error = heard
+        return StreamUnavailableError(self.place, reason(error, self.config))
 
     def run(self, coroutine: Coroutine[Any, Any, Result], timeout: float) -> Result:
         """Run *coroutine* in the loop, and wait for it; its errors are raised as they are.
 
         Raises:
             TimeoutError: It took longer than *timeout* seconds.
+            ConnectionClosedError: The link is closed, or was so meanwhile.
         """
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+        except ConnectionClosedError:
+            coroutine.close()
+            raise
         try:
             return future.result(timeout)
-        except TimeoutError:
-            future.cancel()
-            raise
+        except concurrent.futures.CancelledError:
+            raise ConnectionClosedError from None
+        finally:
+            future.cancel()  # of no effect where it is done
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop; its thread is started when it is first asked for."""
+        """The loop; its thread is started when it is first asked for.
+
+        Raises:
+            ConnectionClosedError: The link is closed.
+        """
         with self._lock:
+            if self._closed:
+                raise ConnectionClosedError
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
@@ -95,8 +139,9 @@ class Link:
                 self._thread.start()
             return self._loop
 
-    async def client(self) -> Client:
-        """Give a client that is connected, in the loop.
+    async def client(self) -> WatchedClient:
+        """Give a client that is connected, in the loop. One that was closed is replaced: its
+        subscriptions are gone.
 
         Raises:
             NatsError: No server answers, or it refuses.
@@ -105,79 +150,68 @@ class Link:
         if self._connecting is None:
             self._connecting = asyncio.Lock()
         async with self._connecting:
-            client = self._client
-            if client is None or client.is_closed:
-                self._client = client = await connect(self.config, self.name)
-            return client
+            while True:
+                client = self._client
+                if client is None or client.is_closed:
+                    self._client = client = await connect(self.config, self.name, self._hear)
+                if client.is_connected:
+                    return client
+                patience = _LOST_FOR_LONG * self.config.timeout_seconds
+                if self._lost_at is None or time.monotonic() - self._lost_at < patience:
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    await _end(client)
+
+    def _hear(self, error: Exception | None) -> None:
+        """Note how the connection is: what is wrong, or that all is well."""
+        if error is None:
+            self._heard = self._lost_at = None
+            return
+        self._heard = time.monotonic(), error
+        client = self._client
+        if self._lost_at is None and (client is None or not client.is_connected):
+            self._lost_at = self._heard[0]
 
     def close(self) -> None:
-        """End the connection, and the thread. What is still to be sent is sent, if it can be."""
+        """End the connection, whoever waits for an answer, and the thread. What is still to be
+        sent is sent, if it can be in a second.
+        """
         with self._lock:
             loop, thread, client = self._loop, self._thread, self._client
             self._loop = self._thread = self._client = self._connecting = None
+            self._closed = True
         if loop is None or thread is None:
             return
-        if client is not None:
-            with contextlib.suppress(*CLIENT_ERRORS):
-                asyncio.run_coroutine_threadsafe(client.close(), loop).result(_CLOSE_SECONDS)
+        ending = asyncio.run_coroutine_threadsafe(_end_all(client), loop)
+        with contextlib.suppress(TimeoutError):
+            ending.result(2 * _CLOSE_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_CLOSE_SECONDS)
         if not thread.is_alive():
             loop.close()
 
     def begin_anew_after_fork(self) -> None:
-        """Forget the connection, in a fork's child: it is the parent's."""
+        """Forget the connection, in a fork's child: it is the parent's, and is not to be closed."""
+        self._inherited = self._loop, self._thread, self._client
         self._loop = self._thread = self._client = self._connecting = None
+        self._heard = self._lost_at = None
         self._lock = threading.RLock()
 
 
-async def connect(config: NatsConfig, name: str) -> Client:
-    """Connect to one of the servers. A connection that is lost later is made again by itself.
-
-    Raises:
-        NatsError: No server answers, or it refuses.
-        OSError: Likewise.
-    """
-    secrets: dict[str, Any] = {}
-    if config.credentials_file is not None:
-        secrets["user_credentials"] = str(config.credentials_file)
-    if config.nkey_file is not None:
-        secrets["nkeys_seed"] = str(config.nkey_file)
-    if config.token is not None:
-        secrets["token"] = config.token.reveal()
-    if config.user is not None:
-        secrets["user"] = config.user
-        secrets["password"] = None if config.password is None else config.password.reveal()
-    tls = _tls_of(config)
-    if tls is not None:
-        secrets["tls"] = tls
-    return await asyncio.wait_for(
-        nats.connect(
-            servers=list(config.servers),
-            name=f"hvobs {name}",
-            connect_timeout=max(1, round(config.timeout_seconds)),
-            reconnect_time_wait=_RECONNECT_SECONDS,
-            max_reconnect_attempts=-1,
-            error_cb=_pass,
-            **secrets,
-        ),
-        config.timeout_seconds,
-    )
+async def _end_all(client: WatchedClient | None) -> None:
+    """End the client, and everything else that runs in the loop."""
+    if client is not None:
+        await _end(client)
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    if others:
+        await asyncio.wait(others, timeout=_CLOSE_SECONDS / 2)
 
 
-def _tls_of(config: NatsConfig) -> ssl.SSLContext | None:
-    wanted = config.tls_authority is not None or config.tls_certificate is not None
-    if not wanted and not any(server.startswith("tls://") for server in config.servers):
-        return None
-    context = ssl.create_default_context(cafile=config.tls_authority)
-    if config.tls_certificate is not None and config.tls_key is not None:
-        context.load_cert_chain(config.tls_certificate, config.tls_key)
-    return context
+async def _end(client: WatchedClient) -> None:
+    with contextlib.suppress(Exception):  # it is left, whatever it makes of that
+        await asyncio.wait_for(client.close(), _CLOSE_SECONDS)
 
 
-async def _pass(_: Exception) -> None:
-    pass  # whoever waits for an answer gets an error of its own
-
-
-def _told(error: BaseException) -> BaseException | str:
-    return str(error) or f"no answer: {type(error).__name__}"
+_links = Forked(Link.begin_anew_after_fork)
