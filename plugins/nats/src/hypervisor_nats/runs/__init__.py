@@ -1,0 +1,1 @@
+"""Runs, as they arrive in the stream."""
