@@ -20,7 +20,7 @@ $(BIN)/coverage combine --quiet
 endef
 BENCHES := ours peer neighbours frameworks
 
-.PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench bench-web clean
+.PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench bench-web bench-fleet clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)$$/\1|\2/p' Makefile | while IFS='|' read -r name text; do \
@@ -67,6 +67,9 @@ bench: $(BENCHES:%=.cache/bench-%/.runs) ## Measure against other libraries; BEN
 
 bench-web: .venv/.tests ## Measure the page in Chromium, some 15 minutes; BENCH=--quick for two
 	@$(BIN)/python -m benchmarks.web $(BENCH)
+
+bench-fleet: .venv/.tests ## Measure a fleet on a real server, some minutes; BENCH=--quick for one
+	@$(BIN)/python -m benchmarks.fleet $(BENCH)
 
 clean: ## Remove what these commands have made
 	rm -rf .venv .venv-* .servers .cache .coverage .hypothesis .import_linter_cache \

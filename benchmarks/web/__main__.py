@@ -6,64 +6,29 @@ Usage: python -m benchmarks.web [--quick] [--json] [--only NAME]... [--list]
 import json
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
-from attrs import frozen
 from playwright.sync_api import Browser
 
 from benchmarks.asked import asked, conclude
 from benchmarks.goals import Goal, Row, Unit
 from benchmarks.machine import machine_facts
-from benchmarks.outcome import Outcome, outcome_of
+from benchmarks.measured import Case, Figures, measured
 from benchmarks.rounds import ROOT, BenchmarkError
 from benchmarks.web import chromium
-from benchmarks.web.live import Figures, opening, steady, unfinished
+from benchmarks.web.live import opening, steady, unfinished
 from benchmarks.web.tracing import tracing
 
 _MS, _MIB = Unit.MILLISECONDS, Unit.MIB
-_OTHER = "a plugin that does nothing"
 
 
 def _below(milliseconds: float) -> Goal:
     return Goal(below=milliseconds / 1_000)
 
 
-@frozen(kw_only=True)
-class Case:
-    """What is measured, and the rows that come of it.
-
-    Attributes:
-        name: For ``--only``.
-        group: Heading of its rows.
-        measure: Gives the figures of each round, in an empty folder.
-        rows: What is shown; each names its figure as *measure*, and the other side's, if there is
-            one, with ``other_`` before.
-    """
-
-    name: str
-    group: str
-    measure: Callable[[Browser, Path], Iterator[Figures]]
-    rows: tuple[Row, ...]
-
-    def outcomes(self, figures: list[Figures]) -> list[Outcome]:
-        """Give the rows with their figures."""
-        return [
-            outcome_of(
-                row,
-                [one[row.measure] for one in figures if row.measure in one],
-                [one[other] for one in figures if (other := f"other_{row.measure}") in one],
-                group=self.group,
-                other_name=_OTHER if self.name == "emit" else "",
-            )
-            for row in self.rows
-        ]
-
-
-def all_cases(*, quick: bool) -> list[Case]:
+def all_cases(*, quick: bool) -> list[Case[Browser]]:
     """All cases, in the order of the table."""
     rounds = 2 if quick else 5
     minutes = 0.25 if quick else 10
@@ -78,7 +43,7 @@ def all_cases(*, quick: bool) -> list[Case]:
     ]
 
 
-def _opening(events: int, rounds: int) -> Case:
+def _opening(events: int, rounds: int) -> Case[Browser]:
     return Case(
         name="open",
         group=f"LIVE over {events:,} events",
@@ -91,7 +56,7 @@ def _opening(events: int, rounds: int) -> Case:
     )
 
 
-def _tracing(pieces: int, rounds: int, *, drawn: Goal | None, scroll: Goal | None) -> Case:
+def _tracing(pieces: int, rounds: int, *, drawn: Goal | None, scroll: Goal | None) -> Case[Browser]:
     return Case(
         name=f"trace-{pieces}",
         group=f"A trace of {pieces:,} spans",
@@ -106,7 +71,7 @@ def _tracing(pieces: int, rounds: int, *, drawn: Goal | None, scroll: Goal | Non
     )
 
 
-def _steady(rate: int, minutes: float) -> Case:
+def _steady(rate: int, minutes: float) -> Case[Browser]:
     def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
         yield steady(browser, folder, rate=rate, seconds=int(minutes * 60))
 
@@ -151,7 +116,7 @@ def _steady(rate: int, minutes: float) -> Case:
     )
 
 
-def _flood(rate: int, seconds: int) -> Case:
+def _flood(rate: int, seconds: int) -> Case[Browser]:
     def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
         yield steady(browser, folder, rate=rate, seconds=seconds)
 
@@ -173,7 +138,7 @@ def _flood(rate: int, seconds: int) -> Case:
     )
 
 
-def _unfinished(calls: int) -> Case:
+def _unfinished(calls: int) -> Case[Browser]:
     def measure(browser: Browser, folder: Path) -> Iterator[Figures]:
         yield unfinished(browser, folder, calls=calls)
 
@@ -192,7 +157,7 @@ def _unfinished(calls: int) -> Case:
     )
 
 
-def _emitting(pairs: int) -> Case:
+def _emitting(pairs: int) -> Case[Browser]:
     def measure(_: Browser, __: Path) -> Iterator[Figures]:
         command = [sys.executable, "-m", "benchmarks.web.emitting", str(pairs)]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
@@ -203,6 +168,7 @@ def _emitting(pairs: int) -> Case:
     return Case(
         name="emit",
         group="For the thread that emits",
+        other_name="a plugin that does nothing",
         measure=measure,
         rows=(
             Row(
@@ -213,18 +179,6 @@ def _emitting(pairs: int) -> Case:
             Row(title="99 % of single ones within, on the clock", measure="wall"),
         ),
     )
-
-
-def measured(cases: list[Case], browser: Browser) -> list[Outcome]:
-    """Run *cases* one after the other, and say on standard error which one it is."""
-    results = []
-    for case in cases:
-        start = time.monotonic()
-        # Beside the environments: /tmp may be memory.
-        with tempfile.TemporaryDirectory(dir=ROOT / ".cache", prefix="bench-web-") as folder:
-            results += case.outcomes(list(case.measure(browser, Path(folder))))
-        sys.stderr.write(f"{case.name}: {time.monotonic() - start:.0f} s\n")
-    return results
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 from attrs import define, field
 from playwright.sync_api import Browser, Page
 
+from benchmarks.measured import Figures
 from benchmarks.web.chromium import (
     condition,
     heap_bytes,
@@ -21,8 +22,6 @@ from benchmarks.web.chromium import (
     seconds_until,
 )
 from benchmarks.web.processes import Recording, Served, recording, serving
-
-Figures = dict[str, float]
 
 # The highest ordinal that is on the screen; -1 where there is no row.
 _NEWEST = """Math.max(-1, ...[...document.querySelectorAll("[data-ordinal]")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser
 
+from benchmarks.measured import Figures
 from benchmarks.web.chromium import (
     Meter,
     condition,
@@ -13,7 +14,6 @@ from benchmarks.web.chromium import (
     opened,
     seconds_until,
 )
-from benchmarks.web.live import Figures
 from benchmarks.web.processes import recording, serving
 
 _SCROLLS = 60

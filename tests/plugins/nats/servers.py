@@ -181,9 +181,12 @@ def make_stream(config: NatsConfig, *, partitions: int = 4, **others: Any) -> No
                 **{"duplicate_window": 120, **others},
             )
         )
-        replicas = others.get("num_replicas", 1)
-        await jetstream.create_key_value(
-            KeyValueConfig(bucket=config.bucket, history=1, replicas=replicas)
-        )
 
     ask_server(config, make)
+    make_bucket(config, replicas=others.get("num_replicas", 1))
+
+
+def make_bucket(config: NatsConfig, *, replicas: int = 1) -> None:
+    """Make the bucket of positions."""
+    wanted = KeyValueConfig(bucket=config.bucket, history=1, replicas=replicas)
+    ask_server(config, lambda jetstream: jetstream.create_key_value(wanted))
