@@ -21,8 +21,10 @@ install_into() {
     else
         # The exit code is pip's: what reads its lines has another.
         status=$({ {
-            "$into" -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&4
-            echo $? >&3
+            code=0
+            "$into" -m pip --disable-pip-version-check install --progress-bar off "$@" 2>&4 ||
+                code=$?
+            echo "$code" >&3
         } | show_steps >&4; } 3>&1) 4>&2
         return "$status"
     fi
