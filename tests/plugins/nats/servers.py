@@ -188,5 +188,5 @@ def make_stream(config: NatsConfig, *, partitions: int = 4, **others: Any) -> No
 
 def make_bucket(config: NatsConfig, *, replicas: int = 1) -> None:
     """Make the bucket of positions."""
-    wanted = KeyValueConfig(bucket=config.bucket, history=1, replicas=replicas)
+    wanted = KeyValueConfig(bucket=config.bucket, history=1, replicas=replicas, direct=True)
     ask_server(config, lambda jetstream: jetstream.create_key_value(wanted))

@@ -11,7 +11,7 @@ from attrs import define, field
 from hypervisor_nats.config import NatsConfig
 from hypervisor_observability import hookimpl
 from hypervisor_observability.errors import SettingError
-from hypervisor_observability.stores import Store, StoreContext
+from hypervisor_observability.stores import FollowedStore, Store, StoreContext
 
 
 @define(eq=False)
@@ -43,6 +43,13 @@ class NatsPlugin:
                 f'write [plugins.{context.name}.journal] with directory = "journal"',
             )
         return JournalStore(self.config.journal, context)
+
+    @hookimpl
+    def follow_store(self) -> FollowedStore:
+        """Give what all machines record, a part of it to each of the agents that share it."""
+        from hypervisor_nats.following.followed_fleet import FollowedFleet
+
+        return FollowedFleet(self.config)
 
     @classmethod
     @hookimpl

@@ -1,0 +1,1 @@
+"""What agents read of the stream, and how they share it."""

@@ -1,0 +1,189 @@
+"""How far a reader is in a partition, as it stands in the bucket.
+
+``docs/reference/nats.md`` describes the keys. An entry is written by compare-and-set alone: who
+was taken over writes nothing any more. A *snapshot* is what the reader had at a position, such as
+open spans, and the runs as far as they were read there; it is taken seldom, and the entry says
+where it is.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+_MAX_INLINE_BYTES = 1_024
+PIECE_BYTES = 512 * 1024
+"""Most bytes of a snapshot under one key: a server takes at most 1 MiB as it comes."""
+_MOST = 2**63
+
+
+@frozen
+class Place:
+    """A place in a partition: all before it is settled.
+
+    Attributes:
+        sequence: Sequence number in the stream of the last message that is settled as a whole; 0:
+            none is.
+        next: Sequence number, in its run, up to which the message behind that is settled; 0: it
+            is not begun.
+    """
+
+    sequence: int = 0
+    next: int = 0
+
+
+@frozen
+class SnapshotAt:
+    """Where a snapshot is.
+
+    Attributes:
+        place: Where it was taken.
+        inline: Itself, where it is small.
+        blob: Id of its pieces otherwise.
+        parts: How many of them there are.
+    """
+
+    place: Place
+    inline: str | None = None
+    blob: str | None = None
+    parts: int = 0
+
+
+@frozen(kw_only=True)
+class Entry:
+    """How far a reader is in a partition.
+
+    Attributes:
+        owner: Id of the agent that has it; None: nobody has.
+        stream: When the stream was made: in another stream the numbers mean nothing.
+        place: All before it is settled.
+        expired: How many events were gone before they were read, in all.
+        unverified: How many were passed over because they are not proven, in all.
+        snapshot: Where the newest snapshot is; None: there is none.
+    """
+
+    owner: str | None
+    stream: str
+    place: Place = field(factory=Place)
+    expired: int = 0
+    unverified: int = 0
+    snapshot: SnapshotAt | None = None
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        at = self.snapshot
+        values = {
+            "owner": self.owner,
+            "stream": self.stream,
+            "seq": self.place.sequence,
+            "next": self.place.next,
+            "expired": self.expired,
+            "unverified": self.unverified,
+            "snapshot": None if at is None else {
+                "seq": at.place.sequence, "next": at.place.next,
+                **({"state": at.inline} if at.blob is None else
+                   {"blob": at.blob, "parts": at.parts}),
+            },
+        }  # fmt: skip
+        return json.dumps(values, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Entry":
+        """Read it.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            values = json.loads(data)
+            at, owner, stream = values["snapshot"], values["owner"], values["stream"]
+            if not isinstance(stream, str) or not (owner is None or isinstance(owner, str)):
+                raise TypeError("its owner or its stream is odd")
+            return cls(
+                owner=owner,
+                stream=stream,
+                place=_place(values),
+                expired=_number(values["expired"]),
+                unverified=_number(values["unverified"]),
+                snapshot=None if at is None else _snapshot_at(at),
+            )
+        except (KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"it is no entry: {error}") from error
+
+    def owned_by(self, owner: str | None) -> "Entry":
+        """Give it with another owner."""
+        return evolve(self, owner=owner)
+
+
+def _snapshot_at(values: Mapping[str, Any]) -> SnapshotAt:
+    if "blob" in values:
+        return SnapshotAt(_place(values), None, str(values["blob"]), _number(values["parts"]))
+    return SnapshotAt(_place(values), str(values["state"]))
+
+
+def _place(values: Mapping[str, Any]) -> Place:
+    return Place(_number(values["seq"]), _number(values["next"]))
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST:
+        raise ValueError(f"no number: {value!r:.40}")
+    return value
+
+
+@frozen
+class Snapshot:
+    """What a reader had at a place.
+
+    Attributes:
+        state: Its own; None: it has none.
+        runs: The runs of the partition.
+    """
+
+    state: Mapping[str, Any] | None = None
+    runs: Mapping[str, Any] = field(factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Write it.
+
+        Raises:
+            ValueError: A plugin's state is not plain.
+            TypeError: Likewise.
+        """
+        document = {"state": self.state, "runs": self.runs}
+        return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Snapshot":
+        """Read it.
+
+        Raises:
+            ValueError: It is none.
+        """
+        try:
+            document = json.loads(zlib.decompress(data))
+            state, runs = document["state"], document["runs"]
+        except (zlib.error, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"it is no snapshot: {error}") from error
+        if not isinstance(runs, dict) or not (state is None or isinstance(state, dict)):
+            raise ValueError("it is no snapshot: its parts are odd")
+        return cls(state, runs)
+
+
+def inline_of(data: bytes) -> str | None:
+    """Give what stands in the entry for a snapshot that is small; None: it is too large."""
+    if len(data) > _MAX_INLINE_BYTES:
+        return None
+    return base64.b64encode(data).decode("ascii")
+
+
+def from_inline(text: str) -> bytes:
+    """Read what ``inline_of`` gave.
+
+    Raises:
+        ValueError: It is none.
+    """
+    return base64.b64decode(text, validate=True)

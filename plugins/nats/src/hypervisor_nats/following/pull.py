@@ -1,0 +1,210 @@
+"""Messages of a consumer, in the order of the stream, as many as there is room for.
+
+A consumer counts what it hands out. Where the count has a hole, or a message comes a second time,
+or the connection was another one meanwhile, the consumer is made anew behind the last message that
+came: so each message comes once, in order, whatever happens on the way.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from attrs import define, field
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from hypervisor_nats.following.server import Server
+from hypervisor_nats.link import CLIENT_ERRORS
+from hypervisor_observability.text.limited_log import LimitedLog
+
+GROUP = "owner"
+_EXPIRES_SECONDS = 20.0
+_LATE_SECONDS = 3.0
+_LOOK_SECONDS = 0.5
+_AGAIN_SECONDS = 0.1
+_MOST_AGAIN_SECONDS = 2.0
+_PIN_HEADER = "Nats-Pin-Id"
+_TIMED_OUT, _NO_MESSAGES, _WRONG_PIN = "408", "404", "423"
+
+_logger = logging.getLogger(__name__)
+
+
+class _AnewError(Exception):
+    """The consumer has to be made anew."""
+
+
+@define(eq=False, kw_only=True)
+class Pull:
+    """Pulls messages until it is cancelled.
+
+    Attributes:
+        server: What is asked.
+        config: The consumer's configuration, but for where it begins.
+        name: Its name, if it is durable.
+        next: Sequence number in the stream from which on messages are wanted.
+        take: Takes a message.
+        room: Tells how many may come at present.
+        is_still_ours: Asked where the server says that another one may have it.
+        pending: How many messages of it the server is known to have left.
+        count: How many the consumer has handed out.
+        consumer: Its name at the server, while there is one.
+    """
+
+    server: Server
+    config: Mapping[str, Any]
+    name: str | None
+    next: int
+    take: Callable[[Msg, int], None]
+    room: Callable[[], int]
+    is_still_ours: Callable[[], Awaitable[bool]] | None = None
+    pending: int = field(default=0, init=False)
+    count: int = field(default=0, init=False)
+    consumer: str | None = field(default=None, init=False)
+    _asked: int = field(default=0, init=False)
+    _status: tuple[str, str] | None = field(default=None, init=False)
+    _pin: str | None = field(default=None, init=False)
+    _broken: bool = field(default=False, init=False)
+    _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it could ask for messages, and has not."""
+        return not self._asked and self.room() > 0
+
+    def wake(self) -> None:
+        """Have it look whether there is room, in the loop."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Pull until cancelled, or until it is another's."""
+        failures = 0
+        while True:
+            came = self.next
+            try:
+                client = await self.server.client()
+                await self._make()
+                await self._pull(client)
+            except _AnewError as why:
+                _logger.debug("consumer %s is made anew: %s", self.name, why)
+            except CLIENT_ERRORS as error:
+                self._limited_log.warning(
+                    "pull", "no messages of consumer %s at present: %s",
+                    self.name or "of heads", str(error) or type(error).__name__,
+                )  # fmt: skip
+            self.consumer = None
+            failures = 0 if self.next > came else failures + 1
+            await asyncio.sleep(
+                min(_MOST_AGAIN_SECONDS, _AGAIN_SECONDS * 2 ** min(failures, 5) / 2)
+            )
+            with contextlib.suppress(*CLIENT_ERRORS):
+                if self.is_still_ours is not None and not await self.is_still_ours():
+                    return
+
+    async def _make(self) -> None:
+        """Make the consumer, in place of one of the same name."""
+        stream = self.server.link.config.stream
+        config = {
+            **self.config,
+            "deliver_policy": "by_start_sequence",
+            "opt_start_seq": max(1, self.next),
+        }
+        asked = {"stream_name": stream, "config": config}
+        if self.name is None:
+            made = await self.server.ask(f"CONSUMER.CREATE.{stream}", asked)
+        else:
+            with contextlib.suppress(NotFoundError):
+                await self.server.ask(f"CONSUMER.DELETE.{stream}.{self.name}")
+            made = await self.server.ask(f"CONSUMER.DURABLE.CREATE.{stream}.{self.name}", asked)
+        self.pending, self.count = int(made.get("num_pending", 0)), 0
+        self._asked, self._pin, self._broken, self._status = 0, None, False, None
+        self.consumer = str(made["name"])
+
+    async def _pull(self, client: Client) -> None:
+        inbox, reconnects = client.new_inbox(), client.stats["reconnects"]
+        subscription = await client.subscribe(
+            inbox, cb=self._on, pending_msgs_limit=0, pending_bytes_limit=0
+        )
+        deadline = 0.0
+        try:
+            while True:
+                self._wake.clear()
+                if client.stats["reconnects"] != reconnects or not client.is_connected:
+                    raise _AnewError("the connection was lost")
+                if self._broken:
+                    raise _AnewError("messages are missing")
+                await self._note_status()
+                room = 0 if self._asked else self.room()
+                if room > 0:
+                    self._asked = room
+                    deadline = time.monotonic() + _EXPIRES_SECONDS + _LATE_SECONDS
+                    await self._ask(client, inbox, room)
+                elif self._asked and time.monotonic() > deadline:
+                    raise _AnewError("the server does not answer")
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        await self._wake.wait()
+        finally:
+            with contextlib.suppress(*CLIENT_ERRORS):
+                await subscription.unsubscribe()
+
+    async def _ask(self, client: Client, inbox: str, room: int) -> None:
+        asked: dict[str, Any] = {"batch": room, "expires": int(_EXPIRES_SECONDS * 1e9)}
+        if "priority_groups" in self.config:
+            asked["group"] = GROUP
+            if self._pin is not None:
+                asked["id"] = self._pin
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.server.link.config.stream}.{self.consumer}"
+        await client.publish(subject, json.dumps(asked).encode(), reply=inbox)
+
+    async def _note_status(self) -> None:
+        status, self._status = self._status, None
+        if status is None:
+            return
+        code, text = status
+        if code in (_TIMED_OUT, _NO_MESSAGES):
+            return
+        if code != _WRONG_PIN:
+            raise _AnewError(f"{code} {text}")
+        self._pin = None
+        if self.is_still_ours is not None and not await self.is_still_ours():
+            raise _AnewError("another one is pinned")
+
+    async def _on(self, message: Msg) -> None:
+        headers = message.headers
+        if headers is not None and "Status" in headers and not message.reply.startswith("$JS.ACK."):
+            self._asked = 0
+            self._status = (headers["Status"], headers.get("Description", ""))
+            self._wake.set()
+            return
+        meta = message.metadata
+        if self._broken or meta.sequence.consumer != self.count + 1 or meta.num_delivered != 1:
+            self._broken = True
+            self._wake.set()
+            return
+        if headers is not None and _PIN_HEADER in headers:
+            self._pin = headers[_PIN_HEADER]
+        self._asked -= 1
+        self.count += 1
+        self.pending = meta.num_pending
+        self.next = meta.sequence.stream + 1
+        self.take(message, meta.sequence.stream)
+        if self._asked <= 0:
+            self._asked = 0
+            self._wake.set()
+
+
+async def delivered_of(server: Server, consumer: str) -> tuple[int, int]:
+    """Tell of a consumer how many messages it has handed out, and how many are left.
+
+    Raises:
+        APIError: There is none.
+        NatsError: No server answers.
+    """
+    info = await server.ask(f"CONSUMER.INFO.{server.link.config.stream}.{consumer}")
+    return int(info["delivered"]["consumer_seq"]), int(info["num_pending"])

@@ -1,0 +1,177 @@
+"""Requests of JetStream for which the client has no call, or none with all that is needed.
+
+Names, fields and codes are those of the server's API (NATS, ADR-2, ADR-8, ADR-31, ADR-42).
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field, frozen
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.js.errors import APIError
+
+from hypervisor_nats.link import Link
+
+_EXPECTED_HEADER = "Nats-Expected-Last-Subject-Sequence"
+_OPERATION_HEADER = "KV-Operation"
+_WRONG_LAST_SEQUENCE = (10071, 10164)
+_NOT_FOUND, _END_OF_BATCH = "404", "204"
+
+
+class FencedError(Exception):
+    """Somebody else has written the key since it was read."""
+
+
+@frozen
+class Found:
+    """What a bucket has under a key.
+
+    Attributes:
+        key: The key.
+        revision: Number of the message that holds it.
+        time: When the server took it, as the server writes it: RFC 3339, in UTC.
+        data: The value; None where the key was deleted.
+    """
+
+    key: str
+    revision: int
+    time: str
+    data: bytes | None
+
+
+@define(eq=False)
+class Server:
+    """What readers ask of the server, in the loop of a link.
+
+    Attributes:
+        link: The connection.
+    """
+
+    link: Link
+    _client: Client | None = field(default=None, init=False)
+
+    async def client(self) -> Client:
+        """Give a client that is connected.
+
+        Raises:
+            NatsError: No server answers, or it refuses.
+            TimeoutError: None has answered in time.
+        """
+        async with asyncio.timeout(self.timeout):
+            self._client = client = await self.link.client()
+            return client
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stands, for all that is known."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def timeout(self) -> float:
+        """Longest time for an answer, in seconds."""
+        return self.link.config.timeout_seconds
+
+    async def ask(self, subject: str, payload: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask JetStream's API.
+
+        Raises:
+            APIError: It refuses.
+            NatsError: No server answers.
+        """
+        client = await self.client()
+        data = b"" if payload is None else json.dumps(payload).encode()
+        answer = await client.request(f"$JS.API.{subject}", data, timeout=self.timeout)
+        return _answered(answer)
+
+    async def put(self, key: str, value: bytes, last: int | None = None) -> int:
+        """Write *value* under *key* of the bucket, and give its revision.
+
+        Args:
+            key: The key.
+            value: The value.
+            last: The revision that it has to have; 0: there is none; None: whatever it has.
+
+        Raises:
+            FencedError: It has another one.
+            APIError: The server refuses for another reason.
+            NatsError: No server answers, or there is no bucket.
+        """
+        client = await self.client()
+        headers = None if last is None else {_EXPECTED_HEADER: str(last)}
+        answer = await client.request(
+            f"{self._prefix}{key}", value, timeout=self.timeout, headers=headers
+        )
+        try:
+            return int(_answered(answer)["seq"])
+        except APIError as error:
+            if error.err_code in _WRONG_LAST_SEQUENCE:
+                raise FencedError(key) from error
+            raise
+
+    async def last_of(self, *keys: str) -> list[Found]:
+        """Give what the bucket has under *keys*, which may have wildcards, all of one moment.
+
+        Raises:
+            NatsError: No server answers, or there is no bucket.
+        """
+        client = await self.client()
+        inbox = client.new_inbox()
+        subscription = await client.subscribe(inbox, pending_bytes_limit=0, pending_msgs_limit=0)
+        asked = {"multi_last": [f"{self._prefix}{key}" for key in keys]}
+        found: list[Found] = []
+        try:
+            await client.publish(
+                f"$JS.API.DIRECT.GET.KV_{self.link.config.bucket}",
+                json.dumps(asked).encode(),
+                reply=inbox,
+            )
+            async with asyncio.timeout(self.timeout):
+                while True:
+                    message = await subscription.next_msg(self.timeout)
+                    headers = message.headers or {}
+                    status = headers.get("Status")
+                    if status in (_NOT_FOUND, _END_OF_BATCH):
+                        return found
+                    if status == "503":
+                        raise NoRespondersError
+                    if status is not None:
+                        raise APIError(code=int(status), description=headers.get("Description"))
+                    found.append(self._found(message, headers))
+        finally:
+            await subscription.unsubscribe()
+
+    def _found(self, message: Msg, headers: Mapping[str, str]) -> Found:
+        return Found(
+            headers["Nats-Subject"].removeprefix(self._prefix),
+            int(headers["Nats-Sequence"]),
+            headers["Nats-Time-Stamp"],
+            None if _OPERATION_HEADER in headers else message.data,
+        )
+
+    async def remove(self, keys: str) -> None:
+        """Remove what the bucket has under *keys*, without a trace."""
+        await self.ask(
+            f"STREAM.PURGE.KV_{self.link.config.bucket}", {"filter": f"{self._prefix}{keys}"}
+        )
+
+    async def keys(self, filter_: str) -> Sequence[str]:
+        """Give the keys that match *filter_*."""
+        asked = {"subjects_filter": f"{self._prefix}{filter_}"}
+        answer = await self.ask(f"STREAM.INFO.KV_{self.link.config.bucket}", asked)
+        subjects = answer["state"].get("subjects") or {}
+        return [subject.removeprefix(self._prefix) for subject in subjects]
+
+    @property
+    def _prefix(self) -> str:
+        return f"$KV.{self.link.config.bucket}."
+
+
+def _answered(message: Msg) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(message.data)
+    if "error" in answer:
+        APIError.from_error(answer["error"])
+    return answer

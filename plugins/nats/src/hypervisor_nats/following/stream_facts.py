@@ -1,0 +1,62 @@
+"""What the stream is, as its server tells it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from nats.js.errors import NotFoundError
+
+from hypervisor_nats.following.server import Server
+from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
+from hypervisor_observability.errors import StreamUnavailableError
+
+_MOST_PARTITIONS = 1_024
+
+
+@frozen
+class StreamFacts:
+    """What a reader has to know of the stream.
+
+    Attributes:
+        created: When it was made: one that is made anew has another stamp.
+        partitions: How many it has.
+        first: Sequence number of the oldest message that is there.
+        last: That of the newest one that there ever was.
+    """
+
+    created: str
+    partitions: int
+    first: int
+    last: int
+
+
+async def facts_of(server: Server) -> StreamFacts:
+    """Ask for them.
+
+    Raises:
+        StreamUnavailableError: There is no stream, or it is none of ours; the text says what to do.
+        NatsError: No server answers.
+    """
+    name, place = server.link.config.stream, server.link.place
+    try:
+        info = await server.ask(f"STREAM.INFO.{name}")
+    except NotFoundError as error:
+        raise StreamUnavailableError(
+            place, f"there is no stream {name}: make it with 'hvobs nats init'"
+        ) from error
+    metadata: Mapping[str, Any] = info["config"].get("metadata") or {}
+    told = str(metadata.get(PARTITIONS_KEY, ""))
+    if not told.isdecimal() or not 1 <= int(told) <= _MOST_PARTITIONS:
+        raise StreamUnavailableError(
+            place, f"the stream {name} was not made for events: it has no {PARTITIONS_KEY};"
+            " 'hvobs nats init' says what is missing",
+        )  # fmt: skip
+    if metadata.get(FORMAT_KEY, FORMAT) != FORMAT:
+        raise StreamUnavailableError(
+            place, f"format {metadata[FORMAT_KEY]!s:.20} of the stream {name}; this release"
+            f" reads {FORMAT}",
+        )  # fmt: skip
+    state = info["state"]
+    return StreamFacts(
+        str(info["created"]), int(told), int(state["first_seq"]), int(state["last_seq"])
+    )

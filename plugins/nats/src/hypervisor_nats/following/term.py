@@ -1,0 +1,343 @@
+"""A partition that one reader of this agent has, from when it got it until it loses it."""
+
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attrs import define, evolve, field, frozen
+
+from hypervisor_nats.following.digests import Digests, Message
+from hypervisor_nats.following.entries import Entry, Place, Snapshot
+from hypervisor_nats.following.keeping import Kept
+from hypervisor_nats.following.known_runs import KnownRuns
+from hypervisor_nats.following.pull import Pull
+from hypervisor_nats.runs.checked_run import CheckedRun
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.events.event import HypervisorEvent
+
+_MAX_MESSAGES = 32
+_MAX_BYTES = 4 * 1024 * 1024
+_SNAPSHOT_SECONDS = 1.0
+# Snapshots take no more than this part of a reader's time.
+_SHARE = 0.05
+
+EXPIRED, UNVERIFIED = "expired", "unverified"
+
+
+@frozen(eq=False)
+class Portion:
+    """What one message, or a part of it, gives a reader.
+
+    Attributes:
+        term: Where it was taken.
+        run: Name of the run; empty where the message is none of ours.
+        before: The run as it was before the message; None where nothing was known of it.
+        begin: The place before the first event.
+        end: The place behind the last one.
+        skips: How many events are passed over before the first one, by reason.
+        events: The events.
+        sequences: Their sequence numbers in the run.
+        reply: Where the message is acknowledged, if this is its end.
+        start: Position of the first event, or of the first one that is passed over.
+    """
+
+    term: "Term"
+    run: str
+    before: CheckedRun | None
+    begin: Place
+    end: Place
+    skips: Mapping[str, int]
+    events: Sequence[HypervisorEvent]
+    sequences: Sequence[int]
+    reply: str | None
+    start: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many events are passed over."""
+        return sum(self.skips.values())
+
+    @property
+    def stop(self) -> int:
+        """Position behind it."""
+        return self.start + self.skipped + len(self.events)
+
+    def cut_rest(self, count: int, begin: Place) -> "Portion":
+        """Give it from its event number *count* on, which is at the place *begin*."""
+        return evolve(self, begin=begin, skips={}, events=self.events[count:],
+                      sequences=self.sequences[count:])  # fmt: skip
+
+    def cut(self, count: int) -> "tuple[Portion, Portion]":
+        """Give it up to its event number *count*, and from there on."""
+        between = Place(self.begin.sequence, self.sequences[count])
+        return (
+            evolve(self, end=between, events=self.events[:count],
+                   sequences=self.sequences[:count], reply=None),
+            evolve(self, begin=between, skips={}, events=self.events[count:],
+                   sequences=self.sequences[count:], start=self.start + self.skipped + count),
+        )  # fmt: skip
+
+
+@define(eq=False, kw_only=True)
+class Term:
+    """A partition of a reader. The loop feeds it; the reader's worker takes, under its lock.
+
+    Attributes:
+        partition: Number of the partition.
+        number: Of the term: no other one of this process has it.
+        kept: What stands in the bucket.
+        begins: Where the reader goes on.
+        since: Where its state is from.
+        snapshot: What was saved there.
+        is_cut: Whether the server had removed messages that nobody had read.
+        digests: What is known of messages.
+        tell: Told of what is wrong in a message: a key under which it is told once, and a text.
+        place: All before it is settled.
+        expired: How many events were gone before they were read, in all terms.
+        unverified: How many were not proven, in all terms.
+        strange: How many messages were none of ours, in this term.
+        reply: Where what is settled is acknowledged.
+        is_dirty: Whether *place* is not in the bucket yet.
+        snapshot_due: The moment from which on another snapshot may be taken.
+        leaves_at: The moment at which it is given up, whatever the reader has in its hands; None:
+            it is not to be given up.
+    """
+
+    partition: int
+    number: int
+    kept: Kept
+    begins: Place
+    since: Place
+    snapshot: Snapshot
+    is_cut: bool
+    digests: Digests
+    tell: Any
+    pull: Pull = field(init=False)
+    place: Place = field(init=False)
+    expired: int = field(init=False)
+    unverified: int = field(init=False)
+    strange: int = field(default=0, init=False)
+    reply: str | None = field(default=None, init=False)
+    is_dirty: bool = field(default=False, init=False)
+    is_saving: bool = field(default=False, init=False)
+    """Whether its reader saves it at this moment."""
+    snapshot_due: float = field(default=0.0, init=False)
+    leaves_at: float | None = field(default=None, init=False)
+    is_ready: bool = field(default=False, init=False)
+    """Whether its reader has asked for its state."""
+    returned: "deque[Portion]" = field(factory=deque, init=False)
+    """What was taken, and given back."""
+    reached: int = field(init=False)
+    """Sequence number of the last message that was taken."""
+    not_told: int = field(default=0, init=False)
+    """How many events are passed over because the reader begins behind them."""
+    _runs: KnownRuns = field(init=False)
+    _arrived: "deque[Message]" = field(factory=deque, init=False)
+    _largest: int = field(default=1_024, init=False)
+    _came: int = field(default=0, init=False)
+    _gone: int = field(default=0, init=False)
+    _news: threading.Event = field(factory=threading.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.place, self.expired = self.begins, self.kept.entry.expired
+        self.unverified = self.kept.entry.unverified
+        self.rewind()
+
+    @property
+    def name(self) -> str:
+        """Of the part."""
+        return str(self.partition)
+
+    def rewind(self) -> None:
+        """Begin at the state again. Nothing may come meanwhile."""
+        self._runs = KnownRuns.from_json(self.snapshot.runs)
+        self.returned.clear()
+        self._arrived.clear()
+        self._came = self._gone = 0
+        self.reached = self.since.sequence
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything was taken since it began, or was rewound."""
+        return self.reached != self.since.sequence
+
+    # In the loop
+
+    def feed(self, message: Message) -> None:
+        """Take a message that has come."""
+        self._largest = max(self._largest, len(message.data))
+        self._came += len(message.data)
+        self._arrived.append(message)
+        self._news.set()
+
+    def room(self) -> int:
+        """Give how many messages may come at present."""
+        held = self._came - self._gone
+        if len(self._arrived) > _MAX_MESSAGES // 2 or held > _MAX_BYTES // 2:
+            return 0
+        return max(1, min(_MAX_MESSAGES, (_MAX_BYTES - held) // self._largest))
+
+    # By the reader
+
+    def events_since(self, seconds: float) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
+        """Give what was settled between the state and where the reader goes on.
+
+        Args:
+            seconds: Longest time to wait for a message.
+
+        Raises:
+            StreamUnavailableError: None came.
+        """
+        low = self.since.next
+        while self.reached < self.begins.sequence + bool(self.begins.next):
+            if not self._await(seconds):
+                return
+            within = self._arrived[0].sequence > self.begins.sequence
+            if within and not self.begins.next:
+                return
+            portion = self._digested(self._arrived[0], settled=True)
+            self._pop()
+            first = bisect_left(portion.sequences, low)
+            end = len(portion.events)
+            if within:
+                end = bisect_left(portion.sequences, self.begins.next)
+            if first < end:
+                yield portion.run, portion.events[first:end]
+            low = 0
+            if within:
+                self.returned.append(portion.cut_rest(end, self.begins))
+                return
+
+    def _await(self, seconds: float) -> bool:
+        """Wait for a message; tell whether there is one: if not, none is left."""
+        until = time.monotonic() + seconds
+        while True:
+            self._news.clear()
+            none_left = self.pull.consumer is not None and self.pull.pending == 0
+            if self._arrived:
+                return True
+            if none_left:
+                return False
+            left = until - time.monotonic()
+            if left <= 0 or (not self._news.wait(min(left, 0.05)) and time.monotonic() > until):
+                raise StreamUnavailableError(
+                    f"partition {self.partition}", "no messages came in time"
+                )
+
+    def take(self, most: int) -> list[Portion]:
+        """Take up to *most* events, and what is passed over before the first of them."""
+        found: list[Portion] = []
+        left = most
+        while left > 0 and len(found) < _MAX_MESSAGES * _MAX_MESSAGES:
+            portion = self._next()
+            if portion is None:
+                break
+            if portion.skipped and any(one.stop > one.start for one in found):
+                self.returned.appendleft(portion)
+                break
+            if len(portion.events) > left:
+                portion, rest = portion.cut(left)
+                self.returned.appendleft(rest)
+            found.append(portion)
+            left -= len(portion.events)
+            if portion.skipped and not portion.events:
+                break
+        return found
+
+    def _next(self) -> Portion | None:
+        if self.returned:
+            return self.returned.popleft()
+        if not self._arrived:
+            return None
+        portion = self._digested(self._arrived[0], settled=False)
+        self._pop()
+        return portion
+
+    def _pop(self) -> None:
+        self._gone += len(self._arrived.popleft().data)
+
+    def _digested(self, message: Message, *, settled: bool) -> Portion:
+        begin, end = Place(self.reached), Place(message.sequence)
+        self.reached = message.sequence
+        head = message.head
+        if head is None:
+            self.strange += not settled
+            self.tell("strange", f"message {message.sequence} is none of ours: {message.strange}")
+            return Portion(self, "", None, begin, end, {}, (), (), message.reply)
+        known = self._runs.is_known(head.run)
+        run = self._runs.run(head.run)
+        ended = self._runs.ended_at(head.run)
+        if ended is not None and head.next <= ended:  # a repeat: all of it was had
+            return Portion(self, head.run, run, begin, end, {}, (), (), message.reply)
+        digest = self.digests.digest(run, head, message)
+        self._runs.note(digest.after)
+        missing = digest.missing
+        if not known and self.is_cut and digest.problem is None:
+            missing += digest.after.begins
+        skips = {}
+        if missing:
+            skips[EXPIRED] = missing
+        if digest.problem is not None:
+            self.tell(f"run {head.run}", f"run {head.run} does not verify: message"
+                      f" {message.sequence}: {digest.problem}; nothing of it is delivered from"
+                      " there on")  # fmt: skip
+        if digest.unverified:
+            skips[UNVERIFIED] = digest.unverified
+        return Portion(
+            self, head.run, run if known else None, begin, end, skips,
+            digest.events, digest.sequences, message.reply,
+        )  # fmt: skip
+
+    # What is known
+
+    @property
+    def waiting(self) -> int:
+        """How many events were given back."""
+        return sum(one.skipped + len(one.events) for one in self.returned)
+
+    @property
+    def living(self) -> set[str]:
+        """Names of the runs of which more may come."""
+        return {*self._runs.living, *(one.run for one in self.returned if one.run)}
+
+    def numbers(self) -> dict[str, int]:
+        """Give how far each run was read."""
+        return self._runs.numbers()
+
+    # What is saved
+
+    def entry(self) -> Entry:
+        """Give what is to stand in the bucket."""
+        return evolve(
+            self.kept.entry, place=self.place, expired=self.expired, unverified=self.unverified
+        )
+
+    def settle(self, portion: Portion) -> None:
+        """Note that all of *portion* is settled."""
+        self.place, self.is_dirty = portion.end, True
+        self.reply = portion.reply or self.reply
+        self.expired += portion.skips.get(EXPIRED, 0)
+        self.unverified += portion.skips.get(UNVERIFIED, 0)
+
+    def snapshot_with(
+        self, state: Mapping[str, Any] | None, unsettled: Sequence[Portion]
+    ) -> Snapshot:
+        """Give what is saved of the place that is settled.
+
+        Args:
+            state: The reader's own, of that place.
+            unsettled: What was taken behind it, in order.
+        """
+        instead: dict[str, CheckedRun | None] = {}
+        for portion in reversed([*unsettled, *self.returned]):
+            if portion.run:
+                instead[portion.run] = portion.before
+        return Snapshot(state, self._runs.to_json(instead))
+
+    def note_snapshot(self, begun: float) -> None:
+        """Note that a snapshot was saved, which began at a moment of the monotonic clock."""
+        now = time.monotonic()
+        self.snapshot_due = now + max(_SNAPSHOT_SECONDS, (now - begun) / _SHARE)

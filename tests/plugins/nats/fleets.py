@@ -1,0 +1,154 @@
+"""Agents over the stream of a test: readers, and what is published for them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+from attrs import define, field
+from nats.js.client import JetStreamContext
+
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.followed_fleet import FollowedFleet
+from hypervisor_nats.following.shared_stream import PartitionStream
+from hypervisor_nats.names import subject_of
+from hypervisor_observability.errors import StreamUnavailableError
+from hypervisor_observability.events.event import HypervisorEvent
+from tests.plugins.nats.arrivals import Message, RunWriter, messages_of
+from tests.plugins.nats.servers import ask_server
+from tests.waiting import wait_until
+
+PARTITIONS = 4
+WIDE_SECONDS = 60.0
+
+
+def run_name() -> str:
+    """Give a run a name of its own."""
+    return f"20261128T101112.123456Z-{uuid4().hex}"
+
+
+def publish(
+    config: NatsConfig, messages: Sequence[Message], *, partitions: int = PARTITIONS, **more: str
+) -> None:
+    """Publish *messages*, one behind the other, as a shipper would."""
+
+    async def send(jetstream: JetStreamContext) -> None:
+        for head, data in messages:
+            subject = subject_of(config.subject, "tests", head.run, partitions)
+            await jetstream.publish(subject, data, headers={**head.to_headers(), **more})
+
+    ask_server(config, send)
+
+
+def publish_run(
+    config: NatsConfig, count: int, *, each: int = 10, ended: bool = False, run: str | None = None
+) -> str:
+    """Publish a run of *count* events; give its name."""
+    name = run or run_name()
+    publish(config, run_messages(name, count, each=each, ended=ended))
+    return name
+
+
+def run_messages(run: str, count: int, *, each: int = 10, ended: bool = False) -> list[Message]:
+    """Give the messages of a run, *each* events to one; events tell which they are."""
+    writer = RunWriter()
+    for number in range(count):
+        writer.event(event_id=f"{run[-8:]}-{number}", payload={"number": number})
+    return messages_of(writer.records, range(each, count, each), run=run, ended=ended)
+
+
+@define(eq=False)
+class Reader:
+    """Reads as a worker does: takes new partitions up, reads, commits.
+
+    Attributes:
+        stream: What is read.
+        state: What it keeps by partition: how many events it has had.
+    """
+
+    stream: PartitionStream
+    events: list[HypervisorEvent] = field(factory=list)
+    state: dict[str, int] = field(factory=dict)
+    terms: dict[str, int] = field(factory=dict)
+    position: int = 0
+    skipped: int = 0
+    holds: bool = False
+
+    def step(self, most: int = 512) -> int:
+        """Read once; give how many events came. What cannot be read gives none."""
+        try:
+            self._take_up()
+            reading = self.stream.read(self.position, most)
+        except StreamUnavailableError:
+            return 0
+        self.position = reading.next_position
+        self.skipped += reading.skipped
+        self.events += reading.events
+        part = self.stream.part
+        if reading.events:
+            assert part is not None
+            self.state[part] = self.state.get(part, 0) + len(reading.events)
+            if not self.holds:
+                self.stream.commit(self.position, self._state, last=False)
+        return len(reading.events)
+
+    def _take_up(self) -> None:
+        parts = self.stream.parts
+        for part in self.terms.keys() - parts.keys():
+            del self.terms[part]
+            self.state.pop(part, None)
+        for part, term in parts.items():
+            if self.terms.get(part) != term:
+                saved: Mapping[str, Any] | None = self.stream.state_of(part)
+                count = 0 if saved is None else saved["count"]
+                count += sum(len(some) for _, some in self.stream.since_state_of(part))
+                self.state[part], self.terms[part] = count, term
+
+    def _state(self) -> Mapping[str, Any]:
+        assert self.stream.part is not None
+        return {"count": self.state[self.stream.part]}
+
+    def read_until(self, condition: Callable[[], bool], most: int = 512) -> None:
+        """Read until *condition* holds."""
+
+        def is_so() -> bool:
+            self.step(most)
+            return condition()
+
+        wait_until(is_so, WIDE_SECONDS)
+
+    def reads(self, count: int, most: int = 512) -> bool:
+        """Read until it has had *count* events."""
+        self.read_until(lambda: len(self.events) >= count, most)
+        return len(self.events) == count
+
+    def end(self) -> int:
+        """Give where the stream ends, when it can be told."""
+        found: list[int] = []
+
+        def is_told() -> bool:
+            self.step(1)
+            try:
+                found.append(self.stream.bounds[1])
+            except StreamUnavailableError:
+                return False
+            return True
+
+        wait_until(is_told, WIDE_SECONDS)
+        return found[-1]
+
+    @property
+    def ids(self) -> list[str]:
+        return [event.event_id for event in self.events]
+
+
+@contextmanager
+def fleet(config: NatsConfig, *names: str, defers: bool = True) -> Iterator[list[Reader]]:
+    """Run an agent with readers of these names."""
+    store = FollowedFleet(config)
+    readers = [Reader(store.stream_for(name, defers=defers)) for name in names]
+    store.start()
+    try:
+        yield readers
+    finally:
+        store.stop()
