@@ -25,6 +25,7 @@ from pathlib import Path
 from attrs import define, frozen
 
 from hypervisor_observability import RetryLater, hookimpl
+from hypervisor_observability.stores import OnlyReadError
 
 
 @frozen
@@ -58,6 +59,16 @@ class Silent:
     @hookimpl
     def flush(self):
         pass
+
+
+class Library:
+    @hookimpl
+    def open_store(self, context):
+        raise OnlyReadError("shelf", "a process that emits needs one")
+
+    @hookimpl
+    def check(self, context):
+        return "books to read"
 """
 
 
@@ -66,7 +77,8 @@ def check(elsewhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """Run ``hvobs check`` beside a ``hypervisor.toml`` that names the plugins of this test."""
     site = tmp_path / "site"
     plugins = dict.fromkeys(("good", "bad", "hung"), "acme_checks:Plugin")
-    write_distribution(site, "acme", plugins_of(**plugins, silent="acme_checks:Silent"))
+    others = {"silent": "acme_checks:Silent", "library": "acme_checks:Library"}
+    write_distribution(site, "acme", plugins_of(**plugins, **others))
     (site / "acme_checks.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.chdir(tmp_path)
@@ -187,6 +199,15 @@ def test_switch_that_turns_all_off_is_told(check: Check, monkeypatch: pytest.Mon
     assert done.exit_code == 0
     assert done.stdout.startswith("good  ok")
     assert "an application would start no plugin" in done.stderr
+
+
+def test_table_of_a_store_that_is_only_read_is_right(check: Check) -> None:
+    done = check("[plugins.library]")
+
+    assert (done.exit_code, done.stdout) == (0, "library  ok  books to read\n")
+    started = check("[plugins.library]", "--start")
+    assert started.exit_code == 1
+    assert "a process that emits needs one" in started.stdout
 
 
 def test_file_can_be_named(check: Check, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,12 +48,14 @@ class NatsServer:
         port: Where clients connect.
         http_port: Where it tells of itself.
         more: Lines for its configuration.
+        sync: When its disk has what it acknowledges.
     """
 
     folder: Path
     port: int
     http_port: int
     more: str = ""
+    sync: str = field(default="always", init=False)
     process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
 
     @property
@@ -66,7 +68,7 @@ class NatsServer:
         config = self.folder / "server.conf"
         config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.http_port}"\n'
-            f'jetstream {{ store_dir: "{self.folder / "data"}", sync_interval: always }}\n'
+            f'jetstream {{ store_dir: "{self.folder / "data"}", sync_interval: {self.sync} }}\n'
             f"{self.more}\n"
         )
         with (self.folder / "server.log").open("ab") as log:

@@ -10,7 +10,7 @@ from attrs import frozen
 from ..bus.log import EventLog
 from ..config import Config, PluginTable, disabled, read_config
 from ..errors import ConfigError, ConfigProblem, SettingError
-from ..stores import StoreContext
+from ..stores import OnlyReadError, StoreContext
 from ..threads.interruptions import is_of_application
 from .kinds import READER, SOURCE, STORE, Kind, kind_of, kind_of_class
 from .plugin import Plugin
@@ -139,6 +139,8 @@ def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     store = parts.store
     problems += found
     fault = None if store is None else opening_fault(store, config.service)
+    if isinstance(fault, OnlyReadError):
+        fault = None
     if store is not None and isinstance(fault, SettingError):
         problems.append(setting_problem(store, config, fault))
     return loaded, problems

@@ -31,7 +31,7 @@ from .history import (
     trace_key,
     trace_of,
 )
-from .store import ReaderStream, Store, StoreContext
+from .store import OnlyReadError, ReaderStream, Store, StoreContext
 
 __all__ = [
     "EVERYTHING",
@@ -44,6 +44,7 @@ __all__ = [
     "Follower",
     "History",
     "HistoryContext",
+    "OnlyReadError",
     "ReaderStream",
     "RecentFollower",
     "SharedStream",

@@ -8,10 +8,17 @@ from attrs import frozen
 
 from ..bus.log import EventLog
 from ..bus.stream import Cursor, EventStream
+from ..errors import SettingError
 from ..events.event import HypervisorEvent
 
 if TYPE_CHECKING:
     from ..metrics.families import MetricFamily
+
+
+class OnlyReadError(SettingError):
+    """The table says how to read the store, and not how to write it, which is right for an agent
+    and for questions. Raised by ``open_store``, for a process that emits.
+    """
 
 
 @frozen(kw_only=True)

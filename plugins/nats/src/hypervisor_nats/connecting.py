@@ -158,6 +158,7 @@ def _shown(config: NatsConfig) -> dict[str, Any]:
     """Give the client's options that prove who it is."""
     if config.credentials_file is not None:
         file = config.credentials_file
+        _read(file, _TOKEN, _CREDENTIALS)  # a server may never ask for it
         return {
             "user_jwt_cb": lambda: _read(file, _TOKEN, _CREDENTIALS),
             "signature_cb": lambda nonce: _signed(_read_seed(file, _CREDENTIALS), nonce),

@@ -9,9 +9,8 @@ import click
 from attrs import define, field
 
 from hypervisor_nats.config import NatsConfig
-from hypervisor_observability import hookimpl
-from hypervisor_observability.errors import SettingError
-from hypervisor_observability.stores import FollowedStore, Store, StoreContext
+from hypervisor_observability import PluginContext, hookimpl
+from hypervisor_observability.stores import FollowedStore, OnlyReadError, Store, StoreContext
 
 
 @define(eq=False)
@@ -32,12 +31,12 @@ class NatsPlugin:
         """Give the journal of this process.
 
         Raises:
-            SettingError: The table names no journal.
+            OnlyReadError: The table names no journal.
         """
         from hypervisor_journal.store import JournalStore
 
         if self.config.journal is None:
-            raise SettingError(
+            raise OnlyReadError(
                 "journal",
                 "a process that emits keeps its events in a journal first: "
                 f'write [plugins.{context.name}.journal] with directory = "journal"',
@@ -51,10 +50,18 @@ class NatsPlugin:
 
         return FollowedFleet(self.config)
 
+    @hookimpl
+    def check(self, context: PluginContext) -> str:
+        """Say whether the servers answer, and what the stream holds."""
+        from hypervisor_nats.checking import check_fleet
+
+        return check_fleet(self.config, f"plugins.{context.name}")
+
     @classmethod
     @hookimpl
     def commands(cls) -> Sequence[click.Command]:
         """Give what ``hvobs nats`` can do."""
+        from hypervisor_nats.commands.init import init_command
         from hypervisor_nats.commands.ship import ship_command
 
-        return [ship_command]
+        return [init_command, ship_command]

@@ -1,0 +1,205 @@
+"""``hvobs nats init``: make the stream of a fleet, or change it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from hypervisor_nats.commands.amount_types import (
+    BOUNDED_BYTES,
+    BOUNDED_COUNT,
+    BOUNDED_DURATION,
+    DURATION,
+)
+from hypervisor_nats.commands.options import config_options
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.link import Link
+from hypervisor_nats.names import DEFAULT_PARTITIONS
+from hypervisor_nats.upkeep.hints import hints, sync_hint
+from hypervisor_nats.upkeep.limits import (
+    Change,
+    Limits,
+    differences,
+    new_stream,
+    partitions_of,
+    told,
+)
+from hypervisor_nats.upkeep.making import Found, change, find, make, make_bucket
+from hypervisor_observability import output
+
+Result = TypeVar("Result")
+
+_SECONDS = 60.0
+"""A cluster agrees on a stream first."""
+_LOSING = {"max_age", "max_bytes", "max_msgs"}
+_TOLD = (
+    "num_replicas", "max_age", "max_bytes", "max_msgs", "duplicate_window", "discard"
+)  # fmt: skip
+_MOST_PARTITIONS = 1_024
+
+
+@click.command(
+    name="init",
+    short_help="Make the stream of a fleet, or change it.",
+    epilog=output.examples(
+        "hvobs nats init",
+        "hvobs nats init --replicas 3 --max-age 90d --max-bytes 200G",
+        "hvobs nats init --server nats://10.0.0.1:4222 --partitions 32 --dry-run",
+    ),
+)
+@config_options
+@click.option(
+    "--partitions",
+    type=click.IntRange(1, _MOST_PARTITIONS),
+    help=f"Parts among which agents share the runs, for good.  [default: {DEFAULT_PARTITIONS}]",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 5),
+    help="Servers that hold the stream.  [default: 3 of a cluster, else 1]",
+)
+@click.option(
+    "--max-age", type=BOUNDED_DURATION, help="Longest time to keep events.  [default: 30d]"
+)
+@click.option("--max-bytes", type=BOUNDED_BYTES, help="Most to keep.  [default: unlimited]")
+@click.option(
+    "--max-messages",
+    type=BOUNDED_COUNT,
+    help="Most messages to keep, of some 100 events each.  [default: unlimited]",
+)
+@click.option(
+    "--duplicate-window",
+    type=DURATION,
+    help="How long the server refuses a message that it has taken.  [default: 2m]",
+)
+@click.option(
+    "--discard",
+    type=click.Choice(["old", "new"]),
+    help="A full stream gives up its oldest events, or refuses new ones, which then wait in"
+    " their journals.  [default: old]",
+)
+@click.option("--monitor", metavar="URL", help="A server's monitoring: http://HOST:8222.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def init_command(
+    config: NatsConfig,
+    partitions: int | None,
+    monitor: str | None,
+    yes: bool,  # noqa: FBT001 - click's flag
+    dry_run: bool,  # noqa: FBT001 - click's flag
+    **asked: Any,
+) -> None:
+    """Make the stream of a fleet, and the bucket in which agents keep how far they are.
+
+    What is there already stays as it is, but for the options that are given: the difference is
+    shown, and you are asked. The number of partitions stays for good.
+    """
+    limits = Limits(
+        max_age_seconds=asked.pop("max_age"),
+        duplicate_window_seconds=asked.pop("duplicate_window"),
+        **asked,
+    )
+    link = Link(config, "init")
+    try:
+        found = _done(link, find)
+        if found.stream is None:
+            stream = _make(link, found, partitions or DEFAULT_PARTITIONS, limits, dry_run=dry_run)
+        else:
+            stream = _change(link, found, partitions, limits, ask=not yes, dry_run=dry_run)
+        _keep_bucket(link, found, stream, dry_run=dry_run)
+    finally:
+        link.close()
+    _tell_hints(config, found, stream, monitor)
+
+
+def _make(
+    link: Link, found: Found, partitions: int, limits: Limits, *, dry_run: bool
+) -> dict[str, Any]:
+    settings = new_stream(link.config, partitions, limits, found.usual_replicas)
+    window, age = settings["duplicate_window"], settings["max_age"]
+    if 0 < age < window:  # the server would refuse it
+        settings["duplicate_window"] = age
+    if not dry_run:
+        _done(link, lambda link: make(link, settings))
+    output.tell(f"stream {link.config.stream}: {'would be made' if dry_run else 'made'}")
+    _tell_settings(settings)
+    return settings
+
+
+def _change(
+    link: Link,
+    found: Found,
+    partitions: int | None,
+    limits: Limits,
+    *,
+    ask: bool,
+    dry_run: bool,
+) -> dict[str, Any]:
+    settings = dict(found.stream or {})
+    name = link.config.stream
+    compared = differences(link.config, settings, partitions, limits)
+    if compared.obstacles:
+        raise click.ClickException("\n".join(compared.obstacles))
+    changes = list(compared.changes)
+    if not changes:
+        output.tell(f"stream {name}: is there, and is to be as it is")
+        _tell_settings(settings)
+        return settings
+    output.tell(f"stream {name}: {'would be changed' if dry_run else 'to be changed'}")
+    rows = [(one.name, told(one.key, one.was), "->", told(one.key, one.will)) for one in changes]
+    output.tell(output.table([("SETTING", "IS", "", "WILL BE"), *rows]))
+    if any(map(_takes_away, changes)):
+        count = found.state.get("messages", 0)
+        output.note(f"the oldest of its {count:,} messages go at once where they exceed this")
+    if not dry_run:
+        if ask:
+            click.confirm(f"change stream {name}", abort=True, err=True)
+        _done(link, lambda link: change(link, settings, changes))
+        output.tell(f"stream {name}: changed")
+    return {**settings, **{one.key: one.will for one in changes}}
+
+
+def _takes_away(one: Change) -> bool:
+    was = one.was or 0
+    return one.key in _LOSING and one.will > 0 and (was <= 0 or one.will < was)
+
+
+def _keep_bucket(link: Link, found: Found, stream: Mapping[str, Any], *, dry_run: bool) -> None:
+    """Have the bucket be there, on as many servers as the stream."""
+    name, replicas = link.config.bucket, stream["num_replicas"]
+    if found.bucket is None:
+        if not dry_run:
+            _done(link, lambda link: make_bucket(link, replicas))
+        output.tell(f"bucket {name}: {'would be made' if dry_run else 'made'}")
+    elif found.bucket.get("num_replicas") != replicas:
+        changes = [Change("num_replicas", found.bucket.get("num_replicas"), replicas)]
+        bucket = found.bucket
+        if not dry_run:
+            _done(link, lambda link: change(link, bucket, changes))
+        output.tell(f"bucket {name}: {'would have' if dry_run else 'has'} {replicas} replicas, too")
+
+
+def _tell_settings(settings: Mapping[str, Any]) -> None:
+    rows: list[Sequence[str]] = [
+        ("subjects", ", ".join(settings["subjects"])),
+        ("partitions", str(partitions_of(settings))),
+    ]
+    rows += [(Change(key, None, None).name, told(key, settings.get(key))) for key in _TOLD]
+    output.tell(output.table([("  " + name, value) for name, value in rows]))
+
+
+def _tell_hints(
+    config: NatsConfig, found: Found, stream: Mapping[str, Any], monitor: str | None
+) -> None:
+    said = [*hints(config, found, stream), sync_hint(monitor)]
+    for hint in filter(None, said):
+        output.note(f"note: {hint}")
+
+
+def _done(link: Link, action: Callable[[Link], Awaitable[Result]]) -> Result:
+    """Do something that a cluster may take a while for.
+
+    Raises:
+        StreamUnavailableError: It cannot be done; the text says why.
+    """
+    return link.call(lambda _: action(link), _SECONDS)

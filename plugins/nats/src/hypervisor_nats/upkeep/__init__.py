@@ -1,0 +1,1 @@
+"""Making the stream of a fleet, changing it, and looking after it."""

@@ -1,0 +1,213 @@
+"""What of a stream can be set, as JetStream calls it and as people read it.
+
+Keys and units are those of JetStream's API: ``server/stream.go`` of NATS, ``StreamConfig``.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import field, frozen
+
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
+from hypervisor_nats.upkeep.amounts import told_bytes, told_seconds
+
+_SECOND = 1_000_000_000
+DEFAULT_AGE_SECONDS = 30 * 86_400
+DEFAULT_WINDOW_SECONDS = 120
+_NAMES = {
+    "num_replicas": "replicas",
+    "max_age": "max age",
+    "max_bytes": "max bytes",
+    "max_msgs": "max messages",
+    "duplicate_window": "duplicate window",
+    "discard": "discard",
+    "allow_direct": "direct reads",
+}
+
+
+@frozen(kw_only=True)
+class Limits:
+    """What is asked for; None: as it is, or the default of a stream that is made.
+
+    Attributes:
+        replicas: Servers that hold the stream.
+        max_age_seconds: Longest time that a message is kept; 0 for no bound.
+        max_bytes: Most bytes; 0 for no bound.
+        max_messages: Most messages; 0 for no bound.
+        duplicate_window_seconds: How long the server knows the messages that it has taken.
+        discard: What happens to a full stream: ``old`` messages go, or ``new`` ones are refused.
+    """
+
+    replicas: int | None = None
+    max_age_seconds: float | None = None
+    max_bytes: int | None = None
+    max_messages: int | None = None
+    duplicate_window_seconds: float | None = None
+    discard: str | None = None
+
+    def to_api(self) -> dict[str, Any]:
+        """Give what is asked for, in JetStream's words."""
+        asked = {
+            "num_replicas": self.replicas,
+            "max_age": _nanoseconds(self.max_age_seconds),
+            "max_bytes": _count(self.max_bytes),
+            "max_msgs": _count(self.max_messages),
+            "duplicate_window": _nanoseconds(self.duplicate_window_seconds),
+            "discard": self.discard,
+        }
+        return {key: value for key, value in asked.items() if value is not None}
+
+
+@frozen
+class Change:
+    """A setting that is to be another.
+
+    Attributes:
+        key: Of JetStream.
+        was: Its value.
+        will: What it is to be.
+    """
+
+    key: str
+    was: Any
+    will: Any
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return _NAMES[self.key]
+
+
+@frozen
+class Differences:
+    """How a stream is not as it should be.
+
+    Attributes:
+        changes: What can be changed.
+        obstacles: What cannot, and what to do instead.
+    """
+
+    changes: Sequence[Change] = field(factory=tuple)
+    obstacles: Sequence[str] = field(factory=tuple)
+
+
+def new_stream(
+    config: NatsConfig, partitions: int, limits: Limits, replicas: int
+) -> dict[str, Any]:
+    """Give the configuration of a stream that is to be made.
+
+    Args:
+        config: Names it.
+        partitions: Into how many parts the runs are spread, for good.
+        limits: What was asked for.
+        replicas: How many, where nobody asked for another number.
+    """
+    return {
+        "name": config.stream,
+        "description": "The events of a fleet: hypervisor-observability",
+        "subjects": [f"{config.subject}.>"],
+        "retention": "limits",
+        "storage": "file",
+        "num_replicas": replicas,
+        "max_age": DEFAULT_AGE_SECONDS * _SECOND,
+        "max_bytes": -1,
+        "max_msgs": -1,
+        "duplicate_window": DEFAULT_WINDOW_SECONDS * _SECOND,
+        "discard": "old",
+        "allow_direct": True,
+        "metadata": {PARTITIONS_KEY: str(partitions), FORMAT_KEY: FORMAT},
+        **limits.to_api(),
+    }
+
+
+def differences(
+    config: NatsConfig, found: Mapping[str, Any], partitions: int | None, limits: Limits
+) -> Differences:
+    """Compare a stream that is there with what is asked for.
+
+    Args:
+        config: How this process would use it.
+        found: Its configuration, as the server tells it.
+        partitions: As asked for; None: as many as it has.
+        limits: What was asked for.
+    """
+    wanted = {"allow_direct": True, **limits.to_api()}
+    changes = [
+        Change(key, found.get(key), value)
+        for key, value in wanted.items()
+        if _plain(found.get(key)) != _plain(value)
+    ]
+    return Differences(changes, [*obstacles(config, found), *_of_partitions(found, partitions)])
+
+
+def obstacles(config: NatsConfig, found: Mapping[str, Any]) -> list[str]:
+    """Say why a stream cannot be used as that of a fleet; nothing where it can."""
+    name, kept = config.stream, found.get("metadata") or {}
+    if PARTITIONS_KEY not in kept:
+        text = f"stream {name} is there, but it is another's: it does not say {PARTITIONS_KEY}"
+        return [f"{text}. Choose another name for stream"]
+    told = []
+    if kept.get(FORMAT_KEY) != FORMAT:
+        told.append(
+            f"stream {name} has messages of format {kept.get(FORMAT_KEY)}, this release knows"
+            f" {FORMAT}: use the release that made it, or one after it"
+        )
+    subject = f"{config.subject}.>"
+    if list(found.get("subjects") or ()) != [subject]:
+        subjects = ", ".join(found.get("subjects") or ()) or "no subject"
+        told.append(
+            f"stream {name} takes {subjects}, not {subject}: set subject as the stream has it"
+        )
+    if found.get("retention", "limits") != "limits":
+        told.append(
+            f"stream {name} has retention {found['retention']}, which takes away what one reader"
+            " has read: make another stream, its retention is limits"
+        )
+    if found.get("storage", "file") != "file":
+        told.append(f"stream {name} is in memory, and gone with its server: make another stream")
+    return told
+
+
+def partitions_of(found: Mapping[str, Any]) -> int:
+    """Give the number of partitions that a stream of ours says; 0 where it says none."""
+    text = (found.get("metadata") or {}).get(PARTITIONS_KEY, "")
+    return int(text) if text.isascii() and text.isdecimal() else 0
+
+
+def _of_partitions(found: Mapping[str, Any], partitions: int | None) -> list[str]:
+    has = partitions_of(found)
+    if partitions in (None, has) or not has:
+        return []
+    text = (
+        f"the stream has {has} partitions, which cannot become {partitions}: each run is in one"
+        " of them for good, and readers know how far they are in each. Make a stream of another"
+        " name with more, and let agents empty the old one"
+    )
+    return [text]
+
+
+def told(key: str, value: Any) -> str:
+    """Say a value as people read it."""
+    if key in ("max_age", "duplicate_window"):
+        return told_seconds(value / _SECOND) if value else "no bound"
+    if key in ("max_bytes", "max_msgs"):
+        if value is None or value <= 0:
+            return "no bound"
+        return told_bytes(value) if key == "max_bytes" else f"{value:,}"
+    if key == "allow_direct":
+        return "yes" if value else "no"
+    return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """Give one value for all that mean: no bound."""
+    return 0 if value in (None, -1, False) else value
+
+
+def _count(asked: int | None) -> int | None:
+    return -1 if asked == 0 else asked
+
+
+def _nanoseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * _SECOND)
