@@ -138,8 +138,7 @@ def test_spans_of_a_batch_reach_an_outlet_that_takes_them() -> None:
     worker = make_worker(bus, outlet)
     bus.record(EventType.SAGA_CREATED, payload={"saga_id": "s"})
     assert flushed(worker, bus)
-    assert worker.state.spans.assembler is not None
-    assert worker.state.spans.assembler.open_spans == 1
+    assert worker.state.spans.counts.open == 1
     bus.record(EventType.SAGA_COMPLETED, payload={"saga_id": "s"})
 
     assert flushed(worker, bus)

@@ -80,13 +80,12 @@ def test_events_of_held_spans_are_in_flight_until_the_stop_leaves_them_out() -> 
 
     counts = flushed(worker, bus)
     assert (counts.delivered, counts.in_flight, counts.pending) == (5, 5, 0)
-    assert worker.state.spans.sampler is not None
-    assert worker.state.spans.sampler.held_spans == 5
+    assert worker.state.spans.counts.held == 5
 
     counts = stopped(worker)
     assert (counts.delivered, counts.dropped, counts.in_flight) == (5, {"sampled": 5}, 0)
     assert outlet.spans == []
-    assert worker.state.spans.sampler.held_spans == 0
+    assert worker.state.spans.counts.held == 0
 
 
 def test_incident_of_a_later_batch_delivers_the_earlier_events(bus: HypervisorEventBus) -> None:
@@ -166,8 +165,7 @@ def test_limit_counts_what_it_leaves_out(bus: HypervisorEventBus) -> None:
     counts = flushed(worker, bus)
 
     assert (counts.delivered, counts.in_flight, counts.dropped) == (10, 2, {"sampled": 8})
-    assert worker.state.spans.sampler is not None
-    assert worker.state.spans.sampler.early_decisions == 8
+    assert worker.state.spans.counts.early_decisions == 8
     stopped(worker)
 
 

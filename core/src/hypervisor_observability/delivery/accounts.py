@@ -4,7 +4,9 @@ emitted = delivered + rejected + dropped + in flight + pending, at every moment.
 is pending; the ledger knows where everything else is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from attrs import evolve
@@ -13,10 +15,10 @@ from ..bus.event_memory import Scales
 from ..bus.log import Reading
 from ..bus.stream import Cursor, EventStream
 from ..errors import StreamUnavailableError
-from ..events.event import HypervisorEvent
 from .batch import Batch
 from .counts import DEFERRED, EXPIRED, IN_DOUBT, NOT_REPLAYED, OVERFLOW, STOPPED, Counts
 from .ledger import Ledger, Place
+from .parts import WHOLE, OnePart, Parts
 
 
 class Account:
@@ -26,20 +28,28 @@ class Account:
         stream: What is read.
         cursor: Where to begin in it, and where the position is saved; None: the reader begins
             at 0 and ends with the process.
+        parts: The parts that it is read by; None: the cursor knows of none.
 
     Attributes:
         ledger: Where each event is that was read.
+        parts: The parts of the stream, and what was saved of each.
+        part: The part of what was read last.
     """
 
-    def __init__(self, stream: EventStream, cursor: Cursor | None = None) -> None:
+    def __init__(
+        self, stream: EventStream, cursor: Cursor | None = None, parts: Parts | None = None
+    ) -> None:
         self._stream = stream
         self._cursor = cursor
+        self.parts: Parts = OnePart(cursor) if parts is None else parts
         self._gone = OVERFLOW if cursor is None else EXPIRED
         self._scales = Scales(shared=False)
         self._begin()
 
     def _begin(self) -> None:
         self.ledger = Ledger()
+        self._left: Counter[str] = Counter()
+        self.part: str | None = WHOLE
         self._closed: str | None = None
         self.begin()
 
@@ -51,11 +61,13 @@ class Account:
         self._bounds = (start, start)
         self._before_entered = start - skipped
         self.ledger.entered = self.ledger.dropped[NOT_REPLAYED] = skipped
+        self._left[NOT_REPLAYED] = skipped
 
     def begin_anew(self) -> None:
         """Forget everything, in a fork's child: its log is empty."""
         if self._cursor is not None:
             self._cursor.begin_anew_after_fork()
+        self.parts = OnePart(None)  # what was saved is the parent's
         self._begin()
 
     @property
@@ -83,6 +95,8 @@ class Account:
             if max_bytes is not None and len(reading.events) > 1:
                 fitting, _ = self._scales.fitting(reading.events, max_bytes)
                 reading = evolve(reading, events=fitting)
+            if reading.events:
+                self.part = self.parts.part
             batch = Batch(list(reading.events), ledger)
             ledger.offer(batch, reading.next_position - self._before_entered)
             return batch
@@ -97,8 +111,22 @@ class Account:
 
     def _read_once(self, max_events: int) -> Reading:
         reading = self._stream.read(self.position, max_events)
-        self._pass_over(reading.skipped, self._gone)
+        if reading.skipped:
+            self._pass_over_read(reading.skipped)
         return reading
+
+    def _pass_over_read(self, skipped: int) -> None:
+        """Drop what a reading has *skipped*, for the reasons that the stream tells."""
+        told: Mapping[str, int] = {}
+        with suppress(StreamUnavailableError):
+            told = self.parts.left()
+        for reason, events in told.items():
+            more = min(skipped, events - self._left[reason])
+            if more > 0:
+                self._left[reason] += more
+                self._pass_over(more, reason)
+                skipped -= more
+        self._pass_over(skipped, self._gone)
 
     def _pass_over(self, events: int, reason: str) -> None:
         """Drop the next *events* unread."""
@@ -119,23 +147,6 @@ class Account:
         """Position behind all that is known to be in the stream."""
         with self.ledger.lock:
             return self._known_bounds()[1]
-
-    @property
-    def state(self) -> Mapping[str, Any] | None:
-        """What was saved along with the position, or with one before it.
-
-        Raises:
-            StreamUnavailableError: It cannot be read at present.
-        """
-        return None if self._cursor is None else self._cursor.state
-
-    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
-        """Read again what was settled between that and where this process began.
-
-        Raises:
-            StreamUnavailableError: It cannot be read at present: begin from *state* again.
-        """
-        return iter(()) if self._cursor is None else self._cursor.since_state()
 
     @property
     def defers(self) -> bool:

@@ -11,7 +11,8 @@ EXPIRED = "expired"
 NOT_REPLAYED = "not_replayed"
 """An earlier process has left it, and the plugin begins with this one."""
 DEFERRED = "deferred"
-"""Delivery has ended, or the plugin is down; the journal has the event for the next process."""
+"""Delivery has ended, the plugin is down, or another agent has what this one was to read; the
+store has the event for the next process."""
 FILTERED = "filtered"
 """The plugin's table asks for other types of events."""
 SAMPLED = "sampled"
@@ -23,6 +24,12 @@ DOWN = "down"
 IN_DOUBT = "in_doubt"
 """The hook that had them hung and was given up, or the process ended meanwhile: the backend may
 have them or not."""
+
+UNVERIFIED = "unverified"
+"""The store has it from the network, and it does not belong to what its process recorded."""
+
+REASONS_TO_LEAVE = frozenset({DEFERRED, NOT_REPLAYED, UNVERIFIED})
+"""Why a shared store may pass over events; see ``SharedStream.left``."""
 
 UNWANTED = (FILTERED, SAMPLED, NOT_REPLAYED)
 """Dropped for these reasons, an event was not to be had by the backend."""

@@ -58,23 +58,39 @@ class Deliverer:
         state.account.commit(state.to_save)
         return True
 
+    def take_parts(self) -> bool:
+        """Go on from what was saved of the parts that are new here; False while that cannot be
+        read.
+        """
+        state = self.state
+        if state.wait.waiting and not state.stopping.is_set():
+            return False
+        try:
+            state.take_parts()
+        except StreamUnavailableError as error:
+            self._wait(error)
+            return False
+        return True
+
     def _read(self) -> Batch | None:
         """Read on; None if the stream cannot be read at present."""
         state, terms = self.state, self.state.terms
         try:
-            if not state.spans.restored:
-                state.spans.restore()
+            state.take_parts()
             state.spans.leave_out_the_quiet()
             batch = state.account.read(terms.max_batch_events, terms.max_batch_bytes)
         except StreamUnavailableError as error:
-            state.wait.fail()
-            state.limited_log.warning(
-                "stream", "plugin %s waits, because its stream cannot be read: %s",
-                state.name, error,
-            )  # fmt: skip
+            self._wait(error)
             return None
         state.wait.succeed()
         return batch
+
+    def _wait(self, error: StreamUnavailableError) -> None:
+        self.state.wait.fail()
+        self.state.limited_log.warning(
+            "stream", "plugin %s waits, because its stream cannot be read: %s",
+            self.state.name, error,
+        )  # fmt: skip
 
     def _deliver(self, batch: Batch) -> bool:
         """Hand what is wanted over until it is settled; tell whether it is."""

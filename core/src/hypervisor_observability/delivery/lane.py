@@ -76,7 +76,7 @@ class Lane:
             try:
                 # Only here: what the other thread has read may still be in its hands.
                 if self.state.account.position >= target:
-                    return True
+                    return self._deliverer.take_parts()
                 more = self._deliverer.deliver_batch()
             finally:
                 self._delivering.release()
@@ -171,7 +171,7 @@ class Lane:
             self._push_metrics()
             account.ledger.move_waiting(Place.UNPUSHED, STOPPED)
             leaves = self._deliverer.leaves
-            if not leaves:
+            if not leaves and state.begun:  # else what was saved would be lost
                 account.commit(state.to_save, last=True)
             state.spans.end(left=leaves)
             account.close(STOPPED)

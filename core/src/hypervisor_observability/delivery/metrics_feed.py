@@ -10,6 +10,7 @@ from ..metrics.families import MetricFamily
 from ..spans.record import FinishedSpan
 from .accounts import Account
 from .outlet import Terms, unchanged
+from .parts import Parts
 from .worker import Worker
 
 SCRAPE_SECONDS = 0.1
@@ -59,7 +60,9 @@ class MetricsFeed:
         stream: Where events come from.
         registry: Where they are counted.
         cursor: Where to begin; None: at 0, and nothing is saved.
+        parts: The parts that the stream is read by; None: the cursor knows of none.
         state: Gives what is saved along with the cursor.
+        take_parts: Has the registry go on from what was saved of new parts.
         interval_seconds: Longest time an event waits before it is counted.
         admit: Takes from an event what may not leave the process.
     """
@@ -70,7 +73,9 @@ class MetricsFeed:
         registry: Registry,
         *,
         cursor: Cursor | None = None,
-        state: Callable[[], Mapping[str, Any]] | None = None,
+        parts: Parts | None = None,
+        state: Callable[[], Mapping[str, Any] | None] | None = None,
+        take_parts: Callable[[], object] | None = None,
         interval_seconds: float = 0.2,
         admit: Callable[[HypervisorEvent], HypervisorEvent] = unchanged,
     ) -> None:
@@ -78,12 +83,18 @@ class MetricsFeed:
         self._registry = registry
         # Positions of others are positions here, unless each reader has a stream of its own.
         self._shared = cursor is None
-        self.account = Account(stream, cursor)
+        self.account = Account(stream, cursor, parts)
         self.worker = Worker(
             "metrics",
             _RegistryOutlet(registry),
             self.account,
-            Terms(interval_seconds=interval_seconds, admit=admit, state=state, ends=False),
+            Terms(
+                interval_seconds=interval_seconds,
+                admit=admit,
+                state=state,
+                take_parts=take_parts,
+                ends=False,
+            ),
         )
 
     def begin_anew_after_fork(self) -> None:

@@ -91,6 +91,8 @@ class Terms:
         prices: To estimate costs of which nobody told; None: they are not estimated.
         sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
+        take_parts: Goes on from what it has given, before each reading; see ``PerPart``. None:
+            there is nothing to go on from but the open spans.
         dead_letters: Where refused events are kept; None: nowhere.
     """
 
@@ -111,5 +113,6 @@ class Terms:
     pending_sessions: bool = False
     prices: Prices | None = None
     sampling: Sampling | None = None
-    state: Callable[[], Mapping[str, Any]] | None = None
+    state: Callable[[], Mapping[str, Any] | None] | None = None
+    take_parts: Callable[[], object] | None = None
     dead_letters: DeadLetters | None = None

@@ -1,22 +1,18 @@
 """The spans of one reader: made of its events, chosen from, and gone on with after a restart."""
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import define, field
 
-from ..events.event import HypervisorEvent
-from ..spans.assembly import SpanAssembler
-from ..spans.sampler import SpanSampler
 from ..text.limited_log import LimitedLog
 from .accounts import Account
 from .batch import Batch
 from .counts import SAMPLED, STOPPED
 from .ledger import Fate, Place
 from .outlet import Terms
-
-_SAMPLING = "sampling"
+from .part_spans import PartSpans, SpanCounts
+from .parts import PerPart
 
 
 @define(eq=False)
@@ -28,104 +24,86 @@ class SpanMaker:
         account: Its position and counts.
         terms: How events come to it.
         limited_log: For what operators should know.
-        assembler: Makes the spans; None if nobody wants any.
-        sampler: Chooses from them; None if all are wanted.
-        restored: Whether what an earlier process has left open was taken up.
+        makes_spans: Whether anybody wants spans; if not, none are made.
     """
 
     name: str
     account: Account
     terms: Terms
     limited_log: LimitedLog
-    assembler: SpanAssembler | None = None
-    sampler: SpanSampler | None = field(default=None, init=False)
-    restored: bool = field(default=True, init=False)
+    makes_spans: bool = False
+    _parts: PerPart[PartSpans] = field(init=False)
+    # Of the parts that were lost; without what was counted before a part was taken up.
+    _totals: SpanCounts = field(factory=SpanCounts, init=False)
 
     def __attrs_post_init__(self) -> None:
-        if self.assembler is not None:
-            self._begin_with(self.assembler)
+        self._parts = PerPart(self.account.parts, self._begin, self._end)
 
-    def _begin_with(self, assembler: SpanAssembler) -> None:
-        sampling = self.terms.sampling
-        self.assembler = assembler
-        self.sampler = None if sampling is None else SpanSampler(sampling, assembler)
+    @property
+    def samples(self) -> bool:
+        """Whether not all spans are handed over."""
+        return self.makes_spans and self.terms.sampling is not None
 
-    def restore(self) -> None:
-        """Go on with the spans that an earlier process has left open.
+    def take_parts(self) -> None:
+        """Go on with the spans that whoever read a part before has left open, and let those go
+        that somebody else goes on with.
 
         Raises:
             StreamUnavailableError: They cannot be read at present: to be called again.
         """
-        if self.assembler is None:
-            return
-        self.restored = False
-        saved, pending = self.account.state, self.terms.pending_sessions
-        prices = self.terms.prices
-        self._begin_with(SpanAssembler(pending=pending, prices=prices))
-        if saved is not None:
-            try:
-                self._begin_with(SpanAssembler.from_state(saved, pending=pending, prices=prices))
-                if self.sampler is not None and _SAMPLING in saved:
-                    self.sampler.restore(saved[_SAMPLING])
-            except Exception as error:  # noqa: BLE001 - what an old file holds is no reason to end
-                self.limited_log.warning(
-                    "restore", "plugin %s: open spans are lost", self.name, error=error
-                )
-        for events in self.account.since_state():
-            for event in events:
-                self._feed_again(event)
-        if self.sampler is not None:  # all of that was counted
-            self.sampler.settle_waiting()
-            self.sampler.left_out.clear()
-        self.restored = True
+        if self.makes_spans:
+            self._parts.take()
 
-    def _feed_again(self, event: HypervisorEvent) -> None:
-        """Feed what was delivered since the spans were saved: whatever it ends was handed over."""
-        wanted = self.terms.wanted
-        if wanted is not None and not wanted(event.event_type.value):
-            return
-        feeder = self.sampler or self.assembler
-        with contextlib.suppress(Exception):  # an odd event was refused the first time, too
-            if feeder is not None:
-                feeder.feed(self.terms.admit(event))
+    def _begin(self, part: str) -> PartSpans:
+        parts = self.account.parts
+        spans = PartSpans.restored(self.name, self.terms, parts, part, self.limited_log)
+        if parts.shared:  # another process tells of what it has counted
+            self._totals = self._totals.plus(spans.counts.totals, -1)
+        return spans
+
+    def _end(self, spans: PartSpans) -> None:
+        self._totals = self._totals.plus(spans.counts.totals)
+        self._settle_held_of(spans, Place.DELIVERED)  # they were saved along with the position
+
+    @property
+    def counts(self) -> SpanCounts:
+        """How many spans became what."""
+        counts = self._totals
+        for spans in self._parts.values():
+            counts = counts.plus(spans.counts)
+        return counts
 
     def state(self) -> Mapping[str, Any] | None:
-        """Give the open spans, and those that are held, as plain JSON; None if none are made."""
-        if self.assembler is None:
-            return None
-        sampling = {} if self.sampler is None else {_SAMPLING: self.sampler.state()}
-        return {**self.assembler.state(), **sampling}
+        """Give the open spans of the part that was read last, and those that are held, as plain
+        JSON; None if none are made.
+        """
+        spans = self._parts.of(self.account.part)
+        return None if spans is None else spans.state()
 
     def feed(self, batch: Batch) -> None:
         """Give *batch* the spans that its events end. One odd event costs itself alone."""
-        assembler, sampler = self.assembler, self.sampler
-        if assembler is None:
-            return
-        for place, event in enumerate(batch.events[:]):
-            try:
-                if sampler is None:
-                    spans = assembler.feed(event)
-                    if spans:
-                        batch.add_spans(place, spans)
-                else:
-                    batch.add_sampled(place, *sampler.feed(event))
-            except Exception as error:  # noqa: BLE001 - an event's payload may be anything
-                batch.refused[place] = error
-        batch.end_spans()
+        spans = self._parts.of(self.account.part)
+        if spans is not None:
+            spans.feed(batch)
 
     # Events whose spans are held
 
     def leave_out_the_quiet(self) -> None:
         """Leave out, and count, what has been held for long enough."""
-        if self.sampler is not None:
-            self.sampler.leave_out_the_quiet()
-            self.count_left_out()
+        for spans in self._parts.values():
+            if spans.sampler is not None:
+                spans.sampler.leave_out_the_quiet()
+        self.count_left_out()
 
     def count_left_out(self) -> None:
         """Count the events whose spans were left out."""
-        if self.sampler is not None and self.sampler.left_out:
-            left_out = sum(ending.left_out for ending in self.sampler.left_out)
-            self.sampler.left_out.clear()
+        for spans in self._parts.values():
+            self._count_left_out_of(spans)
+
+    def _count_left_out_of(self, spans: PartSpans) -> None:
+        if spans.sampler is not None and spans.sampler.left_out:
+            left_out = sum(ending.left_out for ending in spans.sampler.left_out)
+            spans.sampler.left_out.clear()
             self.account.ledger.move_waiting(Place.HELD, SAMPLED, left_out)
 
     def end(self, *, left: bool) -> None:
@@ -138,11 +116,18 @@ class SpanMaker:
             self.settle_held(self.account.left_as(STOPPED))
         elif self.account.defers:
             self.settle_held(Place.DELIVERED)  # the spans are saved along with the position
-        elif self.sampler is not None:
-            self.sampler.leave_out_all()
+        else:
+            for spans in self._parts.values():
+                if spans.sampler is not None:
+                    spans.sampler.leave_out_all()
         self.count_left_out()
 
     def settle_held(self, to: Fate) -> None:
         """Count the events whose spans are held as *to*, whatever becomes of the spans."""
-        if self.sampler is not None:
-            self.account.ledger.move_waiting(Place.HELD, to, self.sampler.settle_waiting())
+        for spans in self._parts.values():
+            self._settle_held_of(spans, to)
+
+    def _settle_held_of(self, spans: PartSpans, to: Fate) -> None:
+        if spans.sampler is not None:
+            self._count_left_out_of(spans)
+            self.account.ledger.move_waiting(Place.HELD, to, spans.sampler.settle_waiting())

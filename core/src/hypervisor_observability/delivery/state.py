@@ -9,7 +9,6 @@ from attrs import define, field
 
 from ..errors import RetryLater
 from ..metrics.families import HistogramValue
-from ..spans.assembly import SpanAssembler
 from ..text.error_text import message_of
 from ..text.limited_log import LimitedLog
 from .accounts import Account
@@ -74,6 +73,7 @@ class WorkerState:
         requests: What is asked for.
         stopping: Set when everything is to end.
         deadline: Until when, in monotonic seconds.
+        begun: Whether it goes on from what was saved.
         down: Why the plugin does not run at present; None while it does.
         off: Whether it was turned off for good.
     """
@@ -94,6 +94,7 @@ class WorkerState:
     requests: Requests = field(factory=Requests, init=False)
     stopping: threading.Event = field(factory=threading.Event, init=False)
     deadline: float = field(default=float("inf"), init=False)
+    begun: bool = field(default=False, init=False)
     down: str | None = field(default=None, init=False)
     off: bool = field(default=False, init=False)
 
@@ -102,11 +103,19 @@ class WorkerState:
         cls, name: str, account: Account, terms: Terms, limited_log: LimitedLog, outlet: Outlet
     ) -> "WorkerState":
         """Begin, with *outlet* to deliver to."""
-        assembler = None
-        if outlet.takes_spans:
-            assembler = SpanAssembler(pending=terms.pending_sessions, prices=terms.prices)
-        spans = SpanMaker(name, account, terms, limited_log, assembler)
+        spans = SpanMaker(name, account, terms, limited_log, outlet.takes_spans)
         return cls(name, account, terms, limited_log, spans)
+
+    def take_parts(self) -> None:
+        """Go on from what was saved of each part that is new here, before it is read.
+
+        Raises:
+            StreamUnavailableError: It cannot be read at present: to be called again.
+        """
+        self.spans.take_parts()
+        if self.terms.take_parts is not None:
+            self.terms.take_parts()
+        self.begun = True
 
     def to_save(self) -> Mapping[str, Any] | None:
         """Give what is to be saved along with the position."""

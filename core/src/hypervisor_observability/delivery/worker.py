@@ -77,7 +77,7 @@ class Worker:
         """Begin where the account's cursor says, before the thread is started."""
         self.account.begin()
         try:
-            self.state.spans.restore()
+            self.state.take_parts()
         except StreamUnavailableError as error:  # before it delivers anything it tries again
             self._log.warning("restore", "plugin %s waits for its open spans: %s", self.name, error)
 

@@ -2,30 +2,27 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Self, TypeVar
-
-from attrs import define
 
 from ..bus.stream import Cursor, EventStream
 from ..config import Config
 from ..config.plugin_tables import DEFAULT_INTERVAL_SECONDS
 from ..delivery.metrics_feed import MetricsFeed
-from ..errors import ConfigError, ConfigProblem, RetryLater, SettingError, StreamUnavailableError
-from ..events.event import HypervisorEvent
+from ..delivery.parts import Parts
+from ..errors import ConfigError, ConfigProblem, SettingError, StreamUnavailableError
 from ..metrics.families import MetricFamily
 from ..metrics.registry import MetricsRegistry
-from ..stores import FollowContext, FollowedStore, FollowedStream
+from ..stores import FollowContext, FollowedStore, FollowedStream, SharedStream
 from ..text.limited_log import LimitedLog
+from .fleet_registry import FleetRegistry
 from .host import Host
 from .loading import loaded_parts, problem_of, setting_problem
 from .plugin import Plugin
 from .reader_group import METRICS
 from .store_answers import plain_status, whole_families
 from .store_faults import StoreFaults
-from .store_parts import StorePartError, ask_store, whole
+from .store_parts import StorePartError, ask_store, is_shared, whole
 from .store_streams import CheckedStream
 
 _CATCH_UP_SECONDS = 60.0
@@ -34,33 +31,6 @@ _AGAIN_SECONDS = 0.1
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
-
-
-@define(eq=False)
-class _FleetRegistry:
-    """The registry, told from which run each batch stems, and which runs have ended."""
-
-    registry: MetricsRegistry
-    stream: CheckedStream
-
-    def observe(self, events: Sequence[HypervisorEvent]) -> None:
-        # A batch may hold events of many runs, in their order; or a part of them, offered again.
-        try:
-            in_flight = self.stream.in_flight
-        except StreamUnavailableError as error:
-            raise RetryLater(str(error)) from error
-        runs = {event.event_id: run for run, some in in_flight for event in some}
-        for run, some in groupby(events, lambda event: runs.get(event.event_id, "")):
-            self.registry.observe(list(some), run=run)
-
-    def collect(self) -> list[MetricFamily]:
-        with suppress(StreamUnavailableError):
-            for run in self.registry.runs - self.stream.unfinished:
-                self.registry.end_run(run)
-        return self.registry.collect()
-
-    def begin_anew(self) -> None:
-        self.registry.begin_anew()
 
 
 class Agent(Host):
@@ -91,11 +61,19 @@ class Agent(Host):
         self._faults = StoreFaults(self._store.name)
         self._streams: dict[str, CheckedStream] = {}
         stream = self._stream(METRICS, defers=True)
+        self._fleet = FleetRegistry(
+            stream,
+            own=self._registry,
+            make=lambda: MetricsRegistry(self._rules, prices=self._prices),
+            admit=self._gate.admit,
+        )
         feed = MetricsFeed(
             stream,
-            _FleetRegistry(self._registry, stream),
+            self._fleet,
             cursor=stream,
-            state=self._registry.state,
+            parts=stream,
+            state=self._fleet.state,
+            take_parts=self._fleet.take_parts,
             interval_seconds=config.delivery.interval_seconds or DEFAULT_INTERVAL_SECONDS,
             admit=self._gate.admit,
         )
@@ -118,7 +96,7 @@ class Agent(Host):
             for stream in self._streams.values():
                 self._patiently(stream.open)
             feed.worker.begin()
-            self._patiently(self._restore)
+            self._patiently(self._fleet.take_parts)
             end = self._patiently(lambda: self._end_of(METRICS))
         except BaseException:
             self._let_go()
@@ -161,13 +139,15 @@ class Agent(Host):
         return True
 
     def _stream(self, name: str, *, defers: bool) -> CheckedStream:
-        given = whole(self.followed.stream_for(name, defers=defers), FollowedStream, "the store")
-        stream = self._streams[name] = CheckedStream(self._store.name, given)
+        given = self.followed.stream_for(name, defers=defers)
+        shared = is_shared(given)
+        whole(given, SharedStream if shared else FollowedStream, "the store")
+        stream = self._streams[name] = CheckedStream(self._store.name, given, shared=shared)
         return stream
 
-    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
+    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None, Parts | None]:
         stream = self._stream(plugin.name, defers=plugin.replays)
-        return stream, stream
+        return stream, stream, stream
 
     def _end_of(self, name: str) -> int:
         return self._streams[name].bounds[1]
@@ -183,18 +163,6 @@ class Agent(Host):
                 if time.monotonic() >= until:
                     raise
                 time.sleep(_AGAIN_SECONDS)
-
-    def _restore(self) -> None:
-        """Go on with the totals that were saved, and with what was delivered since."""
-        stream = self._streams[METRICS]
-        self._registry.begin_anew()
-        if stream.state is not None:
-            try:
-                self._registry.restore(stream.state)
-            except ValueError as error:
-                _logger.warning("totals begin at zero: %s", error)
-        for run, events in stream.since_state_by_run():
-            self._registry.observe([self._gate.admit(event) for event in events], run=run)
 
     def _own_status(self) -> Mapping[str, Any]:
         nothing: dict[str, Any] = {}

@@ -16,6 +16,7 @@ from ..causality.propagation import Propagator
 from ..config import Config, disabled
 from ..config.plugin_tables import DEFAULT_INTERVAL_SECONDS
 from ..delivery.metrics_feed import MetricsFeed
+from ..delivery.parts import Parts
 from ..delivery.repeats import WatchedStream
 from ..errors import ConfigError
 from ..events.event import HypervisorEvent
@@ -260,10 +261,10 @@ class Observability(Host):
             self._exits.install_in_child()
             self._group.start_exposing_after_fork()
 
-    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None]:
+    def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None, Parts | None]:
         if self._kept is None:
-            return self.bus.log, None
-        return self._kept.stream_for(plugin.name, defers=plugin.replays)
+            return self.bus.log, None, None
+        return *self._kept.stream_for(plugin.name, defers=plugin.replays), None
 
     def _own_status(self) -> Mapping[str, Any]:
         return {

@@ -16,6 +16,7 @@ from ..delivery.accounts import Account
 from ..delivery.dead_letters import DeadLetters
 from ..delivery.metrics_feed import MetricsFeed
 from ..delivery.outlet import Outlet, Terms
+from ..delivery.parts import Parts
 from ..delivery.worker import Worker
 from ..errors import Reject, RetryLater
 from ..events import clock
@@ -29,7 +30,7 @@ from ..threads.interruptions import is_from_handler, is_of_application
 from ..threads.one_thread import OneThread
 from .plugin import Plugin
 
-StreamFor = Callable[[Plugin], tuple[EventStream, Cursor | None]]
+StreamFor = Callable[[Plugin], tuple[EventStream, Cursor | None, Parts | None]]
 
 
 @frozen(kw_only=True)
@@ -38,7 +39,8 @@ class Surroundings:
 
     Attributes:
         service: Name of the observed system.
-        stream_for: Gives where a plugin's events come from, and the cursor in it.
+        stream_for: Gives where a plugin's events come from, the cursor in it, and the parts by
+            which it is read.
         feed: The internal reader that feeds the metrics.
         admit: Takes from an event what may not leave the process.
         own_threads: Identifiers of the threads in which hooks are called.

@@ -65,6 +65,11 @@ def whole(given: Any, protocol: type, giver: str) -> Any:
     return given
 
 
+def is_shared(stream: object) -> bool:
+    """Tell whether a store's stream is a ``SharedStream``, whole or not."""
+    return _has(stream, "state_of")
+
+
 def _members(protocol: type) -> dict[str, Any]:
     return {
         name: member

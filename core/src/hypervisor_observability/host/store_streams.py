@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..bus.log import Reading
+from ..delivery.counts import REASONS_TO_LEAVE
+from ..delivery.parts import ONE_PART, WHOLE
 from ..errors import StreamUnavailableError
 from ..events.event import HypervisorEvent
 from ..threads.interruptions import is_of_application
@@ -24,11 +26,17 @@ class CheckedStream:
     Args:
         store: Name of the store's plugin.
         stream: What the store gave. A part of it that is never asked for need not be there.
+        shared: Whether it is a ``SharedStream``: if not, it is one part.
+
+    Attributes:
+        shared: Likewise.
     """
 
-    def __init__(self, store: str, stream: Any) -> None:
+    def __init__(self, store: str, stream: Any, *, shared: bool = False) -> None:
         self._store = store
         self._stream = stream
+        self.shared = shared
+        self._taken: set[str] = set()
         self._begin()
 
     def _begin(self) -> None:
@@ -60,6 +68,7 @@ class CheckedStream:
                 and given.position == position + given.skipped
                 and len(given.events) <= max_events
                 and set(map(type, given.events)) <= {HypervisorEvent}
+                and (not (given.events and self.shared) or self._stream.part in self._taken)
             )
 
         reading: Reading = self._asked(
@@ -153,6 +162,53 @@ class CheckedStream:
             "since_state_by_run", _is_part, lambda stream: stream.since_state_by_run()
         )
 
+    # By parts
+
+    @property
+    def parts(self) -> Mapping[str, int]:
+        """The parts that are this agent's now, each with the number of its term."""
+        if not self.shared:
+            return ONE_PART
+        told: Mapping[str, int] = self._asked("parts", _are_numbers, lambda stream: stream.parts)
+        return told
+
+    @property
+    def part(self) -> str | None:
+        """The part of the last reading that had events."""
+        if not self.shared:
+            return WHOLE
+        told: str | None = self._asked(
+            "part", lambda given: isinstance(given, str | None), lambda stream: stream.part
+        )
+        return told
+
+    def state_of(self, part: str) -> Mapping[str, Any] | None:
+        """Give what was saved along with the position in *part*."""
+        if not self.shared:
+            return self.state
+        told: Mapping[str, Any] | None = self._asked(
+            "state_of", _is_state, lambda stream: stream.state_of(part)
+        )
+        self._taken.add(part)
+        return told
+
+    def since_state_of(self, part: str) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
+        """Give what came between that and the position, with the names of the runs."""
+        if not self.shared:
+            return self.since_state_by_run()
+        return self._each("since_state_of", _is_part, lambda stream: stream.since_state_of(part))
+
+    def left(self) -> Mapping[str, int]:
+        """Tell why events were passed over so far."""
+        if not self.shared:
+            return {}
+        told: Mapping[str, int] = self._asked(
+            "left",
+            lambda given: _are_numbers(given) and given.keys() <= REASONS_TO_LEAVE,
+            lambda stream: stream.left(),
+        )
+        return told
+
     # Inside
 
     def _each(self, what: str, is_right: Check, ask: Callable[[Any], Any]) -> Iterator[Any]:
@@ -195,6 +251,12 @@ def _is_state(given: object) -> bool:
 
 def _are_events(given: Any) -> bool:
     return isinstance(given, Sequence) and set(map(type, given)) <= {HypervisorEvent}
+
+
+def _are_numbers(given: Any) -> bool:
+    return isinstance(given, Mapping) and all(
+        isinstance(name, str) and _is_int(number) and number >= 0 for name, number in given.items()
+    )
 
 
 def _is_part(given: Any) -> bool:

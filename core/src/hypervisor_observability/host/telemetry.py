@@ -70,17 +70,17 @@ class DeliveryMetrics:
         self._set("export_total", stats.refused, name, "refused")
         self._seconds[(name,)] = stats.seconds
         self._set("circuit_state", _BREAKER_VALUES[worker.state.breaker.state], name)
-        assembler, sampler = spans.assembler, spans.sampler
+        told = spans.counts
         # Series of plugins that take no spans were there before, and stay.
-        self._set("open_spans", 0 if assembler is None else assembler.open_spans, name)
-        if assembler is not None:
-            self._set("expired_spans_total", assembler.expired, name)
-            self._set("unmatched_span_events_total", assembler.unmatched, name)
-        if sampler is not None:
-            self._set("held_spans", sampler.held_spans, name)
-            self._set("unsampled_spans_total", sampler.left_out_spans, name)
-            self._set("early_sampling_decisions_total", sampler.early_decisions, name)
-            self._set("late_incidents_total", sampler.late_incidents, name)
+        self._set("open_spans", told.open, name)
+        if spans.makes_spans:
+            self._set("expired_spans_total", told.expired, name)
+            self._set("unmatched_span_events_total", told.unmatched, name)
+        if spans.samples:
+            self._set("held_spans", told.held, name)
+            self._set("unsampled_spans_total", told.left_out, name)
+            self._set("early_sampling_decisions_total", told.early_decisions, name)
+            self._set("late_incidents_total", told.late_incidents, name)
 
     def _set(self, metric: str, value: float, *labels: str) -> None:
         self._series[metric][labels] = value

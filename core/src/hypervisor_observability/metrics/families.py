@@ -83,6 +83,10 @@ class MetricFamily:
             histogram's one per bucket, None where there is none. Not every series has an entry.
         since_ns: Since when a counter or a histogram counts, in nanoseconds since the epoch; an
             agent that goes on with totals of earlier processes keeps it. None: not known.
+        since_ns_of: Label values to since when a series counts, where that is another moment.
+        taken_over: Label values to what a counter or a histogram held when this process took it
+            over from another agent, which has told of that: whoever sends differences begins
+            there. Not every series has an entry.
     """
 
     name: str
@@ -95,3 +99,5 @@ class MetricFamily:
     bounds: tuple[float, ...] = ()
     exemplars: Mapping[LabelValues, tuple[Exemplar | None, ...]] = field(factory=dict)
     since_ns: int | None = None
+    since_ns_of: Mapping[LabelValues, int] = field(factory=dict)
+    taken_over: Mapping[LabelValues, "float | HistogramValue"] = field(factory=dict)

@@ -1,7 +1,7 @@
 """All metrics of a process: fed with events by one reader, read by whoever asks."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from attrs import evolve
@@ -142,15 +142,28 @@ class MetricsRegistry:
         """Give all families that have series, and since when they count; that of running
         elevations also without any.
         """
+        return self.counted() + self.further()
+
+    def counted(self) -> list[MetricFamily]:
+        """Give those of them that the meters have."""
         with self._lock:
             self._meters.withdrawals.tick()
             families = self._meters.instruments.families()
             families += series_families(families, self._meters.instruments)
-            families = [self._dated(family) for family in families]
-        for callback in self._callbacks:
-            families.extend(evolve(family, since_ns=self._born_ns) for family in callback())
-        return [
-            family
-            for family in families
-            if family.series or family.histograms or family.name in _GIVEN_EMPTY
-        ]
+            return _shown(self._dated(family) for family in families)
+
+    def further(self) -> list[MetricFamily]:
+        """Give those that the callbacks have."""
+        return _shown(
+            evolve(family, since_ns=self._born_ns)
+            for callback in self._callbacks
+            for family in callback()
+        )
+
+
+def _shown(families: Iterable[MetricFamily]) -> list[MetricFamily]:
+    return [
+        family
+        for family in families
+        if family.series or family.histograms or family.name in _GIVEN_EMPTY
+    ]
