@@ -92,7 +92,7 @@ class Terms:
         sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
         take_parts: Goes on from what it has given, before each reading; see ``PerPart``. None:
-            there is nothing to go on from but the open spans.
+            the open spans do.
         dead_letters: Where refused events are kept; None: nowhere.
     """
 

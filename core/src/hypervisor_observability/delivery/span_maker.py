@@ -1,6 +1,6 @@
 """The spans of one reader: made of its events, chosen from, and gone on with after a restart."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -32,7 +32,7 @@ class SpanMaker:
     terms: Terms
     limited_log: LimitedLog
     makes_spans: bool = False
-    _parts: PerPart[PartSpans] = field(init=False)
+    _parts: PerPart[PartSpans | None] = field(init=False)
     # Of the parts that were lost; without what was counted before a part was taken up.
     _totals: SpanCounts = field(factory=SpanCounts, init=False)
 
@@ -51,25 +51,34 @@ class SpanMaker:
         Raises:
             StreamUnavailableError: They cannot be read at present: to be called again.
         """
-        if self.makes_spans:
-            self._parts.take()
+        self._parts.take()
 
-    def _begin(self, part: str) -> PartSpans:
+    def _begin(self, part: str) -> PartSpans | None:
         parts = self.account.parts
+        if not self.makes_spans:
+            if parts.shared:
+                parts.state_of(part)  # which has it read, from now on
+            return None
         spans = PartSpans.restored(self.name, self.terms, parts, part, self.limited_log)
         if parts.shared:  # another process tells of what it has counted
             self._totals = self._totals.plus(spans.counts.totals, -1)
         return spans
 
-    def _end(self, spans: PartSpans) -> None:
+    def _end(self, spans: PartSpans | None) -> None:
+        if spans is None:
+            return
         self._totals = self._totals.plus(spans.counts.totals)
         self._settle_held_of(spans, Place.DELIVERED)  # they were saved along with the position
+
+    @property
+    def _all(self) -> Iterable[PartSpans]:
+        return (spans for spans in self._parts.values() if spans is not None)
 
     @property
     def counts(self) -> SpanCounts:
         """How many spans became what."""
         counts = self._totals
-        for spans in self._parts.values():
+        for spans in self._all:
             counts = counts.plus(spans.counts)
         return counts
 
@@ -90,14 +99,14 @@ class SpanMaker:
 
     def leave_out_the_quiet(self) -> None:
         """Leave out, and count, what has been held for long enough."""
-        for spans in self._parts.values():
+        for spans in self._all:
             if spans.sampler is not None:
                 spans.sampler.leave_out_the_quiet()
         self.count_left_out()
 
     def count_left_out(self) -> None:
         """Count the events whose spans were left out."""
-        for spans in self._parts.values():
+        for spans in self._all:
             self._count_left_out_of(spans)
 
     def _count_left_out_of(self, spans: PartSpans) -> None:
@@ -117,14 +126,14 @@ class SpanMaker:
         elif self.account.defers:
             self.settle_held(Place.DELIVERED)  # the spans are saved along with the position
         else:
-            for spans in self._parts.values():
+            for spans in self._all:
                 if spans.sampler is not None:
                     spans.sampler.leave_out_all()
         self.count_left_out()
 
     def settle_held(self, to: Fate) -> None:
         """Count the events whose spans are held as *to*, whatever becomes of the spans."""
-        for spans in self._parts.values():
+        for spans in self._all:
             self._settle_held_of(spans, to)
 
     def _settle_held_of(self, spans: PartSpans, to: Fate) -> None:

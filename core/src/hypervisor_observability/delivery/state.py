@@ -112,9 +112,7 @@ class WorkerState:
         Raises:
             StreamUnavailableError: It cannot be read at present: to be called again.
         """
-        self.spans.take_parts()
-        if self.terms.take_parts is not None:
-            self.terms.take_parts()
+        (self.terms.take_parts or self.spans.take_parts)()
         self.begun = True
 
     def to_save(self) -> Mapping[str, Any] | None:

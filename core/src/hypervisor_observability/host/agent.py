@@ -97,7 +97,7 @@ class Agent(Host):
                 self._patiently(stream.open)
             feed.worker.begin()
             self._patiently(self._fleet.take_parts)
-            end = self._patiently(lambda: self._end_of(METRICS))
+            end = self._end_at_start()
         except BaseException:
             self._let_go()
             raise
@@ -148,6 +148,13 @@ class Agent(Host):
     def _stream_for(self, plugin: Plugin) -> tuple[EventStream, Cursor | None, Parts | None]:
         stream = self._stream(plugin.name, defers=plugin.replays)
         return stream, stream, stream
+
+    def _end_at_start(self) -> int:
+        """Give the end of what the metrics are to have before a backend sees them."""
+        stream = self._streams[METRICS]
+        if stream.shared:  # what others have still, they tell of still
+            return self._group.feed.account.end
+        return self._patiently(lambda: self._end_of(METRICS))
 
     def _end_of(self, name: str) -> int:
         return self._streams[name].bounds[1]

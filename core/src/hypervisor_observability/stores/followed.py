@@ -161,7 +161,7 @@ class FollowedStore(Protocol):
         """
 
     def stop(self) -> None:
-        """Let go of it."""
+        """Let go of it. What is asked after that, such as bounds, takes nothing again."""
 
     def status(self) -> Mapping[str, Any]:
         """Tell of it in plain data, for the status."""

@@ -9,7 +9,7 @@ from .receiver import Fault, Receiver
 from .source_contract import SourceContract
 from .source_pieces import Piece, Seen
 from .source_scripts import AgentScript, CallTools, Fail, HandOff, Say, Stall, ToolCall, Turn, Usage
-from .store_contract import StoreContract
+from .store_contract import SharedStoreContract, StoreContract
 from .udp_receiver import UDPReceiver
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Receiver",
     "Say",
     "Seen",
+    "SharedStoreContract",
     "SourceContract",
     "Stall",
     "StoreContract",

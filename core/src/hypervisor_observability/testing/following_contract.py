@@ -1,6 +1,7 @@
 """What an agent is given of a store."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from ..errors import StoreInUseError
@@ -14,7 +15,12 @@ from .store_tests import (
     config_of,
     emit,
     numbers_of,
+    until,
 )
+
+
+def _has(reader: TakingReader, events: int) -> bool:
+    return len(numbers_of(list(reader.events))) >= events
 
 
 class FollowingContract(StoreTests):
@@ -30,6 +36,7 @@ class FollowingContract(StoreTests):
             for number in range(10, 20):
                 emit(alive.bus, number)
             alive.bus.sync()
+            assert until(partial(_has, reader, 20))
             assert agent.flush(WIDE_SECONDS)
             counts = agent.counts()["reader"]
             assert counts.emitted == counts.delivered
@@ -46,6 +53,7 @@ class FollowingContract(StoreTests):
                     emit(alive.bus, number)
                 alive.bus.sync()
                 with self.agent(tmp_path, reader) as agent:
+                    assert until(partial(_has, reader, 10))
                     assert agent.flush(WIDE_SECONDS)
                     totals.append(breaches_of(agent))
         assert [numbers_of(reader.events) for reader in readers] == [
@@ -63,6 +71,7 @@ class FollowingContract(StoreTests):
             away.flush(SHORT_SECONDS)
         reader = TakingReader()
         with self.agent(tmp_path, reader) as agent:
+            assert until(partial(_has, reader, 10))
             assert agent.flush(WIDE_SECONDS)
         assert numbers_of(reader.events) == list(range(10))
 
@@ -79,9 +88,14 @@ class FollowingContract(StoreTests):
                     emit(alive.bus, number)
                 agent.flush(SHORT_SECONDS)
             alive.bus.sync()
+            assert until(lambda: _has(reader, 20) or agent.counts()["reader"].dropped)
             assert agent.flush(WIDE_SECONDS)
             assert agent.counts()["reader"].dropped == {}
         assert Counter(numbers_of(reader.events)) == Counter(range(20))
+
+
+class OneAgentContract(StoreTests):
+    """What keeps two agents from delivering everything twice."""
 
     def test_two_agents_do_not_read_one_store(self, tmp_path: Path) -> None:
         """Both would deliver everything: the second one is refused."""

@@ -6,7 +6,7 @@ from unittest import SkipTest
 from ..errors import NoHistoryError
 from ..events.event_types import EventType
 from ..stores import EVERYTHING, Entry, Wanted, describe
-from .store_tests import StoreTests, emit, numbers_of, of_test
+from .store_tests import StoreTests, emit, numbers_of, of_test, until
 
 
 class HistoryContract(StoreTests):
@@ -55,6 +55,7 @@ class HistoryContract(StoreTests):
             for number in range(5):
                 emit(observability.bus, number)
             observability.bus.sync()
+            assert until(lambda: self._events_in(tmp_path) >= 5)
             with self.history(tmp_path) as history:
                 living = describe(history)
                 (run,) = history.runs()
@@ -96,6 +97,7 @@ class HistoryContract(StoreTests):
             for number in range(5):
                 emit(observability.bus, number)
             observability.bus.sync()
+            assert until(lambda: self._events_in(tmp_path) >= 5)
             with self.history(tmp_path) as history:
                 follower = history.follow()
                 before = of_test(follower.newest(EVERYTHING, 1_000))
@@ -104,8 +106,14 @@ class HistoryContract(StoreTests):
                     emit(observability.bus, number)
                 observability.bus.sync()
                 after: list[Entry] = []
-                for _ in range(100):
-                    after += of_test(follower.news())
-                    if len(after) >= 5:
-                        break
+
+                def all_came() -> bool:
+                    after.extend(of_test(follower.news()))
+                    return len(after) >= 5
+
+                assert until(all_came)
         assert numbers_of([entry.event for entry in after]) == list(range(5, 10))
+
+    def _events_in(self, place: Path) -> int:
+        with self.history(place, []) as history:
+            return len(of_test(history.events()))

@@ -1,6 +1,7 @@
 """What every part of the contract of stores needs: the store, and events to be known again."""
 
 import os
+import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -97,6 +98,19 @@ def emit(bus: HypervisorEventBus, number: int) -> HypervisorEvent:
         causal_trace_id=f"{number % 5:012x}/00000001" if number % 5 else None,
         payload={NUMBER: number, "ring": 3, "nested": {"list": [1, None, "ä"]}},
     )
+
+
+def until(condition: Callable[[], object], seconds: float = WIDE_SECONDS) -> bool:
+    """Wait until *condition* is true, for so many *seconds*; tell whether it is.
+
+    What was recorded may reach a store on a network a moment later.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def is_of_test(event: HypervisorEvent) -> bool:
