@@ -46,11 +46,13 @@ class Stretch:
     Attributes:
         number: Of the segment in its run.
         path: Its file.
+        header: Its own header.
         following: Header of the one that goes on behind it; None: more may be appended.
     """
 
     number: int
     path: Path
+    header: SegmentHeader
     following: SegmentHeader | None
 
     @property
@@ -129,7 +131,12 @@ class RunReader:
         """Give the segments, the first one first."""
         self._look_for_segments()
         return [
-            Stretch(one.header.number, one.path, None if following is None else following.header)
+            Stretch(
+                one.header.number,
+                one.path,
+                one.header,
+                None if following is None else following.header,
+            )
             for one, following in zip_longest(self._segments, self._segments[1:])
         ]
 

@@ -16,8 +16,10 @@ AGENT_LOCK = "lock"
 """File in it, which the agent holds."""
 INDEX = "index"
 """Folder in which the index is."""
+SHIPPED = "shipped"
+"""Folder in which it stands how far the runs were sent to a fleet."""
 
-BESIDE_RUNS = frozenset({DELIVERED, AGENT, INDEX, LEDGER_NAME, CLAIMS_NAME})
+BESIDE_RUNS = frozenset({DELIVERED, AGENT, INDEX, SHIPPED, LEDGER_NAME, CLAIMS_NAME})
 _FILE_SYSTEMS = frozenset({"lost+found"})
 
 

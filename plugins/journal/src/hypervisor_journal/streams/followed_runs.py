@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +13,14 @@ from hypervisor_journal.reading.dead_runs import end_of
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.reading.segment_reader import Damage
 from hypervisor_journal.runs.run_ledger import RunLedger
-from hypervisor_journal.runs.runs import Run, run_names
+from hypervisor_journal.runs.run_listing import RunListing
+from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.streams.cursor_files import CursorFile, Saved, State, Step
 from hypervisor_journal.streams.failed_reads import damage_teller, or_wait, replayed
 from hypervisor_journal.streams.followed_run import FollowedRun, Part
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
-
-_SETTLED_SECONDS = 2.0
-"""A directory that was not changed for as long has a time that tells of every later change."""
 
 
 @define(eq=False)
@@ -59,8 +56,8 @@ class FollowedRuns:
     _committed: dict[str, int] = field(factory=dict, init=False)
     """Sequence number that is committed, by run."""
     _unsaved: list[Step] = field(factory=list, init=False)
-    _listed_at: int = field(default=-1, init=False)
     _ledger: RunLedger = field(init=False)
+    _listing: RunListing = field(init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
     _file: CursorFile = field(init=False)
     _tell_damage: Callable[[Damage], None] = field(init=False)
@@ -68,6 +65,7 @@ class FollowedRuns:
     def __attrs_post_init__(self) -> None:
         self._file = CursorFile(self.name)
         self._ledger = RunLedger(self.directory)
+        self._listing = RunListing(self.directory)
         self._tell_damage = damage_teller(self.name)
 
     def _tell(self, damage: Damage) -> None:
@@ -228,15 +226,9 @@ class FollowedRuns:
     def _look_for_runs(self) -> None:
         with or_wait(self.directory):
             changed = self._ledger.look()
-            try:
-                time_ns = self.directory.stat().st_mtime_ns
-            except FileNotFoundError:
-                return
-            if time_ns != self._listed_at:
-                # A change within the grain of the clock would not be seen: look again later.
-                settled = time.time_ns() - time_ns > _SETTLED_SECONDS * 1e9
-                self._take_names(run_names(self.directory))
-                self._listed_at = time_ns if settled else -1
+            names = self._listing.look()
+        if names is not None:
+            self._take_names(names)
         if changed:
             for name, followed in list(self._turns.items()):
                 ended = self._ledger.runs.get(name)
