@@ -184,6 +184,8 @@ def _worries_of_now(found: Mapping[str, Any]) -> Iterable[str]:
         yield f"{name} is {state}: events are not kept"
     elif store.get("degraded"):
         yield f"{name}: events are not kept at present: see the log"
+    if store.get("problem"):
+        yield f"{name} is behind: {output.one_line(store['problem'])}"
     for name, plugin in found["plugins"].items():
         if plugin["state"].startswith("down"):
             yield f"{name} is {plugin['state']}"

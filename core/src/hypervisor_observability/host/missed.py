@@ -28,6 +28,10 @@ def missed_events(plugins: Mapping[str, Counts], own: Mapping[str, Any]) -> str:
     store, emitted = own["store"], own["emitted"]
     if store is not None and (lost := unkept(store, emitted)):
         told.append(f"{store['name']} {lost} of {emitted} (never written)")
+    if store is not None and (waiting := unsent(store)):
+        told.append(
+            f"{store['name']} {waiting} of {emitted} (kept in the journal until it is sent)"
+        )
     return f"events not delivered: {'; '.join(told)}" if told else ""
 
 
@@ -37,6 +41,12 @@ def unkept(store: Mapping[str, Any], emitted: int) -> int:
         return emitted
     lost = store.get("lost")
     return lost if isinstance(lost, int) else 0
+
+
+def unsent(store: Mapping[str, Any]) -> int:
+    """Give how many of its events a store that is sent elsewhere still keeps to itself."""
+    unshipped = store.get("unshipped")
+    return unshipped if isinstance(unshipped, int) else 0
 
 
 def _undelivered(plugins: Mapping[str, Counts]) -> Iterator[str]:

@@ -113,7 +113,9 @@ class Store(Protocol):
         """Tell of it in plain data, for the status: strings, numbers, None. Anything else is
         left out.
 
-        ``degraded`` says whether events are not kept at present, ``lost`` how many were not.
+        ``degraded`` says whether events are not kept at present, ``lost`` how many were not. A
+        store that is sent elsewhere says with ``unshipped`` how many events of this process are
+        still to be sent, and with ``problem`` what keeps it from that at present.
         """
 
     def metrics(self) -> "Sequence[MetricFamily]":
