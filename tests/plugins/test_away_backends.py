@@ -85,7 +85,11 @@ def away(taken_port: int, tmp_path: Path) -> Mapping[str, Away]:
         "statsd": Away(f"port = {udp}", EVENTS, refused),
         "jaeger": Away(f'endpoint = "http://127.0.0.1:{tcp}"', 3, refused),
         "web": Away(f"port = {taken_port}", EVENTS, "is in use"),
-        "nats": Away('journal.directory = "file/nats"', EVENTS, "events are not journalled"),
+        "nats": Away(
+            f'servers = ["nats://127.0.0.1:{tcp}"]\njournal.directory = "journal"',
+            EVENTS,
+            "nobody listens there",
+        ),
     }
 
 

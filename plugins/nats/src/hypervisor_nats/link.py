@@ -63,6 +63,12 @@ class Link:
         """The servers and the stream, for people."""
         return f"{','.join(self.config.servers)} stream {self.config.stream}"
 
+    @property
+    def heard(self) -> Exception | None:
+        """What the connection that is not there was last heard to fail of."""
+        heard = self._heard
+        return None if heard is None else heard[1]
+
     def call(
         self,
         action: Callable[[JetStreamContext], Awaitable[Result]],

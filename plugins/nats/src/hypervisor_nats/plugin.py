@@ -28,20 +28,24 @@ class NatsPlugin:
 
     @hookimpl
     def open_store(self, context: StoreContext) -> Store:
-        """Give the journal of this process.
+        """Give the journal of this process, which is sent to the stream.
 
         Raises:
             OnlyReadError: The table names no journal.
         """
-        from hypervisor_journal.store import JournalStore
-
         if self.config.journal is None:
             raise OnlyReadError(
                 "journal",
                 "a process that emits keeps its events in a journal first: "
                 f'write [plugins.{context.name}.journal] with directory = "journal"',
             )
-        return JournalStore(self.config.journal, context)
+        if not self.config.ship:
+            from hypervisor_journal.store import JournalStore
+
+            return JournalStore(self.config.journal, context)
+        from hypervisor_nats.shipping.store import ShippedJournal
+
+        return ShippedJournal(self.config, self.config.journal, context)
 
     @hookimpl
     def follow_store(self) -> FollowedStore:

@@ -1,0 +1,1 @@
+"""Shipping: a journal, on its way into the stream of a fleet."""

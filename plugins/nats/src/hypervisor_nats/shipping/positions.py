@@ -1,0 +1,138 @@
+"""How far the runs of a journal were sent into one stream: a file, replaced as a whole.
+
+It belongs to the stream, not to its name: one that was deleted and made anew holds nothing of what
+the former was sent. A file that is missing or damaged costs a question for each run, and nothing
+else: the stream itself knows how far it is.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field, frozen
+
+from hypervisor_journal.format.frames import DIGEST_BYTES
+from hypervisor_journal.reading.raw_run import Place
+from hypervisor_observability.files.atomic_file import replace_file
+from hypervisor_observability.files.regular_file import read_json
+
+_VERSION = 1
+_LEAST_SAVE_SECONDS = 0.2
+_SAVE_SHARE = 20
+"""Saving takes no more than one of so many parts of the time."""
+_MAX_BYTES = 256 * 1024 * 1024
+
+
+@frozen
+class Reached:
+    """How far a run was sent.
+
+    Attributes:
+        place: Behind what was acknowledged.
+        last: Sequence number, in the stream, of its last message; 0: it has none there.
+        subject: Of its messages.
+    """
+
+    place: Place
+    last: int
+    subject: str
+
+
+@define(eq=False)
+class Positions:
+    """The file.
+
+    Attributes:
+        path: Where it is.
+        stream: The stream that it is about: its name, and when it was made.
+        runs: How far those were sent that are not done.
+        done: Names of the runs that were sent with their end.
+        damage: Why the file that was there could not be used; None: it could, or there was none.
+        former: The stream that the file was about before, where that was another one.
+    """
+
+    path: Path
+    stream: str
+    runs: dict[str, Reached] = field(factory=dict)
+    done: set[str] = field(factory=set)
+    damage: str | None = None
+    former: str | None = None
+    _unsaved: bool = field(default=False, init=False)
+    _save_due: float = field(default=0.0, init=False)
+
+    @classmethod
+    def read(cls, path: Path, stream: str | None) -> "Positions":
+        """Read it, as far as it is about *stream*; None: whatever it is about.
+
+        Raises:
+            OSError: It cannot be read at present.
+        """
+        positions = cls(path, stream or "")
+        try:
+            document = read_json(path, _MAX_BYTES)
+            if document["version"] != _VERSION:
+                raise ValueError(f"version {document['version']}; this release reads {_VERSION}")
+            if stream in (None, document["stream"]):
+                positions.stream = str(document["stream"])
+                runs = {name: _reached(one) for name, one in document["runs"].items()}
+                positions.runs, positions.done = runs, set(map(str, document["done"]))
+            else:
+                positions.former = str(document["stream"])
+        except FileNotFoundError:
+            pass
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            positions.damage = str(error) or type(error).__name__
+        return positions
+
+    def take(self, name: str, reached: Reached | None) -> None:
+        """Take how far a run was sent; None: with its end."""
+        if reached is None:
+            self.runs.pop(name, None)
+            self.done.add(name)
+        elif self.runs.get(name) != reached:
+            self.runs[name] = reached
+        else:
+            return
+        self._unsaved = True
+
+    def save(self, *, at_once: bool) -> None:
+        """Write it, if anything has changed, and not too often.
+
+        Args:
+            at_once: However often.
+
+        Raises:
+            OSError: It cannot be written; it is then what it was.
+        """
+        began = time.monotonic()
+        if not self._unsaved or (not at_once and began < self._save_due):
+            return
+        self._write()
+        self._unsaved = False
+        took = time.monotonic() - began
+        self._save_due = began + max(_LEAST_SAVE_SECONDS, _SAVE_SHARE * took)
+
+    def _write(self) -> None:
+        runs: Mapping[str, Any] = {
+            name: [one.place.sequence, one.place.chain.hex(), one.last, one.subject]
+            for name, one in self.runs.items()
+        }
+        document = {
+            "version": _VERSION,
+            "stream": self.stream,
+            "runs": runs,
+            "done": sorted(self.done),
+        }
+        replace_file(self.path, json.dumps(document, separators=(",", ":")).encode())
+
+
+def _reached(document: Any) -> Reached:
+    sequence, chain, last, subject = document
+    value = bytes.fromhex(chain)
+    if len(value) != DIGEST_BYTES or any(
+        type(one) is not int or one < 0 for one in (sequence, last)
+    ):
+        raise ValueError(f"no position: {document!r:.100}")
+    return Reached(Place(sequence, value), last, str(subject))

@@ -1,0 +1,215 @@
+"""The work of shipping: when a journal is sent, into which stream, and what if it cannot be.
+
+One thread does it, and owns all that is here. Files are read in the loop of its own connection,
+which nobody else uses.
+"""
+
+import contextlib
+import threading
+import time
+
+from attrs import define, field
+from nats.js.client import JetStreamContext
+
+from hypervisor_journal.runs.run_listing import RunListing
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.link import Link
+from hypervisor_nats.names import token_of
+from hypervisor_nats.reasons import reason
+from hypervisor_nats.shipping.fleet_stream import FleetStream, look_at
+from hypervisor_nats.shipping.positions import Positions
+from hypervisor_nats.shipping.shipping_lock import ShippingLock
+from hypervisor_nats.shipping.standing import Standing
+from hypervisor_nats.shipping.turns import Turns
+from hypervisor_observability.errors import StreamUnavailableError
+
+_TURN_SECONDS = 0.5
+_LOOK_SECONDS = 0.1
+_LOOK_SECONDS_A_RUN = 0.001
+"""A look at a run that rests takes about 0.04 ms: no more than 4 % of a CPU, however many rest."""
+_LOCK_SECONDS = 0.5
+_STREAM_SECONDS = 5.0
+"""A stream that was made anew, or changed, is noticed within this time at the latest."""
+_LEAST_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.1, 5.0
+
+
+@define(eq=False, kw_only=True)
+class Shipper:
+    """Sends a journal, as long as this process is the one that does.
+
+    Attributes:
+        config: Names the stream.
+        service: Of the configuration: part of the subjects.
+        standing: What it tells of itself.
+        lock: Of the directory.
+        link: The connection.
+        asked: Set when it is to end.
+        finish_by: Until when it still sends what there is, then, in monotonic seconds.
+        caught_up: Set once all that there was is sent.
+        drained: Whether all is sent that there was when it was asked to end.
+    """
+
+    config: NatsConfig
+    service: str
+    standing: Standing
+    lock: ShippingLock = field(init=False)
+    link: Link = field(init=False)
+    asked: threading.Event = field(factory=threading.Event, init=False)
+    finish_by: float = field(default=0.0, init=False)
+    caught_up: threading.Event = field(factory=threading.Event, init=False)
+    drained: bool = field(default=False, init=False)
+    _listing: RunListing = field(init=False)
+    _turns: Turns | None = field(default=None, init=False)
+    _looked_at: float | None = field(default=None, init=False)
+    """When the stream was looked at; None: it is to be."""
+
+    def __attrs_post_init__(self) -> None:
+        self.lock = ShippingLock(self.standing.directory)
+        self.link = Link(self.config, "ship")
+        self._listing = RunListing(self.standing.directory)
+
+    def run(self) -> None:
+        """Send until asked to end; then what is left, as long as there is time for it."""
+        backoff = _LEAST_BACKOFF_SECONDS
+        try:
+            while not self._is_over():
+                try:
+                    pause = self._step() if self._hold_lock() else _LOCK_SECONDS
+                    backoff = _LEAST_BACKOFF_SECONDS
+                except (StreamUnavailableError, OSError) as error:
+                    self._fail(error)
+                    pause, backoff = backoff, min(_MAX_BACKOFF_SECONDS, 2 * backoff)
+                if pause and self.asked.wait(pause) and not self._may_finish():
+                    break
+        finally:
+            self._leave()
+
+    def ask_to_end(self, timeout: float) -> None:
+        """Have it end, after it has sent what there is, for *timeout* seconds at most."""
+        self.finish_by = time.monotonic() + timeout
+        self.asked.set()
+
+    def waiting_of(self, name: str) -> int:
+        """Give how many events of a run are known to wait."""
+        return 0 if self._turns is None else self._turns.waiting_of(name)
+
+    # Inside
+
+    def _is_over(self) -> bool:
+        return self.drained or (self.asked.is_set() and time.monotonic() >= self.finish_by)
+
+    def _may_finish(self) -> bool:
+        """Tell whether there is any use in going on, once asked to end: another process sends what
+        is left; a stream that cannot be had now is left to the next.
+        """
+        return self.lock.held and self.standing.problem is None
+
+    def _hold_lock(self) -> bool:
+        if not self.standing.directory.is_dir():
+            return False  # the journal tells of it, or it is still to come
+        self.standing.ships = held = self.lock.take()
+        self.standing.sender = None if held else self.lock.holder()
+        return held
+
+    def _step(self) -> float:
+        """Send once from all runs; give for how many seconds to rest.
+
+        Raises:
+            StreamUnavailableError: The stream cannot be had, or does not take it.
+            OSError: The journal cannot be read, or positions not be saved.
+        """
+        ending = self.asked.is_set()  # asked first: what was written before is sent then
+        turns = self._present_turns()
+        turns.count()
+        until = time.monotonic() + _TURN_SECONDS
+        if ending:
+            until = min(until, self.finish_by)
+
+        async def take(jetstream: JetStreamContext) -> bool:
+            return await turns.take(jetstream, until)
+
+        moved = self.link.call(take, self.config.timeout_seconds + 2 * _TURN_SECONDS)
+        self.standing.go_well()
+        turns.positions.save(at_once=not moved)
+        turns.count()
+        if moved:
+            return 0.0
+        self.caught_up.set()
+        self.drained = ending
+        return max(_LOOK_SECONDS, _LOOK_SECONDS_A_RUN * len(turns))
+
+    def _fail(self, error: Exception) -> None:
+        self._looked_at = None  # it may be another one when all is well again
+        self._keep()
+        told = str(error)
+        if isinstance(error, StreamUnavailableError):
+            heard = self.link.heard if self.asked.is_set() else None
+            why = error.reason if heard is None else reason(heard, self.config)
+            told = f"{self.link.place}: {why}"
+        self.standing.fail(told)
+
+    def _leave(self) -> None:
+        self._keep()
+        self.link.close()
+        self.lock.release()
+        self.standing.ships = self.standing.connected = False
+
+    def _keep(self) -> None:
+        """Save how far it is, and count what waits."""
+        turns = self._turns
+        if turns is not None:
+            with contextlib.suppress(OSError):  # found out again from the stream
+                turns.positions.save(at_once=True)
+            with contextlib.suppress(OSError):
+                self._look_for_runs(turns)
+            turns.count(at_once=True)
+
+    def _present_turns(self) -> Turns:
+        """Give the runs and how far they are, in the stream as it is now.
+
+        Raises:
+            StreamUnavailableError: It cannot be had, or is not one of ours.
+            OSError: It cannot be told how far they are.
+        """
+        if self._turns is None:
+            self._turns = self._turns_in(None)
+        self._look_for_runs(self._turns)  # so that it is known what waits, whatever follows
+        if self._looked_at is None or time.monotonic() - self._looked_at > _STREAM_SECONDS:
+            stream = self.link.call(self._look_at_stream)
+            if self._turns.positions.stream != stream.id:
+                self._turns = self._turns_in(stream)
+            if self._turns.stream != stream:
+                self._turns.go_on_in(stream)
+            self._looked_at = time.monotonic()
+        return self._turns
+
+    async def _look_at_stream(self, jetstream: JetStreamContext) -> FleetStream:
+        client = await self.link.client()
+        return await look_at(jetstream, self.config, self.link.place, client.max_payload)
+
+    def _turns_in(self, stream: FleetStream | None) -> Turns:
+        path = self.lock.folder / f"{token_of(self.config.stream)}.json"
+        positions = Positions.read(path, None if stream is None else stream.id)
+        if positions.damage is not None:
+            told = (
+                f"has lost its positions: {path}: {positions.damage}; the stream is asked for them"
+            )
+            self.standing.tell("damage", told)
+        if positions.former is not None:
+            told = f"is sent from its beginning: {self.link.place} was made since it was sent last"
+            self.standing.tell("anew", told)
+        turns = Turns(
+            directory=self.standing.directory,
+            config=self.config,
+            service=self.service,
+            standing=self.standing,
+            positions=positions,
+        )
+        self._listing = RunListing(self.standing.directory)
+        self._look_for_runs(turns)
+        return turns
+
+    def _look_for_runs(self, turns: Turns) -> None:
+        names = self._listing.look()
+        if names is not None:
+            turns.take_names(names)

@@ -1,0 +1,151 @@
+"""The runs of a journal, as they take turns on their way into one stream."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import define, evolve, field
+from nats.js.client import JetStreamContext
+
+from hypervisor_journal.reading.raw_run import Place, RawRun
+from hypervisor_journal.runs.run_ledger import RunLedger
+from hypervisor_journal.runs.runs import Run
+from hypervisor_journal.streams.failed_reads import damage_teller
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.shipping.fleet_stream import FleetStream
+from hypervisor_nats.shipping.packing import Bounds
+from hypervisor_nats.shipping.positions import Positions, Reached
+from hypervisor_nats.shipping.sending import Sender
+from hypervisor_nats.shipping.shipped_run import ShippedRun
+from hypervisor_nats.shipping.standing import Standing
+
+_SIDE_BY_SIDE = 16
+"""So many runs are sent at once; each has one message on its way."""
+_COUNT_SECONDS = 2.0
+
+
+@define(eq=False, kw_only=True)
+class Turns:
+    """The runs that are not done. One that had its turn goes behind all others.
+
+    Attributes:
+        directory: The journal's.
+        config: Names the stream.
+        service: Of the configuration: part of the subjects.
+        standing: Where it is counted what becomes of events.
+        positions: How far each run was sent into the stream.
+        stream: The stream, as it was seen last; None: it was not seen yet. Nothing is sent before.
+    """
+
+    directory: Path
+    config: NatsConfig
+    service: str
+    standing: Standing
+    positions: Positions
+    stream: FleetStream | None = field(default=None, init=False)
+    _runs: dict[str, ShippedRun] = field(factory=dict, init=False)
+    _bounds: Bounds = field(init=False)
+    _counted_at: float = field(default=0.0, init=False)
+    _ledger: RunLedger = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ledger = RunLedger(self.directory)
+        self._bounds = _bounds_of(self.config, 0)
+
+    def __len__(self) -> int:
+        """How many runs are not done."""
+        return len(self._runs)
+
+    def take_names(self, names: Iterable[str]) -> None:
+        """Take in the runs that there are now, and those that have gone before their end."""
+        there, positions = set(names), self.positions
+        positions.done &= there
+        for name in sorted({*there, *positions.runs}):
+            if name not in self._runs and name not in positions.done:
+                raw = RawRun(Run(self.directory / name), damage_teller("nats"))
+                reached = positions.runs.get(name) or Reached(Place(), 0, "")
+                self._runs[name] = ShippedRun(raw, self._with_subject(name, reached))
+
+    def go_on_in(self, stream: FleetStream) -> None:
+        """Go on in the stream as it is now: with other bounds, perhaps, or other partitions."""
+        self.stream, self._bounds = stream, _bounds_of(self.config, stream.limit_bytes)
+        for name, run in self._runs.items():
+            run.reached = self._with_subject(name, run.reached)
+
+    def _with_subject(self, name: str, reached: Reached) -> Reached:
+        if self.stream is None:
+            return reached
+        former = reached.subject
+        subject = self.stream.subject_for(self.config, self.service, name, former or None)
+        return reached if subject == former else evolve(reached, subject=subject, last=0)
+
+    async def take(self, jetstream: JetStreamContext, until: float) -> bool:
+        """Send from all runs, side by side, until a moment of the monotonic clock.
+
+        Returns:
+            Whether anything moved, or a run had no turn.
+
+        Raises:
+            NatsError: The stream does not take it. What could be sent was.
+            OSError: A run cannot be read.
+        """
+        sender, waiting, moved = Sender(jetstream, self.config), list(self._runs.values()), False
+        while waiting and time.monotonic() < until:
+            now, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
+            sending = [self._send_some(sender, run, until) for run in now]
+            results = await asyncio.gather(*sending, return_exceptions=True)
+            for run in now:
+                self._end_turn(run)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+                moved = moved or result
+        return moved or bool(waiting)
+
+    async def _send_some(self, sender: Sender, run: ShippedRun, until: float) -> bool:
+        moved = False
+        while not run.done and time.monotonic() < until:
+            packed = run.pack(self._bounds)
+            if packed is None:
+                break
+            before = run.reached.place.sequence
+            sent = await sender.send(run, packed)
+            self.standing.note_sent(sent, run.reached.place.sequence - before)
+            if run.reached.place == packed.behind:
+                self.standing.note_passed_over(packed.gone, packed.too_large)
+            moved = True
+        return moved
+
+    def _end_turn(self, run: ShippedRun) -> None:
+        self._runs.pop(run.name, None)
+        self.positions.take(run.name, None if run.done else run.reached)
+        if not run.done:
+            self._runs[run.name] = run  # behind all others
+
+    def waiting_of(self, name: str) -> int:
+        """Give how many events of a run are known to wait."""
+        run = self._runs.get(name)
+        return 0 if run is None else run.waiting
+
+    def count(self, *, at_once: bool = False) -> None:
+        """Tell how many events wait. How far each run goes is found out now and then, or at once;
+        a run that rests costs nothing more.
+        """
+        if at_once or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
+            with contextlib.suppress(OSError):  # then each run is looked at
+                self._ledger.look()
+            for name, run in self._runs.items():
+                ended = self._ledger.runs.get(name)
+                with contextlib.suppress(OSError):  # the turn tells of it
+                    run.look(None if ended is None else ended.end)
+            self._counted_at = time.monotonic()
+        runs = self._runs.values()
+        times = [run.oldest_ns for run in runs if run.oldest_ns]
+        self.standing.note_waiting(sum(run.waiting for run in runs), min(times, default=0))
+
+
+def _bounds_of(config: NatsConfig, limit_bytes: int) -> Bounds:
+    most = min(config.max_message_bytes, limit_bytes)
+    return Bounds(config.max_message_events, most, limit_bytes)
