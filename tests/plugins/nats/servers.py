@@ -192,3 +192,12 @@ def make_bucket(config: NatsConfig, *, replicas: int = 1) -> None:
     """Make the bucket of positions."""
     wanted = KeyValueConfig(bucket=config.bucket, history=1, replicas=replicas, direct=True)
     ask_server(config, lambda jetstream: jetstream.create_key_value(wanted))
+
+
+def write_table(config: NatsConfig, file: Path) -> Path:
+    """Write the configuration of a process that only reads the stream."""
+    file.write_text(
+        f'[plugins.nats]\nservers = {list(config.servers)}\nstream = "{config.stream}"\n'
+        f'subject = "{config.subject}"\nlease_seconds = {config.lease_seconds}\n'
+    )
+    return file

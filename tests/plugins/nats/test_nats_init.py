@@ -10,7 +10,7 @@ from nats.js.client import JetStreamContext
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.upkeep.amounts import read_bytes, read_seconds, told_bytes, told_seconds
 from tests.commands import run_hvobs
-from tests.plugins.nats.servers import NatsServer, ask_server, config_of, one_server
+from tests.plugins.nats.servers import NatsServer, ask_server, config_of, one_server, write_table
 from tests.ports import free_port
 
 
@@ -23,11 +23,7 @@ class Table:
     """A configuration's file, of a stream that is not there yet."""
 
     def __init__(self, config: NatsConfig, file: Path) -> None:
-        self.config, self.file = config, file
-        file.write_text(
-            f'[plugins.nats]\nservers = {list(config.servers)}\nstream = "{config.stream}"\n'
-            f'subject = "{config.subject}"\n'
-        )
+        self.config, self.file = config, write_table(config, file)
 
     def init(self, *arguments: object, **options: Any) -> tuple[int, str, str]:
         result = run_hvobs("nats", "init", "--config", self.file, *arguments, **options)

@@ -2,9 +2,10 @@
 
 from hypervisor_journal.checking import check_journal
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
 from hypervisor_nats.upkeep.amounts import told_bytes
-from hypervisor_nats.upkeep.limits import obstacles, partitions_of
+from hypervisor_nats.upkeep.limits import bucket_changes, obstacles, partitions_of
 from hypervisor_nats.upkeep.making import find
 
 _MOST_SECONDS = 3.0
@@ -28,7 +29,7 @@ def check_fleet(config: NatsConfig, table: str) -> str:
         told.append(check_journal(config.journal, f"{table}.journal"))
     link = Link(config, "check")
     try:
-        found = link.call(lambda _: find(link), min(config.timeout_seconds, _MOST_SECONDS))
+        found = link.call(lambda _: find(Server(link)), min(config.timeout_seconds, _MOST_SECONDS))
     finally:
         link.close()
     if found.stream is None:
@@ -38,6 +39,10 @@ def check_fleet(config: NatsConfig, table: str) -> str:
         problems.append(
             f"there is no bucket {config.bucket}, in which agents keep how far they are:"
             " 'hvobs nats init' makes it"
+        )
+    elif bucket_changes(found.bucket, found.stream["num_replicas"]):
+        problems.append(
+            f"the bucket {config.bucket} is not as the stream: 'hvobs nats init' changes it"
         )
     if problems:
         raise ValueError(f"{link.place}: {'; '.join(problems)}")

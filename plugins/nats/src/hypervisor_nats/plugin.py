@@ -67,5 +67,6 @@ class NatsPlugin:
         """Give what ``hvobs nats`` can do."""
         from hypervisor_nats.commands.init import init_command
         from hypervisor_nats.commands.ship import ship_command
+        from hypervisor_nats.commands.status import status_command
 
-        return [init_command, ship_command]
+        return [init_command, ship_command, status_command]

@@ -13,12 +13,14 @@ from hypervisor_nats.commands.amount_types import (
 )
 from hypervisor_nats.commands.options import config_options
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
 from hypervisor_nats.names import DEFAULT_PARTITIONS
 from hypervisor_nats.upkeep.hints import hints, sync_hint
 from hypervisor_nats.upkeep.limits import (
     Change,
     Limits,
+    bucket_changes,
     differences,
     new_stream,
     partitions_of,
@@ -120,7 +122,7 @@ def _make(
     if 0 < age < window:  # the server would refuse it
         settings["duplicate_window"] = age
     if not dry_run:
-        _done(link, lambda link: make(link, settings))
+        _done(link, lambda server: make(server, settings))
     output.tell(f"stream {link.config.stream}: {'would be made' if dry_run else 'made'}")
     _tell_settings(settings)
     return settings
@@ -154,7 +156,7 @@ def _change(
     if not dry_run:
         if ask:
             click.confirm(f"change stream {name}", abort=True, err=True)
-        _done(link, lambda link: change(link, settings, changes))
+        _done(link, lambda server: change(server, settings, changes))
         output.tell(f"stream {name}: changed")
     return {**settings, **{one.key: one.will for one in changes}}
 
@@ -169,14 +171,15 @@ def _keep_bucket(link: Link, found: Found, stream: Mapping[str, Any], *, dry_run
     name, replicas = link.config.bucket, stream["num_replicas"]
     if found.bucket is None:
         if not dry_run:
-            _done(link, lambda link: make_bucket(link, replicas))
+            _done(link, lambda server: make_bucket(server, replicas))
         output.tell(f"bucket {name}: {'would be made' if dry_run else 'made'}")
-    elif found.bucket.get("num_replicas") != replicas:
-        changes = [Change("num_replicas", found.bucket.get("num_replicas"), replicas)]
-        bucket = found.bucket
-        if not dry_run:
-            _done(link, lambda link: change(link, bucket, changes))
-        output.tell(f"bucket {name}: {'would have' if dry_run else 'has'} {replicas} replicas, too")
+        return
+    bucket, changes = found.bucket, bucket_changes(found.bucket, replicas)
+    for one in changes:
+        verb = "would have" if dry_run else "has"
+        output.tell(f"bucket {name}: {verb} {one.name} {told(one.key, one.will)}, as the stream")
+    if changes and not dry_run:
+        _done(link, lambda server: change(server, bucket, changes))
 
 
 def _tell_settings(settings: Mapping[str, Any]) -> None:
@@ -196,10 +199,10 @@ def _tell_hints(
         output.note(f"note: {hint}")
 
 
-def _done(link: Link, action: Callable[[Link], Awaitable[Result]]) -> Result:
+def _done(link: Link, action: Callable[[Server], Awaitable[Result]]) -> Result:
     """Do something that a cluster may take a while for.
 
     Raises:
         StreamUnavailableError: It cannot be done; the text says why.
     """
-    return link.call(lambda _: action(link), _SECONDS)
+    return link.call(lambda _: action(Server(link)), _SECONDS)

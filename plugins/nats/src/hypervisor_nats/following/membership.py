@@ -11,12 +11,12 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from uuid import uuid4
 
 from attrs import define, field
 
 from hypervisor_nats.following.server import Found
+from hypervisor_nats.server_times import seconds_between
 
 KEY = "replica."
 
@@ -150,11 +150,5 @@ def _seconds_between(earlier: str, later: str | None) -> float:
     """Give the time between two moments of the server's clock; 0 where it cannot be told."""
     with contextlib.suppress(ValueError):
         if later is not None:
-            return max(0.0, (_moment(later) - _moment(earlier)).total_seconds())
+            return seconds_between(earlier, later)
     return 0.0
-
-
-def _moment(text: str) -> datetime:
-    # Nanoseconds are more than ``fromisoformat`` takes.
-    head, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6]:0<6}+00:00")

@@ -141,6 +141,21 @@ def differences(
     return Differences(changes, [*obstacles(config, found), *_of_partitions(found, partitions)])
 
 
+def bucket_changes(found: Mapping[str, Any], replicas: int) -> list[Change]:
+    """Say how a bucket is not as it should be beside a stream.
+
+    Args:
+        found: Settings of the stream behind the bucket.
+        replicas: Those of the stream of events.
+    """
+    wanted = {"num_replicas": replicas, "allow_direct": True}
+    return [
+        Change(key, found.get(key), value)
+        for key, value in wanted.items()
+        if _plain(found.get(key)) != _plain(value)
+    ]
+
+
 def obstacles(config: NatsConfig, found: Mapping[str, Any]) -> list[str]:
     """Say why a stream cannot be used as that of a fleet; nothing where it can."""
     name, kept = config.stream, found.get("metadata") or {}

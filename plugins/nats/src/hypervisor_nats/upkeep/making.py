@@ -1,15 +1,13 @@
 """Makes the stream of a fleet and the bucket of its positions, or changes them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
 from nats.js.api import KeyValueConfig
-from nats.js.errors import APIError
+from nats.js.errors import NotFoundError
 
-from hypervisor_nats.api import ask
-from hypervisor_nats.config import NatsConfig
-from hypervisor_nats.link import Link
-from hypervisor_nats.reasons import STREAM_NOT_FOUND
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.upkeep.limits import Change
 
 _CLUSTER = 3
@@ -42,16 +40,16 @@ class Found:
         return _CLUSTER if self.servers >= _CLUSTER else 1
 
 
-async def find(link: Link) -> Found:
+async def find(server: Server) -> Found:
     """Look at what is there.
 
     Raises:
         NatsError: No server answers, or it refuses.
         OSError: Likewise.
     """
-    client, config = await link.client(), link.config
-    stream = await _info(client, config.stream, config)
-    bucket = await _info(client, f"KV_{config.bucket}", config)
+    config, client = server.link.config, await server.client()
+    stream = await _info(server, config.stream)
+    bucket = await _info(server, f"KV_{config.bucket}")
     return Found(
         stream=stream and stream["config"],
         bucket=bucket and bucket["config"],
@@ -62,59 +60,51 @@ async def find(link: Link) -> Found:
     )
 
 
-async def make(link: Link, settings: Settings) -> None:
+async def make(server: Server, settings: Settings) -> None:
     """Make the stream.
 
     Raises:
         NatsError: It cannot be made.
     """
-    client = await link.client()
-    await ask(client, f"STREAM.CREATE.{link.config.stream}", settings, seconds=_patience(link))
+    await server.ask(f"STREAM.CREATE.{settings['name']}", settings)
 
 
-async def make_bucket(link: Link, replicas: int) -> None:
+async def make_bucket(server: Server, replicas: int) -> None:
     """Make the bucket.
 
     Raises:
         NatsError: It cannot be made.
     """
-    jetstream = (await link.client()).jetstream(timeout=_patience(link))
+    jetstream = (await server.client()).jetstream(timeout=server.timeout)
     await jetstream.create_key_value(
         KeyValueConfig(
-            bucket=link.config.bucket,
+            bucket=server.link.config.bucket,
             description="How far the readers of a fleet are: hypervisor-observability",
             history=1,
             replicas=replicas,
+            direct=True,
         )
     )
 
 
-async def change(link: Link, found: Settings, changes: list[Change]) -> None:
+async def change(server: Server, found: Settings, changes: Sequence[Change]) -> None:
     """Change settings of a stream, and leave the others as they are.
 
     Raises:
         NatsError: It cannot be changed so.
     """
-    # The server keeps those keys itself.
+    # The server keeps these itself.
     metadata = {
         key: value
         for key, value in (found.get("metadata") or {}).items()
         if not key.startswith("_nats.")
     }
     settings = {**found, "metadata": metadata, **{one.key: one.will for one in changes}}
-    client = await link.client()
-    await ask(client, f"STREAM.UPDATE.{found['name']}", settings, seconds=_patience(link))
+    await server.ask(f"STREAM.UPDATE.{found['name']}", settings)
 
 
-async def _info(client: Any, name: str, config: NatsConfig) -> Settings | None:
+async def _info(server: Server, name: str) -> Settings | None:
     try:
-        return await ask(client, f"STREAM.INFO.{name}", seconds=config.timeout_seconds)
-    except APIError as error:
-        if error.err_code == STREAM_NOT_FOUND:
-            return None
-        raise
-
-
-def _patience(link: Link) -> float:
-    """A cluster agrees on a new stream first: seconds."""
-    return max(30.0, link.config.timeout_seconds)
+        return await server.ask(f"STREAM.INFO.{name}")
+    except NotFoundError:
+        return None
