@@ -1,7 +1,7 @@
 """Agents share the stream: each event is for one of them, once, in the order of its run."""
 
 from hypervisor_nats.config import NatsConfig
-from tests.plugins.nats.fleets import fleet, publish_run
+from tests.plugins.nats.followers import fleet, publish_run
 from tests.waiting import wait_until
 
 
