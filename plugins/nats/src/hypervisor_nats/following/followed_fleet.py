@@ -17,6 +17,7 @@ from hypervisor_nats.following.rounds import Rounds
 from hypervisor_nats.following.server import FencedError, Server
 from hypervisor_nats.following.shared_stream import PartitionStream
 from hypervisor_nats.following.stream_facts import facts_of
+from hypervisor_nats.following.tenures import Tenures
 from hypervisor_nats.following.term import Term
 from hypervisor_nats.link import CLIENT_ERRORS, Link
 from hypervisor_observability import MetricFamily
@@ -67,7 +68,8 @@ class FollowedFleet:
         self._call(facts_of(self._server))
         if self._rounds is None:
             membership = Membership(self.config.lease_seconds)
-            self._rounds = Rounds(self._server, membership, self.streams)
+            tenures = Tenures(self._server, membership.id, self.streams)
+            self._rounds = Rounds(self._server, membership, tenures)
             self._going = asyncio.run_coroutine_threadsafe(self._rounds.run(), self._link.loop)
 
     def stream_for(self, reader: str, *, defers: bool) -> PartitionStream:
@@ -149,12 +151,12 @@ class FollowedFleet:
         late = [term.partition for term in terms if not term.is_ready]
         if late:
             raise StreamUnavailableError(self.place, f"partition {late[0]} is not begun yet")
-        self._call(rounds.count([term.partition for term in terms], _LOOK_SECONDS))
+        self._call(rounds.tenures.count([term.partition for term in terms], _LOOK_SECONDS))
 
     def waiting(self, term: Term) -> int:
         """Give how many events wait behind what was taken in *term*."""
         rounds = self._rounds
-        backlog = None if rounds is None else rounds.backlogs.get(term.partition)
+        backlog = None if rounds is None else rounds.tenures.backlogs.get(term.partition)
         if backlog is None:
             return 0
         return backlog.after(max(term.reached, term.begins.sequence))
@@ -166,9 +168,9 @@ class FollowedFleet:
             return False
         term.is_saving = True
         try:
-            self._link.run(rounds.save(term, entry, snapshot), self.config.timeout_seconds)
+            self._link.run(rounds.tenures.save(term, entry, snapshot), self.config.timeout_seconds)
         except FencedError:
-            rounds.lose(term)
+            rounds.tenures.lose(term)
         except (ValueError, TypeError) as error:  # a plugin's own state may be odd
             self._tell(term, error)
             return self.save(term, entry, None) if snapshot is not None else False
@@ -193,7 +195,7 @@ class FollowedFleet:
             StreamUnavailableError: It cannot be done at present.
         """
         if self._rounds is not None:
-            self._call(self._rounds.begin_again(term))
+            self._call(self._rounds.tenures.begin_again(term))
 
     def wake(self, term: Term) -> None:
         """Have messages come for which there is room now."""

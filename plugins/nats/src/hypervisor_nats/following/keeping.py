@@ -31,6 +31,7 @@ class Kept:
         owner: Id of this agent.
         entry: What stands in the bucket.
         revision: Its revision; 0: nothing stands there.
+        is_given_up: Whether this agent has no part in it any more: it writes no place then.
     """
 
     server: Server
@@ -39,6 +40,7 @@ class Kept:
     owner: str
     entry: Entry
     revision: int
+    is_given_up: bool = field(default=False, init=False)
     _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @property
@@ -54,6 +56,8 @@ class Kept:
             NatsError: It is not known whether it was written: to be tried again.
         """
         async with self._lock:
+            if self.is_given_up and entry.owner is not None:
+                raise FencedError(self.key)
             try:
                 self.revision = await self.server.put(self.key, entry.to_bytes(), self.revision)
             except FencedError:

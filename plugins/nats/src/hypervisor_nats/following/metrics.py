@@ -18,7 +18,7 @@ def fleet_metrics(rounds: Rounds, *, keeps: bool) -> list[MetricFamily]:
         keeps: Whether it has what it has, for all that it knows; if not, it tells of none.
     """
     gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
-    terms = list(rounds.terms.values()) if keeps else []
+    terms = list(rounds.tenures.terms.values()) if keeps else []
     by_term: tuple[tuple[str, MetricKind, str, Callable[[Term], int]], ...] = (
         ("lag_events", gauge, "Events in the stream that the plugin has not read", lag(rounds)),
         ("expired_events_total", counter, "Events that were gone before the plugin could read them",
@@ -32,11 +32,11 @@ def fleet_metrics(rounds: Rounds, *, keeps: bool) -> list[MetricFamily]:
         ("partitions", gauge, "Partitions that this agent has",
          len({term.partition for term in terms})),
         ("takeovers_total", counter, "Partitions taken over from agents that had died",
-         rounds.claiming.takeovers),
+         rounds.tenures.claiming.takeovers),
         ("lost_partitions_total", counter, "Partitions that another agent has taken over",
-         rounds.fenced),
+         rounds.tenures.lost),
         ("strange_messages_total", counter,
-         "Messages in the stream that are not of this system, passed over", rounds.strange),
+         "Messages in the stream that are not of this system, passed over", rounds.tenures.strange),
     )  # fmt: skip
     return [
         *(
@@ -59,7 +59,7 @@ def lag(rounds: Rounds) -> Callable[[Term], int]:
     """Give what tells how many events wait for the reader of a term."""
 
     def waiting(term: Term) -> int:
-        backlog = rounds.backlogs.get(term.partition)
+        backlog = rounds.tenures.backlogs.get(term.partition)
         behind = 0 if backlog is None else backlog.after(max(term.reached, term.begins.sequence))
         return behind + term.waiting + term.not_told
 

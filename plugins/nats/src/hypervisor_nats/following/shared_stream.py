@@ -4,12 +4,15 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from hypervisor_nats.following.entries import Entry, Snapshot
-from hypervisor_nats.following.term import EXPIRED, UNVERIFIED, Portion, Term
+from hypervisor_nats.following.fleet import Fleet
+from hypervisor_nats.following.portion import EXPIRED, UNVERIFIED, Portion
+from hypervisor_nats.following.term import Term
+from hypervisor_nats.following.unsettled import Unsettled
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
@@ -17,48 +20,6 @@ from hypervisor_observability.text.limited_log import LimitedLog
 
 DEFERRED, NOT_REPLAYED = "deferred", "not_replayed"
 State = Callable[[], Mapping[str, Any] | None]
-
-
-class Fleet(Protocol):
-    """What a stream needs of the agent that it is of."""
-
-    def check(self) -> None:
-        """Make sure that what this agent has is its own still.
-
-        Raises:
-            StreamUnavailableError: It may not be.
-        """
-
-    @property
-    def keeps(self) -> bool:
-        """Whether it has what it has, for all that it knows."""
-
-    def look(self, stream: "PartitionStream") -> None:
-        """Find out how much waits for a reader.
-
-        Raises:
-            StreamUnavailableError: It cannot be told.
-        """
-
-    def waiting(self, term: Term) -> int:
-        """Give how many events wait behind what was taken in *term*."""
-
-    def save(self, term: Term, entry: Entry, snapshot: Snapshot | None) -> bool:
-        """Save it. Never raises; tells whether it was saved."""
-
-    def wake(self, term: Term) -> None:
-        """Have messages come for which there is room now."""
-
-    def rewind(self, term: Term) -> None:
-        """Begin *term* at its state again.
-
-        Raises:
-            StreamUnavailableError: It cannot be done at present.
-        """
-
-    @property
-    def patience(self) -> float:
-        """Longest time to wait for a message that has to come, in seconds."""
 
 
 @define(eq=False)
@@ -87,9 +48,7 @@ class PartitionStream:
     lock: threading.RLock = field(factory=threading.RLock, init=False)
     terms: dict[int, Term] = field(factory=dict, init=False)
     _turns: "deque[int]" = field(factory=deque, init=False)
-    _unsettled: "deque[Portion]" = field(factory=deque, init=False)
-    """What was read and is not committed, in the order of their positions."""
-    _position: int = field(default=0, init=False)
+    _unsettled: Unsettled = field(factory=Unsettled, init=False)
     _told_end: int = field(default=0, init=False)
     _lost: int = field(default=0, init=False)
     """How many events waited in partitions that were lost, and are still counted."""
@@ -113,12 +72,12 @@ class PartitionStream:
             del self.terms[term.partition]
             self._turns.remove(term.partition)
             self._lost += term.waiting + self.fleet.waiting(term) + term.not_told
-            self._unsettled = deque(one for one in self._unsettled if one.term is not term)
+            self._unsettled.forget(term)
 
     def is_idle(self, term: Term) -> bool:
         """Tell whether the reader has nothing of *term* in its hands."""
         with self.lock:
-            return not any(one.term is term for one in self._unsettled)
+            return not self._unsettled.of(term)
 
     @property
     def parts(self) -> Mapping[str, int]:
@@ -199,7 +158,7 @@ class PartitionStream:
         """0, and the position behind all that waits."""
         self.fleet.look(self)
         with self.lock:
-            self._told_end = max(self._told_end, self._position + self._waiting())
+            self._told_end = max(self._told_end, self._unsettled.position + self._waiting())
             return 0, self._told_end
 
     def _waiting(self) -> int:
@@ -216,7 +175,7 @@ class PartitionStream:
         with self.lock:
             self.fleet.check()
             self._go_back(position)
-            self._settle_what_is_passed()
+            self._unsettled.settle_what_is_passed()
             for _ in range(len(self._turns)):
                 term = self.terms[self._turns[0]]
                 self._turns.rotate(-1)
@@ -227,40 +186,26 @@ class PartitionStream:
                 found = self._take(term, max_events)
                 if term.pull.has_room:
                     self.fleet.wake(term)
-                if self._position > position:
+                if self._unsettled.position > position:
                     return _reading(position, found)
             return self._pass_what_was_lost()
 
     def _take(self, term: Term, max_events: int) -> list[Portion]:
         found = []
         for portion in term.take(max_events):
-            placed = evolve(portion, start=self._position)
-            self._position = placed.stop
-            self._unsettled.append(placed)
-            self._left.update(placed.skips)
-            found.append(placed)
-            if placed.events:
+            found.append(self._unsettled.give(portion))
+            self._left.update(portion.skips)
+            if portion.events:
                 self._part = term.name
         self.damaged = self.damaged or any(UNVERIFIED in one.skips for one in found)
         return found
 
     def _go_back(self, position: int) -> None:
         """Give back what was read behind *position*, and not taken."""
-        while self._unsettled and self._unsettled[-1].stop > position:
-            portion = self._unsettled.pop()
-            if portion.start < position:
-                kept, portion = portion.cut(position - portion.start - portion.skipped)
-                self._unsettled.append(kept)
-            else:
+        for portion in self._unsettled.take_back(position):
+            if portion.skips:
                 self._left.subtract(portion.skips)
             portion.term.returned.appendleft(portion)
-            self._position = portion.start
-
-    def _settle_what_is_passed(self) -> None:
-        """Settle what nobody has in his hands, and is behind nothing that somebody has."""
-        while self._unsettled and not self._unsettled[0].events:
-            portion = self._unsettled.popleft()
-            portion.term.settle(portion)
 
     def _pass(self, reason: str, term: Term) -> Reading:
         count, term.not_told = term.not_told, 0
@@ -268,16 +213,16 @@ class PartitionStream:
 
     def _passed(self, count: int, reason: str) -> Reading:
         self._left[reason] += count
-        self._position += count
-        return Reading((), self._position, count)
+        self._unsettled.position += count
+        return Reading((), self._unsettled.position, count)
 
     def _pass_what_was_lost(self) -> Reading:
         """Pass over what was said to wait, and does not: it was of partitions that were lost, or
         of messages that were not what their heads said.
         """
-        missing = self._told_end - self._position - self._waiting()
+        missing = self._told_end - self._unsettled.position - self._waiting()
         if missing <= 0:
-            return Reading((), self._position, 0)
+            return Reading((), self._unsettled.position, 0)
         lost = min(missing, self._lost)
         self._lost -= lost
         return self._passed(lost or missing, DEFERRED if lost else UNVERIFIED)
@@ -289,7 +234,7 @@ class PartitionStream:
         begun = time.monotonic()
         saved: list[tuple[Term, Entry, Snapshot | None]]
         with self.lock:
-            touched = self._settle(position)
+            touched = self._unsettled.settle(position)
             current = next((term for term in self.terms.values() if term.name == self._part), None)
             saved = [(term, term.entry(), None) for term in touched if term is not current]
             if current is not None:
@@ -302,33 +247,20 @@ class PartitionStream:
             if snapshot is not None:
                 term.note_snapshot(begun)  # also where it failed: not with each batch
 
-    def _settle(self, position: int) -> list[Term]:
-        touched: dict[int, Term] = {}
-        while (self._unsettled and self._unsettled[0].start < position) or (
-            self._unsettled and self._unsettled[0].stop <= position
-        ):
-            portion = self._unsettled.popleft()
-            if portion.stop > position:
-                portion, rest = portion.cut(position - portion.start - portion.skipped)
-                self._unsettled.appendleft(rest)
-            portion.term.settle(portion)
-            touched[portion.term.partition] = portion.term
-        return list(touched.values())
-
     def _snapshot(self, term: Term, state: State) -> Snapshot | None:
         try:
             given = state()
         except Exception as error:  # noqa: BLE001 - a plugin's own state may be odd
             self._limited_log.warning("state", "the state of %s is not saved: %s", self.name, error)
             return None
-        return term.snapshot_with(given, [one for one in self._unsettled if one.term is term])
+        return term.snapshot_with(given, self._unsettled.of(term))
 
     def begin_anew_after_fork(self) -> None:
         """Nothing forks here but a plugin; its child delivers nothing."""
         self.lock = threading.RLock()
         self.terms.clear()
         self._turns.clear()
-        self._unsettled.clear()
+        self._unsettled = Unsettled()
 
     # As an agent follows it
 
@@ -342,7 +274,7 @@ class PartitionStream:
     def in_flight(self) -> list[tuple[str, Sequence[HypervisorEvent]]]:
         """What was read and is not committed, with the names of the runs."""
         with self.lock:
-            return [(one.run, one.events) for one in self._unsettled if one.events]
+            return self._unsettled.by_run
 
 
 def _reading(position: int, found: Sequence[Portion]) -> Reading:
