@@ -54,7 +54,7 @@ def run_messages(run: str, count: int, *, each: int = 10, ended: bool = False) -
     writer = RunWriter()
     for number in range(count):
         writer.event(event_id=f"{run[-8:]}-{number}", payload={"number": number})
-    return messages_of(writer.records, range(each, count, each), run=run, ended=ended)
+    return messages_of(writer.records, range(each - 1, count - 1, each), run=run, ended=ended)
 
 
 @define(eq=False)
