@@ -1,4 +1,4 @@
-"""A reader of a partition, whatever the messages and the readings, and however often it is killed."""
+"""A reader of a partition: whatever the messages and the readings, however often it is killed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,7 +79,7 @@ class Agent:
     def check(self) -> None:
         pass
 
-    def look(self, stream: PartitionStream) -> None:
+    def look(self, reader: str, terms: Sequence[Term]) -> None:
         pass
 
     def wake(self, term: Term) -> None:

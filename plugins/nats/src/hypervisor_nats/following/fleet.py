@@ -1,12 +1,10 @@
 """What a reader's stream needs of the agent that it is of."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from hypervisor_nats.following.entries import Entry, Snapshot
 from hypervisor_nats.following.term import Term
-
-if TYPE_CHECKING:
-    from hypervisor_nats.following.shared_stream import PartitionStream
 
 
 class Fleet(Protocol):
@@ -23,8 +21,8 @@ class Fleet(Protocol):
     def keeps(self) -> bool:
         """Whether it has what it has, for all that it knows."""
 
-    def look(self, stream: "PartitionStream") -> None:
-        """Find out how much waits for a reader.
+    def look(self, reader: str, terms: Sequence[Term]) -> None:
+        """Find out how much waits for a reader in what it has.
 
         Raises:
             StreamUnavailableError: It cannot be told.

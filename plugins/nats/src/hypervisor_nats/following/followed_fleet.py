@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -132,8 +132,8 @@ class FollowedFleet:
             why = rounds.trouble or "the servers do not answer"
             raise StreamUnavailableError(self.place, f"others may have taken over: {why}")
 
-    def look(self, stream: PartitionStream) -> None:
-        """Find out how much waits for a reader.
+    def look(self, reader: str, terms: Sequence[Term]) -> None:
+        """Find out how much waits for a reader in *terms*, which are all that it has.
 
         Raises:
             StreamUnavailableError: It cannot be told: a partition that falls to this agent is not
@@ -143,14 +143,13 @@ class FollowedFleet:
         rounds = self._rounds
         if rounds is None:
             return
-        wanted = rounds.wanted.get(stream.name, set())
-        if wanted:
-            raise StreamUnavailableError(self.place, f"partition {min(wanted)} is not ours yet")
-        with stream.lock:
-            terms = list(stream.terms.values())
-        late = [term.partition for term in terms if not term.is_ready]
+        late = rounds.wanted.get(reader, set()) | {
+            term.partition for term in terms if not term.is_ready
+        }
         if late:
-            raise StreamUnavailableError(self.place, f"partition {late[0]} is not begun yet")
+            raise StreamUnavailableError(
+                self.place, f"partition {min(late)} is not ready for {reader} yet"
+            )
         self._call(rounds.tenures.count([term.partition for term in terms], _LOOK_SECONDS))
 
     def waiting(self, term: Term) -> int:

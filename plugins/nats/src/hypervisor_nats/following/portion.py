@@ -1,16 +1,12 @@
 """What one message gives a reader, or a part of it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
 from hypervisor_nats.following.entries import Place
 from hypervisor_nats.runs.checked_run import CheckedRun
 from hypervisor_observability.events.event import HypervisorEvent
-
-if TYPE_CHECKING:
-    from hypervisor_nats.following.term import Term
 
 EXPIRED, UNVERIFIED = "expired", "unverified"
 
@@ -20,7 +16,6 @@ class Portion:
     """What one message, or a part of it, gives a reader.
 
     Attributes:
-        term: Where it was taken.
         run: Name of the run; empty where the message is none of ours.
         before: The run as it was before the message; None where nothing was known of it.
         begin: The place before the first event.
@@ -32,7 +27,6 @@ class Portion:
         start: Position of the first event, or of the first one that is passed over.
     """
 
-    term: "Term"
     run: str
     before: CheckedRun | None
     begin: Place

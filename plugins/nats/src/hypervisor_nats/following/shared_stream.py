@@ -156,7 +156,9 @@ class PartitionStream:
     @property
     def bounds(self) -> tuple[int, int]:
         """0, and the position behind all that waits."""
-        self.fleet.look(self)
+        with self.lock:
+            terms = list(self.terms.values())
+        self.fleet.look(self.name, terms)
         with self.lock:
             self._told_end = max(self._told_end, self._unsettled.position + self._waiting())
             return 0, self._told_end
@@ -193,7 +195,7 @@ class PartitionStream:
     def _take(self, term: Term, max_events: int) -> list[Portion]:
         found = []
         for portion in term.take(max_events):
-            found.append(self._unsettled.give(portion))
+            found.append(self._unsettled.give(term, portion))
             self._left.update(portion.skips)
             if portion.events:
                 self._part = term.name
@@ -202,10 +204,9 @@ class PartitionStream:
 
     def _go_back(self, position: int) -> None:
         """Give back what was read behind *position*, and not taken."""
-        for portion in self._unsettled.take_back(position):
-            if portion.skips:
-                self._left.subtract(portion.skips)
-            portion.term.returned.appendleft(portion)
+        for term, portion in self._unsettled.take_back(position):
+            self._left.subtract(portion.skips)
+            term.returned.appendleft(portion)
 
     def _pass(self, reason: str, term: Term) -> Reading:
         count, term.not_told = term.not_told, 0

@@ -211,12 +211,12 @@ class Term:
         if head is None:
             self.strange += not settled
             self.tell("strange", f"message {message.sequence} is none of ours: {message.strange}")
-            return Portion(self, "", None, begin, end, {}, (), (), message.reply)
+            return Portion("", None, begin, end, {}, (), (), message.reply)
         known = self._runs.is_known(head.run)
         run = self._runs.run(head.run)
         ended = self._runs.ended_at(head.run)
         if ended is not None and head.next <= ended:  # a repeat: all of it was had
-            return Portion(self, head.run, run, begin, end, {}, (), (), message.reply)
+            return Portion(head.run, run, begin, end, {}, (), (), message.reply)
         digest = self.digests.digest(run, head, message)
         self._runs.note(digest.after)
         missing = digest.missing
@@ -232,7 +232,7 @@ class Term:
         if digest.unverified:
             skips[UNVERIFIED] = digest.unverified
         return Portion(
-            self, head.run, run if known else None, begin, end, skips,
+            head.run, run if known else None, begin, end, skips,
             digest.events, digest.sequences, message.reply,
         )  # fmt: skip
 
