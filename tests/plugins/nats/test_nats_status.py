@@ -14,7 +14,7 @@ from hypervisor_nats.following.entries import Entry, Place
 from hypervisor_nats.names import partition_of, token_of
 from hypervisor_nats.upkeep import watching
 from tests.commands import run_hvobs
-from tests.plugins.nats.fleets import fleet, publish, publish_run, run_messages, run_name
+from tests.plugins.nats.followers import fleet, publish, publish_run, run_messages, run_name
 from tests.plugins.nats.servers import NatsServer, ask_server, config_of, write_table
 
 PARTITIONS = 4
