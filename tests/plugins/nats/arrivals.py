@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from attrs import evolve
+from nats.js.client import JetStreamContext
 
 from hypervisor_journal.format.frames import (
     CHECKSUM_BYTES,
@@ -20,7 +21,10 @@ from hypervisor_journal.format.frames import (
     new_record,
     record_at,
 )
-from hypervisor_nats.messages import Head
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.messages import ID_HEADER, Head
+from hypervisor_nats.names import subject_of
+from tests.plugins.nats.servers import ask_server
 
 Message = tuple[Head, bytes]
 RUN = "20261128T101112.123456Z-" + "0f" * 16
@@ -37,7 +41,12 @@ class RunWriter:
         self.records: list[Record] = []
 
     def event(
-        self, time_ns: int | None = None, payload: dict[str, object] | None = None, **head: object
+        self,
+        time_ns: int | None = None,
+        payload: dict[str, object] | None = None,
+        *,
+        escaped: bool = False,
+        **head: object,
     ) -> "RunWriter":
         values = {
             "event_id": f"{self.sequence:016x}",
@@ -48,7 +57,7 @@ class RunWriter:
             "parent_event_id": None,
             **head,
         }
-        written = json.dumps(values, separators=(",", ":")).encode()
+        written = json.dumps(values, separators=(",", ":"), ensure_ascii=escaped).encode()
         body = json.dumps(payload or {"number": self.sequence}).encode().ljust(DIGEST_BYTES)
         at = EPOCH_NS + self.sequence if time_ns is None else time_ns
         return self._write(EVENT, written, body, at, 1)
@@ -151,3 +160,20 @@ def records_in(data: bytes) -> list[Record]:
 def renamed(made: Message, run: str) -> Message:
     """Give a message of another run with the same records."""
     return evolve(made[0], run=run), made[1]
+
+
+def publish(
+    config: NatsConfig, *messages: Message, service: str = "svc", partitions: int = 4
+) -> None:
+    """Publish messages, one behind the other, as a shipper does."""
+
+    async def send(jetstream: JetStreamContext) -> None:
+        for head, data in messages:
+            subject = subject_of(config.subject, service, head.run, partitions)
+            # Without an id, by which the server would refuse what tests repeat.
+            headers = {
+                name: value for name, value in head.to_headers().items() if name != ID_HEADER
+            }
+            await jetstream.publish(subject, data, headers=headers)
+
+    ask_server(config, send)

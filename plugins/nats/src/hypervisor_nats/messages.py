@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from hypervisor_journal.format.frames import DIGEST_BYTES, BadBytesError, Record, record_at
-from hypervisor_nats.names import FORMAT
+from hypervisor_nats.names import FORMAT, token_of
 
 ID_HEADER = "Nats-Msg-Id"
 FORMAT_HEADER = "Hv-Format"
@@ -110,6 +110,19 @@ class Head:
         if head.next < head.first or head.count > head.next - head.first:
             raise StrangeMessageError("its numbers contradict each other")
         return head
+
+
+def head_of(subject: str, headers: Mapping[str, str] | None) -> Head:
+    """Read the head of a message that came under *subject*.
+
+    Raises:
+        StrangeMessageError: It is another's, of a format to come, or under the subject of another
+            run than it says.
+    """
+    head = Head.from_headers(headers)
+    if subject.rpartition(".")[2] != token_of(head.run):
+        raise StrangeMessageError(f"its subject is that of another run than {head.run}")
+    return head
 
 
 def _number(text: str) -> int:

@@ -10,7 +10,14 @@ from attrs import define, field
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_observability import PluginContext, hookimpl
-from hypervisor_observability.stores import FollowedStore, OnlyReadError, Store, StoreContext
+from hypervisor_observability.stores import (
+    FollowedStore,
+    History,
+    HistoryContext,
+    OnlyReadError,
+    Store,
+    StoreContext,
+)
 
 
 @define(eq=False)
@@ -60,6 +67,13 @@ class NatsPlugin:
         from hypervisor_nats.checking import check_fleet
 
         return check_fleet(self.config, f"plugins.{context.name}")
+
+    @hookimpl
+    def open_history(self, context: HistoryContext) -> History:
+        """Give the events of all runs of the stream."""
+        from hypervisor_nats.asking.history import FleetHistory
+
+        return FleetHistory.of(self.config, context)
 
     @classmethod
     @hookimpl

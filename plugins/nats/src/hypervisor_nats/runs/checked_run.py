@@ -12,8 +12,9 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from hypervisor_journal.format.frames import EVENT, GAP, BadBytesError, Record, gap_count
-from hypervisor_journal.proof.chain_walk import BEGINNING, BadRecordError, ChainWalk
+from hypervisor_journal.proof.chain_walk import BadRecordError, ChainWalk
 from hypervisor_nats.messages import Head, StrangeMessageError, records_of
+from hypervisor_nats.runs.seams import fit
 
 
 @frozen
@@ -109,24 +110,17 @@ class CheckedRun:
         Raises:
             BadRecordError: It belongs nowhere.
         """
-        if self.chain is None:
-            if head.first == 0 and head.chain != BEGINNING:
-                raise BadRecordError(0, "another record came before the first one")
-            self.begins = self.next = head.first
-            self.chain = head.chain
-            self.walk.begin_at(head.first, head.chain)
-        elif head.first < self.next or (self.ended and head.first == self.next):
+        place = fit(self, head)
+        if place.repeats:
             return 0, self._pass_repeated(head, found)
-        elif self.ended:
-            raise BadRecordError(self.next, "more comes behind the end of the run")
-        elif head.first == self.next or head.chain == self.chain:
+        if place.follows:
             self.walk.enter(head.first, head.chain, "message")
         else:
-            missing = head.first - self.next
+            if self.chain is None:
+                self.begins = head.first
             self.walk.begin_at(head.first, head.chain)
-            self.next, self.chain = head.first, head.chain
-            return missing, 0
-        return 0, 0
+        self.next, self.chain = head.first, head.chain
+        return place.missing, 0
 
     def _pass_repeated(self, head: Head, found: Sequence[Record]) -> int:
         """Give how many records were taken before; the chain must agree where they end."""
@@ -142,8 +136,6 @@ class CheckedRun:
             raise BadRecordError(self.next, "it repeats records in another way")
         if again.sequence == self.next and again.chain != self.chain:
             raise BadRecordError(self.next, "the same numbers came with other records")
-        if self.ended and repeated < len(found):
-            raise BadRecordError(self.next, "more comes behind the end of the run")
         return repeated
 
     def _place_of(self, head: Head) -> int:

@@ -1,0 +1,187 @@
+"""What the heads of all messages say: which runs there are, and where their events are.
+
+It is read once, and after that only what has come since: some fifty bytes are kept of a message.
+Repeats are left out. A run is listed as far as its messages belong together: the records of what
+nobody asks for are not read.
+"""
+
+import threading
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
+
+from attrs import define, evolve, field
+
+from hypervisor_journal.proof.chain_walk import BadRecordError
+from hypervisor_nats.asking.stream_messages import StreamMessage, StreamMessages, StreamState
+from hypervisor_nats.messages import Head, StrangeMessageError, head_of
+from hypervisor_nats.runs.seams import fit
+
+_MOST_STRANGE = 3
+
+
+@define(eq=False)
+class ListedRun:
+    """A run, and its messages in their order; the arrays have an item for each.
+
+    Attributes:
+        name: Of the run.
+        subject: Under which its first message came.
+        next: Sequence number behind the last message.
+        chain: Chain value behind its last record that takes a number.
+        ended: Whether the run's last message has come.
+        bad: What is wrong with it, for people; None: nothing. Messages from there on are left out.
+        places: Numbers of the messages in the stream.
+        begins: Sequence numbers of the run with which what is new in them begins.
+        from_ns: The least times of their events.
+        until_ns: The greatest ones.
+        counts: How many events they hold, by their own account.
+        last: Number of its last message in the stream, whatever that holds.
+        holes: How many numbers never came before a message, by the message's index.
+    """
+
+    name: str
+    subject: str
+    next: int = 0
+    chain: bytes | None = None
+    ended: bool = False
+    bad: str | None = None
+    places: "array[int]" = field(factory=lambda: array("Q"), repr=False)
+    begins: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    from_ns: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    until_ns: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    counts: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    holes: dict[int, int] = field(factory=dict, repr=False)
+    last: int = 0
+
+    def take(self, head: Head, place: int) -> None:
+        """List the message that comes next in the stream, unless it brings nothing new."""
+        self.last = place
+        if self.bad is not None:
+            return
+        try:
+            found = fit(self, head)
+        except BadRecordError as error:
+            self.bad = f"number {error.sequence}: {error}"
+            return
+        if found.repeats and head.next <= self.next:
+            return
+        if found.missing:
+            self.holes[len(self.places)] = found.missing
+        if head.count:
+            self.places.append(place)
+            self.begins.append(self.next if found.repeats else head.first)
+            self.from_ns.append(head.from_ns)
+            self.until_ns.append(head.until_ns)
+            self.counts.append(head.count)
+        self.next, self.chain = head.next, head.then
+        self.ended = self.ended or head.ended
+
+    def drop(self, first: int) -> None:
+        """Forget the messages that the stream no longer holds."""
+        gone = bisect_left(self.places, first)
+        if gone:
+            for column in (self.places, self.begins, self.from_ns, self.until_ns, self.counts):
+                del column[:gone]
+            self.holes = {at - gone: lost for at, lost in self.holes.items() if at > gone}
+
+    def copy(self) -> "ListedRun":
+        """Give the run as it is now: later messages do not change that."""
+        columns = ("places", "begins", "from_ns", "until_ns", "counts")
+        return evolve(
+            self, holes=dict(self.holes), **{name: getattr(self, name)[:] for name in columns}
+        )
+
+    def spoil(self, place: int, problem: str) -> None:
+        """Note what was found wrong in the message *place*: nothing behind it is listed."""
+        behind = bisect_right(self.places, place)
+        if behind:
+            self.bad = problem
+            for column in (self.places, self.begins, self.from_ns, self.until_ns, self.counts):
+                del column[behind:]
+
+
+@define(eq=False)
+class Catalogue:
+    """All runs of the stream. It may be asked by several threads.
+
+    Attributes:
+        messages: Of the stream.
+        step: Called now and then while heads are read; what it raises ends that.
+        runs: The runs, by name.
+        position: Number of the last message that was looked at.
+        state: Of the stream, when it was looked at last; None: there is none.
+        strange: What is odd about the first messages that are not ours.
+        strangers: How many there are of them.
+    """
+
+    messages: StreamMessages
+    step: Callable[[], object]
+    runs: dict[str, ListedRun] = field(factory=dict, init=False)
+    position: int = field(default=0, init=False)
+    state: StreamState | None = field(default=None, init=False)
+    strange: list[str] = field(factory=list, init=False)
+    strangers: int = field(default=0, init=False)
+    _lock: threading.RLock = field(factory=threading.RLock, init=False)
+
+    def update(self) -> None:
+        """Look at what has come since the last time, and at what has gone.
+
+        Raises:
+            StreamAwayError: It cannot be read at present; what was read is kept.
+        """
+        with self._lock:
+            state = self.messages.state()
+            if state is None or (self.state is not None and state.created != self.state.created):
+                self._forget()
+            self.state = state
+            if state is None:
+                return
+            for run in list(self.runs.values()):
+                run.drop(state.first)
+                if run.last < state.first:
+                    del self.runs[run.name]
+            if state.last > self.position:
+                for heads in self.messages.heads(max(state.first, self.position + 1)):
+                    for message in heads:
+                        self._take(message)
+                    self.step()
+
+    def listed(self, names: Iterable[str] | None = None) -> list[ListedRun]:
+        """Give the runs of these names, all where it is None, the oldest first, as they are now."""
+        with self._lock:
+            chosen = self.runs if names is None else dict.fromkeys(names)
+            return [self.runs[name].copy() for name in sorted(chosen) if name in self.runs]
+
+    def spoil(self, name: str, place: int, problem: str) -> None:
+        """Note that the message *place* of a run is not what was written."""
+        with self._lock:
+            run = self.runs.get(name)
+            if run is not None:
+                run.spoil(place, problem)
+
+    def strangers_told(self) -> list[str]:
+        """Say which messages of the stream are not ours, for people."""
+        with self._lock:
+            told = [f"not of a run, and passed over: {text}" for text in self.strange]
+            more = self.strangers - len(told)
+            return [*told, f"and {more:,} more messages that are not of a run"] if more else told
+
+    def _forget(self) -> None:
+        self.runs.clear()
+        self.position = self.strangers = 0
+        self.strange.clear()
+
+    def _take(self, message: StreamMessage) -> None:
+        self.position = message.sequence
+        try:
+            head = head_of(message.subject, message.headers)
+        except StrangeMessageError as error:
+            self.strangers += 1
+            if len(self.strange) < _MOST_STRANGE:
+                self.strange.append(f"message {message.sequence}, {message.subject}: {error}")
+            return
+        run = self.runs.get(head.run)
+        if run is None:
+            run = self.runs[head.run] = ListedRun(head.run, message.subject)
+        run.take(head, message.sequence)

@@ -1,0 +1,224 @@
+"""What the stream of a fleet tells of the past: the events of all its runs, by time."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Self
+
+from attrs import define, field
+
+from hypervisor_nats.asking.catalogue import Catalogue, ListedRun
+from hypervisor_nats.asking.entries import bad_text
+from hypervisor_nats.asking.following import FleetFollower
+from hypervisor_nats.asking.merging import merged
+from hypervisor_nats.asking.run_walk import RunWalk
+from hypervisor_nats.asking.sieve import Sieve
+from hypervisor_nats.asking.stream_messages import StreamMessages
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.link import Link
+from hypervisor_observability.errors import NoHistoryError
+from hypervisor_observability.stores import (
+    EVERYTHING,
+    Description,
+    Entry,
+    HistoryContext,
+    Wanted,
+)
+
+_MESSAGES_AHEAD = 128
+"""Most messages that are fetched before they are read, over all runs."""
+_MOST_AHEAD = 16
+_MOST_PROBLEMS = 20
+
+
+@define(eq=False)
+class FleetHistory:
+    """The events of all runs of the stream.
+
+    A run is shown as far as its messages belong together, and the records that are read are what
+    was written. ``hvobs nats verify`` reads, and proves, all of them.
+
+    Attributes:
+        messages: Of the stream.
+        context: Who asks.
+        indexed: Whether few events are found among many without reading all of them: they are
+            not, but by time and by run.
+    """
+
+    messages: StreamMessages
+    context: HistoryContext
+    indexed: bool = field(default=False, init=False)
+    _catalogue: Catalogue = field(init=False)
+    _told: set[str] = field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._catalogue = Catalogue(self.messages, self.context.step)
+
+    @classmethod
+    def of(cls, config: NatsConfig, context: HistoryContext) -> Self:
+        """Open the past of a fleet.
+
+        Raises:
+            NoHistoryError: There is no stream, or nothing in it, and nothing is waited for.
+            StreamAwayError: It cannot be told.
+        """
+        link = Link(config, "asking")
+        try:
+            history = cls(StreamMessages(link), context)
+            state = history.messages.state()
+            if not context.may_be_empty:
+                if state is None:
+                    raise NoHistoryError(
+                        f"there is no stream in {link.place}: 'hvobs nats init' makes it"
+                    )
+                if state.last < state.first or not state.last:
+                    raise NoHistoryError(
+                        f"nothing is recorded in {link.place}: 'hvobs ship' sends the journal of"
+                        " a machine there"
+                    )
+        except BaseException:
+            link.close()
+            raise
+        return history
+
+    @property
+    def place(self) -> str:
+        """The servers and the stream."""
+        return self.messages.link.place
+
+    def runs(self) -> list[str]:
+        """Give the names of the runs, the oldest first.
+
+        Raises:
+            StreamAwayError: They cannot be told at present.
+        """
+        self._catalogue.update()
+        return [run.name for run in self._catalogue.listed()]
+
+    def events(
+        self,
+        wanted: Wanted = EVERYTHING,
+        *,
+        runs: Iterable[str] | None = None,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Entry]:
+        """Give the events that are *wanted*, by their times; within a run in its own order.
+
+        Heads of messages say which can be passed over; of others all records are read.
+
+        Args:
+            wanted: Which.
+            runs: Only those of these; None: of all.
+            limit: Only the newest so many; None: all.
+            newest_first: Whether the order is turned round.
+
+        Raises:
+            StreamAwayError: The stream cannot be read at present.
+        """
+        self._catalogue.update()
+        for text in self._catalogue.strangers_told():
+            self._tell_once(text)
+        return self.events_of(
+            self._catalogue.listed(runs), wanted, limit=limit, newest_first=newest_first
+        )
+
+    def events_of(
+        self,
+        runs: Iterable[ListedRun],
+        wanted: Wanted,
+        *,
+        limit: int | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[Entry]:
+        """Give the events of *runs*, as ``events`` does."""
+        turned = newest_first or limit is not None
+        spoiled: dict[str, int] = {}
+
+        def spoil(run: ListedRun, place: int, number: int, problem: str) -> None:
+            spoiled[run.name] = min(number, spoiled.get(run.name, number))
+            self._catalogue.spoil(run.name, place, problem)
+            self._tell_bad(run.name, problem)
+
+        sieve = Sieve.of(wanted)
+        walks = []
+        for run in runs:
+            if run.bad is not None:
+                self._tell_bad(run.name, run.bad)
+            walk = RunWalk(run, wanted, sieve, self.messages, self.context, spoil, turned)
+            if len(walk):
+                walks.append(walk)
+        for walk in walks:
+            walk.most_ahead = max(1, min(_MOST_AHEAD, _MESSAGES_AHEAD // len(walks)))
+        if self.context.expect is not None:
+            self.context.expect(sum(map(len, walks)))
+        found = merged(walks, turned=turned)
+        if limit is None:
+            return found
+        newest = _sound(found, limit, spoiled)
+        return iter(newest if newest_first else newest[::-1])
+
+    def follow(self) -> FleetFollower:
+        """Give what comes from now on.
+
+        Raises:
+            StreamAwayError: What is there already cannot be told at present.
+        """
+        self._catalogue.update()
+        return FleetFollower(
+            self.messages,
+            self.context.notice,
+            self.events_of,
+            self._catalogue.listed(),
+            self._catalogue.position,
+            self._catalogue.state,
+        )
+
+    def describe(self) -> Description:
+        """Tell how much there is, and which runs have not ended yet.
+
+        Raises:
+            StreamAwayError: Nothing can be told at present.
+        """
+        self._catalogue.update()
+        runs = self._catalogue.listed()
+        state = self._catalogue.state
+        problems = [bad_text(run.name, run.bad) for run in runs if run.bad is not None]
+        problems += self._catalogue.strangers_told()
+        if len(problems) > _MOST_PROBLEMS:
+            problems[_MOST_PROBLEMS:] = [f"and {len(problems) - _MOST_PROBLEMS} more problems"]
+        return Description(
+            runs=len(runs),
+            living=tuple(run.name for run in runs if not run.ended),
+            events=sum(sum(run.counts) for run in runs),
+            bytes=None if state is None else state.bytes,
+            problems=tuple(problems),
+        )
+
+    def close(self) -> None:
+        """End the connection."""
+        self.messages.close()
+
+    def _tell_bad(self, name: str, problem: str) -> None:
+        self._tell_once(f"{bad_text(name, problem)}: 'hvobs nats verify' says more")
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self.context.notice(text)
+
+
+def _sound(found: Iterator[Entry], limit: int, spoiled: Mapping[str, int]) -> list[Entry]:
+    """Give the first *limit* entries, none from where a run was found to be spoiled."""
+    kept: list[Entry] = []
+    while len(kept) < limit:
+        more = list(islice(found, limit - len(kept)))
+        if not more:
+            break
+        # What is wrong with a run may be found out behind its newest events.
+        kept = [one for one in (*kept, *more) if not _is_spoiled(one, spoiled)]
+    return kept
+
+
+def _is_spoiled(entry: Entry, spoiled: Mapping[str, int]) -> bool:
+    number = spoiled.get(entry.run)
+    return number is not None and entry.sequence >= number
