@@ -6,7 +6,7 @@ import click
 
 from .. import output
 from ..search.choice import Choice
-from ..stores import Entry
+from ..stores import Entry, finds_fast
 from . import entries
 from .event_options import wanted_options, words_argument
 from .history_option import Past, history_options
@@ -50,7 +50,8 @@ def query(
     count = 0
     with past.history(notices.append, bar=bar) as history:
         met_in_time = limit is None and choice.is_everything
-        choice.learn_names(history, shown=past.indexed and not as_json and not met_in_time)
+        cheap = past.indexed and finds_fast(history)
+        choice.learn_names(history, shown=cheap and not as_json and not met_in_time)
         found = choice.events(history, limit)
         if limit is None:
             for count, entry in enumerate(found, start=1):  # noqa: B007 - it is told below

@@ -19,7 +19,7 @@ from .sources.framework import Framework
 from .store_parts import ask_store
 
 SHIPPED_KINDS = {
-    "journal": STORE,
+    **dict.fromkeys(("journal", "nats"), STORE),
     **dict.fromkeys(("agent-hypervisor", "genai", "langchain", "openai-agents"), SOURCE),
 }
 """Our own plugins that are no readers: none need be imported to know it."""

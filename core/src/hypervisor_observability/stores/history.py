@@ -224,6 +224,13 @@ class DescribedHistory(History, Protocol):
         """
 
 
+def finds_fast(history: History) -> bool:
+    """Tell whether *history* finds few events among very many without reading all of them. It does
+    unless it says otherwise, by an attribute ``indexed`` that is false.
+    """
+    return bool(getattr(history, "indexed", True))
+
+
 def describe(history: History) -> Description | None:
     """Have *history* tell of itself; None where it cannot."""
     return history.describe() if isinstance(history, DescribedHistory) else None
