@@ -5,6 +5,7 @@ from enum import Enum
 from errno import ENOENT
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from attrs import evolve, frozen
 
@@ -23,6 +24,7 @@ class Verdict(Enum):
 
     PROVEN = "proven"
     UNANCHORED = "unanchored"
+    INCOMPLETE = "incomplete"
     BAD = "bad"
     UNREADABLE = "unreadable"
 
@@ -34,7 +36,8 @@ class Verification:
     Attributes:
         verdict: ``PROVEN``: an anchor shows that the run is whole up to it. ``UNANCHORED``: all
             records follow each other, but nothing outside the run says that none was cut off at
-            the end, or that all were not written anew. ``BAD``: something is wrong.
+            the end, or that all were not written anew. ``INCOMPLETE``: likewise, and some never
+            came from another machine, or have gone. ``BAD``: something is wrong.
             ``UNREADABLE``: the system did not let it be read, so nothing was found out.
         events: Events that were read.
         erased: Those of them whose payload is gone.
@@ -42,6 +45,7 @@ class Verification:
         anchored: Events that an anchor vouches for.
         bad_sequence: Sequence number of the first record that is wrong.
         reason: What is wrong with it, or what is not proven.
+        missing: Sequence numbers that never came from another machine, or have gone.
         torn: Whether it ends in the middle of a record, because its process was killed while
             writing it. The event was never accepted, so nothing is wrong.
     """
@@ -54,6 +58,7 @@ class Verification:
     bad_sequence: int | None = None
     reason: str = ""
     torn: bool = False
+    missing: int = 0
 
 
 class _Segments:
@@ -119,7 +124,9 @@ def verify(run: Run, anchors: Iterable[Anchor] = ()) -> Verification:
         except FileNotFoundError:
             continue  # the bounds of the directory removed a segment meanwhile
         except OSError as error:
-            return _of(segments.walk, Verdict.UNREADABLE, str(error), torn=segments.is_torn())
+            return verification_of(
+                segments.walk, Verdict.UNREADABLE, str(error), torn=segments.is_torn()
+            )
         except BadRecordError as error:
             bad = error
         break
@@ -141,28 +148,24 @@ def judge(walk: ChainWalk, bad: BadRecordError | None = None) -> Verification:
         text = f"the run ends here, before the anchor at {latest}"
         bad = BadRecordError(walk.sequence, text)
     if bad is not None:
-        return _of(walk, Verdict.BAD, str(bad), bad.sequence)
+        return verification_of(walk, Verdict.BAD, str(bad), bad_sequence=bad.sequence)
     if walk.anchored == walk.sequence and walk.sequence:
-        return _of(walk, Verdict.PROVEN)
+        return verification_of(walk, Verdict.PROVEN)
     unproven = walk.sequence - walk.anchored
-    return _of(walk, Verdict.UNANCHORED, f"no anchor vouches for the last {unproven} events")
+    reason = f"no anchor vouches for the last {unproven} events"
+    return verification_of(walk, Verdict.UNANCHORED, reason)
 
 
-def _of(
-    walk: ChainWalk,
-    verdict: Verdict,
-    reason: str = "",
-    bad_sequence: int | None = None,
-    *,
-    torn: bool = False,
+def verification_of(
+    walk: ChainWalk, verdict: Verdict, reason: str = "", **others: Any
 ) -> Verification:
+    """Give what is known of a run from a walk over it; *others* are further attributes."""
     return Verification(
         verdict=verdict,
         events=walk.events,
         erased=walk.erased,
         lost=walk.lost,
         anchored=walk.anchored,
-        bad_sequence=bad_sequence,
         reason=reason,
-        torn=torn,
+        **others,
     )
