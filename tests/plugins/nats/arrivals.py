@@ -177,3 +177,12 @@ def publish(
             await jetstream.publish(subject, data, headers=headers)
 
     ask_server(config, send)
+
+
+def delete(config: NatsConfig, sequence: int) -> None:
+    """Take a message out of the stream."""
+
+    async def remove(jetstream: JetStreamContext) -> None:
+        await jetstream.delete_msg(config.stream, sequence)
+
+    ask_server(config, remove)

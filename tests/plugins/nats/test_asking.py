@@ -33,6 +33,7 @@ from tests.plugins.nats.arrivals import (
     RUN,
     Message,
     RunWriter,
+    delete,
     events,
     forged,
     message,
@@ -62,15 +63,6 @@ def history(
 
 def numbers(entries: Iterator[Entry] | Sequence[Entry]) -> list[int]:
     return [entry.sequence for entry in entries]
-
-
-def delete(config: NatsConfig, sequence: int) -> None:
-    """Take a message out of the stream."""
-
-    async def remove(jetstream: JetStreamContext) -> None:
-        await jetstream.delete_msg(config.stream, sequence)
-
-    ask_server(config, remove)
 
 
 def runs_with_clocks_apart(dice: random.Random) -> dict[str, list[Record]]:

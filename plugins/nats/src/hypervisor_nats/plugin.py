@@ -82,5 +82,6 @@ class NatsPlugin:
         from hypervisor_nats.commands.init import init_command
         from hypervisor_nats.commands.ship import ship_command
         from hypervisor_nats.commands.status import status_command
+        from hypervisor_nats.commands.verify import verify_command
 
-        return [init_command, ship_command, status_command]
+        return [init_command, ship_command, status_command, verify_command]

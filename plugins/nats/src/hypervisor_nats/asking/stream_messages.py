@@ -120,13 +120,18 @@ class StreamMessages:
         """
         return self._ask(lambda: self._get_all(subject, sequences))
 
-    def behind(self, sequence: int) -> list[StreamMessage]:
-        """Give the messages that come behind number *sequence*: some, where there are many."""
-        everything = f"{self.link.config.subject}.>"
+    def behind(self, sequence: int, subjects: str | None = None) -> list[StreamMessage]:
+        """Give the messages that come behind number *sequence*: some, where there are many.
+
+        Args:
+            sequence: The number.
+            subjects: Only those of these subjects; None: all that are ours.
+        """
+        wanted = subjects or f"{self.link.config.subject}.>"
 
         async def get() -> list[StreamMessage]:
             try:
-                return await self._get_some(everything, sequence + 1, _MESSAGES_AT_ONCE)
+                return await self._get_some(wanted, sequence + 1, _MESSAGES_AT_ONCE)
             except _NobodyError:
                 if await self._state() is None:
                     return []  # it is still to be made
