@@ -31,6 +31,7 @@ class CommandContext(Protocol):
         notice: Callable[[str], object],
         *,
         journal: Path | None = None,
+        store: str | None = None,
         file: Path | None = None,
         may_be_empty: bool = False,
         step: Callable[[], object] | None = None,
@@ -39,6 +40,7 @@ class CommandContext(Protocol):
 
         :param notice: Takes a line for each thing that cannot be read.
         :param journal: The directory of a journal, in place of the configuration's store.
+        :param store: Name of the plugin of another store, likewise.
         :param may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
         :param step: Called again and again during a long reading; what it raises ends that.
         :raises UsageError: No store is named, or nothing was recorded.

@@ -178,7 +178,8 @@ def test_command_says_where_it_looked_for_a_configuration_and_what_to_name(
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.endswith(
         "Error: there is no hypervisor.toml in this directory: change to the one that has it,"
-        f" or name {files}a journal with --journal, or a configuration with --config\n"
+        f" or name {files}a journal with --journal, a store with --store, or a configuration with"
+        " --config\n"
     )
 
 

@@ -321,6 +321,95 @@ def test_journal_that_a_command_is_given_takes_the_place_of_the_configurations_s
     assert f"there is no journal in {Path.cwd() / 'gone'}" in result.stderr
 
 
+@pytest.mark.parametrize("table", ["", "[plugins.memory]\nhost = 'there'\n", None])
+@pytest.mark.parametrize("command", ["query", "tail", "tree", "traces", "report"])
+def test_store_that_a_command_is_given_takes_the_place_of_the_configurations(
+    command: str, table: str | None, install: Install
+) -> None:
+    """With its own table, or with its defaults where it has none, or there is no file."""
+    install("memory", SOURCE)
+    if table is not None:
+        write_config(f"[plugins.journal]\ndirectory = 'gone'\n{table}")
+
+    result = run_hvobs(command, "--store", "memory")
+
+    assert result.exit_code == (130 if command == "tail" else 0), result.stderr
+    assert result.stdout
+
+
+def test_replay_gives_what_another_store_holds(store: Path, install: Install) -> None:
+    install("sink", SINK)
+    write_config("[plugins.journal]\ndirectory = 'gone'\n[plugins.sink]\n", store)
+
+    whole = run_hvobs("replay", "--store", "memory")
+
+    assert (whole.exit_code, whole.stdout) == (0, DELIVERED.format(4)), whole.stderr
+
+
+def test_value_of_the_table_that_a_command_names_is_refused_with_its_place(store: Path) -> None:
+    write_config('[plugins.journal]\ndirectory = "j"\n[plugins.memory]\nhost = ""\n', store)
+
+    result = run_hvobs("query", "--store", "memory")
+
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "hypervisor.toml:4: plugins.memory.host: expected the name of a host\n"
+    )
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("command", ["query", "agent"])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("memry", "plugins.memry: no such plugin is installed (did you mean 'memory'?)"),
+        ("sink", "sink is a reader, not a store: name one that keeps events"),
+    ],
+)
+def test_name_of_no_store_is_refused(name: str, says: str, command: str, install: Install) -> None:
+    install("sink", SINK)
+
+    result = run_hvobs(command, "--store", name)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert says in " ".join(result.stderr.split())
+
+
+@pytest.mark.usefixtures("store")
+@pytest.mark.parametrize("command", ["query", "tree", "replay", "agent"])
+def test_two_stores_that_a_command_is_given_are_refused(command: str) -> None:
+    result = run_hvobs(command, "--store", "memory", "--journal", "j")
+
+    assert result.exit_code == 2
+    assert "name a journal with --journal or a store with --store, not both" in result.stderr
+
+
+@pytest.mark.usefixtures("store")
+def test_agent_says_that_the_store_it_is_given_cannot_be_followed(install: Install) -> None:
+    install("sink", SINK)
+    write_config("[plugins.journal]\ndirectory = 'j'\n[plugins.sink]\n")
+
+    result = run_hvobs("agent", "--once", "--from", "memory")
+
+    assert result.exit_code == 2
+    assert "this store cannot be followed: it has no hook follow_store" in result.stderr
+
+
+def test_agent_follows_the_store_that_it_is_given(store: Path, install: Install) -> None:
+    """The journal's table stands beside that of another store, which is on."""
+    install("sink", SINK)
+    write_two_runs(store.parent / "journal")
+    write_config(
+        "[plugins.memory]\n[plugins.sink]\n[plugins.journal]\ndirectory = 'journal'\n", store
+    )
+
+    result = run_hvobs("agent", "--once", "--from", "journal")
+
+    assert result.exit_code == 0, result.stderr
+    assert "sink: delivered" in result.stdout
+    assert run_hvobs("agent", "--once").exit_code == 2  # two stores
+
+
 def test_store_that_cannot_be_asked_says_so(store: Path, install: Install) -> None:
     install("mute", SOURCE.replace("def open_history(", "def follow_store("))
     write_config("[plugins.mute]\n", store)

@@ -1,4 +1,4 @@
-"""``hvobs agent``: run the plugins over a journal that other processes write."""
+"""``hvobs agent``: run the plugins over a store that other processes write."""
 
 import threading
 import time
@@ -13,19 +13,20 @@ from ..delivery.counts import Counts
 from ..errors import ConfigError, NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
 from ..threads.stop_signals import StopSignals
+from .chosen_store import with_journal, with_store
 from .config_option import need_file
-from .history_option import Past, journal_option, with_journal
+from .history_option import Past, followed_options
 
 _TELL_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 
-@journal_option
+@followed_options
 @click.command(
     short_help="Run the plugins over a store that other processes write.",
-    epilog=output.examples("hvobs agent", "hvobs agent --once"),
+    epilog=output.examples("hvobs agent", "hvobs agent --once", "hvobs agent --from nats"),
 )
-@click.option("--once", is_flag=True, help="Deliver what is journalled now, then end.")
+@click.option("--once", is_flag=True, help="Deliver what is recorded now, then end.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -36,6 +37,7 @@ _LOOK_SECONDS = 0.1
 def agent(
     config_file: Path | None,
     directory: Path | None,
+    store: str | None,
     once: bool,  # noqa: FBT001 - click's flag
     timeout: float,
 ) -> None:
@@ -43,26 +45,30 @@ def agent(
 
     Applications then need none of them: they record, and this process delivers what
     all of them write, follows new ones, and goes on where it was when it is started again.
+    One agent reads a journal; a store such as nats may have many, which share the work.
     Ctrl-C and SIGTERM end it, after it has saved how far it came; a second one ends it at once.
     """
+    past = Past(config_file, directory, store)
     config = load_config(need_file(config_file))
     if directory is not None:
         config = with_journal(config, directory)
+    if store is not None:
+        config = with_store(config, store)
     with StopSignals() as signals:
         complete, in_time, counts = _deliver(config, timeout if once else None, signals)
     for name, one in counts.items():
         output.tell(_line(name, one))
-    nothing = _nothing_recorded(config_file, directory) if once else None
+    nothing = _nothing_recorded(past) if once else None
     if nothing is not None:
         output.note(f"{nothing}: nothing was delivered")
     if nothing is not None or not (complete and in_time):
         raise click.exceptions.Exit(1)
 
 
-def _nothing_recorded(config_file: Path | None, directory: Path | None) -> str | None:
+def _nothing_recorded(past: Past) -> str | None:
     """Say that nothing was ever recorded; None where something was, or the store cannot tell."""
     try:
-        with Past(config_file, directory).history(lambda _: None):
+        with past.history(lambda _: None):
             return None
     except click.UsageError as error:
         return error.format_message()

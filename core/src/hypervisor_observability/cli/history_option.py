@@ -1,6 +1,7 @@
 """The options by which commands choose whose past they ask, and how they ask it.
 
-It is that of the store that the configuration names, or of the journal in a directory.
+It is that of the store that the configuration names, of another one that the command names, or of
+the journal in a directory.
 """
 
 import shutil
@@ -12,36 +13,45 @@ from pathlib import Path
 from typing import Any, Self
 
 import click
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from .. import output
-from ..config import Config, PluginTable
-from ..config.lookup import FILE_NAME
-from ..config.structuring import Origin
 from ..errors import ConfigError, NoHistoryError, SettingError
-from ..host.kinds import SOURCE, STORE, Kind
-from ..host.loading import setting_problem, store_tables, tables_of, two_stores
+from ..host.loading import setting_problem
 from ..host.store_parts import StorePartError, ask_store
 from ..stores import History, HistoryContext
-from .config_option import config_option, find_file, read_leniently
+from .chosen_store import asked_table, journal_table, named_table
+from .config_option import config_option
 from .own_table import OwnTable
 
-_JOURNAL = "journal"
 _QUIET_SECONDS = 1.0
 _BESIDE_COLUMNS = 24  # of click's bar: brackets, "100%", and a time such as "1d 00:00:00"
 
 
-def journal_option(command: click.Command) -> click.Command:
-    """Give *command* the options ``--journal`` and ``--config``."""
-    command.params.insert(
-        0,
+def store_options(command: click.Command) -> click.Command:
+    """Give *command* the options ``--journal``, ``--store`` and ``--config``."""
+    return _with_options(command, "--store")
+
+
+def followed_options(command: click.Command) -> click.Command:
+    """Give *command* the same; ``--store`` is called ``--from``, too."""
+    return _with_options(command, "--from", "--store")
+
+
+def _with_options(command: click.Command, *names: str) -> click.Command:
+    command.params[:0] = [
         click.Option(
             ["--journal", "directory"],
             type=click.Path(path_type=Path, file_okay=False),
             metavar="DIR",
             help="The directory of a journal, in place of the configuration's store.",
         ),
-    )
+        click.Option(
+            [*names, "store"],
+            metavar="NAME",
+            help="The store of this plugin, such as nats, in place of the configuration's.",
+        ),
+    ]
     return config_option(command)
 
 
@@ -52,16 +62,17 @@ def history_options(command: click.Command) -> click.Command:
     def with_past(
         config_file: Path | None,
         directory: Path | None,
+        store: str | None,
         no_index: bool,  # noqa: FBT001 - click's flag
         **others: Any,
     ) -> Any:
-        past = Past(config_file, directory, indexed=not no_index)
+        past = Past(config_file, directory, store, indexed=not no_index)
         return callback(past=past, **others)  # type: ignore[misc]  # no group: it has one
 
     command.callback = with_past
     without_index = "Read everything; neither use nor make the store's index."
     command.params.append(click.Option(["--no-index"], is_flag=True, help=without_index))
-    return journal_option(command)
+    return store_options(command)
 
 
 @frozen
@@ -70,15 +81,31 @@ class Past:
 
     Attributes:
         config_file: The configuration.
-        directory: Of the journal that the command was given; None: the configuration names a
-            store.
+        directory: Of the journal that the command was given; None: it was given none.
+        store: Name of the plugin that the command was given; None: it was given none. Without
+            either, the configuration names a store.
         indexed: Whether to use an index.
+
+    Raises:
+        UsageError: The command was given both.
     """
 
     config_file: Path | None
     directory: Path | None
-    indexed: bool = False
+    store: str | None = None
+    indexed: bool = field(default=False, kw_only=True)
     _told: set[str] = field(factory=set, init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.directory is not None and self.store is not None:
+            raise click.UsageError(
+                "name a journal with --journal or a store with --store, not both"
+            )
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the command was given what to read."""
+        return self.directory is not None or self.store is not None
 
     @contextmanager
     def history(
@@ -130,56 +157,11 @@ class Past:
             tell(text)
 
     def _table(self) -> OwnTable:
-        if self.directory is None:
-            return _asked_table(self.config_file)
-        values = {"directory": self.directory.absolute()}
-        return OwnTable.of(PluginTable(_JOURNAL, values, Origin("--journal")), Config(), ())
-
-
-def with_journal(config: Config, directory: Path) -> Config:
-    """Have the journal in *directory* be the store, in place of the one that is on."""
-    table = config.plugins.get(_JOURNAL, PluginTable(_JOURNAL))
-    table = evolve(table, values={**table.values, "directory": directory.absolute()})
-    return evolve(config, plugins={**_without(config, STORE).plugins, _JOURNAL: table})
-
-
-def readers_alone(config: Config) -> Config:
-    """Have no store on, and no source: it would have more to tell than what was recorded."""
-    return _without(config, STORE, SOURCE)
-
-
-def _without(config: Config, *kinds: Kind) -> Config:
-    stores = {table.name for table in tables_of(config, *kinds)[0]} | {_JOURNAL}
-    others = {name: table for name, table in config.plugins.items() if name not in stores}
-    return evolve(config, plugins=others)
-
-
-def nothing_named(*, files: bool = False) -> str:
-    """Say that there is no configuration, and what to name; *files*: also a file of events."""
-    events = "a file of events, " if files else ""
-    return (
-        f"there is no {FILE_NAME} in this directory: change to the one that has it, or name"
-        f" {events}a journal with --journal, or a configuration with --config"
-    )
-
-
-def _asked_table(config_file: Path | None) -> OwnTable:
-    path = find_file(config_file)
-    if path is None:
-        raise click.UsageError(nothing_named())
-    config, problems = read_leniently(path)
-    stores, unknown = store_tables(config)
-    if len(stores) > 1:
-        message = two_stores(table.name for table in stores)
-        raise ConfigError(table.problem(message) for table in stores)
-    if not stores and (problems or unknown):
-        raise ConfigError([*problems, *unknown])  # one of these is why
-    if not stores:
-        raise click.UsageError(
-            f"{path} turns on no store: add a table such as [plugins.{_JOURNAL}],"
-            " or name a journal with --journal"
-        )
-    return OwnTable.of(stores[0], config, problems)
+        if self.store is not None:
+            return named_table(self.store, self.config_file)
+        if self.directory is not None:
+            return journal_table(self.directory)
+        return asked_table(self.config_file)
 
 
 def _open(own: OwnTable, context: HistoryContext) -> History:

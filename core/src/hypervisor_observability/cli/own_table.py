@@ -30,15 +30,20 @@ class OwnTable:
     problems: Sequence[ConfigProblem]
 
     @classmethod
-    def find(cls, name: str, config_file: Path | None) -> Self:
+    def find(cls, name: str, config_file: Path | None, named_by: str | None = None) -> Self:
         """Look for it in the configuration that there is.
+
+        Args:
+            name: Of the plugin.
+            config_file: The configuration; None: that of the folder.
+            named_by: What names the plugin, where no table does; None: ``hvobs NAME``.
 
         Raises:
             ConfigError: There is a file, and it cannot be read as TOML.
         """
         path = find_file(config_file)
         config, problems = (Config(), []) if path is None else read_leniently(path)
-        origin = Origin(f"hvobs {name}" if path is None else str(path))
+        origin = Origin((named_by or f"hvobs {name}") if path is None else str(path))
         return cls.of(
             config.plugins.get(name) or PluginTable(name, origin=origin), config, problems
         )

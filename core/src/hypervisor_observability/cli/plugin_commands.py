@@ -69,12 +69,13 @@ class ConfigOfCommands:
         notice: Callable[[str], object],
         *,
         journal: Path | None = None,
+        store: str | None = None,
         file: Path | None = None,
         may_be_empty: bool = False,
         step: Callable[[], object] | None = None,
     ) -> AbstractContextManager[History]:
         """Open what was recorded."""
-        past = Past(file or self.config_file, journal, indexed=True)
+        past = Past(file or self.config_file, journal, store, indexed=True)
         return past.history(notice, may_be_empty=may_be_empty, step=step)
 
     def statuses(self, file: Path | None = None) -> Mapping[str, Any]:

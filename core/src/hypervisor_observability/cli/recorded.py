@@ -12,9 +12,10 @@ from attrs import define, field
 from .. import output
 from ..events.event import HypervisorEvent
 from ..stores import Wanted, trace_of
+from .chosen_store import nothing_named
 from .config_option import find_file
 from .event_lines import EventLines
-from .history_option import Past, nothing_named
+from .history_option import Past
 
 STDIN = "-"
 
@@ -107,10 +108,10 @@ def recorded(past: Past, file: IO[bytes] | None) -> Recorded:
         UsageError: Nothing is named, or both are.
     """
     if file is not None:
-        if past.directory is not None:
-            raise click.UsageError("name a file of events or a journal, not both")
+        if past.is_named:
+            raise click.UsageError("name a file of events, or a journal or store, not both")
         return FileEvents(EventLines(file))
-    if past.directory is None and find_file(past.config_file) is None:
+    if not past.is_named and find_file(past.config_file) is None:
         raise click.UsageError(nothing_named(files=True))
     return StoredEvents(past)
 

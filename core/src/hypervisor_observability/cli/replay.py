@@ -8,14 +8,15 @@ from attrs import evolve
 from .. import output
 from ..config import StateConfig, load_config
 from ..host.observability import Observability
+from .chosen_store import readers_alone
 from .config_option import need_file
-from .history_option import Past, chosen_runs, journal_option, readers_alone
+from .history_option import Past, chosen_runs, store_options
 
 _STEP_EVENTS = 10_000
 _FLUSH_SECONDS = 600.0
 
 
-@journal_option
+@store_options
 @click.command(
     short_help="Deliver recorded events once more.",
     epilog=output.examples("hvobs replay --journal journal", "hvobs replay --config staging.toml"),
@@ -28,6 +29,7 @@ _FLUSH_SECONDS = 600.0
 def replay(
     config_file: Path | None,
     directory: Path | None,
+    store: str | None,
     run_name: str | None,
     first: int,
     last: int | None,
@@ -43,7 +45,7 @@ def replay(
     notices: list[str] = []
     count, complete = 0, True
     with (
-        Past(config_file, directory).history(notices.append, bar="replaying") as history,
+        Past(config_file, directory, store).history(notices.append, bar="replaying") as history,
         Observability(evolve(readers_alone(config), state=StateConfig())) as observability,
     ):
         for entry in history.events(runs=chosen_runs(history, run_name)):

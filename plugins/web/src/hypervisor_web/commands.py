@@ -54,6 +54,7 @@ Open = Callable[[Callable[[str], object]], AbstractContextManager[History]]
 def serve(
     context: CommandContext,
     directory: Path | None,
+    store: str | None,
     config_file: Path | None,
     host: str | None,
     port: int | None,
@@ -71,7 +72,9 @@ def serve(
         config = evolve(config, **{key: one for key, one in changes.items() if one is not None})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    opened: Open = partial(context.history, journal=directory, file=config_file, may_be_empty=True)
+    opened: Open = partial(
+        context.history, journal=directory, store=store, file=config_file, may_be_empty=True
+    )
     with opened(output.note) as history:  # what cannot be opened is told before anything is served
         described = KeptValue(partial(history_told, history), _DESCRIBED_SECONDS)
         served = _served(

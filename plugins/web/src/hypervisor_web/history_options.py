@@ -13,6 +13,11 @@ _journal_option = click.option(
     metavar="DIR",
     help="The directory of a journal, in place of the configuration's store.",
 )
+_store_option = click.option(
+    "--store",
+    metavar="NAME",
+    help="The store of this plugin, such as nats, in place of the configuration's.",
+)
 _config_option = click.option(
     "--config",
     "config_file",
@@ -23,5 +28,5 @@ _config_option = click.option(
 
 
 def history_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give *command* the arguments ``directory`` and ``config_file``."""
-    return _journal_option(_config_option(command))
+    """Give *command* the arguments ``directory``, ``store`` and ``config_file``."""
+    return _journal_option(_store_option(_config_option(command)))

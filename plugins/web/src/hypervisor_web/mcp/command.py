@@ -22,7 +22,9 @@ _NEEDED = "hvobs mcp needs the package mcp, version 2: pip install 'hypervisor-w
 )
 @history_options
 @click.pass_obj
-def mcp(context: CommandContext, directory: Path | None, config_file: Path | None) -> None:
+def mcp(
+    context: CommandContext, directory: Path | None, store: str | None, config_file: Path | None
+) -> None:
     """Answer a coding agent's questions about what was recorded, by the Model Context Protocol on
     stdin and stdout: why a run failed, what agents did, which events there are. Read only.
 
@@ -33,7 +35,7 @@ def mcp(context: CommandContext, directory: Path | None, config_file: Path | Non
         from .server import make_server
     except ImportError as error:
         raise click.ClickException(_NEEDED) from error
-    questions = Questions(context, directory, config_file)
+    questions = Questions(context, directory, config_file, store)
     if (problem := questions.problem()) is not None:
         output.note(problem)  # each answer says so, too, for as long as it lasts
     if sys.stdin.isatty():

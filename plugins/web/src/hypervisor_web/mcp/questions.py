@@ -27,11 +27,13 @@ class Questions:
         context: The configuration.
         journal: The directory of a journal, in place of the configuration's store.
         file: The configuration's file; None: that of the working directory.
+        store: Name of the plugin of another store, likewise.
     """
 
     context: CommandContext
     journal: Path | None = None
     file: Path | None = None
+    store: str | None = None
 
     def prices(self) -> Prices | None:
         """Give the prices by which the configuration estimates costs."""
@@ -50,7 +52,11 @@ class Questions:
         clock = Clock()
         try:
             with self.context.history(
-                notices.append, journal=self.journal, file=self.file, step=clock.check
+                notices.append,
+                journal=self.journal,
+                store=self.store,
+                file=self.file,
+                step=clock.check,
             ) as history:
                 answer = question(Reading(history, clock=clock))
         except click.ClickException as error:
