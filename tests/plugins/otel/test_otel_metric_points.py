@@ -224,3 +224,15 @@ def test_sum_begins_when_its_family_says() -> None:
 
     begins = [metric.sum.data_points[0].start_time_unix_nano for metric in metrics]
     assert begins == [1_000, 500]
+
+
+def test_series_that_counts_since_another_moment_begins_then() -> None:
+    """One that was taken over from another agent keeps its beginning: else it looks reset."""
+    family = MetricFamily(
+        name="c_total", kind=MetricKind.COUNTER, help="", label_names=("partition",),
+        series={("0",): 1.0, ("1",): 2.0}, since_ns=500, since_ns_of={("1",): 700},
+    )  # fmt: skip
+    (metric,) = over_the_wire(family)
+
+    begins = {point.as_double: point.start_time_unix_nano for point in metric.sum.data_points}
+    assert begins == {1.0: 500, 2.0: 700}

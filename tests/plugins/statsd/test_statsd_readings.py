@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,6 +85,46 @@ def test_series_that_are_gone_are_forgotten() -> None:
 
     assert [text for text, *_ in lines] == ["n_total:6|c|#agent:a0"]
     assert [list(series) for series in readings.series.values()] == [[("a0",)]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9), st.booleans()), max_size=30))
+def test_series_that_goes_from_agent_to_agent_is_told_once(
+    moves: list[tuple[int, int, bool]],
+) -> None:
+    """Two agents, of which one has the series at a time: what both tell adds up to the total."""
+    agents = Readings(FORMAT), Readings(FORMAT)
+    total = told = 0
+    owner, begun_at = 0, 0
+    for to, gain, was_seen_to_go in moves:
+        if to != owner:
+            if was_seen_to_go:
+                agents[owner].lines([evolve(counter(0), series={})])
+            owner, begun_at = to, total
+        total += gain
+        family = evolve(counter(total), taken_over=dict.fromkeys(counter(total).series, begun_at))
+        lines, _ = agents[owner].lines([family])
+        sent(lines)
+        told += sum(int(text.partition(":")[2].partition("|")[0]) for text, *_ in lines)
+    assert told == total
+
+
+def test_series_that_is_taken_over_again_with_less_begins_there() -> None:
+    """An agent was fenced: another one has counted its last events, and told of them."""
+    readings = Readings(FORMAT)
+    sent(readings.lines([counter(10)])[0])
+    (labels,) = counter(8).series
+    family = evolve(counter(9), taken_over={labels: 8})
+    assert [text for text, *_ in readings.lines([family])[0]] == texts(counter(1))
+
+
+def test_histogram_that_was_taken_over_is_told_from_there() -> None:
+    family = MetricFamily(
+        name="seconds", kind=MetricKind.HISTOGRAM, help="", bounds=(1.0,),
+        histograms={(): HistogramValue((3, 2), 9.0)},
+        taken_over={(): HistogramValue((3, 1), 7.5)},
+    )  # fmt: skip
+    alone = evolve(family, histograms={(): HistogramValue((0, 1), 1.5)}, taken_over={})
+    assert texts(family) == texts(alone)
 
 
 def test_counter_below_zero_is_not_told() -> None:

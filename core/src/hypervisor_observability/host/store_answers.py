@@ -66,7 +66,7 @@ def _is_whole(family: Any) -> bool:
         and all(map(_is_real, bounds))
         and _are_series(told.series, names, _is_real)
         and _are_series(told.histograms, names, lambda value: _is_histogram(value, bounds))
-        and not told.exemplars
+        and not (told.exemplars or told.since_ns_of or told.taken_over)
     )
 
 

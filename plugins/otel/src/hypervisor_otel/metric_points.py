@@ -106,7 +106,8 @@ def _fill_points(
     for labels, value in series.items():
         point = points.add()
         try:
-            fill(point, family, value, start_ns)
+            since_ns = family.since_ns_of.get(labels)
+            fill(point, family, value, start_ns if since_ns is None else fit_time(since_ns))
             point.time_unix_nano = time_ns
             add_attributes(point.attributes, _attributes(family, labels))
             _add_exemplars(point.exemplars, family.exemplars.get(labels, ()))

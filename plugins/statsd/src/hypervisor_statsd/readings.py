@@ -1,7 +1,8 @@
 """From metric families to lines: what is told of each, and what was told before."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -38,7 +39,8 @@ class Readings:
         A counter that fell has begun anew, so its whole total came since. A histogram is
         written as two counters, its count and its sum: StatsD makes percentiles from single
         observations, which are gone. Series that are gone are forgotten, and would begin
-        anew, should they come back.
+        anew, should they come back. Those that this process took over from another agent begin
+        at what that one has told.
 
         Returns:
             The lines, and how many values of which family are left out, because they are no
@@ -72,6 +74,10 @@ class Readings:
             if series is None:
                 pairs = zip(family.label_names, labels, strict=False)
                 series = known[labels] = Series(self.format.stem(family.name, pairs, type_))
+            begun_at = family.taken_over.get(labels)
+            # It begins anew where it was told less than that, or falls below what it was told.
+            if isinstance(begun_at, int | float) and not begun_at <= series.told <= value:
+                series.told = begun_at
             yield series, value
         if len(known) > len(family.series):
             for gone in known.keys() - family.series.keys():
@@ -118,12 +124,15 @@ def _with_plain_histograms(families: Iterable[MetricFamily]) -> Iterator[MetricF
             yield family
             continue
         counter = evolve(family, kind=MetricKind.COUNTER, histograms={}, bounds=())
-        values = family.histograms.items()
-        yield evolve(
-            counter,
-            name=f"{family.name}_count",
-            series={key: value.count for key, value in values},
-        )
-        yield evolve(
-            counter, name=f"{family.name}_sum", series={key: value.sum for key, value in values}
-        )
+        for name in ("count", "sum"):
+            yield evolve(
+                counter,
+                name=f"{family.name}_{name}",
+                series=_each(name, family.histograms),
+                taken_over=_each(name, family.taken_over),
+            )
+
+
+def _each(name: str, series: Mapping[LabelValues, Any]) -> dict[LabelValues, float]:
+    """Give one number of each histogram."""
+    return {labels: getattr(value, name) for labels, value in series.items()}
