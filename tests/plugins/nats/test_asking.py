@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from hypervisor_observability.stores import (
     Wanted,
     trace_key,
 )
+from tests.commands import run_hvobs
 from tests.plugins.nats.arrivals import (
     EPOCH_NS,
     RUN,
@@ -250,13 +252,13 @@ def test_messages_of_strangers_are_told_and_passed_over(nats_config: NatsConfig)
             await jetstream.publish(subject, b"", headers={**head, **odd, "Nats-Msg-Id": str(odd)})
 
     ask_server(nats_config, strange)
-    notices: list[str] = []
-    with history(nats_config, notices) as opened:
+    remarks: list[str] = []
+    with history(nats_config, remark=remarks.append) as opened:
         assert numbers(opened.events()) == [0, 1, 2]
         assert opened.runs() == [RUN]
         assert len(opened.describe().problems) == 4
-    assert "has no headers of ours" in notices[0]
-    assert notices[-1] == "and 3 more messages that are not of a run"
+    assert "has no headers of ours" in remarks[0]
+    assert remarks[-1] == "and 3 more messages that are not of a run"
 
 
 def test_stream_that_is_not_there_or_is_empty_says_what_to_do(
@@ -407,6 +409,33 @@ def test_steps_are_expected_and_taken(nats_config: NatsConfig) -> None:
         list(opened.events())
     assert expected == [3]
     assert len(steps) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (("query", "--agent", "did:mesh:a", "--limit", "3"), "number=2"),
+        (("traces",), "a1b2c3d4e5f6"),
+        (("tree",), "trace a1b2c3d4e5f6"),
+        (("tree", "--trace", "a1b2c3d4e5f6"), "trace a1b2c3d4e5f6"),
+        (("report",), "<html"),
+    ],
+)
+def test_commands_ask_the_fleet_of_the_configuration(
+    nats_config: NatsConfig, tmp_path: Path, arguments: tuple[str, ...], shown: str
+) -> None:
+    writer = RunWriter()
+    for number in range(3):
+        writer.event(causal_trace_id=f"a1b2c3d4e5f6/0000000{number + 1}", event_type="session.joined")
+    publish(nats_config, *messages_of(writer.records))
+    config = tmp_path / "hypervisor.toml"
+    config.write_text(
+        f'[plugins.nats]\nservers = ["{nats_config.servers[0]}"]\n'
+        f'stream = "{nats_config.stream}"\nsubject = "{nats_config.subject}"\n'
+    )
+    result = run_hvobs(*arguments, "--config", config)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert shown in result.stdout
 
 
 texts = st.none() | st.sampled_from(["", "s", 's"', "é", "a\\u00e9", "\x00", "a1b2c3d4e5f6"])

@@ -268,6 +268,17 @@ def test_nothing_comes_behind_the_end_of_a_run() -> None:
     assert "behind the end" in problems_of(taken)[0]
 
 
+def test_run_of_which_only_its_end_is_known_takes_repeats_and_nothing_else() -> None:
+    writer = RunWriter()
+    whole = messages_of(events(4, writer), [1])
+    run = CheckedRun(RUN, 4, None, ended=True)
+
+    assert not problems_of(arrived([*whole, message([], first=4, ended=True)], run))
+    assert not given_by(arrived(whole, run))
+    more = message(events(1, RunWriter(writer.chain, 4)), chain=writer.chain)
+    assert "behind the end" in problems_of(arrived([more], run))[0]
+
+
 def test_run_that_begins_with_nothing_before_it_begins_its_chain() -> None:
     run = CheckedRun(RUN)
 

@@ -147,6 +147,11 @@ class Catalogue:
                         self._take(message)
                     self.step()
 
+    def names(self) -> list[str]:
+        """Give the names of the runs, the oldest first."""
+        with self._lock:
+            return sorted(self.runs)
+
     def listed(self, names: Iterable[str] | None = None) -> list[ListedRun]:
         """Give the runs of these names, all where it is None, the oldest first, as they are now."""
         with self._lock:

@@ -1,6 +1,6 @@
 """What the stream of a fleet tells of the past: the events of all its runs, by time."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Self
 
@@ -92,7 +92,7 @@ class FleetHistory:
             StreamAwayError: They cannot be told at present.
         """
         self._catalogue.update()
-        return [run.name for run in self._catalogue.listed()]
+        return self._catalogue.names()
 
     def events(
         self,
@@ -117,7 +117,7 @@ class FleetHistory:
         """
         self._catalogue.update()
         for text in self._catalogue.strangers_told():
-            self._tell_once(text)
+            self._tell_once(text, self.context.remark)  # it is no loss
         return self.events_of(
             self._catalogue.listed(runs), wanted, limit=limit, newest_first=newest_first
         )
@@ -179,18 +179,18 @@ class FleetHistory:
         Raises:
             StreamAwayError: Nothing can be told at present.
         """
-        self._catalogue.update()
-        runs = self._catalogue.listed()
-        state = self._catalogue.state
+        catalogue = self._catalogue
+        catalogue.update()
+        runs = [catalogue.runs[name] for name in catalogue.names()]
         problems = [bad_text(run.name, run.bad) for run in runs if run.bad is not None]
-        problems += self._catalogue.strangers_told()
+        problems += catalogue.strangers_told()
         if len(problems) > _MOST_PROBLEMS:
             problems[_MOST_PROBLEMS:] = [f"and {len(problems) - _MOST_PROBLEMS} more problems"]
         return Description(
             runs=len(runs),
             living=tuple(run.name for run in runs if not run.ended),
             events=sum(sum(run.counts) for run in runs),
-            bytes=None if state is None else state.bytes,
+            bytes=None if catalogue.state is None else catalogue.state.bytes,
             problems=tuple(problems),
         )
 
@@ -199,12 +199,13 @@ class FleetHistory:
         self.messages.close()
 
     def _tell_bad(self, name: str, problem: str) -> None:
-        self._tell_once(f"{bad_text(name, problem)}: 'hvobs nats verify' says more")
+        text = f"{bad_text(name, problem)}: 'hvobs nats verify' says more"
+        self._tell_once(text, self.context.notice)
 
-    def _tell_once(self, text: str) -> None:
+    def _tell_once(self, text: str, tell: Callable[[str], object]) -> None:
         if text not in self._told:
             self._told.add(text)
-            self.context.notice(text)
+            tell(text)
 
 
 def _sound(found: Iterator[Entry], limit: int, spoiled: Mapping[str, int]) -> list[Entry]:

@@ -6,7 +6,6 @@ from typing import Any
 
 from attrs import define, field
 
-from hypervisor_journal.proof.chain_walk import BEGINNING
 from hypervisor_nats.runs.checked_run import CheckedRun
 
 MAX_RUNS = 10_000
@@ -28,8 +27,9 @@ class KnownRuns:
         if found is not None:
             return found
         number = self._ended.get(name)
-        # Of one that ended the chain is not kept: whatever comes behind its end makes it bad.
-        return CheckedRun(name) if number is None else CheckedRun(name, number, BEGINNING, True)
+        # Of one that ended the chain is not kept: a repeat is passed over without a look at it, and
+        # whatever comes behind its end makes it bad.
+        return CheckedRun(name) if number is None else CheckedRun(name, number, None, ended=True)
 
     def is_known(self, name: str) -> bool:
         """Tell whether anything of it was read."""

@@ -42,7 +42,8 @@ class CheckedRun:
     Attributes:
         name: Its name.
         next: Sequence number that comes next.
-        chain: Chain value behind the last record that takes a number; None: nothing was seen yet.
+        chain: Chain value behind the last record that takes a number; None: nothing was seen yet,
+            or, of a run that has ended, it is not known any more.
         ended: Whether its last message was taken.
         bad: What is wrong with it, for people; None: nothing.
         begins: Sequence number of the first record that was seen.
@@ -134,7 +135,7 @@ class CheckedRun:
             repeated += 1
         if again.sequence > self.next or (again.sequence < self.next and repeated < len(found)):
             raise BadRecordError(self.next, "it repeats records in another way")
-        if again.sequence == self.next and again.chain != self.chain:
+        if again.sequence == self.next and self.chain not in (None, again.chain):
             raise BadRecordError(self.next, "the same numbers came with other records")
         return repeated
 

@@ -17,7 +17,9 @@ class Reached(Protocol):
 
     @property
     def chain(self) -> bytes | None:
-        """Chain value behind the last record that takes a number; None: nothing was seen yet."""
+        """Chain value behind the last record that takes a number; None: nothing was seen yet, or,
+        of a run that has ended, it is not known any more.
+        """
 
     @property
     def ended(self) -> bool:
@@ -45,12 +47,12 @@ def fit(reached: Reached, head: Head) -> Fit:
     Raises:
         BadRecordError: It belongs nowhere: what it says contradicts what was reached.
     """
-    if reached.chain is None:
+    if reached.chain is None and not reached.ended:
         if head.first == 0 and head.chain != BEGINNING:
             raise BadRecordError(0, "another record came before the first one")
         return Fit()
     if head.first < reached.next or (reached.ended and head.first == reached.next):
-        if head.next == reached.next and head.then != reached.chain:
+        if head.next == reached.next and reached.chain not in (None, head.then):
             raise BadRecordError(reached.next, "the same numbers came with other records")
         if reached.ended and head.next > reached.next:
             raise BadRecordError(reached.next, "more comes behind the end of the run")
