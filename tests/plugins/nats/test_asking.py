@@ -426,7 +426,9 @@ def test_commands_ask_the_fleet_of_the_configuration(
 ) -> None:
     writer = RunWriter()
     for number in range(3):
-        writer.event(causal_trace_id=f"a1b2c3d4e5f6/0000000{number + 1}", event_type="session.joined")
+        writer.event(
+            causal_trace_id=f"a1b2c3d4e5f6/0000000{number + 1}", event_type="session.joined"
+        )
     publish(nats_config, *messages_of(writer.records))
     config = tmp_path / "hypervisor.toml"
     config.write_text(

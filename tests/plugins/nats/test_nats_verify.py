@@ -324,3 +324,23 @@ def test_server_that_is_away_is_said() -> None:
     result = run_hvobs("nats", "verify", *away)
     assert result.exit_code == 1
     assert "nobody listens there" in result.stderr
+
+
+def test_page_shows_what_the_command_writes(nats_config: NatsConfig) -> None:
+    names = [f"20261128T101112.000000Z-{'0f' * 15}0{number}" for number in (1, 2, 3, 4)]
+    runs = {name: events(9) for name in names}
+    for name, records in runs.items():
+        parts = messages_of(records, [2, 5], run=name)
+        if name == names[2]:
+            del parts[1]
+        elif name == names[3]:
+            parts[1] = forged(parts[1], 1, b'{"number":44}')
+        publish(nats_config, *parts)
+    anchors = write_anchors(
+        anchor_of(runs[names[0]], 9, names[0]), anchor_of(runs[names[1]], 4, names[1])
+    )
+    result = verified(nats_config, "--anchors", anchors)
+
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "nats.md").read_text()
+    command = "$ hvobs nats verify --anchors anchors.jsonl"
+    assert f"{command}\n{result.stdout}$ echo $?\n{result.exit_code}\n" in page
