@@ -164,7 +164,7 @@ class SharedShelfStream:
         """Find out which parts are this agent's; give up and take what that makes necessary."""
         number = self.agent.look()
         self._check_lease()
-        living = self.shelf.living()
+        living = self._living()
         for place, part in enumerate(PARTS):
             kept = self.shelf.kept.get((self.reader, part))
             wanted = living[place % len(living)] == number
@@ -180,12 +180,18 @@ class SharedShelfStream:
                     if not self.defers:
                         kept.settled = kept.state_at = len(self.shelf.entries_of(part))
                         self._owed["not_replayed"] += kept.settled
-                if kept.owner not in living or kept.owner == number:
+                if kept.owner == number or self._is_free(kept):
                     kept.owner = number
                     kept.revision += 1
                     self._terms[part] = Term(
                         next(self._numbers), number, kept.revision, kept.settled, kept.settled
                     )
+
+    def _living(self) -> list[int]:
+        return self.shelf.living()
+
+    def _is_free(self, kept: Kept) -> bool:
+        return kept.owner not in self.shelf.living()
 
     def _reads(self, part: str) -> bool:
         reading, term = self._in_flight, self._terms[part]
@@ -223,7 +229,7 @@ class SharedShelfStream:
     def bounds(self) -> tuple[int, int]:
         with self.shelf.lock:
             self._look()
-            living = self.shelf.living()
+            living = self._living()
             for place, part in enumerate(PARTS):
                 if living[place % len(living)] == self.agent.number and part not in self._terms:
                     raise StreamUnavailableError(part, "another agent has it still")

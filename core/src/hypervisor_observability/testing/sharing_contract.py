@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -96,6 +96,29 @@ class SharingContract(StoreTests):
         again = Counter(_all_numbers(readers))
         assert again.total() - len(again) == numbers.total() - len(numbers)
         assert sum(sum(total.values()) for total in totals) == runs * _RUN_BREACHES
+
+    def test_agent_that_was_late_saves_nothing_over_another(self, tmp_path: Path) -> None:
+        """It hangs in a call while it is replaced. What it saves after that is of no account: the
+        next agent goes on where the other one was.
+        """
+        late, quick, last = TakingReader(held=True), TakingReader(), TakingReader()
+        with self.agent(tmp_path, late) as one, ExitStack() as ending:
+            ending.callback(late.release)
+            self._record_run(tmp_path, 0)
+            assert until(lambda: one.counts()["reader"].in_flight)
+            with self.cut_off(tmp_path, one), self.agent(tmp_path, quick) as other:
+                for number in (1, 2):
+                    self._record_run(tmp_path, number)
+                assert until(lambda: _have([quick], 3 * _RUN_EVENTS))
+                assert other.flush(WIDE_SECONDS)
+            late.release()
+            assert until(lambda: not one.counts()["reader"].in_flight)
+        with self.agent(tmp_path, last) as after:
+            assert after.flush(WIDE_SECONDS)
+            assert breaches_of(after) == 3 * _RUN_BREACHES
+        assert sorted(_all_numbers([quick])) == list(range(3 * _RUN_EVENTS))
+        assert _all_numbers([last]) == []
+        assert set(_all_numbers([late])) <= set(range(_RUN_EVENTS))
 
     def test_span_that_two_agents_see_is_one(self, tmp_path: Path) -> None:
         """What was open in a part goes on where the part goes."""

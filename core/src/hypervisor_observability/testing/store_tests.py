@@ -100,12 +100,12 @@ def emit(bus: HypervisorEventBus, number: int) -> HypervisorEvent:
     )
 
 
-def until(condition: Callable[[], object], seconds: float = WIDE_SECONDS) -> bool:
-    """Wait until *condition* is true, for so many *seconds*; tell whether it is.
+def until(condition: Callable[[], object]) -> bool:
+    """Wait until *condition* is true; tell whether it is.
 
     What was recorded may reach a store on a network a moment later.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + WIDE_SECONDS
     while not condition():
         if time.monotonic() >= deadline:
             return False
