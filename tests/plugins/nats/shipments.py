@@ -45,7 +45,7 @@ def stored(config: NatsConfig) -> list[Stored]:
     async def read(jetstream: JetStreamContext) -> list[Stored]:
         state = (await jetstream.stream_info(config.stream)).state
         found = []
-        for sequence in range(state.first_seq, state.last_seq + 1):
+        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
             try:
                 message = await jetstream.get_msg(config.stream, sequence)
             except NotFoundError:  # removed
@@ -79,12 +79,21 @@ def shipping(directory: Path, config: NatsConfig) -> Iterator[Shipping]:
         sending.stop(0.0)
 
 
-def ship(directory: Path, config: NatsConfig) -> Shipping:
+def ship(directory: Path, config: NatsConfig, service: str = "checkout") -> Shipping:
     """Send what a journal holds, and end."""
-    sending = Shipping(directory, config, "checkout")
+    sending = Shipping(directory, config, service)
     sending.start()
     try:
         assert sending.caught_up.wait(PATIENCE_SECONDS), sending.standing.status()
     finally:
         sending.stop(PATIENCE_SECONDS)
     return sending
+
+
+def table(config: NatsConfig, directory: Path, **others: int) -> str:
+    """Write the configuration of a process that sends its journal."""
+    more = "".join(f"{key} = {value}\n" for key, value in others.items())
+    return (
+        f'[plugins.nats]\nservers = ["{config.servers[0]}"]\nstream = "{config.stream}"\n'
+        f'subject = "{config.subject}"\n{more}[plugins.nats.journal]\ndirectory = "{directory}"\n'
+    )

@@ -11,16 +11,8 @@ from hypervisor_observability import EventType, Observability
 from hypervisor_observability.config.lookup import FILE_VARIABLE
 from tests.commands import run_hvobs
 from tests.plugins.journal.journals import append, write_run
-from tests.plugins.nats.shipments import numbers_in, ship, shipping, stored
+from tests.plugins.nats.shipments import numbers_in, ship, shipping, stored, table
 from tests.waiting import wait_until
-
-
-def table(config: NatsConfig, directory: Path) -> str:
-    """Write the configuration of a process that sends its journal."""
-    return (
-        f'[plugins.nats]\nservers = ["{config.servers[0]}"]\nstream = "{config.stream}"\n'
-        f'subject = "{config.subject}"\n[plugins.nats.journal]\ndirectory = "{directory}"\n'
-    )
 
 
 def test_dead_run_is_sent_as_it_stands_and_ends(nats_config: NatsConfig, tmp_path: Path) -> None:

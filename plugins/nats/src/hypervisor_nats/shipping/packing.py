@@ -41,7 +41,6 @@ class Packed:
         head: Its headers; None: there is no message, only something to pass over.
         data: Its records.
         behind: The place behind it, and behind all that was passed over.
-        oldest_ns: Time of its first record, in nanoseconds since the epoch; 0 without one.
         gone: Events before it that the journal does not have any more, or that are damaged.
         too_large: Events before it that the server would not take.
     """
@@ -49,7 +48,6 @@ class Packed:
     head: Head | None
     data: bytes
     behind: Place
-    oldest_ns: int = 0
     gone: int = 0
     too_large: int = 0
 
@@ -111,8 +109,10 @@ class _Packing:
                 return False
             gone = max(0, record.sequence - self.place.sequence)
             self._gone += gone
-            # Where there is no gap in the numbers, one has to be made.
-            self._pass_over(evolve(raw.before, sequence=record.sequence), broken=not gone)
+            # Where there is no gap in the numbers, one has to be made; until then the run is where
+            # it was.
+            self._begin_unit(evolve(raw.before, sequence=record.sequence), broken=not gone)
+            self.place = self._unit_begin if gone else self.place
         self._chain = record.chain
         if self._unit_bytes <= self.bounds.limit_bytes:  # what is too large is not kept
             self._unit.append(record)
@@ -139,10 +139,13 @@ class _Packing:
         self._pass_over(raw.behind)
         return self._events < self.bounds.max_events and self._size < self.bounds.max_bytes
 
-    def _pass_over(self, place: Place, *, broken: bool = False) -> None:
-        self.place = self._unit_begin = place
+    def _pass_over(self, behind: Place) -> None:
+        self.place = behind
+        self._begin_unit(behind)
+
+    def _begin_unit(self, place: Place, *, broken: bool = False) -> None:
         self._unit.clear()
-        self._unit_bytes, self._unit_broken = 0, broken
+        self._unit_begin, self._unit_bytes, self._unit_broken = place, 0, broken
 
     def packed(self, run: str, *, ends: bool) -> Packed:
         """Give what was packed.
@@ -176,7 +179,6 @@ class _Packing:
             head if records or ends else None,
             b"".join([record.to_bytes() for record in records]),
             self.place,
-            records[0].time_ns if records else 0,
             self._gone,
             self._too_large,
         )

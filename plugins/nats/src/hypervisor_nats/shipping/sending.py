@@ -5,15 +5,20 @@ one that does not belong there: after an answer that was lost, while another pro
 run, when the stream has lost or gained something. The run then goes on where the stream is.
 """
 
+import threading
+
 from attrs import evolve, frozen
-from nats.js.api import Header
+from nats.js.api import Header, RawStreamMsg
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
 from hypervisor_journal.reading.raw_run import Place
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.messages import ID_HEADER, Head, StrangeMessageError
+from hypervisor_nats.names import subjects_of_run
+from hypervisor_nats.shipping.fleet_stream import FleetStream
 from hypervisor_nats.shipping.packing import Packed
+from hypervisor_nats.shipping.positions import Reached
 from hypervisor_nats.shipping.shipped_run import ShippedRun
 
 # Numbers of JetStream's errors: server/errors.json of NATS.
@@ -28,21 +33,30 @@ class Sender:
     Attributes:
         jetstream: Of the connection.
         config: Names the stream.
+        stream: What is known of it.
+        doubts: Set when the stream is not as it was left: it may be another one.
     """
 
     jetstream: JetStreamContext
     config: NatsConfig
+    stream: FleetStream
+    doubts: threading.Event
 
-    async def send(self, run: ShippedRun, packed: Packed) -> int:
+    async def send(self, run: ShippedRun, packed: Packed) -> int | None:
         """Send what was packed, and take the run behind it.
 
         Returns:
-            How many events the stream has acknowledged.
+            How many events the stream has acknowledged; None: the run goes on elsewhere.
 
         Raises:
             NatsError: It was not acknowledged.
         """
         head = packed.head
+        if not run.known:  # another process may have sent it before, and left nothing of that here
+            moved = await self._go_where_stream_is(run)
+            run.known = True
+            if moved:
+                return None
         if head is None or (head.ended and not packed.data and not run.reached.last):
             # Something was passed over; or a run that had nothing to send has ended.
             run.advance(packed, run.reached.last)
@@ -62,14 +76,28 @@ class Sender:
         except APIError as error:
             if error.err_code not in _WRONG_LAST:
                 raise
+            self.doubts.set()
             await self._go_where_stream_is(run)
-            return 0
+            return None
         if answer.duplicate:
             # It may hold fewer records than this one: they had not been written then.
             run.disputed = not await self._go_where_stream_is(run)
-            return 0
+            return None
         run.advance(packed, answer.seq)
         return head.count
+
+    async def _with_last(self, reached: Reached, found: RawStreamMsg) -> Reached:
+        """Give *reached* with the subject and number of the run's last message; one of a partition
+        that is not there any more leaves it its own subject, with the last message of that.
+        """
+        subject, last = found.subject or "", found.seq or 0
+        if self.stream.subject_for(self.config, "", "", subject) == subject:
+            return evolve(reached, subject=subject, last=last)
+        try:
+            own = await self.jetstream.get_last_msg(self.config.stream, reached.subject)
+        except NotFoundError:
+            return evolve(reached, last=0)
+        return evolve(reached, last=own.seq or 0)
 
     async def _go_where_stream_is(self, run: ShippedRun) -> bool:
         """Go behind the last message of *run* that the stream has; tell whether that is progress.
@@ -77,9 +105,9 @@ class Sender:
         Raises:
             NatsError: It does not say.
         """
-        before = run.reached
+        before, subjects = run.reached, subjects_of_run(self.config.subject, run.name)
         try:
-            found = await self.jetstream.get_last_msg(self.config.stream, before.subject)
+            found = await self.jetstream.get_last_msg(self.config.stream, subjects)
         except NotFoundError as error:
             if error.err_code != _NO_MESSAGE:
                 raise
@@ -88,11 +116,11 @@ class Sender:
             expired = before.last < info.state.first_seq
             run.reached = evolve(before, last=0, place=before.place if expired else Place())
             return run.reached != before
-        run.reached = evolve(before, last=found.seq or 0)
+        run.reached = await self._with_last(before, found)
         try:
             head = Head.from_headers(found.headers)
         except StrangeMessageError:
-            return run.reached.last != before.last
+            return run.reached != before
         # What stands there may be another's: only what this journal has too is gone by.
         place = run.raw.find(Place(head.next, head.then))
         if place is not None:

@@ -2,7 +2,7 @@
 
 import contextlib
 
-from attrs import define, evolve, field
+from attrs import define, evolve
 
 from hypervisor_journal.reading.raw_run import RawRun
 from hypervisor_nats.shipping.packing import Bounds, Packed, pack
@@ -16,18 +16,18 @@ class ShippedRun:
     Attributes:
         raw: The run.
         reached: How far it was sent.
+        known: Whether it is known where the stream is; if not, it is asked first.
         end: Number behind its last event, as far as that is known.
         done: Whether it was sent with its end, or is gone.
         disputed: Whether the stream refuses its next message as a repeat, and does not have it.
-        oldest_ns: Time of its oldest record that waits; 0: none is known.
     """
 
     raw: RawRun
     reached: Reached
+    known: bool
     end: int = 0
     done: bool = False
     disputed: bool = False
-    oldest_ns: int = field(default=0, init=False)
 
     @property
     def name(self) -> str:
@@ -50,6 +50,15 @@ class ShippedRun:
         """
         self.end = max(self.end, self.raw.end if ended is None else ended)
 
+    def oldest_ns(self) -> int:
+        """Give the time of the first record that waits; 0 where there is none.
+
+        Raises:
+            OSError: It cannot be read at present.
+        """
+        first = next(self.raw.records(self.reached.place), None)
+        return 0 if first is None else first.record.time_ns
+
     def pack(self, bounds: Bounds) -> Packed | None:
         """Pack what comes next; None: there is nothing at present.
 
@@ -66,12 +75,10 @@ class ShippedRun:
         except FileNotFoundError:
             if self.raw.run.path.exists():
                 return None  # a segment went meanwhile: the next look goes on behind it
-            packed = pack(self.name, place, (), bounds, dead=True)
-            packed = evolve(packed, gone=self.waiting)
-        if packed.head is None and not packed.moves:
-            self.oldest_ns = 0
+            end = evolve(place, sequence=place.sequence + self.waiting)
+            packed = evolve(pack(self.name, end, (), bounds, dead=True), gone=self.waiting)
+        if not packed.moves:
             return None
-        self.oldest_ns = packed.oldest_ns
         self.end = max(self.end, packed.behind.sequence)
         return packed
 
@@ -91,5 +98,5 @@ class ShippedRun:
             last: Sequence number of the message in the stream.
         """
         self.reached = evolve(self.reached, place=packed.behind, last=last)
-        self.disputed, self.oldest_ns = False, 0
+        self.disputed = False
         self.done = packed.head is not None and packed.head.ended

@@ -129,6 +129,9 @@ class Shipper:
             return await turns.take(jetstream, until)
 
         moved = self.link.call(take, self.config.timeout_seconds + 2 * _TURN_SECONDS)
+        if turns.doubts.is_set():
+            turns.doubts.clear()
+            self._looked_at = None
         self.standing.go_well()
         turns.positions.save(at_once=not moved)
         turns.count()
@@ -183,9 +186,8 @@ class Shipper:
             self._looked_at = time.monotonic()
         return self._turns
 
-    async def _look_at_stream(self, jetstream: JetStreamContext) -> FleetStream:
-        client = await self.link.client()
-        return await look_at(jetstream, self.config, self.link.place, client.max_payload)
+    async def _look_at_stream(self, _: JetStreamContext) -> FleetStream:
+        return await look_at(await self.link.client(), self.config, self.link.place)
 
     def _turns_in(self, stream: FleetStream | None) -> Turns:
         path = self.lock.folder / f"{token_of(self.config.stream)}.json"

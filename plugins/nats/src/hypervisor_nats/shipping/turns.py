@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -36,6 +37,7 @@ class Turns:
         service: Of the configuration: part of the subjects.
         standing: Where it is counted what becomes of events.
         positions: How far each run was sent into the stream.
+        doubts: Set when the stream is not as it was left: it is to be looked at again.
         stream: The stream, as it was seen last; None: it was not seen yet. Nothing is sent before.
     """
 
@@ -44,10 +46,12 @@ class Turns:
     service: str
     standing: Standing
     positions: Positions
+    doubts: threading.Event = field(factory=threading.Event, init=False)
     stream: FleetStream | None = field(default=None, init=False)
     _runs: dict[str, ShippedRun] = field(factory=dict, init=False)
     _bounds: Bounds = field(init=False)
     _counted_at: float = field(default=0.0, init=False)
+    _oldest_ns: int = field(default=0, init=False)
     _ledger: RunLedger = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -65,8 +69,9 @@ class Turns:
         for name in sorted({*there, *positions.runs}):
             if name not in self._runs and name not in positions.done:
                 raw = RawRun(Run(self.directory / name), damage_teller("nats"))
-                reached = positions.runs.get(name) or Reached(Place(), 0, "")
-                self._runs[name] = ShippedRun(raw, self._with_subject(name, reached))
+                known = positions.runs.get(name)
+                reached = self._with_subject(name, known or Reached(Place(), 0, ""))
+                self._runs[name] = ShippedRun(raw, reached, known=known is not None)
 
     def go_on_in(self, stream: FleetStream) -> None:
         """Go on in the stream as it is now: with other bounds, perhaps, or other partitions."""
@@ -78,7 +83,7 @@ class Turns:
         if self.stream is None:
             return reached
         former = reached.subject
-        subject = self.stream.subject_for(self.config, self.service, name, former or None)
+        subject = self.stream.subject_for(self.config, self.service, name, former)
         return reached if subject == former else evolve(reached, subject=subject, last=0)
 
     async def take(self, jetstream: JetStreamContext, until: float) -> bool:
@@ -91,7 +96,10 @@ class Turns:
             NatsError: The stream does not take it. What could be sent was.
             OSError: A run cannot be read.
         """
-        sender, waiting, moved = Sender(jetstream, self.config), list(self._runs.values()), False
+        if self.stream is None:
+            return False
+        sender = Sender(jetstream, self.config, self.stream, self.doubts)
+        waiting, moved = list(self._runs.values()), False
         while waiting and time.monotonic() < until:
             now, waiting = waiting[:_SIDE_BY_SIDE], waiting[_SIDE_BY_SIDE:]
             sending = [self._send_some(sender, run, until) for run in now]
@@ -112,8 +120,8 @@ class Turns:
                 break
             before = run.reached.place.sequence
             sent = await sender.send(run, packed)
-            self.standing.note_sent(sent, run.reached.place.sequence - before)
-            if run.reached.place == packed.behind:
+            self.standing.note_sent(sent or 0, run.reached.place.sequence - before)
+            if sent is not None:
                 self.standing.note_passed_over(packed.gone, packed.too_large)
             moved = True
         return moved
@@ -140,10 +148,19 @@ class Turns:
                 ended = self._ledger.runs.get(name)
                 with contextlib.suppress(OSError):  # the turn tells of it
                     run.look(None if ended is None else ended.end)
+            self._oldest_ns = self._find_oldest()
             self._counted_at = time.monotonic()
-        runs = self._runs.values()
-        times = [run.oldest_ns for run in runs if run.oldest_ns]
-        self.standing.note_waiting(sum(run.waiting for run in runs), min(times, default=0))
+        waiting = sum(run.waiting for run in self._runs.values())
+        self.standing.note_waiting(waiting, self._oldest_ns)
+
+    def _find_oldest(self) -> int:
+        """Give the time of the oldest record that waits, of the runs that began first; 0: none."""
+        waiting = sorted(name for name, run in self._runs.items() if run.waiting)
+        times = []
+        for name in waiting[:_SIDE_BY_SIDE]:
+            with contextlib.suppress(OSError):
+                times.append(self._runs[name].oldest_ns())
+        return min(filter(None, times), default=0)
 
 
 def _bounds_of(config: NatsConfig, limit_bytes: int) -> Bounds:
