@@ -1,10 +1,9 @@
 """The stream that a journal is sent into: looked at before anything is sent."""
 
 from attrs import frozen
-from nats.aio.client import Client
 
-from hypervisor_nats.api import ask
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.names import subject_of
 from hypervisor_nats.upkeep.limits import obstacles, partitions_of
 from hypervisor_observability.errors import StreamUnavailableError
@@ -46,29 +45,27 @@ class FleetStream:
         return subject_of(config.subject, service, run, self.partitions)
 
 
-async def look_at(client: Client, config: NatsConfig, place: str) -> FleetStream:
+async def look_at(server: Server) -> FleetStream:
     """Look at the stream.
 
     Args:
-        client: Of the connection.
-        config: Names the stream.
-        place: Where it is, for people.
+        server: Has it.
 
     Raises:
         StreamUnavailableError: It is not one of ours; the text says why, and what to do.
         NatsError: There is none, or no answer.
     """
-    info = await ask(client, f"STREAM.INFO.{config.stream}", seconds=config.timeout_seconds)
+    config, largest = server.link.config, (await server.client()).max_payload
+    info = await server.ask(f"STREAM.INFO.{config.stream}")
     found = info["config"]
     problems, partitions = obstacles(config, found), partitions_of(found)
     if not problems and partitions < 1:
         problems = [f"stream {config.stream} has no number of partitions: choose another stream"]
     if problems:
-        raise StreamUnavailableError(place, "; ".join(problems))
+        raise StreamUnavailableError(server.link.place, "; ".join(problems))
     most = found.get("max_msg_size", -1)
-    largest = min(client.max_payload, most) if most > 0 else client.max_payload
     return FleetStream(
         id=f"{config.stream} {info.get('created')}",
         partitions=partitions,
-        limit_bytes=max(0, largest - _HEADERS_BYTES),
+        limit_bytes=max(0, (min(largest, most) if most > 0 else largest) - _HEADERS_BYTES),
     )

@@ -13,6 +13,7 @@ from nats.js.client import JetStreamContext
 
 from hypervisor_journal.runs.run_listing import RunListing
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
 from hypervisor_nats.names import token_of
 from hypervisor_nats.reasons import reason
@@ -187,7 +188,7 @@ class Shipper:
         return self._turns
 
     async def _look_at_stream(self, _: JetStreamContext) -> FleetStream:
-        return await look_at(await self.link.client(), self.config, self.link.place)
+        return await look_at(Server(self.link))
 
     def _turns_in(self, stream: FleetStream | None) -> Turns:
         path = self.lock.folder / f"{token_of(self.config.stream)}.json"
