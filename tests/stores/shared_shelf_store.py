@@ -109,7 +109,7 @@ class Term:
     known: int
     """How many entries of the part were counted in the bounds."""
     asked: bool = False
-    """Whether its state was asked for."""
+    """Whether its state, and what came since, was asked for."""
     commits: int = 0
 
 
@@ -291,7 +291,7 @@ class SharedShelfStream:
 
     def state_of(self, part: str) -> Mapping[str, Any] | None:
         with self.shelf.lock:
-            self._term(part).asked = True
+            self._term(part)
             return self.shelf.kept[self.reader, part].state
 
     def since_state_of(self, part: str) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
@@ -301,6 +301,8 @@ class SharedShelfStream:
             entries = self.shelf.entries_of(part)[kept.state_at : kept.settled]
         for entry in entries:
             yield entry.run, [entry.event]
+        with self.shelf.lock:
+            self._term(part).asked = True
 
     def _term(self, part: str) -> Term:
         self._look()

@@ -1,5 +1,6 @@
 """The spans of one reader: made of its events, chosen from, and gone on with after a restart."""
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -56,8 +57,9 @@ class SpanMaker:
     def _begin(self, part: str) -> PartSpans | None:
         parts = self.account.parts
         if not self.makes_spans:
-            if parts.shared:
-                parts.state_of(part)  # which has it read, from now on
+            if parts.shared:  # nothing is read of a part before it was asked for
+                parts.state_of(part)
+                deque(parts.since_state_of(part), maxlen=0)
             return None
         spans = PartSpans.restored(self.name, self.terms, parts, part, self.limited_log)
         if parts.shared:  # another process tells of what it has counted

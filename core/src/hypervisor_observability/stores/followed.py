@@ -96,7 +96,8 @@ class SharedStream(FollowedStream, Protocol):
 
     def state_of(self, part: str) -> Mapping[str, Any] | None:
         """Give what was saved along with the position in *part*, by whatever agent; None if
-        nothing was. Nothing of a part is read before it was asked for in this term.
+        nothing was. Nothing of a part is read before each reader has asked for that in this
+        term, and then for ``since_state_of``, to its end.
 
         Raises:
             StreamUnavailableError: It cannot be read at present, or is not this agent's any more.
