@@ -89,8 +89,9 @@ class FollowedFleet:
         self._rounds = self._going = None
         if rounds is not None and going is not None:
             going.cancel()
-            with contextlib.suppress(*CLIENT_ERRORS):
-                self._link.run(rounds.end(), _STOP_SECONDS)
+            if self._server.is_connected:
+                with contextlib.suppress(*CLIENT_ERRORS):
+                    self._link.run(rounds.end(), _STOP_SECONDS)
         self._link.close()
 
     def status(self) -> Mapping[str, Any]:
@@ -163,8 +164,8 @@ class FollowedFleet:
     def save(self, term: Term, entry: Entry, snapshot: Snapshot | None) -> bool:
         """Save it. Never raises; tells whether it was saved."""
         rounds = self._rounds
-        if rounds is None:
-            return False
+        if rounds is None or not self._server.is_connected:
+            return False  # it is saved when the connection is back
         term.is_saving = True
         try:
             self._link.run(rounds.tenures.save(term, entry, snapshot), self.config.timeout_seconds)

@@ -23,8 +23,8 @@ from hypervisor_nats.link import CLIENT_ERRORS
 from hypervisor_observability.text.limited_log import LimitedLog
 
 GROUP = "owner"
-_EXPIRES_SECONDS = 20.0
-_LATE_SECONDS = 3.0
+_EXPIRES_SECONDS = 5.0
+_LATE_SECONDS = 2.0
 _LOOK_SECONDS = 0.5
 _AGAIN_SECONDS = 0.1
 _MOST_AGAIN_SECONDS = 2.0

@@ -19,6 +19,7 @@ from hypervisor_observability.events.event import HypervisorEvent
 from hypervisor_observability.text.limited_log import LimitedLog
 
 DEFERRED, NOT_REPLAYED = "deferred", "not_replayed"
+_MAX_THREADS = 64
 State = Callable[[], Mapping[str, Any] | None]
 
 
@@ -54,6 +55,8 @@ class PartitionStream:
     """How many events waited in partitions that were lost, and are still counted."""
     _left: "Counter[str]" = field(factory=Counter, init=False)
     _part: str | None = field(default=None, init=False)
+    _shown: dict[int, set[int]] = field(factory=dict, init=False)
+    """The terms that a thread was told of last: a reader that keeps no state asks for none."""
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
 
     # Which partitions
@@ -82,10 +85,12 @@ class PartitionStream:
     @property
     def parts(self) -> Mapping[str, int]:
         """The partitions, each with the number of its term."""
-        if not self.fleet.keeps:
-            return {}
         with self.lock:
-            return {term.name: term.number for term in self.terms.values()}
+            terms = list(self.terms.values()) if self.fleet.keeps else []
+            if len(self._shown) > _MAX_THREADS:
+                self._shown.clear()
+            self._shown[threading.get_ident()] = {term.number for term in terms}
+            return {term.name: term.number for term in terms}
 
     @property
     def part(self) -> str | None:
@@ -178,10 +183,11 @@ class PartitionStream:
             self.fleet.check()
             self._go_back(position)
             self._unsettled.settle_what_is_passed()
+            shown = self._shown.get(threading.get_ident(), set())
             for _ in range(len(self._turns)):
                 term = self.terms[self._turns[0]]
                 self._turns.rotate(-1)
-                if not term.is_ready or term.leaves_at is not None:
+                if term.leaves_at is not None or not self._is_ready(term, shown):
                     continue
                 if term.not_told:
                     return self._pass(NOT_REPLAYED, term)
@@ -191,6 +197,11 @@ class PartitionStream:
                 if self._unsettled.position > position:
                     return _reading(position, found)
             return self._pass_what_was_lost()
+
+    def _is_ready(self, term: Term, shown: set[int]) -> bool:
+        if not term.is_ready and term.number in shown:
+            term.is_ready = term.pass_since()
+        return term.is_ready
 
     def _take(self, term: Term, max_events: int) -> list[Portion]:
         found = []

@@ -136,32 +136,47 @@ class Term:
         Raises:
             StreamUnavailableError: None came.
         """
-        low = self.since.next
-        while self.reached < self.begins.sequence + bool(self.begins.next):
+        while self._is_before(self.begins):
             if not self._await(seconds):
+                self.reached = self.begins.sequence
                 return
-            within = self._arrived[0].sequence > self.begins.sequence
-            if within and not self.begins.next:
-                return
-            portion = self._digested(self._arrived[0], settled=True)
-            self._pop()
-            first = bisect_left(portion.sequences, low)
-            end = len(portion.events)
-            if within:
-                end = bisect_left(portion.sequences, self.begins.next)
-            if first < end:
-                yield portion.run, portion.events[first:end]
-            low = 0
-            if within:
-                self.returned.append(portion.cut_rest(end, self.begins))
-                return
+            run, events = self._take_settled()
+            if events:
+                yield run, events
+
+    def pass_since(self) -> bool:
+        """Pass over that, for a reader that keeps no state; False where it has not all come."""
+        while self._is_before(self.begins):
+            none_left = self._has_none_left()
+            if not self._arrived:
+                return none_left
+            self._take_settled()
+        return True
+
+    def _is_before(self, place: Place) -> bool:
+        return self.reached < place.sequence + bool(place.next)
+
+    def _take_settled(self) -> tuple[str, Sequence[HypervisorEvent]]:
+        """Take the next message, and of it what was settled behind the state."""
+        within = self._arrived[0].sequence > self.begins.sequence
+        if within and not self.begins.next:
+            self.reached = self.begins.sequence
+            return "", ()
+        low = self.since.next if self.reached == self.since.sequence else 0
+        portion = self._digested(self._arrived[0], settled=True)
+        self._pop()
+        first, end = bisect_left(portion.sequences, low), len(portion.events)
+        if within:
+            end = bisect_left(portion.sequences, self.begins.next)
+            self.returned.append(portion.cut_rest(end, self.begins))
+        return portion.run, portion.events[first : max(first, end)]
 
     def _await(self, seconds: float) -> bool:
         """Wait for a message; tell whether there is one: if not, none is left."""
         until = time.monotonic() + seconds
         while True:
             self._news.clear()
-            none_left = self.pull.consumer is not None and self.pull.pending == 0
+            none_left = self._has_none_left()
             if self._arrived:
                 return True
             if none_left:
@@ -171,6 +186,10 @@ class Term:
                 raise StreamUnavailableError(
                     f"partition {self.partition}", "no messages came in time"
                 )
+
+    def _has_none_left(self) -> bool:
+        # Asked before it is looked what has arrived: that comes first.
+        return self.pull.consumer is not None and self.pull.pending == 0
 
     def take(self, most: int) -> list[Portion]:
         """Take up to *most* events, and what is passed over before the first of them."""
