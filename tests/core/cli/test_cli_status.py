@@ -97,6 +97,7 @@ def test_everything_that_is_wrong_is_told() -> None:
     [
         ({"state": "down: no\x1b[2J", "degraded": True}, "shelf is down: no"),
         ({"state": "running", "degraded": True}, "shelf: events are not kept at present"),
+        ({"state": "running", "problem": "no\x1b[2J answer"}, "shelf is behind: no"),
         ({"state": "running", "lost": 3}, "shelf: 3 events are not in it"),
     ],
 )

@@ -90,7 +90,7 @@ def ship(directory: Path, config: NatsConfig, service: str = "checkout") -> Ship
     return sending
 
 
-def table(config: NatsConfig, directory: Path, **others: int) -> str:
+def table(config: NatsConfig, directory: Path, **others: object) -> str:
     """Write the configuration of a process that sends its journal."""
     more = "".join(f"{key} = {value}\n" for key, value in others.items())
     return (

@@ -74,14 +74,16 @@ class Shipper:
         backoff = _LEAST_BACKOFF_SECONDS
         try:
             while not self._is_over():
+                ending = self.asked.is_set()
                 try:
                     pause = self._step() if self._hold_lock() else _LOCK_SECONDS
                     backoff = _LEAST_BACKOFF_SECONDS
                 except (StreamUnavailableError, OSError) as error:
                     self._fail(error)
                     pause, backoff = backoff, min(_MAX_BACKOFF_SECONDS, 2 * backoff)
-                if pause and self.asked.wait(pause) and not self._may_finish():
+                if ending and not self._may_finish():
                     break
+                self.asked.wait(0.0 if ending else pause)
         finally:
             self._leave()
 
