@@ -200,7 +200,7 @@ def test_command_waits_for_a_journal_that_is_still_to_come(
 ) -> None:
     file = tmp_path / "hypervisor.toml"
     file.write_text(table(nats_config, tmp_path / "journal"))
-    command = [*HVOBS, "ship", "--config", file]
+    command = [*HVOBS, "ship", "--config", str(file)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as one:

@@ -94,7 +94,7 @@ def _require(directory: Path, *, once: bool, stopping: Callable[[float], bool]) 
 
 def _problem_of(standing: Standing) -> str | None:
     if standing.sender is not None:
-        return f"{standing.sender} sends this journal: nothing is left to do"
+        return f"{standing.sender} sends this journal: leave it to that, or end that first"
     return standing.problem
 
 
