@@ -14,15 +14,14 @@ from tests.faults.fleet.notes import (
     ENDED,
     KILLED,
     Incident,
-    Note,
     Truth,
-    notes_in,
     repeats,
     takeovers,
 )
 from tests.faults.fleet.processes import BATCH_EVENTS, Fleet, running
 from tests.faults.fleet.stream import held
 from tests.faults.measuring import temporary_directory
+from tests.plugins.nats.notes import Note, noted, notes_in
 from tests.plugins.nats.servers import make_stream
 
 _SEED = 20261128
@@ -75,13 +74,9 @@ def _await_delivery(made: Fleet, truth: Truth) -> None:
     deadline = time.monotonic() + _REST_SECONDS
     while time.monotonic() < deadline:
         notes = notes_in(made.notes)
-        if truth.events <= _noted(notes, "events") and truth.spans <= _noted(notes, "spans"):
+        if truth.events <= noted(notes, "events") and truth.spans <= noted(notes, "spans"):
             return
         time.sleep(_LOOK_SECONDS)
-
-
-def _noted(notes: Iterable[Note], kind: str) -> set[str]:
-    return {id_ for note in notes if note.kind == kind for id_ in note.ids}
 
 
 def _total(port: int) -> int:
@@ -93,7 +88,7 @@ def _account(
     made: Fleet, drill: Drill, truth: Truth, rest_seconds: float, totals: int
 ) -> Iterator[Figure]:
     notes = notes_in(made.notes)
-    events, spans = _noted(notes, "events"), _noted(notes, "spans")
+    events, spans = noted(notes, "events"), noted(notes, "spans")
     in_stream = held(made.config, truth.sequences)
     failures = [failure for process in made.processes for failure in process.failures]
     sys.stderr.writelines(f"{failure}\n" for failure in failures)

@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Callable
 
 from attrs import define, field
-from nats.js.client import JetStreamContext
 
 from tests.faults.fleet.notes import ENDED, KILLED, PAUSED, Incident
-from tests.faults.fleet.processes import Fleet, Process, Writer
-from tests.plugins.nats.servers import NatsServer, ask_server
+from tests.faults.fleet.processes import Fleet, Writer
+from tests.plugins.nats.processes import Process
+from tests.plugins.nats.servers import stream_leader
 
 _AWAY_SECONDS = 4.0
 """Longer than a lease and a take-over: what is started again finds its partitions taken."""
 _SETTLE_SECONDS = 3.0
-_LOOK_SECONDS = 0.1
 
 
 @define(eq=False)
@@ -112,18 +111,8 @@ class Drill:
             writer.start()
 
     def _kill_leader(self) -> None:
-        server = self._leader()
+        leader = stream_leader(self.fleet.config)
+        server = self.fleet.servers[int(leader.removeprefix("s"))]
         server.kill()
         time.sleep(self.dice.uniform(1, _AWAY_SECONDS))
         server.start()
-
-    def _leader(self) -> NatsServer:
-        config = self.fleet.config
-
-        async def leader(jetstream: JetStreamContext) -> str:
-            info = await jetstream.stream_info(config.stream)
-            return "" if info.cluster is None else info.cluster.leader or ""
-
-        while not (name := ask_server(config, leader)):
-            time.sleep(_LOOK_SECONDS)
-        return self.fleet.servers[int(name.removeprefix("s"))]

@@ -10,6 +10,7 @@ from hypervisor_journal.format.encoding import event_of
 from hypervisor_journal.reading.reader import RunReader
 from hypervisor_journal.runs.runs import runs_of
 from tests.faults.fleet.writer import NUMBERED
+from tests.plugins.nats.notes import Note
 
 _SPAN_END = "agent.finished"
 KILLED, PAUSED, ENDED = "killed", "paused", "ended"
@@ -43,29 +44,6 @@ class Truth:
                 elif event.event_type == _SPAN_END:
                     truth.spans.add(event.event_id)
         return truth
-
-
-@frozen
-class Note:
-    """What an agent was handed in one call."""
-
-    moment: float
-    pid: int
-    kind: str
-    ids: list[str]
-
-
-def notes_in(directory: Path) -> list[Note]:
-    """Read all notes, in the order of time. What a kill cut off counts as far as it is whole."""
-    notes = []
-    for path in directory.iterdir():
-        for line in path.read_text().splitlines(keepends=True):
-            words = line.split()
-            if not line.endswith("\n"):
-                words = words[:-1]
-            if len(words) > 2:
-                notes.append(Note(float(words[0]), int(path.name), words[1], words[2:]))
-    return sorted(notes, key=lambda note: note.moment)
 
 
 @frozen

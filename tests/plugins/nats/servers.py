@@ -1,5 +1,6 @@
 """Real NATS servers on loopback, alone or three of a cluster, and streams of a test's own."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from nats.js.client import JetStreamContext
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.link import Link
 from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
+from hypervisor_observability.errors import StreamUnavailableError
 from tests.http_client import ask
 from tests.ports import free_ports
 from tests.programs import found_or_skip
@@ -160,12 +162,14 @@ def config_of(*servers: NatsServer, **others: Any) -> NatsConfig:
 
 
 def ask_server(
-    config: NatsConfig, action: Callable[[JetStreamContext], Awaitable[Result]]
+    config: NatsConfig,
+    action: Callable[[JetStreamContext], Awaitable[Result]],
+    seconds: float = 30.0,
 ) -> Result:
     """Do something with JetStream, over a connection of its own."""
     link = Link(config, "test")
     try:
-        return link.call(action, 30.0)
+        return link.call(action, seconds)
     finally:
         link.close()
 
@@ -201,3 +205,22 @@ def write_table(config: NatsConfig, file: Path) -> Path:
         f'subject = "{config.subject}"\nlease_seconds = {config.lease_seconds}\n'
     )
     return file
+
+
+def stream_leader(config: NatsConfig) -> str:
+    """Give the name of the server that leads the stream, once there is one."""
+
+    async def leader(jetstream: JetStreamContext) -> str:
+        info = await jetstream.stream_info(config.stream)
+        return "" if info.cluster is None else info.cluster.leader or ""
+
+    found: list[str] = []
+
+    def is_found() -> bool:
+        with contextlib.suppress(StreamUnavailableError):
+            # What is asked while there is none is not answered: ask again, rather than wait.
+            found.append(ask_server(config, leader, 1.0))
+        return any(found)
+
+    wait_until(is_found, 60)
+    return found[-1]

@@ -1,0 +1,36 @@
+"""What agents noted of that which they were handed: ``fleet_plugins/noting.py`` writes it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+PLUGINS = Path(__file__).parent / "fleet_plugins"
+
+
+@frozen
+class Note:
+    """What an agent was handed in one call."""
+
+    moment: float
+    pid: int
+    kind: str
+    ids: list[str]
+
+
+def notes_in(directory: Path) -> list[Note]:
+    """Read all notes, in the order of time. What a kill cut off counts as far as it is whole."""
+    notes = []
+    for path in directory.iterdir():
+        for line in path.read_text().splitlines(keepends=True):
+            words = line.split()
+            if not line.endswith("\n"):
+                words = words[:-1]
+            if len(words) > 2:
+                notes.append(Note(float(words[0]), int(path.name), words[1], words[2:]))
+    return sorted(notes, key=lambda note: note.moment)
+
+
+def noted(notes: Iterable[Note], kind: str = "events") -> set[str]:
+    """Give the ids of what was handed over."""
+    return {id_ for note in notes if note.kind == kind for id_ in note.ids}
