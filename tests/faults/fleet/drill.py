@@ -17,6 +17,7 @@ from tests.plugins.nats.servers import stream_leader
 _AWAY_SECONDS = 4.0
 """Longer than a lease and a take-over: what is started again finds its partitions taken."""
 _SETTLE_SECONDS = 3.0
+_ELECTION_SECONDS = 10.0
 
 
 @define(eq=False)
@@ -111,8 +112,13 @@ class Drill:
             writer.start()
 
     def _kill_leader(self) -> None:
-        leader = stream_leader(self.fleet.config)
+        """Another server leads after an election, which takes up to nine seconds (the server's
+        raft.go, ``maxElectionTimeoutDefault``).
+        """
+        leader, begun = stream_leader(self.fleet.config), time.monotonic()
         server = self.fleet.servers[int(leader.removeprefix("s"))]
         server.kill()
         time.sleep(self.dice.uniform(1, _AWAY_SECONDS))
         server.start()
+        stream_leader(self.fleet.config)
+        time.sleep(max(0.0, begun + _ELECTION_SECONDS - time.monotonic()))
