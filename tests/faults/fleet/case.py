@@ -36,7 +36,7 @@ _COUNTED = re.compile(
 
 def fleet(*, quick: bool) -> Iterable[Figure]:
     """Run the drill."""
-    count, rate, pause = (20_000, 400, 0.5) if quick else (1_000_000, 2_500, 5.0)
+    count, rate, pause = (20_000, 250, 0.5) if quick else (1_000_000, 2_500, 5.0)
     with (
         temporary_directory() as folder,
         running(folder, writers=8, agents=3, count=count, rate=rate) as made,

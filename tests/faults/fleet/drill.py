@@ -43,7 +43,7 @@ class Drill:
         """
         kinds = self._kinds()
         coming = list(kinds)
-        while any(writer.lives for writer in self.fleet.writers):
+        while coming or any(writer.lives for writer in self.fleet.writers):
             name = coming.pop(0) if coming else self.dice.choice(list(kinds))
             self.faults[name] += 1
             kinds[name]()
