@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hypervisor_nats.config import NatsConfig
-from tests.plugins.nats.small_fleets import BATCH_EVENTS, SmallFleet, small_fleet
 from tests.plugins.nats.servers import NatsServer, cluster, config_of, make_stream, stream_leader
+from tests.plugins.nats.small_fleets import BATCH_EVENTS, SmallFleet, small_fleet
 
 
 @pytest.fixture
