@@ -25,13 +25,13 @@ class Counted:
 
     Attributes:
         events: How many.
-        seconds: From the first to the last.
-        cpu_seconds: Of its process in that time.
+        seconds: From the start of all agents until everything was delivered.
+        cpu_seconds: Of its process until then, its start and its metrics with it.
     """
 
     events: int
-    seconds: float
     cpu_seconds: float
+    seconds: float
 
 
 def deliver(place: Place, agents: int, more: str = "") -> list[Counted]:
@@ -47,6 +47,7 @@ def deliver(place: Place, agents: int, more: str = "") -> list[Counted]:
     make_bucket(config)
     files = [place.folder / f"counted-{number}" for number in range(agents)]
     processes: list[subprocess.Popen[bytes]] = []
+    begun = time.monotonic()
     try:
         for file, port in zip(files, free_ports(agents), strict=True):
             file.unlink(missing_ok=True)
@@ -57,7 +58,8 @@ def deliver(place: Place, agents: int, more: str = "") -> list[Counted]:
             )
             processes.append(_start(path))
         _await(processes, files, place.events)
-        return [_counted(file) for file in files]
+        seconds = time.monotonic() - begun
+        return [Counted(*_counted(file), seconds=seconds) for file in files]
     finally:
         for process in processes:
             process.terminate()
@@ -82,7 +84,7 @@ def _await(
     processes: Sequence["subprocess.Popen[bytes]"], files: Sequence[Path], events: int
 ) -> None:
     deadline = time.monotonic() + MOST_SECONDS
-    while sum(_counted(file).events for file in files) < events:
+    while sum(_counted(file)[0] for file in files) < events:
         if any(process.poll() is not None for process in processes):
             raise BenchmarkError("hvobs agent ended before it had delivered everything")
         if time.monotonic() > deadline:
@@ -90,11 +92,9 @@ def _await(
         time.sleep(_LOOK_SECONDS)
 
 
-def _counted(file: Path) -> Counted:
+def _counted(file: Path) -> tuple[int, float]:
     words = file.read_text().split() if file.exists() else []
-    if not words:
-        return Counted(0, 0.0, 0.0)
-    return Counted(int(words[0]), float(words[1]), float(words[2]))
+    return (int(words[0]), float(words[1])) if words else (0, 0.0)
 
 
 async def _forget(jetstream: JetStreamContext, config: NatsConfig) -> None:
