@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from attrs import frozen
+
 from benchmarks.asked import asked, conclude
 from benchmarks.fleet.agents import deliver
 from benchmarks.fleet.place import Place, write_journal
@@ -18,13 +20,20 @@ from benchmarks.measured import Case, Figures, measured
 from benchmarks.rounds import ROOT, BenchmarkError
 from tests.plugins.nats.servers import one_server, server_program
 
+UNANCHORED = 3
+"""The code with which ``hvobs nats verify`` ends where nothing is wrong, and nothing anchored."""
 _EVENTS, _FEWER = 1_000_000, 50_000
 
 
 def all_cases(*, quick: bool) -> list[Case[Place]]:
     """All cases, in the order of the table."""
     rounds = 1 if quick else 3
-    return [_shipping(rounds), _one_run(rounds), _delivering(rounds), *_asking(rounds)]
+    return [
+        _shipping(rounds),
+        _one_run(rounds),
+        _delivering(rounds),
+        *(one.case(rounds) for one in _QUESTIONS),
+    ]
 
 
 def _shipping(rounds: int) -> Case[Place]:
@@ -102,37 +111,50 @@ def _delivering(rounds: int) -> Case[Place]:
     )
 
 
-_QUESTIONS = {
-    "newest": ("query --limit 20: the newest events", ("query", "--limit", "20"), 2.0),
-    "session": (
-        "query --session: those of one session of 1,000",
-        ("query", "--session", "s7", "--limit", "100000"),
-        None,
+@frozen
+class Question:
+    """A command over the stream.
+
+    Attributes:
+        name: For ``--only``.
+        title: Of its row.
+        arguments: Of ``hvobs``.
+        goal: In seconds; None: for scale.
+        code: With which it ends.
+    """
+
+    name: str
+    title: str
+    arguments: tuple[str, ...]
+    goal: float | None = None
+    code: int = 0
+
+    def case(self, rounds: int) -> Case[Place]:
+        """Give what measures it."""
+
+        def measure(place: Place, _: Path) -> Iterator[Figures]:
+            for _round in range(rounds):
+                took = place.run(place.config, *self.arguments, code=self.code)
+                yield {"seconds": took.seconds}
+
+        goal = None if self.goal is None else Goal(below=self.goal)
+        return Case(
+            name=self.name,
+            group="Questions to a stream, the start of the process included",
+            measure=measure,
+            rows=(Row(title=self.title, unit=Unit.SECONDS, goal=goal),),
+        )
+
+
+_QUESTIONS = (
+    Question("newest", "`hvobs query --limit 20`", ("query", "--limit", "20"), goal=2.0),
+    Question(
+        "session", "one session of 1,000: `hvobs query --session`", ("query", "--session", "s7")
     ),
-    "verify": ("nats verify: the proof of all runs", ("nats", "verify"), None),
-}
-
-
-def _asking(rounds: int) -> list[Case[Place]]:
-    return [
-        _question(name, title, arguments, None if limit is None else Goal(below=limit), rounds)
-        for name, (title, arguments, limit) in _QUESTIONS.items()
-    ]
-
-
-def _question(
-    name: str, title: str, arguments: tuple[str, ...], goal: Goal | None, rounds: int
-) -> Case[Place]:
-    def measure(place: Place, _: Path) -> Iterator[Figures]:
-        for _round in range(rounds):
-            yield {"seconds": place.run(place.config, *arguments).seconds}
-
-    return Case(
-        name=name,
-        group="hvobs over the events of a stream, the start of the process included",
-        measure=measure,
-        rows=(Row(title=title, unit=Unit.SECONDS, goal=goal),),
-    )
+    Question(
+        "verify", "the chains of all runs: `hvobs nats verify`", ("nats", "verify"), code=UNANCHORED
+    ),
+)
 
 
 def main() -> int:

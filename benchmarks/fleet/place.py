@@ -85,8 +85,8 @@ class Place:
         shutil.rmtree(journal / "shipped", ignore_errors=True)
         return self.run(config, "ship", "--once", "--journal", str(journal))
 
-    def run(self, config: NatsConfig, *arguments: str) -> Took:
-        """Run ``hvobs`` with a configuration of *config*.
+    def run(self, config: NatsConfig, *arguments: str, code: int = 0) -> Took:
+        """Run ``hvobs`` with a configuration of *config*, until it ends with *code*.
 
         Raises:
             BenchmarkError: It failed.
@@ -97,7 +97,7 @@ class Place:
             command, capture_output=True, text=True, timeout=MOST_SECONDS, check=False
         )
         seconds, after = time.monotonic() - begun, os.times()
-        if done.returncode:
+        if done.returncode != code:
             raise BenchmarkError(f"hvobs {' '.join(arguments)}: {done.stderr[-1_000:]}")
         cpu_seconds = sum(after[2:4]) - sum(before[2:4])  # user and system, of children
         return Took(seconds, cpu_seconds, done.stdout)
