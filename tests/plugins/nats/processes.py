@@ -49,6 +49,13 @@ class Process:
                 start_new_session=True,
             )  # fmt: skip
 
+    def ensure_running(self) -> None:
+        """Start it unless it runs; have it go on if it was paused."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        else:
+            self.send(signal.SIGCONT)
+
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 

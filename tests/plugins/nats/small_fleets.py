@@ -38,6 +38,7 @@ class SmallFleet:
     agents: list[Process]
     shipper: Process
     recorded: set[str] = field(factory=set)
+    _repeated_before: int = field(default=0, init=False)
     _runs: Iterator[int] = field(factory=itertools.count)
 
     @property
@@ -80,9 +81,17 @@ class SmallFleet:
 
         wait_until(shared, _SECONDS)
 
+    def be_whole(self) -> None:
+        """Have everybody live and deliver; what was repeated before does not count any more."""
+        for process in (self.shipper, *self.agents):
+            process.ensure_running()
+        self.await_sharing()
+        self._repeated_before += self.repeated()
+
     def repeated(self) -> int:
         """Count what was delivered more than once."""
-        return sum(len(note.ids) for note in self.notes) - len(noted(self.notes))
+        delivered = sum(len(note.ids) for note in self.notes)
+        return delivered - len(noted(self.notes)) - self._repeated_before
 
 
 @contextmanager

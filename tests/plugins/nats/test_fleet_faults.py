@@ -11,11 +11,20 @@ from tests.plugins.nats.servers import NatsServer, cluster, config_of, make_stre
 from tests.plugins.nats.small_fleets import BATCH_EVENTS, SmallFleet, small_fleet
 
 
+@pytest.fixture(scope="module")
+def running(
+    nats_server: NatsServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SmallFleet]:
+    config = config_of(nats_server)
+    make_stream(config)
+    with small_fleet(config, tmp_path_factory.mktemp("fleet"), (0, 0)) as fleet:
+        yield fleet
+
+
 @pytest.fixture
-def fleet(nats_config: NatsConfig, tmp_path: Path) -> Iterator[SmallFleet]:
-    with small_fleet(nats_config, tmp_path, (0, 0)) as running:
-        running.await_sharing()
-        yield running
+def fleet(running: SmallFleet) -> SmallFleet:
+    running.be_whole()
+    return running
 
 
 @pytest.mark.fault("N2")
