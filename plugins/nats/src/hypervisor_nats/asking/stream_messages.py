@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from attrs import define, frozen
 from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js.api import Header
 from nats.js.errors import APIError
 
@@ -22,6 +23,7 @@ Result = TypeVar("Result")
 
 HEADS_AT_ONCE = 1_000
 _MESSAGES_AT_ONCE = 64
+_TRY_SECONDS = 1.0
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _CONSUMER_SECONDS = 30
 """So long after the last request the server keeps a consumer."""
@@ -175,10 +177,7 @@ class StreamMessages:
 
     async def _request(self, subject: str, asked: object) -> Any:
         """Ask JetStream; None where there is no such stream, or consumer."""
-        client = await self.link.client()
-        body = json.dumps(asked).encode()
-        answer = await client.request(f"$JS.API.{subject}", body, timeout=self._seconds)
-        values = json.loads(answer.data)
+        values = json.loads((await self._answer(subject, asked)).data)
         error = values.get("error")
         if error is not None and error.get("code") != int(_NOT_FOUND):
             raise APIError(**error)
@@ -196,11 +195,9 @@ class StreamMessages:
         return found, False
 
     async def _get(self, sequence: int) -> StreamMessage | None:
-        client = await self.link.client()
-        subject = f"$JS.API.DIRECT.GET.{self.link.config.stream}"
-        asked = json.dumps({"seq": sequence}).encode()
         try:
-            answer = await client.request(subject, asked, timeout=self._seconds)
+            subject = f"DIRECT.GET.{self.link.config.stream}"
+            answer = await self._answer(subject, {"seq": sequence})
         except NoRespondersError:
             raise _NobodyError from None
         return None if self._status(answer) is not None else _message_of(answer)
@@ -223,6 +220,17 @@ class StreamMessages:
         }
         answers = self._answers(f"DIRECT.GET.{self.link.config.stream}", asked)
         return [_message_of(message) async for message in answers]
+
+    async def _answer(self, subject: str, asked: object) -> Msg:
+        """Ask until there is an answer, for as long as a call may take.
+
+        While a cluster chooses who leads the stream, requests get none, not even later.
+        """
+        body = json.dumps(asked).encode()
+        while True:
+            client = await self.link.client()
+            with contextlib.suppress(NatsTimeoutError):
+                return await client.request(f"$JS.API.{subject}", body, timeout=_TRY_SECONDS)
 
     async def _answers(self, subject: str, asked: object) -> AsyncIterator[Msg]:
         """Give the messages that come in answer, up to the server's word that these are all."""
