@@ -10,7 +10,7 @@ from hypervisor_nats.asking.catalogue import Catalogue, ListedRun
 from hypervisor_nats.asking.entries import bad_text
 from hypervisor_nats.asking.following import FleetFollower
 from hypervisor_nats.asking.merging import merged
-from hypervisor_nats.asking.run_walk import RunWalk
+from hypervisor_nats.asking.run_walk import Room, RunWalk
 from hypervisor_nats.asking.sieve import Sieve
 from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.config import NatsConfig
@@ -24,9 +24,6 @@ from hypervisor_observability.stores import (
     Wanted,
 )
 
-_MESSAGES_AHEAD = 128
-"""Most messages that are fetched before they are read, over all runs."""
-_MOST_AHEAD = 16
 _MOST_PROBLEMS = 20
 
 
@@ -139,16 +136,14 @@ class FleetHistory:
             self._catalogue.spoil(run.name, place, problem)
             self._tell_bad(run.name, problem)
 
-        sieve = Sieve.of(wanted)
+        sieve, room = Sieve.of(wanted), Room()
         walks = []
         for run in runs:
             if run.bad is not None:
                 self._tell_bad(run.name, run.bad)
-            walk = RunWalk(run, wanted, sieve, self.messages, self.context, spoil, turned)
+            walk = RunWalk(run, wanted, sieve, self.messages, self.context, spoil, turned, room)
             if len(walk):
                 walks.append(walk)
-        for walk in walks:
-            walk.most_ahead = max(1, min(_MOST_AHEAD, _MESSAGES_AHEAD // len(walks)))
         if self.context.expect is not None:
             self.context.expect(sum(map(len, walks)))
         found = merged(walks, turned=turned)

@@ -15,6 +15,30 @@ from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.runs.checked_run import CheckedRun
 from hypervisor_observability.stores import Entry, HistoryContext, Wanted
 
+_MOST_HELD = 512
+_MOST_AT_ONCE = 16
+
+
+@define
+class Room:
+    """Room for messages that walks have fetched, and not read yet.
+
+    Attributes:
+        left: How many more fit. A walk may have one where none does.
+    """
+
+    left: int = _MOST_HELD
+
+    def take(self, wanted: int) -> int:
+        """Take room for up to so many; give for how many."""
+        taken = max(1, min(wanted, self.left, _MOST_AT_ONCE))
+        self.left -= taken
+        return taken
+
+    def give_back(self, count: int) -> None:
+        """Give back room for so many."""
+        self.left += count
+
 
 @define(eq=False)
 class RunWalk:
@@ -30,7 +54,7 @@ class RunWalk:
             number in the stream, the number of the first such record, and what is wrong. What
             comes behind that is not to be shown.
         turned: Whether it goes backwards.
-        most_ahead: How many messages may be fetched at once.
+        room: For messages that are fetched before they are read.
     """
 
     run: ListedRun
@@ -40,7 +64,7 @@ class RunWalk:
     context: HistoryContext
     spoil: Callable[[ListedRun, int, int, str], object]
     turned: bool
-    most_ahead: int = 1
+    room: Room
     _order: Sequence[int] = field(init=False)
     """Indices of the messages that are read, in the order of the walk."""
     _bounds: Sequence[int] = field(init=False)
@@ -87,6 +111,7 @@ class RunWalk:
             self._fetch()
         index, message = self._order[self._at], self._fetched.popleft()
         self._at += 1
+        self.room.give_back(1)
         if not self.turned:
             self._tell_hole(index)
         if message is None:
@@ -100,9 +125,11 @@ class RunWalk:
         self.context.step()
 
     def _fetch(self) -> None:
-        indices = self._order[self._at : self._at + min(self._at_once, self.most_ahead)]
+        count = self.room.take(self._at_once)
+        indices = self._order[self._at : self._at + count]
         places = sorted(self.run.places[index] for index in indices)
         found = self.messages.fetch(self.run.subject, places)
+        self.room.give_back(count - len(found))
         self._fetched.extend(reversed(found) if self.turned else found)
         self._at_once *= 2  # whoever wants few events reads few messages in vain
 
@@ -118,6 +145,8 @@ class RunWalk:
             self.spoil(self.run, message.sequence, number, taken.problem)
             if not self.turned:
                 self._at = len(self._order)
+                self.room.give_back(len(self._fetched))
+                self._fetched.clear()
         least = self.run.begins[index]
         for record in reversed(taken.records) if self.turned else taken.records:
             if record.sequence >= least and self.sieve.lets_record(record):
