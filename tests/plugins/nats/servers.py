@@ -183,8 +183,7 @@ def make_stream(config: NatsConfig, *, partitions: int = 4, **others: Any) -> No
                 name=config.stream,
                 subjects=[f"{config.subject}.>"],
                 metadata={PARTITIONS_KEY: str(partitions), FORMAT_KEY: FORMAT},
-                allow_direct=True,
-                **{"duplicate_window": 120, **others},
+                **{"allow_direct": True, "duplicate_window": 120, **others},
             )
         )
 

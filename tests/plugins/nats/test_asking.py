@@ -389,6 +389,27 @@ def test_message_that_somebody_removed_is_told(nats_config: NatsConfig) -> None:
     assert notices == [f"run {RUN}: numbers 3 to 5 never came to the stream"]
 
 
+def test_record_that_holds_no_event_is_told(nats_config: NatsConfig) -> None:
+    writer = RunWriter().event().event(event_type=5).event()
+    publish(nats_config, *messages_of(writer.records))
+    notices: list[str] = []
+    with history(nats_config, notices) as opened:
+        assert numbers(opened.events()) == [0, 2]
+    assert notices == [f"no event: run {RUN}, number 1: the event's id or type is no string"]
+
+
+def test_stream_that_allows_no_direct_reads_says_what_to_do(nats_server: NatsServer) -> None:
+    config = config_of(nats_server)
+    make_stream(config, allow_direct=False)
+    publish(config, *messages_of(events(3)))
+    notices: list[str] = []
+    with history(config, notices) as opened:
+        with pytest.raises(StreamAwayError, match="allow_direct"):
+            list(opened.events())
+        assert list(opened.follow().news()) == []
+    assert "allow_direct" in notices[0]
+
+
 def test_history_says_what_it_holds_and_who_lives(nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     publish(nats_config, *messages_of(events(4), run=OTHER, ended=False))

@@ -230,6 +230,27 @@ def test_same_numbers_with_other_records_spoil_the_run() -> None:
     assert (run.bad_at, run.ended) == (4, False)
 
 
+def test_repeat_that_goes_on_in_another_way_spoils_the_run() -> None:
+    """Its first records are repeated, and its seam is not the one that was reached."""
+    other = events(6)
+    run = CheckedRun(RUN)
+
+    taken = arrived([message(events(4)), message(other)], run)
+
+    assert given_by(taken) == [0, 1, 2, 3]
+    assert problems_of(taken) == ["number 4: the same numbers came with other records"]
+    assert taken[1].unverified == 6
+
+
+def test_gap_that_swallows_what_came_spoils_the_run() -> None:
+    run = CheckedRun(RUN)
+
+    taken = arrived([message(events(4)), message(RunWriter().gap(9).event().records)], run)
+
+    assert given_by(taken) == [0, 1, 2, 3]
+    assert problems_of(taken) == ["number 4: it repeats records in another way"]
+
+
 def test_record_with_a_right_checksum_that_was_changed_is_named() -> None:
     messages = messages_of(events(9), [4])
     messages[1] = forged(messages[1], 2, b'{"number":99}')
