@@ -15,7 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from hypervisor_nats.config import NatsConfig
-from hypervisor_nats.reasons import RefusedError, is_denial, is_refusal
+from hypervisor_nats.reasons import DENIED, RefusedError, is_denial, is_refusal
 
 _RECONNECT_SECONDS = 0.25
 _PING_SECONDS = 2
@@ -65,8 +65,11 @@ class WatchedClient(Client):
         """End the requests that a denial of the server is about: all, where it is about answers."""
         found = _DENIED.search(str(error))
         for asked, subject in self._asked.items():
-            if found is None or found[1].lower() == subject.lower():
+            if found is None:
                 self._denials[asked] = error
+                asked.cancel()
+            elif found[1].lower() == subject.lower():  # the client tells it in lower case alone
+                self._denials[asked] = RefusedError(f"{DENIED} to publish to {subject}")
                 asked.cancel()
 
     def require_offer(self) -> None:

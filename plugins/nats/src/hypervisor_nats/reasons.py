@@ -34,6 +34,11 @@ _REFUSED = (
 )
 
 
+_VIOLATION = "permissions violation"
+DENIED = "it is not allowed"
+"""What a denial begins with that names its subject as it was asked for."""
+
+
 class RefusedError(NatsError):
     """The server refuses what this client asks, or what it shows of itself; the text says how."""
 
@@ -50,12 +55,13 @@ def is_refusal(error: BaseException) -> bool:
 
 def is_denial(error: BaseException) -> bool:
     """Whether the server says that a subject is not for this client."""
-    return "permissions violation" in str(error).lower()
+    text = str(error).lower()
+    return _VIOLATION in text or text.startswith(DENIED)
 
 
 def reason(error: BaseException, config: NatsConfig) -> str:
     """Say what *error* means and what would be right, in one line without secrets."""
-    text = " ".join(str(error).removeprefix("nats: ").split()).strip("'\"")
+    text = " ".join(str(error).removeprefix("nats: ").split()).strip("'")
     if isinstance(error, APIError | NoRespondersError | NoStreamResponseError):
         return _of_jetstream(error, config)
     if isinstance(error, ssl.SSLCertVerificationError):

@@ -1,6 +1,7 @@
 """``hvobs nats init``: make the stream of a fleet, or change it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from textwrap import indent
 from typing import Any, TypeVar
 
 import click
@@ -188,7 +189,7 @@ def _tell_settings(settings: Mapping[str, Any]) -> None:
         ("partitions", str(partitions_of(settings))),
     ]
     rows += [(Change(key, None, None).name, told(key, settings.get(key))) for key in _TOLD]
-    output.tell(output.table([("  " + name, value) for name, value in rows]))
+    output.tell(indent(output.table(rows), "  "))
 
 
 def _tell_hints(
