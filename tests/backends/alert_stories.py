@@ -34,6 +34,9 @@ BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
 ELEVATED = "agent_hypervisor_ring_elevation_active_seconds"
 LATENCY = "agent_governance_evaluation_latency_ms_bucket"
 COMPENSATIONS = "agent_hypervisor_saga_compensations_total"
+SEVERITIES = "agent_hypervisor_ring_breaches_by_severity_total"
+NATS = f"{OWN}nats_"
+IN_PARTITION = {"job": "a", "plugin": "otel", "partition": "3"}
 OF_PLUGIN = {"job": "a", "instance": "i", "plugin": "otel"}
 OF_SOURCE = {"job": "a", "instance": "i", "source": "langchain"}
 OF_PROCESS = {"job": "a", "instance": "i"}
@@ -380,5 +383,112 @@ STORIES = [
         fires="15m",
         labels={"job": "a", "metric": "m"},
         resolved="31m",
+    ),
+    Story(
+        # Another agent of a fleet takes a partition over, and goes on with its totals.
+        alert="RingBreach",
+        series={
+            f'{SEVERITIES}{{job="a",instance="i",severity="high",partition="1"}}': "7x19 stale",
+            f'{SEVERITIES}{{job="a",instance="j",severity="high",partition="1"}}': "_x20 7x40 8x60",
+            f'{SEVERITIES}{{job="a",instance="j",severity="low",partition="2"}}': "3x120",
+        },
+        quiet=("5m", "6m", "12m"),
+        fires="16m",
+        labels={"job": "a", "breach": "high"},
+        resolved="22m",
+    ),
+    Story(
+        alert="CompensationFailed",
+        series={
+            f'{COMPENSATIONS}{{job="a",instance="i",status="failed",partition="1"}}': "7x59 stale",
+            f'{COMPENSATIONS}{{job="a",instance="j",status="failed",partition="1"}}': (
+                "_x60 7x40 9x60"
+            ),
+        },
+        quiet=("15m", "16m", "24m"),
+        fires="26m",
+        labels={"job": "a"},
+        resolved="37m",
+    ),
+    Story(
+        alert="ObservabilityFleetBehind",
+        series={
+            f'{NATS}lag_events{{{PLUGIN},partition="3"}}': "10x7 60000x40 10x20",
+            f'{NATS}lag_events{{{PLUGIN},partition="4"}}': "40000x70",
+        },
+        quiet=("1m", "6m"),
+        fires="8m",
+        labels=IN_PARTITION,
+        value="60k",
+        resolved="13m",
+    ),
+    Story(
+        # One partition goes over to another agent, the other to none.
+        alert="ObservabilityFleetUnread",
+        series={
+            f'{NATS}lag_events{{{PLUGIN},partition="3"}}': "0x20 stale _x40 0x60",
+            f'{NATS}lag_events{{{PLUGIN},partition="4"}}': "0x20 stale",
+            f'{NATS}lag_events{{job="a",instance="j",plugin="otel",partition="4"}}': "_x21 0x100",
+        },
+        quiet=("5m", "7m"),
+        fires="9m",
+        labels=IN_PARTITION,
+        resolved="17m",
+    ),
+    Story(
+        alert="ObservabilityFleetExpired",
+        series={
+            f'{NATS}expired_events_total{{{PLUGIN},partition="3"}}': "5x59 stale",
+            f'{NATS}expired_events_total{{job="a",instance="j",plugin="otel",partition="3"}}': (
+                "_x60 5x40 12x60"
+            ),
+        },
+        quiet=("15m", "16m", "24m"),
+        fires="26m",
+        labels={"job": "a", "plugin": "otel"},
+        value="7",
+        resolved="37m",
+    ),
+    Story(
+        alert="ObservabilityFleetUnverified",
+        series={
+            f'{NATS}unverified_events_total{{{PLUGIN},partition="3"}}': "0x7 4x80",
+            f'{NATS}unverified_events_total{{{PLUGIN},partition="4"}}': "0x80",
+        },
+        quiet=("1m",),
+        fires="3m",
+        labels={"job": "a", "plugin": "otel"},
+        value="4",
+        resolved="14m",
+    ),
+    Story(
+        alert="ObservabilityShippingBehind",
+        series={
+            f'{NATS}unshipped_seconds{{job="a",instance="i"}}': "0x7 90x40 0x20",
+            f'{NATS}unshipped_seconds{{job="a",instance="j"}}': "30x70",
+        },
+        quiet=("1m", "6m"),
+        fires="8m",
+        labels=OF_PROCESS,
+        value="1m 30s",
+        resolved="13m",
+    ),
+    *(
+        Story(
+            alert=alert,
+            series={
+                f'{NATS}{counter}{{job="a",instance="i"}}': AFTER_A_GAP.format(6),
+                f'{NATS}{counter}{{job="b",instance="j"}}': AFTER_A_GAP.format(5),
+            },
+            quiet=("14m", "20m"),
+            fires="36m",
+            labels=OF_PROCESS,
+            value="1",
+            resolved="46m",
+        )
+        for alert, counter in (
+            ("ObservabilityShippingGap", "gone_events_total"),
+            ("ObservabilityShippingTooLarge", "too_large_events_total"),
+        )
     ),
 ]

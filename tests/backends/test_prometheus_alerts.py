@@ -13,26 +13,25 @@ from attrs import frozen
 from hypervisor_observability import EventType, Observability
 from hypervisor_prometheus import PrometheusConfig, PrometheusPlugin
 from hypervisor_prometheus.alerts import (
-    AGENT_ALERTS,
+    ALERTS,
     MAX_INTERVAL_SECONDS,
-    PIPELINE_ALERTS,
     rules_text,
 )
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
-from tests.backends.alert_stories import COMPENSATIONS, DROPPED, OWN, PLUGIN, STORIES, Story
+from tests.backends.alert_stories import COMPENSATIONS, DROPPED, NATS, OWN, PLUGIN, STORIES, Story
 from tests.backends.servers import PrometheusServer
 from tests.http_servers import Handler, serving
 from tests.programs import run
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.backend
-ALERTS = {alert.name: alert for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)}
+BY_NAME = {alert.name: alert for alert in ALERTS}
 ARRIVAL_SECONDS = 90
 
 
 def expected(story: Story) -> dict[str, Any]:
     """Give the alert as promtool is to find it, its templates filled in."""
-    alert = ALERTS[story.alert]
+    alert = BY_NAME[story.alert]
 
     def filled(text: str) -> str:
         text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: story.labels[match[1]], text)
@@ -64,6 +63,7 @@ def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
         f'{OWN}journal_lost_events_total{{job="a",instance="i"}}',
         f'{COMPENSATIONS}{{job="a",status="failed"}}',
         'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}',
+        f'{NATS}expired_events_total{{{PLUGIN},partition="1"}}',
     )
     (tmp_path / "rules.yml").write_text(rules_text())
     names = (
@@ -72,6 +72,7 @@ def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
         "ObservabilityJournalIncomplete",
         "CompensationFailed",
         "RingBreach",
+        "ObservabilityFleetExpired",
     )
     tests = {
         "rule_files": ["rules.yml"],
@@ -100,7 +101,7 @@ def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
 
 
 def test_no_alert_tells_things_apart_by_a_label_that_it_sets_itself() -> None:
-    for alert in ALERTS.values():
+    for alert in ALERTS:
         rule: Any = alert.rule()
         for names in re.findall(r"by \(([^)]*)\)", alert.promql):
             assert set(rule["labels"]).isdisjoint(names.split(", ")), alert.name
@@ -108,9 +109,7 @@ def test_no_alert_tells_things_apart_by_a_label_that_it_sets_itself() -> None:
 
 def test_longest_interval_leaves_two_samples_in_every_window() -> None:
     windows = [
-        60 * int(minutes)
-        for alert in ALERTS.values()
-        for minutes in re.findall(r"\[(\d+)m\]", alert.promql)
+        60 * int(minutes) for alert in ALERTS for minutes in re.findall(r"\[(\d+)m\]", alert.promql)
     ]
 
     assert windows
@@ -119,7 +118,7 @@ def test_longest_interval_leaves_two_samples_in_every_window() -> None:
 
 
 def test_every_alert_has_a_story() -> None:
-    assert {story.alert for story in STORIES} == set(ALERTS)
+    assert {story.alert for story in STORIES} == set(BY_NAME)
 
 
 def test_promtool_accepts_the_rules(

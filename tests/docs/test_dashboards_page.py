@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS
+from hypervisor_prometheus.alerts import ALERTS
 from hypervisor_prometheus.commands import commands
 from hypervisor_prometheus.config import PrometheusConfig
 
@@ -13,7 +13,7 @@ UNITS = {"m": "minute"}
 
 def test_page_lists_every_alert_with_its_severity_and_time() -> None:
     told = re.findall(r"^\| `([A-Z]\w+)` \| (\w+) \| (.*) \|$", PAGE, re.MULTILINE)
-    alerts = (*AGENT_ALERTS, *PIPELINE_ALERTS)
+    alerts = ALERTS
 
     assert [row[:2] for row in told] == [(alert.name, alert.severity) for alert in alerts]
     for (_, _, when), alert in zip(told, alerts, strict=True):

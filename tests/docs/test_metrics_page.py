@@ -4,6 +4,15 @@ import re
 from pathlib import Path
 
 from hypervisor_journal.metrics import journal_metrics
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.membership import Membership
+from hypervisor_nats.following.metrics import fleet_metrics
+from hypervisor_nats.following.rounds import Rounds
+from hypervisor_nats.following.server import Server
+from hypervisor_nats.following.tenures import Tenures
+from hypervisor_nats.link import Link
+from hypervisor_nats.shipping.metrics import shipping_metrics
+from hypervisor_nats.shipping.standing import Standing
 from hypervisor_observability import GovernanceMetrics, HypervisorEventBus, MetricFamily
 from hypervisor_observability.host.sources.group import source_families
 from hypervisor_observability.host.telemetry import TOTALS, DeliveryMetrics, process_metrics
@@ -19,6 +28,8 @@ ROW = re.compile(r"^\| `(agent_\w+)` \| (\w+) \| ([^|]*) \|", re.MULTILINE)
 def all_families() -> list[MetricFamily]:
     instruments = Meters(LabelRules(), lambda: 0).instruments
     counted = instruments.families()
+    server = Server(Link(NatsConfig(), "test"))
+    rounds = Rounds(server, Membership(1.0), Tenures(server, "test", {}))
     return [
         *counted,
         *GovernanceMetrics(HypervisorEventBus()).gauges(),
@@ -27,6 +38,8 @@ def all_families() -> list[MetricFamily]:
         *process_metrics(capacity=1, **dict.fromkeys(TOTALS, 0)),
         *source_families({}, {}),
         *journal_metrics(degraded=False, lost=0, size=0, unsynced_seconds=0, proven_at=None),
+        *shipping_metrics(Standing(ROOT)),
+        *fleet_metrics(rounds, keeps=False),
     ]
 
 

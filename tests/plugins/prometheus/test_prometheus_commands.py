@@ -52,7 +52,11 @@ def test_unknown_dashboard_is_refused_by_name() -> None:
 def test_rules_are_written_as_yaml() -> None:
     groups = yaml.safe_load(run("rules").stdout)["groups"]
 
-    assert [group["name"] for group in groups] == ["agent-governance", "agent-observability"]
+    assert [group["name"] for group in groups] == [
+        "agent-governance",
+        "agent-observability",
+        "agent-fleet",
+    ]
     names = [rule["alert"] for group in groups for rule in group["rules"]]
     assert {"HighRingBreachRate", "ElevationTooLong", "GovernanceLatencyHigh"} <= set(names)
     assert len(set(names)) == len(names)

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 
 from hypervisor_observability.delivery.counts import NO_LOSS
-from hypervisor_prometheus.alerts import AGENT_ALERTS, PIPELINE_ALERTS
+from hypervisor_prometheus.alerts import ALERTS
 from hypervisor_prometheus.dashboards import agents_dashboard, pipeline_dashboard
 from hypervisor_prometheus.dashboards.board import Row, dashboard
 from hypervisor_prometheus.dashboards.panels import Query, lines
@@ -44,7 +44,7 @@ METRICS = metrics_there_are()
 QUESTIONS = [
     *questions(DASHBOARDS["agents"]),
     *questions(DASHBOARDS["pipeline"]),
-    *(alert.promql for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)),
+    *(alert.promql for alert in ALERTS),
 ]
 
 
@@ -150,10 +150,10 @@ def test_panel_that_is_too_wide_is_refused() -> None:
 @pytest.mark.parametrize("promql", QUESTIONS)
 def test_every_metric_and_label_in_a_question_exists(promql: str) -> None:
     names = {family_of(name) for name in NAME.findall(promql)}
-    known = {"job", "instance", "le"}.union(*(METRICS[name][1] for name in names))
+    known = {"job", "instance", "le", "partition"}.union(*(METRICS[name][1] for name in names))
     known |= set(re.findall(r"label_replace\(.*, \"(\w+)\", \"\$1\"", promql))
     used = set(re.findall(r"(\w+)(?:=~|!~|!=|=)\"", promql))
-    for listed in re.findall(r"\b(?:by|on) \(([^)]*)\)", promql):
+    for listed in re.findall(r"\b(?:by|on|without) \(([^)]*)\)", promql):
         used |= {label.strip() for label in listed.split(",")}
 
     assert names

@@ -8,66 +8,21 @@ value of the day before.
 
 import re
 
-from attrs import frozen
-
+from hypervisor_prometheus.alert import OWN, Alert, grown, grown_anywhere
+from hypervisor_prometheus.fleet_alerts import FLEET_ALERTS
 from hypervisor_prometheus.yaml_text import Yaml, yaml_text
 
 PYTHON_JOB = "agent-hypervisor"
 """What ``hvobs prometheus config`` calls the processes with the plugin."""
 
 _AGENT = "agent_hypervisor_"
-_OWN = "agent_hypervisor_observability_"
 LOSSES = 'reason!~"filtered|sampled|not_replayed|deferred"'
 """Selects the reasons that are no choice of the configuration, and not made good later."""
 
-_DROPPED = f"{_OWN}events_dropped_total{{{LOSSES}}}"
+_DROPPED = f"{OWN}events_dropped_total{{{LOSSES}}}"
 _COMMENT = """\
 Alerts for hypervisor-observability, written by: hvobs prometheus rules
 Check them after a change with: promtool check rules FILE"""
-
-
-def _grown(counter: str, time: str) -> str:
-    """Give the expression for which series of *counter* grew in *time*, and by how much.
-
-    Those that are new, that grew while nobody scraped, and that began at zero meanwhile are
-    included; those that are what they were before a gap in the scrapes are not.
-    """
-    before = f"last_over_time({counter}[1d] offset {time})"
-    return (
-        f"({counter} - {before} > 0 or {counter} > 0 < {before}"
-        f" or ({counter} > 0 unless {before}) or increase({counter}[{time}]) > 0)"
-    )
-
-
-@frozen
-class Alert:
-    """An alert.
-
-    Attributes:
-        name: Its name.
-        promql: Gives a series for each thing that is wrong.
-        holds_for: How long it has to be so before the alert fires, as Prometheus writes it.
-        severity: ``critical``: look now; ``warning``: look today; ``info``: good to know.
-        summary: One line, with Prometheus' templates.
-        description: What it means, and what to look at.
-    """
-
-    name: str
-    promql: str
-    holds_for: str
-    severity: str
-    summary: str
-    description: str
-
-    def rule(self) -> Yaml:
-        """Give it as a rule file has it."""
-        return {
-            "alert": self.name,
-            "expr": self.promql,
-            "for": self.holds_for,
-            "labels": {"severity": self.severity},
-            "annotations": {"summary": self.summary, "description": self.description},
-        }
 
 
 AGENT_ALERTS = (
@@ -85,7 +40,7 @@ AGENT_ALERTS = (
         name="RingBreach",
         # The alert has a label "severity" of its own.
         promql="sum by (job, breach) (label_replace("
-        f"{_grown(f'{_AGENT}ring_breaches_by_severity_total', '5m')}"
+        f"{grown_anywhere(f'{_AGENT}ring_breaches_by_severity_total', '5m')}"
         ', "breach", "$1", "severity", "(.*)"))',
         holds_for="0m",
         severity="info",
@@ -115,7 +70,7 @@ AGENT_ALERTS = (
     Alert(
         name="CompensationFailed",
         promql="sum by (job)"
-        f""" {_grown(f'{_AGENT}saga_compensations_total{{status="failed"}}', "10m")}""",
+        f""" {grown_anywhere(f'{_AGENT}saga_compensations_total{{status="failed"}}', "10m")}""",
         holds_for="0m",
         severity="critical",
         summary="A step of a saga could not be undone",
@@ -129,7 +84,7 @@ PIPELINE_ALERTS = (
         name="ObservabilityTargetDown",
         # Whatever the job is called: what gave these metrics within a day.
         promql=f'max by (job, instance) (up{{job="{PYTHON_JOB}"}} == 0 or up == 0'
-        f" and on (job, instance) last_over_time({_OWN}plugin_up[1d]))",
+        f" and on (job, instance) last_over_time({OWN}plugin_up[1d]))",
         holds_for="2m",
         severity="critical",
         summary="{{ $labels.instance }} of {{ $labels.job }} cannot be scraped",
@@ -138,7 +93,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityMetricsMissing",
-        promql=f"absent({_OWN}plugin_up)",
+        promql=f"absent({OWN}plugin_up)",
         holds_for="10m",
         severity="warning",
         summary="No process exposes metrics of agents",
@@ -148,7 +103,7 @@ PIPELINE_ALERTS = (
     Alert(
         name="ObservabilityEventsLost",
         # A plugin's counter for a reason appears with its first event.
-        promql=f"sum by (job, instance, plugin, reason) {_grown(_DROPPED, '10m')}",
+        promql=f"sum by (job, instance, plugin, reason) {grown(_DROPPED, '10m')}",
         holds_for="0m",
         severity="critical",
         summary="{{ $labels.plugin }} has lost events ({{ $labels.reason }})",
@@ -157,7 +112,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityEventsRejected",
-        promql=f"sum by (job, instance, plugin) {_grown(f'{_OWN}events_rejected_total', '10m')}",
+        promql=f"sum by (job, instance, plugin) {grown(f'{OWN}events_rejected_total', '10m')}",
         holds_for="0m",
         severity="warning",
         summary="The backend of {{ $labels.plugin }} refuses events",
@@ -166,7 +121,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityBreakerOpen",
-        promql=f"max by (job, instance, plugin) ({_OWN}circuit_state) == 2",
+        promql=f"max by (job, instance, plugin) ({OWN}circuit_state) == 2",
         holds_for="2m",
         severity="warning",
         summary="The backend of {{ $labels.plugin }} does not answer",
@@ -175,7 +130,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityPluginDown",
-        promql=f"min by (job, instance, plugin) ({_OWN}plugin_up) == 0",
+        promql=f"min by (job, instance, plugin) ({OWN}plugin_up) == 0",
         holds_for="1m",
         severity="critical",
         summary="The plugin {{ $labels.plugin }} is down in {{ $labels.instance }}",
@@ -183,7 +138,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilitySourceDown",
-        promql=f"min by (job, instance, source) ({_OWN}source_up) == 0",
+        promql=f"min by (job, instance, source) ({OWN}source_up) == 0",
         holds_for="1m",
         severity="warning",
         summary="The source {{ $labels.source }} is down in {{ $labels.instance }}",
@@ -192,7 +147,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilitySourceFailing",
-        promql=f"sum by (job, instance, source) {_grown(f'{_OWN}source_errors_total', '10m')}",
+        promql=f"sum by (job, instance, source) {grown(f'{OWN}source_errors_total', '10m')}",
         holds_for="0m",
         severity="warning",
         summary="Callbacks of the source {{ $labels.source }} have raised",
@@ -201,8 +156,8 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityQueueFilling",
-        promql=f"max by (job, instance, plugin) ({_OWN}queue_size / on (job, instance)"
-        f" group_left () {_OWN}queue_capacity) > 0.8",
+        promql=f"max by (job, instance, plugin) ({OWN}queue_size / on (job, instance)"
+        f" group_left () {OWN}queue_capacity) > 0.8",
         holds_for="5m",
         severity="warning",
         summary="{{ $labels.plugin }} is behind by {{ $value | humanizePercentage }} of the log",
@@ -211,7 +166,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityJournalDegraded",
-        promql=f"max by (job, instance) ({_OWN}journal_degraded) == 1",
+        promql=f"max by (job, instance) ({OWN}journal_degraded) == 1",
         holds_for="0m",
         severity="critical",
         summary="The events of {{ $labels.instance }} are not being journalled",
@@ -219,7 +174,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilityJournalIncomplete",
-        promql=f"sum by (job, instance) {_grown(f'{_OWN}journal_lost_events_total', '10m')}",
+        promql=f"sum by (job, instance) {grown(f'{OWN}journal_lost_events_total', '10m')}",
         holds_for="0m",
         severity="critical",
         summary="The journal of {{ $labels.instance }} has a gap",
@@ -227,7 +182,7 @@ PIPELINE_ALERTS = (
     ),
     Alert(
         name="ObservabilitySeriesLimit",
-        promql=f"sum by (job, metric) (increase({_OWN}series_overflow_total[10m])) > 0",
+        promql=f"sum by (job, metric) (increase({OWN}series_overflow_total[10m])) > 0",
         holds_for="10m",
         severity="info",
         summary="{{ $labels.metric }} no longer distinguishes all agents",
@@ -236,13 +191,12 @@ PIPELINE_ALERTS = (
     ),
 )
 
+ALERTS = (*AGENT_ALERTS, *PIPELINE_ALERTS, *FLEET_ALERTS)
 
 _WINDOWS = re.compile(r"\[([0-9]+)m\]")
 
 _SHORTEST_MINUTES = min(
-    int(minutes)
-    for alert in (*AGENT_ALERTS, *PIPELINE_ALERTS)
-    for minutes in _WINDOWS.findall(alert.promql)
+    int(minutes) for alert in ALERTS for minutes in _WINDOWS.findall(alert.promql)
 )
 MAX_INTERVAL_SECONDS = _SHORTEST_MINUTES * 60 * 2 // 5
 """Longest time between two scrapes with which the alerts see what they ask for: two samples in the
@@ -270,6 +224,7 @@ def rules_text() -> str:
         for name, alerts in (
             ("agent-governance", AGENT_ALERTS),
             ("agent-observability", PIPELINE_ALERTS),
+            ("agent-fleet", FLEET_ALERTS),
         )
     ]
     return yaml_text({"groups": groups}, _COMMENT)

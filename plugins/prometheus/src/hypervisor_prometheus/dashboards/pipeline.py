@@ -11,6 +11,7 @@ from hypervisor_prometheus.dashboards.board import (
     link_to,
     source_variable,
 )
+from hypervisor_prometheus.dashboards.fleet import fleet
 from hypervisor_prometheus.dashboards.panels import Json, Panel, Query, lines, numbers, steps, table
 
 _PREFIX = "agent_hypervisor_observability_"
@@ -28,6 +29,7 @@ def pipeline_dashboard() -> Json:
             Row("Plugins", _plugins()),
             Row("Sources", _sources()),
             Row("Journal", _journal()),
+            Row("Fleet", fleet()),
             Row("The process, and the metrics themselves", _process()),
         ],
         variables=[
