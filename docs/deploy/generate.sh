@@ -7,3 +7,5 @@ hvobs prometheus dashboard pipeline >grafana/dashboards/pipeline.json
 hvobs prometheus rules >prometheus/rules.yml
 hvobs prometheus config --python agent:9464 --dotnet host.docker.internal:5000 \
     --rules /etc/prometheus/rules.yml --alertmanager alertmanager:9093 >prometheus/prometheus.yml
+hvobs prometheus config --python agent-1:9464 --python agent-2:9464 \
+    --dotnet host.docker.internal:5000 --rules /etc/prometheus/rules.yml >fleet/prometheus.yml

@@ -68,8 +68,8 @@ def test_generated_files_are_up_to_date(
     assert file.read_text("utf-8") == result.stdout, "run docs/deploy/generate.sh"
 
 
-def test_script_writes_four_files_and_is_executable() -> None:
-    assert len(commands_of_the_script()) == 4
+def test_script_writes_five_files_and_is_executable() -> None:
+    assert len(commands_of_the_script()) == 5
     assert (DEPLOY / "generate.sh").stat().st_mode & 0o111
 
 

@@ -47,9 +47,11 @@ PAGES = Path(__file__).parents[2] / "docs" / "sources"
 BIN = Path(sys.executable).parent
 OTLP_PORT = "4318"
 """Where the pages have their OTLP receiver: the port that OTLP over HTTP has by default."""
-PORTS = ("8000", "8001", "9090", "9464")
+PORTS = ("4222", "8000", "8001", "8222", "9090", "9464")
 """Where the pages have servers of their own: each page's run gets free ports instead."""
-READS = re.compile(r"hvobs (traces|tree|query|status)\b|curl --silent \S+/(metrics|api/\S+)")
+READS = re.compile(
+    r"hvobs (traces|tree|query|status|nats status)\b|curl --silent \S+/(metrics|api/\S+)"
+)
 """Commands that only look: repeated until they show what the page shows, since what they look at
 may be on its way from another process."""
 PATIENCE_SECONDS = 60
