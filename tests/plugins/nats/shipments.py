@@ -39,13 +39,13 @@ class Stored:
         return list(records_of(self.data))
 
 
-def stored(config: NatsConfig) -> list[Stored]:
-    """Give all messages of the stream, in its order."""
+def stored(config: NatsConfig, first: int = 1) -> list[Stored]:
+    """Give all messages of the stream from number *first* on, in its order."""
 
     async def read(jetstream: JetStreamContext) -> list[Stored]:
         state = (await jetstream.stream_info(config.stream)).state
         found = []
-        for sequence in range(max(1, state.first_seq), state.last_seq + 1):
+        for sequence in range(max(first, state.first_seq), state.last_seq + 1):
             try:
                 message = await jetstream.get_msg(config.stream, sequence)
             except NotFoundError:  # removed

@@ -1,6 +1,7 @@
 """Whatever happens on the way, the stream has each event that the journal has, once."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,11 +17,15 @@ from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 
 from hypervisor_journal.runs.runs import new_run
+from hypervisor_nats.commands import ship as ship_command_module
 from hypervisor_nats.config import NatsConfig
-from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY, partition_of
+from hypervisor_nats.messages import ID_HEADER
+from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY, partition_of, subject_of
 from hypervisor_nats.runs.checked_run import CheckedRun
-from tests.commands import HVOBS
+from hypervisor_nats.shipping.shipping import Shipping
+from tests.commands import HVOBS, run_hvobs
 from tests.plugins.journal.journals import append, damage_second_record, write_run
+from tests.plugins.nats.arrivals import events, messages_of
 from tests.plugins.nats.servers import NatsServer, ask_server, config_of, make_stream, one_server
 from tests.plugins.nats.shipments import (
     PATIENCE_SECONDS,
@@ -31,6 +36,7 @@ from tests.plugins.nats.shipments import (
     stored,
     table,
 )
+from tests.ports import free_port
 from tests.waiting import wait_until
 
 TEXT = "x" * 1_000
@@ -497,3 +503,111 @@ def test_signal_ends_the_command_in_order(nats_config: NatsConfig, tmp_path: Pat
     assert process.returncode == 0
     assert told == "20 events sent\n"
     assert "sending" in progress
+
+
+def forge(config: NatsConfig, run: str, headers: dict[str, str], data: bytes) -> None:
+    async def publish(jetstream: JetStreamContext) -> None:
+        subject = subject_of(config.subject, "checkout", run, 4)
+        await jetstream.publish(subject, data, headers=headers)
+
+    ask_server(config, publish)
+
+
+def test_message_of_a_stranger_under_a_runs_subject_keeps_nothing_from_being_sent(
+    nats_config: NatsConfig, tmp_path: Path
+) -> None:
+    run, _ = write_run(tmp_path, range(150))
+    forge(nats_config, run.path.name, {}, b"hello")
+
+    ship(tmp_path, nats_config)
+
+    assert ship(tmp_path, nats_config).standing.shipped == 0
+    assert numbers_in(stored(nats_config, first=2)) == list(range(150))
+
+
+def test_message_that_was_forged_in_a_runs_name_keeps_nothing_from_being_sent(
+    nats_config: NatsConfig, tmp_path: Path
+) -> None:
+    """Not even where the server takes what is sent for a repeat of it."""
+    run, _ = write_run(tmp_path, range(150))
+    head, data = messages_of(events(150), [100], run=run.path.name, ended=True)[0]
+    forge(nats_config, run.path.name, head.to_headers(), data)
+
+    ship(tmp_path, nats_config)
+
+    assert numbers_in(stored(nats_config, first=2)) == list(range(150))
+
+
+@pytest.mark.parametrize("sent_since", [False, True])
+def test_run_whose_partition_and_positions_are_gone_goes_on_where_it_was(
+    sent_since: bool,
+    nats_config: NatsConfig,
+    tmp_path: Path,
+) -> None:
+    writer = write_run(tmp_path, [0], end="living")[1]
+    while writer.run is None or partition_of(writer.run.path.name, 4) < 2:
+        writer.close()
+        ship(tmp_path, nats_config)
+        writer = write_run(tmp_path, [0], end="living")[1]
+    ship(tmp_path, nats_config)
+    change_stream(nats_config, metadata={PARTITIONS_KEY: "2", FORMAT_KEY: FORMAT})
+    if sent_since:
+        append(writer, 1)
+        ship(tmp_path, nats_config)
+        name = writer.run.path.name
+        message = next(one for one in stored(nats_config) if one.head.run == name)
+        forge(nats_config, name, {**message.head.to_headers(), ID_HEADER: "late"}, message.data)
+    append(writer, 2)
+    positions_file(tmp_path, nats_config).unlink()
+
+    ship(tmp_path, nats_config)
+    writer.close()
+
+    messages = [one for one in stored(nats_config) if one.head.run == writer.run.path.name]
+    assert checked(messages) == 0
+    assert {*numbers_in(messages)} == ({0, 1, 2} if sent_since else {0, 2})
+
+
+def test_end_of_a_process_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
+    write_run(tmp_path, range(10))
+    config = NatsConfig(servers=(f"nats://127.0.0.1:{free_port()}",), timeout_seconds=60)
+    sending = Shipping(tmp_path, config, "checkout")
+    sending.start()
+
+    began = time.monotonic()
+    assert not sending.stop(120.0)
+
+    assert time.monotonic() - began < 60
+    assert sending.standing.waiting == 10
+    assert "nobody listens there" in (sending.standing.problem or "")
+
+
+def test_stream_that_is_deleted_while_a_run_is_sent_is_told(
+    nats_config: NatsConfig, tmp_path: Path
+) -> None:
+    _, writer = write_run(tmp_path, range(10), end="living")
+    with shipping(tmp_path, nats_config) as sending:
+        wait_until(lambda: sending.standing.shipped == 10, PATIENCE_SECONDS)
+        delete_stream(nats_config)
+        append(writer, 10)
+        wait_until(lambda: sending.standing.problem is not None, PATIENCE_SECONDS)
+        wait_until(lambda: sending.standing.waiting == 1, PATIENCE_SECONDS)
+    writer.close()
+
+    assert "'hvobs nats init' makes it" in (sending.standing.problem or "")
+
+
+def test_backlog_is_told_while_it_is_sent(
+    nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ship_command_module, "_TELL_SECONDS", 0.0)
+    monkeypatch.setattr(ship_command_module, "_LOOK_SECONDS", 0.001)
+    write_run(tmp_path / "journal", range(2_000))
+    file = tmp_path / "hypervisor.toml"
+    file.write_text(table(nats_config, tmp_path / "journal", max_message_events=10))
+
+    result = run_hvobs("ship", "--once", "--config", file)
+
+    assert result.exit_code == 0
+    assert re.search(r"[\d,]+ events sent, [\d,]+ wait \([\d,]+ events/s\)", result.stderr)
+    assert "caught up: 2,000 events sent" in result.stderr

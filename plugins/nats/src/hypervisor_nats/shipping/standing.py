@@ -65,6 +65,7 @@ class Standing:
 
     def note_sent(self, events: int, numbers: int) -> None:
         """Count what the stream has acknowledged, and what it was found to have."""
+        self.connected = True
         self.shipped += events
         self.waiting = max(0, self.waiting - numbers)
 
