@@ -229,6 +229,51 @@ def test_record_that_was_changed_ends_what_is_shown_of_its_run(nats_config: Nats
     assert notices == [f"{told} is shown: 'hvobs nats verify' says more"]
 
 
+def test_message_that_hides_others_by_its_headers_is_found(nats_config: NatsConfig) -> None:
+    """Its head fits, claims the numbers of what will come, and a time that nobody asks for."""
+    parts = messages_of(events(9), [2, 5])
+    head, data = parts[1]
+    hiding = evolve(head, next=5_000_000, from_ns=1, until_ns=1), data
+    for count in (0, 3):
+        publish(nats_config, parts[0], (evolve(hiding[0], count=count), data), *parts[1:])
+        for asked in ({}, {"limit": 2}, {"newest_first": True}):
+            notices: list[str] = []
+            with history(nats_config, notices) as opened:
+                found = numbers(opened.events(Wanted(since_ns=EPOCH_NS), **asked))
+            assert set(found) <= {0, 1, 2}
+            assert f"run {RUN}, number 3: its headers and its records disagree" in notices[0]
+
+        async def purge(jetstream: JetStreamContext) -> None:
+            await jetstream.purge_stream(nats_config.stream)
+
+        ask_server(nats_config, purge)
+
+
+def test_overlap_that_does_not_fit_at_its_seam_is_found(nats_config: NatsConfig) -> None:
+    other = RunWriter()
+    again = message(events(9, other))
+    publish(nats_config, *messages_of(events(6), ended=False), again)
+    for turned in (False, True):
+        notices: list[str] = []
+        with history(nats_config, notices) as opened:
+            found = numbers(opened.events(newest_first=turned))
+        assert sorted(found) == list(range(6))
+        assert f"run {RUN}, number 6: the same numbers came with other records" in notices[0]
+
+
+def test_repeats_packed_in_another_way_are_no_fault(nats_config: NatsConfig) -> None:
+    """As by a shipper that begins again with other bounds."""
+    records = events(12)
+    publish(nats_config, *messages_of(records, [3, 7], ended=False))
+    publish(nats_config, *messages_of(records, [1, 4, 5, 9]))
+    with history(nats_config) as opened:
+        for _ in range(2):
+            assert numbers(opened.events(limit=3)) == [9, 10, 11]
+            assert numbers(opened.events()) == list(range(12))
+        described = opened.describe()
+    assert (described.events, described.living) == (12, ())
+
+
 def test_change_found_behind_the_newest_takes_them_away(nats_config: NatsConfig) -> None:
     parts = messages_of(events(9), [2, 5])
     publish(nats_config, parts[0], forged(parts[1], 1, b'{"number":44}'), parts[2])

@@ -1,6 +1,6 @@
 """What the heads of all messages say: which runs there are, and where their events are.
 
-It is read once, and after that only what has come since: some fifty bytes are kept of a message.
+It is read once, and after that only what has come since: some sixty bytes are kept of a message.
 Repeats are left out. A run is listed as far as its messages belong together: the records of what
 nobody asks for are not read.
 """
@@ -9,6 +9,7 @@ import threading
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -18,6 +19,7 @@ from hypervisor_nats.messages import Head, StrangeMessageError, head_of
 from hypervisor_nats.runs.seams import fit
 
 _MOST_STRANGE = 3
+_THEN_BYTES = 8
 
 
 @define(eq=False)
@@ -36,8 +38,14 @@ class ListedRun:
         from_ns: The least times of their events.
         until_ns: The greatest ones.
         counts: How many events they hold, by their own account.
+        nexts: Sequence numbers behind them.
+        thens: The first bytes of their chain values, as numbers.
+        holes: How many numbers never came before a message, by its number in the stream; before
+            the end of the run, by 0.
+        seams: Of a message that begins with repeated records the chain value behind those.
+        doubts: Messages that another one contradicts, as far as heads say. Which of them is what
+            was written, only its records can tell.
         last: Number of its last message in the stream, whatever that holds.
-        holes: How many numbers never came before a message, by the message's index.
     """
 
     name: str
@@ -51,7 +59,11 @@ class ListedRun:
     from_ns: "array[int]" = field(factory=lambda: array("q"), repr=False)
     until_ns: "array[int]" = field(factory=lambda: array("q"), repr=False)
     counts: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    nexts: "array[int]" = field(factory=lambda: array("q"), repr=False)
+    thens: "array[int]" = field(factory=lambda: array("Q"), repr=False)
     holes: dict[int, int] = field(factory=dict, repr=False)
+    seams: dict[int, bytes] = field(factory=dict, repr=False)
+    doubts: set[int] = field(factory=set, repr=False)
     last: int = 0
 
     def take(self, head: Head, place: int) -> None:
@@ -65,39 +77,62 @@ class ListedRun:
             self.bad = f"number {error.sequence}: {error}"
             return
         if found.repeats and head.next <= self.next:
+            self._doubt(head)
+            self.ended = self.ended or (head.ended and head.next == self.next)
             return
+        takes_numbers = head.next > head.first
         if found.missing:
-            self.holes[len(self.places)] = found.missing
-        if head.count:
-            self.places.append(place)
-            self.begins.append(self.next if found.repeats else head.first)
-            self.from_ns.append(head.from_ns)
-            self.until_ns.append(head.until_ns)
-            self.counts.append(head.count)
+            self.holes[place if takes_numbers else 0] = found.missing
+        if found.repeats and self.chain is not None:
+            self.seams[place] = self.chain
+        if takes_numbers:
+            begins = self.next if found.repeats else head.first
+            then = int.from_bytes(head.then[:_THEN_BYTES], "big")
+            count = min(head.count, head.next - begins)
+            row = place, begins, head.from_ns, head.until_ns, count, head.next, then
+            for column, value in zip(self._columns(), row, strict=True):
+                column.append(value)
         self.next, self.chain = head.next, head.then
         self.ended = self.ended or head.ended
+
+    def _doubt(self, head: Head) -> None:
+        """Doubt what a message repeats, unless they agree where it ends."""
+        index = bisect_left(self.nexts, head.next)
+        then = int.from_bytes(head.then[:_THEN_BYTES], "big")
+        if index < len(self.nexts) and (self.nexts[index], self.thens[index]) != (head.next, then):
+            self.doubts.add(self.places[index])
+
+    def _columns(self) -> "tuple[array[int], ...]":
+        return (
+            self.places, self.begins, self.from_ns, self.until_ns, self.counts, self.nexts,
+            self.thens,
+        )  # fmt: skip
 
     def drop(self, first: int) -> None:
         """Forget the messages that the stream no longer holds."""
         gone = bisect_left(self.places, first)
         if gone:
-            for column in (self.places, self.begins, self.from_ns, self.until_ns, self.counts):
+            for column in self._columns():
                 del column[:gone]
-            self.holes = {at - gone: lost for at, lost in self.holes.items() if at > gone}
+            least = self.places[0] if self.places else self.last
+            self.holes = {at: lost for at, lost in self.holes.items() if not 0 < at <= least}
+            self.seams = {at: chain for at, chain in self.seams.items() if at >= first}
+            self.doubts = {at for at in self.doubts if at >= first}
 
     def copy(self) -> "ListedRun":
         """Give the run as it is now: later messages do not change that."""
-        columns = ("places", "begins", "from_ns", "until_ns", "counts")
-        return evolve(
-            self, holes=dict(self.holes), **{name: getattr(self, name)[:] for name in columns}
-        )
+        columns = ("places", "begins", "from_ns", "until_ns", "counts", "nexts", "thens")
+        kept: dict[str, Any] = {name: getattr(self, name)[:] for name in columns}
+        holes, seams, doubts = dict(self.holes), dict(self.seams), set(self.doubts)
+        return evolve(self, holes=holes, seams=seams, doubts=doubts, **kept)
 
     def spoil(self, place: int, problem: str) -> None:
         """Note what was found wrong in the message *place*: nothing behind it is listed."""
         behind = bisect_right(self.places, place)
         if behind:
             self.bad = problem
-            for column in (self.places, self.begins, self.from_ns, self.until_ns, self.counts):
+            self.doubts = {at for at in self.doubts if at < place}
+            for column in self._columns():
                 del column[behind:]
 
 
@@ -171,6 +206,12 @@ class Catalogue:
             told = [f"not of a run, and passed over: {text}" for text in self.strange]
             more = self.strangers - len(told)
             return [*told, f"and {more:,} more messages that are not of a run"] if more else told
+
+    def trust(self, name: str, place: int) -> None:
+        """Doubt the message *place* of a run no more: its records are what was written."""
+        with self._lock:
+            if name in self.runs:
+                self.runs[name].doubts.discard(place)
 
     def _forget(self) -> None:
         self.runs.clear()

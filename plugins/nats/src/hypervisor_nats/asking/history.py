@@ -10,7 +10,7 @@ from hypervisor_nats.asking.catalogue import Catalogue, ListedRun
 from hypervisor_nats.asking.entries import bad_text
 from hypervisor_nats.asking.following import FleetFollower
 from hypervisor_nats.asking.merging import merged
-from hypervisor_nats.asking.run_walk import Room, RunWalk
+from hypervisor_nats.asking.run_walk import Room, RunWalk, taken_of
 from hypervisor_nats.asking.sieve import Sieve
 from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.config import NatsConfig
@@ -141,6 +141,7 @@ class FleetHistory:
         for run in runs:
             if run.bad is not None:
                 self._tell_bad(run.name, run.bad)
+            self._settle_doubts(run, spoil)
             walk = RunWalk(run, wanted, sieve, self.messages, self.context, spoil, turned, room)
             if len(walk):
                 walks.append(walk)
@@ -192,6 +193,21 @@ class FleetHistory:
     def close(self) -> None:
         """End the connection."""
         self.messages.close()
+
+    def _settle_doubts(
+        self, run: ListedRun, spoil: Callable[[ListedRun, int, int, str], object]
+    ) -> None:
+        """Read the messages that others contradict, before anything behind them is shown."""
+        for place in sorted(run.doubts):
+            index = run.places.index(place)
+            (message,) = self.messages.fetch(run.subject, [place])
+            if message is not None:
+                taken, number = taken_of(run, index, message)
+                if taken.problem is not None:
+                    spoil(run, place, number, taken.problem)
+                    run.spoil(place, taken.problem)
+                    return
+            self._catalogue.trust(run.name, place)
 
     def _tell_bad(self, name: str, problem: str) -> None:
         text = f"{bad_text(name, problem)}: 'hvobs nats verify' says more"

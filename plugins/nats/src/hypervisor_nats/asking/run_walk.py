@@ -11,8 +11,8 @@ from hypervisor_nats.asking.catalogue import ListedRun
 from hypervisor_nats.asking.entries import entry_of, missing_text
 from hypervisor_nats.asking.sieve import Sieve
 from hypervisor_nats.asking.stream_messages import StreamMessage, StreamMessages
-from hypervisor_nats.messages import StrangeMessageError, head_of
-from hypervisor_nats.runs.checked_run import CheckedRun
+from hypervisor_nats.messages import head_of
+from hypervisor_nats.runs.checked_run import CheckedRun, Taken
 from hypervisor_observability.stores import Entry, HistoryContext, Wanted
 
 _MOST_HELD = 512
@@ -121,7 +121,7 @@ class RunWalk:
         if self.turned:
             self._tell_hole(index)
         elif not len(self):
-            self._tell_hole(len(self.run.places))
+            self._tell_hole(None)
         self.context.step()
 
     def _fetch(self) -> None:
@@ -134,31 +134,26 @@ class RunWalk:
         self._at_once *= 2  # whoever wants few events reads few messages in vain
 
     def _found_in(self, index: int, message: StreamMessage) -> Iterator[Entry]:
-        try:
-            head = head_of(message.subject, message.headers)
-        except StrangeMessageError:  # as nobody has listed
-            return
-        run = CheckedRun(self.run.name)
-        taken = run.take(head, message.data)
+        taken, number = taken_of(self.run, index, message)
         if taken.problem is not None:
-            number = head.first if run.bad_at is None else run.bad_at
             self.spoil(self.run, message.sequence, number, taken.problem)
             if not self.turned:
                 self._at = len(self._order)
                 self.room.give_back(len(self._fetched))
                 self._fetched.clear()
-        least = self.run.begins[index]
         for record in reversed(taken.records) if self.turned else taken.records:
-            if record.sequence >= least and self.sieve.lets_record(record):
+            if self.sieve.lets_record(record):
                 entry = entry_of(self.run.name, record, self.context.notice)
                 if entry is not None and self.wanted.covers(entry.event):
                     yield entry
 
-    def _tell_hole(self, index: int) -> None:
-        missing = self.run.holes.get(index)
+    def _tell_hole(self, index: int | None) -> None:
+        """Tell of numbers that never came before a message; None: before the run's end."""
+        run = self.run
+        missing = run.holes.get(0 if index is None else run.places[index])
         if missing:
-            behind = self.run.begins[index] if index < len(self.run.begins) else self.run.next
-            self.context.notice(missing_text(self.run.name, behind - missing, behind))
+            behind = run.next if index is None else run.begins[index]
+            self.context.notice(missing_text(run.name, behind - missing, behind))
 
     def _tell_gone(self, index: int) -> None:
         state = self.messages.state()
@@ -168,3 +163,18 @@ class RunWalk:
         self.context.notice(
             f"run {self.run.name}: the message that begins with number {first} has been removed"
         )
+
+
+def taken_of(run: ListedRun, index: int, message: StreamMessage) -> tuple[Taken, int]:
+    """Prove a message of *run*, for itself, and where it goes on behind what it repeats.
+
+    Returns:
+        What is new in it, and the number from which on it is not proven, if it is not.
+    """
+    head = head_of(message.subject, message.headers)
+    seam = run.seams.get(message.sequence)
+    checked = CheckedRun(run.name)
+    if seam is not None:
+        checked = CheckedRun(run.name, run.begins[index], seam)
+    taken = checked.take(head, message.data)
+    return taken, head.first if checked.bad_at is None else checked.bad_at
