@@ -10,6 +10,7 @@ from nats.js.client import JetStreamContext
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.upkeep.amounts import read_bytes, read_seconds, told_bytes, told_seconds
 from tests.commands import run_hvobs
+from tests.plugins.nats.followers import publish_run
 from tests.plugins.nats.servers import NatsServer, ask_server, config_of, one_server, write_table
 from tests.ports import free_port
 
@@ -69,6 +70,7 @@ def test_second_time_changes_nothing(table: Table) -> None:
 
 def test_change_is_shown_and_asked_for(table: Table) -> None:
     table.init()
+    publish_run(table.config, 5)
 
     code, told, asked = table.init("--max-age", "2d", "--discard", "new", input="n\n")
     assert code == 1
@@ -165,6 +167,13 @@ def test_server_that_is_poor_is_said(tmp_path: Path) -> None:
     assert "a power cut loses up to two minutes" in notes
     assert "lower max_message_bytes" in notes
     assert "nothing bounds the stream" in notes
+
+
+def test_too_few_servers_for_the_replicas(table: Table) -> None:
+    code, _, said = table.init("--replicas", "3")
+
+    assert code == 1
+    assert "there are too few servers for so many replicas: lower --replicas" in said
 
 
 def test_nobody_listens(tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ from hypervisor_nats.names import partition_of, token_of
 from hypervisor_nats.upkeep import watching
 from tests.commands import run_hvobs
 from tests.plugins.nats.followers import fleet, publish, publish_run, run_messages, run_name
-from tests.plugins.nats.servers import NatsServer, ask_server, config_of, write_table
+from tests.plugins.nats.servers import (
+    NatsServer,
+    ask_server,
+    cluster,
+    config_of,
+    make_stream,
+    write_table,
+)
 
 PARTITIONS = 4
 Status = Callable[..., tuple[int, str, str]]
@@ -210,3 +217,25 @@ def test_stream_that_is_not_there(nats_server: NatsServer, tmp_path: Path) -> No
 
     assert done.exit_code == 1
     assert "'hvobs nats init' makes it" in done.stderr
+
+
+@pytest.mark.slow
+def test_cluster_that_chooses_a_leader_is_waited_for(tmp_path: Path) -> None:
+    with cluster(tmp_path / "servers") as servers:
+        config = config_of(*servers, timeout_seconds=2.0)
+        make_stream(config, num_replicas=3)
+        file = write_table(config, tmp_path / "hypervisor.toml")
+        leader = leader_of(config)
+        next(one for one in servers if f'"{leader}"' in one.more).kill()
+
+        done = run_hvobs("nats", "status", "--config", file)
+
+        assert done.exit_code == 0, done.output
+        assert "4 partitions, replicas 3" in done.stdout
+
+
+def leader_of(config: NatsConfig) -> str:
+    info = ask_server(config, lambda jetstream: jetstream.stream_info(config.stream))
+    assert info.cluster is not None
+    assert info.cluster.leader is not None
+    return info.cluster.leader

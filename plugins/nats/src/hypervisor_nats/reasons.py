@@ -19,6 +19,7 @@ CLIENT_ERRORS = (NatsError, OSError, TimeoutError, asyncio.TimeoutError, ssl.SSL
 # Numbers of JetStream's errors: server/errors.json of NATS.
 STREAM_NOT_FOUND = 10059
 _NO_JETSTREAM = {10039, 10076}  # not for this account; not enabled
+_TOO_FEW = {10005, 10074}  # no suitable peers; replicas without a cluster
 _FULL = re.compile(r"maximum (bytes|messages) exceeded")
 
 _NO_JETSTREAM_TEXT = (
@@ -84,6 +85,8 @@ def _of_jetstream(error: NatsError, config: NatsConfig) -> str:
     if error.err_code == STREAM_NOT_FOUND:
         return f"there is no stream {config.stream}: 'hvobs nats init' makes it"
     found = f"{error.description} (error {error.err_code})"
+    if error.err_code in _TOO_FEW:
+        return f"{found}: there are too few servers for so many replicas: lower --replicas"
     if _FULL.search(found):
         return f"the stream is full: {found}: raise its limits with 'hvobs nats init'"
     return found
@@ -106,7 +109,10 @@ def _lost(error: BaseException, config: NatsConfig) -> str | None:
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     if isinstance(error, NatsTimeoutError | TimeoutError | asyncio.TimeoutError):
-        return f"no answer within {config.timeout_seconds:g} seconds"
+        return (
+            f"no answer within {config.timeout_seconds:g} seconds: it hangs, or too few servers of"
+            " the cluster are there"
+        )
     if isinstance(error, OSError):
         return error.strerror or str(error)
     return None

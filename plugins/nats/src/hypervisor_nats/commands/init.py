@@ -1,8 +1,8 @@
 """``hvobs nats init``: make the stream of a fleet, or change it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from textwrap import indent
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -13,8 +13,8 @@ from hypervisor_nats.commands.amount_types import (
     DURATION,
 )
 from hypervisor_nats.commands.options import config_options
+from hypervisor_nats.commands.patience import ask_patiently
 from hypervisor_nats.config import NatsConfig
-from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
 from hypervisor_nats.names import DEFAULT_PARTITIONS
 from hypervisor_nats.upkeep.hints import hints, sync_hint
@@ -30,10 +30,6 @@ from hypervisor_nats.upkeep.limits import (
 from hypervisor_nats.upkeep.making import Found, change, find, make, make_bucket
 from hypervisor_observability import output
 
-Result = TypeVar("Result")
-
-_SECONDS = 60.0
-"""A cluster agrees on a stream first."""
 _LOSING = {"max_age", "max_bytes", "max_msgs"}
 _TOLD = (
     "num_replicas", "max_age", "max_bytes", "max_msgs", "duplicate_window", "discard"
@@ -104,7 +100,7 @@ def init_command(
     )
     link = Link(config, "init")
     try:
-        found = _done(link, find)
+        found = ask_patiently(link, find)
         if found.stream is None:
             stream = _make(link, found, partitions or DEFAULT_PARTITIONS, limits, dry_run=dry_run)
         else:
@@ -123,7 +119,7 @@ def _make(
     if 0 < age < window:  # the server would refuse it
         settings["duplicate_window"] = age
     if not dry_run:
-        _done(link, lambda server: make(server, settings))
+        ask_patiently(link, lambda server: make(server, settings))
     output.tell(f"stream {link.config.stream}: {'would be made' if dry_run else 'made'}")
     _tell_settings(settings)
     return settings
@@ -151,13 +147,13 @@ def _change(
     output.tell(f"stream {name}: {'would be changed' if dry_run else 'to be changed'}")
     rows = [(one.name, told(one.key, one.was), "->", told(one.key, one.will)) for one in changes]
     output.tell(output.table([("SETTING", "IS", "", "WILL BE"), *rows]))
-    if any(map(_takes_away, changes)):
-        count = found.state.get("messages", 0)
+    count = found.state.get("messages", 0)
+    if count and any(map(_takes_away, changes)):
         output.note(f"the oldest of its {count:,} messages go at once where they exceed this")
     if not dry_run:
         if ask:
             click.confirm(f"change stream {name}", abort=True, err=True)
-        _done(link, lambda server: change(server, settings, changes))
+        ask_patiently(link, lambda server: change(server, settings, changes))
         output.tell(f"stream {name}: changed")
     return {**settings, **{one.key: one.will for one in changes}}
 
@@ -172,7 +168,7 @@ def _keep_bucket(link: Link, found: Found, stream: Mapping[str, Any], *, dry_run
     name, replicas = link.config.bucket, stream["num_replicas"]
     if found.bucket is None:
         if not dry_run:
-            _done(link, lambda server: make_bucket(server, replicas))
+            ask_patiently(link, lambda server: make_bucket(server, replicas))
         output.tell(f"bucket {name}: {'would be made' if dry_run else 'made'}")
         return
     bucket, changes = found.bucket, bucket_changes(found.bucket, replicas)
@@ -180,7 +176,7 @@ def _keep_bucket(link: Link, found: Found, stream: Mapping[str, Any], *, dry_run
         verb = "would have" if dry_run else "has"
         output.tell(f"bucket {name}: {verb} {one.name} {told(one.key, one.will)}, as the stream")
     if changes and not dry_run:
-        _done(link, lambda server: change(server, bucket, changes))
+        ask_patiently(link, lambda server: change(server, bucket, changes))
 
 
 def _tell_settings(settings: Mapping[str, Any]) -> None:
@@ -198,12 +194,3 @@ def _tell_hints(
     said = [*hints(config, found, stream), sync_hint(monitor)]
     for hint in filter(None, said):
         output.note(f"note: {hint}")
-
-
-def _done(link: Link, action: Callable[[Server], Awaitable[Result]]) -> Result:
-    """Do something that a cluster may take a while for.
-
-    Raises:
-        StreamUnavailableError: It cannot be done; the text says why.
-    """
-    return link.call(lambda _: action(Server(link)), _SECONDS)

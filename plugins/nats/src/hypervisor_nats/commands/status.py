@@ -8,6 +8,7 @@ from attrs import asdict
 
 from hypervisor_nats.commands.amount_types import DURATION
 from hypervisor_nats.commands.options import config_options
+from hypervisor_nats.commands.patience import ask_patiently
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
@@ -17,8 +18,6 @@ from hypervisor_nats.upkeep.limits import obstacles, partitions_of
 from hypervisor_nats.upkeep.watching import MOST_RUNS, Agent, Fleet, Part, look
 from hypervisor_observability import output
 from hypervisor_observability.text.durations import duration_text
-
-_SECONDS = 30.0
 
 
 @click.command(
@@ -55,7 +54,7 @@ def status_command(
     """
     link = Link(config, "status")
     try:
-        fleet = link.call(lambda _: _look(Server(link)), max(_SECONDS, config.timeout_seconds))
+        fleet = ask_patiently(link, _look)
     finally:
         link.close()
     parts = [part for part in fleet.parts if not plugins or part.plugin in plugins]
