@@ -1,0 +1,179 @@
+"""What a shared store gives an agent may be odd: the agent waits, and loses nothing."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+
+from hypervisor_observability import HypervisorEvent, Observability
+from hypervisor_observability.bus.log import Reading
+from hypervisor_observability.errors import ConfigError
+from hypervisor_observability.host.agent import Agent
+from hypervisor_observability.testing.readers import SpanReader, TakingReader
+from hypervisor_observability.testing.store_tests import config_of, emit, numbers_of, until
+from tests.stores.shared_shelf_store import (
+    FollowedSharedShelf,
+    SharedShelf,
+    SharedShelfPlugin,
+    SharedShelfStream,
+)
+from tests.stores.shelf_store import ShelfConfig
+
+EVENTS = 10
+
+
+@define(eq=False)
+class OddOnce(SharedShelfStream):
+    """Gives an odd answer, or raises, the first time that it is asked something."""
+
+    odd: dict[str, Any] = field(factory=dict)
+
+    def _answer(self, what: str, right: Any) -> Any:
+        if what not in self.odd:
+            return right()
+        given = self.odd.pop(what)
+        if isinstance(given, type):
+            raise given("of the store")
+        return given
+
+    @property
+    def parts(self) -> Any:
+        return self._answer("parts", lambda: SharedShelfStream.parts.fget(self))  # type: ignore[attr-defined]  # mypy knows no fget
+
+    def state_of(self, part: str) -> Any:
+        return self._answer("state_of", lambda: SharedShelfStream.state_of(self, part))
+
+    def since_state_of(self, part: str) -> Any:
+        return self._answer("since_state_of", lambda: SharedShelfStream.since_state_of(self, part))
+
+    def left(self) -> Any:
+        return self._answer("left", lambda: SharedShelfStream.left(self))
+
+
+def followed_with(kind: Any, **options: Any) -> Any:
+    class Followed(FollowedSharedShelf):
+        def stream_for(self, reader: str, *, defers: bool) -> SharedShelfStream:
+            if reader not in self._streams:
+                self._streams[reader] = kind(reader, self, defers, **options)
+            return self._streams[reader]
+
+    return Followed
+
+
+def record(place: Path) -> None:
+    plugin = SharedShelfPlugin(ShelfConfig(place))
+    with Observability(config_of(), plugins=[plugin]) as observability:
+        for number in range(EVENTS):
+            emit(observability.bus, number)
+
+
+def agent_over(place: Path, followed: Any, *readers: object) -> Agent:
+    return Agent(config_of(), plugins=[SharedShelfPlugin(ShelfConfig(place), followed), *readers])
+
+
+@pytest.mark.parametrize("given", [42, {"0": "1"}, {0: 1}, {"0": -1}, RuntimeError, SystemExit])
+def test_agent_asks_again_for_its_parts(tmp_path: Path, given: Any) -> None:
+    record(tmp_path)
+    reader, spans = TakingReader(), SpanReader()
+    followed = followed_with(OddOnce, odd={"parts": given})
+    with agent_over(tmp_path, followed, reader, spans) as agent:
+        assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
+        assert agent.flush(10)
+        assert agent.counts()["spans"].delivered == EVENTS
+
+
+@pytest.mark.parametrize("what", ["state_of", "since_state_of"])
+@pytest.mark.parametrize("given", [42, ["of", "the", "store"], RuntimeError, SystemExit])
+def test_agent_asks_again_for_what_was_saved(tmp_path: Path, what: str, given: Any) -> None:
+    record(tmp_path)
+    reader, spans = TakingReader(), SpanReader()
+    followed = followed_with(OddOnce, odd={what: given})
+    with agent_over(tmp_path, followed, reader, spans) as agent:
+        assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
+        assert agent.flush(10)
+        assert agent.counts()["spans"].delivered == EVENTS
+        assert agent.states() == {"reader": "running", "spans": "running"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [42, {"deferred": "3"}, {"lost": 3}, {"deferred": -1}, {"deferred": 10**9}, RuntimeError],
+)
+def test_what_was_passed_over_counts_once_whatever_the_reason_is(
+    tmp_path: Path, given: Any
+) -> None:
+    """A reason that cannot be had is no reason to lose count."""
+
+    class PassesOver(OddOnce):
+        passed = False
+
+        def read(self, position: int, max_events: int) -> Reading:
+            if self.passed or not self._terms:
+                return super().read(position, max_events)
+            self.passed = True
+            self._position += 3
+            return Reading([], position + 3, 3)
+
+    record(tmp_path)
+    reader = TakingReader()
+    followed = followed_with(PassesOver, odd={"left": given})
+    with agent_over(tmp_path, followed, reader) as agent:
+        assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
+        counts = agent.counts()["reader"]
+        assert counts.emitted == counts.delivered + counts.dropped_total + counts.pending
+        assert counts.dropped_total == 3
+
+
+def test_events_of_a_part_that_was_not_asked_for_are_no_reading(tmp_path: Path) -> None:
+    """Its spans and totals would begin at zero."""
+
+    class ReadsUnasked(SharedShelfStream):
+        part = None
+
+        def read(self, position: int, max_events: int) -> Reading:
+            reading = super().read(position, max_events)
+            self.part = "of nobody"
+            return reading
+
+    record(tmp_path)
+    reader = TakingReader()
+    with agent_over(tmp_path, followed_with(ReadsUnasked), reader) as agent:
+        assert not agent.flush(0.3)
+        assert agent.counts()["reader"].delivered == 0
+    assert reader.events == []
+
+
+def test_shared_stream_that_lacks_a_method_is_named(tmp_path: Path) -> None:
+    class Lacks(SharedShelfStream):
+        since_state_of: Any = None
+
+    with pytest.raises((ConfigError, TypeError), match="lacks the method 'since_state_of'"):
+        agent_over(tmp_path, followed_with(Lacks), TakingReader())
+
+
+def test_state_that_is_damaged_costs_what_was_open_alone(tmp_path: Path) -> None:
+    """What another release has saved, perhaps: totals begin at zero, and it is told."""
+
+    class Damaged(SharedShelfStream):
+        def state_of(self, part: str) -> Mapping[str, Any]:
+            super().state_of(part)
+            return {"version": "of another release"}
+
+        def since_state_of(self, part: str) -> Iterator[tuple[str, list[HypervisorEvent]]]:
+            list(super().since_state_of(part))
+            return iter(())
+
+    record(tmp_path)
+    reader, spans = TakingReader(), SpanReader()
+    with agent_over(tmp_path, followed_with(Damaged), reader, spans) as agent:
+        assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
+        assert agent.flush(10)
+
+
+def test_shelf_is_told_that_an_agent_has_ended() -> None:
+    followed = FollowedSharedShelf(SharedShelf())
+    followed.start()
+    followed.stop()
+    assert not followed.shelf.living()
