@@ -11,7 +11,7 @@ from hypervisor_observability import HypervisorEvent, Observability
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.errors import ConfigError
 from hypervisor_observability.host.agent import Agent
-from hypervisor_observability.testing.readers import SpanReader, TakingReader
+from hypervisor_observability.testing.readers import AwayReader, SpanReader, TakingReader
 from hypervisor_observability.testing.store_tests import config_of, emit, numbers_of, until
 from tests.stores.shared_shelf_store import (
     FollowedSharedShelf,
@@ -177,3 +177,14 @@ def test_shelf_is_told_that_an_agent_has_ended() -> None:
     followed.start()
     followed.stop()
     assert not followed.shelf.living()
+
+
+def test_agent_says_at_its_end_that_others_may_have_what_it_leaves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    record(tmp_path)
+    with agent_over(tmp_path, FollowedSharedShelf, AwayReader()) as agent:
+        assert until(lambda: agent.counts()["reader"].in_flight)
+        assert agent.status()["store"]["shared"]
+
+    assert f"reader {EVENTS} of {EVENTS} (left to another agent, or to the next run)" in caplog.text

@@ -188,6 +188,7 @@ class Agent(Host):
                 "state": self._state,
                 "unfinished_runs": len(unfinished),
                 "errors": self._faults.count,
+                **({"shared": True} if self._streams[METRICS].shared else {}),
             },
         }
 

@@ -11,10 +11,12 @@ _MEANINGS = {
     reasons.OVERFLOW: "gone from memory before they were read",
     reasons.EXPIRED: "no longer in the journal",
     reasons.DEFERRED: "kept in the journal for the next run",
+    reasons.UNVERIFIED: "not what their process recorded",
     reasons.STOPPED: "still waiting at the end",
     reasons.DOWN: "the plugin was down",
     reasons.IN_DOUBT: "sent, but never confirmed",
 }
+_WHERE_SHARED = {**_MEANINGS, reasons.DEFERRED: "left to another agent, or to the next run"}
 
 
 def missed_events(plugins: Mapping[str, Counts], own: Mapping[str, Any]) -> str:
@@ -24,8 +26,9 @@ def missed_events(plugins: Mapping[str, Counts], own: Mapping[str, Any]) -> str:
         plugins: What became of the events, by plugin.
         own: What the host's status says of itself: ``emitted`` and ``store``.
     """
-    told = list(_undelivered(plugins))
     store, emitted = own["store"], own["emitted"]
+    shared = store is not None and store.get("shared")
+    told = list(_undelivered(plugins, _WHERE_SHARED if shared else _MEANINGS))
     if store is not None and (lost := unkept(store, emitted)):
         told.append(f"{store['name']} {lost} of {emitted} (never written)")
     if store is not None and (waiting := unsent(store)):
@@ -49,15 +52,15 @@ def unsent(store: Mapping[str, Any]) -> int:
     return unshipped if isinstance(unshipped, int) else 0
 
 
-def _undelivered(plugins: Mapping[str, Counts]) -> Iterator[str]:
+def _undelivered(plugins: Mapping[str, Counts], meanings: Mapping[str, str]) -> Iterator[str]:
     for name, counts in plugins.items():
         missed = counts.missed
         if missed:
             total = sum(missed.values())
             why = ", ".join(
-                f"{events} {_MEANINGS.get(reason, reason)}"
+                f"{events} {meanings.get(reason, reason)}"
                 if events != total
-                else _MEANINGS.get(reason, reason)
+                else meanings.get(reason, reason)
                 for reason, events in missed.items()
             )
             yield f"{name} {total} of {counts.wanted} ({why})"
