@@ -2,12 +2,15 @@
 #
 # Reads: PYTHON (which Python to use; default: the newest that is found).
 
+uv=$(command -v uv) || uv=
+
 # Make the environment, unless there is one whose Python runs.
 make_environment() {
     if ! "$1/bin/python" -c '' 2>/dev/null; then
         python=$(sh scripts/find-python.sh)
         echo "Making $1 with $("$python" --version) ($python)"
-        "$python" -m venv --clear "$1"
+        # Python takes seconds to put pip into it, which uv does not need.
+        "$python" -m venv --clear ${uv:+--without-pip} "$1"
     fi
 }
 
@@ -16,8 +19,8 @@ make_environment() {
 install_into() {
     into=$1/bin/python
     shift
-    if command -v uv >/dev/null 2>&1; then
-        uv pip install --python "$into" "$@"
+    if [ -n "$uv" ]; then
+        "$uv" pip install --python "$into" "$@"
     else
         # The exit code is pip's: what reads its lines has another.
         status=$({ {
