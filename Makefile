@@ -18,6 +18,8 @@ $(BIN)/coverage run -m pytest $(PROCESSES)
 $(BIN)/coverage combine --quiet
 @rm -f .coverage/data.*
 endef
+# Thousands of processes are started: what one of them has compiled serves all others.
+unexport PYTHONDONTWRITEBYTECODE
 BENCHES := ours peer neighbours frameworks
 
 .PHONY: help demo test test-sources test-faults test-jaeger lint format docs coverage bench bench-web bench-fleet clean
