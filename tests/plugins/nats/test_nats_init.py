@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from nats.js.api import StreamConfig
+from nats.js.api import KeyValueConfig, StreamConfig
 from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.upkeep.amounts import read_bytes, read_seconds, told_bytes, told_seconds
+from hypervisor_nats.upkeep.hints import hints
+from hypervisor_nats.upkeep.making import Found
+from hypervisor_observability.config import Secret
 from tests.commands import run_hvobs
 from tests.plugins.nats.followers import publish_run
 from tests.plugins.nats.servers import NatsServer, ask_server, config_of, one_server, write_table
@@ -245,3 +248,53 @@ def test_check_looks_at_the_journal_of_a_process_that_emits(table: Table, tmp_pa
     told = run_hvobs("check", "--config", table.file).stdout
 
     assert f"journal in {tmp_path / 'journal'}: made by the first process that starts" in told
+
+
+def test_bucket_that_is_not_as_the_stream_is_changed(table: Table) -> None:
+    table.init()
+    config = table.config
+
+    async def make(jetstream: JetStreamContext) -> None:
+        await jetstream.delete_key_value(config.bucket)
+        await jetstream.create_key_value(KeyValueConfig(bucket=config.bucket, direct=False))
+
+    ask_server(config, make)
+    assert "is not as the stream" in run_hvobs("check", "--config", table.file).stdout
+
+    assert f"bucket {config.bucket}: would have direct reads yes" in table.init("--dry-run")[1]
+    assert f"bucket {config.bucket}: has direct reads yes" in table.init()[1]
+    assert "bucket" not in table.init()[1]
+
+
+def test_window_of_repeats_is_no_longer_than_messages_are_kept(table: Table) -> None:
+    assert table.init("--max-age", "60s")[0] == 0
+    assert table.stream.duplicate_window == 60
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"user": "a", "token": Secret("hush")}, "user and token are different ways"),
+        ({"password": Secret("hush")}, "a password goes with a user"),
+        ({"tls_key": Path("/key.pem")}, "tls_certificate and tls_key go together"),
+        ({"servers": ("nats://a:hush@b",)}, "an address holds no user, password or token"),
+        ({"servers": ("http://b",)}, "expected nats://HOST:PORT or tls://HOST:PORT"),
+        ({"stream": "a b"}, "expected at most 200 letters"),
+    ],
+)
+def test_odd_table_is_refused_and_no_secret_is_repeated(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        NatsConfig(**values)
+
+    assert "hush" not in str(caught.value)
+
+
+def test_server_that_is_too_old_is_said() -> None:
+    def told(version: str) -> str:
+        found = Found(
+            stream=None, bucket=None, state={}, servers=1, max_payload=2**23, version=version
+        )
+        return "\n".join(hints(NatsConfig(), found, {"num_replicas": 3, "max_age": 1}))
+
+    assert "agents need 2.12 or later" in told("2.9.10")
+    assert told("2.15.1") == told("a build of our own") == ""
