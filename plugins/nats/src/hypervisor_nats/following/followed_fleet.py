@@ -151,7 +151,9 @@ class FollowedFleet:
             raise StreamUnavailableError(
                 self.place, f"partition {min(late)} is not ready for {reader} yet"
             )
-        self._call(rounds.tenures.count([term.partition for term in terms], _LOOK_SECONDS))
+        partitions = [term.partition for term in terms]
+        if not self._call(rounds.tenures.counts_all(partitions, _LOOK_SECONDS)):
+            raise StreamUnavailableError(self.place, "not all that waits is counted yet")
 
     def waiting(self, term: Term) -> int:
         """Give how many events wait behind what was taken in *term*."""

@@ -141,6 +141,8 @@ class Rounds:
             reader: {number for number in mine if (reader, number) not in self.tenures.terms}
             for reader in self.tenures.streams
         }
+        # Before one is taken: a reader that has it must not be told that another has all it gets.
+        self.wanted = wanted
         keys = [entry_key(reader, number) for reader in wanted for number in wanted[reader]]
         if keys:
             found = {one.key: one for one in await self.server.last_of(*keys)}
@@ -151,7 +153,6 @@ class Rounds:
                     for number in list(wanted[reader])
                 )
             )
-        self.wanted = wanted
 
     async def _claim(
         self, reader: str, partition: int, found: Found | None, wanted: Mapping[str, set[int]]

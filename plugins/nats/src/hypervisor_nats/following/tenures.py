@@ -216,14 +216,17 @@ class Tenures:
             if reached and backlog.start <= min(reached):
                 backlog.trim(min(reached))
 
-    async def count(self, partitions: Sequence[int], seconds: float) -> None:
+    async def counts_all(self, partitions: Sequence[int], seconds: float) -> bool:
         """Wait until all is counted that waits in *partitions* now, for *seconds* at most.
+
+        Returns:
+            Whether it is.
 
         Raises:
             NatsError: No server answers.
         """
         backlogs = [self.backlogs[one] for one in set(partitions) if one in self.backlogs]
-        await asyncio.gather(*(backlog.counts_all(seconds) for backlog in backlogs))
+        return all(await asyncio.gather(*(one.counts_all(seconds) for one in backlogs)))
 
     async def end(self) -> None:
         """Give everything up: another agent may have it at once."""
