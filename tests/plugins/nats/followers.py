@@ -11,6 +11,7 @@ from nats.js.client import JetStreamContext
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.followed_fleet import FollowedFleet
 from hypervisor_nats.following.shared_stream import PartitionStream
+from hypervisor_nats.messages import ID_HEADER
 from hypervisor_nats.names import subject_of
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
@@ -28,14 +29,23 @@ def run_name() -> str:
 
 
 def publish(
-    config: NatsConfig, messages: Sequence[Message], *, partitions: int = PARTITIONS, **more: str
+    config: NatsConfig,
+    messages: Sequence[Message],
+    *,
+    partitions: int = PARTITIONS,
+    identified: bool = True,
 ) -> None:
-    """Publish *messages*, one behind the other, as a shipper would."""
+    """Publish *messages*, one behind the other, as a shipper would, or so that the server does not
+    know a repeat.
+    """
 
     async def send(jetstream: JetStreamContext) -> None:
         for head, data in messages:
             subject = subject_of(config.subject, "tests", head.run, partitions)
-            await jetstream.publish(subject, data, headers={**head.to_headers(), **more})
+            headers = head.to_headers()
+            if not identified:
+                del headers[ID_HEADER]
+            await jetstream.publish(subject, data, headers=headers)
 
     ask_server(config, send)
 

@@ -1,7 +1,9 @@
 """A partition is taken for a reader: from nobody, from a dead agent, or back again."""
 
+import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -32,6 +34,8 @@ _ACK_WAIT_SECONDS = 24 * 3_600
 _MAX_ACK_PENDING = 2_000
 _PINNED_SECONDS = 120
 _COUNT_SECONDS = 2.0
+_PIECES_SECONDS = 1.0
+_AGAIN_SECONDS = 0.05
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +76,6 @@ class Claiming:
         Raises:
             StreamUnavailableError: There is no stream at present.
             NatsError: No server answers.
-            LookupError: The snapshot cannot be read at present.
         """
         facts = await facts_of(self.server)
         entry, before = self._entry(stream.name, partition, found, facts)
@@ -145,11 +148,21 @@ class Claiming:
     async def _snapshot(self, kept: Kept) -> tuple[Snapshot, Place]:
         at = kept.entry.snapshot
         try:
-            return await kept.snapshot(), kept.entry.place if at is None else at.place
-        except ValueError as error:
+            return await self._read_snapshot(kept), kept.entry.place if at is None else at.place
+        except (ValueError, LookupError) as error:
             self._tell(kept.reader, kept.partition, f"its snapshot is damaged: {error}; what was"
                        " open is lost")  # fmt: skip
             return Snapshot(), kept.entry.place
+
+    async def _read_snapshot(self, kept: Kept) -> Snapshot:
+        until = time.monotonic() + _PIECES_SECONDS
+        while True:
+            try:
+                return await kept.snapshot()
+            except LookupError:  # a server of the cluster may be a moment late
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     def _term(
         self, stream: PartitionStream, kept: Kept, begins: Place, since: Place, snapshot: Snapshot

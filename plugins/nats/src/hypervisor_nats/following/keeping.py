@@ -61,11 +61,13 @@ class Kept:
             try:
                 self.revision = await self.server.put(self.key, entry.to_bytes(), self.revision)
             except FencedError:
-                # An answer that did not come leaves a revision that is not known; the owner tells.
+                # An answer that did not come leaves a revision that is not known, and a bucket that
+                # was made anew has none; who owns the entry tells.
                 found = await self.server.last_of(self.key)
-                if not found or found[0].data is None or not self._is_own(found[0].data):
+                if any(one.data is not None and not self._is_own(one.data) for one in found):
                     raise
-                self.revision = await self.server.put(self.key, entry.to_bytes(), found[0].revision)
+                last = max((one.revision for one in found), default=0)
+                self.revision = await self.server.put(self.key, entry.to_bytes(), last)
             self.entry = entry
 
     def _is_own(self, data: bytes) -> bool:

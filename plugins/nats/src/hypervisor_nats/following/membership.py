@@ -69,23 +69,18 @@ class Membership:
         told = {"host": socket.gethostname(), "pid": os.getpid(), "begun": self.begun}
         return json.dumps(told).encode()
 
-    def note_sign(self, at: float, revision: int) -> bool:
+    def note_sign(self, at: float, revision: int) -> None:
         """Note a sign of life of this agent.
 
         Args:
             at: The moment before it was given.
             revision: What the server gave it.
-
-        Returns:
-            Whether the lease had ended before.
         """
-        lapsed = at >= self.until
-        if lapsed:
+        if at >= self.until:  # it knows nothing of them either
             for seen in self._others.values():
                 seen.until = at + self.lease_seconds
         self.until = at + self.lease_seconds
         self.begun = self.begun or revision
-        return lapsed
 
     def look(self, found: Sequence[Found]) -> None:
         """Take what all agents have written last."""

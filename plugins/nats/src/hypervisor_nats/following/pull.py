@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import CLIENT_ERRORS
+from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.text.limited_log import LimitedLog
 
 GROUP = "owner"
@@ -92,7 +93,7 @@ class Pull:
                 await self._pull(client)
             except _AnewError as why:
                 _logger.debug("consumer %s is made anew: %s", self.name, why)
-            except CLIENT_ERRORS as error:
+            except (*CLIENT_ERRORS, StreamUnavailableError) as error:
                 self._limited_log.warning(
                     "pull", "no messages of consumer %s at present: %s",
                     self.name or "of heads", str(error) or type(error).__name__,
@@ -102,7 +103,7 @@ class Pull:
             await asyncio.sleep(
                 min(_MOST_AGAIN_SECONDS, _AGAIN_SECONDS * 2 ** min(failures, 5) / 2)
             )
-            with contextlib.suppress(*CLIENT_ERRORS):
+            with contextlib.suppress(*CLIENT_ERRORS, StreamUnavailableError):
                 if self.is_still_ours is not None and not await self.is_still_ours():
                     return
 

@@ -24,7 +24,7 @@ may be choosing a leader meanwhile. It reads nothing."""
 _LEAVE_SECONDS = 10.0
 """Longest time for which an agent that gives a partition up waits for what its readers have."""
 _FACTS_SECONDS = 2.0
-_TROUBLE = (*CLIENT_ERRORS, StreamUnavailableError, LookupError)
+_TROUBLE = (*CLIENT_ERRORS, StreamUnavailableError)
 
 
 @define(eq=False)
@@ -50,6 +50,8 @@ class Rounds:
     has_looked: bool = field(default=False, init=False)
     _facts: StreamFacts | None = field(default=None, init=False)
     _facts_due: float = field(default=0.0, init=False)
+    _revision: int = field(default=0, init=False)
+    """Of the last sign of life: a bucket in which it falls was made anew."""
     _sign_due: float = field(default=0.0, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
 
@@ -95,13 +97,16 @@ class Rounds:
 
     async def _give_sign(self) -> None:
         member, at = self.membership, now()
-        is_first = not member.begun
-        lapsed = member.note_sign(at, await self.server.put(member.key, member.value()))
-        if is_first:  # with its place among the others, which the server has just given
-            member.note_sign(at, await self.server.put(member.key, member.value()))
+        revision = await self.server.put(member.key, member.value())
+        is_anew = revision < self._revision
+        if at >= member.until or is_anew:
+            # Others may have taken what it had. Nothing of that is read before it is known.
+            await self.tenures.confirm(is_anew=is_anew)
+        self._revision = revision
+        member.note_sign(at, revision)
+        if member.begun == revision:  # with its place among the others, which it has just got
+            await self.server.put(member.key, member.value())
         self._sign_due = at + member.lease_seconds / 4
-        if lapsed:
-            await self.tenures.confirm()
 
     async def _look_at_stream(self) -> StreamFacts:
         if self._facts is not None and now() < self._facts_due:
@@ -109,7 +114,6 @@ class Rounds:
         facts = await facts_of(self.server)
         before, self._facts, self._facts_due = self._facts, facts, now() + _FACTS_SECONDS
         if before is not None and facts.created != before.created:
-            self._limited_log.warning("anew", "the stream %s was made anew", self.server.link.place)
             self.tenures.forget_all()
         if before is not None and facts.partitions != before.partitions:
             self._limited_log.warning(

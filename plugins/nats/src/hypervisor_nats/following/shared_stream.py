@@ -265,7 +265,11 @@ class PartitionStream:
         except Exception as error:  # noqa: BLE001 - a plugin's own state may be odd
             self._limited_log.warning("state", "the state of %s is not saved: %s", self.name, error)
             return None
-        return term.snapshot_with(given, self._unsettled.of(term))
+        return self.snapshot_of(term, given)
+
+    def snapshot_of(self, term: Term, state: Mapping[str, Any] | None) -> Snapshot:
+        """Give what is saved of *term* with the reader's *state*, which is of what is settled."""
+        return term.snapshot_with(state, self._unsettled.of(term))
 
     def begin_anew_after_fork(self) -> None:
         """Nothing forks here but a plugin; its child delivers nothing."""

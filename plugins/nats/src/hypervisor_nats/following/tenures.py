@@ -16,6 +16,7 @@ from hypervisor_nats.following.entries import Entry, Snapshot
 from hypervisor_nats.following.keeping import Kept, found_entry
 from hypervisor_nats.following.server import FencedError, Found, Server
 from hypervisor_nats.following.shared_stream import PartitionStream
+from hypervisor_nats.following.stream_facts import facts_of
 from hypervisor_nats.following.term import Term
 from hypervisor_nats.link import CLIENT_ERRORS
 from hypervisor_observability.text.limited_log import LimitedLog
@@ -62,7 +63,6 @@ class Tenures:
         Raises:
             StreamUnavailableError: There is no stream at present.
             NatsError: No server answers.
-            LookupError: What was saved cannot be read at present.
         """
         stream = self.streams[reader]
         term = await self.claiming.claim(stream, partition, found)
@@ -97,8 +97,11 @@ class Tenures:
             self._releases.pop(key, None)
 
     async def _is_still_ours(self, reader: str, term: Term) -> bool:
-        """Ask the bucket who has a partition; what another one has taken is lost."""
+        """Ask who has a partition; what another one has taken, or is of another stream, is lost."""
         if self.terms.get((reader, term.partition)) is not term:
+            return False
+        if (await facts_of(self.server)).created != term.kept.entry.stream:
+            self.forget_all()
             return False
         for one in await self.server.last_of(term.kept.key):
             with contextlib.suppress(ValueError):
@@ -110,14 +113,17 @@ class Tenures:
 
     # What is kept
 
-    async def confirm(self) -> None:
+    async def confirm(self, *, is_anew: bool) -> None:
         """Make sure that nobody has taken anything meanwhile.
+
+        Args:
+            is_anew: Whether the bucket was made anew: what was saved there is gone.
 
         Raises:
             NatsError: No server answers.
         """
         for term in list(self.terms.values()):
-            await self._try_to_save(term)
+            await self._try_to_save(term, saves_runs=is_anew)
 
     async def save_what_moved(self) -> None:
         """Save places that no reader saves: nothing was delivered there, or a save has failed.
@@ -129,11 +135,14 @@ class Tenures:
             if term.is_dirty and not term.is_saving:
                 await self._try_to_save(term)
 
-    async def _try_to_save(self, term: Term) -> None:
-        with self.streams[term.kept.reader].lock:
-            entry = term.entry()
+    async def _try_to_save(self, term: Term, *, saves_runs: bool = False) -> None:
+        stream = self.streams[term.kept.reader]
+        with stream.lock:
+            entry, snapshot = term.entry(), None
+            if saves_runs:  # its reader's state comes with what it saves next
+                snapshot, term.snapshot_due = stream.snapshot_of(term, None), 0.0
         try:
-            await self.save(term, entry, None)
+            await self.save(term, entry, snapshot)
         except FencedError:
             self.lose(term)
 
@@ -173,7 +182,8 @@ class Tenures:
             self._end(term)
 
     def forget_all(self) -> None:
-        """Give up everything: it is of another stream."""
+        """Give up everything: it is of a stream that is no more."""
+        self._limited_log.warning("anew", "%s was made anew", self.server.link.place)
         self.digests.clear()
         for term in list(self.terms.values()):
             self._end(term)

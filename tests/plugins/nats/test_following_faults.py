@@ -1,0 +1,398 @@
+"""What happens to agents, the stream and its bucket: nothing is lost by it, and it is told."""
+
+import json
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from nats.js.api import KeyValueConfig
+from nats.js.client import JetStreamContext
+
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.keeping import consumer_name, entry_key
+from hypervisor_nats.messages import Head
+from hypervisor_nats.names import partition_of, subject_of
+from hypervisor_observability.errors import StreamUnavailableError
+from tests.plugins.nats.arrivals import forged
+from tests.plugins.nats.followers import (
+    PARTITIONS,
+    Reader,
+    fleet,
+    publish,
+    publish_run,
+    run_messages,
+    run_name,
+)
+from tests.plugins.nats.servers import ask_server, config_of, make_stream, one_server
+from tests.waiting import wait_until
+
+LEASE_SECONDS = 0.4
+
+
+@pytest.fixture
+def quick(nats_config: NatsConfig) -> NatsConfig:
+    """With a lease that ends soon."""
+    return evolve(nats_config, lease_seconds=LEASE_SECONDS)
+
+
+def kill(reader: Reader) -> None:
+    """Have the agent of *reader* give no sign of life any more, and give nothing up."""
+    store = reader.stream.fleet
+    store._rounds, store._going = None, store._going.cancel()  # type: ignore[attr-defined]
+    store._link.close()  # type: ignore[attr-defined]
+
+
+def has_all(*readers: Reader, events: int) -> bool:
+    for reader in readers:
+        reader.step()
+    return len({one for reader in readers for one in reader.ids}) >= events
+
+
+def wait_for_parts(reader: Reader, parts: int = PARTITIONS) -> None:
+    reader.read_until(lambda: len(reader.stream.parts) == parts)
+
+
+def test_killed_agent_is_replaced_and_only_what_it_had_in_its_hands_comes_twice(
+    quick: NatsConfig,
+) -> None:
+    with fleet(quick, "otel") as [killed]:
+        wait_for_parts(killed)
+        for _ in range(6):
+            publish_run(quick, 20)
+        assert killed.reads(120, most=7)
+        killed.holds = True  # it has the next batch in its hands, for ever
+        publish_run(quick, 5)
+        assert killed.reads(125)
+        kill(killed)
+        with fleet(quick, "otel") as [heir]:
+            wait_for_parts(heir)
+            assert heir.reads(5)
+            assert set(heir.ids) == set(killed.ids[-5:])
+            assert sum(heir.state.values()) == 125
+            assert heir.end() == 5
+
+
+def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: NatsConfig) -> None:
+    run = run_name()
+    messages = run_messages(run, 40)
+    publish(quick, messages[:2])
+    with fleet(quick, "otel") as [paused]:
+        wait_for_parts(paused)
+        paused.holds = True  # it delivers them, and is paused before it says so
+        assert paused.reads(20)
+        resumes = threading.Event()
+        paused.stream.fleet._link.loop.call_soon_threadsafe(resumes.wait)  # type: ignore[attr-defined]
+        with fleet(quick, "otel") as [heir]:
+            wait_for_parts(heir)
+            publish(quick, messages[2:])
+            assert heir.reads(40)
+            with pytest.raises(StreamUnavailableError):
+                paused.stream.read(paused.position, 100)
+            resumes.set()
+            paused.stream.commit(paused.position, dict, last=False)
+            paused.holds = False
+            for _ in range(8):
+                publish_run(quick, 10)
+            wait_until(lambda: has_all(paused, heir, events=120))
+            assert sum(heir.state.values()) + sum(paused.state.values()) == 120
+            assert Counter(Counter(paused.ids + heir.ids).values()) == {1: 100, 2: 20}
+
+
+def test_agents_that_begin_at_one_moment_share_everything(quick: NatsConfig) -> None:
+    for _ in range(8):
+        publish_run(quick, 10)
+    with fleet(quick, "otel") as [one], fleet(quick, "otel") as [two]:
+        wait_until(lambda: has_all(one, two, events=80))
+
+        def is_shared() -> bool:
+            one.step()
+            two.step()
+            return len(one.stream.parts) == len(two.stream.parts) == 2
+
+        wait_until(is_shared)
+        assert len(one.ids) + len(two.ids) == 80
+        assert sum(one.state.values()) + sum(two.state.values()) == 80
+
+
+def test_messages_of_strangers_are_passed_over_and_told(
+    nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = run_name()
+    good = run_messages(run, 10)
+    subject = subject_of(nats_config.subject, "tests", run, PARTITIONS)
+
+    async def intrude(jetstream: JetStreamContext) -> None:
+        await jetstream.publish(subject, b"hello")
+        await jetstream.publish(subject, b"hello", headers={"Hv-Format": "99"})
+        await jetstream.publish(subject, b"", headers={"Hv-Format": "1", "Hv-Run": "x"})
+
+    ask_server(nats_config, intrude)
+    publish(nats_config, good)
+    with fleet(nats_config, "otel") as [reader], caplog.at_level(logging.WARNING):
+        assert reader.reads(10)
+        assert reader.end() == 10
+        assert metric(reader, "strange_messages_total") == 3
+    assert "is none of ours" in caplog.text
+    with fleet(nats_config, "otel") as [heir]:
+        wait_for_parts(heir)
+        assert heir.end() == 0  # the strangers are behind, too
+
+
+def metric(reader: Reader, name: str) -> float:
+    store = reader.stream.fleet
+    families = {one.name: one for one in store.metrics()}  # type: ignore[attr-defined]
+    return float(sum(families[f"agent_hypervisor_observability_nats_{name}"].series.values()))
+
+
+def test_run_that_does_not_verify_is_told_and_kept_apart_for_good(
+    nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad, good = run_name(), run_name()
+    first, second, third, fourth = run_messages(bad, 40)
+    publish(nats_config, [first, forged(second, 3, b'{"number":99}')])
+    publish(nats_config, run_messages(good, 20))
+    with fleet(nats_config, "otel") as [reader], caplog.at_level(logging.WARNING):
+        assert reader.reads(33)  # up to the record that was changed
+        reader.read_until(lambda: reader.skipped == 7)
+        assert reader.stream.left() == {"unverified": 7}
+        assert reader.end() == 40
+        assert reader.stream.damaged
+        wait_until(lambda: not any(term.is_dirty for term in reader.stream.terms.values()))
+    assert "does not verify" in caplog.text
+    publish(nats_config, [third, fourth])
+    with fleet(nats_config, "otel") as [heir]:
+        heir.read_until(lambda: metric(heir, "unverified_events_total") == 27)
+        assert (heir.skipped, heir.events) == (20, [])
+
+
+def test_what_retention_took_unread_is_counted_by_the_numbers(nats_config: NatsConfig) -> None:
+    known = run_name()
+    messages = run_messages(known, 50)
+    publish(nats_config, messages[:1])
+    with fleet(nats_config, "otel") as [reader]:
+        assert reader.reads(10)
+    new = run_name()
+    rest = run_messages(new, 30)
+    publish(nats_config, [messages[1], messages[2], rest[0]])
+    ask_server(nats_config, lambda jetstream: jetstream.purge_stream(nats_config.stream))
+    publish(nats_config, [messages[3], messages[4], rest[1], rest[2]])
+    with fleet(nats_config, "otel") as [heir]:
+        assert heir.reads(40)
+        assert heir.skipped == 30
+        assert heir.stream.left() == {}
+        assert metric(heir, "expired_events_total") == 30
+        assert heir.end() == 70
+
+
+def test_reader_that_does_not_defer_begins_at_the_present(nats_config: NatsConfig) -> None:
+    publish_run(nats_config, 30)
+    for _ in range(2):
+        with fleet(nats_config, "statsd", defers=False) as [reader]:
+            reader.read_until(lambda: reader.skipped == 30)
+            assert reader.stream.left() == {"not_replayed": 30}
+            publish_run(nats_config, 10)
+            assert reader.reads(10)
+            assert reader.end() == 40
+        publish_run(nats_config, 20)
+        publish_run(nats_config, 10)
+
+
+def test_stream_that_is_made_anew_is_read_from_its_beginning(
+    quick: NatsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish_run(quick, 30)
+    with fleet(quick, "otel") as [reader], caplog.at_level(logging.WARNING):
+        assert reader.reads(30)
+
+        async def remove(jetstream: JetStreamContext) -> None:
+            await jetstream.delete_stream(quick.stream)
+            await jetstream.delete_key_value(quick.bucket)
+
+        ask_server(quick, remove)
+        make_stream(quick)
+        publish_run(quick, 20)
+        assert reader.reads(50)
+    assert "made anew" in caplog.text
+
+
+def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsConfig) -> None:
+    publish_run(quick, 30)
+    with fleet(quick, "otel") as [reader]:
+        assert reader.reads(30)
+
+        async def renew(jetstream: JetStreamContext) -> None:
+            await jetstream.delete_key_value(quick.bucket)
+            await jetstream.create_key_value(
+                KeyValueConfig(bucket=quick.bucket, history=1, direct=True)
+            )
+
+        ask_server(quick, renew)
+        publish_run(quick, 20)
+        assert reader.reads(50)
+    with fleet(quick, "otel") as [heir]:
+        wait_for_parts(heir)
+        publish_run(quick, 5)
+        assert heir.reads(5)
+
+
+def test_consumer_that_is_deleted_by_hand_is_made_again(nats_config: NatsConfig) -> None:
+    with fleet(nats_config, "otel") as [reader]:
+        wait_for_parts(reader)
+        publish_run(nats_config, 30)
+        assert reader.reads(30)
+
+        async def delete(jetstream: JetStreamContext) -> None:
+            for partition in range(PARTITIONS):
+                name = consumer_name("otel", partition)
+                await jetstream.delete_consumer(nats_config.stream, name)
+
+        ask_server(nats_config, delete)
+        publish_run(nats_config, 20)
+        assert reader.reads(50)
+
+
+def test_other_number_of_partitions_is_followed(quick: NatsConfig) -> None:
+    publish_run(quick, 10)
+    with fleet(quick, "otel") as [reader]:
+        assert reader.reads(10)
+
+        async def change(jetstream: JetStreamContext) -> None:
+            config = (await jetstream.stream_info(quick.stream)).config
+            assert config.metadata is not None
+            config.metadata["hv.partitions"] = "6"
+            await jetstream.update_stream(config)
+
+        ask_server(quick, change)
+        wait_for_parts(reader, 6)
+        for _ in range(6):
+            publish(quick, run_messages(run_name(), 10), partitions=6)
+        assert reader.reads(70)
+
+
+def test_slow_reader_holds_little_and_keeps_what_it_has(quick: NatsConfig) -> None:
+    run = run_name()
+    with fleet(quick, "slow", "quick") as [slow, other]:
+        wait_for_parts(slow)
+        wait_for_parts(other)
+        publish(quick, run_messages(run, 400, each=2))
+        assert other.reads(400)
+        term = slow.stream.terms[partition_of(run, PARTITIONS)]
+        time.sleep(2 * LEASE_SECONDS)
+        assert len(term._arrived) <= 33
+        assert slow.stream.terms[term.partition] is term
+        assert slow.end() == 400
+        assert slow.reads(400)
+
+
+@pytest.mark.parametrize("size", [100, 40_000, 2_000_000])
+def test_state_of_any_size_is_there_for_the_next_agent(nats_config: NatsConfig, size: int) -> None:
+    text = "".join(f"{number * number:x}" for number in range(size // 5))
+
+    def big(reader: Reader, mark: str) -> None:
+        reader.stream.terms[int(reader.stream.part or 0)].snapshot_due = 0.0
+        reader.stream.commit(reader.position, lambda: {"mark": mark, "text": text}, last=False)
+
+    run = run_name()
+    messages = run_messages(run, 40)
+    publish(nats_config, messages[:2])
+    with fleet(nats_config, "otel") as [reader]:
+        reader.holds = True
+        reader.read_until(lambda: len(reader.events) == 20)
+        big(reader, "first")
+        publish(nats_config, messages[2:])
+        reader.read_until(lambda: len(reader.events) == 40)
+        big(reader, "second")
+        part = reader.stream.part
+        assert part is not None
+    keys = ask_server(nats_config, lambda jetstream: _keys(jetstream, nats_config))
+    blobs = {key.split(".")[3] for key in keys if key.startswith("blob.")}
+    assert len(blobs) == (size > 1_000)
+    with fleet(nats_config, "otel") as [heir]:
+        wait_until(lambda: not _is_away(heir) and part in heir.stream.parts)
+        assert heir.stream.state_of(part) == {"mark": "second", "text": text}
+        assert list(heir.stream.since_state_of(part)) == []
+
+
+async def _keys(jetstream: JetStreamContext, config: NatsConfig) -> Sequence[str]:
+    return await (await jetstream.key_value(config.bucket)).keys()
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b'{"owner":5}', b"[]"])
+def test_damaged_entry_has_its_partition_read_again(
+    nats_config: NatsConfig, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = publish_run(nats_config, 10)
+
+    async def spoil(jetstream: JetStreamContext) -> None:
+        bucket = await jetstream.key_value(nats_config.bucket)
+        await bucket.put(entry_key("otel", partition_of(run, PARTITIONS)), damage)
+
+    ask_server(nats_config, spoil)
+    with fleet(nats_config, "otel") as [reader], caplog.at_level(logging.WARNING):
+        assert reader.reads(10)
+    assert "entry is damaged" in caplog.text
+
+
+def test_damaged_snapshot_costs_the_state_alone(
+    nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = publish_run(nats_config, 10)
+    with fleet(nats_config, "otel") as [reader]:
+        assert reader.reads(10)
+
+    async def spoil(jetstream: JetStreamContext) -> None:
+        bucket = await jetstream.key_value(nats_config.bucket)
+        key = entry_key("otel", partition_of(run, PARTITIONS))
+        values = json.loads((await bucket.get(key)).value or b"")
+        values["snapshot"]["state"] = "bm8="
+        await bucket.put(key, json.dumps(values).encode())
+
+    ask_server(nats_config, spoil)
+    with fleet(nats_config, "otel") as [heir], caplog.at_level(logging.WARNING):
+        publish(nats_config, run_messages(run, 20)[1:])
+        publish_run(nats_config, 5)
+        heir.read_until(lambda: len(heir.events) >= 5)
+    assert "snapshot is damaged" in caplog.text
+
+
+def test_server_that_restarts_costs_a_pause_alone(tmp_path: Path) -> None:
+    with one_server(tmp_path) as server:
+        config = config_of(server, lease_seconds=LEASE_SECONDS, timeout_seconds=1.0)
+        make_stream(config)
+        publish_run(config, 30)
+        with fleet(config, "otel") as [reader]:
+            assert reader.reads(30)
+            server.kill()
+            wait_until(lambda: _is_away(reader))
+            server.start()
+            publish_run(config, 20)
+            assert reader.reads(50)
+            assert reader.end() == 50
+
+
+def _is_away(reader: Reader) -> bool:
+    try:
+        reader.stream.read(reader.position, 1)
+    except StreamUnavailableError:
+        return True
+    return False
+
+
+def test_repeats_of_a_run_that_has_ended_are_passed_over(nats_config: NatsConfig) -> None:
+    run = run_name()
+    messages = run_messages(run, 30, ended=True)
+    publish(nats_config, messages)
+    with fleet(nats_config, "otel") as [reader]:
+        assert reader.reads(30)
+    again: list[tuple[Head, bytes]] = [*messages[1:], messages[0]]
+    with fleet(nats_config, "otel") as [heir]:
+        publish(nats_config, again, identified=False)
+        publish_run(nats_config, 5)
+        assert heir.reads(5)
+        assert heir.end() == 5
+        assert heir.stream.left() == {}
