@@ -83,7 +83,7 @@ class StreamProof:
     short_help="Prove that what arrived is what was written.",
     epilog=output.examples(
         "hvobs nats verify",
-        "hvobs nats verify --anchors anchors.jsonl --json",
+        "hvobs nats verify --json",
         "hvobs nats verify 20261128T101112",
     ),
 )
