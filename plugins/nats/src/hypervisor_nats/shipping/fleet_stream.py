@@ -5,6 +5,7 @@ from attrs import frozen
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.names import subject_of
+from hypervisor_nats.shipping.patience import patiently
 from hypervisor_nats.upkeep.limits import obstacles, partitions_of
 from hypervisor_observability.errors import StreamUnavailableError
 
@@ -56,7 +57,9 @@ async def look_at(server: Server) -> FleetStream:
         NatsError: There is none, or no answer.
     """
     config, largest = server.link.config, (await server.client()).max_payload
-    info = await server.ask(f"STREAM.INFO.{config.stream}")
+    info = await patiently(
+        lambda: server.ask(f"STREAM.INFO.{config.stream}"), config.timeout_seconds
+    )
     found = info["config"]
     problems, partitions = obstacles(config, found), partitions_of(found)
     if not problems and partitions < 1:

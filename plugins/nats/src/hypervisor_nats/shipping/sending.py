@@ -8,7 +8,7 @@ run, when the stream has lost or gained something. The run then goes on where th
 import threading
 
 from attrs import evolve, frozen
-from nats.js.api import Header, RawStreamMsg
+from nats.js.api import Header, PubAck, RawStreamMsg
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 
@@ -18,6 +18,7 @@ from hypervisor_nats.messages import ID_HEADER, Head, StrangeMessageError
 from hypervisor_nats.names import subjects_of_run
 from hypervisor_nats.shipping.fleet_stream import FleetStream
 from hypervisor_nats.shipping.packing import Packed
+from hypervisor_nats.shipping.patience import patiently
 from hypervisor_nats.shipping.positions import Reached
 from hypervisor_nats.shipping.shipped_run import ShippedRun
 
@@ -66,13 +67,7 @@ class Sender:
             headers[ID_HEADER] += f":{run.reached.last}"
         headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE] = str(run.reached.last)
         try:
-            answer = await self.jetstream.publish(
-                run.reached.subject,
-                packed.data,
-                stream=self.config.stream,
-                headers=headers,
-                timeout=self.config.timeout_seconds,
-            )
+            answer = await self._publish(run.reached.subject, packed.data, headers)
         except APIError as error:
             if error.err_code not in _WRONG_LAST:
                 raise
@@ -85,6 +80,24 @@ class Sender:
             return None
         run.advance(packed, answer.seq)
         return head.count
+
+    async def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> PubAck:
+        """Publish, and wait for the acknowledgement.
+
+        Raises:
+            NatsError: There is none.
+        """
+        seconds, stream = self.config.timeout_seconds, self.config.stream
+
+        async def publish() -> PubAck:
+            return await self.jetstream.publish(
+                subject, data, stream=stream, headers=headers, timeout=seconds
+            )
+
+        async def is_there() -> object:
+            return await patiently(lambda: self.jetstream.stream_info(stream), seconds)
+
+        return await patiently(publish, seconds, is_there)
 
     async def _with_last(self, reached: Reached, found: RawStreamMsg) -> Reached:
         """Give *reached* with the subject and number of the run's last message; one of a partition
