@@ -56,19 +56,22 @@ class Kept:
             NatsError: It is not known whether it was written: to be tried again.
         """
         async with self._lock:
-            if self.is_given_up and entry.owner is not None:
-                raise FencedError(self.key)
-            try:
-                self.revision = await self.server.put(self.key, entry.to_bytes(), self.revision)
-            except FencedError:
-                # An answer that did not come leaves a revision that is not known, and a bucket that
-                # was made anew has none; who owns the entry tells.
-                found = await self.server.last_of(self.key)
-                if any(one.data is not None and not self._is_own(one.data) for one in found):
-                    raise
-                last = max((one.revision for one in found), default=0)
-                self.revision = await self.server.put(self.key, entry.to_bytes(), last)
-            self.entry = entry
+            await self._write(entry)
+
+    async def _write(self, entry: Entry) -> None:
+        if self.is_given_up and entry.owner is not None:
+            raise FencedError(self.key)
+        try:
+            self.revision = await self.server.put(self.key, entry.to_bytes(), self.revision)
+        except FencedError:
+            # An answer that did not come leaves a revision that is not known, and a bucket that
+            # was made anew has none; who owns the entry tells.
+            found = await self.server.last_of(self.key)
+            if any(one.data is not None and not self._is_own(one.data) for one in found):
+                raise
+            last = max((one.revision for one in found), default=0)
+            self.revision = await self.server.put(self.key, entry.to_bytes(), last)
+        self.entry = entry
 
     def _is_own(self, data: bytes) -> bool:
         with contextlib.suppress(ValueError):
@@ -84,13 +87,15 @@ class Kept:
             ValueError: The snapshot holds what is not plain.
             TypeError: Likewise.
         """
-        old = self.entry.snapshot
         if snapshot is None:
-            await self.write(evolve(entry, snapshot=old))
+            async with self._lock:  # a write under way may name another snapshot
+                await self._write(evolve(entry, snapshot=self.entry.snapshot))
             return
         at = await self._put(entry.place, snapshot.to_bytes())
         try:
-            await self.write(evolve(entry, snapshot=at))
+            async with self._lock:
+                old = self.entry.snapshot
+                await self._write(evolve(entry, snapshot=at))
         except FencedError:
             await self._remove(at)
             raise

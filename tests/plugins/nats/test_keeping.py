@@ -1,0 +1,62 @@
+"""What stands in the bucket can be read, however writes of one agent meet."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import pytest
+from attrs import define, field
+
+from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.entries import Entry, Place, Snapshot
+from hypervisor_nats.following.keeping import Kept, entry_key
+from hypervisor_nats.following.server import Server
+from hypervisor_nats.link import Link
+
+_SECONDS = 60.0
+_LARGE = {"noise": random.Random(1).randbytes(4_000).hex()}
+"""A state that is too large for an entry: it stands in a piece of its own."""
+
+
+@pytest.fixture
+def link(nats_config: NatsConfig) -> Iterator[Link]:
+    made = Link(nats_config, "test")
+    yield made
+    made.close()
+
+
+@define(eq=False)
+class Halting(Server):
+    """Waits within a write of an entry, once it is told to."""
+
+    under_way: asyncio.Event = field(factory=asyncio.Event)
+    goes_on: asyncio.Event = field(factory=asyncio.Event)
+    halts: bool = False
+
+    async def put(self, key: str, value: bytes, last: int | None = None) -> int:
+        if self.halts and key.startswith("at."):
+            self.halts = False
+            self.under_way.set()
+            await self.goes_on.wait()
+        return await super().put(key, value, last)
+
+
+def test_place_that_is_saved_beside_a_snapshot_does_not_lose_it(link: Link) -> None:
+    async def save_both() -> Snapshot:
+        server = Halting(link)
+        kept = Kept(server, "reader", 0, "me", Entry(owner=None, stream="s"), 0)
+        entry = Entry(owner="me", stream="s", place=Place(1))
+        await kept.save(entry, Snapshot(_LARGE))
+        server.halts = True
+        with_snapshot = asyncio.ensure_future(kept.save(entry, Snapshot(_LARGE)))
+        await server.under_way.wait()
+        alone = asyncio.ensure_future(kept.save(entry, None))
+        await asyncio.sleep(0)  # it has looked what it finds, and waits
+        server.goes_on.set()
+        await asyncio.gather(with_snapshot, alone)
+        (found,) = await server.last_of(entry_key("reader", 0))
+        return await Kept(
+            server, "reader", 0, "other", Entry.from_bytes(found.data or b""), found.revision
+        ).snapshot()
+
+    assert link.run(save_both(), _SECONDS).state == _LARGE
