@@ -458,6 +458,7 @@ def test_agent_waits_for_a_cursor_that_cannot_be_read(
         return opened(path, *arguments, **options)
 
     monkeypatch.setattr(os, "open", busy)
+    monkeypatch.setattr("hypervisor_observability.host.agent._QUIET_SECONDS", 0.0)
     recording = Recording()
     with make_agent(tmp_path, recording) as agent:
         assert agent.flush(30)

@@ -28,6 +28,7 @@ from .store_streams import CheckedStream
 _CATCH_UP_SECONDS = 60.0
 _PATIENCE_SECONDS = 10.0
 _AGAIN_SECONDS = 0.1
+_QUIET_SECONDS = 1.0
 
 _logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -161,13 +162,15 @@ class Agent(Host):
 
     def _patiently(self, action: Callable[[], Result]) -> Result:
         """Try *action* until what it reads can be read; give what it gives."""
-        until = time.monotonic() + _PATIENCE_SECONDS
+        begun = time.monotonic()
         while True:
             try:
                 return action()
             except StreamUnavailableError as error:
-                self._limited_log.warning("start", "the agent waits: %s", error)
-                if time.monotonic() >= until:
+                waited = time.monotonic() - begun
+                if waited >= _QUIET_SECONDS:  # an agent among many needs a moment to find its parts
+                    self._limited_log.warning("start", "the agent waits: %s", error)
+                if waited >= _PATIENCE_SECONDS:
                     raise
                 time.sleep(_AGAIN_SECONDS)
 
