@@ -611,3 +611,23 @@ def test_backlog_is_told_while_it_is_sent(
     assert result.exit_code == 0
     assert re.search(r"[\d,]+ events sent, [\d,]+ wait \([\d,]+ events/s\)", result.stderr)
     assert "caught up: 2,000 events sent" in result.stderr
+
+
+def test_answers_of_a_server_that_was_paused_are_neither_lost_nor_counted_twice(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    config = config_of(server, timeout_seconds=0.5)
+    make_stream(config)
+    _, writer = write_run(tmp_path / "journal", range(10), end="living")
+    with shipping(tmp_path / "journal", config) as sending:
+        wait_until(lambda: sending.standing.shipped == 10, PATIENCE_SECONDS)
+        server.send(signal.SIGSTOP)
+        append(writer, *range(10, 20))
+        wait_until(lambda: sending.standing.problem is not None, PATIENCE_SECONDS)
+        append(writer, *range(20, 30))
+        server.send(signal.SIGCONT)
+        wait_until(lambda: sending.standing.shipped == 30, PATIENCE_SECONDS)
+    writer.close()
+
+    ship(tmp_path / "journal", config)
+    assert numbers_in(stored(config)) == list(range(30))

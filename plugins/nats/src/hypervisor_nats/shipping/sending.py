@@ -47,7 +47,8 @@ class Sender:
         """Send what was packed, and take the run behind it.
 
         Returns:
-            How many events the stream has acknowledged; None: the run goes on elsewhere.
+            How many events the stream has acknowledged, or was found to have where its answer was
+            lost; None: none, and the run goes on elsewhere.
 
         Raises:
             NatsError: It was not acknowledged.
@@ -62,7 +63,7 @@ class Sender:
             # Something was passed over; or a run that had nothing to send has ended.
             run.advance(packed, run.reached.last)
             return 0
-        headers = head.to_headers()
+        headers, begin = head.to_headers(), run.reached.place.sequence
         if run.disputed:
             headers[ID_HEADER] += f":{run.reached.last}"
         headers[Header.EXPECTED_LAST_SUBJECT_SEQUENCE] = str(run.reached.last)
@@ -73,11 +74,11 @@ class Sender:
                 raise
             self.doubts.set()
             await self._go_where_stream_is(run)
-            return None
+            return max(0, run.reached.place.sequence - begin) or None
         if answer.duplicate:
             # It may hold fewer records than this one: they had not been written then.
             run.disputed = not await self._go_where_stream_is(run)
-            return None
+            return max(0, run.reached.place.sequence - begin) or None
         run.advance(packed, answer.seq)
         return head.count
 
