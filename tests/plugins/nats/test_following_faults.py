@@ -360,19 +360,52 @@ def test_damaged_snapshot_costs_the_state_alone(
     assert "snapshot is damaged" in caplog.text
 
 
-def test_server_that_restarts_costs_a_pause_alone(tmp_path: Path) -> None:
-    with one_server(tmp_path) as server:
+def test_server_that_restarts_costs_a_pause_alone_and_a_line_or_two(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with one_server(tmp_path) as server, caplog.at_level(logging.WARNING, "hypervisor_nats"):
         config = config_of(server, lease_seconds=LEASE_SECONDS, timeout_seconds=1.0)
         make_stream(config)
         publish_run(config, 30)
         with fleet(config, "otel") as [reader]:
             assert reader.reads(30)
             server.kill()
-            wait_until(lambda: _is_away(reader))
+            wait_until(lambda: _is_away(reader) and "nobody listens there" in caplog.text)
+            time.sleep(2 * config.timeout_seconds)  # all that asks has had no answer meanwhile
             server.start()
             publish_run(config, 20)
             assert reader.reads(50)
             assert reader.end() == 50
+    _assert_told_briefly(config, caplog)
+
+
+def test_stream_that_is_away_is_told_once_for_all_partitions(
+    quick: NatsConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = evolve(quick, timeout_seconds=1.0)
+    with (
+        fleet(config, "otel", "metrics") as [reader, _],
+        caplog.at_level(logging.WARNING, "hypervisor_nats"),
+    ):
+        publish_run(config, 10)
+        assert reader.reads(10)
+        ask_server(config, lambda jetstream: jetstream.delete_stream(config.stream))
+        wait_until(lambda: "there is no stream" in caplog.text)
+        time.sleep(3 * config.timeout_seconds)  # all that asks was refused meanwhile
+        make_stream(config, partitions=PARTITIONS)
+        wait_until(lambda: "is read again" in caplog.text)
+        publish_run(config, 10)
+        assert reader.reads(20)
+    _assert_told_briefly(config, caplog)
+
+
+def _assert_told_briefly(config: NatsConfig, caplog: pytest.LogCaptureFixture) -> None:
+    place = f"{config.servers[0]} stream {config.stream}"
+    told = [record.getMessage() for record in caplog.records if place in record.getMessage()]
+    assert told[-1] == f"{place} is read again"
+    assert 2 <= len(told) <= 5
+    assert "consumer" not in caplog.text
+    assert "Error" not in caplog.text
 
 
 def _is_away(reader: Reader) -> bool:

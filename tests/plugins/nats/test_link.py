@@ -94,7 +94,26 @@ def test_name_of_a_host_is_not_known() -> None:
 
     said = reason(error, NatsConfig())
 
-    assert said == "the name of its host is not known: Name or service not known"
+    assert said == (
+        "the name of its host is not known (Name or service not known): correct it in servers"
+    )
+
+
+def test_what_is_no_nats_server_is_said_to_be_none() -> None:
+    def greet() -> None:
+        with contextlib.suppress(OSError):  # it was closed
+            while True:
+                with listening.accept()[0] as other:
+                    other.sendall(b"220 ready\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=greet, daemon=True).start()
+        address = f"nats://127.0.0.1:{listening.getsockname()[1]}"
+
+        said = refusal(NatsConfig(servers=(address,), timeout_seconds=2.0))
+        listening.shutdown(socket.SHUT_RDWR)
+
+    assert said == "what listens there is no NATS server: name the port of one in servers"
 
 
 def test_stream_is_not_there(nats_server: NatsServer) -> None:

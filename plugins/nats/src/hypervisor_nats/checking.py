@@ -4,6 +4,7 @@ from hypervisor_journal.checking import check_journal
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
+from hypervisor_nats.reasons import no_stream
 from hypervisor_nats.upkeep.amounts import told_bytes
 from hypervisor_nats.upkeep.limits import bucket_changes, obstacles, partitions_of
 from hypervisor_nats.upkeep.making import find
@@ -33,7 +34,7 @@ def check_fleet(config: NatsConfig, table: str) -> str:
     finally:
         link.close()
     if found.stream is None:
-        raise ValueError(f"{link.place}: it is not there: 'hvobs nats init' makes it")
+        raise ValueError(f"{link.place}: {no_stream(config)}")
     problems = obstacles(config, found.stream)
     if found.bucket is None:
         problems.append(

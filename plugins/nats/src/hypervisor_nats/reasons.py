@@ -36,6 +36,7 @@ _REFUSED = (
 
 
 _VIOLATION = "permissions violation"
+_NO_NATS = "expecting info message"  # nats-py, aio/client.py
 DENIED = "it is not allowed"
 """What a denial begins with that names its subject as it was asked for."""
 
@@ -77,13 +78,18 @@ def reason(error: BaseException, config: NatsConfig) -> str:
     return _lost(error, config) or text or type(error).__name__
 
 
+def no_stream(config: NatsConfig) -> str:
+    """Say that the servers do not have the stream, and what would be right."""
+    return f"there is no stream {config.stream}: 'hvobs nats init' makes it"
+
+
 def _of_jetstream(error: NatsError, config: NatsConfig) -> str:
     if isinstance(error, NoStreamResponseError):
         return "no stream takes what is sent there: 'hvobs nats init' makes it"
     if not isinstance(error, APIError) or _no_jetstream(error):
         return _NO_JETSTREAM_TEXT
     if error.err_code == STREAM_NOT_FOUND:
-        return f"there is no stream {config.stream}: 'hvobs nats init' makes it"
+        return no_stream(config)
     found = f"{error.description} (error {error.err_code})"
     if error.err_code in _TOO_FEW:
         return f"{found}: there are too few servers for so many replicas: lower --replicas"
@@ -99,19 +105,22 @@ def _no_jetstream(error: APIError) -> bool:
 
 def _lost(error: BaseException, config: NatsConfig) -> str | None:
     """Say how there is no connection, or no answer over it."""
+    text = str(error).lower()
     # Of a name with several addresses asyncio raises an OSError of its own, with both texts.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return "nobody listens there: start the server, or name another in servers"
     if isinstance(error, socket.gaierror):
-        return f"the name of its host is not known: {error.strerror}"
+        return f"the name of its host is not known ({error.strerror}): correct it in servers"
     if isinstance(error, UnexpectedEOF):
         return "it ended the connection"
+    if _NO_NATS in text:
+        return "what listens there is no NATS server: name the port of one in servers"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     if isinstance(error, NatsTimeoutError | TimeoutError | asyncio.TimeoutError):
         return (
-            f"no answer within {config.timeout_seconds:g} seconds: it hangs, or too few servers of"
-            " the cluster are there"
+            f"no answer within {config.timeout_seconds:g} seconds: it hangs, is no NATS server, or"
+            " too few servers of the cluster are there"
         )
     if isinstance(error, OSError):
         return error.strerror or str(error)

@@ -15,6 +15,7 @@ from hypervisor_nats.asking.sieve import Sieve
 from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.link import Link
+from hypervisor_nats.reasons import no_stream
 from hypervisor_observability.errors import NoHistoryError
 from hypervisor_observability.stores import (
     EVERYTHING,
@@ -64,9 +65,7 @@ class FleetHistory:
             state = history.messages.state()
             if not context.may_be_empty:
                 if state is None:
-                    raise NoHistoryError(
-                        f"there is no stream in {link.place}: 'hvobs nats init' makes it"
-                    )
+                    raise NoHistoryError(f"{link.place}: {no_stream(config)}")
                 if state.last < state.first or not state.last:
                     raise NoHistoryError(
                         f"nothing is recorded in {link.place}: 'hvobs ship' sends the journal of"

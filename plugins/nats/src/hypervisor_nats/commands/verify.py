@@ -22,6 +22,7 @@ from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.link import Link
 from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.names import subjects_of_run
+from hypervisor_nats.reasons import no_stream
 from hypervisor_nats.runs.run_proof import RunProof, run_id
 from hypervisor_observability import output
 
@@ -51,7 +52,8 @@ class StreamProof:
         """
         state = self.messages.state()
         if state is None:
-            raise click.UsageError(f"there is no stream in {self.messages.link.place}")
+            link = self.messages.link
+            raise click.UsageError(f"{link.place}: {no_stream(link.config)}")
         subjects = None if run is None else subjects_of_run(self.messages.link.config.subject, run)
         at = state.first - 1
         with click.progressbar(

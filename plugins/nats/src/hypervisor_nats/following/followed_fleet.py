@@ -125,12 +125,13 @@ class FollowedFleet:
         rounds = self._rounds
         if rounds is None:
             raise StreamUnavailableError(self.place, "the agent does not run")
+        trouble = self._server.trouble.text
         if not rounds.has_looked:
-            raise StreamUnavailableError(self.place, rounds.trouble or "it has not looked yet")
+            raise StreamUnavailableError(self.place, trouble or "it has not looked yet")
         if not self._server.is_connected:
-            raise StreamUnavailableError(self.place, "the connection is lost")
+            raise StreamUnavailableError(self.place, trouble or "the connection is lost")
         if not rounds.membership.alive:
-            why = rounds.trouble or "the servers do not answer"
+            why = trouble or "the servers do not answer"
             raise StreamUnavailableError(self.place, f"others may have taken over: {why}")
 
     def look(self, reader: str, terms: Sequence[Term]) -> None:

@@ -21,7 +21,6 @@ from nats.js.errors import NotFoundError
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import CLIENT_ERRORS
 from hypervisor_observability.errors import StreamUnavailableError
-from hypervisor_observability.text.limited_log import LimitedLog
 
 GROUP = "owner"
 _EXPIRES_SECONDS = 5.0
@@ -67,11 +66,11 @@ class Pull:
     count: int = field(default=0, init=False)
     consumer: str | None = field(default=None, init=False)
     _asked: int = field(default=0, init=False)
+    _heard: float = field(default=0.0, init=False)
     _status: tuple[str, str] | None = field(default=None, init=False)
     _pin: str | None = field(default=None, init=False)
     _broken: bool = field(default=False, init=False)
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
-    _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
 
     @property
     def has_room(self) -> bool:
@@ -84,7 +83,7 @@ class Pull:
 
     async def run(self) -> None:
         """Pull until cancelled, or until it is another's."""
-        failures = 0
+        failures, self._heard = 0, time.monotonic()
         while True:
             came = self.next
             try:
@@ -94,10 +93,7 @@ class Pull:
             except _AnewError as why:
                 _logger.debug("consumer %s is made anew: %s", self.name, why)
             except (*CLIENT_ERRORS, StreamUnavailableError) as error:
-                self._limited_log.warning(
-                    "pull", "no messages of consumer %s at present: %s",
-                    self.name or "of heads", str(error) or type(error).__name__,
-                )  # fmt: skip
+                self.server.note_trouble(error, since=self._heard)
             self.consumer = None
             failures = 0 if self.next > came else failures + 1
             await asyncio.sleep(
@@ -177,7 +173,7 @@ class Pull:
             raise _AnewError("another one is pinned")
 
     async def _on(self, message: Msg) -> None:
-        headers = message.headers
+        headers, self._heard = message.headers, time.monotonic()
         if headers is not None and "Status" in headers and not message.reply.startswith("$JS.ACK."):
             self._asked = 0
             self._status = (headers["Status"], headers.get("Description", ""))

@@ -4,6 +4,7 @@ takes what falls to it, and gives up what falls to another.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +38,6 @@ class Rounds:
         tenures: What the agent has.
         live: Ids of the agents that live, in their order.
         wanted: Which partitions fall to the agent and are not its own yet, by reader.
-        trouble: What keeps it from having its partitions, for people; None: nothing.
         has_looked: Whether a round was made as a whole.
     """
 
@@ -46,7 +46,6 @@ class Rounds:
     tenures: Tenures
     live: list[str] = field(factory=list, init=False)
     wanted: dict[str, set[int]] = field(factory=dict, init=False)
-    trouble: str | None = field(default=None, init=False)
     has_looked: bool = field(default=False, init=False)
     _facts: StreamFacts | None = field(default=None, init=False)
     _facts_due: float = field(default=0.0, init=False)
@@ -58,15 +57,16 @@ class Rounds:
     async def run(self) -> None:
         """Go round until cancelled."""
         while True:
+            began, trouble = time.monotonic(), self.server.trouble
             try:
                 await self._round()
-                self.has_looked, self.trouble = True, None
+                self.has_looked = True
+                trouble.end()
             except _TROUBLE as error:
-                self.trouble = str(error) or type(error).__name__
-                self._limited_log.warning("round", "%s: %s", self.server.link.place, self.trouble)
+                trouble.begin(error, since=began)
             except Exception as error:  # noqa: BLE001 - a mistake of our own ends no agent
-                self.trouble = f"{type(error).__name__}: {error}"
-                self._limited_log.warning("mistake", "a mistake: %s", self.trouble, error=error)
+                trouble.text = f"{type(error).__name__}: {error}"
+                self._limited_log.warning("mistake", "a mistake: %s", trouble.text, error=error)
             if not self.is_within_grace:
                 self.tenures.remember_all()
             await self._pause()
@@ -191,5 +191,5 @@ class Rounds:
             "replica": self.membership.id,
             "replicas": len(self.live),
             "partitions": ", ".join(map(str, partitions)),
-            "trouble": self.trouble,
+            "trouble": self.server.trouble.text,
         }

@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.js.errors import APIError
 
+from hypervisor_nats.following.trouble import Trouble
 from hypervisor_nats.link import Link
 
 _EXPECTED_HEADER = "Nats-Expected-Last-Subject-Sequence"
@@ -49,10 +50,25 @@ class Server:
 
     Attributes:
         link: The connection.
+        trouble: What keeps it from being asked.
     """
 
     link: Link
+    trouble: Trouble = field(init=False)
     _client: Client | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.trouble = Trouble(self.link)
+
+    def note_trouble(self, error: Exception, *, since: float) -> None:
+        """Tell what fails while the connection stands, if it lasts.
+
+        Args:
+            error: What was raised.
+            since: Of ``time.monotonic()``, when all was well.
+        """
+        if self.is_connected:
+            self.trouble.note(error, since=since)
 
     async def client(self) -> Client:
         """Give a client that is connected.

@@ -8,6 +8,7 @@ from nats.js.errors import NotFoundError
 
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
+from hypervisor_nats.reasons import no_stream
 from hypervisor_observability.errors import StreamUnavailableError
 
 _MOST_PARTITIONS = 1_024
@@ -41,9 +42,7 @@ async def facts_of(server: Server) -> StreamFacts:
     try:
         info = await server.ask(f"STREAM.INFO.{name}")
     except NotFoundError as error:
-        raise StreamUnavailableError(
-            place, f"there is no stream {name}: make it with 'hvobs nats init'"
-        ) from error
+        raise StreamUnavailableError(place, no_stream(server.link.config)) from error
     metadata: Mapping[str, Any] = info["config"].get("metadata") or {}
     told = str(metadata.get(PARTITIONS_KEY, ""))
     if not told.isdecimal() or not 1 <= int(told) <= _MOST_PARTITIONS:
