@@ -18,7 +18,8 @@ _NO_FILE: Path | None = None  # annotated for the validators' types
 _NO_TEXT: str | None = None
 _NO_SECRET: Secret | None = None
 _NO_JOURNAL: JournalConfig | None = None
-_SERVER = re.compile(r"(nats|tls)://[^/?#@\s]+", re.ASCII)
+_SERVER = re.compile(r"(?:nats|tls)://(?:[^/?#@\s:\[\]]+|\[[\da-fA-F:.]+\])(?::(\d+))?", re.ASCII)
+_MOST_PORT = 65_535
 # Names of streams and buckets, and a subject without wildcards (NATS, ADR-6).
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 _SUBJECT = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", re.ASCII)
@@ -32,8 +33,11 @@ def _check_servers(
             raise ValueError(
                 "an address holds no user, password or token: they have keys of their own"
             )
-        if _SERVER.fullmatch(server) is None:
+        found = _SERVER.fullmatch(server)
+        if found is None:
             raise ValueError(f"expected nats://HOST:PORT or tls://HOST:PORT, got {server!r:.80}")
+        if found[1] is not None and not (len(found[1]) < 6 and 0 < int(found[1]) <= _MOST_PORT):
+            raise ValueError(f"expected a port from 1 to {_MOST_PORT}, got {server!r:.80}")
 
 
 def _check_name(_: object, _attribute: "Attribute[str]", name: str) -> None:

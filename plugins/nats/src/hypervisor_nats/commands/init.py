@@ -141,7 +141,7 @@ def _change(
         raise click.ClickException("\n".join(compared.obstacles))
     changes = list(compared.changes)
     if not changes:
-        output.tell(f"stream {name}: is there, and is to be as it is")
+        output.tell(f"stream {name}: is there, as it is to be")
         _tell_settings(settings)
         return settings
     output.tell(f"stream {name}: {'would be changed' if dry_run else 'to be changed'}")
