@@ -1,5 +1,6 @@
 """A real Prometheus scrapes the agents of a fleet; their totals together are right."""
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,16 @@ pytestmark = pytest.mark.backend
 
 __all__ = ["nats_config", "nats_server"]  # fixtures
 
-TOTAL = "sum(max without (instance) (agent_hypervisor_ring_breaches_by_agent_total))"
-"""The query that docs/how-to/fleet.md names."""
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+COUNTER = "agent_hypervisor_ring_breaches_by_agent_total"
 SCRAPED_SECONDS = 60
+
+
+def totals_of_a_fleet() -> str:
+    """Give the query that the documentation names, for a counter of ours."""
+    section = PAGE.read_text("utf-8").partition("### Totals of a fleet")[2]
+    query = section.split("```")[1].strip()
+    return re.sub(r"\w+_total", COUNTER, query.replace("by (event_type) ", ""))
 
 
 def test_totals_of_two_agents_are_right_across_a_takeover(
@@ -35,10 +43,11 @@ def test_totals_of_two_agents_are_right_across_a_takeover(
         "- job_name: agents\n"
         f"  static_configs: [{{targets: [{targets}]}}]\n"
     )
+    total = totals_of_a_fleet()
     with small_fleet(nats_config, tmp_path, tuple(ports)) as fleet:
 
         def is_right() -> bool:
-            return prometheus.value(TOTAL) == len(fleet.recorded)
+            return prometheus.value(total) == len(fleet.recorded)
 
         fleet.await_sharing()
         wait_until(is_right, SCRAPED_SECONDS)
@@ -47,7 +56,7 @@ def test_totals_of_two_agents_are_right_across_a_takeover(
         killed.kill()
         fleet.record(8)
         wait_until(is_right, SCRAPED_SECONDS)
-        (series,) = prometheus.query_range(TOTAL, begun, time.time())
+        (series,) = prometheus.query_range(total, begun, time.time())
         assert max(float(value) for _, value in series["values"]) <= len(fleet.recorded)
         killed.start()
         fleet.await_sharing()
