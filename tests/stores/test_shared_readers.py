@@ -340,6 +340,36 @@ def test_part_that_cannot_be_restored_makes_its_reader_wait(
     assert sum(fleet.replicas[0].breaches().values()) == 6
 
 
+def record_saga(fleet: Fleet, event_type: EventType) -> None:
+    event = HypervisorEvent(
+        event_type=event_type,
+        session_id="s",
+        causal_trace_id="a1b2c3d4e5f6/00000001",
+        payload={"number": fleet.recorded, "saga_id": "one"},
+    )
+    fleet.shelf.entries.append(Entry("run-0", fleet.recorded, event))
+    fleet.recorded += 1
+
+
+def test_counts_of_spans_do_not_go_with_a_part() -> None:
+    """They say what this process has seen: no counter falls, and sums over agents are right."""
+    fleet = Fleet()
+    replicas = fleet.replicas
+    replicas += [Replica(fleet.shelf, fleet.terms, Backend(takes_spans=True)) for _ in range(2)]
+
+    for times in range(1, 5):
+        record_saga(fleet, EventType.SAGA_COMPLETED)  # which nobody saw begin
+        before = [one.worker.state.spans.counts.unmatched for one in replicas]
+        fleet.settle()
+        after = [one.worker.state.spans.counts.unmatched for one in replicas]
+        assert sum(after) == times
+        assert all(old <= new for old, new in zip(before, after, strict=True))
+        owner = max(range(2), key=lambda number: after[number] - before[number])
+        fleet.lose(replicas[owner], notices=True)
+        replicas[1 - owner].deliver()
+        assert [one.worker.state.spans.counts.unmatched for one in replicas] == after
+
+
 def test_span_is_held_where_its_part_is() -> None:
     """Tail sampling: what waits for the decision on its trace goes with the part, and counts
     once.
@@ -349,18 +379,8 @@ def test_span_is_held_where_its_part_is() -> None:
     fleet.replicas.append(Replica(fleet.shelf, fleet.terms, Backend(takes_spans=True)))
     (first,) = fleet.replicas
 
-    def record(event_type: EventType, causal: str, **payload: object) -> None:
-        event = HypervisorEvent(
-            event_type=event_type,
-            session_id="s",
-            causal_trace_id=causal,
-            payload={"number": fleet.recorded, **payload},
-        )
-        fleet.shelf.entries.append(Entry("run-0", fleet.recorded, event))
-        fleet.recorded += 1
-
-    record(EventType.SAGA_CREATED, "a1b2c3d4e5f6/00000001", saga_id="one")
-    record(EventType.SAGA_COMPLETED, "a1b2c3d4e5f6/00000001", saga_id="one")
+    record_saga(fleet, EventType.SAGA_CREATED)
+    record_saga(fleet, EventType.SAGA_COMPLETED)
     first.deliver()
     assert first.worker.state.spans.counts.held == 1
     assert first.worker.account.counts().in_flight == 1
