@@ -287,7 +287,7 @@ def test_totals_of_a_part_come_and_go_with_it() -> None:
     assert not first.keys() & second.keys()
     assert {labels[-1] for labels in before} == {part_of(f"run-{run}") for run in range(RUNS)}
     fleet.lose(alone, notices=True)
-    assert alone.feed.collect() == alone.fleet.own.further()
+    assert alone.fleet.collect() == alone.fleet.own.further()
 
 
 def test_families_of_a_part_tell_since_when_it_counts_and_what_was_taken_over() -> None:

@@ -11,6 +11,7 @@ from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.metrics_feed import MetricsFeed
 from hypervisor_observability.delivery.outlet import Terms
+from hypervisor_observability.delivery.parts import WHOLE
 from hypervisor_observability.delivery.worker import Worker
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.metrics.labels import LabelRules
@@ -50,10 +51,10 @@ class FailingSource:
 
 class Outlet:
     takes_events = True
-    takes_spans = False
     takes_metrics = False
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_spans: bool = False) -> None:
+        self.takes_spans = takes_spans
         self.events: list[HypervisorEvent] = []
 
     def export_events(self, events: Sequence[HypervisorEvent]) -> None:
@@ -132,24 +133,62 @@ def test_stop_does_not_wait_for_a_source_and_counts_what_it_leaves() -> None:
     assert worker.account.counts().dropped == {"stopped": 10}
 
 
+class SavingCursor:
+    """A cursor with something saved, which may not be readable."""
+
+    start = skipped = 0
+    defers = True
+
+    def __init__(self, saved: Mapping[str, Any] | None = None, *, readable: bool = True) -> None:
+        self.saved = saved
+        self.readable = readable
+        self.commits: list[int] = []
+
+    @property
+    def state(self) -> Mapping[str, Any] | None:
+        if not self.readable:
+            raise StreamUnavailableError("cursor", "nobody answers")
+        return self.saved
+
+    def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
+        return iter(())
+
+    def commit(self, position: int, _state: object, *, last: bool) -> None:
+        assert isinstance(last, bool)
+        self.commits.append(position)
+
+    def begin_anew_after_fork(self) -> None:
+        pass
+
+
+def test_what_was_saved_stays_where_it_could_not_be_read_to_the_end() -> None:
+    """A worker that never went on from its open spans has none to save in their place."""
+    cursor = SavingCursor({"version": 3}, readable=False)
+    stream = FailingSource(10)
+    worker = Worker(
+        "p", Outlet(takes_spans=True), Account(stream, cursor), Terms(interval_seconds=0.01)
+    )
+    worker.begin()
+    worker.ensure_running()
+    worker.begin_stop(time.monotonic() + 60)
+
+    assert worker.end_stop()
+    assert cursor.commits == []
+    assert worker.account.counts().dropped == {"deferred": 10}
+
+
+def test_child_of_a_fork_goes_on_with_none_of_the_parents_spans() -> None:
+    """Whatever the cursor says of what was saved: it is the parent's."""
+    account = Account(FailingSource(0), SavingCursor({"version": 3}))
+    assert account.parts.state_of(WHOLE) is not None
+    account.begin_anew()
+    assert account.parts.state_of(WHOLE) is None
+
+
 def test_metrics_that_cannot_catch_up_are_served_but_cover_nothing() -> None:
     stream = FailingSource(10)
 
-    class Cursor:
-        start = skipped = 0
-        defers = True
-        state: Mapping[str, Any] | None = None
-
-        def since_state(self) -> Iterator[Sequence[HypervisorEvent]]:
-            return iter(())
-
-        def commit(self, *_: object, **__: object) -> None:
-            pass
-
-        def begin_anew_after_fork(self) -> None:
-            pass
-
-    feed = MetricsFeed(stream, MetricsRegistry(LabelRules()), cursor=Cursor())
+    feed = MetricsFeed(stream, MetricsRegistry(LabelRules()), cursor=SavingCursor())
     stream.failing = True
 
     assert feed.collect_at(0, 0.1) is None
