@@ -1,6 +1,7 @@
 """What all tests share: waiting, ports, and servers that may be missing."""
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -35,6 +36,12 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "local")
 # every command that a test starts and then interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests: tests have it look for theirs again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
