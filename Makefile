@@ -5,10 +5,10 @@
 BIN := .venv/bin
 PROJECTS := pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 SET_UP := scripts/set-up.sh scripts/environments.sh scripts/find-python.sh
-# Three processes, on two cores too: tests wait a lot, for servers of their own. Each file's tests
+# Four processes, on two cores too: tests wait a lot, for servers of their own. Each file's tests
 # stay together, with the servers that they share, and in their order: a file of few long tests is
 # not left to the end.
-PROCESSES := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 # The tests of sources need the frameworks, which have environments of their own.
 # Tests kill processes that are counted: combining may tell of a file or two that are no data.
 define COUNTED
