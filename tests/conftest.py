@@ -39,7 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the garbage collector thousands of tests: tests have it look for theirs again and again."""
+    """Spare the garbage collector what was collected: tests have it look for garbage often."""
     gc.collect()
     gc.freeze()
 
