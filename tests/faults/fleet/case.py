@@ -25,7 +25,7 @@ from tests.plugins.nats.notes import Note, noted, notes_in
 from tests.plugins.nats.servers import make_stream
 
 _SEED = 20261128
-_MARKS = "N1 to N6"
+_MARKS = "N1 to N5"
 _PARTITIONS = 8
 _REST_SECONDS = 300.0
 _LOOK_SECONDS = 0.5

@@ -146,6 +146,7 @@ def test_history_gives_what_is_wanted_by_time_over_all_runs(nats_config: NatsCon
             assert places(of_some) == right(some, wanted, turned=False)
 
 
+@pytest.mark.fault("N13")
 def test_events_of_hosts_whose_messages_overlap_are_by_time(nats_config: NatsConfig) -> None:
     writers = {RUN: RunWriter(), OTHER: RunWriter()}
     for number in range(60):
@@ -162,6 +163,7 @@ def test_events_of_hosts_whose_messages_overlap_are_by_time(nats_config: NatsCon
     assert turned == times[::-1]
 
 
+@pytest.mark.fault("N7")
 def test_repeats_are_shown_once(nats_config: NatsConfig) -> None:
     records = events(9)
     parts = messages_of(records, [2, 5])
@@ -215,6 +217,7 @@ def test_run_that_contradicts_itself_is_shown_as_far_as_it_goes(nats_config: Nat
         assert len(notices) == len(problems) == 1
 
 
+@pytest.mark.fault("N9")
 def test_record_that_was_changed_ends_what_is_shown_of_its_run(nats_config: NatsConfig) -> None:
     parts = messages_of(events(9), [2, 5])
     publish(nats_config, parts[0], forged(parts[1], 1, b'{"number":44}'), parts[2])
@@ -283,6 +286,7 @@ def test_change_found_behind_the_newest_takes_them_away(nats_config: NatsConfig)
     assert len(notices) == 1
 
 
+@pytest.mark.fault("N8")
 def test_messages_of_strangers_are_told_and_passed_over(nats_config: NatsConfig) -> None:
     (ours,) = messages_of(events(3))
     publish(nats_config, ours)
@@ -306,6 +310,7 @@ def test_messages_of_strangers_are_told_and_passed_over(nats_config: NatsConfig)
     assert remarks[-1] == "and 3 more messages that are not of a run"
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_is_not_there_or_is_empty_says_what_to_do(
     nats_server: NatsServer, nats_config: NatsConfig
 ) -> None:
@@ -386,6 +391,7 @@ def test_stream_that_is_made_again_is_followed_from_its_start(nats_config: NatsC
         assert opened.runs() == [OTHER]
 
 
+@pytest.mark.fault("N6")
 def test_server_that_is_away_is_told(nats_server: NatsServer, nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     away = evolve(nats_config, servers=("nats://127.0.0.1:1",), timeout_seconds=0.5)

@@ -141,6 +141,7 @@ def tampered(draw: st.DrawFn) -> tuple[list[Record], list[Message]]:
     return records, messages
 
 
+@pytest.mark.fault("N9")
 @given(tampered())
 def test_nothing_is_given_from_a_bad_place_on(
     case: tuple[list[Record], list[Message]],

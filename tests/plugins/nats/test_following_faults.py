@@ -119,6 +119,7 @@ def test_agents_that_begin_at_one_moment_share_everything(quick: NatsConfig) -> 
         assert sum(one.state.values()) + sum(two.state.values()) == 80
 
 
+@pytest.mark.fault("N8")
 def test_messages_of_strangers_are_passed_over_and_told(
     nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -149,6 +150,7 @@ def metric(reader: Reader, name: str) -> float:
     return float(sum(families[f"agent_hypervisor_observability_nats_{name}"].series.values()))
 
 
+@pytest.mark.fault("N9")
 def test_run_that_does_not_verify_is_told_and_kept_apart_for_good(
     nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -170,6 +172,7 @@ def test_run_that_does_not_verify_is_told_and_kept_apart_for_good(
         assert (heir.skipped, heir.events) == (20, [])
 
 
+@pytest.mark.fault("N10")
 def test_what_retention_took_unread_is_counted_by_the_numbers(nats_config: NatsConfig) -> None:
     known = run_name()
     messages = run_messages(known, 50)
@@ -202,6 +205,7 @@ def test_reader_that_does_not_defer_begins_at_the_present(nats_config: NatsConfi
         publish_run(nats_config, 10)
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_is_made_anew_is_read_from_its_beginning(
     quick: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -220,6 +224,7 @@ def test_stream_that_is_made_anew_is_read_from_its_beginning(
     assert "made anew" in caplog.text
 
 
+@pytest.mark.fault("N12")
 def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsConfig) -> None:
     publish_run(quick, 30)
     with fleet(quick, "otel") as [reader]:
@@ -240,6 +245,7 @@ def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsC
         assert heir.reads(5)
 
 
+@pytest.mark.fault("N12")
 def test_consumer_that_is_deleted_by_hand_is_made_again(nats_config: NatsConfig) -> None:
     with fleet(nats_config, "otel") as [reader]:
         wait_for_parts(reader)
@@ -256,6 +262,7 @@ def test_consumer_that_is_deleted_by_hand_is_made_again(nats_config: NatsConfig)
         assert reader.reads(50)
 
 
+@pytest.mark.fault("N12")
 def test_other_number_of_partitions_is_followed(quick: NatsConfig) -> None:
     publish_run(quick, 10)
     with fleet(quick, "otel") as [reader]:
@@ -322,6 +329,7 @@ async def _keys(jetstream: JetStreamContext, config: NatsConfig) -> Sequence[str
     return await (await jetstream.key_value(config.bucket)).keys()
 
 
+@pytest.mark.fault("N12")
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"owner":5}', b"[]"])
 def test_damaged_entry_has_its_partition_read_again(
     nats_config: NatsConfig, damage: bytes, caplog: pytest.LogCaptureFixture
@@ -338,6 +346,7 @@ def test_damaged_entry_has_its_partition_read_again(
     assert "entry is damaged" in caplog.text
 
 
+@pytest.mark.fault("N12")
 def test_damaged_snapshot_costs_the_state_alone(
     nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -360,6 +369,7 @@ def test_damaged_snapshot_costs_the_state_alone(
     assert "snapshot is damaged" in caplog.text
 
 
+@pytest.mark.fault("N6")
 def test_server_that_restarts_costs_a_pause_alone_and_a_line_or_two(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -379,6 +389,7 @@ def test_server_that_restarts_costs_a_pause_alone_and_a_line_or_two(
     _assert_told_briefly(config, caplog)
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_is_away_is_told_once_for_all_partitions(
     quick: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -416,6 +427,7 @@ def _is_away(reader: Reader) -> bool:
     return False
 
 
+@pytest.mark.fault("N7")
 def test_repeats_of_a_run_that_has_ended_are_passed_over(nats_config: NatsConfig) -> None:
     run = run_name()
     messages = run_messages(run, 30, ended=True)

@@ -129,6 +129,7 @@ def test_no_stream_takes_a_subject(nats_server: NatsServer) -> None:
         link.call(lambda jetstream: jetstream.publish(f"{config.subject}.a.1.b", b""))
 
 
+@pytest.mark.fault("N11")
 @pytest.mark.parametrize("user", ["all", "stranger"])
 def test_wrong_password_is_said_at_once(users_server: NatsServer, user: str) -> None:
     config = evolve(of_user(users_server, user), password=Secret("wrong"), timeout_seconds=60.0)
@@ -151,6 +152,7 @@ def test_account_without_jetstream(users_server: NatsServer) -> None:
     assert refusal(of_user(users_server, "poor")).startswith("JetStream is not enabled there")
 
 
+@pytest.mark.fault("N11")
 def test_denied_subject_is_said_at_once_and_by_name(users_server: NatsServer) -> None:
     config = evolve(of_user(users_server, "mute"), timeout_seconds=60.0)
 
@@ -199,6 +201,7 @@ def test_token_is_shown(tmp_path: Path) -> None:
         assert "refuses the token" in refusal(config_of(server, token=Secret("wrong")))
 
 
+@pytest.mark.fault("N11")
 def test_credentials_are_shown_and_those_that_expired_are_said(tmp_path: Path) -> None:
     operator = Operator.made()
     file = tmp_path / "fleet.creds"
@@ -217,6 +220,7 @@ def test_credentials_are_shown_and_those_that_expired_are_said(tmp_path: Path) -
         assert refusal(config).startswith(f"{file}: expected a .creds file")
 
 
+@pytest.mark.fault("N11")
 def test_credentials_that_expire_are_read_again(tmp_path: Path) -> None:
     operator = Operator.made()
     file = tmp_path / "fleet.creds"
@@ -240,6 +244,7 @@ def certificate_in(folder: Path, name: str, *names: str) -> Certificate:
     return made
 
 
+@pytest.mark.fault("N11")
 def test_tls_is_spoken_with_servers_that_are_trusted(tmp_path: Path) -> None:
     own = certificate_in(tmp_path, "server", "IP:127.0.0.1")
     client = certificate_in(tmp_path, "client", "DNS:client")

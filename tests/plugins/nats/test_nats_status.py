@@ -152,6 +152,7 @@ def test_lag_counts_messages_of_the_partition_alone(
     assert "behind for" not in notes
 
 
+@pytest.mark.fault("N10")
 def test_what_the_limits_took_unread_is_wrong(status: Status, nats_config: NatsConfig) -> None:
     publish_run(nats_config, 50)
     for partition in range(PARTITIONS):

@@ -214,6 +214,7 @@ def test_whole_stream_without_anchors_is_unanchored(
     assert {name: one["events"] for name, one in found.items()} == {RUN: len(arrived), OTHER: 3}
 
 
+@pytest.mark.fault("N9")
 def test_message_that_was_taken_out_is_missing(
     nats_config: NatsConfig, arrived: list[Record]
 ) -> None:
@@ -224,6 +225,7 @@ def test_message_that_was_taken_out_is_missing(
     assert "MISSING" in verified(nats_config, RUN).stdout
 
 
+@pytest.mark.fault("N9")
 def test_message_that_was_replaced_is_found(nats_config: NatsConfig, arrived: list[Record]) -> None:
     """The stranger can only put it behind the others: there it proves nothing."""
     parts = messages_of(arrived, [2, 5, 8])
@@ -249,6 +251,7 @@ def test_last_message_that_was_replaced_is_found(
     assert f"sequence 10: {found[RUN]['reason']}" in verified(nats_config).stdout
 
 
+@pytest.mark.fault("N9")
 def test_messages_of_two_runs_that_were_swapped_are_found(nats_config: NatsConfig) -> None:
     ours, others = messages_of(events(6), [2]), messages_of(events(6), [2], run=OTHER)
     publish(nats_config, ours[0], others[0], renamed(others[1], RUN), renamed(ours[1], OTHER))
@@ -257,6 +260,7 @@ def test_messages_of_two_runs_that_were_swapped_are_found(nats_config: NatsConfi
     assert [(one["verdict"], one["bad_sequence"]) for one in found.values()] == [("bad", 3)] * 2
 
 
+@pytest.mark.fault("N9")
 def test_run_that_was_forged_whole_is_found_by_an_anchor_alone(nats_config: NatsConfig) -> None:
     anchors = write_anchors(anchor_of(events(6), 6))
     publish(nats_config, *messages_of(events(6), [2]))
@@ -274,6 +278,7 @@ def test_run_that_never_arrived_is_found_by_its_anchor_alone(nats_config: NatsCo
     assert f"run {missing.run} is not in the stream, and has an anchor" in noted
 
 
+@pytest.mark.fault("N9")
 def test_header_that_was_changed_is_found(nats_config: NatsConfig) -> None:
     """A time in it would keep events from who asks for others."""
     (head, data), *others = messages_of(events(6), [2])

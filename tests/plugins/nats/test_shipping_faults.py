@@ -114,6 +114,7 @@ def stored_state(config: NatsConfig) -> range:
     return range(ask_server(config, count))
 
 
+@pytest.mark.fault("N7")
 @pytest.mark.parametrize("left", ["nothing", "damage", "an earlier state"])
 def test_positions_that_are_lost_cost_no_event_and_repeat_none(
     left: str, nats_config: NatsConfig, tmp_path: Path
@@ -141,6 +142,7 @@ def test_positions_that_are_lost_cost_no_event_and_repeat_none(
     assert checked(messages) == 0
 
 
+@pytest.mark.fault("N7")
 def test_answer_that_was_lost_within_the_window_costs_nothing_that_was_written_since(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
@@ -156,6 +158,7 @@ def test_answer_that_was_lost_within_the_window_costs_nothing_that_was_written_s
     assert numbers_in(stored(nats_config)) == list(range(80))
 
 
+@pytest.mark.fault("N7")
 def test_two_senders_of_one_run_send_it_once(nats_config: NatsConfig, tmp_path: Path) -> None:
     config = evolve(nats_config, max_message_events=5)
     _, writer = write_run(tmp_path, range(500), end="living")
@@ -194,6 +197,7 @@ def test_next_sender_takes_over_when_the_one_before_has_ended(
     assert numbers_in(stored(nats_config)) == list(range(20))
 
 
+@pytest.mark.fault("N6")
 def test_server_that_is_away_is_waited_for(
     server: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -218,6 +222,7 @@ def test_server_that_is_away_is_waited_for(
     assert 1 <= len(told) <= 2  # no answer first, perhaps, then nobody who listens
 
 
+@pytest.mark.fault("N7")
 def test_events_that_the_server_has_lost_after_all_are_sent_again(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
@@ -255,6 +260,7 @@ def test_messages_that_expired_are_not_sent_again(nats_config: NatsConfig, tmp_p
     assert numbers_in(stored(nats_config)) == list(range(100, 110))
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_is_full_is_waited_for(nats_config: NatsConfig, tmp_path: Path) -> None:
     change_stream(nats_config, max_msgs=2, discard="new")
     write_run(tmp_path, range(500))
@@ -267,6 +273,7 @@ def test_stream_that_is_full_is_waited_for(nats_config: NatsConfig, tmp_path: Pa
     assert numbers_in(stored(nats_config)) == list(range(500))
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_is_missing_is_told_with_what_makes_it_and_waited_for(
     nats_server: NatsServer, tmp_path: Path
 ) -> None:
@@ -280,6 +287,7 @@ def test_stream_that_is_missing_is_told_with_what_makes_it_and_waited_for(
         wait_until(lambda: sending.standing.shipped == 10, PATIENCE_SECONDS)
 
 
+@pytest.mark.fault("N6")
 def test_stream_that_was_made_anew_gets_all_that_the_journal_has(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
@@ -306,6 +314,7 @@ def test_stream_that_was_made_anew_gets_all_that_the_journal_has(
         ({"metadata": {PARTITIONS_KEY: "4", FORMAT_KEY: "7"}}, "format 7"),
     ],
 )
+@pytest.mark.fault("N8")
 def test_stream_of_a_stranger_gets_nothing(
     changes: dict[str, object], told: str, nats_config: NatsConfig, tmp_path: Path
 ) -> None:
@@ -359,6 +368,7 @@ def test_run_keeps_its_partition_as_long_as_there_is_one_of_that_number(
     assert checked(stored(nats_config)) == 0
 
 
+@pytest.mark.fault("N10")
 def test_event_that_is_too_large_for_the_stream_is_told_counted_and_passed_over(
     nats_config: NatsConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -377,6 +387,7 @@ def test_event_that_is_too_large_for_the_stream_is_told_counted_and_passed_over(
     assert "1 events that the server refuses" in caplog.text
 
 
+@pytest.mark.fault("N10")
 def test_what_the_bounds_took_before_it_was_sent_is_counted(
     nats_config: NatsConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -525,6 +536,7 @@ def test_message_of_a_stranger_under_a_runs_subject_keeps_nothing_from_being_sen
     assert numbers_in(stored(nats_config, first=2)) == list(range(150))
 
 
+@pytest.mark.fault("N8")
 def test_message_that_was_forged_in_a_runs_name_keeps_nothing_from_being_sent(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
@@ -568,6 +580,7 @@ def test_run_whose_partition_and_positions_are_gone_goes_on_where_it_was(
     assert {*numbers_in(messages)} == ({0, 1, 2} if sent_since else {0, 2})
 
 
+@pytest.mark.fault("N6")
 def test_end_of_a_process_does_not_wait_for_a_server_that_is_away(tmp_path: Path) -> None:
     write_run(tmp_path, range(10))
     config = NatsConfig(servers=(f"nats://127.0.0.1:{free_port()}",), timeout_seconds=60)
