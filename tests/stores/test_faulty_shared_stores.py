@@ -9,8 +9,10 @@ from attrs import define, field
 
 from hypervisor_observability import HypervisorEvent, Observability
 from hypervisor_observability.bus.log import Reading
-from hypervisor_observability.errors import ConfigError
+from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.errors import ConfigError, StreamUnavailableError
 from hypervisor_observability.host.agent import Agent
+from hypervisor_observability.host.store_streams import CheckedStream
 from hypervisor_observability.testing.readers import AwayReader, SpanReader, TakingReader
 from hypervisor_observability.testing.store_tests import config_of, emit, numbers_of, until
 from tests.stores.shared_shelf_store import (
@@ -188,3 +190,39 @@ def test_agent_says_at_its_end_that_others_may_have_what_it_leaves(
         assert agent.status()["store"]["shared"]
 
     assert f"reader {EVENTS} of {EVENTS} (left to another agent, or to the next run)" in caplog.text
+
+
+def test_agent_starts_while_others_keep_a_part_that_falls_to_it(tmp_path: Path) -> None:
+    """What they have, they tell of still: no total is missing that a backend has seen."""
+
+    class NeverAll(SharedShelfStream):
+        @property
+        def bounds(self) -> tuple[int, int]:
+            raise StreamUnavailableError("3", "another agent has it still")
+
+    record(tmp_path)
+    reader = TakingReader()
+    with agent_over(tmp_path, followed_with(NeverAll), reader) as agent:
+        assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
+        assert not agent.flush(0.2)  # nobody knows what waits there
+
+
+def test_what_was_skipped_at_the_start_counts_once() -> None:
+    """``left`` tells of it, too: what a later reading passes over has a reason of its own."""
+    followed = FollowedSharedShelf(SharedShelf())
+    followed.start()
+
+    class Skips(SharedShelfStream):
+        def left(self) -> Mapping[str, int]:
+            return {"not_replayed": 3, "deferred": 2}
+
+        def read(self, position: int, max_events: int) -> Reading:
+            return Reading([], position + 2, 2) if position == 0 else Reading([], position, 0)
+
+    stream = Skips("reader", followed)
+    stream.skipped = 3
+    checked = CheckedStream("shelf", stream, shared=True)
+    account = Account(checked, checked, checked)
+    account.read(10)
+
+    assert account.counts().dropped == {"not_replayed": 3, "deferred": 2}
