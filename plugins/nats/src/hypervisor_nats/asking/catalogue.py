@@ -14,8 +14,9 @@ from typing import Any
 from attrs import define, evolve, field
 
 from hypervisor_journal.proof.chain_walk import BadRecordError
-from hypervisor_nats.asking.stream_messages import StreamMessage, StreamMessages, StreamState
+from hypervisor_nats.asking.stream_messages import StreamMessages, StreamState
 from hypervisor_nats.messages import Head, StrangeMessageError, head_of
+from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.seams import fit
 
 _MOST_STRANGE = 3
@@ -218,7 +219,7 @@ class Catalogue:
         self.position = self.strangers = 0
         self.strange.clear()
 
-    def _take(self, message: StreamMessage) -> None:
+    def _take(self, message: Stored) -> None:
         self.position = message.sequence
         try:
             head = head_of(message.subject, message.headers)

@@ -8,13 +8,9 @@ from attrs import define, field
 
 from hypervisor_nats.asking.catalogue import ListedRun
 from hypervisor_nats.asking.entries import bad_text, entry_of, missing_text
-from hypervisor_nats.asking.stream_messages import (
-    StreamAwayError,
-    StreamMessage,
-    StreamMessages,
-    StreamState,
-)
+from hypervisor_nats.asking.stream_messages import StreamAwayError, StreamMessages, StreamState
 from hypervisor_nats.messages import StrangeMessageError, head_of
+from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.checked_run import CheckedRun
 from hypervisor_observability.stores import EVERYTHING, Entry, Wanted
 
@@ -111,7 +107,7 @@ class FleetFollower:
         self.position = 0
         return self.state.last > 0
 
-    def _entries_of(self, message: StreamMessage) -> Iterator[Entry]:
+    def _entries_of(self, message: Stored) -> Iterator[Entry]:
         try:
             head = head_of(message.subject, message.headers)
         except StrangeMessageError as error:

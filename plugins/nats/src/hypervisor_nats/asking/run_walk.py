@@ -10,8 +10,9 @@ from attrs import define, field
 from hypervisor_nats.asking.catalogue import ListedRun
 from hypervisor_nats.asking.entries import entry_of, missing_text
 from hypervisor_nats.asking.sieve import Sieve
-from hypervisor_nats.asking.stream_messages import StreamMessage, StreamMessages
+from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.messages import head_of
+from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.checked_run import CheckedRun, Taken
 from hypervisor_observability.stores import Entry, HistoryContext, Wanted
 
@@ -70,7 +71,7 @@ class RunWalk:
     _bounds: Sequence[int] = field(init=False)
     """For each the least time of what comes from it on; backwards the greatest."""
     _at: int = field(default=0, init=False)
-    _fetched: deque[StreamMessage | None] = field(factory=deque, init=False)
+    _fetched: deque[Stored | None] = field(factory=deque, init=False)
     _at_once: int = field(default=1, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -133,7 +134,7 @@ class RunWalk:
         self._fetched.extend(reversed(found) if self.turned else found)
         self._at_once *= 2  # whoever wants few events reads few messages in vain
 
-    def _found_in(self, index: int, message: StreamMessage) -> Iterator[Entry]:
+    def _found_in(self, index: int, message: Stored) -> Iterator[Entry]:
         taken, number = taken_of(self.run, index, message)
         if taken.problem is not None:
             self.spoil(self.run, message.sequence, number, taken.problem)
@@ -165,7 +166,7 @@ class RunWalk:
         )
 
 
-def taken_of(run: ListedRun, index: int, message: StreamMessage) -> tuple[Taken, int]:
+def taken_of(run: ListedRun, index: int, message: Stored) -> tuple[Taken, int]:
     """Prove a message of *run*, for itself, and where it goes on behind what it repeats.
 
     Returns:

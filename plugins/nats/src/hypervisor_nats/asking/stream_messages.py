@@ -4,50 +4,23 @@ they are wanted.
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attrs import define, frozen
-from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
-from nats.errors import TimeoutError as NatsTimeoutError
-from nats.js.api import Header
-from nats.js.errors import APIError
+from nats.js.errors import NotFoundError
 
 from hypervisor_nats.link import Link
 from hypervisor_nats.reasons import RefusedError
+from hypervisor_nats.requests import Heads, Stored, answer, stored
 from hypervisor_observability.errors import StreamUnavailableError
 
 Result = TypeVar("Result")
 
-HEADS_AT_ONCE = 1_000
 _MESSAGES_AT_ONCE = 64
-_TRY_SECONDS = 1.0
 _BYTES_AT_ONCE = 4 * 1024 * 1024
-_CONSUMER_SECONDS = 30
-"""So long after the last request the server keeps a consumer."""
-_SEQUENCE = "Nats-Sequence"  # headers of a direct get (NATS, ADR-31)
-_SUBJECT = "Nats-Subject"
-_NOT_FOUND, _NO_RESPONDERS = "404", "503"
-_NOTHING_MORE = ("204", _NOT_FOUND)
-
-
-@frozen
-class StreamMessage:
-    """A message as it stands in the stream.
-
-    Attributes:
-        sequence: Its number in the stream.
-        subject: Its subject.
-        headers: Its headers.
-        data: Its records; empty where the head alone was asked for.
-    """
-
-    sequence: int
-    subject: str
-    headers: Mapping[str, str]
-    data: bytes
+_CLOSE_SECONDS = 1.0
 
 
 @frozen
@@ -98,22 +71,22 @@ class StreamMessages:
         """Tell of the stream; None: there is none."""
         return self._ask(self._state)
 
-    def heads(self, start: int) -> Iterator[list[StreamMessage]]:
+    def heads(self, start: int) -> Iterator[list[Stored]]:
         """Give all messages from number *start* on, without their records, many at once."""
-        name = self._ask(lambda: self._make_consumer(start))
-        if name is None:
-            return
+        config = self.link.config
+        heads = Heads(self.link.client, config.stream, f"{config.subject}.>", start)
         try:
-            more = True
-            while more:
-                found, more = self._ask(lambda: self._pull(name))
+            while not heads.done:
+                found = self._ask(lambda: _unless_missing(heads.more()))
+                if found is None:
+                    return
                 if found:
                     yield found
         finally:
-            with contextlib.suppress(StreamAwayError):  # the server removes it itself
-                self._ask(lambda: self._remove_consumer(name))
+            with contextlib.suppress(StreamUnavailableError):  # the server removes it itself
+                self.link.call(lambda _: heads.close(), _CLOSE_SECONDS)
 
-    def fetch(self, subject: str, sequences: Sequence[int]) -> list[StreamMessage | None]:
+    def fetch(self, subject: str, sequences: Sequence[int]) -> list[Stored | None]:
         """Give the messages with these numbers; None for one that has gone.
 
         Args:
@@ -122,7 +95,7 @@ class StreamMessages:
         """
         return self._ask(lambda: self._get_all(subject, sequences))
 
-    def behind(self, sequence: int, subjects: str | None = None) -> list[StreamMessage]:
+    def behind(self, sequence: int, subjects: str | None = None) -> list[Stored]:
         """Give the messages that come behind number *sequence*: some, where there are many.
 
         Args:
@@ -131,7 +104,7 @@ class StreamMessages:
         """
         wanted = subjects or f"{self.link.config.subject}.>"
 
-        async def get() -> list[StreamMessage]:
+        async def get() -> list[Stored]:
             try:
                 return await self._get_some(wanted, sequence + 1, _MESSAGES_AT_ONCE)
             except _NobodyError:
@@ -148,62 +121,21 @@ class StreamMessages:
     # In the loop
 
     async def _state(self) -> StreamState | None:
-        answer = await self._request(f"STREAM.INFO.{self.link.config.stream}", {})
-        if answer is None:
+        asked = answer(self.link.client, f"STREAM.INFO.{self.link.config.stream}", {})
+        info = await _unless_missing(asked)
+        if info is None:
             return None
-        state = answer["state"]
+        state = info["state"]
         return StreamState(
-            str(answer["created"]), state["first_seq"], state["last_seq"], state["bytes"]
+            str(info["created"]), state["first_seq"], state["last_seq"], state["bytes"]
         )
 
-    async def _make_consumer(self, start: int) -> str | None:
-        config = self.link.config
-        consumer = {
-            "deliver_policy": "by_start_sequence",
-            "opt_start_seq": max(1, start),
-            "ack_policy": "none",
-            "filter_subject": f"{config.subject}.>",
-            "headers_only": True,
-            "mem_storage": True,
-            "num_replicas": 1,
-            "inactive_threshold": _CONSUMER_SECONDS * 1_000_000_000,
-        }
-        asked = {"stream_name": config.stream, "config": consumer}
-        answer = await self._request(f"CONSUMER.CREATE.{config.stream}", asked)
-        return None if answer is None else str(answer["name"])
+    async def _get(self, sequence: int) -> Stored | None:
+        found = await self._stored({"seq": sequence, "batch": 1})
+        return found[0] if found and found[0].sequence == sequence else None
 
-    async def _remove_consumer(self, name: str) -> None:
-        await self._request(f"CONSUMER.DELETE.{self.link.config.stream}.{name}", {})
-
-    async def _request(self, subject: str, asked: object) -> Any:
-        """Ask JetStream; None where there is no such stream, or consumer."""
-        values = json.loads((await self._answer(subject, asked)).data)
-        error = values.get("error")
-        if error is not None and error.get("code") != int(_NOT_FOUND):
-            raise APIError(**error)
-        return None if error is not None else values
-
-    async def _pull(self, name: str) -> tuple[list[StreamMessage], bool]:
-        """Give the next heads, and whether there may be more."""
-        subject = f"CONSUMER.MSG.NEXT.{self.link.config.stream}.{name}"
-        found: list[StreamMessage] = []
-        async for message in self._answers(subject, {"batch": HEADS_AT_ONCE, "no_wait": True}):
-            number = message.metadata.sequence.stream
-            found.append(StreamMessage(number, message.subject, message.headers or {}, b""))
-            if len(found) == HEADS_AT_ONCE:
-                return found, True
-        return found, False
-
-    async def _get(self, sequence: int) -> StreamMessage | None:
-        try:
-            subject = f"DIRECT.GET.{self.link.config.stream}"
-            answer = await self._answer(subject, {"seq": sequence})
-        except NoRespondersError:
-            raise _NobodyError from None
-        return None if self._status(answer) is not None else _message_of(answer)
-
-    async def _get_all(self, subject: str, sequences: Sequence[int]) -> list[StreamMessage | None]:
-        found: dict[int, StreamMessage | None] = {}
+    async def _get_all(self, subject: str, sequences: Sequence[int]) -> list[Stored | None]:
+        found: dict[int, Stored | None] = {}
         if len(sequences) > 1:  # in a third of the time that it takes to ask for each
             some = await self._get_some(subject, sequences[0], len(sequences))
             found = {message.sequence: message for message in some}
@@ -211,63 +143,22 @@ class StreamMessages:
         found.update(zip(others, await asyncio.gather(*map(self._get, others)), strict=True))
         return [found[one] for one in sequences]
 
-    async def _get_some(self, subject: str, start: int, most: int) -> list[StreamMessage]:
+    async def _get_some(self, subject: str, start: int, most: int) -> list[Stored]:
         asked = {
             "seq": start,
             "batch": most,
             "max_bytes": _BYTES_AT_ONCE,
             "next_by_subj": subject,
         }
-        answers = self._answers(f"DIRECT.GET.{self.link.config.stream}", asked)
-        return [_message_of(message) async for message in answers]
+        return await self._stored(asked)
 
-    async def _answer(self, subject: str, asked: object) -> Msg:
-        """Ask until there is an answer, for as long as a call may take.
-
-        While a cluster chooses who leads the stream, requests get none, not even later.
-        """
-        body = json.dumps(asked).encode()
-        while True:
-            client = await self.link.client()
-            with contextlib.suppress(NatsTimeoutError):
-                return await client.request(f"$JS.API.{subject}", body, timeout=_TRY_SECONDS)
-
-    async def _answers(self, subject: str, asked: object) -> AsyncIterator[Msg]:
-        """Give the messages that come in answer, up to the server's word that these are all."""
-        client = await self.link.client()
-        inbox = client.new_inbox()
-        answers = await client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
+    async def _stored(self, asked: Mapping[str, Any]) -> list[Stored]:
         try:
-            await client.publish(f"$JS.API.{subject}", json.dumps(asked).encode(), reply=inbox)
-            while True:
-                message = await answers.next_msg(self._seconds)
-                if self._status(message) is not None:
-                    return
-                yield message
-        finally:
-            await answers.unsubscribe()
-
-    @staticmethod
-    def _status(answer: Msg) -> str | None:
-        """Give the server's word that there is nothing, or nothing more; None: it is a message.
-
-        Raises:
-            RefusedError: It says something else.
-        """
-        status = None if answer.headers is None else answer.headers.get(Header.STATUS)
-        if status is None or status in _NOTHING_MORE:
-            return status
-        if status == _NO_RESPONDERS:
-            raise _NobodyError
-        raise RefusedError(
-            f"{answer.headers and answer.headers.get(Header.DESCRIPTION)} ({status})"
-        )
+            return await stored(self.link.client, self.link.config.stream, asked)
+        except NoRespondersError:
+            raise _NobodyError from None
 
     # Around the loop
-
-    @property
-    def _seconds(self) -> float:
-        return self.link.config.timeout_seconds
 
     def _ask(self, action: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         try:
@@ -276,8 +167,9 @@ class StreamMessages:
             raise StreamAwayError(str(error)) from error
 
 
-def _message_of(answer: Msg) -> StreamMessage:
-    headers = answer.headers or {}
-    return StreamMessage(
-        int(headers.get(_SEQUENCE, 0)), headers.get(_SUBJECT, ""), headers, answer.data
-    )
+async def _unless_missing(asked: Awaitable[Result]) -> Result | None:
+    """Give an answer; None: there is no such stream."""
+    try:
+        return await asked
+    except NotFoundError:
+        return None

@@ -16,13 +16,14 @@ from hypervisor_journal.commands.verdicts import (
 )
 from hypervisor_journal.proof.anchors import Anchor
 from hypervisor_nats.asking.catalogue import Catalogue
-from hypervisor_nats.asking.stream_messages import StreamMessage, StreamMessages
+from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.commands.options import config_options
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.link import Link
 from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.names import subjects_of_run
 from hypervisor_nats.reasons import no_stream
+from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.run_proof import RunProof, run_id
 from hypervisor_observability import output
 
@@ -67,7 +68,7 @@ class StreamProof:
                 progress.update(found[-1].sequence - at)
                 at = found[-1].sequence
 
-    def _take(self, message: StreamMessage) -> None:
+    def _take(self, message: Stored) -> None:
         try:
             head = head_of(message.subject, message.headers)
         except StrangeMessageError as error:

@@ -4,23 +4,20 @@ Names, fields and codes are those of the server's API (NATS, ADR-2, ADR-8, ADR-3
 """
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import NoRespondersError
 from nats.js.errors import APIError
 
 from hypervisor_nats.following.trouble import Trouble
 from hypervisor_nats.link import Link
+from hypervisor_nats.requests import Stored, answer, stored, values_of
 
 _EXPECTED_HEADER = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION_HEADER = "KV-Operation"
 _WRONG_LAST_SEQUENCE = (10071, 10164)
-_NOT_FOUND, _END_OF_BATCH = "404", "204"
 
 
 class FencedError(Exception):
@@ -98,10 +95,8 @@ class Server:
             APIError: It refuses.
             NatsError: No server answers.
         """
-        client = await self.client()
-        data = b"" if payload is None else json.dumps(payload).encode()
-        answer = await client.request(f"$JS.API.{subject}", data, timeout=self.timeout)
-        return _answered(answer)
+        async with asyncio.timeout(self.timeout):
+            return await answer(self.client, subject, payload)
 
     async def put(self, key: str, value: bytes, last: int | None = None) -> int:
         """Write *value* under *key* of the bucket, and give its revision.
@@ -118,11 +113,11 @@ class Server:
         """
         client = await self.client()
         headers = None if last is None else {_EXPECTED_HEADER: str(last)}
-        answer = await client.request(
+        told = await client.request(
             f"{self._prefix}{key}", value, timeout=self.timeout, headers=headers
         )
         try:
-            return int(_answered(answer)["seq"])
+            return int(values_of(told)["seq"])
         except APIError as error:
             if error.err_code in _WRONG_LAST_SEQUENCE:
                 raise FencedError(key) from error
@@ -134,38 +129,17 @@ class Server:
         Raises:
             NatsError: No server answers, or there is no bucket.
         """
-        client = await self.client()
-        inbox = client.new_inbox()
-        subscription = await client.subscribe(inbox, pending_bytes_limit=0, pending_msgs_limit=0)
         asked = {"multi_last": [f"{self._prefix}{key}" for key in keys]}
-        found: list[Found] = []
-        try:
-            await client.publish(
-                f"$JS.API.DIRECT.GET.KV_{self.link.config.bucket}",
-                json.dumps(asked).encode(),
-                reply=inbox,
-            )
-            async with asyncio.timeout(self.timeout):
-                while True:
-                    message = await subscription.next_msg(self.timeout)
-                    headers = message.headers or {}
-                    status = headers.get("Status")
-                    if status in (_NOT_FOUND, _END_OF_BATCH):
-                        return found
-                    if status == "503":
-                        raise NoRespondersError
-                    if status is not None:
-                        raise APIError(code=int(status), description=headers.get("Description"))
-                    found.append(self._found(message, headers))
-        finally:
-            await subscription.unsubscribe()
+        async with asyncio.timeout(self.timeout):
+            messages = await stored(self.client, f"KV_{self.link.config.bucket}", asked, whole=True)
+        return [self._found(message) for message in messages]
 
-    def _found(self, message: Msg, headers: Mapping[str, str]) -> Found:
+    def _found(self, message: Stored) -> Found:
         return Found(
-            headers["Nats-Subject"].removeprefix(self._prefix),
-            int(headers["Nats-Sequence"]),
-            headers["Nats-Time-Stamp"],
-            None if _OPERATION_HEADER in headers else message.data,
+            message.subject.removeprefix(self._prefix),
+            message.sequence,
+            message.time,
+            None if _OPERATION_HEADER in message.headers else message.data,
         )
 
     async def remove(self, keys: str) -> None:
@@ -177,17 +151,10 @@ class Server:
     async def keys(self, filter_: str) -> Sequence[str]:
         """Give the keys that match *filter_*."""
         asked = {"subjects_filter": f"{self._prefix}{filter_}"}
-        answer = await self.ask(f"STREAM.INFO.KV_{self.link.config.bucket}", asked)
-        subjects = answer["state"].get("subjects") or {}
+        info = await self.ask(f"STREAM.INFO.KV_{self.link.config.bucket}", asked)
+        subjects = info["state"].get("subjects") or {}
         return [subject.removeprefix(self._prefix) for subject in subjects]
 
     @property
     def _prefix(self) -> str:
         return f"$KV.{self.link.config.bucket}."
-
-
-def _answered(message: Msg) -> dict[str, Any]:
-    answer: dict[str, Any] = json.loads(message.data)
-    if "error" in answer:
-        APIError.from_error(answer["error"])
-    return answer

@@ -5,13 +5,10 @@ Ages are told by the servers' clocks alone: those of agents and of this machine 
 
 import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import define, field, frozen
-from nats.aio.msg import Msg
-from nats.js.api import ConsumerConfig, DeliverPolicy
-from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.entries import Entry
@@ -19,6 +16,7 @@ from hypervisor_nats.following.membership import KEY
 from hypervisor_nats.following.server import Found, Server
 from hypervisor_nats.messages import Head, StrangeMessageError
 from hypervisor_nats.names import subjects_of_partition, text_of
+from hypervisor_nats.requests import Heads, Stored, stored
 from hypervisor_nats.server_times import seconds_between
 
 MOST_RUNS = 10_000
@@ -173,7 +171,7 @@ def _agents(found: Sequence[Found], now: str, config: NatsConfig) -> Iterator[Ag
         try:
             told = json.loads(one.data)
             host, pid = str(told["host"]), int(told["pid"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             host, pid = "?", 0
         silent = seconds_between(one.time, now)
         lives = silent <= config.lease_seconds + _GRACE_SECONDS
@@ -201,30 +199,19 @@ async def _behind(server: Server, filter_: str, sequence: int) -> tuple[int, str
 
     By a batch of one message (NATS, ADR-31), which says how many follow.
     """
-    client, stream = await server.client(), server.link.config.stream
-    inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
-    try:
-        asked = {"seq": sequence + 1, "next_by_subj": filter_, "batch": 1}
-        await client.publish(
-            f"$JS.API.DIRECT.GET.{stream}", json.dumps(asked).encode(), reply=inbox
-        )
-        message = await subscription.next_msg(server.timeout)
-    finally:
-        await subscription.unsubscribe()
-    headers = message.headers or {}
-    if "Nats-Time-Stamp" not in headers:
-        return 0, None
-    return 1 + int(headers.get("Nats-Num-Pending", "0")), headers["Nats-Time-Stamp"]
+    asked = {"seq": sequence + 1, "next_by_subj": filter_, "batch": 1}
+    async with asyncio.timeout(server.timeout):
+        found = await stored(server.client, server.link.config.stream, asked)
+    return (1 + found[0].pending, found[0].time) if found else (0, None)
 
 
 async def _services(server: Server, info: Mapping[str, Any], now: str) -> Sequence[Service] | None:
     """Tell of the services by the head of the newest message of each run."""
     if int(info["state"].get("num_subjects", 0)) > MOST_RUNS:
         return None
-    client, config = await server.client(), server.link.config
+    config = server.link.config
     found: dict[str, Service] = {}
-    async for message in _newest_heads(client.jetstream(timeout=server.timeout), config):
+    for message in await _newest_heads(server):
         token = message.subject.removeprefix(f"{config.subject}.").partition(".")[0]
         name = text_of(token)
         service = found.setdefault(name, Service(name))
@@ -233,24 +220,19 @@ async def _services(server: Server, info: Mapping[str, Any], now: str) -> Sequen
             service.living += not Head.from_headers(message.headers).ended
         except StrangeMessageError:
             service.living += 1
-        silent = seconds_between(message.metadata.timestamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), now)
+        silent = seconds_between(message.time, now)
         service.silent_seconds = min(service.silent_seconds, silent)
     return sorted(found.values(), key=lambda one: one.service)
 
 
-async def _newest_heads(jetstream: JetStreamContext, config: NatsConfig) -> Any:
-    subscription = await jetstream.subscribe(
-        f"{config.subject}.>",
-        stream=config.stream,
-        ordered_consumer=True,
-        config=ConsumerConfig(deliver_policy=DeliverPolicy.LAST_PER_SUBJECT, headers_only=True),
-        pending_bytes_limit=0,
-    )
+async def _newest_heads(server: Server) -> Collection[Stored]:
+    config = server.link.config
+    heads = Heads(server.client, config.stream, f"{config.subject}.>", None)
+    found: dict[str, Stored] = {}
     try:
-        known = await subscription.consumer_info()
-        delivered = 0 if known.delivered is None else known.delivered.consumer_seq
-        for _ in range(delivered + (known.num_pending or 0)):
-            message: Msg = await subscription.next_msg(config.timeout_seconds)
-            yield message
+        while not heads.done:
+            async with asyncio.timeout(server.timeout):
+                found.update({message.subject: message for message in await heads.more()})
     finally:
-        await subscription.unsubscribe()
+        await heads.close()
+    return found.values()
