@@ -51,6 +51,7 @@ class Link:
     _closed: bool = field(default=False, init=False)
     _heard: tuple[float, Exception] | None = field(default=None, init=False)
     _lost_at: float | None = field(default=None, init=False)
+    _failures: int = field(default=0, init=False)
     _inherited: object = field(default=None, init=False)
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
 
@@ -68,6 +69,11 @@ class Link:
         """What the connection that is not there was last heard to fail of."""
         heard = self._heard
         return None if heard is None else heard[1]
+
+    @property
+    def is_away(self) -> bool:
+        """Whether no server could be had, as often as there are servers, since all was well."""
+        return self._failures >= len(self.config.servers)
 
     def call(
         self,
@@ -172,7 +178,9 @@ class Link:
         """Note how the connection is: what is wrong, or that all is well."""
         if error is None:
             self._heard = self._lost_at = None
+            self._failures = 0
             return
+        self._failures += 1
         self._heard = time.monotonic(), error
         client = self._client
         if self._lost_at is None and (client is None or not client.is_connected):
@@ -201,6 +209,7 @@ class Link:
         self._inherited = self._loop, self._thread, self._client
         self._loop = self._thread = self._client = self._connecting = None
         self._heard = self._lost_at = None
+        self._failures = 0
         self._lock = threading.RLock()
 
 

@@ -95,7 +95,7 @@ def _require(directory: Path, *, once: bool, stopping: Callable[[float], bool]) 
 def _problem_of(standing: Standing) -> str | None:
     if standing.sender is not None:
         return f"{standing.sender} sends this journal: leave it to that, or end that first"
-    return standing.problem
+    return standing.blocked
 
 
 def _end(standing: Standing, problem: str | None, *, once: bool, sent_all: bool) -> None:
@@ -112,6 +112,8 @@ def _end(standing: Standing, problem: str | None, *, once: bool, sent_all: bool)
     lost = standing.gone + standing.too_large
     if lost:
         raise click.ClickException(f"{lost:,} events could not be sent: see above")
+    if standing.problem is not None:
+        raise click.ClickException(standing.problem)
     if not sent_all:
         raise click.ClickException(f"{standing.waiting:,} events are still to be sent")
 

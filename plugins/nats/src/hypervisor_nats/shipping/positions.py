@@ -1,8 +1,9 @@
 """How far the runs of a journal were sent into one stream: a file, replaced as a whole.
 
-It belongs to the stream, not to its name: one that was deleted and made anew holds nothing of what
-the former was sent. A file that is missing or damaged costs a question for each run, and nothing
-else: the stream itself knows how far it is.
+A run stands in it from the moment when it is first seen: so one that goes before its turn is
+missed. It belongs to the stream, not to its name: one that was deleted and made anew holds nothing
+of what the former was sent. A file that is missing or damaged costs a question for each run, and
+nothing else: the stream itself knows how far it is.
 """
 
 import json
@@ -15,11 +16,13 @@ from attrs import define, field, frozen
 
 from hypervisor_journal.format.frames import DIGEST_BYTES
 from hypervisor_journal.reading.raw_run import Place
+from hypervisor_journal.runs.runs import is_run_name
 from hypervisor_observability.files.atomic_file import replace_file
 from hypervisor_observability.files.regular_file import read_json
 
 _VERSION = 1
 _LEAST_SAVE_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
 _SAVE_SHARE = 20
 """Saving takes no more than one of so many parts of the time."""
 _MAX_BYTES = 256 * 1024 * 1024
@@ -32,7 +35,7 @@ class Reached:
     Attributes:
         place: Behind what was acknowledged.
         last: Sequence number, in the stream, of its last message; 0: it has none there.
-        subject: Of its messages.
+        subject: Of its messages; empty: the stream was not asked for them yet.
     """
 
     place: Place
@@ -46,7 +49,8 @@ class Positions:
 
     Attributes:
         path: Where it is.
-        stream: The stream that it is about: its name, and when it was made.
+        stream: The stream that it is about: its name, and when it was made; empty: none was seen
+            yet.
         runs: How far those were sent that are not done.
         done: Names of the runs that were sent with their end.
         damage: Why the file that was there could not be used; None: it could, or there was none.
@@ -61,28 +65,27 @@ class Positions:
     former: str | None = None
     _unsaved: bool = field(default=False, init=False)
     _save_due: float = field(default=0.0, init=False)
+    _retry_due: float = field(default=0.0, init=False)
 
     @classmethod
     def read(cls, path: Path, stream: str | None) -> "Positions":
-        """Read it, as far as it is about *stream*; None: whatever it is about.
-
-        Raises:
-            OSError: It cannot be read at present.
-        """
+        """Read it, as far as it is about *stream*; None: whatever it is about."""
         positions = cls(path, stream or "")
         try:
             document = read_json(path, _MAX_BYTES)
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']}; this release reads {_VERSION}")
-            if stream in (None, document["stream"]):
-                positions.stream = str(document["stream"])
+            if stream is None or document["stream"] in ("", stream):
+                positions.stream = stream or str(document["stream"])
                 runs = {name: _reached(one) for name, one in document["runs"].items()}
-                positions.runs, positions.done = runs, set(map(str, document["done"]))
+                if not all(map(is_run_name, (*runs, *document["done"]))):
+                    raise ValueError("it names what is no run")
+                positions.runs, positions.done = runs, set(document["done"])
             else:
                 positions.former = str(document["stream"])
         except FileNotFoundError:
             pass
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             positions.damage = str(error) or type(error).__name__
         return positions
 
@@ -97,22 +100,27 @@ class Positions:
             return
         self._unsaved = True
 
-    def save(self, *, at_once: bool) -> None:
-        """Write it, if anything has changed, and not too often.
+    def save(self, *, at_once: bool) -> bool:
+        """Write it, if anything has changed, and not too often; tell whether it is up to date.
 
         Args:
-            at_once: However often.
+            at_once: However often, unless it could not be written a moment ago.
 
         Raises:
             OSError: It cannot be written; it is then what it was.
         """
         began = time.monotonic()
-        if not self._unsaved or (not at_once and began < self._save_due):
-            return
+        if not self._unsaved:
+            return True
+        if began < (self._retry_due if at_once else self._save_due):
+            return False
+        self._save_due = self._retry_due = began + _RETRY_SECONDS
         self._write()
+        self._retry_due = 0.0
         self._unsaved = False
         took = time.monotonic() - began
         self._save_due = began + max(_LEAST_SAVE_SECONDS, _SAVE_SHARE * took)
+        return True
 
     def _write(self) -> None:
         runs: Mapping[str, Any] = {

@@ -118,6 +118,7 @@ class Sender:
 
         Raises:
             NatsError: It does not say.
+            UnreadableRunError: The run cannot be read.
         """
         before, subjects = run.reached, subjects_of_run(self.config.subject, run.name)
         try:
@@ -136,7 +137,7 @@ class Sender:
         except StrangeMessageError:
             return run.reached != before
         # What stands there may be another's: only what this journal has too is gone by.
-        place = run.raw.find(Place(head.next, head.then))
+        place = run.find(Place(head.next, head.then))
         if place is not None:
             run.reached = evolve(run.reached, place=place)
             run.done = head.ended

@@ -1,12 +1,17 @@
 """One run, on its way into the stream."""
 
 import contextlib
+from collections.abc import Iterator
 
 from attrs import define, evolve
 
-from hypervisor_journal.reading.raw_run import RawRun
+from hypervisor_journal.reading.raw_run import Place, RawRun
 from hypervisor_nats.shipping.packing import Bounds, Packed, pack
 from hypervisor_nats.shipping.positions import Reached
+
+
+class UnreadableRunError(Exception):
+    """A run cannot be read at present; others may."""
 
 
 @define(eq=False)
@@ -19,6 +24,7 @@ class ShippedRun:
         known: Whether it is known where the stream is; if not, it is asked first.
         end: Number behind its last event, as far as that is known.
         done: Whether it was sent with its end, or is gone.
+        troubled: Whether its last turn failed, of itself.
         disputed: Whether the stream refuses its next message as a repeat, and does not have it.
     """
 
@@ -27,6 +33,7 @@ class ShippedRun:
     known: bool
     end: int = 0
     done: bool = False
+    troubled: bool = False
     disputed: bool = False
 
     @property
@@ -63,8 +70,34 @@ class ShippedRun:
         """Pack what comes next; None: there is nothing at present.
 
         Raises:
-            OSError: It cannot be read at present.
+            UnreadableRunError: It cannot be read at present.
         """
+        with self._reading():
+            return self._pack(bounds)
+
+    def find(self, place: Place) -> Place | None:
+        """Find where *place* is; None where no record with that chain value stands there.
+
+        Raises:
+            UnreadableRunError: It cannot be read at present.
+        """
+        with self._reading():
+            return self.raw.find(place)
+
+    def is_left(self, bounds: Bounds) -> bool:
+        """Tell whether nobody writes it, and something of it waits; not where it cannot be read."""
+        with contextlib.suppress(OSError, UnreadableRunError):
+            return not self.raw.run.is_written() and self.pack(bounds) is not None
+        return False
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnreadableRunError(f"run {self.name} cannot be read: {error}") from error
+
+    def _pack(self, bounds: Bounds) -> Packed | None:
         self._locate()
         place = self.reached.place
         dead = not self.raw.run.is_written()  # asked first: what was written last is seen then

@@ -59,6 +59,8 @@ class Shipper:
     finish_by: float = field(default=0.0, init=False)
     caught_up: threading.Event = field(factory=threading.Event, init=False)
     drained: bool = field(default=False, init=False)
+    _rests: bool = field(default=False, init=False)
+    """Whether nothing moved any more since it was asked to end."""
     _listing: RunListing = field(init=False)
     _turns: Turns | None = field(default=None, init=False)
     _looked_at: float | None = field(default=None, init=False)
@@ -71,21 +73,29 @@ class Shipper:
 
     def run(self) -> None:
         """Send until asked to end; then what is left, as long as there is time for it."""
-        backoff = _LEAST_BACKOFF_SECONDS
         try:
-            while not self._is_over():
-                ending = self.asked.is_set()
-                try:
-                    pause = self._step() if self._hold_lock() else _LOCK_SECONDS
-                    backoff = _LEAST_BACKOFF_SECONDS
-                except (StreamUnavailableError, OSError) as error:
-                    self._fail(error)
-                    pause, backoff = backoff, min(_MAX_BACKOFF_SECONDS, 2 * backoff)
-                if ending and not self._may_finish():
-                    break
-                self.asked.wait(0.0 if ending else pause)
+            self._send()
+            # Who ended meanwhile left its run to the holder of the lock: it may have looked just
+            # before the lock was released, and just behind the last look at the runs.
+            while self._let_go() and self._is_left():
+                self._rests = self.drained = False
+                self._send()
         finally:
             self._leave()
+
+    def _send(self) -> None:
+        backoff = _LEAST_BACKOFF_SECONDS
+        while not self._is_over():
+            ending = self.asked.is_set()
+            try:
+                pause = self._step() if self._hold_lock() else _LOCK_SECONDS
+                backoff = _LEAST_BACKOFF_SECONDS
+            except Exception as error:  # noqa: BLE001 - whatever it is, what comes later is sent
+                self._fail(error)
+                pause, backoff = backoff, min(_MAX_BACKOFF_SECONDS, 2 * backoff)
+            if ending and not self._may_finish():
+                break
+            self.asked.wait(0.0 if ending else pause)
 
     def ask_to_end(self, timeout: float) -> None:
         """Have it end, after it has sent what there is, for *timeout* seconds at most."""
@@ -99,18 +109,22 @@ class Shipper:
     # Inside
 
     def _is_over(self) -> bool:
-        return self.drained or (self.asked.is_set() and time.monotonic() >= self.finish_by)
+        return self._rests or (self.asked.is_set() and time.monotonic() >= self.finish_by)
 
     def _may_finish(self) -> bool:
         """Tell whether there is any use in going on, once asked to end: another process sends what
         is left; a stream that cannot be had now is left to the next.
         """
-        return self.lock.held and self.standing.problem is None
+        return self.lock.held and self.standing.blocked is None
 
     def _hold_lock(self) -> bool:
         if not self.standing.directory.is_dir():
             return False  # the journal tells of it, or it is still to come
+        held_before = self.lock.held
         self.standing.ships = held = self.lock.take()
+        if held != held_before:  # another process may have sent since, or sends now
+            self._turns = None
+            self.standing.note_waiting(0, 0)
         self.standing.sender = None if held else self.lock.holder()
         return held
 
@@ -119,7 +133,7 @@ class Shipper:
 
         Raises:
             StreamUnavailableError: The stream cannot be had, or does not take it.
-            OSError: The journal cannot be read, or positions not be saved.
+            OSError: The journal cannot be read.
         """
         ending = self.asked.is_set()  # asked first: what was written before is sent then
         turns = self._present_turns()
@@ -136,12 +150,12 @@ class Shipper:
             turns.doubts.clear()
             self._looked_at = None
         self.standing.go_well()
-        turns.positions.save(at_once=not moved)
+        self._save(turns, at_once=not moved)
         turns.count()
         if moved:
             return 0.0
         self.caught_up.set()
-        self.drained = ending
+        self._rests, self.drained = ending, ending and not turns.troubled
         return max(_LOOK_SECONDS, _LOOK_SECONDS_A_RUN * len(turns))
 
     def _fail(self, error: Exception) -> None:
@@ -152,30 +166,56 @@ class Shipper:
             heard = self.link.heard if self.asked.is_set() else None
             why = error.reason if heard is None else reason(heard, self.config)
             told = f"{self.link.place}: {why}"
+        elif not isinstance(error, OSError):
+            told = f"a fault of its own: {type(error).__name__}: {error}"
+            self._turns = None  # it may be in what it remembers
         self.standing.fail(told)
 
     def _leave(self) -> None:
-        self._keep()
+        self._let_go()
         self.link.close()
+        self.standing.connected = False
+
+    def _let_go(self) -> bool:
+        """Let another process send; tell whether this one had done all."""
+        self._keep()
         self.lock.release()
-        self.standing.ships = self.standing.connected = False
+        self.standing.ships = False
+        return self._rests
+
+    def _is_left(self) -> bool:
+        """Tell whether anything waits that nobody may know of but this process."""
+        turns = self._turns
+        if turns is None or time.monotonic() >= self.finish_by:
+            return False
+        with contextlib.suppress(OSError):
+            self._look_for_runs(turns)
+        return turns.is_left()
 
     def _keep(self) -> None:
         """Save how far it is, and count what waits."""
         turns = self._turns
         if turns is not None:
-            with contextlib.suppress(OSError):  # found out again from the stream
-                turns.positions.save(at_once=True)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(Exception):  # what is wrong was told, or is told next time
                 self._look_for_runs(turns)
-            turns.count(at_once=True)
+                self._save(turns, at_once=True)
+                turns.count(at_once=True)
+
+    def _save(self, turns: Turns, *, at_once: bool) -> None:
+        """Save how far it is. Where that fails, the stream is asked after the next start."""
+        try:
+            if turns.positions.save(at_once=at_once):
+                self.standing.end_trouble("positions")
+        except OSError as error:
+            told = f"how far it was sent cannot be saved: {error}: free the disk, or mend the path"
+            self.standing.note_trouble("positions", told)
 
     def _present_turns(self) -> Turns:
         """Give the runs and how far they are, in the stream as it is now.
 
         Raises:
             StreamUnavailableError: It cannot be had, or is not one of ours.
-            OSError: It cannot be told how far they are.
+            OSError: The journal cannot be read.
         """
         if self._turns is None:
             self._turns = self._turns_in(None)

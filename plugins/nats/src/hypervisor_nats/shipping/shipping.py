@@ -70,10 +70,11 @@ class Shipping:
         self._shipper.ask_to_end(timeout)
         while not self._thread.join(_LOOK_SECONDS):
             waited = time.monotonic() - began
-            away = not self.standing.connected and self._shipper.link.heard is not None
+            away = not self.standing.connected and self._shipper.link.is_away
             if waited >= timeout or (away and waited >= _AWAY_SECONDS):
                 self._shipper.link.close()
-                return self._thread.join(_CLOSE_SECONDS) and self._shipper.drained
+                self._thread.join(_CLOSE_SECONDS)
+                break
         return self._shipper.drained
 
     def waiting_of(self, run: str) -> int:

@@ -39,20 +39,30 @@ class ShippingLock:
     def take(self) -> bool:
         """Take it, or keep it; False if another process has it.
 
+        One that was removed with its folder is nothing any more: that which is there is taken then.
+
         Raises:
             OSError: It cannot be told; or there is no journal.
         """
+        if self._file is not None and not self._is_there(self._file):
+            self.release()
         if self._file is None:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             file = open_regular(self.folder / _LOCK_NAME, os.O_RDWR | os.O_CREAT)
             with contextlib.ExitStack() as until_held:
                 until_held.callback(file.close)
                 if try_lock(file):
-                    os.ftruncate(file.fileno(), 0)
-                    os.pwrite(file.fileno(), b"%d\n" % os.getpid(), 0)
+                    with contextlib.suppress(OSError):  # for people alone; the disk may be full
+                        os.ftruncate(file.fileno(), 0)
+                        os.pwrite(file.fileno(), b"%d\n" % os.getpid(), 0)
                     self._file = file
                     until_held.pop_all()
         return self.held
+
+    def _is_there(self, file: FileIO) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(file.fileno()), (self.folder / _LOCK_NAME).lstat())
+        return False
 
     def holder(self) -> str:
         """Name the process that has it, for people."""

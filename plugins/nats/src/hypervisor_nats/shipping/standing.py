@@ -18,7 +18,8 @@ class Standing:
         ships: Whether this process sends it.
         sender: Another process that does; None: none is known.
         connected: Whether the stream took, or answered, what it was asked last.
-        problem: What keeps it from being sent at present; None: nothing does.
+        blocked: What keeps all of it from being sent at present; None: nothing does.
+        troubles: What is wrong beside that, by run or kind: the rest is sent all the same.
         shipped: Events that the stream has acknowledged.
         waiting: Events that are known to wait, of all runs.
         oldest_ns: Time of the oldest of them, in nanoseconds since the epoch; 0: none waits.
@@ -30,7 +31,8 @@ class Standing:
     ships: bool = False
     sender: str | None = None
     connected: bool = False
-    problem: str | None = None
+    blocked: str | None = None
+    troubles: dict[str, str] = field(factory=dict)
     shipped: int = 0
     waiting: int = 0
     oldest_ns: int = 0
@@ -39,22 +41,37 @@ class Standing:
     _told: set[str] = field(factory=set, init=False)
 
     @property
+    def problem(self) -> str | None:
+        """What is wrong at present, for people; None: nothing is."""
+        return self.blocked or next(iter(list(self.troubles.values())), None)
+
+    @property
     def behind_seconds(self) -> float:
         """How long the oldest event that waits has been waiting."""
         return max(0.0, time.time() - self.oldest_ns / 1e9) if self.oldest_ns else 0.0
 
     def fail(self, problem: str) -> None:
         """Note what keeps it from being sent, and tell so once."""
-        self.connected, self.problem = False, problem
+        self.connected, self.blocked = False, problem
         self.tell(problem, f"is not sent: {problem}; events wait in the journal")
 
     def go_well(self) -> None:
         """Note that nothing keeps it from being sent, and tell so where it was told otherwise."""
         self.connected = True
-        if self.problem is not None:
-            self.problem = None
+        if self.blocked is not None:
+            self.blocked = None
             self._told.clear()
             say(__name__, "info", "nats: journal %s is sent again", self.directory)
+
+    def note_trouble(self, kind: str, trouble: str) -> None:
+        """Note what is wrong though the rest is sent, and tell so once."""
+        self.troubles[kind] = trouble
+        self.tell(kind, f"is in trouble: {trouble}")
+
+    def end_trouble(self, kind: str) -> None:
+        """Note that all is well again."""
+        if self.troubles.pop(kind, None) is not None:
+            self._told.discard(kind)
 
     def tell(self, kind: str, message: str) -> None:
         """Log *message*, unless one of its *kind* was since all went well."""

@@ -15,11 +15,12 @@ from hypervisor_journal.runs.run_ledger import RunLedger
 from hypervisor_journal.runs.runs import Run
 from hypervisor_journal.streams.failed_reads import damage_teller
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.reasons import CLIENT_ERRORS
 from hypervisor_nats.shipping.fleet_stream import FleetStream
 from hypervisor_nats.shipping.packing import Bounds
 from hypervisor_nats.shipping.positions import Positions, Reached
 from hypervisor_nats.shipping.sending import Sender
-from hypervisor_nats.shipping.shipped_run import ShippedRun
+from hypervisor_nats.shipping.shipped_run import ShippedRun, UnreadableRunError
 from hypervisor_nats.shipping.standing import Standing
 
 _SIDE_BY_SIDE = 16
@@ -68,10 +69,12 @@ class Turns:
         positions.done &= there
         for name in sorted({*there, *positions.runs}):
             if name not in self._runs and name not in positions.done:
+                if name not in positions.runs:  # so that it is missed if it goes before its turn
+                    positions.take(name, Reached(Place(), 0, ""))
                 raw = RawRun(Run(self.directory / name), damage_teller("nats"))
-                known = positions.runs.get(name)
-                reached = self._with_subject(name, known or Reached(Place(), 0, ""))
-                self._runs[name] = ShippedRun(raw, reached, known=known is not None)
+                saved = positions.runs[name]
+                reached = self._with_subject(name, saved)
+                self._runs[name] = ShippedRun(raw, reached, known=saved.subject != "")
 
     def go_on_in(self, stream: FleetStream) -> None:
         """Go on in the stream as it is now: with other bounds, perhaps, or other partitions."""
@@ -94,7 +97,7 @@ class Turns:
 
         Raises:
             NatsError: The stream does not take it. What could be sent was.
-            OSError: A run cannot be read.
+            OSError: Likewise.
         """
         if self.stream is None:
             return False
@@ -113,6 +116,24 @@ class Turns:
         return moved or bool(waiting)
 
     async def _send_some(self, sender: Sender, run: ShippedRun, until: float) -> bool:
+        """Send from a run. What is wrong with it alone keeps no other from being sent."""
+        moved = False
+        try:
+            moved = await self._send_of(sender, run, until)
+        except CLIENT_ERRORS:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is that run's own
+            told = str(error)
+            if not isinstance(error, UnreadableRunError):
+                told = f"run {run.name} cannot be sent: {type(error).__name__}: {error}"
+            run.troubled = True
+            self.standing.note_trouble(run.name, told)
+        else:
+            run.troubled = False
+            self.standing.end_trouble(run.name)
+        return moved
+
+    async def _send_of(self, sender: Sender, run: ShippedRun, until: float) -> bool:
         moved = False
         while not run.done and time.monotonic() < until:
             packed = run.pack(self._bounds)
@@ -128,9 +149,19 @@ class Turns:
 
     def _end_turn(self, run: ShippedRun) -> None:
         self._runs.pop(run.name, None)
-        self.positions.take(run.name, None if run.done else run.reached)
+        reached = run.reached if run.known else evolve(run.reached, subject="")
+        self.positions.take(run.name, None if run.done else reached)
         if not run.done:
             self._runs[run.name] = run  # behind all others
+
+    @property
+    def troubled(self) -> bool:
+        """Whether a run cannot be sent, of itself."""
+        return any(run.troubled for run in self._runs.values())
+
+    def is_left(self) -> bool:
+        """Tell whether anything waits of runs that nobody writes."""
+        return any(run.is_left(self._bounds) for run in self._runs.values())
 
     def waiting_of(self, name: str) -> int:
         """Give how many events of a run are known to wait."""
