@@ -1,5 +1,6 @@
 """What happens to agents, the stream and its bucket: nothing is lost by it, and it is told."""
 
+import asyncio
 import json
 import logging
 import threading
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from attrs import evolve
+from nats.aio.client import Client
 from nats.js.api import KeyValueConfig
 from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.keeping import consumer_name, entry_key
+from hypervisor_nats.following.membership import now
+from hypervisor_nats.following.server import Server
 from hypervisor_nats.messages import Head
 from hypervisor_nats.names import partition_of, subject_of
 from hypervisor_observability.errors import StreamUnavailableError
@@ -387,6 +391,25 @@ def test_server_that_restarts_costs_a_pause_alone_and_a_line_or_two(
             assert reader.reads(50)
             assert reader.end() == 50
     _assert_told_briefly(config, caplog)
+
+
+def test_lease_goes_on_from_the_moment_at_which_the_connection_is_back(
+    quick: NatsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connects, waits = Server.client, [1.0]
+
+    async def client(server: Server) -> Client:
+        await asyncio.sleep(waits.pop() if waits else 0)
+        return await connects(server)
+
+    with fleet(quick, "otel") as [reader]:
+        store = reader.stream.fleet
+        store._going.cancel()  # type: ignore[attr-defined]
+        rounds = store._rounds  # type: ignore[attr-defined]
+        monkeypatch.setattr(Server, "client", client)
+        begun = now()
+        store._link.run(rounds._give_sign(), 30)  # type: ignore[attr-defined]
+        assert rounds.membership.until >= begun + 1.0 + LEASE_SECONDS
 
 
 @pytest.mark.fault("N6")

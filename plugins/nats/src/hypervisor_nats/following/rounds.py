@@ -96,6 +96,7 @@ class Rounds:
         self.tenures.trim()
 
     async def _give_sign(self) -> None:
+        await self.server.client()  # a lease goes on from when its sign is given, not asked for
         member, at = self.membership, now()
         revision = await self.server.put(member.key, member.value())
         is_anew = revision < self._revision
