@@ -2,6 +2,7 @@
 
 import heapq
 import random
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,7 +43,14 @@ from tests.plugins.nats.arrivals import (
     messages_of,
     publish,
 )
-from tests.plugins.nats.servers import NatsServer, ask_server, config_of, make_stream
+from tests.plugins.nats.servers import (
+    NatsServer,
+    ask_server,
+    config_of,
+    make_stream,
+    one_server,
+)
+from tests.waiting import wait_until
 
 OTHER = RUN[:-1] + "e"
 SEED = 20261128
@@ -392,6 +400,29 @@ def test_stream_that_is_made_again_is_followed_from_its_start(nats_config: NatsC
 
 
 @pytest.mark.fault("N6")
+def test_stream_that_was_restored_as_it_had_been_is_read_anew(tmp_path: Path) -> None:
+    with one_server(tmp_path / "server") as server:
+        config = config_of(server)
+        make_stream(config)
+        server.stop()
+        shutil.copytree(tmp_path / "server" / "data", tmp_path / "copy")
+        server.start()
+        publish(config, *messages_of(events(4), (0, 1)))
+        with history(config) as opened:
+            follower = opened.follow()
+            assert opened.runs() == [RUN]
+            server.stop()
+            shutil.rmtree(tmp_path / "server" / "data")
+            shutil.copytree(tmp_path / "copy", tmp_path / "server" / "data")
+            server.start()
+            publish(config, *messages_of(events(2), run=OTHER))
+
+            found: list[Entry] = []
+            wait_until(lambda: bool(found.extend(follower.news()) or found), 60)
+            assert [one.run for one in found] == [OTHER, OTHER]
+            assert opened.runs() == [OTHER]
+
+
 def test_server_that_is_away_is_told(nats_server: NatsServer, nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     away = evolve(nats_config, servers=("nats://127.0.0.1:1",), timeout_seconds=0.5)

@@ -1,5 +1,6 @@
 """A link says what is wrong and what would be right, comes back by itself, and is over at once."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -8,12 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
+from nats.aio.client import Client
+from nats.errors import AuthorizationError
 from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.connecting import connect
 from hypervisor_nats.link import Link
 from hypervisor_nats.reasons import reason
 from hypervisor_observability.config import Secret
@@ -138,6 +143,30 @@ def test_wrong_password_is_said_at_once(users_server: NatsServer, user: str) -> 
         f"it refuses the password of user {user}: Authorization Violation."
         " They are wrong, or were revoked"
     )
+
+
+def test_refusal_says_more_than_the_end_of_the_connection_behind_it() -> None:
+    """A server may end it so hard that the client finds that out when it closes its own side."""
+
+    class HardEnd(Client):
+        async def connect(self, *_: Any, **options: Any) -> None:
+            await options["error_cb"](AuthorizationError())
+            await options["error_cb"](ConnectionResetError(104, "Connection reset by peer"))
+            await asyncio.sleep(60)
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    heard: list[Exception | None] = []
+
+    async def refused() -> None:
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(AuthorizationError):
+            patch.setattr(Client, "connect", HardEnd.connect)
+            patch.setattr(Client, "close", HardEnd.close)
+            await connect(NatsConfig(timeout_seconds=60.0), "test", heard.append)
+
+    asyncio.run(refused())
+    assert [type(one) for one in heard] == [AuthorizationError]
 
 
 def test_client_that_shows_nothing_is_told_what_it_could(users_server: NatsServer) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import UnexpectedEOF
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.reasons import DENIED, RefusedError, is_denial, is_refusal
@@ -20,6 +21,7 @@ from hypervisor_nats.reasons import DENIED, RefusedError, is_denial, is_refusal
 _RECONNECT_SECONDS = 0.25
 _PING_SECONDS = 2
 """A server that hangs, or whose machine is gone, is left after two pings without an answer."""
+_ENDS = (ConnectionError, UnexpectedEOF)
 _MAX_FILE_BYTES = 65_536
 # As NATS writes credentials (nats-io/jwt, creds_utils.go).
 _TOKEN = re.compile(rb"-{3,}BEGIN NATS USER JWT-{3,}\s+([\w.-]+)\s+-{3,}END")
@@ -112,7 +114,14 @@ async def connect(
     failures: deque[Exception] = deque(maxlen=len(config.servers))
     hopeless = asyncio.Event()
 
+    refusing = False
+
     async def hear(error: Exception) -> None:
+        nonlocal refusing
+        if refusing and isinstance(error, _ENDS):
+            refusing = False  # a server that refuses ends the connection: that says less
+            return
+        refusing = is_refusal(error) and not is_denial(error)
         heard(error)
         failures.append(error)
         if is_denial(error):

@@ -168,7 +168,7 @@ class Catalogue:
         """
         with self._lock:
             state = self.messages.state()
-            if state is None or (self.state is not None and state.created != self.state.created):
+            if state is None or not state.goes_on_from(self.state, self.position):
                 self._forget()
             self.state = state
             if state is None:

@@ -100,8 +100,9 @@ class FleetFollower:
         if now - self._looked < _LOOK_SECONDS:
             return False
         self._looked = now
-        before, self.state = self.state, self.messages.state()
-        if self.state is None or (before is not None and self.state.created == before.created):
+        before, state = self.state, self.messages.state()
+        self.state = state or before
+        if state is None or state.goes_on_from(before, self.position):
             return False
         self._checked.clear()
         self.position = 0

@@ -40,6 +40,12 @@ class StreamState:
     last: int
     bytes: int
 
+    def goes_on_from(self, before: "StreamState | None", position: int) -> bool:
+        """Tell whether this is the stream that was read up to *position*: not one that was made
+        again, nor one that was restored as it had been earlier.
+        """
+        return self.last >= position and (before is None or self.created == before.created)
+
 
 class StreamAwayError(ConnectionError):
     """The stream cannot be read at present; the text says why, and what to do."""
