@@ -50,7 +50,6 @@ from tests.plugins.nats.servers import (
     make_stream,
     one_server,
 )
-from tests.waiting import wait_until
 
 OTHER = RUN[:-1] + "e"
 SEED = 20261128
@@ -418,7 +417,8 @@ def test_stream_that_was_restored_as_it_had_been_is_read_anew(tmp_path: Path) ->
             publish(config, *messages_of(events(2), run=OTHER))
 
             found: list[Entry] = []
-            wait_until(lambda: bool(found.extend(follower.news()) or found), 60)
+            while not found:
+                found += follower.news()
             assert [one.run for one in found] == [OTHER, OTHER]
             assert opened.runs() == [OTHER]
 

@@ -1,10 +1,17 @@
 """Messages of a stranger whose headers look like words of the server: they hide nothing."""
 
+import asyncio
 import json
 import socket
 from pathlib import Path
 
+from nats.aio.msg import Msg
+from nats.js.client import JetStreamContext
+
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.following.pull import Pull
+from hypervisor_nats.following.server import Server
+from hypervisor_nats.link import Link
 from hypervisor_nats.names import subject_of
 from tests.commands import run_hvobs
 from tests.plugins.nats.arrivals import RUN, events, messages_of, publish
@@ -109,3 +116,35 @@ def test_status_tells_of_all_runs_and_agents(nats_config: NatsConfig, tmp_path: 
     told = json.loads(done.stdout)
     assert len(told["services"]) == len(HEADERS) + 1
     assert len(told["agents"]) == len(HEADERS)
+
+
+def test_agent_reads_on_behind_them(nats_config: NatsConfig) -> None:
+    strangers_around(nats_config)
+    link, last = Link(nats_config, "test"), 7 * len(HEADERS) + 3
+    numbers_in_stream: list[int] = []
+
+    all_came = asyncio.Event()
+
+    def take(_: Msg, number: int) -> None:
+        numbers_in_stream.append(number)
+        if number == last:
+            all_came.set()
+
+    async def read(_: JetStreamContext) -> None:
+        pull = Pull(
+            server=Server(link),
+            config={"ack_policy": "none", "filter_subject": f"{nats_config.subject}.>"},
+            name=None,
+            next=1,
+            take=take,
+            room=lambda: 100,
+        )
+        reading = asyncio.create_task(pull.run())
+        await all_came.wait()
+        reading.cancel()
+
+    try:
+        link.call(read, 60)
+    finally:
+        link.close()
+    assert numbers_in_stream == list(range(1, last + 1))

@@ -83,6 +83,16 @@ class WatchedClient(Client):
         if not self._saw_offer:
             raise RefusedError("nats-py connects in a way that is not known: use release 2.16")
 
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """Read the headers of a message; None where they are none. Whoever may publish writes
+        them as he likes, and what the client raises here would end its reading for good.
+        """
+        try:
+            found: dict[str, str] | None = await super()._process_headers(headers)
+        except (IndexError, ValueError):
+            return None
+        return found
+
     def _connect_command(self) -> bytes:
         """Refuse to go on, before any secret is sent."""
         self._saw_offer = True

@@ -106,7 +106,7 @@ class FleetFollower:
             return False
         self._checked.clear()
         self.position = 0
-        return self.state.last > 0
+        return state.last > 0
 
     def _entries_of(self, message: Stored) -> Iterator[Entry]:
         try:
