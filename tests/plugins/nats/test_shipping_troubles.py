@@ -2,16 +2,20 @@
 
 import json
 import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from hypervisor_nats.config import NatsConfig
+from hypervisor_nats.shipping import shipper
 from hypervisor_nats.shipping.shipping import Shipping
+from hypervisor_nats.shipping.shipping_lock import ShippingLock
 from hypervisor_nats.shipping.turns import Turns
 from tests.commands import run_hvobs
 from tests.plugins.journal.journals import append, write_run
-from tests.plugins.nats.servers import NatsServer, config_of, make_stream
+from tests.plugins.nats.servers import NatsServer, config_of, make_stream, one_server
 from tests.plugins.nats.shipments import (
     PATIENCE_SECONDS,
     numbers_in,
@@ -80,7 +84,11 @@ def test_positions_that_cannot_be_saved_or_read_keep_nothing_from_being_sent(
         assert sending.stop(PATIENCE_SECONDS)
         assert str(in_the_way) in (sending.standing.problem or "")
 
-    ship(tmp_path, nats_config)
+    file = tmp_path / "hypervisor.toml"
+    file.write_text(table(nats_config, tmp_path))
+    result = run_hvobs("ship", "--once", "--config", file)
+    assert result.exit_code == 0  # all is there
+    assert str(in_the_way) in result.stderr
     assert numbers_in(stored(nats_config)) == list(range(30))
 
 
@@ -195,3 +203,39 @@ def test_what_the_bounds_took_while_nobody_could_send_is_counted(
     sending = ship(tmp_path, nats_config)
 
     assert sending.standing.gone == 10
+
+
+def test_who_waits_for_another_sender_counts_what_that_leaves(
+    nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipper, "_WATCH_SECONDS", 0.1)
+    run, writer = write_run(tmp_path, range(10), end="living")
+    ship(tmp_path, nats_config)
+    paused = ShippingLock(tmp_path)
+    assert paused.take()
+    with shipping(tmp_path, nats_config) as waiting:
+        append(writer, *range(10, 13))
+        wait_until(lambda: waiting.standing.waiting == 3, PATIENCE_SECONDS)
+        assert waiting.standing.behind_seconds > 0
+        paused.release()
+        wait_until(lambda: waiting.standing.ships, PATIENCE_SECONDS)
+        wait_until(lambda: waiting.standing.waiting == 0, PATIENCE_SECONDS)
+    writer.close()
+
+    assert waiting.standing.shipped == 3
+    assert waiting.waiting_of(run.path.name) == 0
+
+
+def test_server_that_hangs_holds_no_process_beyond_its_time(tmp_path: Path) -> None:
+    write_run(tmp_path, range(10))
+    with one_server(tmp_path / "server") as server:
+        config = config_of(server, timeout_seconds=60)
+        make_stream(config)
+        server.send(signal.SIGSTOP)
+        sending = Shipping(tmp_path, config, "checkout")
+        sending.start()
+        began = time.monotonic()
+        assert not sending.stop(4.0)
+        assert time.monotonic() - began < 30
+
+    assert "it has not answered" in (sending.standing.problem or "")

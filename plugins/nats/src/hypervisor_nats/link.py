@@ -71,6 +71,11 @@ class Link:
         return None if heard is None else heard[1]
 
     @property
+    def is_closed(self) -> bool:
+        """Whether it was closed: for good."""
+        return self._closed
+
+    @property
     def is_away(self) -> bool:
         """Whether no server could be had, as often as there are servers, since all was well."""
         return self._failures >= len(self.config.servers)

@@ -112,10 +112,9 @@ def _end(standing: Standing, problem: str | None, *, once: bool, sent_all: bool)
     lost = standing.gone + standing.too_large
     if lost:
         raise click.ClickException(f"{lost:,} events could not be sent: see above")
-    if standing.problem is not None:
-        raise click.ClickException(standing.problem)
     if not sent_all:
-        raise click.ClickException(f"{standing.waiting:,} events are still to be sent")
+        left = f"{standing.waiting:,} events are still to be sent"
+        raise click.ClickException(standing.problem or left)
 
 
 @define(eq=False)

@@ -29,6 +29,7 @@ _LOOK_SECONDS = 0.1
 _LOOK_SECONDS_A_RUN = 0.001
 """A look at a run that rests takes about 0.04 ms: no more than 4 % of a CPU, however many rest."""
 _LOCK_SECONDS = 0.5
+_WATCH_SECONDS = 10.0
 _STREAM_SECONDS = 5.0
 """A stream that was made anew, or changed, is noticed within this time at the latest."""
 _LEAST_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.1, 5.0
@@ -63,6 +64,7 @@ class Shipper:
     """Whether nothing moved any more since it was asked to end."""
     _listing: RunListing = field(init=False)
     _turns: Turns | None = field(default=None, init=False)
+    _watch_due: float = field(factory=lambda: time.monotonic() + _WATCH_SECONDS, init=False)
     _looked_at: float | None = field(default=None, init=False)
     """When the stream was looked at; None: it is to be."""
 
@@ -125,8 +127,17 @@ class Shipper:
         if held != held_before:  # another process may have sent since, or sends now
             self._turns = None
             self.standing.note_waiting(0, 0)
+        if not held:
+            self._watch()
         self.standing.sender = None if held else self.lock.holder()
         return held
+
+    def _watch(self) -> None:
+        """Count now and then what another process has not sent, which may be paused, or hang."""
+        if time.monotonic() >= self._watch_due:
+            self._watch_due = time.monotonic() + _WATCH_SECONDS
+            with contextlib.suppress(OSError):
+                self._turns_in(None).count(at_once=True)
 
     def _step(self) -> float:
         """Send once from all runs; give for how many seconds to rest.
@@ -165,6 +176,8 @@ class Shipper:
         if isinstance(error, StreamUnavailableError):
             heard = self.link.heard if self.asked.is_set() else None
             why = error.reason if heard is None else reason(heard, self.config)
+            if heard is None and self.link.is_closed:
+                why = "it has not answered before the process ended: see whether it hangs"
             told = f"{self.link.place}: {why}"
         elif not isinstance(error, OSError):
             told = f"a fault of its own: {type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ _AWAY_SECONDS = 0.5
 """So long the end of a process waits for a server that is away."""
 _LOOK_SECONDS = 0.05
 _CLOSE_SECONDS = 1.0
+_RESERVE_SECONDS = 0.5
 
 
 @define(eq=False)
@@ -67,6 +68,7 @@ class Shipping:
         if not self._thread.started:
             return True
         began = time.monotonic()
+        timeout -= min(_RESERVE_SECONDS, timeout / 4)  # so that all of it ends in time
         self._shipper.ask_to_end(timeout)
         while not self._thread.join(_LOOK_SECONDS):
             waited = time.monotonic() - began
