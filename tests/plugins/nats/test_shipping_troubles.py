@@ -86,10 +86,8 @@ def test_positions_that_cannot_be_saved_or_read_keep_nothing_from_being_sent(
 
     file = tmp_path / "hypervisor.toml"
     file.write_text(table(nats_config, tmp_path))
-    result = run_hvobs("ship", "--once", "--config", file)
-    assert result.exit_code == 0  # all is there
-    assert str(in_the_way) in result.stderr
-    assert numbers_in(stored(nats_config)) == list(range(30))
+    assert run_hvobs("ship", "--once", "--config", file).exit_code == 0  # all is there
+    assert sorted(numbers_in(stored(nats_config))) == list(range(30))
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "..", ""])
@@ -100,7 +98,7 @@ def test_positions_of_what_is_no_run_are_passed_over(
     ship(tmp_path, nats_config)
     path = tmp_path / "shipped" / f"{nats_config.stream}.json"
     document = json.loads(path.read_bytes())
-    document["runs"] = {name: [3, "00" * 32, 0, ""]}
+    document["runs"] = {name: [3, "00" * 32, 0, "", 9]}
     path.write_text(json.dumps(document))
     write_run(tmp_path, range(5, 10))
 
@@ -199,6 +197,7 @@ def test_what_the_bounds_took_while_nobody_could_send_is_counted(
         wait_until(lambda: sending.standing.waiting == 10, PATIENCE_SECONDS)
         wait_until(lambda: sending.standing.problem is not None, PATIENCE_SECONDS)
     run.remove()  # as the bounds do
+    (tmp_path / "ended").unlink()  # likewise
 
     sending = ship(tmp_path, nats_config)
 

@@ -52,6 +52,7 @@ class Positions:
         stream: The stream that it is about: its name, and when it was made; empty: none was seen
             yet.
         runs: How far those were sent that are not done.
+        ends: Number behind the last event of those in *runs*, as far as it was seen.
         done: Names of the runs that were sent with their end.
         damage: Why the file that was there could not be used; None: it could, or there was none.
         former: The stream that the file was about before, where that was another one.
@@ -60,6 +61,7 @@ class Positions:
     path: Path
     stream: str
     runs: dict[str, Reached] = field(factory=dict)
+    ends: dict[str, int] = field(factory=dict)
     done: set[str] = field(factory=set)
     damage: str | None = None
     former: str | None = None
@@ -77,10 +79,12 @@ class Positions:
                 raise ValueError(f"version {document['version']}; this release reads {_VERSION}")
             if stream is None or document["stream"] in ("", stream):
                 positions.stream = stream or str(document["stream"])
-                runs = {name: _reached(one) for name, one in document["runs"].items()}
+                runs = {name: _reached(*one[:4]) for name, one in document["runs"].items()}
+                ends = {name: _number(one[4]) for name, one in document["runs"].items()}
                 if not all(map(is_run_name, (*runs, *document["done"]))):
                     raise ValueError("it names what is no run")
-                positions.runs, positions.done = runs, set(document["done"])
+                positions.runs, positions.ends = runs, ends
+                positions.done = set(document["done"])
             else:
                 positions.former = str(document["stream"])
         except FileNotFoundError:
@@ -93,12 +97,19 @@ class Positions:
         """Take how far a run was sent; None: with its end."""
         if reached is None:
             self.runs.pop(name, None)
+            self.ends.pop(name, None)
             self.done.add(name)
         elif self.runs.get(name) != reached:
             self.runs[name] = reached
         else:
             return
         self._unsaved = True
+
+    def note_end(self, name: str, end: int) -> None:
+        """Note how far a run goes that is not done: it is missed then, if it goes itself."""
+        if name in self.runs and self.ends.get(name, 0) < end:
+            self.ends[name] = end
+            self._unsaved = True
 
     def save(self, *, at_once: bool) -> bool:
         """Write it, if anything has changed, and not too often; tell whether it is up to date.
@@ -124,7 +135,13 @@ class Positions:
 
     def _write(self) -> None:
         runs: Mapping[str, Any] = {
-            name: [one.place.sequence, one.place.chain.hex(), one.last, one.subject]
+            name: [
+                one.place.sequence,
+                one.place.chain.hex(),
+                one.last,
+                one.subject,
+                self.ends.get(name, 0),
+            ]
             for name, one in self.runs.items()
         }
         document = {
@@ -136,11 +153,14 @@ class Positions:
         replace_file(self.path, json.dumps(document, separators=(",", ":")).encode())
 
 
-def _reached(document: Any) -> Reached:
-    sequence, chain, last, subject = document
+def _reached(sequence: Any, chain: Any, last: Any, subject: Any) -> Reached:
     value = bytes.fromhex(chain)
-    if len(value) != DIGEST_BYTES or any(
-        type(one) is not int or one < 0 for one in (sequence, last)
-    ):
-        raise ValueError(f"no position: {document!r:.100}")
-    return Reached(Place(sequence, value), last, str(subject))
+    if len(value) != DIGEST_BYTES:
+        raise ValueError(f"no chain value: {chain!r:.100}")
+    return Reached(Place(_number(sequence), value), _number(last), str(subject))
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"no number: {value!r:.100}")
+    return value

@@ -211,8 +211,8 @@ class Shipper:
         if turns is not None:
             with contextlib.suppress(Exception):  # what is wrong was told, or is told next time
                 self._look_for_runs(turns)
-                self._save(turns, at_once=True)
                 turns.count(at_once=True)
+                self._save(turns, at_once=True)
 
     def _save(self, turns: Turns, *, at_once: bool) -> None:
         """Save how far it is. Where that fails, the stream is asked after the next start."""

@@ -75,6 +75,7 @@ class Turns:
                 saved = positions.runs[name]
                 reached = self._with_subject(name, saved)
                 self._runs[name] = ShippedRun(raw, reached, known=saved.subject != "")
+                self._runs[name].end = positions.ends.get(name, 0)
 
     def go_on_in(self, stream: FleetStream) -> None:
         """Go on in the stream as it is now: with other bounds, perhaps, or other partitions."""
@@ -179,6 +180,8 @@ class Turns:
                 ended = self._ledger.runs.get(name)
                 with contextlib.suppress(OSError):  # the turn tells of it
                     run.look(None if ended is None else ended.end)
+                if run.waiting:
+                    self.positions.note_end(name, run.end)
             self._oldest_ns = self._find_oldest()
             self._counted_at = time.monotonic()
         waiting = sum(run.waiting for run in self._runs.values())
