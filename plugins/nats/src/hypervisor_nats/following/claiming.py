@@ -190,7 +190,6 @@ class Claiming:
                 "ack_wait": int(_ACK_WAIT_SECONDS * 1e9),
                 "max_ack_pending": _MAX_ACK_PENDING,
                 "mem_storage": True,
-                "num_replicas": 1,
                 "priority_groups": [GROUP],
                 "priority_policy": "pinned_client",
                 "priority_timeout": int(_PINNED_SECONDS * 1e9),

@@ -20,7 +20,7 @@ PIECE_BYTES = 512 * 1024
 _MOST = 2**63
 
 
-@frozen
+@frozen(order=True)
 class Place:
     """A place in a partition: all before it is settled.
 

@@ -89,7 +89,9 @@ class Kept:
         """
         if snapshot is None:
             async with self._lock:  # a write under way may name another snapshot
-                await self._write(evolve(entry, snapshot=self.entry.snapshot))
+                # It may be of a moment before the one that was written last.
+                newest = self.entry if entry.place < self.entry.place else entry
+                await self._write(evolve(newest, owner=entry.owner, snapshot=self.entry.snapshot))
             return
         at = await self._put(entry.place, snapshot.to_bytes())
         try:

@@ -23,13 +23,16 @@ from hypervisor_nats.link import CLIENT_ERRORS
 from hypervisor_observability.errors import StreamUnavailableError
 
 GROUP = "owner"
-_EXPIRES_SECONDS = 5.0
-_LATE_SECONDS = 2.0
+_EXPIRES_SECONDS = 30.0
+_HEARTBEAT_SECONDS = 1.0
+_SILENCE_SECONDS = 3.0
+"""For so long a server says nothing, not even that there is nothing: it has lost the request."""
 _LOOK_SECONDS = 0.5
+_SHORT_SECONDS = 1.5
 _AGAIN_SECONDS = 0.1
 _MOST_AGAIN_SECONDS = 2.0
 _PIN_HEADER = "Nats-Pin-Id"
-_TIMED_OUT, _NO_MESSAGES, _WRONG_PIN = "408", "404", "423"
+_HEARTBEAT, _TIMED_OUT, _NO_MESSAGES, _WRONG_PIN = "100", "408", "404", "423"
 
 _logger = logging.getLogger(__name__)
 
@@ -88,13 +91,13 @@ class Pull:
             came = self.next
             try:
                 client = await self.server.client()
-                await self._make()
+                if not await self._goes_on():
+                    await self._make()
                 await self._pull(client)
             except _AnewError as why:
-                _logger.debug("consumer %s is made anew: %s", self.name, why)
+                _logger.debug("consumer %s is looked at: %s", self.name, why)
             except (*CLIENT_ERRORS, StreamUnavailableError) as error:
                 self.server.note_trouble(error, since=self._heard)
-            self.consumer = None
             failures = 0 if self.next > came else failures + 1
             await asyncio.sleep(
                 min(_MOST_AGAIN_SECONDS, _AGAIN_SECONDS * 2 ** min(failures, 5) / 2)
@@ -103,9 +106,26 @@ class Pull:
                 if self.is_still_ours is not None and not await self.is_still_ours():
                     return
 
+    async def _goes_on(self) -> bool:
+        """Tell whether the consumer is there still, and has handed out what came, no more."""
+        if self.consumer is None or self._broken:
+            return False
+        try:
+            handed, left = await delivered_of(self.server, self.consumer, _SHORT_SECONDS)
+        except (NotFoundError, TimeoutError):
+            return False
+        if handed != self.count:
+            return False
+        self.pending = left
+        self._begin()
+        return True
+
+    def _begin(self) -> None:
+        self._asked, self._pin, self._broken, self._status = 0, None, False, None
+
     async def _make(self) -> None:
         """Make the consumer, in place of one of the same name."""
-        stream = self.server.link.config.stream
+        stream, self.consumer = self.server.link.config.stream, None
         config = {
             **self.config,
             "deliver_policy": "by_start_sequence",
@@ -115,11 +135,13 @@ class Pull:
         if self.name is None:
             made = await self.server.ask(f"CONSUMER.CREATE.{stream}", asked)
         else:
-            with contextlib.suppress(NotFoundError):
-                await self.server.ask(f"CONSUMER.DELETE.{stream}.{self.name}")
+            # No answer: the server that had it is away. The next one knows that it is deleted.
+            with contextlib.suppress(NotFoundError, TimeoutError):
+                subject = f"CONSUMER.DELETE.{stream}.{self.name}"
+                await self.server.ask(subject, seconds=_SHORT_SECONDS)
             made = await self.server.ask(f"CONSUMER.DURABLE.CREATE.{stream}.{self.name}", asked)
         self.pending, self.count = int(made.get("num_pending", 0)), 0
-        self._asked, self._pin, self._broken, self._status = 0, None, False, None
+        self._begin()
         self.consumer = str(made["name"])
 
     async def _pull(self, client: Client) -> None:
@@ -127,7 +149,6 @@ class Pull:
         subscription = await client.subscribe(
             inbox, cb=self._on, pending_msgs_limit=0, pending_bytes_limit=0
         )
-        deadline = 0.0
         try:
             while True:
                 self._wake.clear()
@@ -139,9 +160,9 @@ class Pull:
                 room = 0 if self._asked else self.room()
                 if room > 0:
                     self._asked = room
-                    deadline = time.monotonic() + _EXPIRES_SECONDS + _LATE_SECONDS
+                    self._heard = time.monotonic()
                     await self._ask(client, inbox, room)
-                elif self._asked and time.monotonic() > deadline:
+                elif self._asked and time.monotonic() > self._heard + _SILENCE_SECONDS:
                     raise _AnewError("the server does not answer")
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
@@ -151,7 +172,11 @@ class Pull:
                 await subscription.unsubscribe()
 
     async def _ask(self, client: Client, inbox: str, room: int) -> None:
-        asked: dict[str, Any] = {"batch": room, "expires": int(_EXPIRES_SECONDS * 1e9)}
+        asked: dict[str, Any] = {
+            "batch": room,
+            "expires": int(_EXPIRES_SECONDS * 1e9),
+            "idle_heartbeat": int(_HEARTBEAT_SECONDS * 1e9),
+        }
         if "priority_groups" in self.config:
             asked["group"] = GROUP
             if self._pin is not None:
@@ -164,7 +189,7 @@ class Pull:
         if status is None:
             return
         code, text = status
-        if code in (_TIMED_OUT, _NO_MESSAGES):
+        if code in (_HEARTBEAT, _TIMED_OUT, _NO_MESSAGES):
             return
         if code != _WRONG_PIN:
             raise _AnewError(f"{code} {text}")
@@ -175,6 +200,8 @@ class Pull:
     async def _on(self, message: Msg) -> None:
         headers, self._heard = message.headers, time.monotonic()
         if headers is not None and "Status" in headers and not message.reply.startswith("$JS.ACK."):
+            if headers["Status"] == _HEARTBEAT:
+                return
             self._asked = 0
             self._status = (headers["Status"], headers.get("Description", ""))
             self._wake.set()
@@ -196,12 +223,21 @@ class Pull:
             self._wake.set()
 
 
-async def delivered_of(server: Server, consumer: str) -> tuple[int, int]:
+async def delivered_of(
+    server: Server, consumer: str, seconds: float | None = None
+) -> tuple[int, int]:
     """Tell of a consumer how many messages it has handed out, and how many are left.
+
+    Args:
+        server: What is asked.
+        consumer: Its name.
+        seconds: Longest time for an answer, in seconds; None: that of the configuration.
 
     Raises:
         APIError: There is none.
         NatsError: No server answers.
     """
-    info = await server.ask(f"CONSUMER.INFO.{server.link.config.stream}.{consumer}")
+    info = await server.ask(
+        f"CONSUMER.INFO.{server.link.config.stream}.{consumer}", seconds=seconds
+    )
     return int(info["delivered"]["consumer_seq"]), int(info["num_pending"])

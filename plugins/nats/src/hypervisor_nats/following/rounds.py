@@ -151,13 +151,16 @@ class Rounds:
         keys = [entry_key(reader, number) for reader in wanted for number in wanted[reader]]
         if keys:
             found = {one.key: one for one in await self.server.last_of(*keys)}
-            await asyncio.gather(
-                *(
-                    self._claim(reader, number, found.get(entry_key(reader, number)), wanted)
-                    for reader in self.tenures.streams
-                    for number in list(wanted[reader])
-                )
-            )
+            claims = [
+                self._claim(reader, number, found.get(entry_key(reader, number)), wanted)
+                for reader in wanted
+                for number in list(wanted[reader])
+            ]
+            # All of them end before the next round: none is claimed twice.
+            failures = await asyncio.gather(*claims, return_exceptions=True)
+            for failure in failures:
+                if failure is not None:
+                    raise failure
 
     async def _claim(
         self, reader: str, partition: int, found: Found | None, wanted: Mapping[str, set[int]]

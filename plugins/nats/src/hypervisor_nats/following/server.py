@@ -88,14 +88,25 @@ class Server:
         """Longest time for an answer, in seconds."""
         return self.link.config.timeout_seconds
 
-    async def ask(self, subject: str, payload: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def ask(
+        self,
+        subject: str,
+        payload: Mapping[str, Any] | None = None,
+        *,
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
         """Ask JetStream's API.
+
+        Args:
+            subject: What comes behind the API's prefix.
+            payload: What is asked.
+            seconds: Longest time for an answer, in seconds; None: that of the configuration.
 
         Raises:
             APIError: It refuses.
             NatsError: No server answers.
         """
-        async with asyncio.timeout(self.timeout):
+        async with asyncio.timeout(self.timeout if seconds is None else seconds):
             return await answer(self.client, subject, payload)
 
     async def put(self, key: str, value: bytes, last: int | None = None) -> int:
