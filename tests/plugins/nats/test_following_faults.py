@@ -87,8 +87,8 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
     messages = run_messages(run, 40)
     publish(quick, messages[:2])
     with fleet(quick, "otel") as [paused]:
-        wait_for_parts(paused)
         paused.holds = True  # it delivers them, and is paused before it says so
+        wait_for_parts(paused)
         assert paused.reads(20)
         resumes = threading.Event()
         paused.stream.fleet._link.loop.call_soon_threadsafe(resumes.wait)  # type: ignore[attr-defined]
