@@ -76,6 +76,10 @@ class Pull:
     _wake: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     @property
+    def _is_pinned(self) -> bool:
+        return "priority_groups" in self.config
+
+    @property
     def has_room(self) -> bool:
         """Whether it could ask for messages, and has not."""
         return not self._asked and self.room() > 0
@@ -108,7 +112,7 @@ class Pull:
 
     async def _goes_on(self) -> bool:
         """Tell whether the consumer is there still, and has handed out what came, no more."""
-        if self.consumer is None or self._broken:
+        if self.consumer is None or self._broken or (self._is_pinned and self._pin is None):
             return False
         try:
             handed, left = await delivered_of(self.server, self.consumer, _SHORT_SECONDS)
@@ -121,11 +125,11 @@ class Pull:
         return True
 
     def _begin(self) -> None:
-        self._asked, self._pin, self._broken, self._status = 0, None, False, None
+        self._asked, self._broken, self._status = 0, False, None
 
     async def _make(self) -> None:
         """Make the consumer, in place of one of the same name."""
-        stream, self.consumer = self.server.link.config.stream, None
+        stream, self.consumer, self._pin = self.server.link.config.stream, None, None
         config = {
             **self.config,
             "deliver_policy": "by_start_sequence",
@@ -177,7 +181,7 @@ class Pull:
             "expires": int(_EXPIRES_SECONDS * 1e9),
             "idle_heartbeat": int(_HEARTBEAT_SECONDS * 1e9),
         }
-        if "priority_groups" in self.config:
+        if self._is_pinned:
             asked["group"] = GROUP
             if self._pin is not None:
                 asked["id"] = self._pin
@@ -193,9 +197,8 @@ class Pull:
             return
         if code != _WRONG_PIN:
             raise _AnewError(f"{code} {text}")
-        self._pin = None
-        if self.is_still_ours is not None and not await self.is_still_ours():
-            raise _AnewError("another one is pinned")
+        self._broken = True  # a request of a connection that is no more may hold the pin
+        raise _AnewError("another request is pinned")
 
     async def _on(self, message: Msg) -> None:
         headers, self._heard = message.headers, time.monotonic()
