@@ -18,8 +18,8 @@ from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.keeping import consumer_name, entry_key
-from hypervisor_nats.following.membership import now
-from hypervisor_nats.following.server import Server
+from hypervisor_nats.following.membership import Membership, Sign, now
+from hypervisor_nats.following.server import Found, Server
 from hypervisor_nats.messages import Head
 from hypervisor_nats.names import partition_of, subject_of
 from hypervisor_observability.errors import StreamUnavailableError
@@ -106,6 +106,41 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
             wait_until(lambda: has_all(paused, heir, events=120))
             assert sum(heir.state.values()) + sum(paused.state.values()) == 120
             assert Counter(Counter(paused.ids + heir.ids).values()) == {1: 100, 2: 20}
+
+
+def test_agent_is_not_dead_before_the_lease_that_it_has_itself() -> None:
+    patient, hasty = Membership(60.0), Membership(0.05)
+    patient.note_sign(now(), 1)
+    hasty.note_sign(now(), 2)
+    at = "2026-11-28T10:11:12Z"
+    hasty.look([Found(patient.key, 1, at, patient.value()), Found(hasty.key, 2, at, None)])
+    time.sleep(0.1)
+    assert hasty.live() == [patient.id, hasty.id]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"begun": "x", "lease": -1, "readers": 7}'])
+def test_sign_of_life_that_says_nothing_is_of_an_agent_without_a_place(data: bytes) -> None:
+    sign = Sign.from_bytes(data)
+    assert (sign.begun, sign.lease_seconds, sign.readers) == (0, None, None)
+
+
+def test_plugin_that_one_agent_has_gets_all_partitions_beside_an_agent_without_it(
+    quick: NatsConfig,
+) -> None:
+    with fleet(quick, "otel") as [other], fleet(quick, "otel", "audit") as [otel, audit]:
+
+        def is_shared() -> bool:
+            for reader in (other, otel, audit):
+                reader.step()
+            return len(other.stream.parts) == len(otel.stream.parts) == 2
+
+        wait_until(is_shared)
+        for _ in range(8):
+            publish_run(quick, 10)
+        assert audit.reads(80)
+        wait_until(lambda: has_all(other, otel, events=80))
+        assert len(other.ids) + len(otel.ids) == 80
+        assert len(audit.stream.parts) == PARTITIONS
 
 
 def test_agents_that_begin_at_one_moment_share_everything(quick: NatsConfig) -> None:

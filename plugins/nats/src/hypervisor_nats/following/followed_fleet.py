@@ -67,7 +67,7 @@ class FollowedFleet:
         """
         self._call(facts_of(self._server))
         if self._rounds is None:
-            membership = Membership(self.config.lease_seconds)
+            membership = Membership(self.config.lease_seconds, self.streams.keys())
             tenures = Tenures(self._server, membership.id, self.streams)
             self._rounds = Rounds(self._server, membership, tenures)
             self._going = asyncio.run_coroutine_threadsafe(self._rounds.run(), self._link.loop)

@@ -1,8 +1,9 @@
 """Which agents are alive, and which partition falls to whom.
 
 Each agent writes its key again and again. For another one it is dead when the key has not changed
-for a lease, on the clock of the other: no clocks of two machines are compared. Who could not write
-its own key for as long knows nothing of the others either, and gives all of them a lease again.
+for the lease that stands in it, on the clock of the other: no clocks of two machines are compared,
+and agents may have leases of their own. Who could not write its own key for as long knows nothing
+of the others either, and gives all of them a lease again.
 """
 
 import contextlib
@@ -10,15 +11,18 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 from uuid import uuid4
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from hypervisor_nats.following.server import Found
 from hypervisor_nats.server_times import seconds_between
 
 KEY = "replica."
+MOST_LEASE = 60.0
+"""Longest lease that an agent may have, in seconds."""
 
 
 def now() -> float:
@@ -29,10 +33,55 @@ def now() -> float:
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
+@frozen
+class Sign:
+    """A sign of life.
+
+    Attributes:
+        host: Where the agent runs.
+        pid: Its process.
+        begun: Its place in the order of all agents; 0: it has none yet.
+        lease_seconds: For how long it may be silent before it is dead.
+        readers: For which readers it takes partitions; None: for all, as it does not say.
+    """
+
+    host: str = "?"
+    pid: int = 0
+    begun: int = 0
+    lease_seconds: float | None = None
+    readers: frozenset[str] | None = None
+
+    def to_bytes(self) -> bytes:
+        """Write it."""
+        told = {
+            "host": self.host, "pid": self.pid, "begun": self.begun,
+            "lease": self.lease_seconds, "readers": sorted(self.readers or ()),
+        }  # fmt: skip
+        return json.dumps(told).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Sign":
+        """Read it; what cannot be read is as if it was not said."""
+        told: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            told = json.loads(data)
+        if not isinstance(told, Mapping):
+            return cls()
+        readers = told.get("readers")
+        return cls(
+            str(told.get("host", "?")),
+            _number(told.get("pid")),
+            _number(told.get("begun")),
+            _lease(told.get("lease")),
+            frozenset(map(str, readers)) if isinstance(readers, list) else None,
+        )
+
+
 @define
 class _Seen:
     revision: int
-    begun: int
+    sign: Sign
+    lease_seconds: float
     until: float
 
 
@@ -41,13 +90,15 @@ class Membership:
     """The agents, as one of them sees them.
 
     Attributes:
-        lease_seconds: Time without a sign of life after which an agent is dead.
+        lease_seconds: Time without a sign of life after which this agent is dead for others.
+        readers: Names of those for which it takes partitions.
         id: Of this one.
         begun: Revision of its first sign of life: the order of all agents, which the server gives.
         until: The moment until which this one is alive for sure, on the clock of ``now``.
     """
 
     lease_seconds: float
+    readers: Collection[str] = ()
     id: str = field(factory=lambda: uuid4().hex[:16])
     begun: int = field(default=0, init=False)
     until: float = field(default=-1.0, init=False)
@@ -66,8 +117,10 @@ class Membership:
 
     def value(self) -> bytes:
         """Give what stands under the key."""
-        told = {"host": socket.gethostname(), "pid": os.getpid(), "begun": self.begun}
-        return json.dumps(told).encode()
+        return Sign(
+            socket.gethostname(), os.getpid(), self.begun,
+            self.lease_seconds, frozenset(self.readers),
+        ).to_bytes()  # fmt: skip
 
     def note_sign(self, at: float, revision: int) -> None:
         """Note a sign of life of this agent.
@@ -78,7 +131,7 @@ class Membership:
         """
         if at >= self.until:  # it knows nothing of them either
             for seen in self._others.values():
-                seen.until = at + self.lease_seconds
+                seen.until = at + seen.lease_seconds
         self.until = at + self.lease_seconds
         self.begun = self.begun or revision
 
@@ -92,22 +145,29 @@ class Membership:
                 continue
             present.add(name)
             seen = self._others.get(name)
-            if seen is None:
-                lease = self.lease_seconds - _seconds_between(one.time, own)
-                self._others[name] = _Seen(one.revision, _begun(one.data), at + max(0.0, lease))
-            elif one.revision > seen.revision:
-                seen.revision, seen.begun = one.revision, _begun(one.data)
-                seen.until = at + self.lease_seconds
+            if seen is not None and one.revision <= seen.revision:
+                continue
+            sign = Sign.from_bytes(one.data)
+            lease = sign.lease_seconds or self.lease_seconds
+            # Of one that was not known before the server tells for how long it has been silent.
+            silent = _seconds_between(one.time, own) if seen is None else 0.0
+            self._others[name] = _Seen(one.revision, sign, lease, at + max(0.0, lease - silent))
         for name in self._others.keys() - present:
             del self._others[name]
 
-    def live(self) -> list[str]:
-        """Give the ids of those who live, in their order; this one among them."""
+    def live(self, reader: str | None = None) -> list[str]:
+        """Give the ids of those who live, in their order; this one among them.
+
+        Args:
+            reader: Those alone who take partitions for it; None: all.
+        """
         at = now()
         ids = {
-            name: (seen.begun, name)
+            name: (seen.sign.begun, name)
             for name, seen in self._others.items()
-            if seen.begun and at < seen.until
+            if seen.sign.begun
+            and at < seen.until
+            and (reader is None or seen.sign.readers is None or reader in seen.sign.readers)
         }
         if self.begun:
             ids[self.id] = (self.begun, self.id)
@@ -117,7 +177,7 @@ class Membership:
         """Give the ids of those who have been dead for so long that their keys are of no use."""
         at = now()
         return [
-            name for name, seen in self._others.items() if at > seen.until + 30 * self.lease_seconds
+            name for name, seen in self._others.items() if at > seen.until + 30 * seen.lease_seconds
         ]
 
     def next_end(self) -> float:
@@ -133,12 +193,13 @@ def owner_of(partition: int, live: Sequence[str]) -> str | None:
     return live[partition % len(live)] if live else None
 
 
-def _begun(data: bytes) -> int:
-    with contextlib.suppress(ValueError):
-        told = json.loads(data)
-        if isinstance(told, Mapping) and type(told.get("begun")) is int:
-            return int(told["begun"])
-    return 0
+def _lease(value: Any) -> float | None:
+    is_one = type(value) in (int, float) and 0 < value <= MOST_LEASE
+    return float(value) if is_one else None
+
+
+def _number(value: Any) -> int:
+    return value if type(value) is int and value >= 0 else 0
 
 
 def _seconds_between(earlier: str, later: str | None) -> float:

@@ -47,6 +47,8 @@ class Rounds:
     live: list[str] = field(factory=list, init=False)
     wanted: dict[str, set[int]] = field(factory=dict, init=False)
     has_looked: bool = field(default=False, init=False)
+    _sharing: dict[str, list[str]] = field(factory=dict, init=False)
+    """Who lives and takes partitions for a reader, by reader."""
     _facts: StreamFacts | None = field(default=None, init=False)
     _facts_due: float = field(default=0.0, init=False)
     _revision: int = field(default=0, init=False)
@@ -90,6 +92,7 @@ class Rounds:
         for name in self.membership.dead():
             await self.server.remove(f"{KEY}{name}")
         self.live = self.membership.live()
+        self._sharing = {name: self.membership.live(name) for name in self.tenures.streams}
         await self._give_up_what_is_anothers()
         await self._claim_wanted(facts)
         await self.tenures.save_what_moved()
@@ -126,12 +129,13 @@ class Rounds:
             term.is_cut = term.is_cut or facts.first > max(term.reached, term.begins.sequence) + 1
         return facts
 
-    def _is_mine(self, partition: int) -> bool:
-        return owner_of(partition, self.live) == self.membership.id
+    def _is_mine(self, reader: str, partition: int) -> bool:
+        # An agent without the plugin would leave its partitions unread.
+        return owner_of(partition, self._sharing[reader]) == self.membership.id
 
     async def _give_up_what_is_anothers(self) -> None:
         for term in list(self.tenures.terms.values()):
-            if self._is_mine(term.partition):
+            if self._is_mine(term.kept.reader, term.partition):
                 term.leaves_at = None
                 continue
             if term.leaves_at is None:
@@ -141,10 +145,13 @@ class Rounds:
         await self.tenures.write_releases()
 
     async def _claim_wanted(self, facts: StreamFacts) -> None:
-        mine = [number for number in range(facts.partitions) if self._is_mine(number)]
         wanted = {
-            reader: {number for number in mine if (reader, number) not in self.tenures.terms}
-            for reader in self.tenures.streams
+            reader: {
+                number
+                for number in range(facts.partitions)
+                if self._is_mine(reader, number) and (reader, number) not in self.tenures.terms
+            }
+            for reader in self._sharing
         }
         # Before one is taken: a reader that has it must not be told that another has all it gets.
         self.wanted = wanted

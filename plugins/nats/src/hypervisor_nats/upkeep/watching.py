@@ -4,7 +4,6 @@ Ages are told by the servers' clocks alone: those of agents and of this machine 
 """
 
 import asyncio
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +11,7 @@ from attrs import define, field, frozen
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.entries import Entry
-from hypervisor_nats.following.membership import KEY
+from hypervisor_nats.following.membership import KEY, Sign
 from hypervisor_nats.following.server import Found, Server
 from hypervisor_nats.messages import Head, StrangeMessageError
 from hypervisor_nats.names import subjects_of_partition, text_of
@@ -168,14 +167,9 @@ def _agents(found: Sequence[Found], now: str, config: NatsConfig) -> Iterator[Ag
     for one in found:
         if not one.key.startswith(KEY) or one.data is None:
             continue
-        try:
-            told = json.loads(one.data)
-            host, pid = str(told["host"]), int(told["pid"])
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            host, pid = "?", 0
-        silent = seconds_between(one.time, now)
-        lives = silent <= config.lease_seconds + _GRACE_SECONDS
-        yield Agent(one.key.removeprefix(KEY), host, pid, lives, silent)
+        sign, silent = Sign.from_bytes(one.data), seconds_between(one.time, now)
+        lives = silent <= (sign.lease_seconds or config.lease_seconds) + _GRACE_SECONDS
+        yield Agent(one.key.removeprefix(KEY), sign.host, sign.pid, lives, silent)
 
 
 def _entries(found: Sequence[Found], created: str) -> Iterator[tuple[tuple[str, int], Entry]]:
