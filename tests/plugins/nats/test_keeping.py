@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from attrs import define, field
@@ -12,6 +13,7 @@ from hypervisor_nats.following.entries import Entry, Place, Snapshot
 from hypervisor_nats.following.keeping import Kept, entry_key
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import Link
+from tests.plugins.nats.servers import config_of, make_stream, one_server
 
 _SECONDS = 60.0
 _LARGE = {"noise": random.Random(1).randbytes(4_000).hex()}
@@ -61,3 +63,32 @@ def test_place_that_is_saved_beside_a_snapshot_does_not_lose_it(link: Link) -> N
         ).snapshot()
 
     assert link.run(save_both(), _SECONDS).state == _LARGE
+
+
+def test_state_that_is_larger_than_a_message_may_be_is_kept(tmp_path: Path) -> None:
+    state = {"noise": random.Random(1).randbytes(60_000).hex()}
+
+    async def save_and_read() -> Snapshot:
+        kept = Kept(Server(link), "reader", 0, "me", Entry(owner=None, stream="s"), 0)
+        await kept.save(Entry(owner="me", stream="s", place=Place(1)), Snapshot(state))
+        return await kept.snapshot()
+
+    with one_server(tmp_path / "server", "max_payload: 16384") as server:
+        config = config_of(server)
+        make_stream(config)
+        link = Link(config, "test")
+        try:
+            assert link.run(save_and_read(), _SECONDS).state == state
+        finally:
+            link.close()
+
+
+def test_more_keys_are_read_than_a_server_gives_at_once(link: Link) -> None:
+    keys = [f"at.reader.{number}" for number in range(1_100)]
+
+    async def read() -> list[str]:
+        server = Server(link)
+        await asyncio.gather(*(server.put(key, b"{}") for key in keys))
+        return [one.key for one in await server.last_of(*keys)]
+
+    assert sorted(link.run(read(), _SECONDS)) == sorted(keys)

@@ -15,8 +15,10 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 _MAX_INLINE_BYTES = 1_024
-PIECE_BYTES = 512 * 1024
+_PIECE_BYTES = 512 * 1024
 """Most bytes of a snapshot under one key: a server takes at most 1 MiB as it comes."""
+_HEADERS_BYTES = 1_024
+"""Room for the headers and the key of a piece, which the server counts too."""
 _MOST = 2**63
 
 
@@ -171,6 +173,17 @@ class Snapshot:
         if not isinstance(runs, dict) or not (state is None or isinstance(state, dict)):
             raise ValueError("it is no snapshot: its parts are odd")
         return cls(state, runs)
+
+
+def pieces_of(data: bytes, max_payload: int) -> list[bytes]:
+    """Cut a snapshot into pieces that a server takes.
+
+    Args:
+        data: The snapshot.
+        max_payload: Most bytes of a message that the server takes, with its headers.
+    """
+    size = max(1, min(_PIECE_BYTES, max_payload - _HEADERS_BYTES))
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def inline_of(data: bytes) -> str | None:

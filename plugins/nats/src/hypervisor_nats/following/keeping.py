@@ -7,13 +7,13 @@ from uuid import uuid4
 from attrs import define, evolve, field
 
 from hypervisor_nats.following.entries import (
-    PIECE_BYTES,
     Entry,
     Place,
     Snapshot,
     SnapshotAt,
     from_inline,
     inline_of,
+    pieces_of,
 )
 from hypervisor_nats.following.server import FencedError, Found, Server
 from hypervisor_nats.link import CLIENT_ERRORS
@@ -109,7 +109,7 @@ class Kept:
         if inline is not None:
             return SnapshotAt(place, inline)
         blob = uuid4().hex[:12]
-        pieces = [data[at : at + PIECE_BYTES] for at in range(0, len(data), PIECE_BYTES)]
+        pieces = pieces_of(data, (await self.server.client()).max_payload)
         for number, piece in enumerate(pieces):
             await self.server.put(f"{self._blobs}{blob}.{number}", piece)
         return SnapshotAt(place, None, blob, len(pieces))

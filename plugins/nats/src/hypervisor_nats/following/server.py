@@ -18,6 +18,8 @@ from hypervisor_nats.requests import Stored, answer, stored, values_of
 _EXPECTED_HEADER = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION_HEADER = "KV-Operation"
 _WRONG_LAST_SEQUENCE = (10071, 10164)
+_KEYS_AT_ONCE = 500
+"""A server answers a direct get of several with at most 1,024 messages (NATS, ADR-31)."""
 
 
 class FencedError(Exception):
@@ -135,15 +137,24 @@ class Server:
             raise
 
     async def last_of(self, *keys: str) -> list[Found]:
-        """Give what the bucket has under *keys*, which may have wildcards, all of one moment.
+        """Give what the bucket has under *keys*, all of one moment where they are few.
+
+        Args:
+            keys: Which. One with a wildcard must not stand for more than a thousand.
 
         Raises:
             NatsError: No server answers, or there is no bucket.
         """
-        asked = {"multi_last": [f"{self._prefix}{key}" for key in keys]}
-        async with asyncio.timeout(self.timeout):
-            messages = await stored(self.client, f"KV_{self.link.config.bucket}", asked, whole=True)
-        return [self._found(message) for message in messages]
+        found: list[Found] = []
+        for at in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[at : at + _KEYS_AT_ONCE]
+            asked = {"multi_last": [f"{self._prefix}{key}" for key in some]}
+            async with asyncio.timeout(self.timeout):
+                messages = await stored(
+                    self.client, f"KV_{self.link.config.bucket}", asked, whole=True
+                )
+            found += map(self._found, messages)
+        return found
 
     def _found(self, message: Stored) -> Found:
         return Found(

@@ -126,7 +126,7 @@ async def look(server: Server, info: Mapping[str, Any], partitions: int) -> Flee
         NatsError: No server answers, or there is no bucket.
     """
     now, config = str(info["ts"]), server.link.config
-    found = await server.last_of(f"{KEY}*", f"{_POSITIONS}>")
+    found = await server.last_of(f"{KEY}*", *await server.keys(f"{_POSITIONS}>"))
     agents = {one.id: one for one in _agents(found, now, config)}
     entries = dict(_entries(found, str(info["created"])))
     limit = asyncio.Semaphore(_AT_ONCE)
