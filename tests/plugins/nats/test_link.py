@@ -367,3 +367,14 @@ def test_child_of_a_fork_has_a_connection_of_its_own(nats_server: NatsServer) ->
 
         assert status == 0
         assert link.call(_account) >= before
+
+
+def test_link_whose_loop_was_held_up_ends_with_nothing_left(nats_config: NatsConfig) -> None:
+    link = Link(nats_config, "test")
+    link.call(lambda jetstream: jetstream.stream_info(nats_config.stream))
+    left = asyncio.run_coroutine_threadsafe(asyncio.sleep(60), link.loop)
+    link.loop.call_soon_threadsafe(time.sleep, 2.5)  # longer than it waits for the end of all
+
+    link.close()
+
+    assert left.done()

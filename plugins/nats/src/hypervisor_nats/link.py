@@ -206,8 +206,14 @@ class Link:
             ending.result(2 * _CLOSE_SECONDS)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(_CLOSE_SECONDS)
-        if not thread.is_alive():
-            loop.close()
+        if thread.is_alive():
+            return
+        if not ending.done():  # something has held up the loop: what is left of it ends here
+            ending.add_done_callback(lambda _: loop.call_soon(loop.stop))
+            loop.call_later(2 * _CLOSE_SECONDS, loop.stop)
+            with contextlib.suppress(RuntimeError):  # this thread runs another loop
+                loop.run_forever()
+        loop.close()
 
     def begin_anew_after_fork(self) -> None:
         """Forget the connection, in a fork's child: it is the parent's, and is not to be closed."""
