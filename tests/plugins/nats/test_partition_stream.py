@@ -74,7 +74,7 @@ class Agent:
     def _feed(self) -> None:
         for message in self.messages:
             if message.sequence > self.term.since.sequence:
-                self.term.feed(message)
+                self.term.inbox.put(message)
 
     def check(self) -> None:
         pass

@@ -179,7 +179,7 @@ class Claiming:
             return self._term(stream, kept, begins, begins, Snapshot(snapshot.state))
 
         def take(message: Msg, sequence: int) -> None:
-            term.feed(_read(message, sequence))
+            term.inbox.put(_read(message, sequence))
 
         term.pull = Pull(
             server=self.server,
@@ -197,7 +197,7 @@ class Claiming:
             name=consumer_name(stream.name, partition),
             next=since.sequence + 1,
             take=take,
-            room=term.room,
+            room=term.inbox.room,
         )
         return term
 

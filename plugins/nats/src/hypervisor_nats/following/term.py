@@ -1,6 +1,5 @@
 """A partition that one reader of this agent has, from when it got it until it loses it."""
 
-import threading
 import time
 from bisect import bisect_left
 from collections import deque
@@ -11,6 +10,7 @@ from attrs import define, evolve, field
 
 from hypervisor_nats.following.digests import Digests, Message
 from hypervisor_nats.following.entries import Entry, Place, Snapshot
+from hypervisor_nats.following.inbox import Inbox
 from hypervisor_nats.following.keeping import Kept
 from hypervisor_nats.following.known_runs import KnownRuns
 from hypervisor_nats.following.portion import EXPIRED, UNVERIFIED, Portion
@@ -19,8 +19,8 @@ from hypervisor_nats.runs.checked_run import CheckedRun
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
 
-_MAX_MESSAGES = 32
-_MAX_BYTES = 4 * 1024 * 1024
+_MAX_PORTIONS = 1_000
+_LOOK_SECONDS = 0.05
 _SNAPSHOT_SECONDS = 1.0
 # Snapshots take no more than this part of a reader's time.
 _SHARE = 0.05
@@ -60,6 +60,7 @@ class Term:
     is_cut: bool
     digests: Digests
     tell: Any
+    inbox: Inbox = field(factory=Inbox, init=False)
     pull: Pull = field(init=False)
     place: Place = field(init=False)
     expired: int = field(init=False)
@@ -80,11 +81,6 @@ class Term:
     not_told: int = field(default=0, init=False)
     """How many events are passed over because the reader begins behind them."""
     _runs: KnownRuns = field(init=False)
-    _arrived: "deque[Message]" = field(factory=deque, init=False)
-    _largest: int = field(default=1_024, init=False)
-    _came: int = field(default=0, init=False)
-    _gone: int = field(default=0, init=False)
-    _news: threading.Event = field(factory=threading.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.place, self.expired = self.begins, self.kept.entry.expired
@@ -100,30 +96,13 @@ class Term:
         """Begin at the state again. Nothing may come meanwhile."""
         self._runs = KnownRuns.from_json(self.snapshot.runs)
         self.returned.clear()
-        self._arrived.clear()
-        self._came = self._gone = 0
+        self.inbox.clear()
         self.reached = self.since.sequence
 
     @property
     def is_touched(self) -> bool:
         """Whether anything was taken since it began, or was rewound."""
         return self.reached != self.since.sequence
-
-    # In the loop
-
-    def feed(self, message: Message) -> None:
-        """Take a message that has come."""
-        self._largest = max(self._largest, len(message.data))
-        self._came += len(message.data)
-        self._arrived.append(message)
-        self._news.set()
-
-    def room(self) -> int:
-        """Give how many messages may come at present."""
-        held = self._came - self._gone
-        if len(self._arrived) > _MAX_MESSAGES // 2 or held > _MAX_BYTES // 2:
-            return 0
-        return max(1, min(_MAX_MESSAGES, (_MAX_BYTES - held) // self._largest))
 
     # By the reader
 
@@ -137,10 +116,11 @@ class Term:
             StreamUnavailableError: None came.
         """
         while self._is_before(self.begins):
-            if not self._await(seconds):
+            message = self._await(seconds)
+            if message is None:
                 self.reached = self.begins.sequence
                 return
-            run, events = self._take_settled()
+            run, events = self._take_settled(message)
             if events:
                 yield run, events
 
@@ -148,44 +128,44 @@ class Term:
         """Pass over that, for a reader that keeps no state; False where it has not all come."""
         while self._is_before(self.begins):
             none_left = self._has_none_left()
-            if not self._arrived:
+            message = self.inbox.first()
+            if message is None:
                 return none_left
-            self._take_settled()
+            self._take_settled(message)
         return True
 
     def _is_before(self, place: Place) -> bool:
         return self.reached < place.sequence + bool(place.next)
 
-    def _take_settled(self) -> tuple[str, Sequence[HypervisorEvent]]:
-        """Take the next message, and of it what was settled behind the state."""
-        within = self._arrived[0].sequence > self.begins.sequence
+    def _take_settled(self, message: Message) -> tuple[str, Sequence[HypervisorEvent]]:
+        """Take *message*, and of it what was settled behind the state."""
+        within = message.sequence > self.begins.sequence
         if within and not self.begins.next:
             self.reached = self.begins.sequence
             return "", ()
         low = self.since.next if self.reached == self.since.sequence else 0
-        portion = self._digested(self._arrived[0], settled=True)
-        self._pop()
+        portion = self._digested(message, settled=True)
+        self.inbox.pop()
         first, end = bisect_left(portion.sequences, low), len(portion.events)
         if within:
             end = bisect_left(portion.sequences, self.begins.next)
             self.returned.append(portion.cut_rest(end, self.begins))
         return portion.run, portion.events[first : max(first, end)]
 
-    def _await(self, seconds: float) -> bool:
-        """Wait for a message; tell whether there is one: if not, none is left."""
+    def _await(self, seconds: float) -> Message | None:
+        """Wait for a message; None where none is left."""
         until = time.monotonic() + seconds
         while True:
-            self._news.clear()
+            self.inbox.look()
             none_left = self._has_none_left()
-            if self._arrived:
-                return True
-            if none_left:
-                return False
-            left = until - time.monotonic()
-            if left <= 0 or (not self._news.wait(min(left, 0.05)) and time.monotonic() > until):
+            message = self.inbox.first()
+            if message is not None or none_left:
+                return message
+            if time.monotonic() > until:
                 raise StreamUnavailableError(
                     f"partition {self.partition}", "no messages came in time"
                 )
+            self.inbox.wait(_LOOK_SECONDS)
 
     def _has_none_left(self) -> bool:
         # Asked before it is looked what has arrived: that comes first.
@@ -195,7 +175,7 @@ class Term:
         """Take up to *most* events, and what is passed over before the first of them."""
         found: list[Portion] = []
         left = most
-        while left > 0 and len(found) < _MAX_MESSAGES * _MAX_MESSAGES:
+        while left > 0 and len(found) < _MAX_PORTIONS:
             portion = self._next()
             if portion is None:
                 break
@@ -214,14 +194,12 @@ class Term:
     def _next(self) -> Portion | None:
         if self.returned:
             return self.returned.popleft()
-        if not self._arrived:
+        message = self.inbox.first()
+        if message is None:
             return None
-        portion = self._digested(self._arrived[0], settled=False)
-        self._pop()
+        portion = self._digested(message, settled=False)
+        self.inbox.pop()
         return portion
-
-    def _pop(self) -> None:
-        self._gone += len(self._arrived.popleft().data)
 
     def _digested(self, message: Message, *, settled: bool) -> Portion:
         begin, end = Place(self.reached), Place(message.sequence)
@@ -244,7 +222,7 @@ class Term:
         skips = {}
         if missing:
             skips[EXPIRED] = missing
-        if digest.problem is not None:
+        if digest.problem is not None and run.bad is None:
             self.tell(f"run {head.run}", f"run {head.run} does not verify: message"
                       f" {message.sequence}: {digest.problem}; nothing of it is delivered from"
                       " there on")  # fmt: skip
