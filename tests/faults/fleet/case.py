@@ -46,6 +46,7 @@ def fleet(*, quick: bool) -> Iterable[Figure]:
             process.start()
         drill = Drill(made, random.Random(_SEED))
         drill.cause_faults(pause)
+        drill.restart_agents()
         ended = time.monotonic()
         _end_writing(made)
         truth = Truth.of(made.journals)
@@ -123,6 +124,11 @@ def _account(
         goal=f"{len(truth.events):,}",
         holds=totals == len(truth.events),
     )
+    yield Figure(
+        fault=_MARKS,
+        what="agents that could not begin while the servers chose a leader, and were started again",
+        value=f"{drill.restarts}",
+    )
     yield from _repeated(repeats(notes, drill.incidents))
     yield from _taken_over(drill.incidents, notes)
     yield Figure(
@@ -155,7 +161,12 @@ def _taken_over(incidents: Sequence[Incident], notes: Sequence[Note]) -> Iterato
         ("agents ended", lambda one: one.kind == ENDED, None),
     ):
         some = [incident for incident in incidents if chosen(incident)]
-        times = [seconds for incident in some for seconds in takeovers(incident, notes)]
+        times = []
+        for incident in some:
+            took = takeovers(incident, notes)
+            told = f"{max(took):.1f} s" if took else "it had nothing"
+            sys.stderr.write(f"agent {incident.pid} {incident.kind}, taken over: {told}\n")
+            times += took
         if times:
             yield Figure(
                 fault=_MARKS,

@@ -18,6 +18,8 @@ _AWAY_SECONDS = 4.0
 """Longer than a lease and a take-over: what is started again finds its partitions taken."""
 _SETTLE_SECONDS = 3.0
 _ELECTION_SECONDS = 10.0
+_BUSY_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
 
 
 @define(eq=False)
@@ -29,12 +31,14 @@ class Drill:
         dice: What chooses.
         incidents: What was done to agents.
         faults: How often each fault was caused.
+        restarts: How often an agent that had ended by itself was started again.
     """
 
     fleet: Fleet
     dice: random.Random
     incidents: list[Incident] = field(factory=list)
     faults: Counter[str] = field(factory=Counter)
+    restarts: int = 0
 
     def cause_faults(self, seconds: float) -> None:
         """Cause every fault in turn, then others at random, until the writers are done.
@@ -43,11 +47,19 @@ class Drill:
         """
         kinds = self._kinds()
         coming = list(kinds)
-        while coming or any(writer.lives for writer in self.fleet.writers):
+        while any(writer.lives for writer in self.fleet.writers):
             name = coming.pop(0) if coming else self.dice.choice(list(kinds))
             self.faults[name] += 1
             kinds[name]()
             time.sleep(_SETTLE_SECONDS + self.dice.uniform(0, seconds))
+            self.restart_agents()
+
+    def restart_agents(self) -> None:
+        """Start those again that ended by themselves, as a service manager does."""
+        for agent in self.fleet.agents:
+            if not agent.lives:
+                self.restarts += 1
+                agent.start()
 
     def _kinds(self) -> dict[str, Callable[[], None]]:
         return {
@@ -72,22 +84,40 @@ class Drill:
         for thread in threads:
             thread.join()
 
+    def _busy_agents(self) -> list[Process]:
+        """Those that deliver, once there are any: there is something to take over from them."""
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while time.monotonic() < deadline:
+            busy = [agent for agent in self.fleet.agents if self._delivers(agent)]
+            if busy:
+                return busy
+            time.sleep(_LOOK_SECONDS)
+        return self.fleet.agents
+
+    def _delivers(self, agent: Process) -> bool:
+        notes = self.fleet.notes / str(agent.pid)
+        if not (agent.lives and notes.exists()):
+            return False
+        told = notes.stat()
+        return told.st_size > 0 and time.time() - told.st_mtime < 1
+
     def _kill_agent(self, *, alone: bool) -> None:
-        agent = self.dice.choice(self.fleet.agents)
+        self.restart_agents()
+        agent = self.dice.choice(self._busy_agents())
         self._note(KILLED, agent, alone=alone)
         agent.kill()
         time.sleep(_AWAY_SECONDS)
         agent.start()
 
     def _pause_agent(self) -> None:
-        agent, begun = self.dice.choice(self.fleet.agents), time.monotonic()
+        agent, begun = self.dice.choice(self._busy_agents()), time.monotonic()
         agent.send(signal.SIGSTOP)
         time.sleep(_AWAY_SECONDS + self.dice.uniform(0, 2))
         self.incidents.append(Incident(PAUSED, agent.pid, begun, time.monotonic()))
         agent.send(signal.SIGCONT)
 
     def _end_agent(self) -> None:
-        agent = self.dice.choice(self.fleet.agents)
+        agent = self.dice.choice(self._busy_agents())
         self._note(ENDED, agent)
         agent.end()
         agent.start()

@@ -1,7 +1,7 @@
 """What the agents noted, held against what the journals have."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from attrs import define, field, frozen
@@ -69,25 +69,27 @@ class Incident:
         return min(abs(note.moment - self.begun), abs(note.moment - self.over))
 
 
-def takeovers(incident: Incident, notes: Iterable[Note], within: float = 3.0) -> list[float]:
+def takeovers(incident: Incident, notes: Sequence[Note], within: float = 3.0) -> list[float]:
     """Give, for each run that the agent read, the seconds until another delivered of it.
+
+    They begin with what was done to it; an agent that ends delivers for a while after that.
 
     :param within: An agent reads a run if it delivered of it so many seconds before.
     """
-    last: dict[str, Note] = {}
+    last: dict[str, float] = {}
+    for note in notes:
+        if note.kind == "events" and note.pid == incident.pid:
+            for run in note.runs:
+                if incident.kind == ENDED or note.moment <= incident.begun:
+                    last[run] = note.moment
     found: dict[str, float] = {}
     for note in notes:
-        if note.kind != "events":
-            continue
-        for run in {id_.rpartition(".")[0] for id_ in note.ids}:
-            if note.moment <= incident.begun:
-                last[run] = note
-            elif note.pid != incident.pid:
-                found.setdefault(run, note.moment - incident.begun)
+        if note.kind == "events" and note.pid != incident.pid and note.moment > incident.begun:
+            for run in note.runs & last.keys():
+                if note.moment > last[run]:
+                    found.setdefault(run, note.moment - max(incident.begun, last[run]))
     return [
-        found[run]
-        for run, note in last.items()
-        if note.pid == incident.pid and incident.begun - note.moment <= within and run in found
+        found[run] for run, at in last.items() if at >= incident.begun - within and run in found
     ]
 
 

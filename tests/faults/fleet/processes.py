@@ -44,10 +44,6 @@ class Writer(Process):
         self.starts += 1
         super().start()
 
-    @property
-    def lives(self) -> bool:
-        return self.process is not None and self.process.poll() is None
-
     def _done(self) -> int:
         told = self.output.read_text().splitlines(keepends=True) if self.output.exists() else []
         return next((int(line) for line in reversed(told) if line.endswith("\n")), 0)

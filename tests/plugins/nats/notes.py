@@ -17,6 +17,11 @@ class Note:
     kind: str
     ids: list[str]
 
+    @property
+    def runs(self) -> set[str]:
+        """Those of numbered events, as their ids name them: ``RUN.NUMBER``."""
+        return {id_.rpartition(".")[0] for id_ in self.ids}
+
 
 def notes_in(directory: Path) -> list[Note]:
     """Read all notes, in the order of time. What a kill cut off counts as far as it is whole."""

@@ -38,6 +38,10 @@ class Process:
         return self.process.pid
 
     @property
+    def lives(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    @property
     def output(self) -> Path:
         """What it writes."""
         return self.folder / f"{self.name}.out"
@@ -51,10 +55,10 @@ class Process:
 
     def ensure_running(self) -> None:
         """Start it unless it runs; have it go on if it was paused."""
-        if self.process is None or self.process.poll() is not None:
-            self.start()
-        else:
+        if self.lives:
             self.send(signal.SIGCONT)
+        else:
+            self.start()
 
     def send(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
