@@ -171,7 +171,7 @@ class Recording:
 observability = Observability(
     Config(
         plugins={"journal": {
-            "directory": sys.argv[1], "segment_bytes": 65536, "max_bytes": 10_000_000,
+            "directory": sys.argv[1], "segment_bytes": 65536, "max_bytes": 100_000_000,
         }},
         delivery=DeliveryConfig(interval_seconds=0.01, max_batch_events=50),
     ),
