@@ -68,7 +68,7 @@ def test_place_that_is_saved_beside_a_snapshot_does_not_lose_it(link: Link) -> N
 def test_state_that_is_larger_than_a_message_may_be_is_kept(tmp_path: Path) -> None:
     state = {"noise": random.Random(1).randbytes(60_000).hex()}
 
-    async def save_and_read() -> Snapshot:
+    async def save_and_read(link: Link) -> Snapshot:
         kept = Kept(Server(link), "reader", 0, "me", Entry(owner=None, stream="s"), 0)
         await kept.save(Entry(owner="me", stream="s", place=Place(1)), Snapshot(state))
         return await kept.snapshot()
@@ -76,11 +76,11 @@ def test_state_that_is_larger_than_a_message_may_be_is_kept(tmp_path: Path) -> N
     with one_server(tmp_path / "server", "max_payload: 16384") as server:
         config = config_of(server)
         make_stream(config)
-        link = Link(config, "test")
+        made = Link(config, "test")
         try:
-            assert link.run(save_and_read(), _SECONDS).state == state
+            assert made.run(save_and_read(made), _SECONDS).state == state
         finally:
-            link.close()
+            made.close()
 
 
 def test_more_keys_are_read_than_a_server_gives_at_once(link: Link) -> None:
