@@ -35,7 +35,8 @@ Result = TypeVar("Result")
 
 
 class Agent(Host):
-    """Plugins that read what many processes record in a store. One may run for a store.
+    """Plugins that read what many processes record in a store. One may run for a store, or many
+    where agents share it.
 
     Args:
         config: What to run; its store is followed, and written by others.
