@@ -47,8 +47,8 @@ def quick(nats_config: NatsConfig) -> NatsConfig:
 def kill(reader: Reader) -> None:
     """Have the agent of *reader* give no sign of life any more, and give nothing up."""
     store = reader.stream.fleet
-    store._rounds, store._going = None, store._going.cancel()  # type: ignore[attr-defined]
-    store._link.close()  # type: ignore[attr-defined]
+    store._rounds, store._going = None, store._going.cancel()  # type: ignore[attr-defined]  # of this store
+    store._link.close()  # type: ignore[attr-defined]  # of this store
 
 
 def has_all(*readers: Reader, events: int) -> bool:
@@ -90,7 +90,7 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
         wait_for_parts(paused)
         assert paused.reads(20)
         resumes = threading.Event()
-        paused.stream.fleet._link.loop.call_soon_threadsafe(resumes.wait)  # type: ignore[attr-defined]
+        paused.stream.fleet._link.loop.call_soon_threadsafe(resumes.wait)  # type: ignore[attr-defined]  # of this store
         with fleet(quick, "otel") as [heir]:
             wait_for_parts(heir)
             publish(quick, messages[2:])
@@ -185,7 +185,7 @@ def test_messages_of_strangers_are_passed_over_and_told(
 
 def metric(reader: Reader, name: str) -> float:
     store = reader.stream.fleet
-    families = {one.name: one for one in store.metrics()}  # type: ignore[attr-defined]
+    families = {one.name: one for one in store.metrics()}  # type: ignore[attr-defined]  # of this store
     return float(sum(families[f"agent_hypervisor_observability_nats_{name}"].series.values()))
 
 
@@ -422,11 +422,11 @@ def test_lease_goes_on_from_the_moment_at_which_the_connection_is_back(
 
     with fleet(quick, "otel") as [reader]:
         store = reader.stream.fleet
-        store._going.cancel()  # type: ignore[attr-defined]
-        rounds = store._rounds  # type: ignore[attr-defined]
+        store._going.cancel()  # type: ignore[attr-defined]  # of this store
+        rounds = store._rounds  # type: ignore[attr-defined]  # of this store
         monkeypatch.setattr(Server, "client", client)
         begun = now()
-        store._link.run(give_sign(), 30)  # type: ignore[attr-defined]
+        store._link.run(give_sign(), 30)  # type: ignore[attr-defined]  # of this store
         assert not waits
         assert rounds.membership.until >= begun + 1.0 + LEASE_SECONDS
 

@@ -143,7 +143,7 @@ def test_last_to_end_leaves_nothing_that_one_before_it_left_to_him(
             other = Shipping(tmp_path, nats_config, "checkout")
             other.start()
             left.append(other.stop(PATIENCE_SECONDS))
-        release(self)  # type: ignore[arg-type]
+        release(self)  # type: ignore[arg-type]  # the one that it is called on
 
     monkeypatch.setattr(type(lock), "release", release_late)
     sending.start()
