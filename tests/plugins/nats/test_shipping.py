@@ -135,7 +135,9 @@ def test_metrics_tell_how_sending_stands(nats_config: NatsConfig, tmp_path: Path
     }
 
 
-def test_once_says_what_kept_it_from_sending(nats_server: NatsServer, tmp_path: Path) -> None:
+def test_once_says_once_what_kept_it_from_sending(
+    nats_server: NatsServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_run(tmp_path, range(10))
     server = config_of(nats_server).servers[0]
     arguments = ("--server", server, "--stream", "nowhere", "--journal", tmp_path, "--once")
@@ -145,6 +147,7 @@ def test_once_says_what_kept_it_from_sending(nats_server: NatsServer, tmp_path: 
     assert result.exit_code == 1
     assert "there is no stream nowhere: 'hvobs nats init' makes it" in result.stderr
     assert result.stdout == "0 events sent\n"
+    assert "there is no stream" not in caplog.text
 
 
 def test_once_leaves_a_journal_alone_that_another_process_sends(

@@ -57,7 +57,8 @@ def ship_command(config: NatsConfig, directory: Path | None, once: bool) -> None
         stopping = signals.stopping.wait
         _require(directory, once=once, stopping=stopping)
         shipping = Shipping(directory.absolute(), config, asked_service())
-        progress = _Progress(shipping.standing)
+        shipping.standing.logs_blocked = not once  # the command's error says it
+        progress = _Progress(shipping.standing, tells_end=not once)
         signals.running = True
         shipping.start()
         output.note(f"sending {directory} to {shipping.place}")
@@ -109,19 +110,21 @@ def _end(standing: Standing, problem: str | None, *, once: bool, sent_all: bool)
         return
     if problem is not None:
         raise click.ClickException(problem)
-    lost = standing.gone + standing.too_large
-    if lost:
-        raise click.ClickException(f"{lost:,} events could not be sent: see above")
     if not sent_all:
         left = f"{standing.waiting:,} events are still to be sent"
         raise click.ClickException(standing.problem or left)
+    lost = standing.gone + standing.too_large
+    if lost:
+        raise click.ClickException(f"{lost:,} events could not be sent: see above")
 
 
 @define(eq=False)
 class _Progress:
-    """Tells now and then how far it is, while there is a backlog, and once when there is none."""
+    """Reports progress now and then while there is a backlog, and once when there is none."""
 
     _standing: Standing
+    _tells_end: bool
+    """Whether to report the end of the backlog: not where the command's last line does."""
     _told_at: float = field(factory=time.monotonic, init=False)
     _shipped: int = field(default=0, init=False)
     _behind: bool = field(default=True, init=False)
@@ -133,7 +136,7 @@ class _Progress:
             return
         waiting, shipped = standing.waiting, standing.shipped
         if caught_up and not waiting:
-            if self._behind:
+            if self._behind and self._tells_end:
                 output.note(f"caught up: {shipped:,} events sent")
             self._behind = False
             return

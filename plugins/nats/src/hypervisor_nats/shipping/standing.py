@@ -25,6 +25,7 @@ class Standing:
         oldest_ns: Time of the oldest of them, in nanoseconds since the epoch; 0: none waits.
         gone: Events that the journal does not have any more, or that are damaged.
         too_large: Events that the server would not take.
+        logs_blocked: Whether what blocks it is logged: not where its caller reports it.
     """
 
     directory: Path
@@ -38,6 +39,7 @@ class Standing:
     oldest_ns: int = 0
     gone: int = 0
     too_large: int = 0
+    logs_blocked: bool = True
     _told: set[str] = field(factory=set, init=False)
 
     @property
@@ -51,9 +53,10 @@ class Standing:
         return max(0.0, time.time() - self.oldest_ns / 1e9) if self.oldest_ns else 0.0
 
     def fail(self, problem: str) -> None:
-        """Note what keeps it from being sent, and tell so once."""
+        """Note what keeps it from being sent, and log it once."""
         self.connected, self.blocked = False, problem
-        self.tell(problem, f"is not sent: {problem}; events wait in the journal")
+        if self.logs_blocked:
+            self.tell(problem, f"is not sent: {problem}; events wait in the journal")
 
     def go_well(self) -> None:
         """Note that nothing keeps it from being sent, and tell so where it was told otherwise."""
