@@ -1,15 +1,20 @@
 """``python -m tests.faults``: try what must hold; print, keep and publish the figures.
 
-Each case runs in a process of its own. Exit code 1 if a goal does not hold.
+Each case runs in a process and a session of its own. Whatever it starts ends with it, also when
+SIGTERM or Ctrl-C ends this program. Exit code 1 if a goal does not hold.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from attrs import asdict
 
@@ -19,6 +24,8 @@ from tests.faults.figure import Figure
 KEPT = Path(__file__).parent / "figures.json"
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "reliability.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+_CASE_SECONDS = 3_600.0
+_END_SECONDS = 60.0
 
 
 def main() -> int:
@@ -28,6 +35,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=CASES, help="this case; again for more")
     parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _exit)
     if arguments.case:
         figures = CASES[arguments.case](quick=arguments.quick)
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
@@ -66,8 +75,29 @@ def _run(name: str, *, quick: bool) -> list[Figure]:
         name,
         *(["--quick"] if quick else []),
     ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True, timeout=3_600)
-    return [Figure(**values) for values in json.loads(done.stdout)]
+    return [Figure(**values) for values in json.loads(_output_of(command))]
+
+
+def _output_of(command: list[str]) -> str:
+    """Run *command*, and end everything in its session with it."""
+    case = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        output, _ = case.communicate(timeout=_CASE_SECONDS)
+    finally:
+        if case.poll() is None:
+            case.terminate()  # it removes its files
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                case.wait(_END_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(case.pid, signal.SIGKILL)
+    if case.returncode:
+        raise subprocess.CalledProcessError(case.returncode, command)
+    return output
+
+
+def _exit(number: int, _frame: object) -> NoReturn:
+    """Leave every block, so that each ends what it started."""
+    sys.exit(128 + number)
 
 
 def _table(found: dict[str, list[Figure]]) -> str:

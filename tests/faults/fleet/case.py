@@ -66,9 +66,9 @@ def _end_writing(made: Fleet) -> None:
         shipper.end()
     for journal in made.journals:
         rest = made.shipping_rest(journal)
+        made.shippers.append(rest)
         rest.start()
         rest.await_end(_REST_SECONDS)
-        made.shippers.append(rest)
 
 
 def _await_delivery(made: Fleet, truth: Truth) -> None:

@@ -2,7 +2,6 @@
 
 import random
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from tests.faults.fleet.notes import ENDED, KILLED, PAUSED, Incident
 from tests.faults.fleet.processes import Fleet, Writer
 from tests.plugins.nats.processes import Process
 from tests.plugins.nats.servers import stream_leader
+from tests.threads import all_at_once
 
 _AWAY_SECONDS = 4.0
 """Longer than a lease and a take-over: what is started again finds its partitions taken."""
@@ -69,20 +69,13 @@ class Drill:
             "stream's leader killed": self._kill_leader,
             "writer killed": self._kill_writer,
             "agent ended": self._end_agent,
-            "agent and shipper killed": lambda: self._together(
+            "agent and shipper killed": lambda: all_at_once(
                 lambda: self._kill_agent(alone=False), self._kill_shipper
             ),
-            "agent and leader killed": lambda: self._together(
+            "agent and leader killed": lambda: all_at_once(
                 lambda: self._kill_agent(alone=False), self._kill_leader
             ),
         }
-
-    def _together(self, *actions: Callable[[], None]) -> None:
-        threads = [threading.Thread(target=action) for action in actions]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
 
     def _busy_agents(self) -> list[Process]:
         """Those that deliver, once there are any: there is something to take over from them."""

@@ -120,7 +120,7 @@ def running(folder: Path, *, writers: int, agents: int, count: int, rate: float)
             yield made
         finally:
             for process in made.processes:
-                if process.process is not None and process.process.poll() is None:
+                if process.lives:
                     process.kill()
 
 

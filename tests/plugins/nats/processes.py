@@ -49,9 +49,8 @@ class Process:
     def start(self) -> None:
         with self.output.open("ab") as out, (self.folder / f"{self.name}.err").open("ab") as errors:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
-                start_new_session=True,
-            )  # fmt: skip
+                self.command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors
+            )
 
     def ensure_running(self) -> None:
         """Start it unless it runs; have it go on if it was paused."""

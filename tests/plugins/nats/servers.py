@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from hypervisor_observability.errors import StreamUnavailableError
 from tests.http_client import ask
 from tests.ports import free_ports
 from tests.programs import found_or_skip
+from tests.threads import all_at_once
 from tests.waiting import wait_until
 
 Result = TypeVar("Result")
@@ -76,8 +77,10 @@ class NatsServer:
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [server_program(), "-c", config],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         wait_until(self.is_ready, 60)
 
     def is_ready(self) -> bool:
@@ -138,20 +141,11 @@ def cluster(folder: Path, size: int = 3, more: str = "") -> Iterator[list[NatsSe
     try:
         for server in servers:  # none is healthy before the others are there
             server.folder.mkdir(parents=True)
-        starts = [server.start for server in servers]
-        _all_at_once(starts)
+        all_at_once(*(server.start for server in servers))
         yield servers
     finally:
         for server in servers:
             server.stop()
-
-
-def _all_at_once(actions: Sequence[Callable[[], None]]) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(len(actions)) as pool:
-        for done in [pool.submit(action) for action in actions]:
-            done.result()
 
 
 def config_of(*servers: NatsServer, **others: Any) -> NatsConfig:

@@ -118,7 +118,8 @@ def small_fleet(config: NatsConfig, folder: Path, ports: "tuple[int, ...]") -> I
         assert not [failure for process in everybody for failure in process.failures]
     finally:
         for process in everybody:
-            process.kill()
+            if process.lives:
+                process.kill()
 
 
 def _agent(config: NatsConfig, folder: Path, number: int, port: int) -> Process:
