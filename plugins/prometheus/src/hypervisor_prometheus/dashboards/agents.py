@@ -107,11 +107,7 @@ def _rings() -> tuple[Panel, ...]:
         table(
             "Current ring levels",
             "The innermost ring that each agent has now: 0 may do everything.",
-            Query(
-                f"min by (agent_did) (agent_hypervisor_ring_current{{{AGENT}}})",
-                instant=True,
-                shape="table",
-            ),
+            f"min by (agent_did) (agent_hypervisor_ring_current{{{AGENT}}})",
             columns={"agent_did": "Agent", "Value": "Ring"},
             colours=_RING_COLOURS,
             words=_RINGS,
@@ -241,11 +237,7 @@ def _agents() -> tuple[Panel, ...]:
         table(
             "Elevated now",
             "For how long already. Empty is good.",
-            Query(
-                f"max by (agent_did) (agent_hypervisor_ring_elevation_active_seconds{{{AGENT}}})",
-                instant=True,
-                shape="table",
-            ),
+            f"max by (agent_did) (agent_hypervisor_ring_elevation_active_seconds{{{AGENT}}})",
             columns={"agent_did": "Agent", "Value": "Elevated for"},
             unit="s",
             colours=steps((None, "text"), (300, "red")),
@@ -253,23 +245,15 @@ def _agents() -> tuple[Panel, ...]:
         table(
             "Most breaches",
             "The ten agents with most of them in this time.",
-            Query(
-                "topk(10, sum by (agent_did) (increase("
-                f"agent_hypervisor_ring_breaches_by_agent_total{{{AGENT}}}[$__range])))",
-                instant=True,
-                shape="table",
-            ),
+            "topk(10, sum by (agent_did) (increase("
+            f"agent_hypervisor_ring_breaches_by_agent_total{{{AGENT}}}[$__range])))",
             columns={"agent_did": "Agent", "Value": "Breaches"},
         ),
         table(
             "Most denials",
             "The ten agents and tools with most of them in this time.",
-            Query(
-                "topk(10, sum by (agent_id, tool_name) (increase("
-                f"agent_governance_tool_calls_blocked_total{{{_GOVERNED}}}[$__range])))",
-                instant=True,
-                shape="table",
-            ),
+            "topk(10, sum by (agent_id, tool_name) (increase("
+            f"agent_governance_tool_calls_blocked_total{{{_GOVERNED}}}[$__range])))",
             columns={"agent_id": "Agent", "tool_name": "Tool", "Value": "Denials"},
         ),
     )

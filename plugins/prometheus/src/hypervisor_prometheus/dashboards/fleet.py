@@ -32,11 +32,7 @@ def fleet() -> tuple[Panel, ...]:
         table(
             "Partitions",
             "Who has each, and how many events it is behind.",
-            Query(
-                f"max by (plugin, partition, instance) ({_LAG})",
-                instant=True,
-                shape="table",
-            ),
+            f"max by (plugin, partition, instance) ({_LAG})",
             columns={
                 "plugin": "Plugin",
                 "partition": "Partition",

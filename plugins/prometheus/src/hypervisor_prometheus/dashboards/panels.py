@@ -229,7 +229,7 @@ def bars(title: str, description: str, query: Query, *, unit: str = "short") -> 
 def table(
     title: str,
     description: str,
-    query: Query,
+    promql: str,
     *,
     columns: Mapping[str, str],
     unit: str = "short",
@@ -241,7 +241,7 @@ def table(
     Args:
         title: What stands above it.
         description: What it tells.
-        query: An instant one, shaped as a table.
+        promql: The question, about the present.
         columns: The labels to show, with their headings; ``Value`` is the value.
         unit: Of the value.
         colours: Of the value.
@@ -270,7 +270,7 @@ def table(
         kind="table",
         title=title,
         description=description,
-        targets=targets([query]),
+        targets=targets([Query(promql, instant=True, shape="table")]),
         options={
             "showHeader": True,
             "cellHeight": "sm",

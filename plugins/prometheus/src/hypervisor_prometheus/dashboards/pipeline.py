@@ -1,5 +1,6 @@
 """Whether the observability itself is well: the dashboard of delivery, journal and process."""
 
+from hypervisor_prometheus.alert import OWN
 from hypervisor_prometheus.alerts import LOSSES
 from hypervisor_prometheus.dashboards.agents import AGENTS_UID, PIPELINE_UID
 from hypervisor_prometheus.dashboards.board import (
@@ -14,7 +15,6 @@ from hypervisor_prometheus.dashboards.board import (
 from hypervisor_prometheus.dashboards.fleet import fleet
 from hypervisor_prometheus.dashboards.panels import Json, Panel, Query, lines, numbers, steps, table
 
-_PREFIX = "agent_hypervisor_observability_"
 _ANY_IS_BAD = steps((None, "green"), (0.5, "red"))
 
 
@@ -34,7 +34,7 @@ def pipeline_dashboard() -> Json:
         ],
         variables=[
             source_variable("datasource", "prometheus", "Metrics"),
-            label_variable("job", f"{_PREFIX}events_emitted_total", "job", "Job"),
+            label_variable("job", f"{OWN}events_emitted_total", "job", "Job"),
         ],
         links=[link_to(AGENTS_UID, "What agents do")],
     )
@@ -88,28 +88,24 @@ def _delivery() -> tuple[Panel, ...]:
         lines(
             "Waiting",
             "Events that are not delivered yet, by plugin, and how many fit into memory.",
-            Query(f"sum by (plugin) ({_PREFIX}queue_size{{{JOB}}})", "{{plugin}}"),
-            Query(f"max({_PREFIX}queue_capacity{{{JOB}}})", "capacity"),
+            Query(f"sum by (plugin) ({OWN}queue_size{{{JOB}}})", "{{plugin}}"),
+            Query(f"max({OWN}queue_capacity{{{JOB}}})", "capacity"),
         ),
         lines(
             "Open spans",
             "Spans that have begun and not ended.",
-            Query(f"sum by (plugin) ({_PREFIX}open_spans{{{JOB}}})", "{{plugin}}"),
+            Query(f"sum by (plugin) ({OWN}open_spans{{{JOB}}})", "{{plugin}}"),
         ),
     )
 
 
 def _plugins() -> tuple[Panel, ...]:
-    seconds = f"{_PREFIX}export_seconds_bucket"
+    seconds = f"{OWN}export_seconds_bucket"
     return (
         table(
             "Plugins",
             "Whether each runs, in each process.",
-            Query(
-                f"min by (job, instance, plugin) ({_PREFIX}plugin_up{{{JOB}}})",
-                instant=True,
-                shape="table",
-            ),
+            f"min by (job, instance, plugin) ({OWN}plugin_up{{{JOB}}})",
             columns={"plugin": "Plugin", "job": "Job", "instance": "Process", "Value": "State"},
             colours=steps((None, "red"), (1, "green")),
             words={"0": "down", "1": "up"},
@@ -117,11 +113,7 @@ def _plugins() -> tuple[Panel, ...]:
         table(
             "Breakers",
             "Open: the backend failed again and again, and is only probed now and then.",
-            Query(
-                f"max by (job, instance, plugin) ({_PREFIX}circuit_state{{{JOB}}})",
-                instant=True,
-                shape="table",
-            ),
+            f"max by (job, instance, plugin) ({OWN}circuit_state{{{JOB}}})",
             columns={"plugin": "Plugin", "job": "Job", "instance": "Process", "Value": "Breaker"},
             colours=steps((None, "green"), (1, "orange"), (2, "red")),
             words={"0": "closed", "1": "half open", "2": "open"},
@@ -151,11 +143,7 @@ def _sources() -> tuple[Panel, ...]:
         table(
             "Sources",
             "Whether each sees its framework, in each process that has imported it.",
-            Query(
-                f"min by (job, instance, source) ({_PREFIX}source_up{{{JOB}}})",
-                instant=True,
-                shape="table",
-            ),
+            f"min by (job, instance, source) ({OWN}source_up{{{JOB}}})",
             columns={"source": "Source", "job": "Job", "instance": "Process", "Value": "State"},
             colours=steps((None, "red"), (1, "green")),
             words={"0": "down", "1": "up"},
@@ -173,9 +161,9 @@ def _journal() -> tuple[Panel, ...]:
         numbers(
             "Journal",
             "Whether events are journalled at present, and how many are not in it.",
-            Query(f"max({_PREFIX}journal_degraded{{{JOB}}})", "degraded"),
+            Query(f"max({OWN}journal_degraded{{{JOB}}})", "degraded"),
             Query(
-                f"sum(increase({_PREFIX}journal_lost_events_total{{{JOB}}}[$__range]))",
+                f"sum(increase({OWN}journal_lost_events_total{{{JOB}}}[$__range]))",
                 "not journalled",
                 instant=True,
             ),
@@ -184,14 +172,14 @@ def _journal() -> tuple[Panel, ...]:
         lines(
             "Journal's size",
             "Bytes on the disk in its directory.",
-            Query(f"max by (instance) ({_PREFIX}journal_bytes{{{JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({OWN}journal_bytes{{{JOB}}})", "{{instance}}"),
             unit="bytes",
         ),
         lines(
             "Not synced",
             "How long the oldest event waits that the loss of power would take.",
             Query(
-                f"max by (instance) ({_PREFIX}journal_unsynced_seconds{{{JOB}}})",
+                f"max by (instance) ({OWN}journal_unsynced_seconds{{{JOB}}})",
                 "{{instance}}",
             ),
             unit="s",
@@ -230,7 +218,7 @@ def _process() -> tuple[Panel, ...]:
         lines(
             "Series of metrics",
             "Of the ten metrics that have most; each is limited to 2,001, or by max_series.",
-            Query(f"topk(10, sum by (metric) ({_PREFIX}series{{{JOB}}}))", "{{metric}}"),
+            Query(f"topk(10, sum by (metric) ({OWN}series{{{JOB}}}))", "{{metric}}"),
         ).sized(12),
         lines(
             "Series beyond the limit, and withdrawn",
@@ -240,12 +228,12 @@ def _process() -> tuple[Panel, ...]:
         lines(
             "Threads",
             "Threads of Python in each process.",
-            Query(f"max by (instance) ({_PREFIX}threads{{{JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({OWN}threads{{{JOB}}})", "{{instance}}"),
         ),
         lines(
             "Memory",
             "Of each process, resident; where the system tells.",
-            Query(f"max by (instance) ({_PREFIX}resident_bytes{{{JOB}}})", "{{instance}}"),
+            Query(f"max by (instance) ({OWN}resident_bytes{{{JOB}}})", "{{instance}}"),
             unit="bytes",
         ),
     )
@@ -255,4 +243,4 @@ def _gained(name: str, matcher: str, window: str) -> str:
     """Ask how much a counter grew; a second, or over the whole range on display."""
     function = "increase" if window == "[$__range]" else "rate"
     selector = ",".join(part for part in (JOB, matcher) if part)
-    return f"{function}({_PREFIX}{name}{{{selector}}}{window})"
+    return f"{function}({OWN}{name}{{{selector}}}{window})"

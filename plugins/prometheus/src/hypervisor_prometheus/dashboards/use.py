@@ -45,12 +45,7 @@ def calls() -> tuple[Panel, ...]:
         table(
             "Handoffs",
             "The ten pairs of agents with most of them in this time.",
-            Query(
-                "topk(10, sum by (from_agent, to_agent)"
-                f" (increase({handoffs}{{{JOB}}}[$__range])))",
-                instant=True,
-                shape="table",
-            ),
+            f"topk(10, sum by (from_agent, to_agent) (increase({handoffs}{{{JOB}}}[$__range])))",
             columns={"from_agent": "From", "to_agent": "To", "Value": "Handoffs"},
         ).sized(12),
     )
