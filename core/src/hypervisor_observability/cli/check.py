@@ -18,7 +18,6 @@ from ..host.kinds import SOURCE, kind_of
 from ..host.loading import examine_plugins, opening_fault
 from ..host.plugin import Plugin
 from ..host.sources.framework import Framework
-from ..stores import OnlyReadError
 from .answers import Answer
 from .config_option import config_option, need_file, read_leniently
 from .surroundings import missing_in, pattern_warnings, state_directory_fault
@@ -155,7 +154,7 @@ def ask(
 
 def _ask(plugin: Plugin, service: str) -> Answer:
     fault = opening_fault(plugin, service)
-    if fault is not None and not isinstance(fault, OnlyReadError):
+    if fault is not None:
         return Answer(plugin.name, "failed", f"it cannot be opened: {output.reason(fault)}")
     if "check" not in plugin.hooks and kind_of(plugin) is SOURCE:
         return _framework_of(plugin)

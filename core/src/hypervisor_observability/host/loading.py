@@ -139,8 +139,6 @@ def examine_plugins(config: Config) -> tuple[list[Plugin], list[ConfigProblem]]:
     store = parts.store
     problems += found
     fault = None if store is None else opening_fault(store, config.service)
-    if isinstance(fault, OnlyReadError):
-        fault = None
     if store is not None and isinstance(fault, SettingError):
         problems.append(setting_problem(store, config, fault))
     return loaded, problems
@@ -162,7 +160,9 @@ def usable_config(path: Path) -> Config:
 
 
 def opening_fault(store: Plugin, service: str) -> BaseException | None:
-    """Try whether *store* can be opened; give why not. Nothing is opened by that."""
+    """Try whether *store* can be opened; give why not. Nothing is opened by that. A table that is
+    right for reading alone is no fault.
+    """
     logger = logging.getLogger(__name__)
     context = StoreContext(
         name=store.name, service=service, logger=logger, log=EventLog(1, None),
@@ -170,6 +170,8 @@ def opening_fault(store: Plugin, service: str) -> BaseException | None:
     )  # fmt: skip
     try:
         ask_store(store, "open_store", context)
+    except OnlyReadError:
+        return None
     except BaseException as error:
         if is_of_application(error):
             raise
