@@ -1,10 +1,9 @@
-"""What agents are given of a store that they share."""
+"""What agents are given by a store that they share."""
 
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, ExitStack
-from functools import partial
 from pathlib import Path
 
 from ..events.event_types import EventType
@@ -26,12 +25,12 @@ _RUN_BREACHES = 2
 
 
 class SharingContract(StoreTests):
-    """What agents are given of a store that they share."""
+    """What agents are given by a store that they share."""
 
     @abstractmethod
     def cut_off(self, place: Path, agent: Agent) -> AbstractContextManager[None]:
-        """Have nothing of *agent* reach the store at *place*, nor the other way round, for a
-        while, as when its machine is off or its network is down. Others reach it.
+        """Cut *agent* off from the store at *place* for a while, in both directions, as when its
+        machine is off or its network is down. Other agents still reach the store.
 
         The agent is not asked to stop, and is not told.
         """
@@ -41,7 +40,7 @@ class SharingContract(StoreTests):
         readers = TakingReader(), TakingReader()
         with self.agent(tmp_path, readers[0]) as one, self.agent(tmp_path, readers[1]) as other:
             runs = self._recorded_until_both_have_some(tmp_path, readers)
-            assert until(lambda: len(_all_numbers(readers)) >= runs * _RUN_EVENTS)
+            assert _all_came(readers, runs)
             assert _flushed(one)
             assert _flushed(other)
             assert _counts([one, other], runs * _RUN_BREACHES)
@@ -53,35 +52,33 @@ class SharingContract(StoreTests):
         assert not totals[0].keys() & totals[1].keys()
 
     def test_agent_that_stops_leaves_its_part_to_the_other(self, tmp_path: Path) -> None:
-        """The other goes on with everything, from where the first one was, totals with it."""
+        """The other continues with everything from where the first one was, totals included."""
         readers = TakingReader(), TakingReader()
         with self.agent(tmp_path, readers[1]) as other:
             with self.agent(tmp_path, readers[0]) as one:
                 runs = self._recorded_until_both_have_some(tmp_path, readers)
                 assert _flushed(one)
             before = len(readers[0].events)
-            for number in range(runs, 2 * runs):
-                self._record_run(tmp_path, number)
-            assert until(lambda: len(_all_numbers(readers)) >= 2 * runs * _RUN_EVENTS)
+            self._record_runs(tmp_path, runs, 2 * runs)
+            assert _all_came(readers, 2 * runs)
             assert _flushed(other)
             assert _counts([other], 2 * runs * _RUN_BREACHES)
         assert Counter(_all_numbers(readers)) == Counter(range(2 * runs * _RUN_EVENTS))
         assert len(readers[0].events) == before
 
     def test_agent_that_is_cut_off_is_replaced(self, tmp_path: Path) -> None:
-        """Nobody tells the other one; nothing is lost, and nothing comes twice but a batch that
-        was under way. When it is back, it takes its share, and delivers nothing old.
+        """The other one is not told. Nothing is lost, and nothing comes twice but a batch that was
+        under way. When the agent is back, it takes its share, and delivers nothing old.
         """
         readers = TakingReader(), TakingReader()
         with self.agent(tmp_path, readers[0]) as one, self.agent(tmp_path, readers[1]) as other:
             runs = self._recorded_until_both_have_some(tmp_path, readers)
-            assert until(lambda: len(_all_numbers(readers)) >= runs * _RUN_EVENTS)
+            assert _all_came(readers, runs)
             assert _flushed(one)
             with self.cut_off(tmp_path, one):
                 before = len(readers[0].events)
-                for number in range(runs, 2 * runs):
-                    self._record_run(tmp_path, number)
-                assert until(lambda: len(_all_numbers(readers)) >= 2 * runs * _RUN_EVENTS)
+                self._record_runs(tmp_path, runs, 2 * runs)
+                assert _all_came(readers, 2 * runs)
                 assert _flushed(other)
                 assert _counts([other], 2 * runs * _RUN_BREACHES)
             late = len(readers[0].events) - before
@@ -89,7 +86,7 @@ class SharingContract(StoreTests):
             assert set(numbers) == set(range(2 * runs * _RUN_EVENTS))
             assert numbers.total() - len(numbers) <= late
             runs = self._recorded_until_both_have_some(tmp_path, readers, first=2 * runs)
-            assert until(lambda: set(_all_numbers(readers)) >= set(range(runs * _RUN_EVENTS)))
+            assert _all_came(readers, runs)
             assert _flushed(one)
             assert _flushed(other)
             assert _counts([one, other], runs * _RUN_BREACHES)
@@ -97,18 +94,17 @@ class SharingContract(StoreTests):
         assert again.total() - len(again) == numbers.total() - len(numbers)
 
     def test_agent_that_was_late_saves_nothing_over_another(self, tmp_path: Path) -> None:
-        """It hangs in a call while it is replaced. What it saves after that is of no account: the
-        next agent goes on where the other one was.
+        """It hangs in a call while it is replaced. What it saves after that changes nothing: the
+        next agent continues where the other one was.
         """
         late, quick, last = TakingReader(held=True), TakingReader(), TakingReader()
         with self.agent(tmp_path, late) as one, ExitStack() as ending:
             ending.callback(late.release)
-            self._record_run(tmp_path, 0)
+            self._record_runs(tmp_path, 0, 1)
             assert until(lambda: one.counts()["reader"].in_flight)
             with self.cut_off(tmp_path, one), self.agent(tmp_path, quick) as other:
-                for number in (1, 2):
-                    self._record_run(tmp_path, number)
-                assert until(lambda: _have([quick], 3 * _RUN_EVENTS))
+                self._record_runs(tmp_path, 1, 3)
+                assert _all_came([quick], 3)
                 assert _flushed(other)
             late.release()
             assert until(lambda: not one.counts()["reader"].in_flight)
@@ -120,7 +116,7 @@ class SharingContract(StoreTests):
         assert set(_all_numbers([late])) <= set(range(_RUN_EVENTS))
 
     def test_span_that_two_agents_see_is_one(self, tmp_path: Path) -> None:
-        """What was open in a part goes on where the part goes."""
+        """A span that is open in a part moves with the part."""
         first_reader, second_reader = SpanReader(), SpanReader()
         with self.observed(tmp_path) as alive, self.agent(tmp_path, first_reader) as first:
             begun = alive.bus.record(
@@ -138,7 +134,7 @@ class SharingContract(StoreTests):
         assert span.start_ns == begun.timestamp_ns
 
     def test_part_that_cannot_be_read_is_waited_for(self, tmp_path: Path) -> None:
-        """An agent that takes over while nobody answers begins neither at zero nor at the end."""
+        """An agent that takes over while the store is away starts neither at 0 nor at the end."""
         readers = TakingReader(), TakingReader()
         with self.agent(tmp_path, readers[1]) as other:
             with self.agent(tmp_path, readers[0]) as one:
@@ -146,47 +142,50 @@ class SharingContract(StoreTests):
                 assert _flushed(one)
                 with self.unreadable(tmp_path):
                     one.stop()
-            for number in range(runs, 2 * runs):
-                self._record_run(tmp_path, number)
-            assert until(lambda: set(_all_numbers(readers)) >= set(range(2 * runs * _RUN_EVENTS)))
+            self._record_runs(tmp_path, runs, 2 * runs)
+            assert _all_came(readers, 2 * runs)
             assert _flushed(other)
             assert _counts([other], 2 * runs * _RUN_BREACHES)
 
     # What these need
 
-    def _record_run(self, place: Path, number: int) -> None:
-        with self.observed(place) as observability:
-            for event in range(_RUN_EVENTS * number, _RUN_EVENTS * (number + 1)):
-                emit(observability.bus, event)
+    def _record_runs(self, place: Path, first: int, end: int) -> None:
+        """Record the runs from *first* to before *end*, one after the other."""
+        for number in range(first, end):
+            with self.observed(place) as observability:
+                for event in range(_RUN_EVENTS * number, _RUN_EVENTS * (number + 1)):
+                    emit(observability.bus, event)
 
     def _recorded_until_both_have_some(
         self, place: Path, readers: Iterable[TakingReader], first: int = 0
     ) -> int:
-        """Record run after run, since nobody knows whose one is; give how many there are."""
+        """Record run after run, since any agent may get one; give how many there are."""
         before = {reader: len(reader.events) for reader in readers}
         number = first
         while not all(len(reader.events) > count for reader, count in before.items()):
             assert number < first + _MOST_RUNS, "one agent gets everything"
-            self._record_run(place, number)
+            self._record_runs(place, number, number + 1)
             number += 1
-            assert until(partial(_have, before, number * _RUN_EVENTS))
+            assert _all_came(before, number)
         return number
 
 
 def _flushed(agent: Agent) -> bool:
-    """Flush; once more, if a part went to another agent meanwhile with what waited there."""
+    """Flush; once more, if a part with waiting events went to another agent meanwhile."""
     return agent.flush(WIDE_SECONDS) or agent.flush(WIDE_SECONDS)
 
 
 def _counts(agents: Iterable[Agent], breaches: int) -> bool:
-    """Tell whether *agents* count so many breaches together, once the reader of the metrics, which
-    takes parts over for itself, has those that the others have.
+    """Wait until *agents* count so many breaches together: the reader of the metrics takes parts
+    over for itself, perhaps later than the others.
     """
     return until(lambda: sum(map(breaches_of, agents)) == breaches)
 
 
-def _have(readers: Iterable[TakingReader], events: int) -> bool:
-    return len(_all_numbers(readers)) >= events
+def _all_came(readers: Iterable[TakingReader], runs: int) -> bool:
+    """Wait until *readers* together have every event of the first *runs* runs."""
+    wanted = set(range(runs * _RUN_EVENTS))
+    return until(lambda: wanted <= set(_all_numbers(readers)))
 
 
 def _all_numbers(readers: Iterable[TakingReader]) -> list[int]:
