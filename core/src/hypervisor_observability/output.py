@@ -22,7 +22,7 @@ _LEAST_COLUMNS = 12  # a short trace id stays whole
 _LEAST_PROSE_COLUMNS = 16
 _MOST_PROSE_LINES = 20
 # Raised with a sentence, as a rule; of others, such as KeyError, the type says more.
-_TOLD_AS_THEY_ARE = (ObservabilityError, OSError, RuntimeError, ValueError)
+_TOLD_AS_THEY_ARE = (ObservabilityError, OSError, RuntimeError, ValueError, click.ClickException)
 
 # Select Graphic Rendition, ECMA-48 section 8.3.117.
 _GREEN, _YELLOW, _RED, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m"

@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from pathlib import Path
 
+import click
 import pytest
 
 from hypervisor_observability.errors import NoHistoryError
@@ -14,7 +15,14 @@ from hypervisor_web.everything import Model
 from hypervisor_web.feed.endpoints import Surroundings
 
 
-@pytest.mark.parametrize("error", [NoHistoryError("there is no journal in x"), OSError(5, "gone")])
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (NoHistoryError("there is no journal in x"), "there is no journal in x"),
+        (ConnectionError("no server answers"), "no server answers"),
+        (click.UsageError("name a journal"), "name a journal"),
+    ],
+)
 @pytest.mark.parametrize(
     ("path", "query"),
     [
@@ -24,7 +32,7 @@ from hypervisor_web.feed.endpoints import Surroundings
     ],
 )
 def test_history_that_cannot_be_read_is_told_to_whoever_asks(
-    tmp_path: Path, path: str, query: dict[str, str], error: Exception
+    tmp_path: Path, path: str, query: dict[str, str], error: Exception, reason: str
 ) -> None:
     def fails() -> History:
         raise error
@@ -32,7 +40,7 @@ def test_history_that_cannot_be_read_is_told_to_whoever_asks(
     around = Surroundings(title="a", place=str(tmp_path), history=fails)  # type: ignore[arg-type]
     pages = Model(WebConfig()).endpoints(around, Health)
 
-    with pytest.raises(Refused, match="the history cannot be read: ") as refused:
+    with pytest.raises(Refused, match=f"the history cannot be read: {reason}") as refused:
         pages[path](Request(query=query))
 
     assert refused.value.status == HTTPStatus.SERVICE_UNAVAILABLE

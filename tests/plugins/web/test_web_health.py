@@ -185,4 +185,4 @@ def test_history_that_cannot_be_read_is_a_problem() -> None:
 
     assert told is not None
     assert told["runs"] is None
-    assert told["problems"] == ["cannot be read: PermissionError: [Errno 13] Permission denied"]
+    assert told["problems"] == ["cannot be read: [Errno 13] Permission denied"]

@@ -10,13 +10,13 @@ from itertools import chain, count
 import click
 from attrs import define, evolve, field
 
+from hypervisor_observability import output
 from hypervisor_observability.config import Secret
 from hypervisor_observability.errors import NoHistoryError
 from hypervisor_observability.facts.prices import Prices
 from hypervisor_observability.serving.pages import Page, Refused, Request
 from hypervisor_observability.serving.site import Site
 from hypervisor_observability.stores import Entry, History, Wanted
-from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.boards.endpoints import Answers, Boards
 from hypervisor_web.boards.health import Health
 from hypervisor_web.config import WebConfig
@@ -174,7 +174,7 @@ def _for_viewers(open_history: OpenHistory) -> OpenHistory:
             with open_history() as history:
                 yield history
         except (OSError, NoHistoryError, click.ClickException) as error:
-            text = f"the history cannot be read: {line_of(error)}"
+            text = f"the history cannot be read: {output.reason(error)}"
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, text) from error
 
     return opened

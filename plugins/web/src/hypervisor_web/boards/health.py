@@ -5,9 +5,9 @@ from typing import Any
 
 from attrs import field, frozen
 
+from hypervisor_observability import output
 from hypervisor_observability.metrics.families import LabelValues, MetricFamily
 from hypervisor_observability.stores import History, describe
-from hypervisor_observability.text.error_text import line_of
 
 _PREFIX = "agent_hypervisor_observability_"
 _BREAKERS = {0: "closed", 1: "half_open", 2: "open"}
@@ -61,7 +61,7 @@ def history_told(history: History) -> Told | None:
     try:
         found = describe(history)
     except OSError as error:
-        return {**told, "problems": [f"cannot be read: {line_of(error)}"]}
+        return {**told, "problems": [f"cannot be read: {output.reason(error)}"]}
     if found is None:
         return None
     return {

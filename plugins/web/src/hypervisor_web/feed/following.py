@@ -8,8 +8,8 @@ from itertools import islice
 
 from attrs import define, field
 
+from hypervisor_observability import output
 from hypervisor_observability.stores import Entry, History, recent
-from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.feed.observers import Observers
 
 _POLL_SECONDS = 0.02
@@ -65,7 +65,9 @@ class Following:
                 with self.open_history(self.observers.notice) as history:
                     self._follow(history)
             except Exception as error:  # noqa: BLE001 - the page shows it, and goes on with what it has
-                self._tell(f"the history cannot be read, and is tried again: {line_of(error)}")
+                self._tell(
+                    f"the history cannot be read, and is tried again: {output.reason(error)}"
+                )
                 self._ending.wait(_RETRY_SECONDS)
 
     def _follow(self, history: History) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from hypervisor_observability import output
 from hypervisor_observability.search.agent_names import AgentNames
-from hypervisor_observability.text.error_text import line_of
 from hypervisor_web.feed.endpoints import OpenHistory
 
 _WAIT_SECONDS = 2.0
@@ -51,4 +51,4 @@ class OlderNames:
                 self.names.learn_older(history)
             self._are_known = True
         except Exception as error:  # noqa: BLE001 - a filter works without, as far as names are known
-            self.notice(f"the names of agents cannot be read: {line_of(error)}")
+            self.notice(f"the names of agents cannot be read: {output.reason(error)}")
