@@ -260,7 +260,7 @@ def test_stream_that_is_made_anew_is_read_from_its_beginning(
         make_stream(quick)
         publish_run(quick, 20)
         assert reader.reads(50)
-    assert "made anew" in caplog.text
+    assert "was recreated" in caplog.text
 
 
 @pytest.mark.fault("N12")

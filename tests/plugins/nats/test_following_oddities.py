@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from nats.js.client import JetStreamContext
 from hypervisor_journal.format.frames import EVENT
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following import rounds
+from hypervisor_nats.following.followed_fleet import FollowedFleet
 from hypervisor_nats.following.keeping import entry_key
 from hypervisor_nats.following.known_runs import MAX_ENDED, KnownRuns
 from hypervisor_nats.names import partition_of
@@ -47,10 +49,10 @@ def spoil(config: NatsConfig, run: str, change: Callable[[dict[str, Any]], objec
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda entry: entry.update(seq=10_000), "its server has lost messages"),
+        (lambda entry: entry.update(seq=10_000), "or its server lost messages"),
         (lambda entry: entry["snapshot"].update(state="bm8="), "snapshot is damaged"),
         (lambda entry: entry["snapshot"].update(blob="gone", parts=2), "2 of 2 pieces"),
-        (lambda entry: entry.update(stream="another"), "made anew"),
+        (lambda entry: entry.update(stream="another"), "stream was recreated"),
     ],
 )
 def test_agent_goes_on_from_an_entry_that_cannot_be_right_and_tells_it(
@@ -70,6 +72,37 @@ def test_agent_goes_on_from_an_entry_that_cannot_be_right_and_tells_it(
         publish(nats_config, messages[1:])
         heir.read_until(lambda: set(heir.ids) >= {f"{run[-8:]}-{n}" for n in range(10, 20)})
     assert told in caplog.text
+
+
+def test_agents_continue_in_a_stream_that_was_restored_to_an_earlier_state(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, backup = tmp_path / "server" / "data", tmp_path / "backup"
+    with one_server(tmp_path / "server") as server:
+        config = config_of(server)
+        make_stream(config)
+        server.stop()
+        shutil.copytree(data, backup)
+        server.start()
+        publish_run(config, 200)
+        with fleet(config, "otel") as [reader]:
+            assert reader.reads(200)
+            wait_until(lambda: stream_is_seen_at(reader, 20))
+            server.stop()
+            shutil.rmtree(data)
+            shutil.copytree(backup, data)
+            server.start()
+            reader.read_until(lambda: "restored to an earlier state" in caplog.text)
+            reader.read_until(lambda: len(reader.stream.parts) == PARTITIONS)
+            publish_run(config, 20)
+            assert reader.reads(220)
+
+
+def stream_is_seen_at(reader: Reader, last: int) -> bool:
+    """Whether the agent of *reader* has seen message *last* of the stream."""
+    assert isinstance(reader.stream.fleet, FollowedFleet)
+    agent = reader.stream.fleet._rounds
+    return agent is not None and agent._facts is not None and agent._facts.last >= last
 
 
 def test_record_that_is_proven_but_no_event_is_passed_over(nats_config: NatsConfig) -> None:

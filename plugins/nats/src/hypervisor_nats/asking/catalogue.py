@@ -14,10 +14,11 @@ from typing import Any
 from attrs import define, evolve, field
 
 from hypervisor_journal.proof.chain_walk import BadRecordError
-from hypervisor_nats.asking.stream_messages import StreamMessages, StreamState
+from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.messages import Head, StrangeMessageError, head_of
 from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.seams import fit
+from hypervisor_nats.stream_state import StreamState
 
 _MOST_STRANGE = 3
 _THEN_BYTES = 8

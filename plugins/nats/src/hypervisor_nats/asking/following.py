@@ -8,10 +8,11 @@ from attrs import define, field
 
 from hypervisor_nats.asking.catalogue import ListedRun
 from hypervisor_nats.asking.entries import bad_text, entry_of, missing_text
-from hypervisor_nats.asking.stream_messages import StreamAwayError, StreamMessages, StreamState
+from hypervisor_nats.asking.stream_messages import StreamAwayError, StreamMessages
 from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.requests import Stored
 from hypervisor_nats.runs.checked_run import CheckedRun
+from hypervisor_nats.stream_state import StreamState
 from hypervisor_observability.stores import EVERYTHING, Entry, Wanted
 
 _NEVER_NS = 1 << 63

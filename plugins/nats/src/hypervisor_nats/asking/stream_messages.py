@@ -7,13 +7,14 @@ import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from attrs import define, frozen
+from attrs import define
 from nats.errors import NoRespondersError
 from nats.js.errors import NotFoundError
 
 from hypervisor_nats.link import Link
 from hypervisor_nats.reasons import RefusedError
 from hypervisor_nats.requests import Heads, Stored, answer, stored
+from hypervisor_nats.stream_state import StreamState, state_values
 from hypervisor_observability.errors import StreamUnavailableError
 
 Result = TypeVar("Result")
@@ -21,30 +22,6 @@ Result = TypeVar("Result")
 _MESSAGES_AT_ONCE = 64
 _BYTES_AT_ONCE = 4 * 1024 * 1024
 _CLOSE_SECONDS = 1.0
-
-
-@frozen
-class StreamState:
-    """What the server tells of the stream.
-
-    Attributes:
-        created: When it was made, as the server writes it: another stream of the same name was
-            made at another time.
-        first: Number of its first message.
-        last: Number of its last message.
-        bytes: What its messages take.
-    """
-
-    created: str
-    first: int
-    last: int
-    bytes: int
-
-    def goes_on_from(self, before: "StreamState | None", position: int) -> bool:
-        """Tell whether this is the stream that was read up to *position*: not one that was made
-        again, nor one that was restored as it had been earlier.
-        """
-        return self.last >= position and (before is None or self.created == before.created)
 
 
 class StreamAwayError(ConnectionError):
@@ -129,12 +106,7 @@ class StreamMessages:
     async def _state(self) -> StreamState | None:
         asked = answer(self.link.client, f"STREAM.INFO.{self.link.config.stream}", {})
         info = await _unless_missing(asked)
-        if info is None:
-            return None
-        state = info["state"]
-        return StreamState(
-            str(info["created"]), state["first_seq"], state["last_seq"], state["bytes"]
-        )
+        return None if info is None else StreamState(**state_values(info))
 
     async def _get(self, sequence: int) -> Stored | None:
         found = await self._stored({"seq": sequence, "batch": 1})

@@ -131,13 +131,15 @@ class Claiming:
         if own is not None and (entry is None or (found is not None and found.revision == own[0])):
             entry = own[1]  # nobody has written it meanwhile
         if entry is not None and entry.stream != facts.created:
-            self._tell(reader, partition, "the stream was made anew: positions in the one before"
-                       " mean nothing in it")  # fmt: skip
+            self._tell(reader, partition, "the stream was recreated: everything in it is delivered")
             entry = None
         entry = entry or fresh
         if entry.place.sequence > facts.last:
-            self._tell(reader, partition, f"the stream ends at {facts.last}, before what was read:"
-                       " its server has lost messages")  # fmt: skip
+            self._tell(
+                reader, partition, f"the stream ends at message {facts.last}, but was read up to"
+                f" {entry.place.sequence}: it was restored to an earlier state, or its server lost"
+                " messages; only messages from now on are delivered",
+            )  # fmt: skip
             entry = evolve(entry, place=Place(facts.last), snapshot=None)
         if entry.snapshot is None:
             # Whoever is next reads from here what this one comes to know of the runs.

@@ -117,7 +117,7 @@ class Rounds:
             return self._facts
         facts = await facts_of(self.server)
         before, self._facts, self._facts_due = self._facts, facts, now() + _FACTS_SECONDS
-        if before is not None and facts.created != before.created:
+        if before is not None and not facts.goes_on_from(before, before.last):
             self.tenures.forget_all()
         if before is not None and facts.partitions != before.partitions:
             self._limited_log.warning(

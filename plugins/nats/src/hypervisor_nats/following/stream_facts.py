@@ -1,4 +1,4 @@
-"""What the stream is, as its server tells it."""
+"""The stream as its server reports it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,33 +9,29 @@ from nats.js.errors import NotFoundError
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
 from hypervisor_nats.reasons import no_stream
+from hypervisor_nats.stream_state import StreamState, state_values
 from hypervisor_observability.errors import StreamUnavailableError
 
 _MOST_PARTITIONS = 1_024
 
 
 @frozen
-class StreamFacts:
-    """What a reader has to know of the stream.
+class StreamFacts(StreamState):
+    """What a reader must know about the stream.
 
     Attributes:
-        created: When it was made: one that is made anew has another stamp.
-        partitions: How many it has.
-        first: Sequence number of the oldest message that is there.
-        last: That of the newest one that there ever was.
+        partitions: How many partitions it has.
     """
 
-    created: str
     partitions: int
-    first: int
-    last: int
 
 
 async def facts_of(server: Server) -> StreamFacts:
-    """Ask for them.
+    """Ask the server for the facts of the stream.
 
     Raises:
-        StreamUnavailableError: There is no stream, or it is none of ours; the text says what to do.
+        StreamUnavailableError: There is no stream, or it was not made for events; the text says
+            what to do.
         NatsError: No server answers.
     """
     name, place = server.link.config.stream, server.link.place
@@ -55,7 +51,4 @@ async def facts_of(server: Server) -> StreamFacts:
             place, f"format {metadata[FORMAT_KEY]!s:.20} of the stream {name}; this release"
             f" reads {FORMAT}",
         )  # fmt: skip
-    state = info["state"]
-    return StreamFacts(
-        str(info["created"]), int(told), int(state["first_seq"]), int(state["last_seq"])
-    )
+    return StreamFacts(**state_values(info), partitions=int(told))

@@ -182,8 +182,10 @@ class Tenures:
             self._end(term)
 
     def forget_all(self) -> None:
-        """Give up everything: it is of a stream that is no more."""
-        self._limited_log.warning("anew", "%s was made anew", self.server.link.place)
+        """Give up everything: the numbers are those of a stream that no longer exists."""
+        self._limited_log.warning(
+            "anew", "%s was recreated, or restored to an earlier state", self.server.link.place
+        )
         self.digests.clear()
         for term in list(self.terms.values()):
             self._end(term)
