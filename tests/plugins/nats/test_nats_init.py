@@ -66,7 +66,7 @@ def test_second_time_changes_nothing(table: Table) -> None:
     code, told, _ = table.init()
 
     assert code == 0
-    assert "is there, as it is to be" in told
+    assert "nothing to change" in told
     assert table.stream.max_bytes == 1024**3
     assert table.init("--partitions", "3", "--max-bytes", "1G")[0] == 0
 
@@ -79,7 +79,7 @@ def test_change_is_shown_and_asked_for(table: Table) -> None:
     assert code == 1
     assert "max age" in told
     assert "30d  ->  2d" in told
-    assert "messages go at once where they exceed this" in asked
+    assert "messages are deleted at once where they exceed this" in asked
     assert table.stream.max_age == 30 * 86_400
 
     code, told, _ = table.init("--max-age", "2d", "--discard", "new", input="y\n")
@@ -115,11 +115,11 @@ def test_partitions_stay_and_it_says_why(table: Table) -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"metadata": None}, "it is another's"),
-        ({"metadata": {"hv.partitions": "4", "hv.format": "9"}}, "this release knows 1"),
-        ({"retention": "workqueue"}, "which takes away what one reader has read"),
-        ({"storage": "memory"}, "gone with its server"),
-        ({"subjects": ["other.{name}.>"]}, "set subject as the stream has it"),
+        ({"metadata": None}, "is not a fleet's"),
+        ({"metadata": {"hv.partitions": "4", "hv.format": "9"}}, "this release reads 1"),
+        ({"retention": "workqueue"}, "which deletes what one reader has read"),
+        ({"storage": "memory"}, "lost with its server"),
+        ({"subjects": ["other.{name}.>"]}, "set subject to match the stream"),
     ],
 )
 def test_stream_that_is_not_one_of_a_fleet_is_left(
@@ -169,7 +169,7 @@ def test_server_that_is_poor_is_said(tmp_path: Path) -> None:
 
     assert "a power cut loses up to two minutes" in notes
     assert "lower max_message_bytes" in notes
-    assert "nothing bounds the stream" in notes
+    assert "the stream has no limits" in notes
 
 
 def test_too_few_servers_for_the_replicas(table: Table) -> None:

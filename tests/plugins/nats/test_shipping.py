@@ -161,7 +161,7 @@ def test_once_leaves_a_journal_alone_that_another_process_sends(
     writer.close()
 
     assert result.exit_code == 1
-    assert f"process {os.getpid()} sends this journal" in result.stderr
+    assert f"process {os.getpid()} already sends this journal" in result.stderr
 
 
 def test_once_fails_where_events_could_not_be_sent(nats_config: NatsConfig, tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ def test_stream_that_was_made_anew_gets_all_that_the_journal_has(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"metadata": {}}, "it is another's"),
+        ({"metadata": {}}, "is not a fleet's"),
         ({"metadata": {PARTITIONS_KEY: "0", FORMAT_KEY: FORMAT}}, "no number of partitions"),
         ({"metadata": {PARTITIONS_KEY: "4", FORMAT_KEY: "7"}}, "format 7"),
     ],
@@ -345,7 +345,7 @@ def test_stream_with_other_subjects_gets_nothing(nats_server: NatsServer, tmp_pa
     with shipping(tmp_path, config) as sending:
         wait_until(lambda: sending.standing.problem is not None, PATIENCE_SECONDS)
 
-    assert "set subject as the stream has it" in (sending.standing.problem or "")
+    assert "set subject to match the stream" in (sending.standing.problem or "")
 
 
 def test_run_keeps_its_partition_as_long_as_there_is_one_of_that_number(
@@ -403,7 +403,7 @@ def test_what_the_bounds_took_before_it_was_sent_is_counted(
     left = numbers_in(stored(nats_config))
     assert left == list(range(left[0], 150))
     assert sending.standing.gone == left[0] > 0
-    assert f"lacks {left[0]} events" in caplog.text
+    assert f"lost {left[0]} events" in caplog.text
 
 
 def test_damage_is_passed_over_and_counted(nats_config: NatsConfig, tmp_path: Path) -> None:

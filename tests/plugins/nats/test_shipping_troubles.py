@@ -237,4 +237,4 @@ def test_server_that_hangs_holds_no_process_beyond_its_time(tmp_path: Path) -> N
         assert not sending.stop(4.0)
         assert time.monotonic() - began < 30
 
-    assert "it has not answered" in (sending.standing.problem or "")
+    assert "it did not answer" in (sending.standing.problem or "")

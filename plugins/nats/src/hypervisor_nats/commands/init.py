@@ -50,7 +50,7 @@ _MOST_PARTITIONS = 1_024
 @click.option(
     "--partitions",
     type=click.IntRange(1, _MOST_PARTITIONS),
-    help=f"Parts among which agents share the runs, for good.  [default: {DEFAULT_PARTITIONS}]",
+    help=f"Parts of the stream that agents share; fixed for good.  [default: {DEFAULT_PARTITIONS}]",
 )
 @click.option(
     "--replicas",
@@ -69,17 +69,17 @@ _MOST_PARTITIONS = 1_024
 @click.option(
     "--duplicate-window",
     type=DURATION,
-    help="How long the server refuses a message that it has taken.  [default: 2m]",
+    help="How long the server refuses a repeated message.  [default: 2m]",
 )
 @click.option(
     "--discard",
     type=click.Choice(["old", "new"]),
-    help="A full stream gives up its oldest events, or refuses new ones, which then wait in"
+    help="Whether a full stream drops old events, or refuses new ones, which then wait in"
     " their journals.  [default: old]",
 )
-@click.option("--monitor", metavar="URL", help="A server's monitoring: http://HOST:8222.")
+@click.option("--monitor", metavar="URL", help="A server's monitoring port: http://HOST:8222.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 def init_command(
     config: NatsConfig,
     partitions: int | None,
@@ -88,10 +88,10 @@ def init_command(
     dry_run: bool,  # noqa: FBT001 - click's flag
     **asked: Any,
 ) -> None:
-    """Make the stream of a fleet, and the bucket in which agents keep how far they are.
+    """Make the stream of a fleet, and the bucket in which agents keep their positions.
 
-    What is there already stays as it is, but for the options that are given: the difference is
-    shown, and you are asked. The number of partitions stays for good.
+    If they exist, only the options that you give change: the command shows the difference, and
+    asks. The number of partitions cannot change.
     """
     limits = Limits(
         max_age_seconds=asked.pop("max_age"),
@@ -141,7 +141,7 @@ def _change(
         raise click.ClickException("\n".join(compared.obstacles))
     changes = list(compared.changes)
     if not changes:
-        output.tell(f"stream {name}: is there, as it is to be")
+        output.tell(f"stream {name}: nothing to change")
         _tell_settings(settings)
         return settings
     output.tell(f"stream {name}: {'would be changed' if dry_run else 'to be changed'}")
@@ -149,7 +149,9 @@ def _change(
     output.tell(output.table([("SETTING", "IS", "", "WILL BE"), *rows]))
     count = found.state.get("messages", 0)
     if count and any(map(_takes_away, changes)):
-        output.note(f"the oldest of its {count:,} messages go at once where they exceed this")
+        output.note(
+            f"the oldest of its {count:,} messages are deleted at once where they exceed this"
+        )
     if not dry_run:
         if ask:
             click.confirm(f"change stream {name}", abort=True, err=True)

@@ -37,16 +37,16 @@ _STOP_SECONDS = 10.0
     metavar="DIR",
     help="The journal's directory; else directory of [plugins.nats.journal].",
 )
-@click.option("--once", is_flag=True, help="Send what is journalled now, then end.")
+@click.option("--once", is_flag=True, help="Send what the journal holds now, then end.")
 def ship_command(config: NatsConfig, directory: Path | None, once: bool) -> None:  # noqa: FBT001 - click's flag
-    """Send a journal to the stream of a fleet, and go on with what its processes write.
+    """Send a journal to the stream of a fleet, and keep sending what its processes write.
 
-    Processes need not know of the stream then: they journal, and this one sends what all of them
-    write. It goes on where it was, whoever sent before it. A journal has one sender at a time:
-    another one waits until that has ended.
+    The processes then need no stream of their own: they write the journal, and this command sends
+    it. It continues where the last sender stopped. A journal has one sender at a time: a second one
+    waits until the first ends.
 
-    Ctrl-C and SIGTERM end it when the stream has acknowledged what is on its way. With --once the
-    exit code is 1 if something could not be sent.
+    Ctrl-C and SIGTERM end it once the stream has acknowledged the messages in flight. With --once,
+    the exit code is 1 if something could not be sent.
     """
     directory = directory or (None if config.journal is None else config.journal.directory)
     if directory is None:
@@ -74,10 +74,10 @@ def ship_command(config: NatsConfig, directory: Path | None, once: bool) -> None
 
 
 def _require(directory: Path, *, once: bool, stopping: Callable[[float], bool]) -> None:
-    """Refuse what is no journal; wait for one that is still to come.
+    """Refuse a directory that is not a journal; wait for one that does not exist yet.
 
     Raises:
-        UsageError: It is none.
+        UsageError: It is not a journal.
     """
     if not HAS_LOCKS:
         raise click.UsageError(NO_LOCKS)
@@ -88,14 +88,14 @@ def _require(directory: Path, *, once: bool, stopping: Callable[[float], bool]) 
     except NoHistoryError as error:
         raise click.UsageError(str(error)) from error
     if not directory.is_dir():
-        output.note(f"waiting for {directory}: the first program that records there makes it")
+        output.note(f"waiting for {directory}: the first program that records there creates it")
     while not directory.is_dir() and not stopping(_LOOK_SECONDS):
         pass
 
 
 def _problem_of(standing: Standing) -> str | None:
     if standing.sender is not None:
-        return f"{standing.sender} sends this journal: leave it to that, or end that first"
+        return f"{standing.sender} already sends this journal: let it finish, or stop it first"
     return standing.blocked
 
 

@@ -1,4 +1,4 @@
-"""``hvobs nats status``: how a fleet stands."""
+"""``hvobs nats status``: the state of a fleet."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from hypervisor_observability.text.durations import duration_text
 
 @click.command(
     name="status",
-    short_help="Say how the agents of a fleet stand.",
+    short_help="Show the agents of a fleet, and how far each plugin is.",
     epilog=output.examples(
         "hvobs nats status",
         "hvobs nats status --plugin otel --max-behind 5m",
@@ -30,11 +30,18 @@ from hypervisor_observability.text.durations import duration_text
     ),
 )
 @config_options
-@click.option("--plugin", "plugins", multiple=True, metavar="NAME", help="Only this. Repeatable.")
 @click.option(
-    "--max-lag", type=click.IntRange(0), metavar="MESSAGES", help="More in a partition is wrong."
+    "--plugin", "plugins", multiple=True, metavar="NAME", help="Only this plugin. Repeatable."
 )
-@click.option("--max-behind", type=DURATION, help="To be behind for longer is wrong.")
+@click.option(
+    "--max-lag",
+    type=click.IntRange(0),
+    metavar="MESSAGES",
+    help="Exit with 1 if a partition lags by more.",
+)
+@click.option(
+    "--max-behind", type=DURATION, help="Exit with 1 if a partition is behind for longer."
+)
 @click.option("--json", "as_json", is_flag=True, help="Write JSON.")
 def status_command(
     config: NatsConfig,
@@ -43,14 +50,14 @@ def status_command(
     max_behind: float | None,
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Say what the stream holds, how far each plugin is in each partition, and who has it.
+    """Show what the stream holds, how far each plugin is in each partition, and its agent.
 
-    LAG is in messages, of up to 100 events each. BEHIND says for how long the first of them has
-    been waiting. EXPIRED events were gone before the plugin could read them; UNVERIFIED ones were
-    passed over, since the chain of their run does not prove them.
+    LAG counts messages, of up to 100 events each. BEHIND is how long the first of them has been
+    waiting. EXPIRED events were gone before the plugin could read them. UNVERIFIED ones were
+    skipped, because the chain of their run does not prove them.
 
-    Exit code 1: nobody has a partition, or its agent is dead; or it is behind by more than an
-    option says.
+    Exit code 1: a partition has no agent, or its agent is dead; the limits of the stream removed
+    messages that were not read; or a partition is behind by more than an option allows.
     """
     link = Link(config, "status")
     try:
@@ -60,7 +67,7 @@ def status_command(
     parts = [part for part in fleet.parts if not plugins or part.plugin in plugins]
     missing = sorted(set(plugins) - {part.plugin for part in parts})
     problems = [
-        *(f"{name} has read nothing of it: no agent runs it" for name in missing),
+        *(f"{name} has read nothing: no agent runs it" for name in missing),
         *_problems(fleet, parts, max_lag, max_behind),
     ]
     if as_json:
@@ -86,21 +93,21 @@ def _problems(
     fleet: Fleet, parts: Sequence[Part], max_lag: int | None, max_behind: float | None
 ) -> Iterator[str]:
     if parts and not any(agent.lives for agent in fleet.agents):
-        yield "no agent lives: start one with 'hvobs agent --from nats'"
+        yield "no agent is running: start one with 'hvobs agent --from nats'"
         return
     for part in parts:
         where = f"{part.plugin}, partition {part.partition}"
         if part.owner is None:
-            yield f"{where}: nobody has it"
+            yield f"{where}: no agent has it"
         elif not part.lives:
-            yield f"{where}: the agent that has it is dead, and no other has taken it yet"
+            yield f"{where}: its agent is dead, and no other agent has taken it yet"
         if max_lag is not None and part.lag_messages > max_lag:
-            yield f"{where}: {part.lag_messages:,} messages behind, at most {max_lag:,} are right"
+            yield f"{where}: {part.lag_messages:,} messages behind, more than {max_lag:,}"
         if max_behind is not None and part.lag_seconds > max_behind:
             behind = duration_text(part.lag_seconds)
-            yield f"{where}: behind for {behind}, at most {duration_text(max_behind)} is right"
+            yield f"{where}: behind for {behind}, more than {duration_text(max_behind)}"
         if part.is_cut:
-            yield f"{where}: the limits of the stream took messages that it had not read"
+            yield f"{where}: the limits of the stream removed messages that it had not read"
 
 
 def _tell(place: str, fleet: Fleet, parts: Sequence[Part]) -> None:
@@ -112,7 +119,7 @@ def _tell(place: str, fleet: Fleet, parts: Sequence[Part]) -> None:
         oldest, newest = (_ago(state[key], fleet.now) for key in ("first_ts", "last_ts"))
         output.tell(f"oldest message {oldest}, newest {newest}")
     if fleet.services is None:
-        output.tell(f"\nmore than {MOST_RUNS:,} runs: services are not told apart")
+        output.tell(f"\nmore than {MOST_RUNS:,} runs: services are not listed")
     elif fleet.services:
         rows = [("SERVICE", "RUNS", "LIVING", "NEWEST")]
         rows += [

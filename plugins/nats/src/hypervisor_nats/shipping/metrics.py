@@ -7,23 +7,23 @@ _PREFIX = "agent_hypervisor_observability_nats_"
 
 
 def shipping_metrics(standing: Standing) -> list[MetricFamily]:
-    """Tell how a journal's way into the stream stands."""
+    """Return the metrics of a journal on its way into the stream."""
     gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
     values = (
         ("shipping", gauge, "Whether this process sends the journal to the stream",
          int(standing.ships)),
-        ("connected", gauge, "Whether the stream took, or answered, what it was asked last",
+        ("connected", gauge, "Whether the stream answered the last request",
          int(standing.connected)),
         ("shipped_events_total", counter, "Events that the stream has acknowledged",
          standing.shipped),
         ("unshipped_events", gauge, "Events in the journal that wait to be sent",
          standing.waiting),
-        ("unshipped_seconds", gauge, "Time for which the oldest of them has been waiting",
+        ("unshipped_seconds", gauge, "How long the oldest of them has been waiting",
          standing.behind_seconds),
         ("gone_events_total", counter,
          "Events that the journal lost, to its bounds or to damage, before they were sent",
          standing.gone),
-        ("too_large_events_total", counter, "Events that the server would not take",
+        ("too_large_events_total", counter, "Events that the server refuses",
          standing.too_large),
     )  # fmt: skip
     return [

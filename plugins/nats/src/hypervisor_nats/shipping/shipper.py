@@ -177,10 +177,10 @@ class Shipper:
             heard = self.link.heard if self.asked.is_set() else None
             why = error.reason if heard is None else reason(heard, self.config)
             if heard is None and self.link.is_closed:
-                why = "it has not answered before the process ended: see whether it hangs"
+                why = "it did not answer before the process ended: check whether it hangs"
             told = f"{self.link.place}: {why}"
         elif not isinstance(error, OSError):
-            told = f"a fault of its own: {type(error).__name__}: {error}"
+            told = f"an internal error: {type(error).__name__}: {error}"
             self._turns = None  # it may be in what it remembers
         self.standing.fail(told)
 
@@ -220,7 +220,7 @@ class Shipper:
             if turns.positions.save(at_once=at_once):
                 self.standing.end_trouble("positions")
         except OSError as error:
-            told = f"how far it was sent cannot be saved: {error}: free the disk, or mend the path"
+            told = f"its positions cannot be saved: {error}: free disk space, or fix the path"
             self.standing.note_trouble("positions", told)
 
     def _present_turns(self) -> Turns:
@@ -250,11 +250,14 @@ class Shipper:
         positions = Positions.read(path, None if stream is None else stream.id)
         if positions.damage is not None:
             told = (
-                f"has lost its positions: {path}: {positions.damage}; the stream is asked for them"
+                f"has lost its positions: {path}: {positions.damage}; it asks the stream for them"
             )
             self.standing.tell("damage", told)
         if positions.former is not None:
-            told = f"is sent from its beginning: {self.link.place} was made since it was sent last"
+            told = (
+                f"is sent from its beginning: {self.link.place} is not the stream that it was sent"
+                " to before"
+            )
             self.standing.tell("anew", told)
         turns = Turns(
             directory=self.standing.directory,

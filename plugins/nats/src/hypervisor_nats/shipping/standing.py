@@ -1,4 +1,4 @@
-"""What shipping tells of itself: to the log, to the status, as metrics."""
+"""The state of shipping, for the log, the status and the metrics."""
 
 import time
 from pathlib import Path
@@ -11,20 +11,20 @@ from hypervisor_observability.text.limited_log import say
 
 @define(eq=False)
 class Standing:
-    """How a journal's way into the stream stands. Written by one thread, read by any.
+    """The state of a journal on its way into the stream. One thread writes it, any thread reads it.
 
     Attributes:
         directory: The journal's.
         ships: Whether this process sends it.
         sender: Another process that does; None: none is known.
-        connected: Whether the stream took, or answered, what it was asked last.
-        blocked: What keeps all of it from being sent at present; None: nothing does.
-        troubles: What is wrong beside that, by run or kind: the rest is sent all the same.
+        connected: Whether the stream answered the last request.
+        blocked: What keeps all of it from being sent now; None: nothing does.
+        troubles: Other problems, by run or kind: the rest is still sent.
         shipped: Events that the stream has acknowledged.
-        waiting: Events that are known to wait, of all runs.
+        waiting: Events known to wait, of all runs.
         oldest_ns: Time of the oldest of them, in nanoseconds since the epoch; 0: none waits.
-        gone: Events that the journal does not have any more, or that are damaged.
-        too_large: Events that the server would not take.
+        gone: Events that are damaged, or no longer in the journal.
+        too_large: Events that the server refuses.
         logs_blocked: Whether what blocks it is logged: not where its caller reports it.
     """
 
@@ -44,7 +44,7 @@ class Standing:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong at present, for people; None: nothing is."""
+        """What is wrong now, for people; None: nothing is."""
         return self.blocked or next(iter(list(self.troubles.values())), None)
 
     @property
@@ -59,7 +59,7 @@ class Standing:
             self.tell(problem, f"is not sent: {problem}; events wait in the journal")
 
     def go_well(self) -> None:
-        """Note that nothing keeps it from being sent, and tell so where it was told otherwise."""
+        """Note that nothing keeps it from being sent, and log that if a problem was logged."""
         self.connected = True
         if self.blocked is not None:
             self.blocked = None
@@ -67,30 +67,30 @@ class Standing:
             say(__name__, "info", "nats: journal %s is sent again", self.directory)
 
     def note_trouble(self, kind: str, trouble: str) -> None:
-        """Note what is wrong though the rest is sent, and tell so once."""
+        """Note a problem that does not keep the rest from being sent, and log it once."""
         self.troubles[kind] = trouble
-        self.tell(kind, f"is in trouble: {trouble}")
+        self.tell(kind, f"has a problem: {trouble}")
 
     def end_trouble(self, kind: str) -> None:
-        """Note that all is well again."""
+        """Note that a problem is over."""
         if self.troubles.pop(kind, None) is not None:
             self._told.discard(kind)
 
     def tell(self, kind: str, message: str) -> None:
-        """Log *message*, unless one of its *kind* was since all went well."""
+        """Log *message*, unless one of its *kind* was logged since shipping last recovered."""
         if kind not in self._told and say(
             __name__, "warning", "nats: journal %s %s", self.directory, message
         ):
             self._told.add(kind)
 
     def note_sent(self, events: int, numbers: int) -> None:
-        """Count what the stream has acknowledged, and what it was found to have."""
+        """Count the events that the stream has acknowledged, or already had."""
         self.connected = True
         self.shipped += events
         self.waiting = max(0, self.waiting - numbers)
 
     def note_waiting(self, events: int, oldest_ns: int) -> None:
-        """Take how many events are known to wait, and the time of the oldest of them."""
+        """Note how many events are known to wait, and the time of the oldest one."""
         self.waiting, self.oldest_ns = events, oldest_ns if events else 0
 
     def note_passed_over(self, gone: int, too_large: int) -> None:
@@ -98,14 +98,14 @@ class Standing:
         self.gone += gone
         self.too_large += too_large
         if gone:
-            self.tell("gone", f"lacks {gone} events that were not sent yet: its bounds (max_bytes,"
-                      " max_age_seconds) took them, or they are damaged")  # fmt: skip
+            self.tell("gone", f"lost {gone} events before they were sent: its bounds (max_bytes,"
+                      " max_age_seconds) removed them, or they are damaged")  # fmt: skip
         if too_large:
             self.tell("too large", f"has {too_large} events that the server refuses: raise"
                       " max_payload, or max_msg_size of the stream")  # fmt: skip
 
     def status(self) -> dict[str, Any]:
-        """Tell of it, in plain data."""
+        """Return the state as plain data."""
         return {
             "ships": self.ships,
             "sender": self.sender,

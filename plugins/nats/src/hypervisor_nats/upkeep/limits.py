@@ -1,4 +1,4 @@
-"""What of a stream can be set, as JetStream calls it and as people read it.
+"""The settings of a stream, in JetStream's names and in those that people read.
 
 Keys and units are those of JetStream's API: ``server/stream.go`` of NATS, ``StreamConfig``.
 """
@@ -28,14 +28,14 @@ _NAMES = {
 
 @frozen(kw_only=True)
 class Limits:
-    """What is asked for; None: as it is, or the default of a stream that is made.
+    """The settings asked for; None: unchanged, or the default of a new stream.
 
     Attributes:
         replicas: Servers that hold the stream.
         max_age_seconds: Longest time that a message is kept; 0 for no bound.
         max_bytes: Most bytes; 0 for no bound.
         max_messages: Most messages; 0 for no bound.
-        duplicate_window_seconds: How long the server knows the messages that it has taken.
+        duplicate_window_seconds: How long the server refuses repeated messages.
         discard: What happens to a full stream: ``old`` messages go, or ``new`` ones are refused.
     """
 
@@ -47,7 +47,7 @@ class Limits:
     discard: str | None = None
 
     def to_api(self) -> dict[str, Any]:
-        """Give what is asked for, in JetStream's words."""
+        """Return the settings asked for, in JetStream's names."""
         asked = {
             "num_replicas": self.replicas,
             "max_age": _nanoseconds(self.max_age_seconds),
@@ -61,7 +61,7 @@ class Limits:
 
 @frozen
 class Change:
-    """A setting that is to be another.
+    """A setting to change.
 
     Attributes:
         key: Of JetStream.
@@ -81,7 +81,7 @@ class Change:
 
 @frozen
 class Differences:
-    """How a stream is not as it should be.
+    """How a stream differs from the settings asked for.
 
     Attributes:
         changes: What can be changed.
@@ -95,13 +95,13 @@ class Differences:
 def new_stream(
     config: NatsConfig, partitions: int, limits: Limits, replicas: int
 ) -> dict[str, Any]:
-    """Give the configuration of a stream that is to be made.
+    """Return the configuration of a new stream.
 
     Args:
         config: Names it.
         partitions: Into how many parts the runs are spread, for good.
         limits: What was asked for.
-        replicas: How many, where nobody asked for another number.
+        replicas: How many, unless *limits* has another number.
     """
     return {
         "name": config.stream,
@@ -124,11 +124,11 @@ def new_stream(
 def differences(
     config: NatsConfig, found: Mapping[str, Any], partitions: int | None, limits: Limits
 ) -> Differences:
-    """Compare a stream that is there with what is asked for.
+    """Compare an existing stream with the settings asked for.
 
     Args:
         config: How this process would use it.
-        found: Its configuration, as the server tells it.
+        found: Its configuration, as the server reports it.
         partitions: As asked for; None: as many as it has.
         limits: What was asked for.
     """
@@ -142,7 +142,7 @@ def differences(
 
 
 def bucket_changes(found: Mapping[str, Any], replicas: int) -> list[Change]:
-    """Say how a bucket is not as it should be beside a stream.
+    """Return what to change in the bucket, so that it suits the stream.
 
     Args:
         found: Settings of the stream behind the bucket.
@@ -157,35 +157,35 @@ def bucket_changes(found: Mapping[str, Any], replicas: int) -> list[Change]:
 
 
 def obstacles(config: NatsConfig, found: Mapping[str, Any]) -> list[str]:
-    """Say why a stream cannot be used as that of a fleet; nothing where it can."""
+    """Say why a stream cannot be that of a fleet; empty if it can."""
     name, kept = config.stream, found.get("metadata") or {}
     if PARTITIONS_KEY not in kept:
-        text = f"stream {name} is there, but it is another's: it does not say {PARTITIONS_KEY}"
+        text = f"stream {name} is not a fleet's: its metadata has no {PARTITIONS_KEY}"
         return [f"{text}. Choose another name for stream"]
     told = []
     if kept.get(FORMAT_KEY) != FORMAT:
         told.append(
-            f"stream {name} has messages of format {kept.get(FORMAT_KEY)}, this release knows"
-            f" {FORMAT}: use the release that made it, or one after it"
+            f"stream {name} has messages of format {kept.get(FORMAT_KEY)}, this release reads"
+            f" {FORMAT}: use the release that made it, or a later one"
         )
     subject = f"{config.subject}.>"
     if list(found.get("subjects") or ()) != [subject]:
         subjects = ", ".join(found.get("subjects") or ()) or "no subject"
         told.append(
-            f"stream {name} takes {subjects}, not {subject}: set subject as the stream has it"
+            f"stream {name} takes {subjects}, not {subject}: set subject to match the stream"
         )
     if found.get("retention", "limits") != "limits":
         told.append(
-            f"stream {name} has retention {found['retention']}, which takes away what one reader"
-            " has read: make another stream, its retention is limits"
+            f"stream {name} has retention {found['retention']}, which deletes what one reader"
+            " has read: make another stream, with retention limits"
         )
     if found.get("storage", "file") != "file":
-        told.append(f"stream {name} is in memory, and gone with its server: make another stream")
+        told.append(f"stream {name} is in memory, and is lost with its server: make another stream")
     return told
 
 
 def partitions_of(found: Mapping[str, Any]) -> int:
-    """Give the number of partitions that a stream of ours says; 0 where it says none."""
+    """Return how many partitions a stream of ours has; 0 if its metadata does not say."""
     text = (found.get("metadata") or {}).get(PARTITIONS_KEY, "")
     return int(text) if text.isascii() and text.isdecimal() else 0
 
@@ -196,8 +196,8 @@ def _of_partitions(found: Mapping[str, Any], partitions: int | None) -> list[str
         return []
     text = (
         f"the stream has {has} partitions, which cannot become {partitions}: each run is in one"
-        " of them for good, and readers know how far they are in each. Make a stream of another"
-        " name with more, and let agents empty the old one"
+        " of them for good, and readers keep a position in each. Make a stream with another name"
+        " and more partitions, and let agents read the old one to its end"
     )
     return [text]
 
@@ -216,7 +216,7 @@ def told(key: str, value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Give one value for all that mean: no bound."""
+    """Return one value for all that mean "no bound"."""
     return 0 if value in (None, -1, False) else value
 
 
