@@ -19,7 +19,7 @@ from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.keeping import consumer_name, entry_key
 from hypervisor_nats.following.membership import Membership, Sign, now
 from hypervisor_nats.following.server import Found, Server
-from hypervisor_nats.messages import Head
+from hypervisor_nats.messages import ID_HEADER, Head
 from hypervisor_nats.names import partition_of, subject_of
 from hypervisor_observability.errors import StreamUnavailableError
 from tests.plugins.nats.arrivals import forged
@@ -165,18 +165,22 @@ def test_messages_of_strangers_are_passed_over_and_told(
     run = run_name()
     good = run_messages(run, 10)
     subject = subject_of(nats_config.subject, "tests", run, PARTITIONS)
+    other = (partition_of(run, PARTITIONS) + 1) % PARTITIONS
 
     async def intrude(jetstream: JetStreamContext) -> None:
         await jetstream.publish(subject, b"hello")
         await jetstream.publish(subject, b"hello", headers={"Hv-Format": "99"})
         await jetstream.publish(subject, b"", headers={"Hv-Format": "1", "Hv-Run": "x"})
+        head, data = good[0]
+        headers = {**head.to_headers(), ID_HEADER: "copy"}
+        await jetstream.publish(f"{nats_config.subject}.tests.{other}.copy", data, headers=headers)
 
     ask_server(nats_config, intrude)
     publish(nats_config, good)
     with fleet(nats_config, "otel") as [reader], caplog.at_level(logging.WARNING):
         assert reader.reads(10)
         assert reader.end() == 10
-        assert metric(reader, "strange_messages_total") == 3
+        assert metric(reader, "strange_messages_total") == 4
     assert "is none of ours" in caplog.text
     with fleet(nats_config, "otel") as [heir]:
         wait_for_parts(heir)

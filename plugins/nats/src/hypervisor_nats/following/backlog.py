@@ -20,7 +20,7 @@ from nats.js.errors import NotFoundError
 from hypervisor_journal.format.frames import RECORD_BYTES
 from hypervisor_nats.following.pull import Pull, delivered_of
 from hypervisor_nats.following.server import Server
-from hypervisor_nats.messages import Head, StrangeMessageError
+from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.names import subjects_of_partition
 
 _SIZE_HEADER = "Nats-Msg-Size"
@@ -124,7 +124,7 @@ class Backlog:
     def _promised(self, message: Msg) -> int:
         """Give how many events a message brings, if its head is true."""
         try:
-            head = Head.from_headers(message.headers)
+            head = head_of(message.subject, message.headers)
             size = int((message.headers or {}).get(_SIZE_HEADER, "0"))
         except (StrangeMessageError, ValueError):
             return 0

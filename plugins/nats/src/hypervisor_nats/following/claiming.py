@@ -25,7 +25,7 @@ from hypervisor_nats.following.server import FencedError, Found, Server
 from hypervisor_nats.following.shared_stream import PartitionStream
 from hypervisor_nats.following.stream_facts import StreamFacts, facts_of
 from hypervisor_nats.following.term import Term
-from hypervisor_nats.messages import Head, StrangeMessageError
+from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.names import subjects_of_partition
 from hypervisor_observability.text.limited_log import LimitedLog
 
@@ -219,7 +219,7 @@ class Claiming:
 def _read(message: Msg, sequence: int) -> Message:
     head, strange = None, None
     try:
-        head = Head.from_headers(message.headers)
+        head = head_of(message.subject, message.headers)
     except StrangeMessageError as error:
         strange = str(error)
     return Message(sequence, head, message.data, strange, message.reply)
