@@ -159,10 +159,7 @@ class FollowedFleet:
     def waiting(self, term: Term) -> int:
         """Give how many events wait behind what was taken in *term*."""
         rounds = self._rounds
-        backlog = None if rounds is None else rounds.tenures.backlogs.get(term.partition)
-        if backlog is None:
-            return 0
-        return backlog.after(max(term.reached, term.begins.sequence))
+        return 0 if rounds is None else rounds.tenures.behind(term)
 
     def save(self, term: Term, entry: Entry, snapshot: Snapshot | None) -> bool:
         """Save it. Never raises; tells whether it was saved."""

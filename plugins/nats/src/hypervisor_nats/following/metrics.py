@@ -20,7 +20,8 @@ def fleet_metrics(rounds: Rounds, *, keeps: bool) -> list[MetricFamily]:
     gauge, counter = MetricKind.GAUGE, MetricKind.COUNTER
     terms = list(rounds.tenures.terms.values()) if keeps else []
     by_term: tuple[tuple[str, MetricKind, str, Callable[[Term], int]], ...] = (
-        ("lag_events", gauge, "Events in the stream that the plugin has not read", lag(rounds)),
+        ("lag_events", gauge, "Events in the stream that the plugin has not read",
+         lambda term: rounds.tenures.behind(term) + term.waiting),
         ("expired_events_total", counter, "Events that were gone before the plugin could read them",
          lambda term: term.expired),
         ("unverified_events_total", counter,
@@ -53,14 +54,3 @@ def fleet_metrics(rounds: Rounds, *, keeps: bool) -> list[MetricFamily]:
             for name, kind, text, value in alone
         ),
     ]  # fmt: skip
-
-
-def lag(rounds: Rounds) -> Callable[[Term], int]:
-    """Give what tells how many events wait for the reader of a term."""
-
-    def waiting(term: Term) -> int:
-        backlog = rounds.tenures.backlogs.get(term.partition)
-        behind = 0 if backlog is None else backlog.after(max(term.reached, term.begins.sequence))
-        return behind + term.waiting + term.not_told
-
-    return waiting

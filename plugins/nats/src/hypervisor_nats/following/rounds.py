@@ -126,7 +126,7 @@ class Rounds:
                 self.server.link.place, facts.partitions, before.partitions,
             )  # fmt: skip
         for term in self.tenures.terms.values():
-            term.is_cut = term.is_cut or facts.first > max(term.reached, term.begins.sequence) + 1
+            term.is_cut = term.is_cut or facts.first > term.read_up_to + 1
         return facts
 
     def _is_mine(self, reader: str, partition: int) -> bool:

@@ -74,7 +74,7 @@ class PartitionStream:
                 return
             del self.terms[term.partition]
             self._turns.remove(term.partition)
-            self._lost += term.waiting + self.fleet.waiting(term) + term.not_told
+            self._lost += term.waiting + self.fleet.waiting(term)
             self._unsettled.forget(term)
 
     def is_idle(self, term: Term) -> bool:
@@ -169,9 +169,7 @@ class PartitionStream:
             return 0, self._told_end
 
     def _waiting(self) -> int:
-        return sum(
-            term.waiting + term.not_told + self.fleet.waiting(term) for term in self.terms.values()
-        )
+        return sum(term.waiting + self.fleet.waiting(term) for term in self.terms.values())
 
     def read(self, position: int, max_events: int) -> Reading:
         """Read on, in the partition whose turn it is.

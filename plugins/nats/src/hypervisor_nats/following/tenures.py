@@ -217,13 +217,16 @@ class Tenures:
             self._tasks[backlog] = asyncio.ensure_future(backlog.pull.run())
         return backlog
 
+    def behind(self, term: Term) -> int:
+        """Give how many events are in messages that the reader of *term* has not taken."""
+        backlog = self.backlogs.get(term.partition)
+        return 0 if backlog is None else backlog.after(term.read_up_to)
+
     def trim(self) -> None:
-        """Forget what every reader has."""
+        """Forget the messages that every reader has."""
         for partition, backlog in self.backlogs.items():
             reached = [
-                max(term.reached, term.begins.sequence)
-                for (_, number), term in self.terms.items()
-                if number == partition
+                term.read_up_to for (_, number), term in self.terms.items() if number == partition
             ]
             if reached and backlog.start <= min(reached):
                 backlog.trim(min(reached))

@@ -236,9 +236,14 @@ class Term:
     # What is known
 
     @property
+    def read_up_to(self) -> int:
+        """Sequence number of the last message that does not wait for the reader."""
+        return max(self.reached, self.begins.sequence)
+
+    @property
     def waiting(self) -> int:
-        """How many events were given back."""
-        return sum(one.skipped + len(one.events) for one in self.returned)
+        """How many events wait here: those given back, and those that it begins behind."""
+        return self.not_told + sum(one.skipped + len(one.events) for one in self.returned)
 
     @property
     def living(self) -> set[str]:
