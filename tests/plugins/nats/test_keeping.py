@@ -49,9 +49,9 @@ def test_place_that_is_saved_beside_a_snapshot_does_not_lose_it(link: Link) -> N
         server = Halting(link)
         kept = Kept(server, "reader", 0, "me", Entry(owner=None, stream="s"), 0)
         entry = Entry(owner="me", stream="s", place=Place(1))
-        await kept.save(entry, Snapshot(_LARGE))
+        await kept.save(entry, Snapshot(_LARGE).to_bytes())
         server.halts = True
-        with_snapshot = asyncio.ensure_future(kept.save(entry, Snapshot(_LARGE)))
+        with_snapshot = asyncio.ensure_future(kept.save(entry, Snapshot(_LARGE).to_bytes()))
         await server.under_way.wait()
         alone = asyncio.ensure_future(kept.save(entry, None))
         await asyncio.sleep(0)  # it has looked what it finds, and waits
@@ -70,7 +70,7 @@ def test_state_that_is_larger_than_a_message_may_be_is_kept(tmp_path: Path) -> N
 
     async def save_and_read(link: Link) -> Snapshot:
         kept = Kept(Server(link), "reader", 0, "me", Entry(owner=None, stream="s"), 0)
-        await kept.save(Entry(owner="me", stream="s", place=Place(1)), Snapshot(state))
+        await kept.save(Entry(owner="me", stream="s", place=Place(1)), Snapshot(state).to_bytes())
         return await kept.snapshot()
 
     with one_server(tmp_path / "server", "max_payload: 16384") as server:

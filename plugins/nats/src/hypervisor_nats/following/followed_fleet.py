@@ -168,7 +168,9 @@ class FollowedFleet:
             return False  # it is saved when the connection is back
         term.is_saving = True
         try:
-            self._link.run(rounds.tenures.save(term, entry, snapshot), self.config.timeout_seconds)
+            # Encoded in this thread: a large one would hold up the loop, and its signs of life.
+            data = None if snapshot is None else snapshot.to_bytes()
+            self._link.run(rounds.tenures.save(term, entry, data), self.config.timeout_seconds)
         except FencedError:
             rounds.tenures.lose(term)
         except (ValueError, TypeError) as error:  # a plugin's own state may be odd

@@ -78,14 +78,17 @@ class Kept:
             return Entry.from_bytes(data).owner == self.owner
         return False
 
-    async def save(self, entry: Entry, snapshot: Snapshot | None) -> None:
+    async def save(self, entry: Entry, snapshot: bytes | None) -> None:
         """Write *entry*, with *snapshot* of its place; None: with the one that it had.
+
+        Args:
+            entry: The entry.
+            snapshot: As ``Snapshot.to_bytes`` writes it: whoever calls encodes it, as a large one
+                takes longer than the loop may be held up.
 
         Raises:
             FencedError: Another agent has written it.
-            NatsError: It is not known whether it was written: to be tried again.
-            ValueError: The snapshot holds what is not plain.
-            TypeError: Likewise.
+            NatsError: It is not known whether it was written: try again.
         """
         if snapshot is None:
             async with self._lock:  # a write under way may name another snapshot
@@ -93,7 +96,7 @@ class Kept:
                 newest = self.entry if entry.place < self.entry.place else entry
                 await self._write(evolve(newest, owner=entry.owner, snapshot=self.entry.snapshot))
             return
-        at = await self._put(entry.place, snapshot.to_bytes())
+        at = await self._put(entry.place, snapshot)
         try:
             async with self._lock:
                 old = self.entry.snapshot

@@ -12,7 +12,7 @@ from attrs import define, field
 from hypervisor_nats.following.backlog import Backlog
 from hypervisor_nats.following.claiming import Claiming
 from hypervisor_nats.following.digests import Digests
-from hypervisor_nats.following.entries import Entry, Snapshot
+from hypervisor_nats.following.entries import Entry
 from hypervisor_nats.following.keeping import Kept, found_entry
 from hypervisor_nats.following.server import FencedError, Found, Server
 from hypervisor_nats.following.shared_stream import PartitionStream
@@ -142,18 +142,16 @@ class Tenures:
             if saves_runs:  # its reader's state comes with what it saves next
                 snapshot, term.snapshot_due = stream.snapshot_of(term, None), 0.0
         try:
-            await self.save(term, entry, snapshot)
+            await self.save(term, entry, None if snapshot is None else snapshot.to_bytes())
         except FencedError:
             self.lose(term)
 
-    async def save(self, term: Term, entry: Entry, snapshot: Snapshot | None) -> None:
+    async def save(self, term: Term, entry: Entry, snapshot: bytes | None) -> None:
         """Save how far a term is, then acknowledge it.
 
         Raises:
             FencedError: Another agent has the partition.
             NatsError: It is not known whether it was saved.
-            ValueError: The snapshot is not plain.
-            TypeError: Likewise.
         """
         reply = term.reply
         await term.kept.save(entry, snapshot)
