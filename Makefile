@@ -18,7 +18,7 @@ $(BIN)/coverage run -m pytest $(PROCESSES)
 $(BIN)/coverage combine --quiet
 @rm -f .coverage/data.*
 endef
-# Thousands of processes are started: what one of them has compiled serves all others.
+# Thousands of processes are started: what one has compiled, the others load.
 unexport PYTHONDONTWRITEBYTECODE
 BENCHES := ours peer neighbours frameworks
 

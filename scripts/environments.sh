@@ -9,7 +9,7 @@ make_environment() {
     if ! "$1/bin/python" -c '' 2>/dev/null; then
         python=$(sh scripts/find-python.sh)
         echo "Making $1 with $("$python" --version) ($python)"
-        # Python takes seconds to put pip into it, which uv does not need.
+        # Installing pip into it takes seconds, and uv does not need it.
         "$python" -m venv --clear ${uv:+--without-pip} "$1"
     fi
 }

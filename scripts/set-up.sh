@@ -25,8 +25,8 @@ done
 began=$(date +%s)
 make_environment "$environment"
 echo "Installing into $environment: pip, the core, every plugin, and what they need"
-# The first pip of an environment may be too old to know dependency groups. Nothing is built apart
-# from the environment, which takes long: it has what builds ours, and what comes as source alone.
+# The first pip of an environment may be too old to know dependency groups. Nothing is built in an
+# environment apart, which is slow: this one has what builds ours and what comes only as source.
 install_into "$environment" 'pip>=25.1' 'hatchling>=1.27' 'setuptools>=70.1'
 distributions="-e core"
 for project in plugins/*/pyproject.toml; do

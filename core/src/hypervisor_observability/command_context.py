@@ -40,7 +40,7 @@ class CommandContext(Protocol):
 
         :param notice: Takes a line for each thing that cannot be read.
         :param journal: The directory of a journal, in place of the configuration's store.
-        :param store: Name of the plugin of another store, likewise.
+        :param store: Name of a store's plugin, in place of the configuration's store.
         :param may_be_empty: Whether nothing may have been recorded yet: what comes is waited for.
         :param step: Called again and again during a long reading; what it raises ends that.
         :raises UsageError: No store is named, or nothing was recorded.

@@ -44,8 +44,8 @@ def agent(
     """Run the plugins of the configuration over its store, such as a journal.
 
     Applications then need none of them: they record, and this process delivers what
-    all of them write, follows new ones, and goes on where it was when it is started again.
-    One agent reads a journal; a store such as nats may have many, which share the work.
+    all of them write, follows new ones, and continues where it was after a restart.
+    A journal has one agent; a store such as nats may have many, which share the work.
     Ctrl-C and SIGTERM end it, after it has saved how far it came; a second one ends it at once.
     """
     past = Past(config_file, directory, store)

@@ -1,4 +1,4 @@
-"""Which store a command has to do with: that of the configuration, or one that it was given."""
+"""Which store a command uses: that of the configuration, or one named on the command line."""
 
 from pathlib import Path
 
@@ -25,18 +25,18 @@ def journal_table(directory: Path) -> OwnTable:
 
 
 def with_journal(config: Config, directory: Path) -> Config:
-    """Have the journal in *directory* be the store, in place of the one that is on."""
+    """Make the journal in *directory* the store, in place of the one that is on."""
     table = config.plugins.get(_JOURNAL, PluginTable(_JOURNAL))
     table = evolve(table, values={**table.values, "directory": directory.absolute()})
     return _with_store(config, table)
 
 
 def with_store(config: Config, name: str) -> Config:
-    """Have the plugin *name* be the store, in place of the one that is on.
+    """Make the plugin *name* the store, in place of the one that is on.
 
     Raises:
         ConfigError: There is no such plugin, or it cannot be imported.
-        UsageError: It is no store.
+        UsageError: It is not a store.
     """
     table = config.plugins.get(name) or PluginTable(name, origin=Origin(f"--store {name}"))
     _check_store(table, config)
@@ -48,12 +48,11 @@ def _with_store(config: Config, table: PluginTable) -> Config:
 
 
 def named_table(name: str, config_file: Path | None) -> OwnTable:
-    """Give the table of the store *name*; an empty one where the configuration has none, or there
-    is no configuration.
+    """Give the table of the store *name*; an empty one without a table or a configuration.
 
     Raises:
         ConfigError: There is no such plugin, or it cannot be imported.
-        UsageError: It is no store.
+        UsageError: It is not a store.
     """
     own = OwnTable.find(name, config_file, f"--store {name}")
     _check_store(own.table, own.config)
@@ -61,11 +60,11 @@ def named_table(name: str, config_file: Path | None) -> OwnTable:
 
 
 def _check_store(table: PluginTable, config: Config) -> None:
-    """Check that the plugin of *table* is a store; nothing is made of it.
+    """Check that the plugin of *table* is a store, without creating it.
 
     Raises:
-        ConfigError: There is none, or it cannot be imported.
-        UsageError: It is something else.
+        ConfigError: There is no such plugin, or it cannot be imported.
+        UsageError: It is not a store.
     """
     installed, problems = plugins_for(evolve(config, plugins={table.name: table}))
     if problems:
@@ -82,7 +81,7 @@ def _check_store(table: PluginTable, config: Config) -> None:
 
 
 def readers_alone(config: Config) -> Config:
-    """Have no store on, and no source: it would have more to tell than what was recorded."""
+    """Turn off every store and source: a source would add events to those that were recorded."""
     return _without(config, STORE, SOURCE)
 
 
@@ -105,7 +104,7 @@ def asked_table(config_file: Path | None) -> OwnTable:
     """Give the table of the store that the configuration turns on.
 
     Raises:
-        ConfigError: There are two, or it cannot be told.
+        ConfigError: It turns on two, or has problems that may hide the store.
         UsageError: There is none, or no configuration.
     """
     path = find_file(config_file)

@@ -1,7 +1,7 @@
-"""The options by which commands choose whose past they ask, and how they ask it.
+"""The options that say which history a command reads, and how.
 
-It is that of the store that the configuration names, of another one that the command names, or of
-the journal in a directory.
+It is that of the store in the configuration, of a store named on the command line, or of the
+journal in a directory.
 """
 
 import shutil
@@ -34,7 +34,7 @@ def store_options(command: click.Command) -> click.Command:
 
 
 def followed_options(command: click.Command) -> click.Command:
-    """Give *command* the same; ``--store`` is called ``--from``, too."""
+    """Give *command* the same options; ``--store`` may also be written ``--from``."""
     return _with_options(command, "--from", "--store")
 
 
@@ -81,13 +81,13 @@ class Past:
 
     Attributes:
         config_file: The configuration.
-        directory: Of the journal that the command was given; None: it was given none.
-        store: Name of the plugin that the command was given; None: it was given none. Without
-            either, the configuration names a store.
+        directory: Directory of the journal named on the command line; None: none is.
+        store: Name of the store's plugin on the command line; None: none is. Without either, the
+            configuration names the store.
         indexed: Whether to use an index.
 
     Raises:
-        UsageError: The command was given both.
+        UsageError: The command line names both.
     """
 
     config_file: Path | None
@@ -104,7 +104,7 @@ class Past:
 
     @property
     def is_named(self) -> bool:
-        """Whether the command was given what to read."""
+        """Whether the command line names a journal or a store."""
         return self.directory is not None or self.store is not None
 
     @contextmanager

@@ -35,8 +35,8 @@ class OwnTable:
 
         Args:
             name: Of the plugin.
-            config_file: The configuration; None: that of the folder.
-            named_by: What names the plugin, where no table does; None: ``hvobs NAME``.
+            config_file: The configuration; None: that of the working directory.
+            named_by: Where the plugin is named if no table names it; None: ``hvobs NAME``.
 
         Raises:
             ConfigError: There is a file, and it cannot be read as TOML.

@@ -28,7 +28,7 @@ class Account:
         stream: What is read.
         cursor: Where to begin in it, and where the position is saved; None: the reader begins
             at 0 and ends with the process.
-        parts: The parts that it is read by; None: the cursor knows of none.
+        parts: The parts of a stream that is read by parts; None: it is one part.
 
     Attributes:
         ledger: Where each event is that was read.
@@ -67,7 +67,7 @@ class Account:
         """Forget everything, in a fork's child: its log is empty."""
         if self._cursor is not None:
             self._cursor.begin_anew_after_fork()
-        self.parts = OnePart(None)  # what was saved is the parent's
+        self.parts = OnePart(None)  # what was saved belongs to the parent
         self._begin()
 
     @property
@@ -116,7 +116,7 @@ class Account:
         return reading
 
     def _pass_over_read(self, skipped: int) -> None:
-        """Drop what a reading has *skipped*, for the reasons that the stream tells."""
+        """Drop what a reading has *skipped*, for the reasons that the stream gives."""
         told: Mapping[str, int] = {}
         with suppress(StreamUnavailableError):
             told = self.parts.left()

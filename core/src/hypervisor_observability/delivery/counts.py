@@ -11,8 +11,8 @@ EXPIRED = "expired"
 NOT_REPLAYED = "not_replayed"
 """An earlier process has left it, and the plugin begins with this one."""
 DEFERRED = "deferred"
-"""Delivery has ended, the plugin is down, or another agent has what this one was to read; the
-store has the event for the next process."""
+"""Delivery has ended, the plugin is down, or another agent reads the event now; the store keeps it
+for the next process."""
 FILTERED = "filtered"
 """The plugin's table asks for other types of events."""
 SAMPLED = "sampled"
@@ -26,10 +26,10 @@ IN_DOUBT = "in_doubt"
 have them or not."""
 
 UNVERIFIED = "unverified"
-"""The store has it from the network, and it does not belong to what its process recorded."""
+"""The store received it, but cannot prove that a process recorded it as it is."""
 
 REASONS_TO_LEAVE = frozenset({DEFERRED, NOT_REPLAYED, UNVERIFIED})
-"""Why a shared store may pass over events; see ``SharedStream.left``."""
+"""Why a shared store may skip events; see ``SharedStream.left``."""
 
 UNWANTED = (FILTERED, SAMPLED, NOT_REPLAYED)
 """Dropped for these reasons, an event was not to be had by the backend."""

@@ -59,9 +59,7 @@ class Deliverer:
         return True
 
     def take_parts(self) -> bool:
-        """Go on from what was saved of the parts that are new here; False while that cannot be
-        read.
-        """
+        """Restore what was saved of each part that is new here; False while it cannot be read."""
         state = self.state
         if state.wait.waiting and not state.stopping.is_set():
             return False

@@ -60,9 +60,9 @@ class MetricsFeed:
         stream: Where events come from.
         registry: Where they are counted.
         cursor: Where to begin; None: at 0, and nothing is saved.
-        parts: The parts that the stream is read by; None: the cursor knows of none.
+        parts: The parts of a stream that is read by parts; None: it is one part.
         state: Gives what is saved along with the cursor.
-        take_parts: Has the registry go on from what was saved of new parts.
+        take_parts: Restores in the registry what was saved of new parts.
         interval_seconds: Longest time an event waits before it is counted.
         admit: Takes from an event what may not leave the process.
     """

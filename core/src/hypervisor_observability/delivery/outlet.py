@@ -91,8 +91,8 @@ class Terms:
         prices: To estimate costs of which nobody told; None: they are not estimated.
         sampling: Which traces are handed over; None: all.
         state: Gives what is saved along with the cursor; None: the open spans are.
-        take_parts: Goes on from what it has given, before each reading; see ``PerPart``. None:
-            the open spans do.
+        take_parts: Restores what *state* has given, before each reading; see ``PerPart``. None:
+            the open spans are restored.
         dead_letters: Where refused events are kept; None: nowhere.
     """
 

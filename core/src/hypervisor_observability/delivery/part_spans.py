@@ -76,12 +76,12 @@ class PartSpans:
     def restored(
         cls, name: str, terms: Terms, parts: Parts, part: str, limited_log: LimitedLog
     ) -> "PartSpans":
-        """Go on with the spans that were open when *part* was read last, by whatever process.
+        """Restore the spans that were open when *part* was last read, by any process.
 
         Args:
             name: Of the plugin.
             terms: How events come to it.
-            parts: Where that was saved.
+            parts: Where they were saved.
             part: The part.
             limited_log: For what operators should know.
 

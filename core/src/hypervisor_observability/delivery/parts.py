@@ -1,7 +1,7 @@
 """The parts of a stream, and what a reader keeps for each.
 
 A store that several agents share is read by parts, each of which belongs to one agent at a time
-(``stores/followed.py`` has the contract). Any other stream is one part, for good.
+(``stores/followed.py`` has the contract). Any other stream is always one part.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,21 +16,21 @@ from ..events.event import HypervisorEvent
 Kept = TypeVar("Kept")
 
 WHOLE = ""
-"""The part of a stream that has one."""
+"""The part of a stream that has only one."""
 ONE_PART: Mapping[str, int] = MappingProxyType({WHOLE: 0})
 """The parts of such a stream, with the number of its term."""
 
 
 class Parts(Protocol):
-    """The parts of a stream that are this process's, and what was saved of each."""
+    """The parts of a stream that this process owns, and what was saved of each."""
 
     @property
     def shared(self) -> bool:
-        """Whether other processes have parts of it, too."""
+        """Whether other processes may own parts of it."""
 
     @property
     def parts(self) -> Mapping[str, int]:
-        """Those that are this process's now, each with the number of its term."""
+        """The parts that this process owns now, each with the number of its term."""
 
     @property
     def part(self) -> str | None:
@@ -51,12 +51,12 @@ class Parts(Protocol):
         """
 
     def left(self) -> Mapping[str, int]:
-        """Tell why events were passed over so far: how many by reason."""
+        """Give how many events were skipped so far, by reason."""
 
 
 @frozen
 class OnePart:
-    """The one part of a cursor that knows of none; without a cursor, nothing was saved."""
+    """A stream as one part, with its cursor; without a cursor, nothing was saved."""
 
     _cursor: Cursor | None
     shared = False
@@ -68,26 +68,26 @@ class OnePart:
         return None if self._cursor is None else self._cursor.state
 
     def since_state_of(self, _part: str) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
-        """Read again what was settled since then; of which run it is does not matter."""
+        """Read again what was settled since then; the names of the runs do not matter."""
         if self._cursor is not None:
             for events in self._cursor.since_state():
                 yield "", events
 
     def left(self) -> Mapping[str, int]:
-        """Tell nothing: the account knows."""
+        """Give nothing: the account counts what it skips."""
         return {}
 
 
 @define(eq=False)
 class PerPart(Generic[Kept]):
-    """Keep something for each part, from when this process gets it until it loses it.
+    """Keep something for each part, for as long as this process owns it.
 
-    One thread takes parts up; any may look at what is kept.
+    One thread takes parts; any thread may look at what is kept.
 
     Attributes:
         begin: Makes what is kept for a part, from what was saved. May raise
             ``StreamUnavailableError``.
-        end: Told of what is not kept any more.
+        end: Called with what is no longer kept.
     """
 
     _parts: Parts
@@ -96,12 +96,12 @@ class PerPart(Generic[Kept]):
     _kept: Mapping[str, tuple[int, Kept]] = field(factory=dict, init=False)
 
     def take(self) -> None:
-        """Take up the parts that this process has got, and let those go that it has lost.
+        """Begin with the parts that are new here, and end those that this process has lost.
 
-        To be called before each reading: nothing is read of a part that was not taken up.
+        Call it before each reading: a part must be taken before it is read.
 
         Raises:
-            StreamUnavailableError: One cannot be taken up at present: call it again.
+            StreamUnavailableError: A part cannot be taken at present: call it again.
         """
         now = self._parts.parts
         if len(now) == len(self._kept) and all(
@@ -117,7 +117,7 @@ class PerPart(Generic[Kept]):
                 self._kept = {**self._kept, part: (term, self.begin(part))}
 
     def of(self, part: str | None) -> Kept | None:
-        """Give what is kept for *part*; None where it was not taken up."""
+        """Give what is kept for *part*; None if it was not taken."""
         found = None if part is None else self._kept.get(part)
         return None if found is None else found[1]
 

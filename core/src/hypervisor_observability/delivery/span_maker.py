@@ -25,7 +25,7 @@ class SpanMaker:
         account: Its position and counts.
         terms: How events come to it.
         limited_log: For what operators should know.
-        makes_spans: Whether anybody wants spans; if not, none are made.
+        makes_spans: Whether the plugin takes spans; if not, none are made.
     """
 
     name: str
@@ -34,7 +34,7 @@ class SpanMaker:
     limited_log: LimitedLog
     makes_spans: bool = False
     _parts: PerPart[PartSpans | None] = field(init=False)
-    # Of the parts that were lost; without what was counted before a part was taken up.
+    # Of the parts that were lost, less what others had counted before a part was taken.
     _totals: SpanCounts = field(factory=SpanCounts, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -46,23 +46,23 @@ class SpanMaker:
         return self.makes_spans and self.terms.sampling is not None
 
     def take_parts(self) -> None:
-        """Go on with the spans that whoever read a part before has left open, and let those go
-        that somebody else goes on with.
+        """Restore the open spans of parts that are new here, and drop those of parts that were
+        lost.
 
         Raises:
-            StreamUnavailableError: They cannot be read at present: to be called again.
+            StreamUnavailableError: They cannot be read at present: call it again.
         """
         self._parts.take()
 
     def _begin(self, part: str) -> PartSpans | None:
         parts = self.account.parts
         if not self.makes_spans:
-            if parts.shared:  # nothing is read of a part before it was asked for
+            if parts.shared:  # the contract: ask for its state before a part is read
                 parts.state_of(part)
                 deque(parts.since_state_of(part), maxlen=0)
             return None
         spans = PartSpans.restored(self.name, self.terms, parts, part, self.limited_log)
-        if parts.shared:  # another process tells of what it has counted
+        if parts.shared:  # another process exposes what it has counted
             self._totals = self._totals.plus(spans.counts.totals, -1)
         return spans
 
@@ -85,8 +85,8 @@ class SpanMaker:
         return counts
 
     def state(self) -> Mapping[str, Any] | None:
-        """Give the open spans of the part that was read last, and those that are held, as plain
-        JSON; None if none are made.
+        """Give the open and held spans of the part that was read last, as plain JSON; None if none
+        are made.
         """
         spans = self._parts.of(self.account.part)
         return None if spans is None else spans.state()

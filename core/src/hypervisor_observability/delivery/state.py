@@ -73,7 +73,7 @@ class WorkerState:
         requests: What is asked for.
         stopping: Set when everything is to end.
         deadline: Until when, in monotonic seconds.
-        begun: Whether it goes on from what was saved.
+        begun: Whether what was saved has been restored.
         down: Why the plugin does not run at present; None while it does.
         off: Whether it was turned off for good.
     """
@@ -107,10 +107,10 @@ class WorkerState:
         return cls(name, account, terms, limited_log, spans)
 
     def take_parts(self) -> None:
-        """Go on from what was saved of each part that is new here, before it is read.
+        """Restore what was saved of each part that is new here, before it is read.
 
         Raises:
-            StreamUnavailableError: It cannot be read at present: to be called again.
+            StreamUnavailableError: It cannot be read at present: call it again.
         """
         (self.terms.take_parts or self.spans.take_parts)()
         self.begun = True

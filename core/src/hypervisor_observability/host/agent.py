@@ -35,8 +35,8 @@ Result = TypeVar("Result")
 
 
 class Agent(Host):
-    """Plugins that read what many processes record in a store. One may run for a store, or many
-    where agents share it.
+    """Plugins that read what many processes record in a store: one agent per store, or several for
+    a store that is shared.
 
     Args:
         config: What to run; its store is followed, and written by others.
@@ -152,9 +152,9 @@ class Agent(Host):
         return stream, stream, stream
 
     def _end_at_start(self) -> int:
-        """Give the end of what the metrics are to have before a backend sees them."""
+        """Give the position that the metrics must reach before a backend sees them."""
         stream = self._streams[METRICS]
-        if stream.shared:  # what others have still, they tell of still
+        if stream.shared:  # other agents still expose the parts that they own
             return self._group.feed.account.end
         return self._patiently(lambda: self._end_of(METRICS))
 
@@ -169,7 +169,7 @@ class Agent(Host):
                 return action()
             except StreamUnavailableError as error:
                 waited = time.monotonic() - begun
-                if waited >= _QUIET_SECONDS:  # an agent among many needs a moment to find its parts
+                if waited >= _QUIET_SECONDS:  # sharing parts out takes a moment
                     self._limited_log.warning("start", "the agent waits: %s", error)
                 if waited >= _PATIENCE_SECONDS:
                     raise

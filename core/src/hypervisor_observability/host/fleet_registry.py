@@ -34,11 +34,11 @@ class _PartRegistry:
 
 @define(eq=False)
 class FleetRegistry:
-    """Counts the events of many runs, by part, and goes on with the totals that were saved.
+    """Counts the events of many runs, by part, on top of the totals that were saved.
 
     Attributes:
-        stream: What is read; it tells which parts are this agent's, and of which run events are.
-        own: Tells of the agent itself.
+        stream: What is read; it says which parts this agent owns, and which run events belong to.
+        own: The metrics of the agent itself.
         make: Makes a registry that counts from nothing.
         admit: Takes from an event what may not leave the process.
     """
@@ -53,15 +53,15 @@ class FleetRegistry:
         self._parts = PerPart(self.stream, self._begin)
 
     def take_parts(self) -> None:
-        """Go on with the totals of the parts that are new here, and let those go that are lost.
+        """Restore the totals of parts that are new here, and drop those of parts that were lost.
 
         Raises:
-            StreamUnavailableError: They cannot be read at present: to be called again.
+            StreamUnavailableError: They cannot be read at present: call it again.
         """
         self._parts.take()
 
     def _begin(self, part: str) -> _PartRegistry:
-        """Go on with the totals that were saved, and with what was delivered since."""
+        """Restore the totals that were saved, and count what was delivered since."""
         made = _PartRegistry(self.make(), PartitionMetrics(part))
         state = self.stream.state_of(part)
         if state is not None:
@@ -76,7 +76,7 @@ class FleetRegistry:
         return made
 
     def observe(self, events: Sequence[HypervisorEvent]) -> None:
-        """Count *events*, which are of one part: that which was read last."""
+        """Count *events*, all of the part that was read last."""
         # A batch may hold events of many runs, in their order; or a part of them, offered again.
         try:
             made, in_flight = self._parts.of(self.stream.part), self.stream.in_flight
@@ -89,12 +89,12 @@ class FleetRegistry:
             made.registry.observe(list(some), run=run)
 
     def state(self) -> Mapping[str, Any] | None:
-        """Give the totals of the part that was read last, to be saved along with its position."""
+        """Give the totals of the part that was read last, to save along with its position."""
         made = self._parts.of(self.stream.part)
         return None if made is None else made.registry.state()
 
     def collect(self) -> list[MetricFamily]:
-        """Give the families of all parts that are this agent's now, then those of the agent."""
+        """Give the families of all parts that this agent owns now, then its own."""
         unfinished = None
         shown = self._parts.items()
         with suppress(StreamUnavailableError):
@@ -106,5 +106,5 @@ class FleetRegistry:
         return together(families) + self.own.further()
 
     def begin_anew(self) -> None:
-        """Count from nothing: never called, since an agent has no fork."""
+        """Count from nothing. Never called: an agent does not fork."""
         self.own.begin_anew()

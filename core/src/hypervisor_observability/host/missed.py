@@ -47,7 +47,7 @@ def unkept(store: Mapping[str, Any], emitted: int) -> int:
 
 
 def unsent(store: Mapping[str, Any]) -> int:
-    """Give how many of its events a store that is sent elsewhere still keeps to itself."""
+    """Give how many events a store that sends them elsewhere has not sent yet."""
     unshipped = store.get("unshipped")
     return unshipped if isinstance(unshipped, int) else 0
 

@@ -29,7 +29,7 @@ class CheckedStream:
         shared: Whether it is a ``SharedStream``: if not, it is one part.
 
     Attributes:
-        shared: Likewise.
+        shared: Whether it is a ``SharedStream``.
     """
 
     def __init__(self, store: str, stream: Any, *, shared: bool = False) -> None:
@@ -166,7 +166,7 @@ class CheckedStream:
 
     @property
     def parts(self) -> Mapping[str, int]:
-        """The parts that are this agent's now, each with the number of its term."""
+        """The parts that this agent owns now, each with the number of its term."""
         if not self.shared:
             return ONE_PART
         told: Mapping[str, int] = self._asked("parts", _are_numbers, lambda stream: stream.parts)
@@ -199,7 +199,7 @@ class CheckedStream:
         return self._each("since_state_of", _is_part, lambda stream: stream.since_state_of(part))
 
     def left(self) -> Mapping[str, int]:
-        """Tell why events were passed over so far."""
+        """Give how many events were skipped so far, by reason."""
         if not self.shared:
             return {}
         told: Mapping[str, int] = self._asked(

@@ -83,10 +83,10 @@ class MetricFamily:
             histogram's one per bucket, None where there is none. Not every series has an entry.
         since_ns: Since when a counter or a histogram counts, in nanoseconds since the epoch; an
             agent that goes on with totals of earlier processes keeps it. None: not known.
-        since_ns_of: Label values to since when a series counts, where that is another moment.
+        since_ns_of: Label values to since when a series counts, where it differs from *since_ns*.
         taken_over: Label values to what a counter or a histogram held when this process took it
-            over from another agent, which has told of that: whoever sends differences begins
-            there. Not every series has an entry.
+            over from another agent, which has exposed that much: a plugin that sends differences
+            starts there. Not every series has an entry.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The metrics of several partitions of a shared store as one: each series says of which it is."""
+"""The metrics of several partitions of a shared store together: each series names its partition."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -19,14 +19,14 @@ class PartitionMetrics:
 
     Attributes:
         name: Of the partition.
-        taken_over: What the others held then, by the name of the family.
+        taken_over: What counters and histograms held then, by the name of the family.
     """
 
     name: str
     taken_over: Mapping[str, Mapping[LabelValues, float | HistogramValue]] = field(factory=dict)
 
     def take_over(self, families: Sequence[MetricFamily]) -> None:
-        """Note what *families* hold now: whoever had the partition before has told of that."""
+        """Note what *families* hold now: the owner before has exposed that much."""
         self.taken_over = {
             family.name: self._labelled(family.series or family.histograms)
             for family in families
@@ -52,7 +52,7 @@ class PartitionMetrics:
 
 
 def together(parts: Sequence[Sequence[MetricFamily]]) -> list[MetricFamily]:
-    """Give the families of all *parts*, which have no series in common, as one each."""
+    """Merge the families of all *parts*, which have no series in common, by name."""
     found: dict[str, list[MetricFamily]] = {}
     for families in parts:
         for family in families:

@@ -145,7 +145,7 @@ class MetricsRegistry:
         return self.counted() + self.further()
 
     def counted(self) -> list[MetricFamily]:
-        """Give those of them that the meters have."""
+        """Give the families of the meters."""
         with self._lock:
             self._meters.withdrawals.tick()
             families = self._meters.instruments.families()
@@ -153,7 +153,7 @@ class MetricsRegistry:
             return _shown(self._dated(family) for family in families)
 
     def further(self) -> list[MetricFamily]:
-        """Give those that the callbacks have."""
+        """Give the families of the callbacks."""
         return _shown(
             evolve(family, since_ns=self._born_ns)
             for callback in self._callbacks

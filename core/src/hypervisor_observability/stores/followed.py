@@ -63,18 +63,18 @@ class SharedStream(FollowedStream, Protocol):
     """What one reader reads of a store that several agents share: each event is for one of them.
 
     Runs are divided into *parts*; all events of a run are in one part. A part belongs to one agent
-    at a time, from when it gets it until it gives it up or loses it: a *term*. Positions stay the
-    reader's own, in this process: they begin at 0, count what it read, and never fall, whatever
-    comes and goes.
+    at a time. The time from getting a part to giving it up or losing it is a *term*. Positions are
+    the reader's own, in this process: they begin at 0, count what it read, and never fall,
+    whichever parts come and go.
 
     What is saved is saved by part. So ``state`` is None and ``since_state`` and
     ``since_state_by_run`` give nothing: ``state_of`` and ``since_state_of`` are asked instead.
     ``start`` is 0.
 
-    ``bounds`` counts what waits in the parts that are this agent's. What waited in a part that it
-    lost stays counted, and one of the next readings passes over it: ``skipped``, which ``left``
-    explains. ``bounds`` raises ``StreamUnavailableError`` while a part that falls to this agent is
-    not its own yet: nobody can say what waits there. ``read`` does not wait for that.
+    ``bounds`` counts what waits in the parts that this agent owns. What waited in a part that it
+    lost stays counted until a later reading skips it: ``skipped``, which ``left`` explains.
+    ``bounds`` raises ``StreamUnavailableError`` while a part is due to this agent but not yet its
+    own: what waits there is not known. ``read`` does not wait for that.
 
     Losing a part is no error. Before it reads, an agent checks on its own monotonic clock that its
     parts are still its own: it may have been paused for a minute.
@@ -82,8 +82,8 @@ class SharedStream(FollowedStream, Protocol):
 
     @property
     def parts(self) -> Mapping[str, int]:
-        """The parts that are this agent's now, each with the number of its term: another number
-        each time that the agent gets it. From memory; asked before each reading.
+        """The parts that this agent owns now, each with the number of its term: a new number each
+        time that the agent gets it. From memory; asked before each reading.
         """
 
     @property
@@ -95,12 +95,12 @@ class SharedStream(FollowedStream, Protocol):
         """
 
     def state_of(self, part: str) -> Mapping[str, Any] | None:
-        """Give what was saved along with the position in *part*, by whatever agent; None if
-        nothing was. Nothing of a part is read before each reader has asked for that in this
-        term, and then for ``since_state_of``, to its end.
+        """Give what was saved along with the position in *part*, by any agent; None if nothing was.
+        ``read`` gives nothing of a part before its reader has asked for this in the term, and
+        then read ``since_state_of`` to its end.
 
         Raises:
-            StreamUnavailableError: It cannot be read at present, or is not this agent's any more.
+            StreamUnavailableError: It cannot be read at present, or this agent has lost it.
         """
 
     def since_state_of(self, part: str) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
@@ -112,13 +112,13 @@ class SharedStream(FollowedStream, Protocol):
         """
 
     def left(self) -> Mapping[str, int]:
-        """Tell why events were passed over, in all readings and in ``skipped``: how many by
-        reason, since the process began. No count ever falls. From memory; asked after a reading
-        that passed over some.
+        """Give how many events were skipped since the process began, in all readings and in
+        ``skipped``, by reason. No count ever falls. From memory; asked after a reading that skipped
+        some.
 
         Reasons are ``deferred`` (another agent reads them), ``not_replayed`` (the plugin begins
-        later) and ``unverified`` (they do not belong to what was recorded). What no reason counts
-        was taken by the bounds of the store.
+        later) and ``unverified`` (they are not what was recorded). Events without a reason were
+        removed by the store's limits.
         """
 
     def commit(
@@ -126,8 +126,8 @@ class SharedStream(FollowedStream, Protocol):
     ) -> None:
         """Save how far ``part`` is read, and *state* with it or later. Never raises.
 
-        It saves nothing over what another agent has saved: an agent that finds that one has lost
-        the part. After ``last``, the agent gives up all its parts at the ``stop`` of the store.
+        It never overwrites what another agent has saved: an agent that finds such a save has lost
+        the part. After ``last``, the agent gives up all its parts when the store is stopped.
         """
 
 
@@ -162,7 +162,7 @@ class FollowedStore(Protocol):
         """
 
     def stop(self) -> None:
-        """Let go of it. What is asked after that, such as bounds, takes nothing again."""
+        """Release it. Nothing that is asked later, such as bounds, takes it again."""
 
     def status(self) -> Mapping[str, Any]:
         """Tell of it in plain data, for the status."""

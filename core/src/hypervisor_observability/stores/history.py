@@ -225,8 +225,8 @@ class DescribedHistory(History, Protocol):
 
 
 def finds_fast(history: History) -> bool:
-    """Tell whether *history* finds few events among very many without reading all of them. It does
-    unless it says otherwise, by an attribute ``indexed`` that is false.
+    """Tell whether *history* finds few events among very many without reading all of them: it does,
+    unless its attribute ``indexed`` is false.
     """
     return bool(getattr(history, "indexed", True))
 

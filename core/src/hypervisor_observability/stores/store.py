@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 class OnlyReadError(SettingError):
-    """The table says how to read the store, and not how to write it, which is right for an agent
-    and for questions. Raised by ``open_store``, for a process that emits.
+    """The table says how to read the store, but not how to write to it: enough for an agent and for
+    queries. ``open_store`` raises it in a process that emits.
     """
 
 
@@ -114,8 +114,8 @@ class Store(Protocol):
         left out.
 
         ``degraded`` says whether events are not kept at present, ``lost`` how many were not. A
-        store that is sent elsewhere says with ``unshipped`` how many events of this process are
-        still to be sent, and with ``problem`` what keeps it from that at present.
+        store that sends its events elsewhere gives in ``unshipped`` how many of this process are
+        still to be sent, and in ``problem`` what prevents that at present.
         """
 
     def metrics(self) -> "Sequence[MetricFamily]":

@@ -95,7 +95,7 @@ class FollowingContract(StoreTests):
 
 
 class OneAgentContract(StoreTests):
-    """What keeps two agents from delivering everything twice."""
+    """A store for one agent refuses a second one, which would deliver everything again."""
 
     def test_two_agents_do_not_read_one_store(self, tmp_path: Path) -> None:
         """Both would deliver everything: the second one is refused."""

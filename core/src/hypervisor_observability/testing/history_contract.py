@@ -75,7 +75,7 @@ class HistoryContract(StoreTests):
                 with self.history(tmp_path) as history:
                     describe(history)
             except OSError:
-                pass  # as opening it may, too
+                pass  # opening it may fail, too
 
     def test_what_cannot_be_read_is_told(self, tmp_path: Path) -> None:
         """An answer that is not whole must not look like one that is."""

@@ -9,8 +9,8 @@ Subclass ``StoreContract`` in a test, and say how your store is made and made un
         def unreadable(self, place: Path) -> AbstractContextManager[None]:
             return no_answers_of(place)
 
-Where several agents share your store, subclass ``SharedStoreContract``, and say how an agent is
-cut off from it.
+If several agents share your store, subclass ``SharedStoreContract`` and say how an agent is cut
+off from it.
 
 pytest then finds every test of it. A test that fails says what a user would have lost.
 """

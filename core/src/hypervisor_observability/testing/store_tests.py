@@ -103,7 +103,7 @@ def emit(bus: HypervisorEventBus, number: int) -> HypervisorEvent:
 def until(condition: Callable[[], object]) -> bool:
     """Wait until *condition* is true; tell whether it is.
 
-    What was recorded may reach a store on a network a moment later.
+    Recorded events may reach a store on a network a moment later.
     """
     deadline = time.monotonic() + WIDE_SECONDS
     while not condition():

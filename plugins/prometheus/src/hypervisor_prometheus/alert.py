@@ -5,7 +5,7 @@ from attrs import frozen
 from hypervisor_prometheus.yaml_text import Yaml
 
 OWN = "agent_hypervisor_observability_"
-"""What the names of metrics begin with that tell of the observability itself."""
+"""The prefix of the metrics about the observability itself."""
 
 
 def grown(counter: str, time: str) -> str:
@@ -22,8 +22,8 @@ def grown(counter: str, time: str) -> str:
 
 
 def grown_anywhere(counter: str, time: str) -> str:
-    """Do what ``grown`` does, for a counter that agents of a fleet go on with: an agent that takes
-    a partition over shows the total of the one before, which is no growth.
+    """Do what ``grown`` does, for a counter that moves between the agents of a fleet: an agent that
+    takes a partition over continues the total of the one before, which is not growth.
     """
     shared = _selecting(counter, 'partition!=""')
     now = f"max without (instance) ({shared})"

@@ -19,7 +19,7 @@ FLEET_ALERTS = (
     ),
     Alert(
         name="ObservabilityFleetUnread",
-        # It was there within an hour, and is nobody's now.
+        # An agent had it within the last hour, and none has it now.
         promql=f"max by (job, plugin, partition) (last_over_time({_LAG}[1h]))"
         f" unless max by (job, plugin, partition) ({_LAG})",
         holds_for="3m",

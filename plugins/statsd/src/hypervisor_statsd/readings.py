@@ -36,11 +36,11 @@ class Readings:
     def lines(self, families: Iterable[MetricFamily]) -> tuple[list[Line], Counter[str]]:
         """Write *families*: counters as what came since they were told, gauges as they are.
 
-        A counter that fell has begun anew, so its whole total came since. A histogram is
+        A counter that fell has restarted, so its whole total came since. A histogram is
         written as two counters, its count and its sum: StatsD makes percentiles from single
-        observations, which are gone. Series that are gone are forgotten, and would begin
-        anew, should they come back. Those that this process took over from another agent begin
-        at what that one has told.
+        observations, which are gone. Series that are gone are forgotten, and start at
+        zero if they come back. Those that this process took over from another agent start at
+        what that agent has sent.
 
         Returns:
             The lines, and how many values of which family are left out, because they are no
@@ -75,7 +75,7 @@ class Readings:
                 pairs = zip(family.label_names, labels, strict=False)
                 series = known[labels] = Series(self.format.stem(family.name, pairs, type_))
             begun_at = family.taken_over.get(labels)
-            # It begins anew where it was told less than that, or falls below what it was told.
+            # It starts there if less was sent so far, or if the value fell below what was sent.
             if isinstance(begun_at, int | float) and not begun_at <= series.told <= value:
                 series.told = begun_at
             yield series, value

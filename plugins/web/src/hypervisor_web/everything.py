@@ -48,8 +48,8 @@ class Model:
         overview: What they say of agents, sagas, traces and sessions.
         token: What viewers have to show.
         traces: The traces that are looked at.
-        numbers: Of the events of this process, in their order: a fresh instance of the plugin goes
-            on, since whoever keeps events takes each number once.
+        numbers: Of the events of this process, in their order. A fresh instance of the plugin
+            continues them: the newest events and the boards take each number once.
     """
 
     config: WebConfig
@@ -166,7 +166,7 @@ def _of_history(open_history: OpenHistory) -> Past:
 
 
 def _for_viewers(open_history: OpenHistory) -> OpenHistory:
-    """Have whoever asks told why a history cannot be read: it may have been removed."""
+    """Answer with the reason when a history cannot be read: it may have been removed."""
 
     @contextmanager
     def opened() -> Iterator[History]:

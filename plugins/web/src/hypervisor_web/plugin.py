@@ -50,7 +50,7 @@ class WebPlugin:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Bind the port and begin to answer."""
-        # What an instance that hung has seen goes on.
+        # What an instance that hung has seen is kept.
         if _KEPT not in context.kept:
             context.kept[_KEPT] = Model(self.config, context.prices)
         self._model = context.kept[_KEPT]

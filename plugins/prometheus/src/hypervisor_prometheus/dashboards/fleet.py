@@ -1,4 +1,4 @@
-"""Panels of a fleet: what is sent to its stream, and who reads that."""
+"""Panels of a fleet: what is sent to its stream, and which agents read it."""
 
 from hypervisor_prometheus.alert import OWN
 from hypervisor_prometheus.dashboards.board import JOB, WINDOW
@@ -9,7 +9,7 @@ _LAG = f"{_NATS}lag_events{{{JOB}}}"
 
 
 def fleet() -> tuple[Panel, ...]:
-    """Give them. A partition that goes over to another agent is counted once."""
+    """Give the panels. A partition that moves to another agent is counted once."""
     return (
         numbers(
             "Lost to the fleet",

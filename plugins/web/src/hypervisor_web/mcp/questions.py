@@ -27,7 +27,7 @@ class Questions:
         context: The configuration.
         journal: The directory of a journal, in place of the configuration's store.
         file: The configuration's file; None: that of the working directory.
-        store: Name of the plugin of another store, likewise.
+        store: Name of a store's plugin, in place of the configuration's store.
     """
 
     context: CommandContext

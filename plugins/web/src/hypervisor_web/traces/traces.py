@@ -120,8 +120,8 @@ class Traces:
                 opened.trace.take([entry])
 
     def find(self, past: Past, text: str, ending: Ending) -> Sequence[str]:
-        """Give the keys of the traces that *text* names, as ``traces_of`` does: at once where it is
-        the whole id of one that is looked at.
+        """Give the keys of the traces that *text* names, as ``traces_of`` does; without a search
+        if it is the whole id of a trace that is being viewed.
         """
         key = trace_key(text)
         if key in self._open:
