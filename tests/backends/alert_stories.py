@@ -1,5 +1,7 @@
 """What each alert is to say of series, as promtool reads them."""
 
+from typing import Any
+
 from attrs import field, frozen
 
 OWN = "agent_hypervisor_observability_"
@@ -30,6 +32,16 @@ class Story:
     value: str = field(default="")
 
 
+def at_once(alert: str, resolved: str = "14m", **others: Any) -> Story:
+    """Tell of what happens in the second minute, of an alert that does not wait."""
+    return Story(alert, quiet=("1m",), fires="3m", resolved=resolved, **others)
+
+
+def after_a_gap(alert: str, resolved: str = "46m", **others: Any) -> Story:
+    """Tell of counters that are ``AFTER_A_GAP``, of an alert that does not wait."""
+    return Story(alert, quiet=("14m", "20m"), fires="36m", resolved=resolved, **others)
+
+
 BREACHES = "agent_hypervisor_ring_breaches_by_agent_total"
 ELEVATED = "agent_hypervisor_ring_elevation_active_seconds"
 LATENCY = "agent_governance_evaluation_latency_ms_bucket"
@@ -57,26 +69,22 @@ STORIES = [
         value="1",
         resolved="21m",
     ),
-    Story(
+    at_once(
         alert="RingBreach",
         series={
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "0x7 1x60",
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x70",
+            f'{SEVERITIES}{{job="a",severity="high"}}': "0x7 1x60",
+            f'{SEVERITIES}{{job="a",severity="low"}}': "0x70",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "a", "breach": "high"},
         resolved="9m",
     ),
-    Story(
+    at_once(
         alert="RingBreach",
         series={
             # It had happened when the process was scraped for the first time.
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "_x7 1x60",
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': "_x7 0x60",
+            f'{SEVERITIES}{{job="a",severity="low"}}': "_x7 1x60",
+            f'{SEVERITIES}{{job="a",severity="high"}}': "_x7 0x60",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "a", "breach": "low"},
         resolved="9m",
     ),
@@ -84,10 +92,8 @@ STORIES = [
         # Of two severities at once, of which one ends sooner.
         alert="RingBreach",
         series={
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="low"}': "0x7 1x60",
-            'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}': (
-                "0x7 1x19 2x40"
-            ),
+            f'{SEVERITIES}{{job="a",severity="low"}}': "0x7 1x60",
+            f'{SEVERITIES}{{job="a",severity="high"}}': "0x7 1x19 2x40",
         },
         quiet=("1m",),
         fires="9m",
@@ -123,35 +129,27 @@ STORIES = [
         value="99.5",
         resolved="16m",
     ),
-    Story(
+    at_once(
         alert="CompensationFailed",
         series={
             f'{COMPENSATIONS}{{job="a",status="failed"}}': "0x7 1x80",
             f'{COMPENSATIONS}{{job="b",status="succeeded"}}': "0+1x80",
             f'{COMPENSATIONS}{{job="b",status="failed"}}': "0x80",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "a"},
-        resolved="14m",
     ),
-    Story(
+    at_once(
         alert="CompensationFailed",
         series={f'{COMPENSATIONS}{{job="a",status="failed"}}': "_x7 2x80"},
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "a"},
-        resolved="14m",
     ),
-    Story(
+    at_once(
         alert="ObservabilityEventsLost",
         series={
-            # Nothing tells of a reason before the first event that is lost for it.
+            # A reason has no series before the first event is lost for it.
             f'{OWN}events_dropped_total{{{PLUGIN},reason="expired"}}': "_x7 3x80",
             f'{OWN}events_dropped_total{{{PLUGIN},reason="filtered"}}': "0+9x80",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={**OF_PLUGIN, "reason": "expired"},
         value="3",
         resolved="13m",
@@ -166,7 +164,7 @@ STORIES = [
         resolved="33m",
     ),
     Story(
-        # What grew while nobody scraped is told once, and nothing else is told again.
+        # What grew while nothing scraped it is reported once; nothing else is reported again.
         alert="ObservabilityEventsLost",
         series={
             DROPPED: AFTER_A_GAP.format(7),
@@ -178,41 +176,31 @@ STORIES = [
         value="2",
         resolved="46m",
     ),
-    Story(
-        # The process began anew meanwhile.
+    after_a_gap(
+        # The process restarted meanwhile.
         alert="ObservabilityEventsLost",
         series={DROPPED: AFTER_A_GAP.format(3)},
-        quiet=("14m", "20m"),
-        fires="36m",
         labels={**OF_PLUGIN, "reason": "full"},
         value="3",
-        resolved="46m",
     ),
-    Story(
+    after_a_gap(
         alert="CompensationFailed",
         series={
             f'{COMPENSATIONS}{{job="a",status="failed"}}': AFTER_A_GAP.format(6),
             f'{COMPENSATIONS}{{job="b",status="failed"}}': AFTER_A_GAP.format(5),
         },
-        quiet=("14m", "20m"),
-        fires="36m",
         labels={"job": "a"},
-        resolved="46m",
     ),
-    Story(
+    after_a_gap(
         alert="RingBreach",
         series={
-            f'agent_hypervisor_ring_breaches_by_severity_total{{job="a",severity="{one}"}}': (
-                AFTER_A_GAP.format(count)
-            )
+            f'{SEVERITIES}{{job="a",severity="{one}"}}': (AFTER_A_GAP.format(count))
             for one, count in (("high", 6), ("low", 5))
         },
-        quiet=("14m", "20m"),
-        fires="36m",
         labels={"job": "a", "breach": "high"},
         resolved="41m",
     ),
-    Story(
+    after_a_gap(
         alert="ObservabilityEventsRejected",
         series={
             f"{OWN}events_rejected_total{{{PLUGIN}}}": AFTER_A_GAP.format(6),
@@ -220,22 +208,16 @@ STORIES = [
                 AFTER_A_GAP.format(5)
             ),
         },
-        quiet=("14m", "20m"),
-        fires="36m",
         labels=OF_PLUGIN,
-        resolved="46m",
     ),
-    Story(
+    after_a_gap(
         alert="ObservabilityJournalIncomplete",
         series={
             f'{OWN}journal_lost_events_total{{job="a",instance="i"}}': AFTER_A_GAP.format(6),
             f'{OWN}journal_lost_events_total{{job="b",instance="j"}}': AFTER_A_GAP.format(5),
         },
-        quiet=("14m", "20m"),
-        fires="36m",
         labels=OF_PROCESS,
         value="1",
-        resolved="46m",
     ),
     Story(
         # Of a job of any name, if it showed these metrics before.
@@ -250,15 +232,13 @@ STORIES = [
         labels=OF_PROCESS,
         resolved="11m",
     ),
-    Story(
+    at_once(
         # Of the job that was never there.
         alert="ObservabilityTargetDown",
         series={
             'up{job="agent-hypervisor",instance="i"}': "0x60 1x60",
             'up{job="other",instance="i"}': "0x60",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "agent-hypervisor", "instance": "i"},
         resolved="16m",
     ),
@@ -270,16 +250,13 @@ STORIES = [
         labels={},
         resolved="16m",
     ),
-    Story(
+    at_once(
         alert="ObservabilityEventsRejected",
         series={
             f"{OWN}events_rejected_total{{{PLUGIN}}}": "0x7 1x80",
             f'{OWN}events_rejected_total{{job="a",instance="i",plugin="jaeger"}}': "0x80",
         },
-        quiet=("1m",),
-        fires="3m",
         labels=OF_PLUGIN,
-        resolved="14m",
     ),
     Story(
         alert="ObservabilityBreakerOpen",
@@ -315,27 +292,21 @@ STORIES = [
         labels=OF_SOURCE,
         resolved="8m",
     ),
-    Story(
+    at_once(
         alert="ObservabilitySourceFailing",
         series={
             f"{OWN}source_errors_total{{{SOURCE}}}": "0x7 2x80",
             f'{OWN}source_errors_total{{job="a",instance="i",source="openai-agents"}}': "0x80",
         },
-        quiet=("1m",),
-        fires="3m",
         labels=OF_SOURCE,
         value="2",
-        resolved="14m",
     ),
-    Story(
+    at_once(
         # The first scrape comes after the first fault.
         alert="ObservabilitySourceFailing",
         series={f"{OWN}source_errors_total{{{SOURCE}}}": "_x7 1x80"},
-        quiet=("1m",),
-        fires="3m",
         labels=OF_SOURCE,
         value="1",
-        resolved="14m",
     ),
     Story(
         alert="ObservabilityQueueFilling",
@@ -350,14 +321,12 @@ STORIES = [
         value="90%",
         resolved="13m",
     ),
-    Story(
+    at_once(
         alert="ObservabilityJournalDegraded",
         series={
             f'{OWN}journal_degraded{{job="a",instance="i"}}': "0x7 1x7 0x20",
             f'{OWN}journal_degraded{{job="b",instance="j"}}': "0x40",
         },
-        quiet=("1m",),
-        fires="3m",
         labels=OF_PROCESS,
         resolved="5m",
     ),
@@ -385,7 +354,7 @@ STORIES = [
         resolved="31m",
     ),
     Story(
-        # Another agent of a fleet takes a partition over, and goes on with its totals.
+        # Another agent of a fleet takes over a partition and continues its totals.
         alert="RingBreach",
         series={
             f'{SEVERITIES}{{job="a",instance="i",severity="high",partition="1"}}': "7x19 stale",
@@ -423,7 +392,7 @@ STORIES = [
         resolved="13m",
     ),
     Story(
-        # One partition goes over to another agent, the other to none.
+        # Another agent takes over one partition; none takes over the other.
         alert="ObservabilityFleetUnread",
         series={
             f'{NATS}lag_events{{{PLUGIN},partition="3"}}': "0x20 stale _x40 0x60",
@@ -449,17 +418,14 @@ STORIES = [
         value="7",
         resolved="37m",
     ),
-    Story(
+    at_once(
         alert="ObservabilityFleetUnverified",
         series={
             f'{NATS}unverified_events_total{{{PLUGIN},partition="3"}}': "0x7 4x80",
             f'{NATS}unverified_events_total{{{PLUGIN},partition="4"}}': "0x80",
         },
-        quiet=("1m",),
-        fires="3m",
         labels={"job": "a", "plugin": "otel"},
         value="4",
-        resolved="14m",
     ),
     Story(
         alert="ObservabilityShippingBehind",
@@ -474,17 +440,14 @@ STORIES = [
         resolved="13m",
     ),
     *(
-        Story(
+        after_a_gap(
             alert=alert,
             series={
                 f'{NATS}{counter}{{job="a",instance="i"}}': AFTER_A_GAP.format(6),
                 f'{NATS}{counter}{{job="b",instance="j"}}': AFTER_A_GAP.format(5),
             },
-            quiet=("14m", "20m"),
-            fires="36m",
             labels=OF_PROCESS,
             value="1",
-            resolved="46m",
         )
         for alert, counter in (
             ("ObservabilityShippingGap", "gone_events_total"),

@@ -18,7 +18,16 @@ from hypervisor_prometheus.alerts import (
     rules_text,
 )
 from hypervisor_prometheus.scraping import Scraped, scrape_config_text
-from tests.backends.alert_stories import COMPENSATIONS, DROPPED, NATS, OWN, PLUGIN, STORIES, Story
+from tests.backends.alert_stories import (
+    COMPENSATIONS,
+    DROPPED,
+    NATS,
+    OWN,
+    PLUGIN,
+    SEVERITIES,
+    STORIES,
+    Story,
+)
 from tests.backends.servers import PrometheusServer
 from tests.http_servers import Handler, serving
 from tests.programs import run
@@ -62,7 +71,7 @@ def test_nothing_fires_for_what_a_gap_in_the_scrapes_has_not_changed(
         f"{OWN}events_rejected_total{{{PLUGIN}}}",
         f'{OWN}journal_lost_events_total{{job="a",instance="i"}}',
         f'{COMPENSATIONS}{{job="a",status="failed"}}',
-        'agent_hypervisor_ring_breaches_by_severity_total{job="a",severity="high"}',
+        f'{SEVERITIES}{{job="a",severity="high"}}',
         f'{NATS}expired_events_total{{{PLUGIN},partition="1"}}',
     )
     (tmp_path / "rules.yml").write_text(rules_text())
@@ -228,7 +237,7 @@ def test_lone_breach_reaches_a_webhook_through_alertmanager(
         config = scrape_config_text(scraped, PrometheusConfig())
         server = configure_prometheus(config, rules=rules_text())
         # A counter has to be seen at zero before its growth is.
-        zero = "agent_hypervisor_ring_breaches_by_severity_total{severity='critical'}"
+        zero = f"{SEVERITIES}{{severity='critical'}}"
         wait_until(lambda: server.value(zero) == 0, timeout=ARRIVAL_SECONDS)
         observability.bus.record(
             EventType.RING_BREACH_DETECTED,
