@@ -14,7 +14,7 @@ from hypervisor_nats.config import NatsConfig
 from hypervisor_observability import EventType, HypervisorEvent
 from tests.commands import HVOBS
 from tests.configurations import write_config
-from tests.plugins.nats.servers import NatsServer, config_of, make_stream
+from tests.plugins.nats.servers import NatsServer, config_of, make_stream, table_of
 
 PARTITIONS = 8
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -105,10 +105,7 @@ class Place:
     def write(self, config: NatsConfig, name: str, more: str) -> Path:
         """Write a configuration of a stream."""
         return write_config(
-            f'plugins_dir = "{PLUGINS}"\n'
-            f'[plugins.nats]\nservers = ["{self.server.address}"]\n'
-            f'stream = "{config.stream}"\nsubject = "{config.subject}"\n{more}',
-            self.folder / name,
+            f'plugins_dir = "{PLUGINS}"\n{table_of(config)}{more}', self.folder / name
         )
 
 

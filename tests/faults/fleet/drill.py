@@ -11,7 +11,7 @@ from attrs import define, field
 from tests.faults.fleet.notes import ENDED, KILLED, PAUSED, Incident
 from tests.faults.fleet.processes import Fleet, Writer
 from tests.plugins.nats.processes import Process
-from tests.plugins.nats.servers import stream_leader
+from tests.plugins.nats.servers import leader_of
 from tests.threads import all_at_once
 
 _AWAY_SECONDS = 4.0
@@ -138,10 +138,9 @@ class Drill:
         """Another server leads after an election, which takes up to nine seconds (the server's
         raft.go, ``maxElectionTimeoutDefault``).
         """
-        leader, begun = stream_leader(self.fleet.config), time.monotonic()
-        server = self.fleet.servers[int(leader.removeprefix("s"))]
-        server.kill()
+        leader, begun = leader_of(self.fleet.config, self.fleet.servers), time.monotonic()
+        leader.kill()
         time.sleep(self.dice.uniform(1, _AWAY_SECONDS))
-        server.start()
-        stream_leader(self.fleet.config)
+        leader.start()
+        leader_of(self.fleet.config, self.fleet.servers)
         time.sleep(max(0.0, begun + _ELECTION_SECONDS - time.monotonic()))

@@ -10,8 +10,8 @@ from attrs import define, field, frozen
 from hypervisor_nats.config import NatsConfig
 from tests.configurations import write_config
 from tests.plugins.nats.notes import PLUGINS
-from tests.plugins.nats.processes import Process, agent_of, shipper_of, table_of
-from tests.plugins.nats.servers import NatsServer, cluster, config_of
+from tests.plugins.nats.processes import Process, agent_of, shipper_of
+from tests.plugins.nats.servers import NatsServer, cluster, config_of, table_of
 from tests.ports import free_ports
 
 BATCH_EVENTS = 256

@@ -11,6 +11,7 @@ from attrs import define, field
 from hypervisor_nats.config import NatsConfig
 from tests.commands import HVOBS
 from tests.configurations import write_config
+from tests.plugins.nats.servers import table_of
 
 _END_SECONDS = 60.0
 
@@ -86,15 +87,6 @@ class Process:
         if code != 0:
             told = (self.folder / f"{self.name}.err").read_text(errors="replace")[-1_000:]
             self.failures.append(f"{self.name} ended with {code}: {told}")
-
-
-def table_of(config: NatsConfig) -> str:
-    """Give the table that says where the stream is, for a file."""
-    servers = ", ".join(f'"{server}"' for server in config.servers)
-    return (
-        f"[plugins.nats]\nservers = [{servers}]\n"
-        f'stream = "{config.stream}"\nsubject = "{config.subject}"\n'
-    )
 
 
 def agent_of(config: NatsConfig, folder: Path, name: str, before: str, tables: str) -> Process:

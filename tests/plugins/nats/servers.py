@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.link import Link
 from hypervisor_nats.names import FORMAT, FORMAT_KEY, PARTITIONS_KEY
 from hypervisor_observability.errors import StreamUnavailableError
+from tests.configurations import write_config
 from tests.http_client import ask
 from tests.ports import free_ports
 from tests.programs import found_or_skip
@@ -191,17 +192,25 @@ def make_bucket(config: NatsConfig, *, replicas: int = 1) -> None:
     ask_server(config, lambda jetstream: jetstream.create_key_value(wanted))
 
 
+def table_of(config: NatsConfig, **others: object) -> str:
+    """Give the table of a configuration file that names the stream.
+
+    :param others: Further keys, with their values as the file has them.
+    """
+    more = "".join(f"{key} = {value}\n" for key, value in others.items())
+    return (
+        f'[plugins.nats]\nservers = {list(config.servers)}\nstream = "{config.stream}"\n'
+        f'subject = "{config.subject}"\n{more}'
+    )
+
+
 def write_table(config: NatsConfig, file: Path) -> Path:
     """Write the configuration of a process that only reads the stream."""
-    file.write_text(
-        f'[plugins.nats]\nservers = {list(config.servers)}\nstream = "{config.stream}"\n'
-        f'subject = "{config.subject}"\nlease_seconds = {config.lease_seconds}\n'
-    )
-    return file
+    return write_config(table_of(config, lease_seconds=config.lease_seconds), file)
 
 
-def stream_leader(config: NatsConfig) -> str:
-    """Give the name of the server that leads the stream, once there is one."""
+def leader_of(config: NatsConfig, servers: Sequence[NatsServer]) -> NatsServer:
+    """Give the server of a cluster that leads the stream, once there is one."""
 
     async def leader(jetstream: JetStreamContext) -> str:
         info = await jetstream.stream_info(config.stream)
@@ -216,4 +225,4 @@ def stream_leader(config: NatsConfig) -> str:
         return any(found)
 
     wait_until(is_found, 60)
-    return found[-1]
+    return servers[int(found[-1].removeprefix("s"))]

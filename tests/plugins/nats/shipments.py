@@ -13,7 +13,8 @@ from hypervisor_journal.format.frames import EVENT, Record
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.messages import Head, records_of
 from hypervisor_nats.shipping.shipping import Shipping
-from tests.plugins.nats.servers import ask_server
+from tests.configurations import NAME, write_config
+from tests.plugins.nats.servers import ask_server, table_of
 
 PATIENCE_SECONDS = 60.0
 
@@ -90,10 +91,15 @@ def ship(directory: Path, config: NatsConfig, service: str = "checkout") -> Ship
     return sending
 
 
-def table(config: NatsConfig, directory: Path, **others: object) -> str:
-    """Write the configuration of a process that sends its journal."""
-    more = "".join(f"{key} = {value}\n" for key, value in others.items())
-    return (
-        f'[plugins.nats]\nservers = ["{config.servers[0]}"]\nstream = "{config.stream}"\n'
-        f'subject = "{config.subject}"\n{more}[plugins.nats.journal]\ndirectory = "{directory}"\n'
+def write_shipping(
+    config: NatsConfig, journal: Path, folder: Path | None = None, **others: object
+) -> Path:
+    """Write the configuration of a process that sends its journal; give its path.
+
+    :param folder: Where it is written: by default beside the journal.
+    :param others: Further keys of the plugin's table.
+    """
+    return write_config(
+        f'{table_of(config, **others)}[plugins.nats.journal]\ndirectory = "{journal}"\n',
+        (folder or journal.parent) / NAME,
     )

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hypervisor_nats.config import NatsConfig
-from tests.plugins.nats.servers import NatsServer, cluster, config_of, make_stream, stream_leader
+from tests.plugins.nats.servers import NatsServer, cluster, config_of, leader_of, make_stream
 from tests.plugins.nats.small_fleets import BATCH_EVENTS, SmallFleet, small_fleet
 
 
@@ -88,12 +87,8 @@ def test_cluster_that_loses_its_leader_loses_nothing(tmp_path: Path) -> None:
         with small_fleet(config, tmp_path, (0,)) as fleet:
             fleet.record()
             fleet.await_delivery()
-            _leader_of(config, servers).kill()
+            leader_of(config, servers).kill()
             fleet.record()
             fleet.await_delivery()
 
             assert fleet.repeated() == 0
-
-
-def _leader_of(config: NatsConfig, servers: list[NatsServer]) -> NatsServer:
-    return servers[int(stream_leader(config).removeprefix("s"))]

@@ -20,6 +20,7 @@ from tests.plugins.nats.servers import (
     ask_server,
     cluster,
     config_of,
+    leader_of,
     make_stream,
     write_table,
 )
@@ -226,17 +227,9 @@ def test_cluster_that_chooses_a_leader_is_waited_for(tmp_path: Path) -> None:
         config = config_of(*servers, timeout_seconds=2.0)
         make_stream(config, num_replicas=3)
         file = write_table(config, tmp_path / "hypervisor.toml")
-        leader = leader_of(config)
-        next(one for one in servers if f'"{leader}"' in one.more).kill()
+        leader_of(config, servers).kill()
 
         done = run_hvobs("nats", "status", "--config", file)
 
         assert done.exit_code == 0, done.output
         assert "4 partitions, replicas 3" in done.stdout
-
-
-def leader_of(config: NatsConfig) -> str:
-    info = ask_server(config, lambda jetstream: jetstream.stream_info(config.stream))
-    assert info.cluster is not None
-    assert info.cluster.leader is not None
-    return info.cluster.leader

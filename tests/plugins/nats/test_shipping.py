@@ -15,7 +15,7 @@ from hypervisor_observability.config.lookup import FILE_VARIABLE
 from tests.commands import HVOBS, run_hvobs
 from tests.plugins.journal.journals import append, write_run
 from tests.plugins.nats.servers import NatsServer, config_of
-from tests.plugins.nats.shipments import numbers_in, ship, shipping, stored, table
+from tests.plugins.nats.shipments import numbers_in, ship, shipping, stored, write_shipping
 from tests.waiting import wait_until
 
 
@@ -60,8 +60,7 @@ def test_process_sends_what_it_emits_until_its_end(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(FILE_VARIABLE, raising=False)
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
 
     with Observability.from_config(file) as observability:
         for number in range(500):
@@ -76,8 +75,7 @@ def test_process_sends_what_it_emits_until_its_end(
 
 def test_command_sends_a_journal_once_and_ends(nats_config: NatsConfig, tmp_path: Path) -> None:
     write_run(tmp_path / "journal", range(300))
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
 
     result = run_hvobs("ship", "--once", "--config", file)
 
@@ -104,8 +102,7 @@ def test_process_that_only_journals_leaves_the_sending_to_the_command(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(FILE_VARIABLE, raising=False)
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal", ship="false"))
+    file = write_shipping(nats_config, tmp_path / "journal", ship="false")
     with Observability.from_config(file) as observability:
         observability.bus.record(EventType.VFS_WRITE, payload={"number": 0})
     assert stored(nats_config) == []
@@ -167,8 +164,7 @@ def test_once_leaves_a_journal_alone_that_another_process_sends(
 def test_once_fails_where_events_could_not_be_sent(nats_config: NatsConfig, tmp_path: Path) -> None:
     run, _ = write_run(tmp_path / "journal", range(150), text="x" * 1_000)
     run.segment_path(0).unlink()
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
 
     result = run_hvobs("ship", "--once", "--config", file)
 
@@ -201,8 +197,7 @@ def test_what_is_no_journal_is_refused(
 def test_command_waits_for_a_journal_that_is_still_to_come(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
     command = [*HVOBS, "ship", "--config", str(file)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

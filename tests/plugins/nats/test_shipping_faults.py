@@ -35,7 +35,7 @@ from tests.plugins.nats.shipments import (
     ship,
     shipping,
     stored,
-    table,
+    write_shipping,
 )
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -86,8 +86,7 @@ def test_sender_that_is_killed_again_and_again_sends_each_event_once(
 ) -> None:
     for first in range(0, 4_000, 1_000):
         write_run(tmp_path / "journal", range(first, first + 1_000))
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal", max_message_events=10))
+    file = write_shipping(nats_config, tmp_path / "journal", max_message_events=10)
     for least in (1, 100, 200):
         with subprocess.Popen(
             [*HVOBS, "ship", "--config", file], stderr=subprocess.DEVNULL
@@ -474,8 +473,7 @@ with Observability.from_config(sys.argv[1]) as observability:
 def test_child_of_a_fork_leaves_the_sending_to_its_parent_or_does_it_itself(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
 
     subprocess.run([sys.executable, "-W", "ignore", "-c", CHILD, file], check=True, timeout=120)
 
@@ -502,8 +500,7 @@ def test_service_that_was_renamed_changes_no_run_that_is_on_its_way(
 
 def test_signal_ends_the_command_in_order(nats_config: NatsConfig, tmp_path: Path) -> None:
     _, writer = write_run(tmp_path / "journal", range(20), end="living")
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
     with subprocess.Popen(
         [*HVOBS, "ship", "--config", file],
         stdout=subprocess.PIPE,
@@ -622,8 +619,7 @@ def test_backlog_is_told_while_it_is_sent(
     monkeypatch.setattr(ship_command_module, "_TELL_SECONDS", 0.0)
     monkeypatch.setattr(ship_command_module, "_LOOK_SECONDS", 0.001)
     write_run(tmp_path / "journal", range(2_000))
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal", max_message_events=10))
+    file = write_shipping(nats_config, tmp_path / "journal", max_message_events=10)
 
     result = run_hvobs("ship", "--once", "--config", file)
 

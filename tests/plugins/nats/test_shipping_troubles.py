@@ -22,7 +22,7 @@ from tests.plugins.nats.shipments import (
     ship,
     shipping,
     stored,
-    table,
+    write_shipping,
 )
 from tests.ports import free_port
 from tests.waiting import wait_until
@@ -60,8 +60,7 @@ def test_once_sends_all_runs_but_one_that_cannot_be_read(
     make_unreadable(bad.path)
     for first in range(10, 50, 10):
         write_run(tmp_path / "journal", range(first, first + 10))
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path / "journal"))
+    file = write_shipping(nats_config, tmp_path / "journal")
 
     result = run_hvobs("ship", "--once", "--config", file)
 
@@ -84,8 +83,7 @@ def test_positions_that_cannot_be_saved_or_read_keep_nothing_from_being_sent(
         assert sending.stop(PATIENCE_SECONDS)
         assert str(in_the_way) in (sending.standing.problem or "")
 
-    file = tmp_path / "hypervisor.toml"
-    file.write_text(table(nats_config, tmp_path))
+    file = write_shipping(nats_config, tmp_path, tmp_path)
     assert run_hvobs("ship", "--once", "--config", file).exit_code == 0  # all is there
     assert sorted(numbers_in(stored(nats_config))) == list(range(30))
 
