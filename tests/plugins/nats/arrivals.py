@@ -163,17 +163,23 @@ def renamed(made: Message, run: str) -> Message:
 
 
 def publish(
-    config: NatsConfig, *messages: Message, service: str = "svc", partitions: int = 4
+    config: NatsConfig,
+    *messages: Message,
+    service: str = "svc",
+    partitions: int = 4,
+    identified: bool = False,
 ) -> None:
-    """Publish messages, one behind the other, as a shipper does."""
+    """Publish messages, one after the other, as a shipper does.
+
+    :param identified: Whether the server can recognize and refuse a repeat.
+    """
 
     async def send(jetstream: JetStreamContext) -> None:
         for head, data in messages:
             subject = subject_of(config.subject, service, head.run, partitions)
-            # Without an id, by which the server would refuse what tests repeat.
-            headers = {
-                name: value for name, value in head.to_headers().items() if name != ID_HEADER
-            }
+            headers = head.to_headers()
+            if not identified:
+                del headers[ID_HEADER]
             await jetstream.publish(subject, data, headers=headers)
 
     ask_server(config, send)

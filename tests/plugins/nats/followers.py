@@ -6,17 +6,14 @@ from typing import Any
 from uuid import uuid4
 
 from attrs import define, field
-from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.following.followed_fleet import FollowedFleet
 from hypervisor_nats.following.shared_stream import PartitionStream
-from hypervisor_nats.messages import ID_HEADER
-from hypervisor_nats.names import subject_of
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.events.event import HypervisorEvent
+from tests.plugins.nats import arrivals
 from tests.plugins.nats.arrivals import Message, RunWriter, messages_of
-from tests.plugins.nats.servers import ask_server
 from tests.waiting import wait_until
 
 PARTITIONS = 4
@@ -35,19 +32,12 @@ def publish(
     partitions: int = PARTITIONS,
     identified: bool = True,
 ) -> None:
-    """Publish *messages*, one behind the other, as a shipper would, or so that the server does not
-    know a repeat.
+    """Publish *messages* as ``arrivals.publish`` does; the server refuses repeats, unless they are
+    not *identified*.
     """
-
-    async def send(jetstream: JetStreamContext) -> None:
-        for head, data in messages:
-            subject = subject_of(config.subject, "tests", head.run, partitions)
-            headers = head.to_headers()
-            if not identified:
-                del headers[ID_HEADER]
-            await jetstream.publish(subject, data, headers=headers)
-
-    ask_server(config, send)
+    arrivals.publish(
+        config, *messages, service="tests", partitions=partitions, identified=identified
+    )
 
 
 def publish_run(
@@ -132,6 +122,10 @@ class Reader:
         self.read_until(lambda: len(self.events) >= count, most)
         return len(self.events) == count
 
+    def await_parts(self, count: int = PARTITIONS) -> None:
+        """Read until it has *count* partitions."""
+        self.read_until(lambda: len(self.stream.parts) == count)
+
     def end(self) -> int:
         """Give where the stream ends, when it can be told."""
         found: list[int] = []
@@ -150,6 +144,28 @@ class Reader:
     @property
     def ids(self) -> list[str]:
         return [event.event_id for event in self.events]
+
+
+def await_sharing(*readers: Reader) -> None:
+    """Read until each of them has as many partitions as another."""
+
+    def is_shared() -> bool:
+        for reader in readers:
+            reader.step()
+        return all(len(one.stream.parts) == PARTITIONS // len(readers) for one in readers)
+
+    wait_until(is_shared, WIDE_SECONDS)
+
+
+def await_events(*readers: Reader, count: int) -> None:
+    """Read until they have *count* events together; one that two of them have counts once."""
+
+    def is_all_there() -> bool:
+        for reader in readers:
+            reader.step()
+        return len({one for reader in readers for one in reader.ids}) >= count
+
+    wait_until(is_all_there, WIDE_SECONDS)
 
 
 @contextmanager

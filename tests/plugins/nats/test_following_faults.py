@@ -26,6 +26,8 @@ from tests.plugins.nats.arrivals import forged
 from tests.plugins.nats.followers import (
     PARTITIONS,
     Reader,
+    await_events,
+    await_sharing,
     fleet,
     publish,
     publish_run,
@@ -51,21 +53,11 @@ def kill(reader: Reader) -> None:
     store._link.close()  # type: ignore[attr-defined]  # of this store
 
 
-def has_all(*readers: Reader, events: int) -> bool:
-    for reader in readers:
-        reader.step()
-    return len({one for reader in readers for one in reader.ids}) >= events
-
-
-def wait_for_parts(reader: Reader, parts: int = PARTITIONS) -> None:
-    reader.read_until(lambda: len(reader.stream.parts) == parts)
-
-
 def test_killed_agent_is_replaced_and_only_what_it_had_in_its_hands_comes_twice(
     quick: NatsConfig,
 ) -> None:
     with fleet(quick, "otel") as [killed]:
-        wait_for_parts(killed)
+        killed.await_parts()
         for _ in range(6):
             publish_run(quick, 20)
         assert killed.reads(120, most=7)
@@ -74,7 +66,7 @@ def test_killed_agent_is_replaced_and_only_what_it_had_in_its_hands_comes_twice(
         assert killed.reads(125)
         kill(killed)
         with fleet(quick, "otel") as [heir]:
-            wait_for_parts(heir)
+            heir.await_parts()
             assert heir.reads(5)
             assert set(heir.ids) == set(killed.ids[-5:])
             assert sum(heir.state.values()) == 125
@@ -87,12 +79,12 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
     publish(quick, messages[:2])
     with fleet(quick, "otel") as [paused]:
         paused.holds = True  # it delivers them, and is paused before it says so
-        wait_for_parts(paused)
+        paused.await_parts()
         assert paused.reads(20)
         resumes = threading.Event()
         paused.stream.fleet._link.loop.call_soon_threadsafe(resumes.wait)  # type: ignore[attr-defined]  # of this store
         with fleet(quick, "otel") as [heir]:
-            wait_for_parts(heir)
+            heir.await_parts()
             publish(quick, messages[2:])
             assert heir.reads(40)
             with pytest.raises(StreamUnavailableError):
@@ -102,7 +94,7 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
             paused.holds = False
             for _ in range(8):
                 publish_run(quick, 10)
-            wait_until(lambda: has_all(paused, heir, events=120))
+            await_events(paused, heir, count=120)
             assert sum(heir.state.values()) + sum(paused.state.values()) == 120
             assert Counter(Counter(paused.ids + heir.ids).values()) == {1: 100, 2: 20}
 
@@ -137,7 +129,7 @@ def test_plugin_that_one_agent_has_gets_all_partitions_beside_an_agent_without_i
         for _ in range(8):
             publish_run(quick, 10)
         assert audit.reads(80)
-        wait_until(lambda: has_all(other, otel, events=80))
+        await_events(other, otel, count=80)
         assert len(other.ids) + len(otel.ids) == 80
         assert len(audit.stream.parts) == PARTITIONS
 
@@ -146,14 +138,8 @@ def test_agents_that_begin_at_one_moment_share_everything(quick: NatsConfig) -> 
     for _ in range(8):
         publish_run(quick, 10)
     with fleet(quick, "otel") as [one], fleet(quick, "otel") as [two]:
-        wait_until(lambda: has_all(one, two, events=80))
-
-        def is_shared() -> bool:
-            one.step()
-            two.step()
-            return len(one.stream.parts) == len(two.stream.parts) == 2
-
-        wait_until(is_shared)
+        await_events(one, two, count=80)
+        await_sharing(one, two)
         assert len(one.ids) + len(two.ids) == 80
         assert sum(one.state.values()) + sum(two.state.values()) == 80
 
@@ -183,7 +169,7 @@ def test_messages_of_strangers_are_passed_over_and_told(
         assert metric(reader, "strange_messages_total") == 4
     assert "is none of ours" in caplog.text
     with fleet(nats_config, "otel") as [heir]:
-        wait_for_parts(heir)
+        heir.await_parts()
         assert heir.end() == 0  # the strangers are behind, too
 
 
@@ -283,7 +269,7 @@ def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsC
         publish_run(quick, 20)
         assert reader.reads(50)
     with fleet(quick, "otel") as [heir]:
-        wait_for_parts(heir)
+        heir.await_parts()
         publish_run(quick, 5)
         assert heir.reads(5)
 
@@ -291,7 +277,7 @@ def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsC
 @pytest.mark.fault("N12")
 def test_consumer_that_is_deleted_by_hand_is_made_again(nats_config: NatsConfig) -> None:
     with fleet(nats_config, "otel") as [reader]:
-        wait_for_parts(reader)
+        reader.await_parts()
         publish_run(nats_config, 30)
         assert reader.reads(30)
 
@@ -318,7 +304,7 @@ def test_other_number_of_partitions_is_followed(quick: NatsConfig) -> None:
             await jetstream.update_stream(config)
 
         ask_server(quick, change)
-        wait_for_parts(reader, 6)
+        reader.await_parts(6)
         for _ in range(6):
             publish(quick, run_messages(run_name(), 10), partitions=6)
         assert reader.reads(70)
@@ -327,8 +313,8 @@ def test_other_number_of_partitions_is_followed(quick: NatsConfig) -> None:
 def test_slow_reader_holds_little_and_keeps_what_it_has(quick: NatsConfig) -> None:
     run = run_name()
     with fleet(quick, "slow", "quick") as [slow, other]:
-        wait_for_parts(slow)
-        wait_for_parts(other)
+        slow.await_parts()
+        other.await_parts()
         publish(quick, run_messages(run, 400, each=2))
         assert other.reads(400)
         term = slow.stream.terms[partition_of(run, PARTITIONS)]

@@ -68,7 +68,7 @@ def test_agent_goes_on_from_an_entry_that_cannot_be_right_and_tells_it(
         assert reader.reads(10)
     spoil(nats_config, run, change)
     with fleet(nats_config, "otel") as [heir], caplog.at_level(logging.WARNING):
-        heir.read_until(lambda: len(heir.stream.parts) == PARTITIONS)
+        heir.await_parts()
         publish(nats_config, messages[1:])
         heir.read_until(lambda: set(heir.ids) >= {f"{run[-8:]}-{n}" for n in range(10, 20)})
     assert told in caplog.text
@@ -142,7 +142,7 @@ def test_state_is_read_again_by_who_asks_again(nats_config: NatsConfig) -> None:
         publish(nats_config, messages[2:])
         assert reader.reads(40)
     with fleet(nats_config, "otel") as [heir]:
-        heir.read_until(lambda: len(heir.stream.parts) == PARTITIONS)
+        heir.await_parts()
         heir.terms.clear()  # it has lost what it knew, and begins each part again
         publish_run(nats_config, 5)
         heir.read_until(lambda: len(heir.events) == 5)
@@ -214,7 +214,7 @@ def test_odd_runs_of_a_snapshot_are_refused(values: Mapping[str, Any]) -> None:
 
 def test_reader_begins_anew_in_the_child_of_a_fork(nats_config: NatsConfig) -> None:
     with fleet(nats_config, "otel") as [reader]:
-        reader.read_until(lambda: len(reader.stream.parts) == PARTITIONS)
+        reader.await_parts()
         child = Reader(reader.stream)
         child.stream.begin_anew_after_fork()
         assert child.stream.in_flight == []
