@@ -1,6 +1,7 @@
 """What a command that measures is asked for, and how it ends."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
@@ -40,6 +41,8 @@ def asked(
     parser.add_argument("--only", action="append", metavar="NAME", help="a case; repeatable")
     parser.add_argument("--list", action="store_true", help="print the cases' names")
     options = parser.parse_args()
+    # As Ctrl-C: every block ends what it started, such as a server or a browser.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cases = all_cases(quick=options.quick)
     if options.list:
         print(*(case.name for case in cases), sep="\n")
