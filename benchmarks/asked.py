@@ -1,4 +1,4 @@
-"""What a command that measures is asked for, and how it ends."""
+"""The command line of a benchmark, and how it ends."""
 
 import argparse
 import signal
@@ -27,7 +27,7 @@ def asked(
 ) -> tuple[argparse.Namespace, list[CaseT]]:
     """Read the command line; give its options, and the cases that it names.
 
-    Ends the process where the cases are only to be listed, or one is named that there is not.
+    Ends the process if it is only to list the cases, or if a named case does not exist.
 
     Args:
         command: What people type.
@@ -55,7 +55,7 @@ def asked(
 def conclude(
     results: list[Outcome], known: dict[str, str], options: argparse.Namespace, table: str
 ) -> int:
-    """Print what was measured, and write it down; give the exit code.
+    """Print the results and update the page; give the exit code.
 
     Args:
         results: What was measured.

@@ -35,7 +35,7 @@ class Counted:
 
 
 def deliver(place: Place, agents: int, more: str = "") -> list[Counted]:
-    """Have agents deliver all events, as if nobody had before.
+    """Have agents deliver all events, from the beginning of the stream.
 
     :param more: Further tables of their configuration.
 

@@ -42,7 +42,7 @@ class Took:
 
 @define(eq=False)
 class Place:
-    """What the cases share: it is made when one first asks for it.
+    """What the cases share, made on first use.
 
     Attributes:
         folder: Where everything is.

@@ -51,7 +51,7 @@ class SharedShelf(Shelf):
     lease_seconds: float = 30.0
     now: Callable[[], float] = time.monotonic
     agents: dict[int, float] = field(factory=dict)
-    """When each agent was seen last; the one that came first stands first."""
+    """When each agent was last seen; the first to join comes first."""
     kept: dict[tuple[str, str], Kept] = field(factory=dict)
     cut_off: set[int] = field(factory=set)
     numbers: Iterator[int] = field(factory=count)

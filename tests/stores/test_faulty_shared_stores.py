@@ -103,9 +103,7 @@ def test_agent_asks_again_for_what_was_saved(tmp_path: Path, what: str, given: A
     "given",
     [42, {"deferred": "3"}, {"lost": 3}, {"deferred": -1}, {"deferred": 10**9}, RuntimeError],
 )
-def test_what_was_passed_over_counts_once_whatever_the_reason_is(
-    tmp_path: Path, given: Any
-) -> None:
+def test_skipped_events_count_once_whatever_the_reason(tmp_path: Path, given: Any) -> None:
     """A reason that cannot be had is no reason to lose count."""
 
     class PassesOver(OddOnce):
@@ -156,7 +154,7 @@ def test_shared_stream_that_lacks_a_method_is_named(tmp_path: Path) -> None:
 
 
 def test_state_that_is_damaged_costs_what_was_open_alone(tmp_path: Path) -> None:
-    """What another release has saved, perhaps: totals begin at zero, and it is told."""
+    """Perhaps another release saved it: totals begin at zero, and that is reported."""
 
     class Damaged(SharedShelfStream):
         def state_of(self, part: str) -> Mapping[str, Any]:
@@ -174,7 +172,7 @@ def test_state_that_is_damaged_costs_what_was_open_alone(tmp_path: Path) -> None
         assert agent.flush(10)
 
 
-def test_shelf_is_told_that_an_agent_has_ended() -> None:
+def test_shelf_knows_that_an_agent_has_ended() -> None:
     followed = FollowedSharedShelf(SharedShelf())
     followed.start()
     followed.stop()

@@ -396,7 +396,7 @@ def test_agent_says_that_the_store_it_is_given_cannot_be_followed(install: Insta
 
 
 def test_agent_follows_the_store_that_it_is_given(store: Path, install: Install) -> None:
-    """The journal's table stands beside that of another store, which is on."""
+    """The journal's table is beside that of another store, which is on."""
     install("sink", SINK)
     write_two_runs(store.parent / "journal")
     write_config(

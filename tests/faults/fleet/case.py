@@ -1,4 +1,4 @@
-"""What is tried of a fleet: writers, shippers, agents and servers are killed while they work."""
+"""The drill of a fleet: writers, shippers, agents and servers are killed while they work."""
 
 import random
 import re
@@ -154,7 +154,7 @@ def _repeated(counted: Counter[tuple[Incident | None, str]]) -> Iterator[Figure]
 
 
 def _taken_over(incidents: Sequence[Incident], notes: Sequence[Note]) -> Iterator[Figure]:
-    """Times of take-overs: of kills alone there is a goal."""
+    """Give the times of takeovers; only those after kills have a goal."""
     for what, chosen, goal in (
         ("agents killed", lambda one: one.kind == KILLED and one.alone, 3.0),
         ("agents killed with a shipper or a server", lambda one: not one.alone, None),

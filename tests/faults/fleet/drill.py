@@ -15,7 +15,7 @@ from tests.plugins.nats.servers import leader_of
 from tests.threads import all_at_once
 
 _AWAY_SECONDS = 4.0
-"""Longer than a lease and a take-over: what is started again finds its partitions taken."""
+"""Longer than a lease and a takeover: a restarted agent finds its partitions taken."""
 _SETTLE_SECONDS = 3.0
 _ELECTION_SECONDS = 10.0
 _BUSY_SECONDS = 30.0
@@ -24,11 +24,11 @@ _LOOK_SECONDS = 0.05
 
 @define(eq=False)
 class Drill:
-    """Faults of a fleet, and what they were done to.
+    """The faults caused in a fleet.
 
     Attributes:
-        fleet: It.
-        dice: What chooses.
+        fleet: The fleet.
+        dice: Chooses faults, their victims and their moments.
         incidents: What was done to agents.
         faults: How often each fault was caused.
         restarts: How often an agent that had ended by itself was started again.
@@ -55,7 +55,7 @@ class Drill:
             self.restart_agents()
 
     def restart_agents(self) -> None:
-        """Start those again that ended by themselves, as a service manager does."""
+        """Restart agents that ended by themselves, as a service manager does."""
         for agent in self.fleet.agents:
             if not agent.lives:
                 self.restarts += 1
@@ -78,7 +78,7 @@ class Drill:
         }
 
     def _busy_agents(self) -> list[Process]:
-        """Those that deliver, once there are any: there is something to take over from them."""
+        """Give the agents that deliver, once there are any, so that there is something to take over."""
         deadline = time.monotonic() + _BUSY_SECONDS
         while time.monotonic() < deadline:
             busy = [agent for agent in self.fleet.agents if self._delivers(agent)]
@@ -120,7 +120,7 @@ class Drill:
         self.incidents.append(Incident(kind, agent.pid, now, now, alone))
 
     def _kill_shipper(self) -> None:
-        """The one that ships; the other one takes over, and is the first from now on."""
+        """Kill the one that ships; the other takes over, and is first from then on."""
         shippers = self.fleet.shippers
         shipper = shippers.pop(0)
         shipper.kill()

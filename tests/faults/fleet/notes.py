@@ -1,4 +1,4 @@
-"""What the agents noted, held against what the journals have."""
+"""What the agents noted, compared with what the journals hold."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ KILLED, PAUSED, ENDED = "killed", "paused", "ended"
 
 @define(eq=False)
 class Truth:
-    """What the journals of all hosts have.
+    """What the journals of all hosts hold.
 
     Attributes:
         events: Ids of the numbered events.
@@ -32,7 +32,7 @@ class Truth:
 
     @classmethod
     def of(cls, journals: Iterable[Path]) -> "Truth":
-        """Read it."""
+        """Read the journals."""
         truth = cls()
         for run in (run for journal in journals for run in runs_of(journal)):
             sequences = truth.sequences[run.path.name] = set()
@@ -54,7 +54,7 @@ class Incident:
         kind: ``KILLED``, ``PAUSED``, or ``ENDED`` as a service manager ends it.
         pid: Its process.
         begun: When, on the machine's monotonic clock.
-        over: When it went on; the same as *begun* where it did not.
+        over: When it continued; the same as *begun* if it did not.
         alone: Whether no other fault was going on.
     """
 
@@ -65,16 +65,17 @@ class Incident:
     alone: bool = True
 
     def distance(self, note: Note) -> float:
-        """Tell how far from it something was handed to this process."""
+        """Give the seconds between the incident and a note."""
         return min(abs(note.moment - self.begun), abs(note.moment - self.over))
 
 
 def takeovers(incident: Incident, notes: Sequence[Note], within: float = 3.0) -> list[float]:
-    """Give, for each run that the agent read, the seconds until another delivered of it.
+    """Give the seconds until another agent delivered events of each run that the agent read.
 
-    They begin with what was done to it; an agent that ends delivers for a while after that.
+    They count from the incident, or from the agent's last delivery: one that is ended goes on
+    delivering for a while.
 
-    :param within: An agent reads a run if it delivered of it so many seconds before.
+    :param within: An agent reads a run if it delivered events of it in so many seconds before.
     """
     last: dict[str, float] = {}
     for note in notes:
@@ -96,8 +97,8 @@ def takeovers(incident: Incident, notes: Sequence[Note], within: float = 3.0) ->
 def repeats(
     notes: Iterable[Note], incidents: Iterable[Incident]
 ) -> Counter[tuple[Incident | None, str]]:
-    """Count what was handed over more than once, of each kind, by what was done to one of those
-    who had it. None stands for nothing.
+    """Count what was handed over more than once, by kind and by the nearest incident of an agent
+    that had it; None where there was no incident.
     """
     had: defaultdict[tuple[str, str], list[Note]] = defaultdict(list)
     for note in notes:

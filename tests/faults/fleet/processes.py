@@ -20,7 +20,7 @@ BATCH_EVENTS = 256
 
 @define(eq=False)
 class Writer(Process):
-    """Records numbered events; after a kill, another goes on with those that are left.
+    """Records numbered events; after a kill, the next process records the rest.
 
     Attributes:
         config: Its configuration.
@@ -51,7 +51,7 @@ class Writer(Process):
 
 @frozen
 class Fleet:
-    """All of it.
+    """A fleet, and what it works on.
 
     Attributes:
         folder: Where everything is kept.
@@ -83,13 +83,13 @@ class Fleet:
         return self.folder / "notes"
 
     def shipping_rest(self, journal: Path) -> Process:
-        """Give what ships all that a directory has, and ends."""
+        """Give a process that ships all that a directory has, and ends."""
         return shipper_of(self.config, self.folder, f"rest-{journal.name}", journal, "--once")
 
 
 @contextmanager
 def running(folder: Path, *, writers: int, agents: int, count: int, rate: float) -> Iterator[Fleet]:
-    """Run the servers; give the rest, which is to be started. All of it ends with the block.
+    """Run the servers; give the fleet, to be started. All of it ends with the block.
 
     :param count: Events of all writers together.
     :param rate: Events a second of all of them together.

@@ -1,7 +1,7 @@
 """``python -m tests.faults.fleet.writer CONFIG NAME COUNT RATE``: record numbered events.
 
-It prints how many it has recorded, each time that it has recorded some, and ends when it has
-recorded COUNT, at RATE a second. Five of them stand in a span each.
+It prints how many it has recorded so far, again and again, and ends after COUNT events, at RATE a
+second. Each span has five of them.
 """
 
 import sys

@@ -30,7 +30,7 @@ def without_offset(place: Place) -> Place:
     return Place(place.sequence, place.chain)
 
 
-def test_reading_goes_on_from_every_place(tmp_path: Path) -> None:
+def test_reading_continues_from_every_place(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(150), text=TEXT)
     whole = list(of(run).records(Place()))
 
@@ -82,7 +82,7 @@ def test_reader_at_the_end_sees_what_is_appended(tmp_path: Path) -> None:
     writer.close()
 
 
-def test_reader_at_the_end_of_a_full_segment_goes_on_in_the_next(tmp_path: Path) -> None:
+def test_reader_at_the_end_of_a_full_segment_continues_in_the_next(tmp_path: Path) -> None:
     run, writer = write_run(tmp_path, range(150), text=TEXT)
     whole = list(of(run).records(Place()))
     last = next(raw for raw in whole if raw.behind.sequence == SegmentReader(
@@ -119,7 +119,7 @@ def test_segments_that_the_bounds_took_are_a_jump_in_numbers_and_chain(tmp_path:
     assert of(run).find(whole[4].behind) is None
 
 
-def test_damage_is_told_and_reading_goes_on_in_the_next_segment(tmp_path: Path) -> None:
+def test_damage_is_reported_and_reading_continues_in_the_next_segment(tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(150), text=TEXT)
     damage_second_record(run)
     told: list[Damage] = []

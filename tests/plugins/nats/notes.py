@@ -1,4 +1,4 @@
-"""What agents noted of that which they were handed: ``fleet_plugins/noting.py`` writes it."""
+"""What agents noted of the events and spans they got: ``fleet_plugins/noting.py`` writes it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +24,7 @@ class Note:
 
 
 def notes_in(directory: Path) -> list[Note]:
-    """Read all notes, in the order of time. What a kill cut off counts as far as it is whole."""
+    """Read all notes, by time. A line that a kill cut off counts up to its last whole word."""
     notes = []
     for path in directory.iterdir():
         for line in path.read_text().splitlines(keepends=True):

@@ -18,13 +18,13 @@ _END_SECONDS = 60.0
 
 @define(eq=False)
 class Process:
-    """A place for a process, which can be started again after a kill.
+    """A process that can be restarted after a kill.
 
     Attributes:
         name: For people.
         command: What starts it.
         folder: Where its output goes.
-        failures: How it ended otherwise than it should, with what it said.
+        failures: Its unexpected ends, with its last messages.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Process:
             )
 
     def ensure_running(self) -> None:
-        """Start it unless it runs; have it go on if it was paused."""
+        """Start it unless it runs; resume it if it was paused."""
         if self.lives:
             self.send(signal.SIGCONT)
         else:
@@ -70,13 +70,13 @@ class Process:
         self.process.wait(_END_SECONDS)
 
     def end(self, seconds: float = _END_SECONDS) -> None:
-        """Have it end as a service manager does; note how it took that."""
+        """End it as a service manager does; note a failure."""
         assert self.process is not None
         self.process.terminate()
         self.await_end(seconds)
 
     def await_end(self, seconds: float) -> None:
-        """Wait until it ends by itself; note whether it said that all is well."""
+        """Wait until it ends by itself; note a failure."""
         assert self.process is not None
         try:
             code = self.process.wait(seconds)
@@ -92,7 +92,7 @@ class Process:
 def agent_of(config: NatsConfig, folder: Path, name: str, before: str, tables: str) -> Process:
     """Give an agent that shares a stream with others.
 
-    :param before: What stands in its configuration before the first table.
+    :param before: Lines of its configuration before the first table.
     :param tables: Tables of plugins.
     """
     file = write_config(f"{before}\n{table_of(config)}{tables}", folder / f"{name}.toml")

@@ -50,7 +50,7 @@ class NatsServer:
     Attributes:
         folder: What it keeps, its configuration, and its log.
         port: Where clients connect.
-        http_port: Where it tells of itself.
+        http_port: Where it serves its monitoring pages.
         more: Lines for its configuration.
         sync: When its disk has what it acknowledges.
     """
@@ -97,7 +97,7 @@ class NatsServer:
         self.process.send_signal(number)
 
     def kill(self) -> None:
-        """End it as a power cut would end its process."""
+        """Kill it."""
         self.stop(signal.SIGKILL)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:

@@ -82,7 +82,7 @@ class SmallFleet:
         wait_until(shared, _SECONDS)
 
     def be_whole(self) -> None:
-        """Have everybody live and deliver; what was repeated before does not count any more."""
+        """Have every process run and deliver; earlier repeats no longer count."""
         for process in (self.shipper, *self.agents):
             process.ensure_running()
         self.await_sharing()

@@ -183,7 +183,7 @@ def test_repeats_are_shown_once(nats_config: NatsConfig) -> None:
     assert (described.runs, described.living, described.problems) == (1, (), ())
 
 
-def test_numbers_that_never_came_are_told(nats_config: NatsConfig) -> None:
+def test_numbers_that_never_came_are_reported(nats_config: NatsConfig) -> None:
     parts = messages_of(events(12), [2, 5, 8])
     publish(nats_config, parts[0], *parts[2:])
     publish(nats_config, *messages_of(events(3), run=OTHER)[:1])
@@ -196,7 +196,7 @@ def test_numbers_that_never_came_are_told(nats_config: NatsConfig) -> None:
         assert notices == ([hole] if told else [])
 
 
-def test_numbers_missing_before_the_end_are_told(nats_config: NatsConfig) -> None:
+def test_numbers_missing_before_the_end_are_reported(nats_config: NatsConfig) -> None:
     parts = messages_of(events(6), [2])
     last = parts[1][0]
     ended = message([], first=last.next, chain=last.then, ended=True)
@@ -240,7 +240,7 @@ def test_record_that_was_changed_ends_what_is_shown_of_its_run(nats_config: Nats
 
 
 def test_message_that_hides_others_by_its_headers_is_found(nats_config: NatsConfig) -> None:
-    """Its head fits, claims the numbers of what will come, and a time that nobody asks for."""
+    """Its head fits; it claims later numbers, and a time outside every question."""
     parts = messages_of(events(9), [2, 5])
     head, data = parts[1]
     hiding = evolve(head, next=5_000_000, from_ns=1, until_ns=1), data
@@ -294,7 +294,7 @@ def test_change_found_behind_the_newest_takes_them_away(nats_config: NatsConfig)
 
 
 @pytest.mark.fault("N8")
-def test_messages_of_strangers_are_told_and_passed_over(nats_config: NatsConfig) -> None:
+def test_foreign_messages_are_reported_and_skipped(nats_config: NatsConfig) -> None:
     (ours,) = messages_of(events(3))
     publish(nats_config, ours)
 
@@ -357,7 +357,7 @@ def test_follower_gives_what_was_there_and_then_what_comes(nats_config: NatsConf
         assert numbers(follower.news()) == []
 
 
-def test_follower_tells_of_a_run_that_goes_bad_and_of_what_never_came(
+def test_follower_reports_a_run_that_goes_bad_and_numbers_that_never_came(
     nats_config: NatsConfig,
 ) -> None:
     parts = messages_of(events(12), [2, 5, 8])
@@ -378,7 +378,7 @@ def test_follower_tells_of_a_run_that_goes_bad_and_of_what_never_came(
     assert len(notices) == 3
 
 
-def test_stream_that_is_made_again_is_followed_from_its_start(nats_config: NatsConfig) -> None:
+def test_recreated_stream_is_followed_from_its_start(nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     with history(nats_config) as opened:
         follower = opened.follow()
@@ -399,7 +399,7 @@ def test_stream_that_is_made_again_is_followed_from_its_start(nats_config: NatsC
 
 
 @pytest.mark.fault("N6")
-def test_stream_that_was_restored_as_it_had_been_is_read_anew(tmp_path: Path) -> None:
+def test_stream_that_was_restored_as_it_had_been_is_read_again(tmp_path: Path) -> None:
     with one_server(tmp_path / "server") as server:
         config = config_of(server)
         make_stream(config)
@@ -423,7 +423,7 @@ def test_stream_that_was_restored_as_it_had_been_is_read_anew(tmp_path: Path) ->
             assert opened.runs() == [OTHER]
 
 
-def test_server_that_is_away_is_told(nats_server: NatsServer, nats_config: NatsConfig) -> None:
+def test_server_that_is_away_is_reported(nats_server: NatsServer, nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     away = evolve(nats_config, servers=("nats://127.0.0.1:1",), timeout_seconds=0.5)
     with pytest.raises(StreamAwayError, match="nobody listens there"), history(away):
@@ -457,7 +457,7 @@ def test_retention_takes_the_beginning_and_says_nothing(nats_config: NatsConfig)
         assert opened.describe().events == 6
 
 
-def test_message_that_somebody_removed_is_told(nats_config: NatsConfig) -> None:
+def test_removed_message_is_reported(nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(9), [2, 5]))
     notices: list[str] = []
     with history(nats_config, notices) as opened:
@@ -471,7 +471,7 @@ def test_message_that_somebody_removed_is_told(nats_config: NatsConfig) -> None:
     assert notices == [f"run {RUN}: numbers 3 to 5 never came to the stream"]
 
 
-def test_record_that_holds_no_event_is_told(nats_config: NatsConfig) -> None:
+def test_record_that_holds_no_event_is_reported(nats_config: NatsConfig) -> None:
     writer = RunWriter().event().event(event_type=5).event()
     publish(nats_config, *messages_of(writer.records))
     notices: list[str] = []
@@ -492,7 +492,7 @@ def test_stream_that_allows_no_direct_reads_says_what_to_do(nats_server: NatsSer
     assert "allow_direct" in notices[0]
 
 
-def test_history_says_what_it_holds_and_who_lives(nats_config: NatsConfig) -> None:
+def test_history_says_what_it_holds_and_which_runs_are_live(nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
     publish(nats_config, *messages_of(events(4), run=OTHER, ended=False))
     with history(nats_config) as opened:

@@ -85,7 +85,7 @@ def test_run_is_given_once_however_it_is_split_and_repeated(
     taken = []
     for head, data in messages:
         taken.append(run.take(head, data))
-        run = CheckedRun.from_json(json.loads(json.dumps(run.to_json())))  # as a replica goes on
+        run = CheckedRun.from_json(json.loads(json.dumps(run.to_json())))  # as a replica continues
 
     assert not problems_of(taken)
     assert not any(one.missing or one.unverified for one in taken)
@@ -180,7 +180,7 @@ def run_chain(records: list[Record]) -> bytes:
     return [record.chain for record in records if numbers_of(record)][-1]
 
 
-def test_numbers_that_never_came_are_told_and_the_run_goes_on() -> None:
+def test_numbers_that_never_came_are_reported_and_the_run_continues() -> None:
     messages = messages_of(events(9), [2, 5])
     del messages[1]
     run = CheckedRun(RUN)
@@ -231,7 +231,7 @@ def test_same_numbers_with_other_records_spoil_the_run() -> None:
     assert (run.bad_at, run.ended) == (4, False)
 
 
-def test_repeat_that_goes_on_in_another_way_spoils_the_run() -> None:
+def test_repeat_that_continues_differently_spoils_the_run() -> None:
     """Its first records are repeated, and its seam is not the one that was reached."""
     other = events(6)
     run = CheckedRun(RUN)

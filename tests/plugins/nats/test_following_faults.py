@@ -1,4 +1,4 @@
-"""What happens to agents, the stream and its bucket: nothing is lost by it, and it is told."""
+"""Faults of agents, the stream and its bucket lose nothing, and are reported."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ def quick(nats_config: NatsConfig) -> NatsConfig:
 
 
 def kill(reader: Reader) -> None:
-    """Have the agent of *reader* give no sign of life any more, and give nothing up."""
+    """Stop the agent of *reader* from giving signs of life; it gives nothing up."""
     store = reader.stream.fleet
     store._rounds, store._going = None, store._going.cancel()  # type: ignore[attr-defined]  # of this store
     store._link.close()  # type: ignore[attr-defined]  # of this store
@@ -110,7 +110,7 @@ def test_agent_is_not_dead_before_the_lease_that_it_has_itself() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"begun": "x", "lease": -1, "readers": 7}'])
-def test_sign_of_life_that_says_nothing_is_of_an_agent_without_a_place(data: bytes) -> None:
+def test_empty_sign_of_life_belongs_to_an_agent_without_a_place(data: bytes) -> None:
     sign = Sign.from_bytes(data)
     assert (sign.begun, sign.lease_seconds, sign.readers) == (0, None, None)
 
@@ -145,7 +145,7 @@ def test_agents_that_begin_at_one_moment_share_everything(quick: NatsConfig) -> 
 
 
 @pytest.mark.fault("N8")
-def test_messages_of_strangers_are_passed_over_and_told(
+def test_foreign_messages_are_skipped_and_reported(
     nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = run_name()
@@ -180,7 +180,7 @@ def metric(reader: Reader, name: str) -> float:
 
 
 @pytest.mark.fault("N9")
-def test_run_that_does_not_verify_is_told_and_kept_apart_for_good(
+def test_run_that_does_not_verify_is_reported_and_kept_apart_for_good(
     nats_config: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad, good = run_name(), run_name()
@@ -235,7 +235,7 @@ def test_reader_that_does_not_defer_begins_at_the_present(nats_config: NatsConfi
 
 
 @pytest.mark.fault("N6")
-def test_stream_that_is_made_anew_is_read_from_its_beginning(
+def test_recreated_stream_is_read_from_its_beginning(
     quick: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish_run(quick, 30)
@@ -254,7 +254,7 @@ def test_stream_that_is_made_anew_is_read_from_its_beginning(
 
 
 @pytest.mark.fault("N12")
-def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsConfig) -> None:
+def test_recreated_bucket_costs_running_agents_nothing(quick: NatsConfig) -> None:
     publish_run(quick, 30)
     with fleet(quick, "otel") as [reader]:
         assert reader.reads(30)
@@ -275,7 +275,7 @@ def test_bucket_that_is_made_anew_costs_nothing_to_agents_that_live(quick: NatsC
 
 
 @pytest.mark.fault("N12")
-def test_consumer_that_is_deleted_by_hand_is_made_again(nats_config: NatsConfig) -> None:
+def test_consumer_that_is_deleted_by_hand_is_recreated(nats_config: NatsConfig) -> None:
     with fleet(nats_config, "otel") as [reader]:
         reader.await_parts()
         publish_run(nats_config, 30)
@@ -395,7 +395,7 @@ def test_server_that_restarts_costs_a_pause_alone_and_a_line_or_two(
     _assert_told_briefly(config, caplog)
 
 
-def test_lease_goes_on_from_the_moment_at_which_the_connection_is_back(
+def test_lease_runs_from_the_moment_the_connection_is_back(
     quick: NatsConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connects, waits = Server.client, [1.0]
@@ -422,7 +422,7 @@ def test_lease_goes_on_from_the_moment_at_which_the_connection_is_back(
 
 
 @pytest.mark.fault("N6")
-def test_stream_that_is_away_is_told_once_for_all_partitions(
+def test_stream_that_is_away_is_reported_once_for_all_partitions(
     quick: NatsConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = evolve(quick, timeout_seconds=1.0)
@@ -460,7 +460,7 @@ def _is_away(reader: Reader) -> bool:
 
 
 @pytest.mark.fault("N7")
-def test_repeats_of_a_run_that_has_ended_are_passed_over(nats_config: NatsConfig) -> None:
+def test_repeats_of_a_run_that_has_ended_are_skipped(nats_config: NatsConfig) -> None:
     run = run_name()
     messages = run_messages(run, 30, ended=True)
     publish(nats_config, messages)

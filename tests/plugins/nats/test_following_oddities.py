@@ -1,4 +1,4 @@
-"""What the bucket, the stream and its messages may hold that no agent of ours would write."""
+"""What the bucket and the stream may hold that no agent writes."""
 
 import json
 import logging
@@ -55,7 +55,7 @@ def spoil(config: NatsConfig, run: str, change: Callable[[dict[str, Any]], objec
         (lambda entry: entry.update(stream="another"), "stream was recreated"),
     ],
 )
-def test_agent_goes_on_from_an_entry_that_cannot_be_right_and_tells_it(
+def test_agent_continues_from_an_entry_that_cannot_be_right_and_reports_it(
     nats_config: NatsConfig,
     caplog: pytest.LogCaptureFixture,
     change: Callable[[dict[str, Any]], object],
@@ -93,7 +93,7 @@ def test_agents_continue_in_a_stream_that_was_restored_to_an_earlier_state(
             shutil.copytree(backup, data)
             server.start()
             reader.read_until(lambda: "restored to an earlier state" in caplog.text)
-            reader.read_until(lambda: len(reader.stream.parts) == PARTITIONS)
+            reader.await_parts()
             publish_run(config, 20)
             assert reader.reads(220)
 
@@ -105,7 +105,7 @@ def stream_is_seen_at(reader: Reader, last: int) -> bool:
     return agent is not None and agent._facts is not None and agent._facts.last >= last
 
 
-def test_record_that_is_proven_but_no_event_is_passed_over(nats_config: NatsConfig) -> None:
+def test_proven_record_that_is_not_an_event_is_skipped(nats_config: NatsConfig) -> None:
     writer = RunWriter().event()
     writer._write(EVENT, b'{"some":"thing"}', b"{}".ljust(32), 5, 1)
     writer.event()
@@ -133,7 +133,7 @@ def test_stream_of_another_kind_is_not_followed(
         pass
 
 
-def test_state_is_read_again_by_who_asks_again(nats_config: NatsConfig) -> None:
+def test_state_can_be_read_again(nats_config: NatsConfig) -> None:
     run = run_name()
     messages = run_messages(run, 40)
     publish(nats_config, messages[:2])
@@ -212,7 +212,7 @@ def test_odd_runs_of_a_snapshot_are_refused(values: Mapping[str, Any]) -> None:
         KnownRuns.from_json(values)
 
 
-def test_reader_begins_anew_in_the_child_of_a_fork(nats_config: NatsConfig) -> None:
+def test_reader_starts_afresh_in_the_child_of_a_fork(nats_config: NatsConfig) -> None:
     with fleet(nats_config, "otel") as [reader]:
         reader.await_parts()
         child = Reader(reader.stream)

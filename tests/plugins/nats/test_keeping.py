@@ -1,4 +1,4 @@
-"""What stands in the bucket can be read, however writes of one agent meet."""
+"""The bucket stays readable, however writes of one agent meet."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from tests.plugins.nats.servers import config_of, make_stream, one_server
 
 _SECONDS = 60.0
 _LARGE = {"noise": random.Random(1).randbytes(4_000).hex()}
-"""A state that is too large for an entry: it stands in a piece of its own."""
+"""A state too large for an entry: it has a piece of its own."""
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def link(nats_config: NatsConfig) -> Iterator[Link]:
 
 @define(eq=False)
 class Halting(Server):
-    """Waits within a write of an entry, once it is told to."""
+    """Halts within a write of an entry, when asked to."""
 
     under_way: asyncio.Event = field(factory=asyncio.Event)
     goes_on: asyncio.Event = field(factory=asyncio.Event)

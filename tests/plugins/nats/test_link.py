@@ -104,7 +104,7 @@ def test_name_of_a_host_is_not_known() -> None:
     )
 
 
-def test_what_is_no_nats_server_is_said_to_be_none() -> None:
+def test_server_of_another_kind_is_called_that() -> None:
     def greet() -> None:
         with contextlib.suppress(OSError):  # it was closed
             while True:
@@ -136,7 +136,7 @@ def test_no_stream_takes_a_subject(nats_server: NatsServer) -> None:
 
 @pytest.mark.fault("N11")
 @pytest.mark.parametrize("user", ["all", "stranger"])
-def test_wrong_password_is_said_at_once(users_server: NatsServer, user: str) -> None:
+def test_wrong_password_is_reported_immediately(users_server: NatsServer, user: str) -> None:
     config = evolve(of_user(users_server, user), password=Secret("wrong"), timeout_seconds=60.0)
 
     assert refusal(config) == (
@@ -169,7 +169,7 @@ def test_refusal_says_more_than_the_end_of_the_connection_behind_it() -> None:
     assert [type(one) for one in heard] == [AuthorizationError]
 
 
-def test_client_that_shows_nothing_is_told_what_it_could(users_server: NatsServer) -> None:
+def test_client_without_credentials_learns_what_it_could_set(users_server: NatsServer) -> None:
     said = refusal(config_of(users_server))
 
     assert said.endswith(
@@ -182,7 +182,7 @@ def test_account_without_jetstream(users_server: NatsServer) -> None:
 
 
 @pytest.mark.fault("N11")
-def test_denied_subject_is_said_at_once_and_by_name(users_server: NatsServer) -> None:
+def test_denied_subject_is_reported_immediately_and_by_name(users_server: NatsServer) -> None:
     config = evolve(of_user(users_server, "mute"), timeout_seconds=60.0)
 
     said = refusal(config)
@@ -193,7 +193,7 @@ def test_denied_subject_is_said_at_once_and_by_name(users_server: NatsServer) ->
     )
 
 
-def test_denied_answers_are_said_at_once(users_server: NatsServer) -> None:
+def test_denied_answers_are_reported_immediately(users_server: NatsServer) -> None:
     config = evolve(of_user(users_server, "deaf"), timeout_seconds=60.0)
 
     assert "permissions violation for subscription" in refusal(config).lower()
@@ -207,7 +207,7 @@ def test_denial_of_one_subject_ends_no_other_call(users_server: NatsServer) -> N
         assert link.call(_account) == 0
 
 
-def test_nkey_is_shown(users_server: NatsServer, tmp_path: Path) -> None:
+def test_nkey_is_sent_and_a_wrong_one_is_reported(users_server: NatsServer, tmp_path: Path) -> None:
     file = tmp_path / "key.nk"
     file.write_bytes(_NKEY.seed + b"\n")
     with linked(config_of(users_server, nkey_file=file)) as link:
@@ -223,7 +223,7 @@ def test_nkey_is_shown(users_server: NatsServer, tmp_path: Path) -> None:
     assert "No such file" in refusal(config_of(users_server, nkey_file=file))
 
 
-def test_token_is_shown(tmp_path: Path) -> None:
+def test_token_is_sent_and_a_wrong_one_is_reported(tmp_path: Path) -> None:
     with one_server(tmp_path, 'authorization { token: "hush" }') as server:
         with linked(config_of(server, token=Secret("hush"))) as link:
             assert link.call(_account) == 0
@@ -231,7 +231,7 @@ def test_token_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault("N11")
-def test_credentials_are_shown_and_those_that_expired_are_said(tmp_path: Path) -> None:
+def test_credentials_are_sent_and_expired_ones_are_reported(tmp_path: Path) -> None:
     operator = Operator.made()
     file = tmp_path / "fleet.creds"
     with one_server(tmp_path / "server", operator.server_lines()) as server:
@@ -326,7 +326,7 @@ def test_server_that_is_away_for_long_is_found_again(tmp_path: Path) -> None:
         wait_until(lambda: said_by(link) == "", 60)
 
 
-def test_close_waits_for_no_server_and_ends_who_waits(tmp_path: Path) -> None:
+def test_close_waits_for_no_server_and_ends_pending_calls(tmp_path: Path) -> None:
     with one_server(tmp_path) as server:
         config = config_of(server, timeout_seconds=60.0)
         link = Link(config, "test")

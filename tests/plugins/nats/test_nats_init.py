@@ -1,4 +1,4 @@
-"""``hvobs nats init`` makes what a fleet needs, and changes nothing that nobody asked for."""
+"""``hvobs nats init`` makes what a fleet needs, and changes nothing unasked."""
 
 from pathlib import Path
 from typing import Any
@@ -141,14 +141,14 @@ def test_stream_that_is_not_one_of_a_fleet_is_left(
     assert said in told
 
 
-def test_bucket_that_is_gone_is_made_again(table: Table) -> None:
+def test_missing_bucket_is_recreated(table: Table) -> None:
     table.init()
     ask_server(table.config, lambda stream: stream.delete_key_value(table.config.bucket))
 
     assert f"bucket {table.config.bucket}: made" in table.init()[1]
 
 
-def test_server_that_syncs_late_is_said(table: Table, nats_server: NatsServer) -> None:
+def test_server_that_syncs_late_is_reported(table: Table, nats_server: NatsServer) -> None:
     monitor = f"http://127.0.0.1:{nats_server.http_port}"
     assert "sync" not in table.init("--monitor", monitor)[2]
 
@@ -156,7 +156,7 @@ def test_server_that_syncs_late_is_said(table: Table, nats_server: NatsServer) -
     assert "does not say whether the server syncs" in table.init("--monitor", nobody)[2]
 
 
-def test_server_that_is_poor_is_said(tmp_path: Path) -> None:
+def test_server_with_weak_settings_is_reported(tmp_path: Path) -> None:
     with one_server(tmp_path, "max_payload: 20000") as server:
         server.stop()
         server.sync = "2m"
@@ -291,7 +291,7 @@ def test_odd_table_is_refused_and_no_secret_is_repeated(values: dict[str, Any], 
     assert "hush" not in str(caught.value)
 
 
-def test_server_that_is_too_old_is_said() -> None:
+def test_server_that_is_too_old_is_reported() -> None:
     def told(version: str) -> str:
         found = Found(
             stream=None, bucket=None, state={}, servers=1, max_payload=2**23, version=version

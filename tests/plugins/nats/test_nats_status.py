@@ -72,7 +72,7 @@ def test_stream_that_nobody_reads(status: Status, nats_config: NatsConfig) -> No
     assert "no agent reads it" in told
 
 
-def test_agents_and_what_they_have_are_told(status: Status, nats_config: NatsConfig) -> None:
+def test_agents_and_their_partitions_are_listed(status: Status, nats_config: NatsConfig) -> None:
     for _ in range(6):
         publish_run(nats_config, 20, ended=True)
     publish_run(nats_config, 20)
@@ -116,7 +116,7 @@ def test_partition_that_nobody_has_is_wrong(status: Status, nats_config: NatsCon
     assert in_json(status)["problems"]
 
 
-def test_dead_agent_is_told(status: Status, nats_config: NatsConfig) -> None:
+def test_dead_agent_is_reported(status: Status, nats_config: NatsConfig) -> None:
     stamp = created(nats_config)
     with fleet(nats_config, "otel"):
         dead = Entry(owner="dead", stream=stamp, place=Place(0), expired=7, unverified=3)
@@ -200,7 +200,7 @@ def test_plugin_that_nobody_runs_is_named(status: Status) -> None:
     assert "nobody has read nothing: no agent runs it" in notes
 
 
-def test_stream_of_another_is_not_looked_at(nats_server: NatsServer, tmp_path: Path) -> None:
+def test_foreign_stream_is_not_looked_at(nats_server: NatsServer, tmp_path: Path) -> None:
     config = config_of(nats_server)
     stream = StreamConfig(name=config.stream, subjects=[f"{config.subject}.>"])
     ask_server(config, lambda jetstream: jetstream.add_stream(stream))

@@ -94,7 +94,7 @@ def test_end_that_was_cut_off_is_found_by_an_anchor_alone() -> None:
     assert found.reason == "the run ends here, before the anchor at 9"
 
 
-def test_run_that_was_written_anew_is_found_by_an_anchor_alone() -> None:
+def test_rewritten_run_is_found_by_an_anchor_alone() -> None:
     anchor = anchor_of(events(9), 5)
     anew = messages_of(events(9), [2, 5])
 
@@ -104,7 +104,7 @@ def test_run_that_was_written_anew_is_found_by_an_anchor_alone() -> None:
     assert "all was written anew" in found.reason
 
 
-def test_end_that_was_written_anew_behind_a_hole_is_found_by_an_anchor() -> None:
+def test_rewritten_end_behind_a_hole_is_found_by_an_anchor() -> None:
     records = events(12)
     parts = messages_of(records, [2, 5])
     other = events(6, RunWriter(b"\1" * 32, 6))
@@ -134,7 +134,7 @@ def test_many_places_are_counted_and_the_first_are_named() -> None:
     )
 
 
-def test_damaged_repeat_is_said() -> None:
+def test_damaged_repeat_is_reported() -> None:
     parts = messages_of(events(6), [2])
     found = proven([parts[0], (parts[0][0], parts[0][1][:-1]), parts[1]])
 
@@ -149,7 +149,7 @@ def test_erased_and_lost_events_are_counted() -> None:
     assert (found.verdict, found.events, found.erased, found.lost) == (Verdict.PROVEN, 2, 1, 4)
 
 
-# The command, and a server's stream that somebody changes
+# The command, and a stream that is tampered with on its server
 
 
 def verify(config: NatsConfig, *arguments: object) -> tuple[int, dict[str, Any], str]:
@@ -288,7 +288,7 @@ def test_header_that_was_changed_is_found(nats_config: NatsConfig) -> None:
     assert found[RUN]["reason"] == "its headers and its records disagree: times"
 
 
-def test_message_of_a_stranger_is_noted(nats_config: NatsConfig) -> None:
+def test_foreign_message_is_noted(nats_config: NatsConfig) -> None:
     publish(nats_config, *messages_of(events(3)))
 
     async def strange(jetstream: JetStreamContext) -> None:
@@ -316,13 +316,13 @@ def test_run_that_is_not_there_and_one_of_many_are_refused(
     assert arrived
 
 
-def test_stream_that_is_not_there_is_said(nats_config: NatsConfig) -> None:
+def test_missing_stream_is_reported(nats_config: NatsConfig) -> None:
     result = verified(nats_config, "--stream", "nothing")
     assert result.exit_code == 2
     assert "there is no stream" in result.stderr
 
 
-def test_server_that_is_away_is_said() -> None:
+def test_server_that_is_away_is_reported() -> None:
     path = Path("hypervisor.toml")
     path.write_text("[plugins.nats]\ntimeout_seconds = 0.5\n")
     away = ("--server", "nats://127.0.0.1:1", "--config", path)

@@ -21,7 +21,7 @@ INFINITE = float("inf")
 
 @define(eq=False)
 class NoPull:
-    """Stands for what brings messages: all that there are have come."""
+    """In place of what brings messages: all of them have come."""
 
     consumer: str = "all"
     pending: int = 0
@@ -34,8 +34,8 @@ class Agent:
 
     Attributes:
         messages: All that are in the partition.
-        entry: What stands in the bucket.
-        snapshot: Likewise.
+        entry: What the bucket has.
+        snapshot: The snapshot beside it.
     """
 
     messages: Sequence[Message]
@@ -204,7 +204,7 @@ def test_each_event_is_settled_once_however_often_the_reader_is_killed(
 
 @settings(max_examples=30, deadline=None)
 @given(partitions(), STEPS)
-def test_state_is_given_again_to_who_asks_again(
+def test_state_can_be_asked_for_again(
     partition: tuple[list[Message], list[str]], steps: list[tuple[str, int, int]]
 ) -> None:
     agent = Agent(partition[0])

@@ -180,7 +180,7 @@ def test_once_fails_where_events_could_not_be_sent(nats_config: NatsConfig, tmp_
         (("--journal", "strange"), "there is no journal in strange, but 'file'"),
     ],
 )
-def test_what_is_no_journal_is_refused(
+def test_directory_without_a_journal_is_refused(
     arguments: tuple[str, ...], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

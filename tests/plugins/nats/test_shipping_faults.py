@@ -277,7 +277,7 @@ def test_stream_that_is_full_is_waited_for(nats_config: NatsConfig, tmp_path: Pa
 
 
 @pytest.mark.fault("N6")
-def test_stream_that_is_missing_is_told_with_what_makes_it_and_waited_for(
+def test_missing_stream_is_reported_with_the_command_that_makes_it_and_waited_for(
     nats_server: NatsServer, tmp_path: Path
 ) -> None:
     config = config_of(nats_server)
@@ -291,7 +291,7 @@ def test_stream_that_is_missing_is_told_with_what_makes_it_and_waited_for(
 
 
 @pytest.mark.fault("N6")
-def test_stream_that_was_made_anew_gets_all_that_the_journal_has(
+def test_recreated_stream_gets_all_that_the_journal_has(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
     write_run(tmp_path, range(250))
@@ -318,7 +318,7 @@ def test_stream_that_was_made_anew_gets_all_that_the_journal_has(
     ],
 )
 @pytest.mark.fault("N8")
-def test_stream_of_a_stranger_gets_nothing(
+def test_foreign_stream_gets_nothing(
     changes: dict[str, object], told: str, nats_config: NatsConfig, tmp_path: Path
 ) -> None:
     change_stream(nats_config, **changes)
@@ -372,7 +372,7 @@ def test_run_keeps_its_partition_as_long_as_there_is_one_of_that_number(
 
 
 @pytest.mark.fault("N10")
-def test_event_that_is_too_large_for_the_stream_is_told_counted_and_passed_over(
+def test_event_too_large_for_the_stream_is_reported_counted_and_skipped(
     nats_config: NatsConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     change_stream(nats_config, max_msg_size=20_000)
@@ -405,7 +405,7 @@ def test_what_the_bounds_took_before_it_was_sent_is_counted(
     assert f"lost {left[0]} events" in caplog.text
 
 
-def test_damage_is_passed_over_and_counted(nats_config: NatsConfig, tmp_path: Path) -> None:
+def test_damage_is_skipped_and_counted(nats_config: NatsConfig, tmp_path: Path) -> None:
     run, _ = write_run(tmp_path, range(150), text=TEXT)
     damage_second_record(run)
 
@@ -527,7 +527,7 @@ def forge(config: NatsConfig, run: str, headers: dict[str, str], data: bytes) ->
     ask_server(config, publish)
 
 
-def test_message_of_a_stranger_under_a_runs_subject_keeps_nothing_from_being_sent(
+def test_foreign_message_under_a_runs_subject_keeps_nothing_from_being_sent(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
     run, _ = write_run(tmp_path, range(150))
@@ -554,7 +554,7 @@ def test_message_that_was_forged_in_a_runs_name_keeps_nothing_from_being_sent(
 
 
 @pytest.mark.parametrize("sent_since", [False, True])
-def test_run_whose_partition_and_positions_are_gone_goes_on_where_it_was(
+def test_run_whose_partition_and_positions_are_gone_continues_where_it_was(
     sent_since: bool,
     nats_config: NatsConfig,
     tmp_path: Path,
@@ -598,7 +598,7 @@ def test_end_of_a_process_does_not_wait_for_a_server_that_is_away(tmp_path: Path
     assert "nobody listens there" in (sending.standing.problem or "")
 
 
-def test_stream_that_is_deleted_while_a_run_is_sent_is_told(
+def test_stream_that_is_deleted_while_a_run_is_sent_is_reported(
     nats_config: NatsConfig, tmp_path: Path
 ) -> None:
     _, writer = write_run(tmp_path, range(10), end="living")
@@ -613,7 +613,7 @@ def test_stream_that_is_deleted_while_a_run_is_sent_is_told(
     assert "'hvobs nats init' makes it" in (sending.standing.problem or "")
 
 
-def test_backlog_is_told_while_it_is_sent(
+def test_backlog_is_reported_while_it_is_sent(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ship_command_module, "_TELL_SECONDS", 0.0)

@@ -1,4 +1,4 @@
-"""What goes wrong beside the stream keeps nothing from being sent, and is told."""
+"""Faults outside the stream keep nothing from being sent, and are reported."""
 
 import json
 import os
@@ -89,7 +89,7 @@ def test_positions_that_cannot_be_saved_or_read_keep_nothing_from_being_sent(
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "..", ""])
-def test_positions_of_what_is_no_run_are_passed_over(
+def test_positions_of_anything_but_a_run_are_skipped(
     nats_config: NatsConfig, tmp_path: Path, name: str
 ) -> None:
     write_run(tmp_path, range(5))
@@ -106,7 +106,7 @@ def test_positions_of_what_is_no_run_are_passed_over(
     assert numbers_in(stored(nats_config)) == list(range(10))
 
 
-def test_fault_of_its_own_is_told_and_survived(
+def test_fault_of_its_own_is_reported_and_survived(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, writer = write_run(tmp_path, range(5), end="living")
@@ -123,10 +123,10 @@ def test_fault_of_its_own_is_told_and_survived(
     assert numbers_in(stored(nats_config)) == list(range(10))
 
 
-def test_last_to_end_leaves_nothing_that_one_before_it_left_to_him(
+def test_last_sender_leaves_nothing_that_an_earlier_one_left_to_it(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who ends while another sends leaves its run to that, even at the last moment."""
+    """A sender that ends leaves its run to another that sends, even at the last moment."""
     write_run(tmp_path, range(5))
     sending = Shipping(tmp_path, nats_config, "checkout")
     lock = sending._shipper.lock
@@ -152,9 +152,7 @@ def test_last_to_end_leaves_nothing_that_one_before_it_left_to_him(
     assert numbers_in(stored(nats_config)) == list(range(10))
 
 
-def test_journal_that_is_removed_and_made_anew_is_sent_by_one(
-    nats_config: NatsConfig, tmp_path: Path
-) -> None:
+def test_recreated_journal_is_sent_by_one_process(nats_config: NatsConfig, tmp_path: Path) -> None:
     directory = tmp_path / "journal"
     write_run(directory, range(5))
     with shipping(directory, nats_config) as sending:
@@ -195,14 +193,14 @@ def test_what_the_bounds_took_while_nobody_could_send_is_counted(
         wait_until(lambda: sending.standing.waiting == 10, PATIENCE_SECONDS)
         wait_until(lambda: sending.standing.problem is not None, PATIENCE_SECONDS)
     run.remove()  # as the bounds do
-    (tmp_path / "ended").unlink()  # likewise
+    (tmp_path / "ended").unlink()  # the same
 
     sending = ship(tmp_path, nats_config)
 
     assert sending.standing.gone == 10
 
 
-def test_who_waits_for_another_sender_counts_what_that_leaves(
+def test_sender_that_waits_for_another_counts_what_that_one_leaves(
     nats_config: NatsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shipper, "_WATCH_SECONDS", 0.1)

@@ -93,7 +93,7 @@ def test_follower_misses_nothing(nats_config: NatsConfig) -> None:
     assert len(notices) == 7 * len(HEADERS)
 
 
-def test_verifying_passes_them_over(nats_config: NatsConfig, tmp_path: Path) -> None:
+def test_verifying_skips_them(nats_config: NatsConfig, tmp_path: Path) -> None:
     strangers_around(nats_config)
 
     done = run_hvobs("nats", "verify", "--config", write_table(nats_config, tmp_path / "h.toml"))
@@ -101,7 +101,7 @@ def test_verifying_passes_them_over(nats_config: NatsConfig, tmp_path: Path) -> 
     assert (done.exit_code, "unanchored" in done.stdout) == (3, True), done.stderr
 
 
-def test_status_tells_of_all_runs_and_agents(nats_config: NatsConfig, tmp_path: Path) -> None:
+def test_status_lists_all_runs_and_agents(nats_config: NatsConfig, tmp_path: Path) -> None:
     strangers_around(nats_config)
     for number, headers in enumerate(HEADERS):
         subject = subject_of(nats_config.subject, f"s{number}", RUN[:-2] + "aa", 4)
@@ -118,7 +118,7 @@ def test_status_tells_of_all_runs_and_agents(nats_config: NatsConfig, tmp_path: 
     assert len(told["agents"]) == len(HEADERS)
 
 
-def test_agent_reads_on_behind_them(nats_config: NatsConfig) -> None:
+def test_agent_reads_on_after_them(nats_config: NatsConfig) -> None:
     strangers_around(nats_config)
     link, last = Link(nats_config, "test"), 7 * len(HEADERS) + 3
     numbers_in_stream: list[int] = []

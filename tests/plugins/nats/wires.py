@@ -48,7 +48,7 @@ class Wire:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Have connections stand and carry nothing; what is sent meanwhile comes later."""
+        """Keep connections open and carry nothing; what is sent meanwhile arrives later."""
         self._carries.clear()
         try:
             yield

@@ -88,7 +88,7 @@ def test_series_that_are_gone_are_forgotten() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 9), st.booleans()), max_size=30))
-def test_series_that_goes_from_agent_to_agent_is_told_once(
+def test_series_that_moves_between_agents_is_reported_once(
     moves: list[tuple[int, int, bool]],
 ) -> None:
     """Two agents, of which one has the series at a time: what both tell adds up to the total."""
@@ -117,7 +117,7 @@ def test_series_that_is_taken_over_again_with_less_begins_there() -> None:
     assert [text for text, *_ in readings.lines([family])[0]] == texts(counter(1))
 
 
-def test_histogram_that_was_taken_over_is_told_from_there() -> None:
+def test_histogram_that_was_taken_over_is_reported_from_there() -> None:
     family = MetricFamily(
         name="seconds", kind=MetricKind.HISTOGRAM, help="", bounds=(1.0,),
         histograms={(): HistogramValue((3, 2), 9.0)},
