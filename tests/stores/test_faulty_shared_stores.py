@@ -153,7 +153,9 @@ def test_shared_stream_that_lacks_a_method_is_named(tmp_path: Path) -> None:
         agent_over(tmp_path, followed_with(Lacks), TakingReader())
 
 
-def test_state_that_is_damaged_costs_what_was_open_alone(tmp_path: Path) -> None:
+def test_state_that_is_damaged_costs_what_was_open_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """Perhaps another release saved it: totals begin at zero, and that is reported."""
 
     class Damaged(SharedShelfStream):
@@ -170,6 +172,9 @@ def test_state_that_is_damaged_costs_what_was_open_alone(tmp_path: Path) -> None
     with agent_over(tmp_path, followed_with(Damaged), reader, spans) as agent:
         assert until(lambda: len(numbers_of(reader.events)) == EVENTS)
         assert agent.flush(10)
+        assert agent.counts()["spans"].delivered == EVENTS
+    assert "totals begin at zero" in caplog.text
+    assert "open spans are lost" in caplog.text
 
 
 def test_shelf_knows_that_an_agent_has_ended() -> None:
