@@ -78,7 +78,7 @@ class Drill:
         }
 
     def _busy_agents(self) -> list[Process]:
-        """Give the agents that deliver, once there are any, so that there is something to take over."""
+        """Give the agents that deliver, once any do: they have something to take over."""
         deadline = time.monotonic() + _BUSY_SECONDS
         while time.monotonic() < deadline:
             busy = [agent for agent in self.fleet.agents if self._delivers(agent)]
