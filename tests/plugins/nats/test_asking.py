@@ -26,6 +26,7 @@ from hypervisor_observability.errors import NoHistoryError
 from hypervisor_observability.stores import (
     EVERYTHING,
     Entry,
+    Follower,
     HistoryContext,
     Wanted,
     trace_key,
@@ -50,6 +51,7 @@ from tests.plugins.nats.servers import (
     make_stream,
     one_server,
 )
+from tests.waiting import wait_until
 
 OTHER = RUN[:-1] + "e"
 SEED = 20261128
@@ -68,6 +70,18 @@ def history(
     finally:
         opened.close()
     assert told == []
+
+
+def news_of(follower: Follower) -> list[Entry]:
+    """Wait for news."""
+    found: list[Entry] = []
+
+    def is_there() -> bool:
+        found.extend(follower.news())
+        return bool(found)
+
+    wait_until(is_there, 60)
+    return found
 
 
 def numbers(entries: Iterator[Entry] | Sequence[Entry]) -> list[int]:
@@ -336,9 +350,7 @@ def test_what_comes_to_a_stream_that_is_not_there_yet_is_followed(nats_server: N
         assert follower.newest(EVERYTHING, 5) == []
         make_stream(config)
         publish(config, *messages_of(events(4)))
-        found: list[Entry] = []
-        while not found:
-            found += follower.news()
+        found = news_of(follower)
     assert numbers(found) == [0, 1, 2, 3]
 
 
@@ -391,9 +403,7 @@ def test_recreated_stream_is_followed_from_its_start(nats_config: NatsConfig) ->
         assert opened.runs() == []
         make_stream(nats_config)
         publish(nats_config, *messages_of(events(2), run=OTHER))
-        found: list[Entry] = []
-        while not found:
-            found += follower.news()
+        found = news_of(follower)
         assert [one.run for one in found] == [OTHER, OTHER]
         assert opened.runs() == [OTHER]
 
@@ -416,9 +426,7 @@ def test_stream_that_was_restored_as_it_had_been_is_read_again(tmp_path: Path) -
             server.start()
             publish(config, *messages_of(events(2), run=OTHER))
 
-            found: list[Entry] = []
-            while not found:
-                found += follower.news()
+            found = news_of(follower)
             assert [one.run for one in found] == [OTHER, OTHER]
             assert opened.runs() == [OTHER]
 
