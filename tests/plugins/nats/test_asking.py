@@ -327,7 +327,7 @@ def test_foreign_messages_are_reported_and_skipped(nats_config: NatsConfig) -> N
         assert numbers(opened.events()) == [0, 1, 2]
         assert opened.runs() == [RUN]
         assert len(opened.describe().problems) == 4
-    assert "has no headers of ours" in remarks[0]
+    assert "has no Hv-Format header" in remarks[0]
     assert remarks[-1] == "and 3 more messages that are not of a run"
 
 

@@ -208,7 +208,7 @@ def test_runs_that_have_ended_are_remembered_up_to_a_bound() -> None:
 
 @pytest.mark.parametrize("values", [{"runs": [5]}, {"ended": {"x": []}}, {"runs": [{"name": 1}]}])
 def test_odd_runs_of_a_snapshot_are_refused(values: Mapping[str, Any]) -> None:
-    with pytest.raises(ValueError, match="odd runs"):
+    with pytest.raises(ValueError, match="damaged runs"):
         KnownRuns.from_json(values)
 
 

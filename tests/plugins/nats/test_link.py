@@ -99,9 +99,7 @@ def test_name_of_a_host_is_not_known() -> None:
 
     said = reason(error, NatsConfig())
 
-    assert said == (
-        "the name of its host is not known (Name or service not known): correct it in servers"
-    )
+    assert said == ("its host name is not known (Name or service not known): correct it in servers")
 
 
 def test_server_of_another_kind_is_called_that() -> None:
@@ -118,7 +116,7 @@ def test_server_of_another_kind_is_called_that() -> None:
         said = refusal(NatsConfig(servers=(address,), timeout_seconds=2.0))
         listening.shutdown(socket.SHUT_RDWR)
 
-    assert said == "what listens there is no NATS server: name the port of one in servers"
+    assert said == "what listens there is not a NATS server: name the port of one in servers"
 
 
 def test_stream_is_not_there(nats_server: NatsServer) -> None:
@@ -305,7 +303,7 @@ def test_no_secret_is_sent_to_a_server_without_tls(nats_server: NatsServer) -> N
     address = nats_server.address.replace("nats://", "tls://")
     config = NatsConfig(servers=(address,), token=Secret("hush"), timeout_seconds=60.0)
 
-    assert refusal(config).startswith("it does not ask for TLS, and nothing is sent to it")
+    assert refusal(config).startswith("it does not require TLS, and nothing is sent without")
 
 
 def test_server_that_restarts_is_found_again(tmp_path: Path) -> None:

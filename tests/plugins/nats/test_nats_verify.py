@@ -298,7 +298,7 @@ def test_foreign_message_is_noted(nats_config: NatsConfig) -> None:
     ask_server(nats_config, strange)
     code, found, noted = verify(nats_config)
     assert (code, found[RUN]["verdict"]) == (3, "unanchored")
-    assert "message 2 is not of a run: it has no headers of ours" in noted
+    assert "message 2 is not of a run: it has no Hv-Format header" in noted
     assert "and 5 such messages more" in noted
 
 

@@ -33,8 +33,8 @@ _DENIED = re.compile(r'for publish to "([^"]+)"', re.IGNORECASE)
 
 
 class WatchedClient(Client):
-    """A client whose requests end when the server denies them, which it tells nobody in
-    particular; and that says nothing of itself in the clear where TLS was asked for.
+    """A client whose requests fail as soon as the server denies them, although the denial does not
+    name the request; and that sends no secret in the clear if TLS was asked for.
     """
 
     def __init__(self, *, only_tls: bool) -> None:
@@ -48,7 +48,7 @@ class WatchedClient(Client):
         """Do as the client does, but raise at once what the server says against it.
 
         Raises:
-            NatsError: It takes too long, nobody answers, or it is denied.
+            NatsError: It takes too long, no server answers, or it is denied.
         """
         asked = asyncio.create_task(super().request(subject, *args, **options))
         self._asked[asked] = subject
@@ -81,7 +81,7 @@ class WatchedClient(Client):
             RefusedError: This release of the client connects in another way.
         """
         if not self._saw_offer:
-            raise RefusedError("nats-py connects in a way that is not known: use release 2.16")
+            raise RefusedError("this release of nats-py cannot be used: install 2.16")
 
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
         """Read the headers of a message; None where they are none. Whoever may publish writes
@@ -94,11 +94,11 @@ class WatchedClient(Client):
         return found
 
     def _connect_command(self) -> bytes:
-        """Refuse to go on, before any secret is sent."""
+        """Refuse to continue before any secret is sent."""
         self._saw_offer = True
         if self._only_tls and not self._server_info.get("tls_required"):
             raise RefusedError(
-                "it does not ask for TLS, and nothing is sent to it without: give it a tls block"
+                "it does not require TLS, and nothing is sent without: give the server a tls block"
             )
         command: bytes = super()._connect_command()
         return command
@@ -117,7 +117,7 @@ async def connect(
 
     Raises:
         NatsError: No server answers, or it refuses.
-        OSError: Likewise, or a file cannot be read.
+        OSError: The same, or a file cannot be read.
     """
     tls = _tls_of(config)
     client = WatchedClient(only_tls=tls is not None)
@@ -255,5 +255,5 @@ def _tls_of(config: NatsConfig) -> ssl.SSLContext | None:
 
 def _why(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
-        return f"not a PEM file that can be used ({error.reason or 'it is odd'})"
+        return f"not a PEM file that can be used ({error.reason or 'unknown reason'})"
     return error.strerror or str(error)

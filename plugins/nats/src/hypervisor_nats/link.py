@@ -35,7 +35,7 @@ class Link:
     """A connection, made with the first call, and again whenever it is lost.
 
     A call waits for it, as long as it may; one that is over says why. Once closed, it stays so.
-    In the child of a fork it is made anew.
+    The child of a fork makes its own.
 
     Attributes:
         config: Where to, and as whom.
@@ -56,7 +56,7 @@ class Link:
     _lock: threading.RLock = field(factory=threading.RLock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Begin anew in the children of forks."""
+        """Have the children of forks connect for themselves."""
         _links.add(self)
 
     @property
@@ -136,7 +136,7 @@ class Link:
         except concurrent.futures.CancelledError:
             raise ConnectionClosedError from None
         finally:
-            future.cancel()  # of no effect where it is done
+            future.cancel()  # no effect if it is done
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -162,7 +162,7 @@ class Link:
 
         Raises:
             NatsError: No server answers, or it refuses.
-            OSError: Likewise.
+            OSError: The same.
         """
         if self._connecting is None:
             self._connecting = asyncio.Lock()

@@ -31,7 +31,7 @@ _MAX_RUN = 256
 
 
 class StrangeMessageError(ValueError):
-    """A message is not one of ours, or was damaged; the text says how."""
+    """A message that no shipper sent, or that is damaged; the text says how."""
 
 
 @frozen(kw_only=True)
@@ -83,10 +83,10 @@ class Head:
         """Read it.
 
         Raises:
-            StrangeMessageError: They are another's, or of a format to come.
+            StrangeMessageError: The message is not from a shipper, or has a newer format.
         """
         if not headers or FORMAT_HEADER not in headers:
-            raise StrangeMessageError("it has no headers of ours")
+            raise StrangeMessageError("it has no Hv-Format header")
         if headers[FORMAT_HEADER] != FORMAT:
             raise StrangeMessageError(
                 f"format {headers[FORMAT_HEADER]:.20}; this release reads {FORMAT}"
@@ -104,9 +104,9 @@ class Head:
                 ended=headers.get(END_HEADER) == "1",
             )
         except (KeyError, ValueError) as error:
-            raise StrangeMessageError(f"a header is missing or odd: {error}") from error
+            raise StrangeMessageError(f"a header is missing or invalid: {error}") from error
         if not 0 < len(head.run) <= _MAX_RUN:
-            raise StrangeMessageError("the name of its run is odd")
+            raise StrangeMessageError("its run has no name, or one that is too long")
         if head.next < head.first or head.count > head.next - head.first:
             raise StrangeMessageError("its numbers contradict each other")
         return head
@@ -116,18 +116,18 @@ def head_of(subject: str, headers: Mapping[str, str] | None) -> Head:
     """Read the head of a message that came under *subject*.
 
     Raises:
-        StrangeMessageError: It is another's, of a format to come, or under the subject of another
-            run than it says.
+        StrangeMessageError: The message is not from a shipper, has a newer format, or is under the
+            subject of another run.
     """
     head = Head.from_headers(headers)
     if subject.rpartition(".")[2] != token_of(head.run):
-        raise StrangeMessageError(f"its subject is that of another run than {head.run}")
+        raise StrangeMessageError(f"its subject is not that of run {head.run}")
     return head
 
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal()) or int(text) >= _MOST:
-        raise ValueError(f"no number: {text!r:.40}")
+        raise ValueError(f"not a number: {text!r:.40}")
     return int(text)
 
 
@@ -139,7 +139,7 @@ def _time(text: str) -> int:
 def _chain_value(text: str) -> bytes:
     value = bytes.fromhex(text)
     if len(value) != DIGEST_BYTES:
-        raise ValueError(f"no chain value: {text!r:.40}")
+        raise ValueError(f"not a chain value: {text!r:.40}")
     return value
 
 
@@ -147,7 +147,7 @@ def records_of(data: bytes) -> Iterator[Record]:
     """Give the records of a message; their checksums are right, their chain is not looked at.
 
     Raises:
-        StrangeMessageError: What stands there is damaged, or no record.
+        StrangeMessageError: The bytes are damaged, or not a record.
     """
     offset = 0
     while offset < len(data):
@@ -156,6 +156,6 @@ def records_of(data: bytes) -> Iterator[Record]:
         except BadBytesError as error:
             raise StrangeMessageError(f"byte {offset}: {error}") from error
         if record is None:
-            raise StrangeMessageError(f"byte {offset}: zeros stand where a record should")
+            raise StrangeMessageError(f"byte {offset}: zeros in place of a record")
         yield record
         offset += record.size

@@ -1,4 +1,4 @@
-"""What it means, for people, that a server does not answer or refuses."""
+"""Why a server does not answer or refuses, in words for people, with what to do."""
 
 import asyncio
 import errno
@@ -85,7 +85,7 @@ def no_stream(config: NatsConfig) -> str:
 
 def _of_jetstream(error: NatsError, config: NatsConfig) -> str:
     if isinstance(error, NoStreamResponseError):
-        return "no stream takes what is sent there: 'hvobs nats init' makes it"
+        return "no stream accepts what is sent there: 'hvobs nats init' makes it"
     if not isinstance(error, APIError) or _no_jetstream(error):
         return _NO_JETSTREAM_TEXT
     if error.err_code == STREAM_NOT_FOUND:
@@ -110,17 +110,17 @@ def _lost(error: BaseException, config: NatsConfig) -> str | None:
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
         return "nobody listens there: start the server, or name another in servers"
     if isinstance(error, socket.gaierror):
-        return f"the name of its host is not known ({error.strerror}): correct it in servers"
+        return f"its host name is not known ({error.strerror}): correct it in servers"
     if isinstance(error, UnexpectedEOF):
-        return "it ended the connection"
+        return "it closed the connection"
     if _NO_NATS in text:
-        return "what listens there is no NATS server: name the port of one in servers"
+        return "what listens there is not a NATS server: name the port of one in servers"
     if isinstance(error, ssl.SSLError):
         return f"TLS failed: {error.reason or error}"
     if isinstance(error, NatsTimeoutError | TimeoutError | asyncio.TimeoutError):
         return (
-            f"no answer within {config.timeout_seconds:g} seconds: it hangs, is no NATS server, or"
-            " too few servers of the cluster are there"
+            f"no answer within {config.timeout_seconds:g} seconds: it hangs, is not a NATS server,"
+            " or too few servers of the cluster are up"
         )
     if isinstance(error, OSError):
         return error.strerror or str(error)
@@ -147,4 +147,4 @@ def _shown(config: NatsConfig) -> str:
         return f"password of user {config.user}"
     if config.tls_certificate is not None:
         return f"certificate {config.tls_certificate}"
-    return "client, which shows nothing of itself"
+    return "client, which has no credentials"

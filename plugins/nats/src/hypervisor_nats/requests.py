@@ -1,9 +1,9 @@
-"""Requests of JetStream's API that may be repeated, for all who ask; nobody asks in another way.
+"""Requests of JetStream's API that may be repeated: the one way in which this package sends them.
 
-While the servers of a cluster choose who leads a stream, a request gets no answer, not even later.
-So none waits as long as a call may take: it is asked again. And a message is told from the server's
-word that there are no more by what the server alone says of messages, never by a header that
-whoever published the message could write.
+While a cluster elects the leader of a stream, a request gets no answer, not even later. So no
+request waits for the whole time of a call: it is repeated. What distinguishes a message from the
+server's status "no more" is what only the server can write, never a header that a publisher could
+write as well.
 
 Names, fields and codes are those of the server's API (NATS, ADR-1, ADR-13, ADR-31, ADR-37).
 """
@@ -27,10 +27,10 @@ from hypervisor_nats.reasons import RefusedError
 
 HEADS_AT_ONCE = 1_000
 _TRY_SECONDS = 1.0
-"""So long the first try waits; each one after it twice as long, for servers that are slow."""
+"""Time for the first try; each further one has twice as long, for slow servers."""
 _AGAIN_SECONDS = 0.1
 _CONSUMER_SECONDS = 30
-"""So long after the last request the server keeps a consumer."""
+"""Time for which the server keeps a consumer after its last request."""
 _SEQUENCE = "Nats-Sequence"
 _SUBJECT = "Nats-Subject"
 _TIME = "Nats-Time-Stamp"
@@ -45,7 +45,7 @@ GetClient = Callable[[], Awaitable[Client]]
 
 @frozen
 class Stored:
-    """A message as it stands in a stream.
+    """A message of a stream.
 
     Attributes:
         sequence: Its number in the stream.
@@ -109,7 +109,7 @@ async def stored(
             breaks off, and at least one.
 
     Raises:
-        NoRespondersError: Nobody answers for the stream.
+        NoRespondersError: No server answers for the stream.
         RefusedError: The server refuses.
     """
     subject = f"DIRECT.GET.{stream}"
@@ -130,15 +130,15 @@ async def stored(
 class Heads:
     """Reads messages without what they hold, many at once, each one once and in order.
 
-    A consumer does it, in the memory of one server. It is made anew behind the last message that
-    came when that server is gone, or something was lost on the way.
+    It uses a consumer in the memory of one server, and recreates it behind the last message that
+    came if that server is gone, or a message was lost on the way.
 
     Attributes:
         get_client: Gives a client that is connected.
         stream: Name of the stream.
         subjects: Those that are wanted.
         next: Number from which on messages are wanted; None: the newest one of each subject, from
-            the start again where the consumer is made anew.
+            the start again if the consumer is recreated.
         done: Whether all that there were have come.
     """
 

@@ -1,7 +1,7 @@
 """How many events wait in a partition, counted from the heads of its messages alone.
 
 The bodies stay at the server: a reader that is far behind still knows what it is behind by.
-What stands in a head is not proven. It is what the readers are told to expect: see ``promised``.
+What stands in a head is not proven. Readers are told to expect it: see ``_promised``.
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class Backlog:
             if consumer is None:
                 target = None
             elif target is None or target[0] != consumer:
-                with contextlib.suppress(NotFoundError):  # it is made anew at this moment
+                with contextlib.suppress(NotFoundError):  # it is being recreated
                     target = (consumer, sum(await delivered_of(self.server, consumer)))
             elif self.pull.count >= target[1]:
                 return True
@@ -107,7 +107,7 @@ class Backlog:
         return False
 
     def trim(self, sequence: int) -> None:
-        """Forget the messages up to *sequence*: everybody has them."""
+        """Forget the messages up to *sequence*: every reader has them."""
         with self._lock:
             place = bisect_right(self._sequences, sequence)
             if place > _PULLED:

@@ -1,4 +1,4 @@
-"""A partition is taken for a reader: from nobody, from a dead agent, or back again."""
+"""Claims partitions for readers: free ones, those of dead agents, and those lost for a while."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.names import subjects_of_partition
 from hypervisor_observability.text.limited_log import LimitedLog
 
-# Neither brings a message again to whoever has it: a consumer is made anew for that.
+# Neither redelivers a message to its owner: the consumer is recreated for that.
 _ACK_WAIT_SECONDS = 24 * 3_600
 _MAX_ACK_PENDING = 2_000
 _PINNED_SECONDS = 120
@@ -50,7 +50,7 @@ class Claiming:
         digests: What its readers know of messages.
         backlog_from: Gives what counts a partition, from a message on.
         remembered: What was known of a partition when it was lost for want of a server, by key:
-            if nobody has taken it meanwhile, that holds.
+            if no agent took it meanwhile, that holds.
         takeovers: How many were taken from agents that had died.
     """
 
@@ -116,20 +116,20 @@ class Claiming:
     def _entry(
         self, reader: str, partition: int, found: Found | None, facts: StreamFacts
     ) -> tuple[Entry, str | None]:
-        """Give what to go on from, and who has the partition."""
+        """Give the entry to continue from, and who owns the partition."""
         fresh = Entry(owner=None, stream=facts.created)
         entry: Entry | None = None
         if found is not None:
             try:
                 entry = found_entry(found)
             except ValueError as error:
-                self._tell(reader, partition, f"its entry is damaged: {error}; all of it that is"
-                           " there is delivered again")  # fmt: skip
+                self._tell(reader, partition, f"its entry is damaged: {error}; everything in it"
+                           " is delivered again")  # fmt: skip
         before = None if entry is None else entry.owner
         key = "" if found is None else found.key
         own = self.remembered.get(key)
         if own is not None and (entry is None or (found is not None and found.revision == own[0])):
-            entry = own[1]  # nobody has written it meanwhile
+            entry = own[1]  # no agent wrote it meanwhile
         if entry is not None and entry.stream != facts.created:
             self._tell(reader, partition, "the stream was recreated: everything in it is delivered")
             entry = None
@@ -152,8 +152,8 @@ class Claiming:
         try:
             return await self._read_snapshot(kept), kept.entry.place if at is None else at.place
         except (ValueError, LookupError) as error:
-            self._tell(kept.reader, kept.partition, f"its snapshot is damaged: {error}; what was"
-                       " open is lost")  # fmt: skip
+            self._tell(kept.reader, kept.partition, f"its snapshot is damaged: {error}; open"
+                       " spans are lost")  # fmt: skip
             return Snapshot(), kept.entry.place
 
     async def _read_snapshot(self, kept: Kept) -> Snapshot:

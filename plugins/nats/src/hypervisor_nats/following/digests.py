@@ -24,9 +24,9 @@ class Message:
 
     Attributes:
         sequence: Its sequence number in the stream.
-        head: What its headers say; None where they are another's.
+        head: What its headers say; None where it is not from a shipper.
         data: Its records.
-        strange: Why it is none of ours; None: it is one.
+        strange: Why it is not from a shipper; None: it is from one.
         reply: Where it is acknowledged.
     """
 

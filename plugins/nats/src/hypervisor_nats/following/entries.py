@@ -1,8 +1,8 @@
-"""How far a reader is in a partition, as it stands in the bucket.
+"""How far a reader is in a partition, as the bucket keeps it.
 
-``docs/reference/nats.md`` describes the keys. An entry is written by compare-and-set alone: who
-was taken over writes nothing any more. A *snapshot* is what the reader had at a position, such as
-open spans, and the runs as far as they were read there; it is taken seldom, and the entry says
+``docs/reference/nats.md`` describes the keys. An entry is written only by compare-and-set: an agent
+that lost its partition can no longer write. A *snapshot* is what the reader had at a position, such
+as open spans, and the runs as far as they were read there; it is taken seldom, and the entry says
 where it is.
 """
 
@@ -59,8 +59,8 @@ class Entry:
     """How far a reader is in a partition.
 
     Attributes:
-        owner: Id of the agent that has it; None: nobody has.
-        stream: When the stream was made: in another stream the numbers mean nothing.
+        owner: Id of the agent that owns it; None: no agent does.
+        stream: When the stream was created: in another stream the numbers mean nothing.
         place: All before it is settled.
         expired: How many events were gone before they were read, in all.
         unverified: How many were passed over because they are not proven, in all.
@@ -97,13 +97,13 @@ class Entry:
         """Read it.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The data is damaged.
         """
         try:
             values = json.loads(data)
             at, owner, stream = values["snapshot"], values["owner"], values["stream"]
             if not isinstance(stream, str) or not (owner is None or isinstance(owner, str)):
-                raise TypeError("its owner or its stream is odd")
+                raise TypeError("owner or stream is not text")
             return cls(
                 owner=owner,
                 stream=stream,
@@ -113,7 +113,7 @@ class Entry:
                 snapshot=None if at is None else _snapshot_at(at),
             )
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise ValueError(f"it is no entry: {error}") from error
+            raise ValueError(f"not an entry: {error}") from error
 
     def owned_by(self, owner: str | None) -> "Entry":
         """Give it with another owner."""
@@ -132,7 +132,7 @@ def _place(values: Mapping[str, Any]) -> Place:
 
 def _number(value: Any) -> int:
     if type(value) is not int or not 0 <= value < _MOST:
-        raise ValueError(f"no number: {value!r:.40}")
+        raise ValueError(f"not a number: {value!r:.40}")
     return value
 
 
@@ -152,8 +152,8 @@ class Snapshot:
         """Write it.
 
         Raises:
-            ValueError: A plugin's state is not plain.
-            TypeError: Likewise.
+            ValueError: A plugin's state is not plain JSON.
+            TypeError: The same.
         """
         document = {"state": self.state, "runs": self.runs}
         return zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 1)
@@ -163,15 +163,15 @@ class Snapshot:
         """Read it.
 
         Raises:
-            ValueError: It is none.
+            ValueError: The data is damaged.
         """
         try:
             document = json.loads(zlib.decompress(data))
             state, runs = document["state"], document["runs"]
         except (zlib.error, KeyError, TypeError, RecursionError) as error:
-            raise ValueError(f"it is no snapshot: {error}") from error
+            raise ValueError(f"not a snapshot: {error}") from error
         if not isinstance(runs, dict) or not (state is None or isinstance(state, dict)):
-            raise ValueError("it is no snapshot: its parts are odd")
+            raise ValueError("not a snapshot: state or runs are not objects")
         return cls(state, runs)
 
 
@@ -187,7 +187,7 @@ def pieces_of(data: bytes, max_payload: int) -> list[bytes]:
 
 
 def inline_of(data: bytes) -> str | None:
-    """Give what stands in the entry for a snapshot that is small; None: it is too large."""
+    """Encode a small snapshot for the entry itself; None: it is too large."""
     if len(data) > _MAX_INLINE_BYTES:
         return None
     return base64.b64encode(data).decode("ascii")
@@ -197,6 +197,6 @@ def from_inline(text: str) -> bytes:
     """Read what ``inline_of`` gave.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The data is damaged.
     """
     return base64.b64decode(text, validate=True)

@@ -29,8 +29,8 @@ class Kept:
         reader: Name of the reader.
         partition: The partition.
         owner: Id of this agent.
-        entry: What stands in the bucket.
-        revision: Its revision; 0: nothing stands there.
+        entry: The entry in the bucket.
+        revision: Its revision; 0: there is no entry.
         is_given_up: Whether this agent has no part in it any more: it writes no place then.
     """
 
@@ -64,8 +64,8 @@ class Kept:
         try:
             self.revision = await self.server.put(self.key, entry.to_bytes(), self.revision)
         except FencedError:
-            # An answer that did not come leaves a revision that is not known, and a bucket that
-            # was made anew has none; who owns the entry tells.
+            # An answer that did not come leaves a revision that is not known, and a recreated
+            # bucket has none: the owner in the entry decides.
             found = await self.server.last_of(self.key)
             if any(one.data is not None and not self._is_own(one.data) for one in found):
                 raise

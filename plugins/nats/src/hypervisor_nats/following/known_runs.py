@@ -16,13 +16,13 @@ MAX_ENDED = 500
 
 @define(eq=False)
 class KnownRuns:
-    """Runs that go on, runs that are bad for good, and the newest that ended."""
+    """Runs that continue, runs that do not verify, and the newest that ended."""
 
     _runs: "OrderedDict[str, CheckedRun]" = field(factory=OrderedDict, init=False)
     _ended: "OrderedDict[str, int]" = field(factory=OrderedDict, init=False)
 
     def run(self, name: str) -> CheckedRun:
-        """Give the run *name*, where it stands; a fresh one where it is not known."""
+        """Give the run *name* as far as it was read; a fresh one if it is not known."""
         found = self._runs.get(name)
         if found is not None:
             return found
@@ -40,7 +40,7 @@ class KnownRuns:
         return self._ended.get(name)
 
     def note(self, run: CheckedRun) -> None:
-        """Keep where *run* stands."""
+        """Keep how far *run* was read."""
         if run.ended and run.bad is None:
             self._runs.pop(run.name, None)
             _keep(self._ended, run.name, run.next, MAX_ENDED)
@@ -87,7 +87,7 @@ class KnownRuns:
             for name, number in values.get("ended", {}).items():
                 known._ended[str(name)] = int(number)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"odd runs: {error}") from error
+            raise ValueError(f"damaged runs: {error}") from error
         return known
 
 

@@ -1,9 +1,9 @@
 """Which agents are alive, and which partition falls to whom.
 
 Each agent writes its key again and again. For another one it is dead when the key has not changed
-for the lease that stands in it, on the clock of the other: no clocks of two machines are compared,
-and agents may have leases of their own. Who could not write its own key for as long knows nothing
-of the others either, and gives all of them a lease again.
+for the lease written in it, on the clock of the other: clocks of two machines are never compared,
+and agents may have different leases. An agent that could not write its own key for as long knows
+nothing of the others either, and grants all of them a new lease.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ MOST_LEASE = 60.0
 
 
 def now() -> float:
-    """Tell the time in seconds on a clock that goes on while the machine, or the process, sleeps;
-    where there is none, on the monotonic one.
+    """Give the time in seconds on a clock that runs while the machine or the process sleeps;
+    without one, on the monotonic clock.
     """
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
@@ -112,11 +112,11 @@ class Membership:
 
     @property
     def alive(self) -> bool:
-        """Whether its lease goes on: no other agent takes it for dead."""
+        """Whether its lease still runs: no other agent takes it for dead."""
         return now() < self.until
 
     def value(self) -> bytes:
-        """Give what stands under the key."""
+        """Give the value of the key."""
         return Sign(
             socket.gethostname(), os.getpid(), self.begun,
             self.lease_seconds, frozenset(self.readers),
@@ -174,7 +174,7 @@ class Membership:
         return sorted(ids, key=ids.__getitem__)
 
     def dead(self) -> list[str]:
-        """Give the ids of those who have been dead for so long that their keys are of no use."""
+        """Give the ids of agents that have been dead for so long that their keys can be removed."""
         at = now()
         return [
             name for name, seen in self._others.items() if at > seen.until + 30 * seen.lease_seconds

@@ -16,7 +16,7 @@ class Portion:
     """What one message, or a part of it, gives a reader.
 
     Attributes:
-        run: Name of the run; empty where the message is none of ours.
+        run: Name of the run; empty where the message is not from a shipper.
         before: The run as it was before the message; None where nothing was known of it.
         begin: The place before the first event.
         end: The place behind the last one.

@@ -1,8 +1,8 @@
 """Messages of a consumer, in the order of the stream, as many as there is room for.
 
 A consumer counts what it hands out. Where the count has a hole, or a message comes a second time,
-or the connection was another one meanwhile, the consumer is made anew behind the last message that
-came: so each message comes once, in order, whatever happens on the way.
+or the connection was replaced meanwhile, the consumer is recreated behind the last message that
+came: so each message comes once and in order, whatever happens on the way.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _AnewError(Exception):
-    """The consumer has to be made anew."""
+    """The consumer must be recreated."""
 
 
 @define(eq=False, kw_only=True)

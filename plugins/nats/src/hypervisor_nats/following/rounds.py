@@ -1,5 +1,5 @@
-"""What an agent does again and again, in the loop: it says that it lives, looks who else does,
-takes what falls to it, and gives up what falls to another.
+"""The rounds of an agent, in the loop: it gives a sign of life, looks which other agents live,
+claims the partitions assigned to it, and gives up those assigned to others.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Rounds:
     _facts: StreamFacts | None = field(default=None, init=False)
     _facts_due: float = field(default=0.0, init=False)
     _revision: int = field(default=0, init=False)
-    """Of the last sign of life: a bucket in which it falls was made anew."""
+    """Of the last sign of life: if it falls, the bucket was recreated."""
     _sign_due: float = field(default=0.0, init=False)
     _limited_log: LimitedLog = field(factory=lambda: LimitedLog(__name__), init=False)
 
@@ -66,9 +66,11 @@ class Rounds:
                 trouble.end()
             except _TROUBLE as error:
                 trouble.begin(error, since=began)
-            except Exception as error:  # noqa: BLE001 - a mistake of our own ends no agent
+            except Exception as error:  # noqa: BLE001 - an error in this code must not end the agent
                 trouble.text = f"{type(error).__name__}: {error}"
-                self._limited_log.warning("mistake", "a mistake: %s", trouble.text, error=error)
+                self._limited_log.warning(
+                    "mistake", "internal error: %s", trouble.text, error=error
+                )
             if not self.is_within_grace:
                 self.tenures.remember_all()
             await self._pause()
@@ -99,7 +101,7 @@ class Rounds:
         self.tenures.trim()
 
     async def _give_sign(self) -> None:
-        await self.server.client()  # a lease goes on from when its sign is given, not asked for
+        await self.server.client()  # a lease runs from when its sign is sent, not requested
         member, at = self.membership, now()
         revision = await self.server.put(member.key, member.value())
         is_anew = revision < self._revision

@@ -1,4 +1,4 @@
-"""Requests of JetStream for which the client has no call, or none with all that is needed.
+"""JetStream requests for which the client has no call, or one that lacks what is needed here.
 
 Names, fields and codes are those of the server's API (NATS, ADR-2, ADR-8, ADR-31, ADR-42).
 """
@@ -23,7 +23,7 @@ _KEYS_AT_ONCE = 500
 
 
 class FencedError(Exception):
-    """Somebody else has written the key since it was read."""
+    """Another agent has written the key since it was read."""
 
 
 @frozen
@@ -60,7 +60,7 @@ class Server:
         self.trouble = Trouble(self.link)
 
     def note_trouble(self, error: Exception, *, since: float) -> None:
-        """Tell what fails while the connection stands, if it lasts.
+        """Report what keeps failing while the server is connected.
 
         Args:
             error: What was raised.
@@ -82,7 +82,7 @@ class Server:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the connection stands, for all that is known."""
+        """Whether the server is connected, as far as is known."""
         return self._client is not None and self._client.is_connected
 
     @property
@@ -117,7 +117,7 @@ class Server:
         Args:
             key: The key.
             value: The value.
-            last: The revision that it has to have; 0: there is none; None: whatever it has.
+            last: The revision that it must have; 0: the key must not exist; None: any.
 
         Raises:
             FencedError: It has another one.

@@ -97,7 +97,7 @@ class Tenures:
             self._releases.pop(key, None)
 
     async def _is_still_ours(self, reader: str, term: Term) -> bool:
-        """Ask who has a partition; what another one has taken, or is of another stream, is lost."""
+        """Ask who owns a partition; it is lost if another agent does, or the stream is another."""
         if self.terms.get((reader, term.partition)) is not term:
             return False
         if (await facts_of(self.server)).created != term.kept.entry.stream:
@@ -117,7 +117,7 @@ class Tenures:
         """Make sure that nobody has taken anything meanwhile.
 
         Args:
-            is_anew: Whether the bucket was made anew: what was saved there is gone.
+            is_anew: Whether the bucket was recreated: what was saved there is gone.
 
         Raises:
             NatsError: No server answers.
@@ -260,5 +260,5 @@ class Tenures:
 
     @property
     def strange(self) -> int:
-        """How many messages were none of ours."""
+        """How many messages were not from a shipper."""
         return self._strange_before + sum(term.strange for term in list(self.terms.values()))

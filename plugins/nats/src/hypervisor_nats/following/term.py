@@ -33,17 +33,17 @@ class Term:
     Attributes:
         partition: Number of the partition.
         number: Of the term: no other one of this process has it.
-        kept: What stands in the bucket.
-        begins: Where the reader goes on.
-        since: Where its state is from.
+        kept: The entry in the bucket.
+        begins: Where the reader continues.
+        since: The place that its state is of.
         snapshot: What was saved there.
         is_cut: Whether the server had removed messages that nobody had read.
         digests: What is known of messages.
-        tell: Told of what is wrong in a message: a key under which it is told once, and a text.
+        tell: Called with what is wrong in a message: a key, which limits repeats, and a text.
         place: All before it is settled.
         expired: How many events were gone before they were read, in all terms.
         unverified: How many were not proven, in all terms.
-        strange: How many messages were none of ours, in this term.
+        strange: How many messages were not from a shipper, in this term.
         reply: Where what is settled is acknowledged.
         is_dirty: Whether *place* is not in the bucket yet.
         snapshot_due: The moment from which on another snapshot may be taken.
@@ -107,7 +107,7 @@ class Term:
     # By the reader
 
     def events_since(self, seconds: float) -> Iterator[tuple[str, Sequence[HypervisorEvent]]]:
-        """Give what was settled between the state and where the reader goes on.
+        """Give what was settled between the state and where the reader continues.
 
         Args:
             seconds: Longest time to wait for a message.
@@ -207,7 +207,9 @@ class Term:
         head = message.head
         if head is None:
             self.strange += not settled
-            self.tell("strange", f"message {message.sequence} is none of ours: {message.strange}")
+            self.tell(
+                "strange", f"message {message.sequence} is not from a shipper: {message.strange}"
+            )
             return Portion("", None, begin, end, {}, (), (), message.reply)
         known = self._runs.is_known(head.run)
         run = self._runs.run(head.run)
