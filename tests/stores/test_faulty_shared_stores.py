@@ -10,8 +10,10 @@ from attrs import define, field
 from hypervisor_observability import HypervisorEvent, Observability
 from hypervisor_observability.bus.log import Reading
 from hypervisor_observability.delivery.accounts import Account
+from hypervisor_observability.delivery.counts import Counts
 from hypervisor_observability.errors import ConfigError, StreamUnavailableError
 from hypervisor_observability.host.agent import Agent
+from hypervisor_observability.host.missed import missed_events
 from hypervisor_observability.host.store_streams import CheckedStream
 from hypervisor_observability.testing.readers import AwayReader, SpanReader, TakingReader
 from hypervisor_observability.testing.store_tests import config_of, emit, numbers_of, until
@@ -193,6 +195,17 @@ def test_agent_says_at_its_end_that_others_may_have_what_it_leaves(
         assert agent.status()["store"]["shared"]
 
     assert f"reader {EVENTS} of {EVENTS} (left to another agent, or to the next run)" in caplog.text
+
+
+def test_events_that_a_shared_store_has_lost_are_not_said_to_be_of_a_journal() -> None:
+    counts = Counts(
+        emitted=5, delivered=3, rejected=0, dropped={"expired": 2}, in_flight=0, pending=0
+    )
+    own = {"emitted": 5, "store": {"name": "shelf", "shared": True}}
+
+    assert missed_events({"reader": counts}, own) == (
+        "events not delivered: reader 2 of 5 (no longer in the store)"
+    )
 
 
 def test_agent_starts_while_others_keep_a_part_that_falls_to_it(tmp_path: Path) -> None:

@@ -16,7 +16,11 @@ _MEANINGS = {
     reasons.DOWN: "the plugin was down",
     reasons.IN_DOUBT: "sent, but never confirmed",
 }
-_WHERE_SHARED = {**_MEANINGS, reasons.DEFERRED: "left to another agent, or to the next run"}
+_WHERE_SHARED = {
+    **_MEANINGS,
+    reasons.EXPIRED: "no longer in the store",
+    reasons.DEFERRED: "left to another agent, or to the next run",
+}
 
 
 def missed_events(plugins: Mapping[str, Counts], own: Mapping[str, Any]) -> str:
