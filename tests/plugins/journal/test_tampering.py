@@ -115,7 +115,7 @@ def test_chain_that_was_written_anew_is_caught_by_an_anchor_alone(run: Run) -> N
     assert verify(run).verdict is Verdict.UNANCHORED
     found = verify(run, anchors)
     assert (found.verdict, found.bad_sequence) == (Verdict.BAD, 99)
-    assert "written anew" in found.reason
+    assert "the run was rewritten" in found.reason
 
 
 @pytest.mark.fault("J14")

@@ -1,4 +1,4 @@
-"""What all commands say that prove runs: which anchors they were told of, and what was found."""
+"""The options and the output that all commands that prove runs share."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -44,11 +44,11 @@ def anchors_by_run(
     Args:
         anchor_file: Where they are; None: there are none.
         key: Of the first one, in hexadecimal digits; None: they are not checked.
-        damages: Takes a line for each that cannot be read.
+        damages: Gets a line for each that cannot be read.
 
     Raises:
-        ClickException: It is another file altogether, or one was not made with the key.
-        UsageError: The key is none.
+        ClickException: The file has no anchors, or one was not made with the key.
+        UsageError: The key is not hexadecimal.
     """
     anchors = _anchors(anchor_file, damages)
     _check(anchors, key)
@@ -64,7 +64,7 @@ def _anchors(anchor_file: Path | None, damages: list[str]) -> list[Anchor]:
     try:
         found = list(read_anchors(anchor_file, damages.append))
         if damages and not found:
-            raise ValueError(damages[0])  # another file altogether
+            raise ValueError(damages[0])  # not a file of anchors
         return found
     except FileNotFoundError:
         output.note(f"there are no anchors in {anchor_file} yet")
@@ -95,7 +95,7 @@ def tell(found: Sequence[tuple[str, Verification]], *, as_json: bool) -> None:
     if as_json:
         output.tell_json([_as_dict(run, verification) for run, verification in found])
         return
-    missing = any(one.missing for _, one in found)  # no journal of this machine has that
+    missing = any(one.missing for _, one in found)  # only a stream lacks numbers
     rows = [("RUN", "VERDICT", "EVENTS", "ANCHORED", "ERASED", "LOST", *["MISSING"] * missing, "")]
     for run, one in found:
         reason = one.reason
@@ -109,12 +109,12 @@ def tell(found: Sequence[tuple[str, Verification]], *, as_json: bool) -> None:
 
 
 def tell_most(lines: Iterable[str], more: str) -> None:
-    """Say the first lines on stderr, and how many *more* there are."""
+    """Write the first lines to stderr, then how many more there are; *more* names them."""
     told = list(lines)
     for line in told[:_MOST_TOLD]:
         output.note(line)
     if len(told) > _MOST_TOLD:
-        output.note(f"and {len(told) - _MOST_TOLD} {more} more")
+        output.note(f"and {len(told) - _MOST_TOLD} more {more}")
 
 
 def end_with(
@@ -124,12 +124,12 @@ def end_with(
 
     Args:
         found: What was found of each run.
-        damages: What of the anchors could not be read.
-        gone: Whether there are anchors of a run that is not there.
+        damages: The lines of anchors that could not be read.
+        gone: Whether a run that has anchors is missing.
         place: Where the runs were looked for.
 
     Raises:
-        Exit: With 1: something is wrong. With 3: nothing is, but not all is proven.
+        Exit: With 1 if something is wrong; with 3 if nothing is, but not everything is proven.
     """
     tell_most(damages, "lines")
     verdicts = {verification.verdict for _, verification in found}

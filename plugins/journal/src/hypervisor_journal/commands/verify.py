@@ -36,7 +36,7 @@ def verify_command(
     """Prove that each run of a journal is what was written: whole, in order, unchanged.
 
     Exit code 0: proven by anchors up to its end. 3: nothing is wrong, but no anchor says that
-    the end was not cut off, or all of it written anew; or there is no run. 1: a record is wrong,
+    the end was not cut off, or all of it rewritten; or there is no run. 1: a record is wrong,
     and the first one is named; or a file cannot be read. A run whose process was killed while
     writing a record is said to be torn at its end: that event was never accepted, and nothing is
     wrong.
@@ -56,7 +56,7 @@ def verify_command(
     tell(found, as_json=as_json)
     tell_most(
         (
-            f"run {one} is gone: removed by the bounds of the journal, or by somebody"
+            f"run {one} is gone: removed by the bounds of the journal, or by hand"
             for one in sorted(gone)
         ),
         "runs",

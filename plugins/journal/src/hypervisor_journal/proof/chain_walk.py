@@ -1,7 +1,7 @@
-"""A walk over the records of a run: each is what was written, where it was written.
+"""A walk over the records of a run that proves that each is what was written, where it was written.
 
-Whoever has records in their order, from the segments of a directory or from another machine, takes
-them along this walk. ``docs/reference/journal-format.md`` describes the chain.
+It takes the records in order, from the segments of a directory or from another machine.
+``docs/reference/journal-format.md`` describes the chain.
 """
 
 from collections.abc import Mapping
@@ -37,12 +37,12 @@ class BadRecordError(Exception):
 
 @define(eq=False)
 class ChainWalk:
-    """What is known of a run, as far as its records were taken.
+    """What is known of a run from the records taken so far.
 
     Attributes:
         sequence: Sequence number that comes next.
         chain: Chain value behind the last record.
-        start: Sequence number with which what is proven begins.
+        start: Sequence number from which on records are proven.
         anchors: Chain values that were kept elsewhere, in hexadecimal digits, by sequence number.
         events: Events that were taken.
         erased: Those of them whose payload is gone.
@@ -60,23 +60,23 @@ class ChainWalk:
     anchored: int = field(default=0, init=False)
 
     def begin_at(self, sequence: int, chain: bytes) -> None:
-        """Begin, or begin again behind what is not there: nothing before it is proven."""
+        """Begin here, or continue behind missing records: nothing before is proven."""
         self.sequence = self.start = sequence
         self.chain = chain
 
     def enter(self, sequence: int, chain: bytes, part: str) -> None:
-        """Go on in the next part of the run, which says what came before it.
+        """Continue in the next part of the run, which says what came before it.
 
         Args:
             sequence: Sequence number with which it begins.
             chain: Chain value before its first record.
-            part: What it is, for people.
+            part: What to call it in messages.
 
         Raises:
             BadRecordError: Something else came before it.
         """
         if sequence < self.sequence:
-            raise BadRecordError(sequence, "the record stands twice")
+            raise BadRecordError(sequence, "the record appears twice")
         if chain != self.chain:
             raise BadRecordError(self.sequence, f"a record before this {part} is missing")
         self.lost += sequence - self.sequence
@@ -93,7 +93,7 @@ class ChainWalk:
             raise BadRecordError(self.sequence, f"a record of the unknown kind {kind}")
         if record.sequence != self.sequence:
             if record.sequence < self.sequence or not record.follows(self.chain):
-                reason = f"number {record.sequence} stands where {self.sequence} should"
+                reason = f"number {record.sequence} is in the place of {self.sequence}"
                 raise BadRecordError(self.sequence, reason)
             self.lost += record.sequence - self.sequence
             self.sequence = record.sequence
@@ -114,7 +114,7 @@ class ChainWalk:
             self.anchored = self.sequence
 
     def leave_number(self) -> None:
-        """Check the anchor of the number that is left, once all records that carry it are known.
+        """Check the anchor of the present number, once all records that carry it were taken.
 
         Records that take no number of their own change the chain value too.
 
@@ -127,7 +127,7 @@ class ChainWalk:
             and self.anchored != self.sequence
         ):
             raise BadRecordError(
-                self.sequence - 1, "an anchor has another chain value: all was written anew"
+                self.sequence - 1, "an anchor has another chain value: the run was rewritten"
             )
 
     def _count_of(self, gap: Record) -> int:

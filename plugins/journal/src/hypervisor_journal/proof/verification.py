@@ -36,8 +36,8 @@ class Verification:
     Attributes:
         verdict: ``PROVEN``: an anchor shows that the run is whole up to it. ``UNANCHORED``: all
             records follow each other, but nothing outside the run says that none was cut off at
-            the end, or that all were not written anew. ``INCOMPLETE``: likewise, and some never
-            came from another machine, or have gone. ``BAD``: something is wrong.
+            the end, or that the run was not rewritten. ``INCOMPLETE``: as ``UNANCHORED``, but some
+            records never came from another machine, or are gone. ``BAD``: something is wrong.
             ``UNREADABLE``: the system did not let it be read, so nothing was found out.
         events: Events that were read.
         erased: Those of them whose payload is gone.
@@ -45,7 +45,7 @@ class Verification:
         anchored: Events that an anchor vouches for.
         bad_sequence: Sequence number of the first record that is wrong.
         reason: What is wrong with it, or what is not proven.
-        missing: Sequence numbers that never came from another machine, or have gone.
+        missing: How many sequence numbers never came from another machine, or are gone.
         torn: Whether it ends in the middle of a record, because its process was killed while
             writing it. The event was never accepted, so nothing is wrong.
     """

@@ -1,7 +1,7 @@
-"""The records of a run of all kinds, one behind the other, for who sends them on as they stand.
+"""The records of a run, of all kinds and in order, for a sender that forwards them unchanged.
 
-A place in a run is a number and a chain value: so it is the same place still where a segment
-repeats records, was replaced by a copy, or has gone.
+A place in a run is a number and a chain value. So it remains valid when a segment repeats records,
+is replaced by a copy, or is removed.
 """
 
 from bisect import bisect_right
@@ -33,7 +33,7 @@ class Place:
         sequence: Sequence number of the next event.
         chain: Chain value of the record before.
         segment: Number of the segment in which it was found; -1: it was not looked for.
-        offset: Byte in that.
+        offset: Its byte in the segment.
     """
 
     sequence: int = 0
@@ -43,11 +43,11 @@ class Place:
 
 
 class Raw(NamedTuple):
-    """A record, and where it stands.
+    """A record, and where it is.
 
     Attributes:
-        before: The place before it. Where that has another chain value than the place behind the
-            record that was given before, what stood between the two cannot be read.
+        before: The place before it. If its chain value is not that of the place behind the previous
+            record, the records between the two cannot be read.
         record: The record.
         behind: The place behind it.
     """
@@ -58,23 +58,23 @@ class Raw(NamedTuple):
 
 
 def number_behind(record: Record) -> int:
-    """Give the sequence number of the event behind a record."""
+    """Return the sequence number of the event behind a record."""
     if record.kind == EVENT:
         return record.sequence + 1
     if record.kind == GAP:
         try:
             return record.sequence + gap_count(record)
-        except BadBytesError:  # nothing that a writer leaves: a verification tells of it
+        except BadBytesError:  # no writer leaves this: a verification reports it
             return record.sequence + 1
     return record.sequence
 
 
 @define(eq=False)
 class RawRun:
-    """Reads a run, dead or alive, from any place on.
+    """Reads a run, dead or alive, from any place.
 
-    Damage is passed over. An ``OSError`` is raised: ``FileNotFoundError`` where the run, or a
-    segment, has gone meanwhile.
+    It skips damage. Its methods raise ``OSError``: ``FileNotFoundError`` if the run or a segment
+    was removed meanwhile.
 
     Attributes:
         run: The run.
@@ -89,7 +89,7 @@ class RawRun:
 
     @property
     def end(self) -> int:
-        """Sequence number behind the newest event; what was looked at before is not read again.
+        """Sequence number behind the newest event. Each call reads only what is new.
 
         Raises:
             OSError: It cannot be read.
@@ -97,10 +97,10 @@ class RawRun:
         return self._reader.bounds[1]
 
     def may_go_on(self, place: Place) -> bool:
-        """Tell at little cost whether anything may stand behind *place*.
+        """Return, at little cost, whether there may be records behind *place*.
 
         Raises:
-            OSError: It cannot be told.
+            OSError: The run cannot be read.
         """
         if place.segment < 0:
             return True
@@ -113,7 +113,7 @@ class RawRun:
         return self.run.segment_path(place.segment + 1).exists()
 
     def find(self, place: Place) -> Place | None:
-        """Find where *place* is; None where no record with that chain value stands there.
+        """Find where *place* is; None if no record there has that chain value.
 
         Raises:
             OSError: The run cannot be read.
@@ -130,7 +130,7 @@ class RawRun:
         return None
 
     def records(self, place: Place) -> Iterator[Raw]:
-        """Give the records behind *place*; where it is not to be found, those that follow.
+        """Yield the records behind *place*; if it cannot be found, those with later numbers.
 
         Raises:
             OSError: The run cannot be read.
@@ -150,10 +150,10 @@ class RawRun:
                 yield raw
 
     def _known(self, stretches: Sequence[Stretch], place: Place) -> int | None:
-        """Give which of the segments *place* is in, if it says so and nothing has changed."""
+        """Return the index of the segment that *place* names, unless the segments have changed."""
         for index, stretch in enumerate(stretches):
             if stretch.number == place.segment:
-                # Where the next one repeats what stands before the place, it counts.
+                # If the next segment repeats records before the place, the next one counts.
                 return index if stretch.until >= place.sequence else None
         return None
 
@@ -176,10 +176,10 @@ class RawRun:
 
 
 def _start_of(stretches: Sequence[Stretch], place: Place) -> int:
-    """Give the first segment in which *place* can be."""
+    """Return the index of the first segment in which *place* can be."""
     start = bisect_right(stretches, place.sequence, key=_first_sequence) - 1
     if start > 0 and not _is_begin(stretches[start], place):
-        # Notes, which take no number, may stand behind it at the end of the one before.
+        # Notes, which take no number, may follow it at the end of the segment before.
         start -= stretches[start].header.first_sequence == place.sequence
     return max(0, start)
 

@@ -47,7 +47,7 @@ class Stretch:
         number: Of the segment in its run.
         path: Its file.
         header: Its own header.
-        following: Header of the one that goes on behind it; None: more may be appended.
+        following: Header of the next one; None: more may be appended.
     """
 
     number: int

@@ -17,7 +17,7 @@ AGENT_LOCK = "lock"
 INDEX = "index"
 """Folder in which the index is."""
 SHIPPED = "shipped"
-"""Folder in which it stands how far the runs were sent to a fleet."""
+"""Folder that records how far each run was sent to a fleet."""
 
 BESIDE_RUNS = frozenset({DELIVERED, AGENT, INDEX, SHIPPED, LEDGER_NAME, CLAIMS_NAME})
 _FILE_SYSTEMS = frozenset({"lost+found"})

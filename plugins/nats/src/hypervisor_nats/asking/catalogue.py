@@ -14,6 +14,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from hypervisor_journal.proof.chain_walk import BadRecordError
+from hypervisor_nats.asking.entries import strange_text
 from hypervisor_nats.asking.stream_messages import StreamMessages
 from hypervisor_nats.messages import Head, StrangeMessageError, head_of
 from hypervisor_nats.requests import Stored
@@ -205,8 +206,7 @@ class Catalogue:
     def strangers_told(self) -> list[str]:
         """Say which messages of the stream are not ours, for people."""
         with self._lock:
-            told = [f"not of a run, and passed over: {text}" for text in self.strange]
-            more = self.strangers - len(told)
+            told, more = list(self.strange), self.strangers - len(self.strange)
             return [*told, f"and {more:,} more messages that are not of a run"] if more else told
 
     def trust(self, name: str, place: int) -> None:
@@ -227,7 +227,7 @@ class Catalogue:
         except StrangeMessageError as error:
             self.strangers += 1
             if len(self.strange) < _MOST_STRANGE:
-                self.strange.append(f"message {message.sequence}, {message.subject}: {error}")
+                self.strange.append(strange_text(message, error))
             return
         run = self.runs.get(head.run)
         if run is None:

@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import define, field
 
 from hypervisor_nats.asking.catalogue import ListedRun
-from hypervisor_nats.asking.entries import bad_text, entry_of, missing_text
+from hypervisor_nats.asking.entries import bad_text, entry_of, missing_text, strange_text
 from hypervisor_nats.asking.stream_messages import StreamAwayError, StreamMessages
 from hypervisor_nats.messages import StrangeMessageError, head_of
 from hypervisor_nats.requests import Stored
@@ -113,7 +113,7 @@ class FleetFollower:
         try:
             head = head_of(message.subject, message.headers)
         except StrangeMessageError as error:
-            self.notice(f"not of a run, and passed over: message {message.sequence}: {error}")
+            self.notice(strange_text(message, error))
             return
         run = self._checked.get(head.run)
         if run is None:

@@ -100,12 +100,12 @@ def verify_command(
     key: str | None,
     as_json: bool,  # noqa: FBT001 - click's flag
 ) -> None:
-    """Prove that what arrived of each run is what was written: whole, in order, unchanged.
+    """Prove that what arrived of each run is what was written: complete, in order, unchanged.
 
-    With RUN, a part of its name, only that of this run.
+    With RUN, a part of a run's name, only that run.
 
     Exit code 0: proven by anchors up to its end. 3: nothing is wrong, but no anchor says that the
-    end was not cut off, or all of it written anew; or numbers are missing, which never came or have
+    end was not cut off, or all of it rewritten; or numbers are missing, which never came or are
     gone; or there is no run. 1: a record is wrong, and the first one is named; or the anchors
     cannot be read.
     """
@@ -131,7 +131,7 @@ def verify_command(
 
 
 def _run_called(messages: StreamMessages, name: str) -> str:
-    """Give the run of which *name* is a part of the name.
+    """Return the run whose name contains *name*.
 
     Raises:
         UsageError: There is none, or more than one.
