@@ -163,7 +163,7 @@ class Heads:
             asked = {"batch": HEADS_AT_ONCE, "no_wait": True}
             answered, status = await _batch(
                 await self.get_client(), f"CONSUMER.MSG.NEXT.{self.stream}.{self._consumer}",
-                asked, seconds, _is_delivered, most=HEADS_AT_ONCE,
+                asked, seconds, is_delivered, most=HEADS_AT_ONCE,
             )  # fmt: skip
             found = self._in_order(answered)
             is_whole = len(found) == len(answered)
@@ -266,7 +266,7 @@ def _is_stored(message: Msg) -> bool:
     return message.headers is not None and _SEQUENCE in message.headers
 
 
-def _is_delivered(message: Msg) -> bool:
+def is_delivered(message: Msg) -> bool:
     """Tell whether a consumer hands it out."""
     return message.reply.startswith(_ACKNOWLEDGED_AT)
 

@@ -20,6 +20,7 @@ from nats.js.errors import NotFoundError
 
 from hypervisor_nats.following.server import Server
 from hypervisor_nats.link import CLIENT_ERRORS
+from hypervisor_nats.requests import is_delivered
 from hypervisor_observability.errors import StreamUnavailableError
 
 GROUP = "owner"
@@ -202,7 +203,7 @@ class Pull:
 
     async def _on(self, message: Msg) -> None:
         headers, self._heard = message.headers, time.monotonic()
-        if headers is not None and "Status" in headers and not message.reply.startswith("$JS.ACK."):
+        if headers is not None and "Status" in headers and not is_delivered(message):
             if headers["Status"] == _HEARTBEAT:
                 return
             self._asked = 0
