@@ -4,7 +4,7 @@ from hypervisor_prometheus.alert import OWN, Alert, grown, grown_anywhere
 
 _NATS = f"{OWN}nats_"
 _LAG = f"{_NATS}lag_events"
-_STATUS = "hvobs nats status says who has what."
+_STATUS = "hvobs nats status shows which agent has which partition."
 
 FLEET_ALERTS = (
     Alert(
@@ -25,8 +25,8 @@ FLEET_ALERTS = (
         holds_for="3m",
         severity="critical",
         summary="Nobody reads partition {{ $labels.partition }} for {{ $labels.plugin }}",
-        description="No agent that is scraped has it. Start an agent, or see why those that run do"
-        f" not take it. {_STATUS}",
+        description="No agent that is scraped has it. Start an agent, or find out why the running"
+        f" ones do not take it. {_STATUS}",
     ),
     Alert(
         name="ObservabilityFleetExpired",
@@ -42,18 +42,18 @@ FLEET_ALERTS = (
         promql=f"sum by (job, plugin) {grown_anywhere(f'{_NATS}unverified_events_total', '10m')}",
         holds_for="0m",
         severity="critical",
-        summary="{{ $labels.plugin }} has passed over events that are not proven",
+        summary="{{ $labels.plugin }} has skipped events that are not proven",
         description='The hash chain of a run does not prove {{ $value | printf "%.0f" }} events of'
         " the last ten minutes: they were changed, or two processes ship one run. hvobs nats verify"
-        " says which.",
+        " names the run.",
     ),
     Alert(
         name="ObservabilityShippingBehind",
         promql=f"max by (job, instance) ({_NATS}unshipped_seconds) > 60",
         holds_for="5m",
         severity="warning",
-        summary="Events of {{ $labels.instance }} wait to be sent since"
-        " {{ $value | humanizeDuration }}",
+        summary="Events of {{ $labels.instance }} have waited {{ $value | humanizeDuration }}"
+        " to be sent",
         description="The stream is away or full, or refuses this client. Events wait in the"
         " journal, and are lost to the fleet when its limits take them.",
     ),
