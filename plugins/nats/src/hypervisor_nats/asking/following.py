@@ -1,4 +1,4 @@
-"""What comes to the stream from now on, each run as far as it is proven."""
+"""The events that arrive in the stream from now on, each run as far as it is proven."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ class FleetFollower:
 
     Attributes:
         messages: Of the stream.
-        notice: Told of what cannot be read, or is not what was written.
+        notice: Called with a text on what cannot be read, or is not what was written.
         past: Gives what was there before.
         runs: The runs that there were, as far as they had come.
         position: Number of the last message that was read.
@@ -53,7 +53,7 @@ class FleetFollower:
     _trouble: str = field(default="", init=False)
 
     def __attrs_post_init__(self) -> None:
-        """Go on where each run has come to."""
+        """Continue where each run is."""
         self._checked = {
             one.name: CheckedRun(one.name, one.next, one.chain, one.ended, one.bad)
             for one in self.runs

@@ -1,4 +1,4 @@
-"""What the stream of a fleet tells of the past: the events of all its runs, by time."""
+"""The history in the stream of a fleet: the events of all its runs, by time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
@@ -32,14 +32,13 @@ _MOST_PROBLEMS = 20
 class FleetHistory:
     """The events of all runs of the stream.
 
-    A run is shown as far as its messages belong together, and the records that are read are what
-    was written. ``hvobs nats verify`` reads, and proves, all of them.
+    It shows a run as far as its messages belong together and the records that it reads are what was
+    written. ``hvobs nats verify`` reads and proves all of them.
 
     Attributes:
         messages: Of the stream.
         context: Who asks.
-        indexed: Whether few events are found among many without reading all of them: they are
-            not, but by time and by run.
+        indexed: False: only time and run find few events among many without reading all.
     """
 
     messages: StreamMessages
@@ -56,8 +55,8 @@ class FleetHistory:
         """Open the past of a fleet.
 
         Raises:
-            NoHistoryError: There is no stream, or nothing in it, and nothing is waited for.
-            StreamAwayError: It cannot be told.
+            NoHistoryError: There is no stream, or it is empty, and the caller does not wait.
+            StreamAwayError: The stream cannot be read.
         """
         link = Link(config, "asking")
         try:
@@ -85,7 +84,7 @@ class FleetHistory:
         """Give the names of the runs, the oldest first.
 
         Raises:
-            StreamAwayError: They cannot be told at present.
+            StreamAwayError: The stream cannot be read at present.
         """
         self._catalogue.update()
         return self._catalogue.names()
@@ -156,7 +155,7 @@ class FleetHistory:
         """Give what comes from now on.
 
         Raises:
-            StreamAwayError: What is there already cannot be told at present.
+            StreamAwayError: The stream cannot be read at present.
         """
         self._catalogue.update()
         return FleetFollower(
@@ -169,10 +168,10 @@ class FleetHistory:
         )
 
     def describe(self) -> Description:
-        """Tell how much there is, and which runs have not ended yet.
+        """Return how much there is, and which runs have not ended yet.
 
         Raises:
-            StreamAwayError: Nothing can be told at present.
+            StreamAwayError: The stream cannot be read at present.
         """
         catalogue = self._catalogue
         catalogue.update()
@@ -196,7 +195,7 @@ class FleetHistory:
     def _settle_doubts(
         self, run: ListedRun, spoil: Callable[[ListedRun, int, int, str], object]
     ) -> None:
-        """Read the messages that others contradict, before anything behind them is shown."""
+        """Read the messages that others contradict, before showing anything behind them."""
         for place in sorted(run.doubts):
             index = run.places.index(place)
             (message,) = self.messages.fetch(run.subject, [place])

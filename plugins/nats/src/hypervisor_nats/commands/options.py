@@ -1,4 +1,4 @@
-"""The options that all commands share: where the fleet is, and as whom to ask."""
+"""The options that all commands share: where the fleet is, and which credentials to use."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -40,14 +40,14 @@ _OPTIONS = (
 
 
 def config_options(command: Command) -> Command:
-    """Give *command* the options, and as its first argument the ``NatsConfig`` that they make.
+    """Give *command* the options, and the ``NatsConfig`` that they make as its first argument.
 
-    It is that of the configuration, or the defaults where it has no ``[plugins.nats]``; what the
-    command line says goes before it.
+    It is that of the configuration, or the defaults if there is no ``[plugins.nats]``; options of
+    the command line take precedence.
 
     Raises:
-        ConfigError: There is a table, and it cannot be used.
-        UsageError: An option has a value that cannot be used.
+        ConfigError: The table is invalid.
+        UsageError: An option is invalid.
     """
 
     def with_config(
@@ -83,7 +83,7 @@ def _changed(config: NatsConfig, key: str, value: Any) -> NatsConfig:
 
 
 def asked_service() -> str:
-    """Give ``service`` of the configuration that the present command was told of.
+    """Return ``service`` of the configuration of the present command.
 
     Raises:
         ConfigError: The file cannot be read.

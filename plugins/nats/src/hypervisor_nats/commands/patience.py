@@ -1,4 +1,4 @@
-"""Ask a cluster that may be choosing a leader: it answers nothing that arrives meanwhile."""
+"""Asks a cluster that may be electing a leader: it does not answer requests meanwhile."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -15,10 +15,10 @@ _SECONDS = 60.0
 
 
 def ask_patiently(link: Link, action: Callable[[Server], Awaitable[Result]]) -> Result:
-    """Do something that may be done again; give what it gives.
+    """Do *action*, and repeat it after a timeout; it must be safe to repeat.
 
     Raises:
-        StreamUnavailableError: It cannot be done; the text says why.
+        StreamUnavailableError: It failed; the text says why.
     """
     for _ in range(_ATTEMPTS - 1):
         try:

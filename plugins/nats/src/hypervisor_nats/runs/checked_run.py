@@ -3,7 +3,7 @@
 A message is taken where it belongs: behind the last one, or, where it repeats what was taken, at
 the seam. There the chain value must be the one that was reached. Numbers that never came end one
 chain, and the message behind them begins another. Whatever contradicts all that makes the run
-*bad* for good: nothing is taken any more, because nobody could say what of it is true.
+*bad* for good: nothing is taken any more, because nothing says which part of it is true.
 """
 
 from collections.abc import Mapping, Sequence
@@ -167,8 +167,8 @@ class CheckedRun:
 
         Raises:
             KeyError: Something is missing.
-            ValueError: The chain value is none.
-            TypeError: Likewise.
+            ValueError: The chain value is not hexadecimal.
+            TypeError: The chain value is not text.
         """
         chain = values["chain"]
         return cls(

@@ -5,8 +5,8 @@ Invariants:
 * A message holds records that follow each other in the chain, and no others.
 * It ends behind a record that takes a number, unless the run ends with it. Records that take none
   are kept with the one behind them: both go, or neither.
-* Where the chain begins anew, numbers are missing: a reader would take it for forged otherwise.
-  So where records were passed over that take no number, the next one that takes one is as well.
+* Where the chain begins again, numbers are missing: otherwise a reader would take it for forged.
+  So if records without a number are skipped, the next one with a number is skipped, too.
 """
 
 from collections.abc import Iterable
@@ -42,7 +42,7 @@ class Packed:
         data: Its records.
         behind: The place behind it, and behind all that was passed over.
         gone: Events before it that the journal does not have any more, or that are damaged.
-        too_large: Events before it that the server would not take.
+        too_large: Events before it that the server refuses.
     """
 
     head: Head | None

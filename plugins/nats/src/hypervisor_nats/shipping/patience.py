@@ -1,7 +1,6 @@
-"""Asking a cluster again that has no leader at the moment: it answers nobody, but soon has one.
+"""Repeats requests to a cluster that has no leader: it does not answer until it has elected one.
 
-What is asked may be asked again: a message that is sent names the one before it, so that the server
-takes it once.
+It is safe to repeat them: each message names the one before it, so that the server stores it once.
 """
 
 import asyncio
@@ -31,16 +30,16 @@ async def patiently(
     seconds: float,
     doubt: Callable[[], Awaitable[object]] | None = None,
 ) -> Result:
-    """Do *action*, again while nobody answers, for *seconds* at most.
+    """Do *action*, and repeat it while there is no answer, for *seconds* at most.
 
     Args:
-        action: What to do; each time a second is given to it.
-        seconds: Longest time for all.
-        doubt: Asked before it is done again; what that raises ends it.
+        action: What to do; each attempt has one second.
+        seconds: Longest time for all attempts.
+        doubt: Awaited before each repeat; what it raises ends the repeats.
 
     Raises:
-        NatsError: What it raised last; or it raised something else than that nobody answers.
-        TimeoutError: Likewise.
+        NatsError: The last attempt failed, or one failed in another way than without an answer.
+        TimeoutError: The last attempt had no answer.
     """
     until = time.monotonic() + seconds
     while True:

@@ -1,9 +1,9 @@
 """How far the runs of a journal were sent into one stream: a file, replaced as a whole.
 
-A run stands in it from the moment when it is first seen: so one that goes before its turn is
-missed. It belongs to the stream, not to its name: one that was deleted and made anew holds nothing
-of what the former was sent. A file that is missing or damaged costs a question for each run, and
-nothing else: the stream itself knows how far it is.
+A run is in it from the moment it is first seen, so that one that is removed before its turn counts
+as gone. The file belongs to one stream, not to its name: a stream that was deleted and recreated
+has nothing of what the former one got. If the file is missing or damaged, each run costs one
+request, and nothing else: the stream itself knows how far it is.
 """
 
 import json
@@ -53,7 +53,7 @@ class Positions:
             yet.
         runs: How far those were sent that are not done.
         ends: Number behind the last event of those in *runs*, as far as it was seen.
-        done: Names of the runs that were sent with their end.
+        done: Names of the runs that were sent to their end.
         damage: Why the file that was there could not be used; None: it could, or there was none.
         former: The stream that the file was about before, where that was another one.
     """
@@ -71,7 +71,7 @@ class Positions:
 
     @classmethod
     def read(cls, path: Path, stream: str | None) -> "Positions":
-        """Read it, as far as it is about *stream*; None: whatever it is about."""
+        """Read the file, if it is about *stream*; None: about any stream."""
         positions = cls(path, stream or "")
         try:
             document = read_json(path, _MAX_BYTES)
@@ -82,7 +82,7 @@ class Positions:
                 runs = {name: _reached(*one[:4]) for name, one in document["runs"].items()}
                 ends = {name: _number(one[4]) for name, one in document["runs"].items()}
                 if not all(map(is_run_name, (*runs, *document["done"]))):
-                    raise ValueError("it names what is no run")
+                    raise ValueError("it has a name that is not a run's")
                 positions.runs, positions.ends = runs, ends
                 positions.done = set(document["done"])
             else:
@@ -94,7 +94,7 @@ class Positions:
         return positions
 
     def take(self, name: str, reached: Reached | None) -> None:
-        """Take how far a run was sent; None: with its end."""
+        """Note how far a run was sent; None: to its end."""
         if reached is None:
             self.runs.pop(name, None)
             self.ends.pop(name, None)
@@ -106,19 +106,19 @@ class Positions:
         self._unsaved = True
 
     def note_end(self, name: str, end: int) -> None:
-        """Note how far a run goes that is not done: it is missed then, if it goes itself."""
+        """Note the end of a run that is not done, to count its events as gone if it is removed."""
         if name in self.runs and self.ends.get(name, 0) < end:
             self.ends[name] = end
             self._unsaved = True
 
     def save(self, *, at_once: bool) -> bool:
-        """Write it, if anything has changed, and not too often; tell whether it is up to date.
+        """Write the file if anything has changed, but not too often; return whether it is current.
 
         Args:
-            at_once: However often, unless it could not be written a moment ago.
+            at_once: Write it now, unless a write failed within the last second.
 
         Raises:
-            OSError: It cannot be written; it is then what it was.
+            OSError: It cannot be written; the old file remains.
         """
         began = time.monotonic()
         if not self._unsaved:
@@ -156,11 +156,11 @@ class Positions:
 def _reached(sequence: Any, chain: Any, last: Any, subject: Any) -> Reached:
     value = bytes.fromhex(chain)
     if len(value) != DIGEST_BYTES:
-        raise ValueError(f"no chain value: {chain!r:.100}")
+        raise ValueError(f"not a chain value: {chain!r:.100}")
     return Reached(Place(_number(sequence), value), _number(last), str(subject))
 
 
 def _number(value: Any) -> int:
     if type(value) is not int or value < 0:
-        raise ValueError(f"no number: {value!r:.100}")
+        raise ValueError(f"not a number: {value!r:.100}")
     return value

@@ -1,8 +1,8 @@
-"""Messages of a run, sent one behind the other: each is acknowledged before the next is sent.
+"""Sends the messages of a run in order: each is acknowledged before the next is sent.
 
-Each is sent with the number that the run's last message has in the stream. So the server refuses
-one that does not belong there: after an answer that was lost, while another process sends the same
-run, when the stream has lost or gained something. The run then goes on where the stream is.
+Each carries the number of the run's last message in the stream. So the server refuses one that does
+not belong there: after a lost answer, while another process sends the same run, or when the stream
+has lost or gained messages. The run then continues where the stream is.
 """
 
 import threading
@@ -34,8 +34,8 @@ class Sender:
     Attributes:
         jetstream: Of the connection.
         config: Names the stream.
-        stream: What is known of it.
-        doubts: Set when the stream is not as it was left: it may be another one.
+        stream: The stream, as seen last.
+        doubts: Set when the stream is not in the expected state: it may be another one.
     """
 
     jetstream: JetStreamContext
@@ -44,23 +44,23 @@ class Sender:
     doubts: threading.Event
 
     async def send(self, run: ShippedRun, packed: Packed) -> int | None:
-        """Send what was packed, and take the run behind it.
+        """Send what was packed, and move the run behind it.
 
         Returns:
-            How many events the stream has acknowledged, or was found to have where its answer was
-            lost; None: none, and the run goes on elsewhere.
+            How many events the stream has acknowledged, or already had where an answer was lost;
+            None: none, and the run continues elsewhere.
 
         Raises:
-            NatsError: It was not acknowledged.
+            NatsError: The message was not acknowledged.
         """
         head = packed.head
-        if not run.known:  # another process may have sent it before, and left nothing of that here
+        if not run.known:  # another process may have sent some of it, with no trace here
             moved = await self._go_where_stream_is(run)
             run.known = True
             if moved:
                 return None
         if head is None or (head.ended and not packed.data and not run.reached.last):
-            # Something was passed over; or a run that had nothing to send has ended.
+            # Records were skipped; or a run that had nothing to send has ended.
             run.advance(packed, run.reached.last)
             return 0
         headers, begin = head.to_headers(), run.reached.place.sequence
@@ -76,7 +76,7 @@ class Sender:
             await self._go_where_stream_is(run)
             return max(0, run.reached.place.sequence - begin) or None
         if answer.duplicate:
-            # It may hold fewer records than this one: they had not been written then.
+            # The stored message may hold fewer records: the others were written later.
             run.disputed = not await self._go_where_stream_is(run)
             return max(0, run.reached.place.sequence - begin) or None
         run.advance(packed, answer.seq)
@@ -101,8 +101,9 @@ class Sender:
         return await patiently(publish, seconds, is_there)
 
     async def _with_last(self, reached: Reached, found: RawStreamMsg) -> Reached:
-        """Give *reached* with the subject and number of the run's last message; one of a partition
-        that is not there any more leaves it its own subject, with the last message of that.
+        """Return *reached* with the subject and number of the run's last message. If that is in a
+        partition that no longer exists, *reached* keeps its own subject, and gets the last message
+        of that.
         """
         subject, last = found.subject or "", found.seq or 0
         if self.stream.subject_for(self.config, "", "", subject) == subject:
@@ -114,10 +115,10 @@ class Sender:
         return evolve(reached, last=own.seq or 0)
 
     async def _go_where_stream_is(self, run: ShippedRun) -> bool:
-        """Go behind the last message of *run* that the stream has; tell whether that is progress.
+        """Move *run* behind its last message in the stream; return whether that moved it.
 
         Raises:
-            NatsError: It does not say.
+            NatsError: The stream cannot be asked.
             UnreadableRunError: The run cannot be read.
         """
         before, subjects = run.reached, subjects_of_run(self.config.subject, run.name)
@@ -127,7 +128,7 @@ class Sender:
             if error.err_code != _NO_MESSAGE:
                 raise
             info = await self.jetstream.stream_info(self.config.stream)
-            # Either the bounds of the stream took it, or the server has lost what it acknowledged.
+            # Either the limits of the stream removed it, or the server lost what it acknowledged.
             expired = before.last < info.state.first_seq
             run.reached = evolve(before, last=0, place=before.place if expired else Place())
             return run.reached != before
@@ -136,7 +137,7 @@ class Sender:
             head = Head.from_headers(found.headers)
         except StrangeMessageError:
             return run.reached != before
-        # What stands there may be another's: only what this journal has too is gone by.
+        # The message may be another sender's: trust it only if this journal has the same place.
         place = run.find(Place(head.next, head.then))
         if place is not None:
             run.reached = evolve(run.reached, place=place)

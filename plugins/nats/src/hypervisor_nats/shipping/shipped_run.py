@@ -85,7 +85,7 @@ class ShippedRun:
             return self.raw.find(place)
 
     def is_left(self, bounds: Bounds) -> bool:
-        """Tell whether nobody writes it, and something of it waits; not where it cannot be read."""
+        """Return whether it has no writer, and something waits; False if it cannot be read."""
         with contextlib.suppress(OSError, UnreadableRunError):
             return not self.raw.run.is_written() and self.pack(bounds) is not None
         return False

@@ -1,7 +1,7 @@
-"""The work of shipping: when a journal is sent, into which stream, and what if it cannot be.
+"""The work of shipping: when a journal is sent, to which stream, and what happens on failure.
 
-One thread does it, and owns all that is here. Files are read in the loop of its own connection,
-which nobody else uses.
+One thread does it, and owns everything here. It reads files in the event loop of its connection,
+which has no other user.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from hypervisor_observability.errors import StreamUnavailableError
 _TURN_SECONDS = 0.5
 _LOOK_SECONDS = 0.1
 _LOOK_SECONDS_A_RUN = 0.001
-"""A look at a run that rests takes about 0.04 ms: no more than 4 % of a CPU, however many rest."""
+"""A look at an idle run takes about 0.04 ms: at most 4 % of a CPU, however many are idle."""
 _LOCK_SECONDS = 0.5
 _WATCH_SECONDS = 10.0
 _STREAM_SECONDS = 5.0
-"""A stream that was made anew, or changed, is noticed within this time at the latest."""
+"""A recreated or changed stream is noticed within this time."""
 _LEAST_BACKOFF_SECONDS, _MAX_BACKOFF_SECONDS = 0.1, 5.0
 
 
@@ -42,13 +42,13 @@ class Shipper:
     Attributes:
         config: Names the stream.
         service: Of the configuration: part of the subjects.
-        standing: What it tells of itself.
+        standing: Its state, for others.
         lock: Of the directory.
         link: The connection.
-        asked: Set when it is to end.
-        finish_by: Until when it still sends what there is, then, in monotonic seconds.
-        caught_up: Set once all that there was is sent.
-        drained: Whether all is sent that there was when it was asked to end.
+        asked: Set when it is asked to end.
+        finish_by: How long it then continues to send, in seconds of the monotonic clock.
+        caught_up: Set once everything is sent.
+        drained: Whether everything is sent that was there when it was asked to end.
     """
 
     config: NatsConfig
@@ -74,11 +74,11 @@ class Shipper:
         self._listing = RunListing(self.standing.directory)
 
     def run(self) -> None:
-        """Send until asked to end; then what is left, as long as there is time for it."""
+        """Send until asked to end; then send what is left while there is time."""
         try:
             self._send()
-            # Who ended meanwhile left its run to the holder of the lock: it may have looked just
-            # before the lock was released, and just behind the last look at the runs.
+            # A process that ended meanwhile left its run to the holder of the lock: perhaps after
+            # the last look at the runs, and before the lock was released.
             while self._let_go() and self._is_left():
                 self._rests = self.drained = False
                 self._send()
@@ -100,7 +100,7 @@ class Shipper:
             self.asked.wait(0.0 if ending else pause)
 
     def ask_to_end(self, timeout: float) -> None:
-        """Have it end, after it has sent what there is, for *timeout* seconds at most."""
+        """Ask it to end, and to send what is left for *timeout* seconds at most."""
         self.finish_by = time.monotonic() + timeout
         self.asked.set()
 
@@ -114,14 +114,14 @@ class Shipper:
         return self._rests or (self.asked.is_set() and time.monotonic() >= self.finish_by)
 
     def _may_finish(self) -> bool:
-        """Tell whether there is any use in going on, once asked to end: another process sends what
-        is left; a stream that cannot be had now is left to the next.
+        """Return whether to continue once asked to end. Not if another process sends the rest, or
+        the stream is not available: the next sender does it then.
         """
         return self.lock.held and self.standing.blocked is None
 
     def _hold_lock(self) -> bool:
         if not self.standing.directory.is_dir():
-            return False  # the journal tells of it, or it is still to come
+            return False  # the journal reports it, or is not there yet
         held_before = self.lock.held
         self.standing.ships = held = self.lock.take()
         if held != held_before:  # another process may have sent since, or sends now
@@ -133,7 +133,7 @@ class Shipper:
         return held
 
     def _watch(self) -> None:
-        """Count now and then what another process has not sent, which may be paused, or hang."""
+        """Count now and then what another process has not sent: it may be paused, or hang."""
         if time.monotonic() >= self._watch_due:
             self._watch_due = time.monotonic() + _WATCH_SECONDS
             with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ class Shipper:
         """Send once from all runs; give for how many seconds to rest.
 
         Raises:
-            StreamUnavailableError: The stream cannot be had, or does not take it.
+            StreamUnavailableError: The stream is not available, or refuses a message.
             OSError: The journal cannot be read.
         """
         ending = self.asked.is_set()  # asked first: what was written before is sent then
@@ -190,14 +190,14 @@ class Shipper:
         self.standing.connected = False
 
     def _let_go(self) -> bool:
-        """Let another process send; tell whether this one had done all."""
+        """Let another process send; return whether this one was done."""
         self._keep()
         self.lock.release()
         self.standing.ships = False
         return self._rests
 
     def _is_left(self) -> bool:
-        """Tell whether anything waits that nobody may know of but this process."""
+        """Return whether anything waits that only this process may know of."""
         turns = self._turns
         if turns is None or time.monotonic() >= self.finish_by:
             return False
@@ -209,7 +209,7 @@ class Shipper:
         """Save how far it is, and count what waits."""
         turns = self._turns
         if turns is not None:
-            with contextlib.suppress(Exception):  # what is wrong was told, or is told next time
+            with contextlib.suppress(Exception):  # the error was reported, or will be next time
                 self._look_for_runs(turns)
                 turns.count(at_once=True)
                 self._save(turns, at_once=True)
@@ -224,10 +224,10 @@ class Shipper:
             self.standing.note_trouble("positions", told)
 
     def _present_turns(self) -> Turns:
-        """Give the runs and how far they are, in the stream as it is now.
+        """Return the runs and how far they are, in the present stream.
 
         Raises:
-            StreamUnavailableError: It cannot be had, or is not one of ours.
+            StreamUnavailableError: It is not available, or not one of ours.
             OSError: The journal cannot be read.
         """
         if self._turns is None:

@@ -1,4 +1,4 @@
-"""Shipping beside a process that emits, or as a process of its own: the thread, and its end."""
+"""The thread that ships a journal, in a process that emits or in ``hvobs ship``."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from hypervisor_observability.threads.forks import Forked
 from hypervisor_observability.threads.one_thread import OneThread
 
 _AWAY_SECONDS = 0.5
-"""So long the end of a process waits for a server that is away."""
+"""How long the end of a process waits for a server that is away."""
 _LOOK_SECONDS = 0.05
 _CLOSE_SECONDS = 1.0
 _RESERVE_SECONDS = 0.5
@@ -27,7 +27,7 @@ class Shipping:
         directory: The journal's.
         config: Where to.
         service: Of the configuration.
-        standing: What it tells of itself.
+        standing: Its state, for others.
     """
 
     directory: Path
@@ -48,7 +48,7 @@ class Shipping:
 
     @property
     def caught_up(self) -> threading.Event:
-        """Set once all that there was is sent."""
+        """Set once everything is sent."""
         return self._shipper.caught_up
 
     @property
@@ -64,11 +64,11 @@ class Shipping:
             self.standing.fail(f"the system has no thread for it: {error}")
 
     def stop(self, timeout: float) -> bool:
-        """Send what there is, for *timeout* seconds at most, and end; tell whether all was sent."""
+        """Send what is left, for *timeout* seconds at most; return whether everything was sent."""
         if not self._thread.started:
             return True
         began = time.monotonic()
-        timeout -= min(_RESERVE_SECONDS, timeout / 4)  # so that all of it ends in time
+        timeout -= min(_RESERVE_SECONDS, timeout / 4)  # so that the rest ends in time
         self._shipper.ask_to_end(timeout)
         while not self._thread.join(_LOOK_SECONDS):
             waited = time.monotonic() - began
@@ -84,7 +84,7 @@ class Shipping:
         return self._shipper.waiting_of(run)
 
     def begin_anew_after_fork(self) -> None:
-        """Leave it to the parent, in a fork's child."""
+        """Leave shipping to the parent, in a fork's child."""
         self._shipper.lock.release()
         self._begin()
 

@@ -1,4 +1,4 @@
-"""Who sends a journal: one process, as long as it lives. The lock goes with it."""
+"""The lock that gives a journal one sender. It ends with its process."""
 
 import contextlib
 import os
@@ -28,7 +28,7 @@ class ShippingLock:
 
     @property
     def folder(self) -> Path:
-        """Where the lock is, and what its holder keeps."""
+        """Where the lock and the files of its holder are."""
         return self.directory / SHIPPED
 
     @property
@@ -39,10 +39,10 @@ class ShippingLock:
     def take(self) -> bool:
         """Take it, or keep it; False if another process has it.
 
-        One that was removed with its folder is nothing any more: that which is there is taken then.
+        A lock whose file was removed is void: this takes the file that is there now.
 
         Raises:
-            OSError: It cannot be told; or there is no journal.
+            OSError: The file cannot be opened; or there is no journal.
         """
         if self._file is not None and not self._is_there(self._file):
             self.release()

@@ -1,6 +1,6 @@
-"""The store of a process that emits: its journal, and what sends that to the stream beside it.
+"""The store of a process that emits: its journal, and a thread that sends it to the stream.
 
-The journal knows nothing of the stream: an event is recorded as if there were none.
+The journal does not know of the stream: recording an event costs the same without one.
 """
 
 import time
@@ -50,7 +50,7 @@ class ShippedJournal:
         return self.journal.stream_behind_log(reader)
 
     def start(self, take_over: Callable[[], object]) -> None:
-        """Begin the run, and to send what there is."""
+        """Begin the run, and start to send."""
         self.journal.start(take_over)
         self._shipping.start()
         self._start_with_run()
@@ -68,25 +68,25 @@ class ShippedJournal:
         writer.on_begin = on_begin
 
     def stop(self, timeout: float) -> None:
-        """Close the run, and send what is left, for *timeout* seconds at most. What then is still
-        left is sent by the next process with this directory, or by ``hvobs ship``.
+        """Close the run, and send what is left, for *timeout* seconds at most. The next process
+        with this directory, or ``hvobs ship``, sends the rest.
         """
         until = time.monotonic() + timeout
         self.journal.stop(timeout)
         self._shipping.stop(max(0.0, until - time.monotonic()))
 
     def begin_anew_after_fork(self) -> None:
-        """Leave the run, and the way to the stream, to the parent."""
+        """Leave the run and the shipping to the parent."""
         self._shipping.begin_anew_after_fork()
         self.journal.begin_anew_after_fork()
 
     def status(self) -> dict[str, Any]:
-        """Tell of both, in plain data."""
+        """Return the state of both as plain data."""
         told = self.journal.status()
         run = told["run"]
         unshipped = 0 if run is None else self._shipping.waiting_of(run)
         return {**told, **self._shipping.standing.status(), "unshipped": unshipped}
 
     def metrics(self) -> list[MetricFamily]:
-        """Tell of both, as metrics."""
+        """Return the metrics of both."""
         return [*self.journal.metrics(), *shipping_metrics(self._shipping.standing)]

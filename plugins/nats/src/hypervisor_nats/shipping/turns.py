@@ -36,10 +36,10 @@ class Turns:
         directory: The journal's.
         config: Names the stream.
         service: Of the configuration: part of the subjects.
-        standing: Where it is counted what becomes of events.
+        standing: Counts what becomes of events.
         positions: How far each run was sent into the stream.
-        doubts: Set when the stream is not as it was left: it is to be looked at again.
-        stream: The stream, as it was seen last; None: it was not seen yet. Nothing is sent before.
+        doubts: Set when the stream is not in the expected state, and must be looked at again.
+        stream: The stream, as seen last; None: not seen yet, so nothing is sent.
     """
 
     directory: Path
@@ -64,12 +64,14 @@ class Turns:
         return len(self._runs)
 
     def take_names(self, names: Iterable[str]) -> None:
-        """Take in the runs that there are now, and those that have gone before their end."""
+        """Add the runs that are there now, and those that were removed before their end."""
         there, positions = set(names), self.positions
         positions.done &= there
         for name in sorted({*there, *positions.runs}):
             if name not in self._runs and name not in positions.done:
-                if name not in positions.runs:  # so that it is missed if it goes before its turn
+                if (
+                    name not in positions.runs
+                ):  # so that it counts as gone if it is removed before its turn
                     positions.take(name, Reached(Place(), 0, ""))
                 raw = RawRun(Run(self.directory / name), damage_teller("nats"))
                 saved = positions.runs[name]
@@ -78,7 +80,7 @@ class Turns:
                 self._runs[name].end = positions.ends.get(name, 0)
 
     def go_on_in(self, stream: FleetStream) -> None:
-        """Go on in the stream as it is now: with other bounds, perhaps, or other partitions."""
+        """Continue in the present stream, which may have other limits or partitions."""
         self.stream, self._bounds = stream, _bounds_of(self.config, stream.limit_bytes)
         for name, run in self._runs.items():
             run.reached = self._with_subject(name, run.reached)
@@ -97,8 +99,8 @@ class Turns:
             Whether anything moved, or a run had no turn.
 
         Raises:
-            NatsError: The stream does not take it. What could be sent was.
-            OSError: Likewise.
+            NatsError: The stream refuses a message. The others were sent.
+            OSError: The connection failed. The other messages were sent.
         """
         if self.stream is None:
             return False
@@ -117,7 +119,7 @@ class Turns:
         return moved or bool(waiting)
 
     async def _send_some(self, sender: Sender, run: ShippedRun, until: float) -> bool:
-        """Send from a run. What is wrong with it alone keeps no other from being sent."""
+        """Send from a run. A fault of one run does not keep the others from being sent."""
         moved = False
         try:
             moved = await self._send_of(sender, run, until)
@@ -157,11 +159,11 @@ class Turns:
 
     @property
     def troubled(self) -> bool:
-        """Whether a run cannot be sent, of itself."""
+        """Whether a run has a fault that keeps it from being sent."""
         return any(run.troubled for run in self._runs.values())
 
     def is_left(self) -> bool:
-        """Tell whether anything waits of runs that nobody writes."""
+        """Return whether anything waits in runs without a writer."""
         return any(run.is_left(self._bounds) for run in self._runs.values())
 
     def waiting_of(self, name: str) -> int:
@@ -170,8 +172,8 @@ class Turns:
         return 0 if run is None else run.waiting
 
     def count(self, *, at_once: bool = False) -> None:
-        """Tell how many events wait. How far each run goes is found out now and then, or at once;
-        a run that rests costs nothing more.
+        """Count the events that wait. It looks for the end of each run now and then, or at once;
+        an idle run costs nothing more.
         """
         if at_once or time.monotonic() - self._counted_at >= _COUNT_SECONDS:
             with contextlib.suppress(OSError):  # then each run is looked at

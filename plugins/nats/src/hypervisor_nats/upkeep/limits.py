@@ -132,12 +132,7 @@ def differences(
         partitions: As asked for; None: as many as it has.
         limits: What was asked for.
     """
-    wanted = {"allow_direct": True, **limits.to_api()}
-    changes = [
-        Change(key, found.get(key), value)
-        for key, value in wanted.items()
-        if _plain(found.get(key)) != _plain(value)
-    ]
+    changes = _changes(found, {"allow_direct": True, **limits.to_api()})
     return Differences(changes, [*obstacles(config, found), *_of_partitions(found, partitions)])
 
 
@@ -148,7 +143,10 @@ def bucket_changes(found: Mapping[str, Any], replicas: int) -> list[Change]:
         found: Settings of the stream behind the bucket.
         replicas: Those of the stream of events.
     """
-    wanted = {"num_replicas": replicas, "allow_direct": True}
+    return _changes(found, {"num_replicas": replicas, "allow_direct": True})
+
+
+def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[Change]:
     return [
         Change(key, found.get(key), value)
         for key, value in wanted.items()

@@ -45,7 +45,7 @@ async def find(server: Server) -> Found:
 
     Raises:
         NatsError: No server answers, or it refuses.
-        OSError: Likewise.
+        OSError: The connection failed.
     """
     config, client = server.link.config, await server.client()
     stream = await _info(server, config.stream)

@@ -1,6 +1,6 @@
-"""Looks at a fleet from outside: who lives, how far each reader is, who has shipped what.
+"""Looks at a fleet from outside: its agents, how far each reader is, and which services ship.
 
-Ages are told by the servers' clocks alone: those of agents and of this machine may be wrong.
+Ages come from the servers' clocks alone: those of agents and of this machine may be wrong.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from hypervisor_nats.server_times import seconds_between
 MOST_RUNS = 10_000
 """Runs that are looked at one by one."""
 _GRACE_SECONDS = 1.0
-"""So much later than its lease ends an agent is called dead: servers' clocks differ a little."""
+"""How long after the end of its lease an agent counts as dead: servers' clocks differ a little."""
 _AT_ONCE = 16
 _POSITIONS = "at."
 
@@ -54,7 +54,7 @@ class Part:
     Attributes:
         plugin: The reader.
         partition: The partition.
-        owner: Id of the agent that has it; None: nobody has.
+        owner: Id of the agent that has it; None: no agent has.
         lives: Whether that agent lives.
         sequence: Number in the stream of the last message that is settled.
         lag_messages: Messages of the partition behind it.
@@ -100,9 +100,9 @@ class Fleet:
     Attributes:
         stream: What its server says of the stream.
         partitions: How many it has.
-        agents: The agents, those that died lately too.
+        agents: The agents, also those that died recently.
         parts: Readers and partitions.
-        services: Who has shipped; None: there are too many runs to look at each.
+        services: The services that ship; None: there are too many runs to look at each.
         now: The moment, on the server's clock.
     """
 
@@ -182,7 +182,7 @@ def _entries(found: Sequence[Found], created: str) -> Iterator[tuple[tuple[str, 
         try:
             entry = Entry.from_bytes(one.data)
         except ValueError:
-            entry = Entry(owner=None, stream=created)  # its next owner begins anew
+            entry = Entry(owner=None, stream=created)  # its next owner begins again
         if entry.stream != created:
             entry = Entry(owner=entry.owner, stream=created)
         yield (text_of(token), int(number)), entry
