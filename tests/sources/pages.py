@@ -27,7 +27,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -105,7 +105,7 @@ def run_page(page: Path, folder: Path) -> list[Span]:
                 _in_terminal(block, text, folder, where, terminals)
             elif block.language == "console":
                 for command in commands_of(text, block.line):
-                    _run(command, folder, f"{page.name}:{command.line}")
+                    _run(command, folder, f"{page.name}:{command.line}", terminals.values())
             elif block.words:
                 _write(block, text, folder, where)
             else:
@@ -162,7 +162,7 @@ def commands_of(text: str, line: int) -> Iterator[Command]:
         line += part.count("\n")
 
 
-def _run(command: Command, folder: Path, where: str) -> None:
+def _run(command: Command, folder: Path, where: str, terminals: Collection[Terminal]) -> None:
     if command.text.startswith("pip install "):
         _check_installed(shlex.split(command.text)[2:], where)
         return
@@ -171,7 +171,9 @@ def _run(command: Command, folder: Path, where: str) -> None:
         printed = _as_shown(_output(command.text, folder), folder)
         if matches(printed, command.shown):
             return
-        assert time.monotonic() < deadline, _differs(where, command.text, printed, command.shown)
+        if time.monotonic() >= deadline:
+            told = (_differs(where, command.text, printed, command.shown), *map(str, terminals))
+            raise AssertionError("\n".join(told))
         time.sleep(0.2)
 
 

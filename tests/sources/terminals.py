@@ -44,6 +44,15 @@ class Terminal:
             start_new_session=True,
         )
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the command has ended, by itself or by Ctrl-C."""
+        return self._process.poll() is not None
+
+    def __str__(self) -> str:
+        """Say whether the command goes on, and what it has printed."""
+        return self._told(f"{'has ended' if self.has_ended else 'goes on'}, and has printed")
+
     def printed(self) -> str:
         """Give what it has printed so far."""
         return self.log.read_text("utf-8", errors="replace")
@@ -59,18 +68,17 @@ class Terminal:
         def is_decided() -> bool:
             nonlocal enough
             # Asked first: what it printed before it ended counts.
-            ended = self._process.poll() is not None
+            ended = self.has_ended
             enough = is_enough(self.printed())
             return enough or ended
 
         with contextlib.suppress(AssertionError):  # below, what it printed is told, too
             wait_until(is_decided, timeout=WIDE_SECONDS)
-        how = "goes on" if self._process.poll() is None else "has ended"
-        assert enough, self._told(f"{how}, has not printed what is shown, but")
+        assert enough, f"has not printed what is shown:\n{self}"
 
     def interrupt(self) -> None:
         """Press Ctrl-C: every process of the group gets SIGINT. Wait for the end."""
-        if self._process.poll() is None:
+        if not self.has_ended:
             os.killpg(self._process.pid, signal.SIGINT)
         try:
             self._process.wait(WIDE_SECONDS)
@@ -79,7 +87,7 @@ class Terminal:
 
     def close(self) -> None:
         """Leave no process behind."""
-        if self._process.poll() is None:
+        if not self.has_ended:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._output.close()

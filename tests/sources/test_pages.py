@@ -169,8 +169,9 @@ def test_command_in_a_terminal_of_its_own_runs_until_ctrl_c(tmp_path: Path) -> N
         (
             '    print("ready',
             '    sys.exit("no port")\n    print("ready',
-            "has ended, has not printed what is shown, but:\nno port",
+            "--- has ended, and has printed:\nno port",
         ),
+        ("\n1\n", "\n2\n", "python serve.py\n--- goes on, and has printed:\nready on"),
         ("^C\nserved", "^C\nin peace", "server.md:28: Ctrl-C"),
         ("^C\nserved", "$ python serve.py", "the terminal server is busy"),
     ],

@@ -19,6 +19,7 @@ from hypervisor_observability.config.extras import missing_extras
 from tests.commands import run_hvobs
 from tests.configurations import write_config
 from tests.distributions import plugins_of, write_distribution
+from tests.ports import free_port
 from tests.programs import run as run_command
 
 Run = Callable[..., Result]
@@ -117,11 +118,6 @@ def run(elsewhere: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 def calls() -> list[str]:
     made: list[str] = sys.modules["acme_starts"].calls
     return made
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_started_plugin_is_stopped_and_leaves_nothing_behind(run: Run) -> None:
