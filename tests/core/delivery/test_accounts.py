@@ -1,13 +1,15 @@
 """The law of the accounts: every event that was emitted is counted once, at every moment."""
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from attrs import define, field
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hypervisor_observability import (
@@ -19,10 +21,12 @@ from hypervisor_observability import (
     Reject,
     RetryLater,
 )
+from hypervisor_observability.bus.log import EventLog, Reading
 from hypervisor_observability.delivery import accounts, breaker
 from hypervisor_observability.delivery import ledger as ledger_module
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.ledger import Fate, Place
+from hypervisor_observability.delivery.parts import ONE_PART, WHOLE
 from hypervisor_observability.events.event_types import AGENT_FINISHED
 from hypervisor_observability.spans.sampling import Sampling
 from tests.core.delivery.workers import (
@@ -37,6 +41,25 @@ from tests.core.delivery.workers import (
     stopped,
 )
 from tests.tracing import traced
+
+
+@define
+class ReadOn:
+    """A log that is read on where the last reading ended or within it, as a store's stream is."""
+
+    log: EventLog
+    _last: tuple[int, int] = field(default=(0, 0), init=False)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        return self.log.bounds
+
+    def read(self, position: int, max_events: int) -> Reading:
+        first, last = self._last
+        assert first <= position <= last
+        reading = self.log.read(position, max_events)
+        self._last = position, reading.next_position
+        return reading
 
 
 def test_events_that_the_log_gave_up_are_counted_before_and_after_the_worker_notices() -> None:
@@ -67,6 +90,66 @@ def test_what_the_log_gave_up_before_a_plugin_was_down_stays_counted_for_that() 
     emit(bus, 30)
     counts = account.counts()
     assert (counts.dropped, counts.pending) == ({"overflow": 3_010, "down": 110}, 10)
+
+
+def test_what_comes_after_a_pause_alone_is_read() -> None:
+    bus = HypervisorEventBus()
+    account = Account(ReadOn(bus.log))
+    emit(bus, 5)
+    account.read(2)
+    account.pause("down")
+    emit(bus, 4)
+    account.resume()
+    emit(bus, 3)
+    read = []
+    while account.position < bus.emitted:
+        read += account.read(2).events
+
+    assert read == list(bus.log.read(9, 3).events)
+    assert account.counts().dropped["down"] == 7
+
+
+class Skips:
+    """A stream of 20 events that skips three at 4 and three at 12, each time for two reasons."""
+
+    shared = False
+    parts = ONE_PART
+    part = WHOLE
+
+    def __init__(self) -> None:
+        self.bounds = (0, 6)
+        self.reasons: Counter[str] = Counter()
+
+    def read(self, position: int, max_events: int) -> Reading:
+        skipped = 3 if position in (4, 12) else 0
+        if skipped:
+            self.reasons.update(deferred=1, unverified=2)
+        behind = position + skipped
+        end = min(at for at in (4, 12, self.bounds[1]) if at > position)
+        events = [HypervisorEvent(EventType.VFS_WRITE)] * min(max_events, max(0, end - behind))
+        return Reading(events, behind, skipped)
+
+    def left(self) -> Mapping[str, int]:
+        return self.reasons
+
+    state_of = since_state_of = None
+
+
+def test_what_is_skipped_counts_for_its_own_reason_from_the_end_of_a_pause_on() -> None:
+    stream: Any = Skips()
+    account = Account(stream, None, stream)
+    account.pause("down")
+    account.resume()
+    stream.bounds = (0, 20)
+    delivered = 0
+    while account.position < 20:
+        delivered += len(account.read(7).events)
+        assert sum(account.counts().dropped.values()) + delivered + account.counts().pending == 20
+        account.ledger.settle_offered(Place.DELIVERED)
+
+    # Two of the first three are dropped for the pause.
+    assert account.counts().dropped == {"down": 6, "unverified": 3, "deferred": 1}
+    assert delivered == 10
 
 
 @settings(max_examples=60)
@@ -120,19 +203,25 @@ MOVES = st.one_of(
     st.tuples(st.sampled_from([*FATES, "take_back", "late"]), st.integers(0, 20)),
     st.tuples(st.sampled_from(["deliver_held", "drop_held"]), st.integers(0, 20)),
     st.tuples(
-        st.sampled_from(["pushed", "drop_unpushed", "give_up", "pause", "resume", "clear"]),
+        st.sampled_from(["pushed", "drop_unpushed", "give_up", "clear"]),
         st.just(0),
     ),
+    st.tuples(st.sampled_from(["pause", "resume"]), st.just(0)),
 )
+PAUSED = [("emit", 5), ("read", 2), ("pause", 0), ("emit", 4), ("resume", 0), ("emit", 3)]
+"""A pause, in which more came than was read before, and what came since is less than a batch."""
 
 
 @given(moves=st.lists(MOVES, max_size=40), bound=st.integers(1, 60))
+@example(moves=[*PAUSED, ("read", 3), ("read", 20), ("read", 20)], bound=60)
+@example(moves=[*PAUSED, ("read", 3), ("pause", 0), ("emit", 9), ("read", 20)], bound=8)
 def test_counts_add_up_wherever_a_batch_goes_and_whenever_it_is_given_up(
     moves: list[tuple[str, int]], bound: int
 ) -> None:
     bus = HypervisorEventBus(max_events=bound)
-    account = Account(bus.log)
+    account = Account(ReadOn(bus.log))
     ledger = account.ledger
+    dropped: Mapping[str, int] = {}
     batch = given_up = account.read(1)
     for what, number in moves:
         offered = min(number, batch.offered)
@@ -170,6 +259,8 @@ def test_counts_add_up_wherever_a_batch_goes_and_whenever_it_is_given_up(
         counts = account.counts()
         assert adds_up(counts)
         assert counts.emitted == bus.emitted
+        assert all(counts.dropped[reason] >= events for reason, events in dropped.items())
+        dropped = counts.dropped
     account.settle_all("in_doubt")
     counts = account.counts()
     assert adds_up(counts)

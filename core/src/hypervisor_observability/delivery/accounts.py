@@ -4,7 +4,7 @@ emitted = delivered + rejected + dropped + in flight + pending, at every moment.
 is pending; the ledger knows where everything else is.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -51,6 +51,8 @@ class Account:
         self._left: Counter[str] = Counter()
         self.part: str | None = WHOLE
         self._closed: str | None = None
+        self._written_off: deque[tuple[int, str]] = deque()
+        """Positions up to which what was not read is dropped, in their order, and why."""
         self.begin()
 
     def begin(self) -> None:
@@ -89,7 +91,7 @@ class Account:
         ledger = self.ledger
         with ledger.lock:
             ledger.settle_offered(IN_DOUBT)  # what an interrupt has left
-            if self._closed is not None:
+            if self._closed is not None or self._drop_written_off(max_events):
                 return Batch([], ledger)
             reading = self._read(max_events)
             if max_bytes is not None and len(reading.events) > 1:
@@ -115,17 +117,42 @@ class Account:
             self._pass_over_read(reading.skipped)
         return reading
 
-    def _pass_over_read(self, skipped: int) -> None:
-        """Drop what a reading has *skipped*, for the reasons that the stream gives."""
+    def _drop_written_off(self, max_events: int) -> bool:
+        """Drop some of what was written off; tell whether there was any.
+
+        It is read, not jumped over: a stream of many runs alone knows where a position is in each.
+        """
+        before = self.position
+        while self._written_off and self._written_off[0][0] <= before:
+            self._written_off.popleft()
+        if not self._written_off:
+            return False
+        end, reason = self._written_off[0]
+        reading = self._stream.read(before, min(max_events, end - before))
+        if reading.skipped:  # its events may lie behind the end: they are read again
+            inside = min(reading.skipped, end - before)
+            self._pass_over(inside, reason)
+            self._pass_over_read(reading.skipped, inside)
+        else:
+            self._pass_over(len(reading.events), reason)
+        return True
+
+    def _pass_over_read(self, skipped: int, passed: int = 0) -> None:
+        """Drop what a reading has *skipped*, for the reasons that the stream gives; the first
+        *passed* of it are dropped already.
+        """
         told: Mapping[str, int] = {}
         with suppress(StreamUnavailableError):
             told = self.parts.left()
+        skipped -= passed
         for reason, events in told.items():
-            more = min(skipped, events - self._left[reason])
-            if more > 0:
-                self._left[reason] += more
-                self._pass_over(more, reason)
-                skipped -= more
+            new = max(0, events - self._left[reason])
+            known = min(passed, new)
+            more = min(skipped, new - known)
+            self._left[reason] += known + more
+            self._pass_over(more, reason)
+            passed -= known
+            skipped -= more
         self._pass_over(skipped, self._gone)
 
     def _pass_over(self, events: int, reason: str) -> None:
@@ -172,8 +199,14 @@ class Account:
         with self.ledger.lock:
             if self._closed is None:
                 # What is gone already was dropped for that: no count ever falls.
-                self._pass_over(max(0, self._known_bounds()[0] - self.position), self._gone)
+                self._write_off(self._known_bounds()[0], self._gone)
                 self._closed = self.left_as(reason)
+
+    def _write_off(self, end: int, reason: str) -> None:
+        """Have what is before *end*, and is not read or written off yet, count as dropped."""
+        before = self._written_off[-1][0] if self._written_off else self.position
+        if end > max(before, self.position):
+            self._written_off.append((end, reason))
 
     def pause(self, reason: str) -> None:
         """Have what was not read, and what comes meanwhile, count as dropped until ``resume``;
@@ -186,7 +219,7 @@ class Account:
         """Read on, with what comes from now on."""
         with self.ledger.lock:
             if self._closed is not None:
-                self._pass_over(self._known_bounds()[1] - self.position, self._closed)
+                self._write_off(self._known_bounds()[1], self._closed)
                 self._closed = None
 
     def settle_all(self, reason: str) -> None:
@@ -209,18 +242,21 @@ class Account:
         with ledger.lock:
             first, emitted = self._known_bounds()
             dropped = ledger.dropped.copy()
-            pending = emitted - self.position
+            unread = self.position
+            for end, reason in self._written_off:
+                dropped[reason] += max(0, end - unread)
+                unread = max(end, unread)
             if self._closed is not None:
-                dropped[self._closed] += pending
-                pending = 0
-            elif first > self.position:
-                dropped[self._gone] += first - self.position
-                pending = emitted - first
+                dropped[self._closed] += emitted - unread
+                unread = emitted
+            elif first > unread:
+                dropped[self._gone] += first - unread
+                unread = first
             return Counts(
                 emitted=emitted - self._before_entered,
                 delivered=ledger.at(Place.DELIVERED),
                 rejected=ledger.at(Place.REJECTED),
                 dropped=dict(+dropped),
                 in_flight=ledger.in_flight,
-                pending=pending,
+                pending=emitted - unread,
             )
