@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.test_pages import ROOT, RUN_WHOLE, name_of
+from tests.docs.test_pages import PAGES, ROOT, RUN_WHOLE, name_of
 from tests.markdown import blocks_of
 from tests.programs import found_or_skip
 from tests.sources.pages import BIN, commands_of, environ_of_commands, matches, run_page
@@ -49,6 +49,15 @@ def test_page_is_run_as_it_stands(page: Path, tmp_path: Path) -> None:
     if page.name == "opentelemetry.md":
         assert chain["SELECT orders"] == "invoke_agent clerk"
         assert chain["invoke_agent clerk"] == "GET /orders"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_prometheus_keeps_its_data_beside_the_page(page: Path) -> None:
+    """Debian's has one folder for all: its rules would see what another page has left there."""
+    shown = [block.text for block in blocks_of(page) if block.language == "console"]
+    commands = re.findall(r"^\$ prometheus .*", "\n".join(shown), flags=re.MULTILINE)
+
+    assert [command for command in commands if "--storage.tsdb.path" not in command] == []
 
 
 def test_tutorial_is_run_page_by_page_in_one_folder(tmp_path: Path) -> None:
