@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 _LOWEST = 10_240
 _RANGE_OF_SYSTEM = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -71,8 +70,8 @@ def _is_unbound(port: int, kind: socket.SocketKind) -> bool:
 
 
 @cache
-def _locks() -> BinaryIO:
-    return _LOCKS.open("ab")
+def _locks() -> int:
+    return os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def _lock(port: int) -> bool:
