@@ -101,8 +101,8 @@ def test_agent_that_was_paused_loses_what_it_had_before_it_reads_again(quick: Na
 
 def test_agent_is_not_dead_before_the_lease_that_it_has_itself() -> None:
     patient, hasty = Membership(60.0), Membership(0.05)
-    patient.note_sign(now(), 1)
-    hasty.note_sign(now(), 2)
+    patient.note_sign(now(), 1, is_late=True)
+    hasty.note_sign(now(), 2, is_late=True)
     at = "2026-11-28T10:11:12Z"
     hasty.look([Found(patient.key, 1, at, patient.value()), Found(hasty.key, 2, at, None)])
     time.sleep(0.1)
@@ -419,6 +419,40 @@ def test_lease_runs_from_the_moment_the_connection_is_back(
         store._link.run(give_sign(), 30)  # type: ignore[attr-defined]  # of this store
         assert not waits
         assert rounds.membership.until >= begun + 1.0 + LEASE_SECONDS
+
+
+def test_agent_whose_sign_was_under_way_while_its_lease_ended_reads_nothing(
+    nats_config: NatsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = evolve(nats_config, lease_seconds=2.0)
+    puts, signing = Server.put, list[asyncio.Task[Any] | None]()
+    inherited = threading.Event()
+
+    async def put(server: Server, key: str, value: bytes, last: int | None = None) -> int:
+        if asyncio.current_task() in signing:
+            await asyncio.to_thread(inherited.wait, 30)
+        return await puts(server, key, value, last)
+
+    async def give_sign() -> None:
+        signing.append(asyncio.current_task())
+        await rounds._give_sign()
+
+    with fleet(config, "otel") as [late]:
+        publish_run(config, 10)
+        assert late.reads(10)
+        store = late.stream.fleet
+        store._going.cancel()  # type: ignore[attr-defined]  # of this store
+        rounds = store._rounds  # type: ignore[attr-defined]  # of this store
+        monkeypatch.setattr(Server, "put", put)
+        time.sleep(0.7 * config.lease_seconds)
+        loop = store._link.loop  # type: ignore[attr-defined]  # of this store
+        given = asyncio.run_coroutine_threadsafe(give_sign(), loop)
+        with fleet(config, "otel") as [heir]:
+            publish_run(config, 10)
+            assert heir.reads(10)
+            inherited.set()
+            given.result(30)
+            assert not rounds.tenures.terms
 
 
 @pytest.mark.fault("N6")

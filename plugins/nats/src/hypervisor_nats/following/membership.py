@@ -122,14 +122,15 @@ class Membership:
             self.lease_seconds, frozenset(self.readers),
         ).to_bytes()  # fmt: skip
 
-    def note_sign(self, at: float, revision: int) -> None:
+    def note_sign(self, at: float, revision: int, *, is_late: bool) -> None:
         """Note a sign of life of this agent.
 
         Args:
             at: The moment before it was given.
             revision: What the server gave it.
+            is_late: Whether the lease had ended before the server answered.
         """
-        if at >= self.until:  # it knows nothing of them either
+        if is_late:  # it knows nothing of them either
             for seen in self._others.values():
                 seen.until = at + seen.lease_seconds
         self.until = at + self.lease_seconds

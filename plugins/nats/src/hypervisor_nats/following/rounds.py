@@ -104,12 +104,14 @@ class Rounds:
         await self.server.client()  # a lease runs from when its sign is sent, not requested
         member, at = self.membership, now()
         revision = await self.server.put(member.key, member.value())
+        # Not when it was sent: it may have been under way while the lease ended.
+        is_late = now() >= member.until
         is_anew = revision < self._revision
-        if at >= member.until or is_anew:
+        if is_late or is_anew:
             # Others may have taken what it had. Nothing of that is read before it is known.
             await self.tenures.confirm(is_anew=is_anew)
         self._revision = revision
-        member.note_sign(at, revision)
+        member.note_sign(at, revision, is_late=is_late)
         if member.begun == revision:  # with its place among the others, which it has just got
             await self.server.put(member.key, member.value())
         self._sign_due = at + member.lease_seconds / 4
