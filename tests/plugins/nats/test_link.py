@@ -19,7 +19,7 @@ from nats.js.client import JetStreamContext
 
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.connecting import connect
-from hypervisor_nats.link import Link
+from hypervisor_nats.link import Link, end_tasks
 from hypervisor_nats.reasons import reason
 from hypervisor_observability.config import Secret
 from hypervisor_observability.errors import StreamUnavailableError
@@ -376,3 +376,23 @@ def test_link_whose_loop_was_held_up_ends_with_nothing_left(nats_config: NatsCon
     link.close()
 
     assert left.done()
+
+
+def test_task_that_swallows_a_cancellation_ends_all_the_same() -> None:
+    swallowed: list[BaseException] = []
+
+    async def stubborn() -> None:
+        while len(swallowed) < 2:
+            try:
+                await asyncio.sleep(30)
+            except asyncio.CancelledError as error:
+                swallowed.append(error)
+
+    async def end() -> bool:
+        task = asyncio.ensure_future(stubborn())
+        await asyncio.sleep(0)
+        await end_tasks([task, None], 5.0)
+        return task.done()
+
+    assert asyncio.run(end())
+    assert len(swallowed) == 2

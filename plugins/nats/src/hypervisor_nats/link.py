@@ -5,7 +5,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -18,7 +18,7 @@ from hypervisor_nats.reasons import CLIENT_ERRORS, reason
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.threads.forks import Forked
 
-__all__ = ["CLIENT_ERRORS", "Link"]
+__all__ = ["CLIENT_ERRORS", "Link", "end_tasks"]
 
 Result = TypeVar("Result")
 
@@ -161,9 +161,11 @@ class Link:
         subscriptions are gone.
 
         Raises:
-            NatsError: No server answers, or it refuses.
+            NatsError: No server answers, or it refuses, or the link is closed.
             OSError: The same.
         """
+        if self._closed:
+            raise ConnectionClosedError
         if self._connecting is None:
             self._connecting = asyncio.Lock()
         async with self._connecting:
@@ -228,16 +230,28 @@ async def _end_all(client: WatchedClient | None) -> None:
     """End the client, and everything else that runs in the loop."""
     if client is not None:
         await _end(client)
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    if others:
-        await asyncio.wait(others, timeout=_CLOSE_SECONDS / 2)
+    await end_tasks(asyncio.all_tasks() - {asyncio.current_task()}, _CLOSE_SECONDS / 2)
+
+
+async def end_tasks(tasks: "Iterable[asyncio.Task[Any] | None]", seconds: float) -> None:
+    """Cancel tasks until they have ended, for *seconds* at most.
+
+    Once is not enough: in Python 3.11, ``wait_for`` swallows a cancellation if what it waits for
+    ends at that moment.
+    """
+    left, until = {task for task in tasks if task is not None}, time.monotonic() + seconds
+    while left and time.monotonic() < until:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=seconds / 10)
 
 
 async def _end(client: WatchedClient) -> None:
-    with contextlib.suppress(Exception):  # it is left, whatever it makes of that
-        await asyncio.wait_for(client.close(), _CLOSE_SECONDS)
+    """Close the client; leave it after a second, whatever it makes of that."""
+    closing = asyncio.ensure_future(client.close())
+    closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({closing}, timeout=_CLOSE_SECONDS)  # does not wait for its cancellation
+    closing.cancel()
 
 
 _links = Forked(Link.begin_anew_after_fork)

@@ -15,7 +15,7 @@ from hypervisor_nats.following.membership import KEY, Membership, now, owner_of
 from hypervisor_nats.following.server import Found, Server
 from hypervisor_nats.following.stream_facts import StreamFacts, facts_of
 from hypervisor_nats.following.tenures import Tenures
-from hypervisor_nats.link import CLIENT_ERRORS
+from hypervisor_nats.link import CLIENT_ERRORS, end_tasks
 from hypervisor_observability.errors import StreamUnavailableError
 from hypervisor_observability.text.limited_log import LimitedLog
 
@@ -25,6 +25,7 @@ may be choosing a leader meanwhile. It reads nothing."""
 _LEAVE_SECONDS = 10.0
 """Longest time for which an agent that gives a partition up waits for what its readers have."""
 _FACTS_SECONDS = 2.0
+_END_SECONDS = 1.0
 _TROUBLE = (*CLIENT_ERRORS, StreamUnavailableError)
 
 
@@ -47,6 +48,7 @@ class Rounds:
     live: list[str] = field(factory=list, init=False)
     wanted: dict[str, set[int]] = field(factory=dict, init=False)
     has_looked: bool = field(default=False, init=False)
+    _running: "asyncio.Task[Any] | None" = field(default=None, init=False)
     _sharing: dict[str, list[str]] = field(factory=dict, init=False)
     """Who lives and takes partitions for a reader, by reader."""
     _facts: StreamFacts | None = field(default=None, init=False)
@@ -58,6 +60,7 @@ class Rounds:
 
     async def run(self) -> None:
         """Go round until cancelled."""
+        self._running = asyncio.current_task()
         while True:
             began, trouble = time.monotonic(), self.server.trouble
             try:
@@ -196,6 +199,7 @@ class Rounds:
         Raises:
             NatsError: No server answers.
         """
+        await end_tasks([self._running], _END_SECONDS)  # it would take partitions again
         await self.tenures.end()
         await self.server.remove(self.membership.key)
 

@@ -6,6 +6,7 @@ All of it is done in the loop, but for the entries that a reader saves: those pa
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from attrs import define, field
 
@@ -212,8 +213,13 @@ class Tenures:
             if backlog is not None:
                 self._cancel(backlog)
             backlog = self.backlogs[partition] = Backlog(self.server, partition, start)
+            backlog.pull.is_still_ours = partial(self._is_counted, backlog)
             self._tasks[backlog] = asyncio.ensure_future(backlog.pull.run())
         return backlog
+
+    async def _is_counted(self, backlog: Backlog) -> bool:
+        """Tell whether it is the one that counts its partition: a cancellation may be swallowed."""
+        return self.backlogs.get(backlog.partition) is backlog
 
     def behind(self, term: Term) -> int:
         """Give how many events are in messages that the reader of *term* has not taken."""
