@@ -26,7 +26,7 @@ from hypervisor_observability.delivery import accounts, breaker
 from hypervisor_observability.delivery import ledger as ledger_module
 from hypervisor_observability.delivery.accounts import Account
 from hypervisor_observability.delivery.ledger import Fate, Place
-from hypervisor_observability.delivery.parts import ONE_PART, WHOLE
+from hypervisor_observability.delivery.parts import ONE_PART
 from hypervisor_observability.events.event_types import AGENT_FINISHED
 from hypervisor_observability.spans.sampling import Sampling
 from tests.core.delivery.workers import (
@@ -114,10 +114,10 @@ class Skips:
 
     shared = False
     parts = ONE_PART
-    part = WHOLE
 
     def __init__(self) -> None:
         self.bounds = (0, 6)
+        self.part = ""
         self.reasons: Counter[str] = Counter()
 
     def read(self, position: int, max_events: int) -> Reading:
@@ -127,6 +127,8 @@ class Skips:
         behind = position + skipped
         end = min(at for at in (4, 12, self.bounds[1]) if at > position)
         events = [HypervisorEvent(EventType.VFS_WRITE)] * min(max_events, max(0, end - behind))
+        if events:
+            self.part = f"the one of {position}"
         return Reading(events, behind, skipped)
 
     def left(self) -> Mapping[str, int]:
@@ -144,6 +146,7 @@ def test_what_is_skipped_counts_for_its_own_reason_from_the_end_of_a_pause_on() 
     delivered = 0
     while account.position < 20:
         delivered += len(account.read(7).events)
+        assert account.part == stream.part
         assert sum(account.counts().dropped.values()) + delivered + account.counts().pending == 20
         account.ledger.settle_offered(Place.DELIVERED)
 

@@ -129,6 +129,8 @@ class Account:
             return False
         end, reason = self._written_off[0]
         reading = self._stream.read(before, min(max_events, end - before))
+        if reading.events:  # a commit is about their part
+            self.part = self.parts.part
         if reading.skipped:  # its events may lie behind the end: they are read again
             inside = min(reading.skipped, end - before)
             self._pass_over(inside, reason)
