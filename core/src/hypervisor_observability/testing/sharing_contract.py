@@ -194,10 +194,11 @@ def _all_numbers(readers: Iterable[TakingReader]) -> list[int]:
 
 def _totals_of(agent: Agent) -> dict[tuple[str, ...], float]:
     """Give the breaches that the agent's metrics count, by labels, of which one is the part."""
-    (family,) = [
+    families = [
         family
         for family in agent.collect_metrics()
         if family.name == "agent_hypervisor_ring_breaches_by_agent_total"
     ]
-    assert family.label_names[-1] == PARTITION
-    return {labels: value for labels, value in family.series.items() if value}
+    assert all(family.label_names[-1] == PARTITION for family in families)
+    series = [each for family in families for each in family.series.items()]
+    return {labels: value for labels, value in series if value}
