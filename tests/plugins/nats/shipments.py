@@ -1,5 +1,6 @@
 """What tests of shipping look at: a journal's directory, a process that sends it, the stream."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypervisor_nats.messages import Head, records_of
 from hypervisor_nats.shipping.shipping import Shipping
 from tests.configurations import NAME, write_config
 from tests.plugins.nats.servers import ask_server, table_of
+from tests.waiting import wait_until
 
 PATIENCE_SECONDS = 60.0
 
@@ -38,6 +40,16 @@ class Stored:
     @property
     def records(self) -> Sequence[Record]:
         return list(records_of(self.data))
+
+
+def await_problem(sending: Shipping, text: str) -> None:
+    """Wait until the sender says what keeps it from sending; it may have said another thing before.
+
+    :raises AssertionError: It does not say *text*; what it says instead is told.
+    """
+    with contextlib.suppress(AssertionError):
+        wait_until(lambda: text in (sending.standing.problem or ""), PATIENCE_SECONDS)
+    assert text in (sending.standing.problem or "")
 
 
 def stored(config: NatsConfig, first: int = 1) -> list[Stored]:

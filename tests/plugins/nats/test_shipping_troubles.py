@@ -18,6 +18,7 @@ from tests.plugins.journal.journals import append, write_run
 from tests.plugins.nats.servers import NatsServer, config_of, make_stream, one_server
 from tests.plugins.nats.shipments import (
     PATIENCE_SECONDS,
+    await_problem,
     numbers_in,
     ship,
     shipping,
@@ -46,7 +47,7 @@ def test_run_that_cannot_be_read_keeps_no_other_from_being_sent(
         append(writer, 210)
         wait_until(lambda: sending.standing.shipped == 21, PATIENCE_SECONDS)
         assert sending.standing.connected
-        assert f"{bad.path.name} cannot be read" in (sending.standing.problem or "")
+        await_problem(sending, f"{bad.path.name} cannot be read")
         writer.close()
         assert not sending.stop(PATIENCE_SECONDS)
 
