@@ -168,6 +168,19 @@ def await_events(*readers: Reader, count: int) -> None:
     wait_until(is_all_there, WIDE_SECONDS)
 
 
+def await_state(*readers: Reader, count: int) -> None:
+    """Read until what they keep of all partitions together is of *count* events. A partition that
+    is on its way from one to another is for a moment with none.
+    """
+
+    def is_all_kept() -> bool:
+        for reader in readers:
+            reader.step()
+        return sum(sum(reader.state.values()) for reader in readers) == count
+
+    wait_until(is_all_kept, WIDE_SECONDS)
+
+
 @contextmanager
 def fleet(config: NatsConfig, *names: str, defers: bool = True) -> Iterator[list[Reader]]:
     """Run an agent with readers of these names."""

@@ -1,7 +1,13 @@
 """Agents share the stream: each event is for one of them, once, in the order of its run."""
 
 from hypervisor_nats.config import NatsConfig
-from tests.plugins.nats.followers import await_events, await_sharing, fleet, publish_run
+from tests.plugins.nats.followers import (
+    await_events,
+    await_sharing,
+    await_state,
+    fleet,
+    publish_run,
+)
 
 
 def test_reader_has_each_event_of_all_runs_once(nats_config: NatsConfig) -> None:
@@ -13,7 +19,7 @@ def test_reader_has_each_event_of_all_runs_once(nats_config: NatsConfig) -> None
         publish_run(nats_config, 30)
         assert reader.reads(180)
         assert reader.end() == 180
-    assert sum(reader.state.values()) == 180
+        await_state(reader, count=180)
 
 
 def test_agents_share_the_partitions(nats_config: NatsConfig) -> None:
@@ -31,5 +37,5 @@ def test_agents_share_the_partitions(nats_config: NatsConfig) -> None:
         first.await_parts()
         publish_run(nats_config, 10)
         first.read_until(lambda: len(first.events) + len(second.events) >= 260)
-        assert sum(first.state.values()) == 260
+        await_state(first, count=260)
     assert len(set(first.ids + second.ids)) == 260
