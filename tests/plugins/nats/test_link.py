@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from attrs import evolve
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
+from nats.errors import AuthorizationError, ConnectionClosedError
 from nats.js.client import JetStreamContext
 
+from hypervisor_nats import link as link_module
 from hypervisor_nats.config import NatsConfig
 from hypervisor_nats.connecting import connect
 from hypervisor_nats.link import Link, end_tasks
@@ -348,6 +349,65 @@ def test_close_waits_for_no_server_and_ends_pending_calls(tmp_path: Path) -> Non
         assert time.monotonic() - began < 20
         with pytest.raises(StreamUnavailableError, match="connection closed"):
             link.call(_account)
+
+
+def test_call_that_is_begun_while_the_link_is_closed_ends(
+    nats_config: NatsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, begins = asyncio.run_coroutine_threadsafe, threading.Event()
+
+    def begin_late(*args: Any) -> Any:
+        if threading.current_thread() is asking:
+            begins.set()
+            time.sleep(0.3)
+        return begin(*args)
+
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", begin_late)
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            link.run(asyncio.sleep(60), 60)
+        except ConnectionClosedError as error:
+            failures.append(error)
+
+    link = Link(nats_config, "test")
+    asking = threading.Thread(target=ask)
+    asking.start()
+    assert begins.wait(30)
+    link.close()
+    asking.join(30)
+
+    assert failures
+
+
+def test_call_that_the_end_of_the_loop_has_left_ends(
+    nats_config: NatsConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(_tasks: object, _seconds: float) -> None: ...
+
+    monkeypatch.setattr(link_module, "end_tasks", nothing)
+    link = Link(nats_config, "test")
+    failures: list[BaseException] = []
+
+    async def wait() -> None:
+        task: Any = asyncio.current_task()
+        task._log_destroy_pending = False  # as it is meant to be
+        await asyncio.sleep(60)
+
+    def ask() -> None:
+        try:
+            link.run(wait(), 60)
+        except ConnectionClosedError as error:
+            failures.append(error)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    wait_until(lambda: link._thread is not None and asyncio.all_tasks(link.loop))
+    link.close()
+    asking.join(30)
+
+    assert failures
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks on Windows")

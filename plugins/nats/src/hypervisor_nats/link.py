@@ -127,16 +127,28 @@ class Link:
             ConnectionClosedError: The link is closed, or was so meanwhile.
         """
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+            with self._lock:  # else it may come after the end, which ends all that came before it
+                loop = self.loop
+                future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         except ConnectionClosedError:
             coroutine.close()
             raise
+        until = time.monotonic() + timeout
         try:
-            return future.result(timeout)
+            while not future.done() and time.monotonic() < until:
+                concurrent.futures.wait([future], min(_CLOSE_SECONDS, until - time.monotonic()))
+                if self._closed and not loop.is_running():
+                    break
+            return future.result(0)
         except concurrent.futures.CancelledError:
             raise ConnectionClosedError from None
+        except TimeoutError:
+            if self._closed and not future.done():  # the loop had no time to end it
+                raise ConnectionClosedError from None
+            raise
         finally:
-            future.cancel()  # no effect if it is done
+            if not loop.is_closed():
+                future.cancel()  # no effect if it is done
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
