@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from hypervisor_observability.events.event_types import AGENT_HANDOFF, USAGE_RECORDED
@@ -220,8 +221,10 @@ class EndsModelsWithTheirAgent(Watching):
             self.late.append((number, error, told))
             return
         if number.startswith("agent"):
-            while self.late:
-                super().ended(*self.late.pop())
+            with suppress(IndexError):  # runs of other threads take from it, too
+                while True:
+                    one = self.late.pop()
+                    super().ended(*one)
         super().ended(number, error, told)
 
 
