@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -125,6 +125,24 @@ def test_journal_that_is_removed_and_made_again_is_followed_on(
         wait_until(lambda: numbers_in(observers) == [1, 2, 3])
         shutil.rmtree(directory)
         wait_until(lambda: texts_of(observers).count("has been removed") == 2)
+
+
+def test_journal_that_is_removed_before_the_first_look_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = tmp_path / "journal"
+    with journalling(directory) as observability:
+        emit(observability, 1)
+    take = Following._take
+
+    def take_and_remove(following: Following, entries: Iterable[Entry]) -> None:
+        take(following, entries)
+        shutil.rmtree(directory, ignore_errors=True)
+
+    monkeypatch.setattr(Following, "_take", take_and_remove)
+    with followed(directory) as observers:
+        wait_until(lambda: "has been removed" in texts_of(observers))
+        assert numbers_in(observers) == [1]
 
 
 def test_damage_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:

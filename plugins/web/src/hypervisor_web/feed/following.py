@@ -75,7 +75,7 @@ class Following:
         # Opened again, it may tell once more of what was seen, and of what was missed.
         self._take(recent(follower, self.observers.ring.max_events))
         self._begun.set()
-        looked, had_runs = 0.0, False
+        looked, had_runs = 0.0, bool(self._seen)  # it may be removed before the first look
         while not self._ending.is_set():
             begun, following = time.monotonic(), self.observers.ring.next
             self._take(follower.news())
