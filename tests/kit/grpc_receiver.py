@@ -1,6 +1,5 @@
 """An OTLP/gRPC receiver that fails as a test says."""
 
-import socket
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,9 @@ import grpc
 from attrs import define, field
 
 from hypervisor_observability.testing import Fault, Receiver
+from tests.ports import free_port
+
+_WORKERS = 4
 
 
 @define(eq=False)
@@ -24,11 +26,14 @@ class GRPCReceiver(Receiver):
     )
 
     def start(self) -> None:
-        if not self.port:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()
         self._ended.clear()
-        self._workers = ThreadPoolExecutor(4)
+        self._workers = ThreadPoolExecutor(_WORKERS)
+        # All of them, now: one that is started later looks as if the plugin had left it.
+        all_run = threading.Barrier(_WORKERS + 1)
+        for _ in range(_WORKERS):
+            self._workers.submit(all_run.wait, 30)
+        all_run.wait(30)
         self._server = grpc.server(self._workers, handlers=[_Handlers(self.take)])
         assert self._server.add_insecure_port(f"127.0.0.1:{self.port}")
         self._server.start()
