@@ -12,7 +12,7 @@ from ..config import Config, load_config
 from ..delivery.counts import Counts
 from ..errors import ConfigError, NoHistoryError, StoreInUseError, StreamUnavailableError
 from ..host.agent import Agent
-from ..threads.stop_signals import StopSignals
+from ..threads.stop_signals import SignalEvent, StopSignals
 from .chosen_store import with_journal, with_store
 from .config_option import need_file
 from .history_option import Past, followed_options
@@ -100,7 +100,7 @@ def _deliver(
     return sound, in_time, agent.counts()
 
 
-def _flush(agent: Agent, timeout: float, stopping: threading.Event) -> bool:
+def _flush(agent: Agent, timeout: float, stopping: SignalEvent) -> bool:
     """Deliver what is journalled now, unless asked to end before."""
     answers: list[bool] = []
     flushing = threading.Thread(target=lambda: answers.append(agent.flush(timeout)), daemon=True)
@@ -110,7 +110,7 @@ def _flush(agent: Agent, timeout: float, stopping: threading.Event) -> bool:
     return answers == [True]
 
 
-def _run(agent: Agent, stopping: threading.Event) -> bool:
+def _run(agent: Agent, stopping: SignalEvent) -> bool:
     """Run until asked to end; tell of plugins that go down."""
     told: dict[str, str] = {}
     while not stopping.wait(_TELL_SECONDS):
