@@ -5,10 +5,10 @@ free now may be taken a moment later. The ports given here lie outside that rang
 each to the process that was given it, so that nobody takes it before the server of a test does.
 """
 
-import fcntl
 import os
 import random
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -17,9 +17,6 @@ from pathlib import Path
 
 _LOWEST = 10_240
 _RANGE_OF_SYSTEM = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LOCKS = Path(tempfile.gettempdir()) / f"ports-of-tests-{os.getuid()}.lock"
-"""The byte at the number of a port is locked by the process that was given it, until that ends."""
-
 _given: set[int] = set()
 
 
@@ -69,15 +66,32 @@ def _is_unbound(port: int, kind: socket.SocketKind) -> bool:
     return True
 
 
-@cache
-def _locks() -> int:
-    return os.open(_LOCKS, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-
 def _lock(port: int) -> bool:
-    try:
-        fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
-    except OSError:
+    if not _lock_between_processes(port):
         return False
     _given.add(port)
     return True
+
+
+if sys.platform == "win32":
+
+    def _lock_between_processes(_port: int) -> bool:
+        return True
+
+else:
+    import fcntl
+
+    @cache
+    def _locks() -> int:
+        """Open the file in which the byte at the number of a port is locked by the process that was
+        given it, until that ends.
+        """
+        path = Path(tempfile.gettempdir()) / f"ports-of-tests-{os.getuid()}.lock"
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _lock_between_processes(port: int) -> bool:
+        try:
+            fcntl.lockf(_locks(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        return True

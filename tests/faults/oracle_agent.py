@@ -29,6 +29,7 @@ from hypervisor_observability import (
     hookimpl,
 )
 from hypervisor_observability.host.agent import Agent
+from hypervisor_observability.threads.stop_signals import SignalEvent
 from tests.faults.measuring import error_of
 
 PER_SECOND = 200
@@ -112,7 +113,7 @@ class Emitting:
 
 def run_emitting(role: str, name: str, directory: Path, port: int) -> None:
     """Emit until SIGTERM comes; then deliver."""
-    stopping, asked = threading.Event(), {"fork": False}
+    stopping, asked = SignalEvent(), {"fork": False}
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGUSR1, lambda *_: asked.update(fork=True))
     signal.signal(signal.SIGUSR2, lambda *_: _be_without_disk())
@@ -146,7 +147,7 @@ def _be_without_disk() -> None:
 
 def run_exporting(directory: Path, port: int) -> None:
     """Deliver until SIGTERM comes."""
-    stopping = threading.Event()
+    stopping = SignalEvent()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     config = Config(stop_timeout_seconds=60, plugins={"journal": {"directory": directory}})
     with Agent(config, plugins=[Sender(port)]) as agent:
